@@ -1,0 +1,1 @@
+"""How recordings are cut into chunks, and the manifests that say so."""

@@ -1,0 +1,88 @@
+"""Where chunks begin and end: pure arithmetic on integer samples.
+
+Manifests are in `manifest.py`.
+"""
+
+from dataclasses import dataclass
+
+from badc_core.settings import ChunkSettings
+from badc_core.units import samples_to_ms, seconds_to_samples
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A slice of a recording, the unit of retry.
+
+    Attributes:
+        recording_id: whose slice.
+        start_sample, end_sample: half-open, at the recording's own rate.
+        overlap_samples: how much of the start the chunk before holds too.
+        sample_rate_hz: the recording's own rate.
+    """
+
+    recording_id: str
+    start_sample: int
+    end_sample: int
+    overlap_samples: int
+    sample_rate_hz: int
+
+    @property
+    def n_samples(self) -> int:
+        """Length per channel."""
+        return self.end_sample - self.start_sample
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate_hz
+
+    @property
+    def start_ms(self) -> int:
+        """Start in milliseconds from the recording's start."""
+        return samples_to_ms(self.start_sample, self.sample_rate_hz)
+
+    @property
+    def end_ms(self) -> int:
+        """End in milliseconds from the recording's start."""
+        return samples_to_ms(self.end_sample, self.sample_rate_hz)
+
+    @property
+    def overlap_ms(self) -> int:
+        """Overlap with the chunk before, in milliseconds."""
+        return samples_to_ms(self.overlap_samples, self.sample_rate_hz)
+
+    @property
+    def chunk_id(self) -> str:
+        """Unique in the dataset and the same on every machine."""
+        return f"{self.recording_id}_chunk_{self.start_ms}_{self.end_ms}"
+
+
+def plan_chunks(
+    recording_id: str, n_samples: int, sample_rate_hz: int, settings: ChunkSettings
+) -> tuple[Chunk, ...]:
+    """Returns the chunks of a recording, in order; their union is the recording exactly.
+
+    No chunk lies wholly inside the one before. A tail shorter than `min_chunk_s` is merged into
+    the chunk before; a recording shorter than that is one chunk.
+
+    Args:
+        recording_id: whose chunks.
+        n_samples: length of the recording per channel, > 0.
+        sample_rate_hz: its rate, > 0.
+        settings: duration, overlap and shortest tail.
+    """
+    duration = max(1, seconds_to_samples(settings.duration_s, sample_rate_hz))
+    overlap = min(seconds_to_samples(settings.overlap_s, sample_rate_hz), duration - 1)
+    shortest = seconds_to_samples(settings.min_chunk_s, sample_rate_hz)
+    step = duration - overlap
+    starts = [0]
+    while starts[-1] + duration < n_samples:
+        tail_start = starts[-1] + step
+        if n_samples - tail_start < shortest:
+            break
+        starts.append(tail_start)
+    ends = [start + duration for start in starts[:-1]] + [n_samples]
+    return tuple(
+        Chunk(recording_id, start, end, overlap if start else 0, sample_rate_hz)
+        for start, end in zip(starts, ends, strict=True)
+    )

@@ -1,0 +1,166 @@
+"""A dataset: a folder with recordings in it, its settings, and the name of every file BADC keeps.
+
+All paths are made here; nobody joins path strings elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from badc_core.errors import DatasetInvalid
+from badc_core.settings import SETTINGS_FILE, Settings, load_settings
+
+
+@dataclass(frozen=True)
+class BundlePaths:
+    """The files of one recording's report bundle."""
+
+    prefix: Path
+
+    @property
+    def quicklook(self) -> Path:
+        """Folder of labels.csv, recordings.csv and chunks.csv."""
+        return self._with("_quicklook")
+
+    @property
+    def parquet_report(self) -> Path:
+        """Folder of labels.csv, recordings.csv, timeline.csv and summary.json."""
+        return self._with("_parquet_report")
+
+    @property
+    def duckdb(self) -> Path:
+        """Database with the table `detections` and the three summary views."""
+        return self._with(".duckdb")
+
+    @property
+    def duckdb_exports(self) -> Path:
+        """Folder of the views as CSV."""
+        return self._with("_duckdb_exports")
+
+    @property
+    def html(self) -> Path:
+        """The self-contained report page."""
+        return self._with("_report.html")
+
+    def _with(self, suffix: str) -> Path:
+        return self.prefix.with_name(self.prefix.name + suffix)
+
+
+@dataclass(frozen=True)
+class CorpusPaths:
+    """The files that stand for all recordings of a dataset together."""
+
+    folder: Path
+
+    @property
+    def duckdb(self) -> Path:
+        """Database with `detections`, `chunks`, `recordings` and the summary views."""
+        return self.folder / "corpus.duckdb"
+
+    @property
+    def html(self) -> Path:
+        """The self-contained report page."""
+        return self.folder / "report.html"
+
+    @property
+    def summary(self) -> Path:
+        """Folder of label_summary.csv and recording_summary.csv."""
+        return self.folder / "aggregate_summary"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset.
+
+    Args:
+        root: its folder, absolute, symlinks kept.
+        settings: its settings with a run's overrides laid on.
+    """
+
+    root: Path
+    settings: Settings
+
+    @classmethod
+    def open(cls, root: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """Returns the dataset in a folder.
+
+        Raises:
+            DatasetInvalid: the folder, or every recordings folder in it, does not exist.
+            ConfigInvalid: `badc.toml` or an override is wrong.
+        """
+        root = root.absolute()
+        if not root.is_dir():
+            raise DatasetInvalid("no such folder", root, "Give the folder that holds audio/")
+        dataset = cls(root, load_settings(root / SETTINGS_FILE, overrides))
+        if not any(folder.is_dir() for folder in dataset.audio_roots):
+            wanted = ", ".join(dataset.settings.recordings.roots)
+            raise DatasetInvalid(
+                f"no recordings folder ({wanted}) inside",
+                root,
+                "Move the recordings there, or set recordings.roots in badc.toml",
+            )
+        return dataset
+
+    @property
+    def audio_roots(self) -> tuple[Path, ...]:
+        """Folders that are searched for recordings."""
+        return tuple(self.root / name for name in self.settings.recordings.roots)
+
+    @property
+    def registry(self) -> Path:
+        """Table of all recordings ever seen: id, path, fingerprint."""
+        return self.root / "recordings.csv"
+
+    @property
+    def deployments(self) -> Path:
+        """Optional table of stations: place, time zone, corrections."""
+        return self.root / self.settings.recordings.deployments
+
+    @property
+    def lock(self) -> Path:
+        """Held while the registry is rewritten."""
+        return self.artifacts / ".registry.lock"
+
+    @property
+    def artifacts(self) -> Path:
+        """Everything BADC makes, but for manifests and the registry."""
+        return self.root / "artifacts"
+
+    @property
+    def aggregate(self) -> Path:
+        """Folder of detections files and report bundles."""
+        return self.artifacts / "aggregate"
+
+    def audio(self, relative_path: str) -> Path:
+        """The audio file at a registry path."""
+        return self.root / relative_path
+
+    def recording(self, recording_id: str) -> Path:
+        """What the recording is (`recordings/describe.py`), as JSON."""
+        return self.artifacts / "recordings" / f"{recording_id}.json"
+
+    def manifest(self, recording_id: str) -> Path:
+        """The recording's chunk manifest."""
+        return self.root / "manifests" / f"{recording_id}.csv"
+
+    def detections(self, recording_id: str) -> Path:
+        """The recording's detections."""
+        return self.aggregate / f"{recording_id}.parquet"
+
+    def effort(self, recording_id: str) -> Path:
+        """The recording's chunks with status and seconds analysed."""
+        return self.artifacts / "effort" / f"{recording_id}.parquet"
+
+    def bundle(self, recording_id: str) -> BundlePaths:
+        """The recording's report bundle."""
+        return BundlePaths(self.aggregate / recording_id)
+
+    @property
+    def corpus(self) -> CorpusPaths:
+        """The corpus database and report."""
+        return CorpusPaths(self.artifacts / "corpus")
+
+    def telemetry(self, name: str) -> Path:
+        """An inference telemetry log."""
+        return self.artifacts / "telemetry" / "infer" / f"{name}.jsonl"

@@ -1,0 +1,1 @@
+"""The table of detections: its schema, its files, its checks."""

@@ -1,0 +1,112 @@
+"""What a recording is, as one value, and its file.
+
+How each field is found out is in `naming.py`, `guano.py`, `audiomoth.py`, `clock.py` and
+`quality.py`; `describe.py` puts them together.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from badc_core.atomic import write_text
+from badc_core.errors import DatasetInvalid
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A readable recording.
+
+    Attributes:
+        recording_id: its name in the dataset.
+        path: relative to the dataset's root, with forward slashes, never a link's target.
+        sha256: of the whole file, hex.
+        n_samples: decoded length per channel.
+        rms_dbfs, peak_dbfs: level against full scale; -inf for digital silence.
+        clipped_fraction: share of samples at full scale, 0 to 1.
+        is_silent: every sample is below -90 dBFS.
+        start_local: what the recorder's clock showed, without a zone.
+        start_utc: timezone-aware; None when the zone is not known.
+        utc_offset_min: local minus UTC at the start.
+        sources: field -> where its value comes from (deployments, guano, audiomoth, filename,
+            path, settings).
+        comments: everything the recorder wrote into the file that has no field of its own.
+        warnings: one sentence each.
+    """
+
+    recording_id: str
+    path: str
+    size_bytes: int
+    sha256: str
+    fingerprint: str
+    audio_format: str
+    subtype: str
+    sample_rate_hz: int
+    n_channels: int
+    n_samples: int
+    rms_dbfs: float
+    peak_dbfs: float
+    clipped_fraction: float
+    is_silent: bool
+    study_area: str | None = None
+    location: str | None = None
+    start_local: datetime | None = None
+    start_utc: datetime | None = None
+    utc_offset_min: int | None = None
+    timezone: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    elevation_m: float | None = None
+    device_make: str | None = None
+    device_model: str | None = None
+    device_serial: str | None = None
+    firmware: str | None = None
+    gain: str | None = None
+    battery_v: float | None = None
+    temperature_c: float | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate_hz
+
+    def write(self, path: Path) -> None:
+        """Writes the recording as JSON, replacing what was there."""
+        content = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=_to_json) + "\n")
+
+
+def read_recording(path: Path) -> Recording:
+    """Returns the recording in a file that `Recording.write` made.
+
+    Raises:
+        DatasetInvalid: absent, not JSON, or of another schema version.
+    """
+    remedy = "Materialise the recording again: badc run"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("schema")
+        if version != SCHEMA_VERSION:
+            raise DatasetInvalid(f"schema {version}, expected {SCHEMA_VERSION}", path, remedy)
+        for name in ("start_local", "start_utc"):
+            if content[name] is not None:
+                content[name] = datetime.fromisoformat(content[name])
+        content["warnings"] = tuple(content["warnings"])
+        return Recording(**content)
+    except FileNotFoundError as error:
+        raise DatasetInvalid("the recording has not been described yet", path, remedy) from error
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DatasetInvalid(f"not a recording description ({error})", path, remedy) from error
+
+
+def _to_json(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")

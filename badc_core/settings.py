@@ -1,0 +1,166 @@
+"""Every setting, its default and its limits: the only place for any of them.
+
+A dataset's settings are read from `badc.toml` at its root; a run may override single values.
+Unknown keys are errors. Nothing here reads the environment.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from badc_core.errors import ConfigInvalid
+
+SETTINGS_FILE = "badc.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordingSettings(_Section):
+    """Which files are recordings, and what their names and places say."""
+
+    roots: tuple[str, ...] = Field(
+        ("audio",), description="Folders inside the dataset that hold recordings."
+    )
+    extensions: tuple[str, ...] = Field(
+        ("wav", "flac", "mp3", "ogg", "aif", "aiff"),
+        description="File name endings that are audio, in any case.",
+    )
+    min_age_s: float = Field(
+        30.0, ge=0, description="The sensor leaves files alone that changed more recently."
+    )
+    templates: tuple[str, ...] = Field(
+        (
+            "{study_area}/ARU_data/SM/{location}/{A|B}/Data/*",
+            "{study_area}/{subdir}/{location}/*",
+            "{study_area}/{location}/*",
+            "{location}/*",
+        ),
+        description="Path patterns below a root, first match wins.",
+    )
+    timezone: str | None = Field(
+        None, description="Recorder clock: an IANA name or a fixed offset such as -07:00."
+    )
+    deployments: str = Field(
+        "deployments.csv", description="Table of stations that overrules everything else."
+    )
+    fingerprint: Literal["sampled", "full"] = Field(
+        "sampled", description="How a changed file is noticed: size, head and tail, or every byte."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, value: str | None) -> str | None:
+        if value is not None and not is_fixed_offset(value):
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"no time zone is called {value!r}") from error
+        return value
+
+
+class ChunkSettings(_Section):
+    """How a recording is cut."""
+
+    duration_s: float = Field(60.0, gt=0, description="Length of a chunk.")
+    overlap_s: float = Field(0.0, ge=0, description="How much a chunk repeats of the one before.")
+    min_chunk_s: float = Field(
+        3.0, ge=0, description="A shorter tail is merged into the chunk before."
+    )
+
+    @model_validator(mode="after")
+    def _overlap_below_duration(self) -> Self:
+        if self.overlap_s >= self.duration_s:
+            raise ValueError("overlap_s must be smaller than duration_s")
+        return self
+
+
+class DetectorSettings(_Section):
+    """Which detector, and everything that changes what it finds."""
+
+    name: str = Field("birdnet", description="A registered detector.")
+    min_score: float = Field(0.25, ge=0, le=1, description="Weaker detections are not kept.")
+    sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
+    window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
+
+
+class InferenceSettings(_Section):
+    """How the work is spread; changes speed, never results."""
+
+    workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable core.")
+    batch_windows: int = Field(1, ge=1, description="Windows given to the model at once.")
+
+
+class ReportSettings(_Section):
+    """What reports show."""
+
+    bucket_minutes: int = Field(60, ge=1, le=1440, description="Width of a timeline bucket.")
+    top_labels: int = Field(20, ge=1, description="Rows of species tables on a page.")
+    top_recordings: int = Field(10, ge=1, description="Rows of recording tables on a page.")
+    top_detections: int = Field(12, ge=0, description="Detections shown with picture and sound.")
+    padding_s: float = Field(1.0, ge=0, description="Sound added around a shown detection.")
+
+
+class Settings(_Section):
+    """All settings of a dataset."""
+
+    recordings: RecordingSettings = RecordingSettings()
+    chunks: ChunkSettings = ChunkSettings()
+    detector: DetectorSettings = DetectorSettings()
+    inference: InferenceSettings = InferenceSettings()
+    report: ReportSettings = ReportSettings()
+
+
+def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Returns the settings in a TOML file (defaults where it is absent), with overrides laid on.
+
+    Args:
+        path: a `badc.toml`.
+        overrides: section -> key -> value.
+
+    Raises:
+        ConfigInvalid: not TOML, an unknown key, or a value outside its limits.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        merged: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
+    for section, values in (overrides or {}).items():
+        base = merged.get(section, {})
+        merged[section] = {**base, **values} if isinstance(base, dict) else dict(values)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigInvalid(_explain(error), path, "Correct badc.toml or the option") from error
+
+
+def is_fixed_offset(text: str) -> bool:
+    """Tells whether a time zone is written as an offset, `+05:30` or `-0700`."""
+    digits = text[1:].replace(":", "")
+    return text[:1] in "+-" and len(digits) == 4 and digits.isdigit()  # noqa: PLR2004
+
+
+def _explain(error: ValidationError) -> str:
+    """Puts pydantic's findings into one line, naming the valid keys where a key is unknown."""
+    return "; ".join(_explain_one(dict(found)) for found in error.errors())
+
+
+def _explain_one(found: dict[str, Any]) -> str:
+    location = [str(part) for part in found["loc"]]
+    name = ".".join(location) or "settings"
+    if found["type"] == "extra_forbidden":
+        return f"unknown setting {name}; valid here: {', '.join(_valid_keys(location[:-1]))}"
+    return f"{name}: {found['msg'].removeprefix('Value error, ')}"
+
+
+def _valid_keys(section: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in section:
+        model = model.model_fields[part].annotation
+    return sorted(model.model_fields)

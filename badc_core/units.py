@@ -1,0 +1,29 @@
+"""Conversions between samples, milliseconds and seconds, and how they are shown.
+
+Inside a recording times are integer samples; in tables integer milliseconds; seconds only in
+text for people and at a detector's boundary.
+"""
+
+
+def samples_to_ms(n_samples: int, sample_rate_hz: int) -> int:
+    """Returns the time of a sample in milliseconds, rounded half up; exact integer arithmetic."""
+    return (2 * 1000 * n_samples + sample_rate_hz) // (2 * sample_rate_hz)
+
+
+def seconds_to_samples(seconds: float, sample_rate_hz: int) -> int:
+    """Returns the nearest whole number of samples."""
+    return round(seconds * sample_rate_hz)
+
+
+def format_duration(seconds: float) -> str:
+    """Returns a duration for people: `0.14 s`, `59.0 s`, `12 min 05 s`, `3 h 07 min`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    whole_s = round(seconds)
+    minutes, rest_s = divmod(whole_s, 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest_s:02d} s"
+    hours, rest_min = divmod(minutes, 60)
+    return f"{hours} h {rest_min:02d} min"
