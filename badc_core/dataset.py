@@ -156,6 +156,10 @@ class Dataset:
         """The recording's report bundle."""
         return BundlePaths(self.aggregate / recording_id)
 
+    def failure(self, recording_id: str) -> Path:
+        """Why the recording's last attempt failed (`recordings/failures.py`), as JSON."""
+        return self.artifacts / "failures" / f"{recording_id}.json"
+
     @property
     def corpus(self) -> CorpusPaths:
         """The corpus database and report."""

@@ -93,7 +93,6 @@ class InferenceSettings(_Section):
     """How the work is spread; changes speed, never results."""
 
     workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable core.")
-    batch_windows: int = Field(1, ge=1, description="Windows given to the model at once.")
 
 
 class ReportSettings(_Section):

@@ -6,6 +6,7 @@ How each field is found out is in `naming.py`, `guano.py`, `audiomoth.py`, `cloc
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from badc_core.atomic import write_text
 from badc_core.errors import DatasetInvalid
 
 SCHEMA_VERSION = 1
+
+_LEVELS = ("rms_dbfs", "peak_dbfs")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Recording:
         path: relative to the dataset's root, with forward slashes, never a link's target.
         sha256: of the whole file, hex.
         n_samples: decoded length per channel.
-        rms_dbfs, peak_dbfs: level against full scale; -inf for digital silence.
+        rms_dbfs, peak_dbfs: level against full scale; -inf for digital silence, which JSON cannot
+            hold and the file therefore says as null.
         clipped_fraction: share of samples at full scale, 0 to 1.
         is_silent: every sample is below -90 dBFS.
         start_local: what the recorder's clock showed, without a zone.
@@ -79,8 +83,11 @@ class Recording:
 
     def write(self, path: Path) -> None:
         """Writes the recording as JSON, replacing what was there."""
-        content = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=_to_json) + "\n")
+        content: dict[str, Any] = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        for name in _LEVELS:
+            content[name] = content[name] if math.isfinite(content[name]) else None
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=_to_json)
+        write_text(path, f"{text}\n")
 
 
 def read_recording(path: Path) -> Recording:
@@ -98,6 +105,8 @@ def read_recording(path: Path) -> Recording:
         for name in ("start_local", "start_utc"):
             if content[name] is not None:
                 content[name] = datetime.fromisoformat(content[name])
+        for name in _LEVELS:
+            content[name] = -math.inf if content[name] is None else content[name]
         content["warnings"] = tuple(content["warnings"])
         return Recording(**content)
     except FileNotFoundError as error:

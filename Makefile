@@ -1,0 +1,120 @@
+# Needs only git and a python3 of at least 3.11; everything else is put into .venv/.
+# Written for make 3.81, which macOS ships.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(if $(shell \
+	$(name) -c 'import sys; print(int(sys.version_info >= (3, 11)))' 2>/dev/null | grep 1),$(name))) \
+	python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := pyproject.toml requirements.lock
+PIP_FLAGS := -qq --disable-pip-version-check --no-input
+HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo dev check test test-core bench lock clean
+
+help: ## show this list
+	@echo "BADC, Bird Acoustic Data Cruncher. Start with: make demo"
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
+		| awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.installed-run ## fetch two real recordings, find the birds in them, write a report
+	@$(BIN)/python -m badc_core.demo data/demo
+	@$(HOME_DIR) $(BIN)/badc run data/demo
+
+dev: $(VENV)/.installed-run ## open the web interface on http://127.0.0.1:3000
+	@$(HOME_DIR) $(BIN)/python -m badc_dagster.home
+	@$(HOME_DIR) $(BIN)/dagster dev -h 127.0.0.1 -w workspace.yaml
+
+check: $(VENV)/.installed-dev ## format, lint, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: $(VENV)/.installed-dev ## all tests
+	@$(BIN)/python -m pytest tests
+
+test-core: .venv-core/.installed ## the core's tests in an environment without Dagster
+	@if .venv-core/bin/python -c 'import dagster' 2>/dev/null; then \
+		echo "test-core: Dagster is installed in .venv-core, so this proves nothing." >&2; \
+		echo "Some core requirement pulls it in; see .venv-core/requirements.txt" >&2; \
+		exit 1; \
+	fi
+	@.venv-core/bin/python -m pytest tests/core
+
+bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
+	@$(BIN)/python benchmarks/run.py
+
+lock: $(VENV)/.made ## renew requirements.lock from the newest versions pyproject.toml allows
+	@echo "Resolving the newest versions (one or two minutes) ..."
+	@rm -rf build/lock-venv
+	@$(BIN)/python -m venv build/lock-venv
+	@build/lock-venv/bin/python -m pip install $(PIP_FLAGS) -e '.[birdnet,dev]'
+	@{ echo "# Versions BADC is tested with: pip constraints for Linux and macOS, made by 'make lock'."; \
+		build/lock-venv/bin/python -m pip freeze --exclude badc --disable-pip-version-check \
+		| LC_ALL=C sort -f; } > build/requirements.lock
+	@mv build/requirements.lock requirements.lock
+	@rm -rf build/lock-venv
+	@echo "requirements.lock: $$(grep -c == requirements.lock) packages. Now run: make check test"
+
+clean: ## remove environments and caches; keeps data/ and dagster_home/
+	rm -rf .venv .venv-core .venv-birdnet build badc.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# ---- environments; a stamp file stands for each, so a second make installs nothing ----
+
+$(VENV)/.made:
+	@$(call make_venv,$(VENV))
+	@touch $@
+
+$(VENV)/.installed-run: $(VENV)/.made $(PINS)
+	@echo "Installing BADC into $(VENV) (one or two minutes) ..."
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[birdnet]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made $(PINS)
+	@echo "Installing BADC and its development tools into $(VENV) (one or two minutes) ..."
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[birdnet,dev]'
+	@touch $(VENV)/.installed-run $@
+
+.venv-core/.installed: $(PINS)
+	@$(call make_venv,.venv-core)
+	@echo "Installing BADC without Dagster into .venv-core (one or two minutes) ..."
+	@.venv-core/bin/python -c "$$CORE_REQUIREMENTS" > .venv-core/requirements.txt
+	@.venv-core/bin/python -m pip install $(PIP_FLAGS) -c requirements.lock \
+		-r .venv-core/requirements.txt
+	@.venv-core/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+# The package measured against; the benchmark reports null where it cannot be installed.
+.venv-birdnet/.installed: requirements.lock
+	@$(call make_venv,.venv-birdnet)
+	@echo "Installing the birdnet package into .venv-birdnet, to compare with ..."
+	@.venv-birdnet/bin/python -m pip install $(PIP_FLAGS) -c requirements.lock birdnet==1.3.1 \
+		&& touch $@ || echo "birdnet cannot be installed here: its figures will be null"
+
+define make_venv
+	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "BADC needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." >&2; \
+		echo "Install one, then say which: make PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "'$(PYTHON)' lacks its venv module." >&2; \
+		echo "On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	$(PYTHON) -m venv $(1)
+endef
+
+# The dependencies of pyproject.toml but Dagster's, BirdNET's extra, and what runs tests.
+define CORE_REQUIREMENTS
+import tomllib
+project = tomllib.load(open('pyproject.toml', 'rb'))['project']
+extras = project['optional-dependencies']
+wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
+wanted += extras['birdnet']
+wanted += [line for line in extras['dev'] if line.startswith(('pytest', 'hypothesis'))]
+print(*wanted, sep='\n')
+endef
+export CORE_REQUIREMENTS

@@ -1,0 +1,137 @@
+"""Chunk manifests: one CSV per recording, a row per chunk.
+
+Where chunks begin is decided in `plan.py`. Chunks are virtual: rows point into the recording, and
+no audio is copied.
+"""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.atomic import replacing
+from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.dataset import Dataset
+from badc_core.errors import ManifestMismatch
+from badc_core.recordings.recording import Recording, read_recording
+
+COLUMNS = (
+    "recording_id",
+    "chunk_id",
+    "source_path",
+    "start_ms",
+    "end_ms",
+    "overlap_ms",
+    "sha256",
+    "notes",
+    "start_frame",
+    "end_frame",
+    "sample_rate",
+    "channels",
+    "subtype",
+    "parent_sha256",
+)
+_NOTE = "virtual: sha256 is of parent_sha256 and the frame range"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A recording's chunks and where they were written."""
+
+    path: Path
+    chunks: tuple[Chunk, ...]
+
+
+def chunk_sha256(parent_sha256: str, chunk: Chunk) -> str:
+    """Returns the identity of a virtual chunk's audio: of the file's hash and the range."""
+    text = f"{parent_sha256}:{chunk.start_sample}:{chunk.end_sample}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:
+    """Plans a recording's chunks and writes its manifest.
+
+    Raises:
+        DatasetInvalid: the recording has not been described yet.
+    """
+    recording = read_recording(dataset.recording(recording_id))
+    chunks = plan_chunks(
+        recording_id, recording.n_samples, recording.sample_rate_hz, dataset.settings.chunks
+    )
+    path = dataset.manifest(recording_id)
+    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(recording, chunk) for chunk in chunks)
+    return Manifest(path, chunks)
+
+
+def read_manifest(path: Path, recording: Recording) -> Manifest:
+    """Returns a manifest, checked against the recording it is for.
+
+    Raises:
+        ManifestMismatch: absent, malformed, made from other audio, or its chunks do not cover
+            the recording exactly.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        parents = {row["parent_sha256"] for row in rows}
+        chunks = _chunks(rows)
+    except FileNotFoundError as error:
+        raise _mismatch(path, "the recording has no manifest yet") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise _mismatch(path, f"not a chunk manifest ({error})") from error
+    if parents != {recording.sha256}:
+        raise _mismatch(path, "it was made from other audio")
+    verify_cover(path, chunks, recording)
+    return Manifest(path, chunks)
+
+
+def verify_cover(path: Path, chunks: tuple[Chunk, ...], recording: Recording) -> None:
+    """Raises ManifestMismatch unless the chunks' union is the recording exactly, in order."""
+    reached = 0
+    for chunk in chunks:
+        is_ours = (chunk.recording_id, chunk.sample_rate_hz) == (
+            recording.recording_id,
+            recording.sample_rate_hz,
+        )
+        if not is_ours or chunk.start_sample + chunk.overlap_samples != reached:
+            raise _mismatch(path, f"chunk {chunk.chunk_id} does not follow the one before")
+        if chunk.end_sample <= reached:
+            raise _mismatch(path, f"chunk {chunk.chunk_id} holds nothing new")
+        reached = chunk.end_sample
+    if reached != recording.n_samples:
+        raise _mismatch(path, f"covers {reached} of the recording's {recording.n_samples} samples")
+
+
+def _mismatch(path: Path, what: str) -> ManifestMismatch:
+    return ManifestMismatch(what, path, "Materialise chunk_manifest again: badc run")
+
+
+def _row(recording: Recording, chunk: Chunk) -> tuple[str | int, ...]:
+    return (
+        chunk.recording_id,
+        chunk.chunk_id,
+        recording.path,
+        chunk.start_ms,
+        chunk.end_ms,
+        chunk.overlap_ms,
+        chunk_sha256(recording.sha256, chunk),
+        _NOTE,
+        chunk.start_sample,
+        chunk.end_sample,
+        recording.sample_rate_hz,
+        recording.n_channels,
+        recording.subtype,
+        recording.sha256,
+    )
+
+
+def _chunks(rows: list[dict[str, str]]) -> tuple[Chunk, ...]:
+    chunks: list[Chunk] = []
+    for row in rows:
+        start, end = int(row["start_frame"]), int(row["end_frame"])
+        overlap = max(0, chunks[-1].end_sample - start) if chunks else 0
+        chunks.append(Chunk(row["recording_id"], start, end, overlap, int(row["sample_rate"])))
+    return tuple(chunks)

@@ -1,0 +1,1 @@
+"""The `badc` command line: parse, call one core function, print."""

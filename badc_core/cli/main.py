@@ -1,0 +1,54 @@
+"""The `badc` command: its options, its error messages, and where its commands come from.
+
+Commands that need only `badc_core` are imported here; others are added by the entry-point group
+`badc.commands`, whose entries name a function, its signature being the command line.
+"""
+
+import sys
+from importlib.metadata import entry_points, version
+
+import typer
+from rich.console import Console
+
+from badc_core.cli.report import report
+from badc_core.errors import BadcError
+
+COMMANDS_GROUP = "badc.commands"
+_INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """Returns the application with every installed command."""
+    app = typer.Typer(
+        name="badc",
+        help="Run bird-sound detectors over folders of field recordings.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.command("version")(show_version)
+    app.command("report")(report)
+    for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
+        app.command(entry.name)(entry.load())
+    return app
+
+
+def show_version() -> None:
+    """Print the version."""
+    Console().print(f"badc {version('badc')}", highlight=False)
+
+
+def main() -> None:
+    """Runs the command line; our errors are one line and exit code 1."""
+    try:
+        build_app()()
+    except BadcError as error:
+        Console(stderr=True).print(f"[bold red]Error[/] {_escaped(str(error))}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted. What was finished is kept; run again to go on.")
+        sys.exit(_INTERRUPTED)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")

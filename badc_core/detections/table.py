@@ -1,0 +1,125 @@
+"""From what workers found in a recording's chunks to rows of `detections` and `effort`.
+
+Columns are in `schema.py`, files in `store.py`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from badc_core.chunks.manifest import chunk_sha256
+from badc_core.chunks.plan import Chunk
+from badc_core.detections.schema import DETECTIONS, EFFORT
+from badc_core.detectors.interface import Detection, DetectorIdentity
+from badc_core.inference.protocol import ChunkResult
+from badc_core.recordings.recording import Recording
+from badc_core.units import samples_to_ms
+
+
+def detections_table(
+    recording: Recording,
+    results: Sequence[ChunkResult],
+    detector: DetectorIdentity,
+    config_hash: str,
+    dataset_name: str,
+) -> pa.Table:
+    """Returns the detections of a recording, by start, then label; schema `DETECTIONS`.
+
+    Args:
+        recording: where they are.
+        results: one per chunk, in order.
+        detector: what found them.
+        config_hash: of the settings it ran with.
+        dataset_name: name of the dataset's folder.
+    """
+    constant = {
+        **_recording_columns(recording),
+        "dataset_root": dataset_name,
+        "runner": detector.name,
+        "model_version": detector.version,
+        "model_sha256": detector.model_sha256,
+        "config_hash": config_hash,
+        "status": "ok",
+        "is_detection": True,
+        "n_merged": 1,
+    }
+    rows = [
+        {**constant, **_detection_columns(recording, result.chunk, one, detector)}
+        for result in results
+        for one in result.detections
+    ]
+    rows.sort(key=lambda row: (row["absolute_time_ms"], row["label"], row["absolute_end_ms"]))
+    return pa.Table.from_pylist(rows, DETECTIONS)
+
+
+def effort_table(recording_id: str, results: Sequence[ChunkResult]) -> pa.Table:
+    """Returns the chunks of a recording with what became of them; schema `EFFORT`.
+
+    The overlap with the chunk before counts as effort once, in the earlier chunk.
+    """
+    return pa.Table.from_pylist([_effort_row(recording_id, one) for one in results], EFFORT)
+
+
+def _effort_row(recording_id: str, result: ChunkResult) -> dict[str, Any]:
+    chunk = result.chunk
+    new_samples = chunk.n_samples - chunk.overlap_samples
+    return {
+        "recording_id": recording_id,
+        "chunk_id": chunk.chunk_id,
+        "chunk_start_ms": chunk.start_ms,
+        "chunk_end_ms": chunk.end_ms,
+        "overlap_ms": chunk.overlap_ms,
+        "status": result.status,
+        "detections": len(result.detections),
+        "effort_s": 0.0 if result.error else new_samples / chunk.sample_rate_hz,
+        "error": str(result.error) if result.error else None,
+    }
+
+
+def _recording_columns(recording: Recording) -> dict[str, Any]:
+    return {
+        "recording_id": recording.recording_id,
+        "source_path": recording.path,
+        "study_area": recording.study_area,
+        "location": recording.location,
+        "recording_start_local": recording.start_local,
+        "recording_start_utc": recording.start_utc,
+        "lat": recording.latitude,
+        "lon": recording.longitude,
+    }
+
+
+def _detection_columns(
+    recording: Recording, chunk: Chunk, one: Detection, detector: DetectorIdentity
+) -> dict[str, Any]:
+    start_ms = samples_to_ms(one.start_sample, chunk.sample_rate_hz)
+    end_ms = samples_to_ms(one.end_sample, chunk.sample_rate_hz)
+    label = one.label.code or one.label.name or "unknown"
+    start_utc = recording.start_utc
+    return {
+        "chunk_id": chunk.chunk_id,
+        "chunk_start_ms": chunk.start_ms,
+        "chunk_end_ms": chunk.end_ms,
+        "chunk_sha256": chunk_sha256(recording.sha256, chunk),
+        "timestamp_ms": start_ms - chunk.start_ms,
+        "absolute_time_ms": start_ms,
+        "end_ms": end_ms - chunk.start_ms,
+        "absolute_end_ms": end_ms,
+        "label": label,
+        "label_code": one.label.code or None,
+        "label_name": one.label.name or label,
+        "scientific_name": one.label.scientific_name or None,
+        "confidence": one.confidence,
+        "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
+        "detection_id": _detection_id(recording.recording_id, start_ms, end_ms, label, detector),
+    }
+
+
+def _detection_id(
+    recording_id: str, start_ms: int, end_ms: int, label: str, detector: DetectorIdentity
+) -> str:
+    parts = (recording_id, start_ms, end_ms, label, detector.name, detector.version)
+    return hashlib.sha1("\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,1 @@
+"""Detectors: programs and models that find bird sounds in chunks of audio."""

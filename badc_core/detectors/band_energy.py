@@ -1,0 +1,105 @@
+"""A real detector without weights: sound that stands out in a frequency band.
+
+For tests, for a first look at an archive without any model, and as the example of the interface.
+It is no species detector: its labels are bands.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.interface import Detection, DetectorIdentity, Label, WindowBatch
+from badc_core.detectors.windows import WindowGrid
+from badc_core.errors import ConfigInvalid
+from badc_core.settings import DetectorSettings
+
+WINDOW_S = 3.0
+BAND_EDGES_HZ = (500, 1000, 2000, 4000, 8000, 12_000)
+_FRAME_SAMPLES = 1024
+_MIDPOINT_DB = 12.0
+_SLOPE_DB = 3.0
+_FLOOR_POWER = 1e-12
+
+
+class BandEnergy:
+    """Scores each band by how far its loudest moments rise above its median.
+
+    The score is a logistic function of that contrast: 0.5 at 12 dB, 0.95 at 21 dB.
+    """
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Takes the settings; raises ConfigInvalid if windows would overlap entirely."""
+        self.identity = identify(settings)
+        self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s)
+        self._min_score = settings.min_score
+        self._labels = tuple(
+            Label(f"{low / 1000:g}-{high / 1000:g} kHz", f"B{low}")
+            for low, high in pairwise(BAND_EDGES_HZ)
+        )
+
+    def batches(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
+        """Yields the chunk's windows at the recording's own rate."""
+        return self._grid.read(audio, chunk)
+
+    def detect(self, batch: WindowBatch) -> list[Detection]:
+        """Returns the bands at or above the minimum score, by start, then band."""
+        return [
+            Detection(start, end, label, score)
+            for window, start, end in zip(batch.windows, batch.starts, batch.ends, strict=True)
+            for label, score in zip(
+                self._labels, self.score(window[: end - start], batch.sample_rate_hz), strict=True
+            )
+            if score >= self._min_score
+        ]
+
+    def score(self, sound: npt.NDArray[np.float32], sample_rate_hz: int) -> list[float]:
+        """Returns the score of every band, 0 to 1, in the order of `BAND_EDGES_HZ`.
+
+        Args:
+            sound: float32, shape [n_samples], range [-1, 1], without padding.
+            sample_rate_hz: its rate; a band above its half scores 0.
+        """
+        if len(sound) < _FRAME_SAMPLES:
+            return [0.0] * len(self._labels)
+        power = _frame_power(sound)
+        hz = np.fft.rfftfreq(_FRAME_SAMPLES, 1 / sample_rate_hz)
+        return [
+            _contrast_score(power[:, (hz >= low) & (hz < high)].sum(axis=1))
+            for low, high in pairwise(BAND_EDGES_HZ)
+        ]
+
+
+def identify(settings: DetectorSettings) -> DetectorIdentity:
+    """Returns the rule's identity; raises ConfigInvalid."""
+    if settings.window_overlap_s >= WINDOW_S:
+        raise ConfigInvalid(
+            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
+            remedy=f"band_energy's windows last {WINDOW_S:g} s: choose less than that",
+        )
+    return DetectorIdentity("band_energy", "1", None, "", WINDOW_S)
+
+
+def load(settings: DetectorSettings) -> BandEnergy:
+    """Returns the detector; raises ConfigInvalid."""
+    return BandEnergy(settings)
+
+
+def _frame_power(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Returns the power spectrum of successive frames, shape [n_frames, n_frequencies]."""
+    frames = np.lib.stride_tricks.sliding_window_view(window, _FRAME_SAMPLES)[::_FRAME_SAMPLES]
+    spectrum = np.fft.rfft(frames * np.hanning(_FRAME_SAMPLES), axis=1)
+    power: npt.NDArray[np.float64] = np.abs(spectrum) ** 2
+    return power
+
+
+def _contrast_score(band_power: npt.NDArray[np.float64]) -> float:
+    """Returns the logistic of the contrast between the loudest tenth and the median, in dB."""
+    loud = np.quantile(band_power, 0.9)
+    if loud <= _FLOOR_POWER:
+        return 0.0
+    contrast_db = 10 * np.log10(loud / max(float(np.median(band_power)), _FLOOR_POWER))
+    return float(1 / (1 + np.exp(-(contrast_db - _MIDPOINT_DB) / _SLOPE_DB)))

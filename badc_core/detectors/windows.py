@@ -1,0 +1,74 @@
+"""The grid of windows, and reading them.
+
+Windows start at multiples of the hop from the *recording's* start. A window belongs to the chunk
+it starts in, and reads past that chunk's end where it must, so results do not depend on how a
+recording is cut. In the overlap of two chunks it belongs to the earlier one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.audio.reader import AudioFile
+from badc_core.audio.resampling import resample_windows
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.interface import WindowBatch
+from badc_core.units import seconds_to_samples
+
+_BATCH_WINDOWS = 10
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """How a detector looks at a recording.
+
+    Attributes:
+        window_s: length of a window.
+        overlap_s: how much successive windows share, < window_s.
+        sample_rate_hz: what the model wants; None takes the recording's own.
+    """
+
+    window_s: float
+    overlap_s: float = 0.0
+    sample_rate_hz: int | None = None
+
+    def starts(self, chunk: Chunk) -> range:
+        """Returns the first samples of the windows that belong to a chunk."""
+        hop = max(1, seconds_to_samples(self.window_s - self.overlap_s, chunk.sample_rate_hz))
+        owned_start = chunk.start_sample + chunk.overlap_samples
+        first = -(-owned_start // hop) * hop
+        return range(first, chunk.end_sample, hop)
+
+    def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
+        """Yields the chunk's windows in batches; the recording's last is zero-padded.
+
+        Raises:
+            UnreadableRecording: the audio cannot be decoded.
+        """
+        window = seconds_to_samples(self.window_s, audio.sample_rate_hz)
+        starts = self.starts(chunk)
+        for index in range(0, len(starts), _BATCH_WINDOWS):
+            some = starts[index : index + _BATCH_WINDOWS]
+            ends = tuple(min(start + window, audio.n_samples) for start in some)
+            sound = audio.read(some[0], ends[-1])
+            windows = _cut(sound, [start - some[0] for start in some], window)
+            wanted_hz = self.sample_rate_hz or audio.sample_rate_hz
+            if wanted_hz != audio.sample_rate_hz:
+                wanted = seconds_to_samples(self.window_s, wanted_hz)
+                windows = resample_windows(windows, wanted)
+            yield WindowBatch(windows, tuple(some), ends, wanted_hz)
+
+
+def _cut(
+    sound: npt.NDArray[np.float32], offsets: list[int], window_samples: int
+) -> npt.NDArray[np.float32]:
+    """Returns windows of equal length; a view of `sound` where they lie end to end."""
+    if len(sound) == len(offsets) * window_samples and offsets[-1] + window_samples == len(sound):
+        return sound.reshape(len(offsets), window_samples)
+    windows = np.zeros((len(offsets), window_samples), np.float32)
+    for row, offset in enumerate(offsets):
+        part = sound[offset : offset + window_samples]
+        windows[row, : len(part)] = part
+    return windows

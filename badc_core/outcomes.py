@@ -1,0 +1,74 @@
+"""Doing the same work for many recordings, so that one failure costs only its own recording."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+from badc_core.errors import BadcError
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of one recording.
+
+    Attributes:
+        recording_id: which.
+        value: what was made; None if it failed.
+        error: why it failed; None if it did not.
+    """
+
+    recording_id: str
+    value: T | None = None
+    error: BadcError | None = None
+
+
+def attempt(recording_id: str, work: Callable[[str], T]) -> Outcome[T]:
+    """Returns the outcome of `work(recording_id)`; never raises an Exception."""
+    try:
+        return Outcome(recording_id, value=work(recording_id))
+    except BadcError as error:
+        return Outcome(recording_id, error=error)
+    except Exception as error:  # noqa: BLE001  (any defect must cost one recording, not all)
+        _log.exception("%s failed unexpectedly", recording_id)
+        return Outcome(recording_id, error=unexpected(recording_id, error))
+
+
+def for_each(
+    recording_ids: Iterable[str], work: Callable[[str], T], n_threads: int = 1
+) -> Iterator[Outcome[T]]:
+    """Yields the outcome of `work` for every recording, in order.
+
+    Args:
+        recording_ids: drawn a few at a time.
+        work: called in threads where `n_threads` > 1.
+        n_threads: how many at once.
+    """
+    if n_threads == 1:
+        for recording_id in recording_ids:
+            yield attempt(recording_id, work)
+        return
+    waiting = iter(recording_ids)
+    with ThreadPoolExecutor(n_threads) as executor:
+        running: deque[Future[Outcome[T]]] = deque(
+            executor.submit(attempt, one, work) for one in islice(waiting, 2 * n_threads)
+        )
+        while running:
+            outcome = running.popleft().result()
+            running.extend(executor.submit(attempt, one, work) for one in islice(waiting, 1))
+            yield outcome
+
+
+def unexpected(recording_id: str, error: Exception) -> BadcError:
+    """Returns an error we did not foresee, as one we can show."""
+    return BadcError(
+        f"unexpected {type(error).__name__}: {error}",
+        recording_id,
+        "This is a defect of BADC: please report it with the log",
+    )

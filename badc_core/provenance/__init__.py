@@ -1,0 +1,1 @@
+"""What an output was made from: content, settings, code."""

@@ -1,0 +1,90 @@
+"""What an AudioMoth writes into the comment of its WAV files.
+
+The wording changed with the firmware; each fact is looked for by itself.
+
+Source: https://github.com/OpenAcousticDevices/AudioMoth-Firmware-Basic, `setHeaderComment`,
+releases 1.0 to 1.11.
+"""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from badc_core.recordings.findings import Findings
+from badc_core.recordings.riff import RiffLayout, read_info_tags
+
+_START = re.compile(r"Recorded at (\d\d:\d\d:\d\d \d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
+_OFFSET = re.compile(r"([+-])(\d{1,2})(?::(\d{1,2}))?")
+_DEVICE = re.compile(r"AudioMoth ([0-9A-F]{16})")
+_DEPLOYMENT = re.compile(r"during deployment ([0-9A-F]{16})")
+_GAIN = re.compile(r"at (?:gain setting (\d)|([a-z-]+) gain(?: setting)?)")
+_BATTERY = re.compile(r"battery(?: state)? was (less than|greater than|<|>)? ?(\d+\.\d+)V")
+_TEMPERATURE = re.compile(r"temperature was (-?\d+\.\d+)C")
+_STOPPED = re.compile(r"Recording (?:cancelled before completion|stopped) (?:due to|by) ([^.]+)\.")
+_FILTER = re.compile(r"((?:Low|Band|High)-pass filter [^.]*(?:\.\d[^.]*)*)\.")
+_THRESHOLD = re.compile(r"Amplitude threshold was (.+?)\.(?: |$)")
+
+
+def read_audiomoth(path: Path, layout: RiffLayout) -> Findings | None:
+    """Returns what the comment of an AudioMoth's WAV file says; None in other files."""
+    tags = read_info_tags(path, layout)
+    comment, artist = tags.get("ICMT", ""), tags.get("IART", "")
+    if "AudioMoth" not in comment and "AudioMoth" not in artist:
+        return None
+    return interpret_comment(comment, artist)
+
+
+def interpret_comment(comment: str, artist: str = "") -> Findings:
+    """Returns the facts in an AudioMoth comment.
+
+    A battery beyond the recorder's scale (`greater than 4.9V`) is given as the end of the scale,
+    and the words are kept in the comments.
+    """
+    clock, offset_min = _read_start(comment)
+    fields: dict[str, str | float] = {"device_make": "Open Acoustic Devices"}
+    fields["device_model"] = "AudioMoth"
+    comments: dict[str, str] = {"ICMT": comment} if comment else {}
+    if device := _DEVICE.search(artist) or _DEVICE.search(comment):
+        fields["device_serial"] = device[1]
+    if gain := _GAIN.search(comment):
+        fields["gain"] = gain[1] or gain[2]
+    if temperature := _TEMPERATURE.search(comment):
+        fields["temperature_c"] = float(temperature[1])
+    if battery := _BATTERY.search(comment):
+        fields["battery_v"] = float(battery[2])
+        if battery[1]:
+            comments["battery"] = f"{battery[1]} {battery[2]} V"
+    comments.update(_read_notes(comment))
+    stopped = comments.get("stopped")
+    warnings = (f"The recorder stopped early: {stopped}.",) if stopped else ()
+    return Findings("audiomoth", clock, offset_min, fields, comments, warnings)
+
+
+def _read_start(comment: str) -> tuple[datetime | None, int | None]:
+    """Returns clock and offset; firmware 1.0 names no zone, and its clock ran in UTC."""
+    match = _START.search(comment)
+    if match is None:
+        return None, None
+    try:
+        clock = datetime.strptime(match[1], "%H:%M:%S %d/%m/%Y")
+    except ValueError:
+        return None, None
+    offset = _OFFSET.fullmatch(match[2] or "")
+    if offset is None:
+        return clock, None if match[2] else 0
+    minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+    return clock, -minutes if offset[1] == "-" else minutes
+
+
+def _read_notes(comment: str) -> dict[str, str]:
+    searches = {
+        "deployment": _DEPLOYMENT,
+        "stopped": _STOPPED,
+        "filter": _FILTER,
+        "amplitude_threshold": _THRESHOLD,
+    }
+    found = {name: pattern.search(comment) for name, pattern in searches.items()}
+    notes = {name: match[1] for name, match in found.items() if match}
+    if "using external microphone" in comment:
+        notes["microphone"] = "external"
+    return notes

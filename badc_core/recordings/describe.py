@@ -1,0 +1,211 @@
+"""A recording's description: what every source says about it, weighed.
+
+For each field the first source that says something wins: deployments, guano, audiomoth,
+filename, path, settings. One exception: `location` comes from the path before the file name,
+whose first part is often a recorder's serial number or nickname.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from badc_core.audio.reader import AudioFile
+from badc_core.dataset import Dataset
+from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.recordings.audiomoth import read_audiomoth
+from badc_core.recordings.clock import Moment, at_offset, format_offset, locate_in_time
+from badc_core.recordings.deployments import Deployment, read_deployments
+from badc_core.recordings.findings import Findings
+from badc_core.recordings.guano import read_guano
+from badc_core.recordings.identity import below_root
+from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.quality import Quality, measure_quality
+from badc_core.recordings.recording import Recording
+from badc_core.recordings.registry import RegisteredRecording
+from badc_core.recordings.riff import read_riff_layout
+
+_DISAGREEMENT = timedelta(minutes=1)
+_CLIPPED_WARNING = 0.01
+_MAX_LENGTH_ERROR_S = 1.0
+_PLACE_FIELDS = ("location", "study_area")
+
+
+@dataclass
+class _Draft:
+    """Fields found so far and where each comes from; the first value of a field stays."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def add(self, source: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if value is not None and name not in self.values:
+                self.values[name] = value
+                self.sources[name] = source
+
+
+def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Recording:
+    """Returns what a recording is, after decoding all of it.
+
+    Raises:
+        ContentMissing: the file or its annexed content is not here.
+        UnreadableRecording: it cannot be decoded to its end.
+        ConfigInvalid: the deployments table or a path template is wrong.
+    """
+    path = dataset.audio(registered.path)
+    with AudioFile(path) as audio:
+        quality = measure_quality(audio)
+        facts: dict[str, Any] = {
+            "audio_format": audio.format,
+            "subtype": audio.subtype,
+            "sample_rate_hz": audio.sample_rate_hz,
+            "n_channels": audio.n_channels,
+        }
+    findings = _collect(dataset, registered, path)
+    place = _read_place(findings)
+    stations = read_deployments(dataset.deployments)
+    station = stations.get(str(place.values.get("location")), Deployment(location=""))
+    draft, warnings = _weigh(dataset, findings, place, station)
+    warnings += _judge(quality, findings, facts["sample_rate_hz"])
+    kind = dataset.settings.recordings.fingerprint
+    return Recording(
+        recording_id=registered.recording_id,
+        path=registered.path,
+        size_bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+        fingerprint=registered.fingerprint or fingerprint_file(path, kind),
+        **facts,
+        **vars(quality),
+        **draft.values,
+        sources=dict(sorted(draft.sources.items())),
+        comments=_merge_comments(findings),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _collect(dataset: Dataset, registered: RegisteredRecording, path: Path) -> list[Findings]:
+    """Returns what the sources say, strongest first."""
+    settings = dataset.settings.recordings
+    findings: list[Findings | None] = []
+    layout = read_riff_layout(path)
+    if layout is not None:
+        findings = [read_guano(path, layout), read_audiomoth(path, layout)]
+    findings.append(read_file_name(PurePosixPath(registered.path).name))
+    place = read_place(below_root(registered.path, settings.roots), settings.templates) or {}
+    fields: dict[str, str | float] = {name: place[name] for name in _PLACE_FIELDS if name in place}
+    return [*(found for found in findings if found is not None), Findings("path", fields=fields)]
+
+
+def _read_place(findings: list[Findings]) -> _Draft:
+    place = _Draft()
+    for found in reversed(findings):
+        names = {name: found.fields.get(name) for name in _PLACE_FIELDS}
+        place.add(found.source, names)
+    return place
+
+
+def _weigh(
+    dataset: Dataset, findings: list[Findings], place: _Draft, station: Deployment
+) -> tuple[_Draft, list[str]]:
+    draft = _Draft()
+    draft.add(
+        "deployments",
+        {
+            name: getattr(station, name)
+            for name in ("study_area", "timezone", "latitude", "longitude", "elevation_m")
+        },
+    )
+    for name, value in place.values.items():
+        draft.add(place.sources[name], {name: value})
+    for found in findings:
+        draft.add(found.source, found.fields)
+    draft.add("settings", {"timezone": dataset.settings.recordings.timezone})
+    warnings = [warning for found in findings for warning in found.warnings]
+    if "location" not in draft.values:
+        warnings.append("Neither path nor file name says where it was recorded.")
+    return draft, warnings + _add_start(draft, findings, station.clock_offset_s)
+
+
+def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | None) -> list[str]:
+    """Adds the start to a draft and returns warnings about it."""
+    timed = [found for found in findings if found.clock is not None]
+    if not timed or timed[0].clock is None:
+        return ["Neither header nor file name says when it was recorded."]
+    first = timed[0]
+    clock = timed[0].clock + timedelta(seconds=clock_offset_s or 0)
+    zoned = next((found for found in timed if found.utc is not None and _agree(first, found)), None)
+    moment, source = _locate(draft, clock, zoned)
+    draft.add(first.source, {"start_local": clock})
+    draft.add(source, {"start_utc": moment.utc, "utc_offset_min": moment.utc_offset_min})
+    if zoned is not None and moment.utc_offset_min is not None:
+        draft.add(source, {"timezone": format_offset(moment.utc_offset_min)})
+    return [*moment.warnings, *_compare_clocks(timed), *_compare_zone(draft, clock, zoned)]
+
+
+def _locate(draft: _Draft, clock: datetime, zoned: Findings | None) -> tuple[Moment, str]:
+    """Returns the start in UTC and its source: an offset beside the time beats any named zone."""
+    if zoned is not None and zoned.utc_offset_min is not None:
+        return at_offset(clock, zoned.utc_offset_min), zoned.source
+    moment = locate_in_time(clock, draft.values.get("timezone"))
+    return moment, draft.sources.get("timezone", "")
+
+
+def _agree(one: Findings, other: Findings) -> bool:
+    """Tells whether two sources mean the same moment, within a minute."""
+    if one.clock is None or other.clock is None:
+        return True
+    both_zoned = one.utc is not None and other.utc is not None
+    here, there = (one.utc, other.utc) if both_zoned else (one.clock, other.clock)
+    return here is None or there is None or abs(here - there) <= _DISAGREEMENT
+
+
+def _compare_clocks(timed: list[Findings]) -> Iterable[str]:
+    first = timed[0]
+    for other in timed[1:]:
+        if not _agree(first, other):
+            yield (
+                f"{first.source} says it starts at {first.clock}, {other.source} at "
+                f"{other.clock}; {first.source} is believed."
+            )
+
+
+def _compare_zone(draft: _Draft, clock: datetime, zoned: Findings | None) -> Iterable[str]:
+    """Warns where the zone people named is not the one the recorder's clock ran in."""
+    named = draft.sources.get("timezone")
+    if zoned is None or zoned.utc_offset_min is None or named not in {"deployments", "settings"}:
+        return
+    expected = locate_in_time(clock, draft.values["timezone"]).utc_offset_min
+    if expected != zoned.utc_offset_min:
+        yield (
+            f"{zoned.source} says the clock ran at {format_offset(zoned.utc_offset_min)}, "
+            f"{named} names {draft.values['timezone']}; the start follows {zoned.source}."
+        )
+
+
+def _judge(quality: Quality, findings: list[Findings], sample_rate_hz: int) -> list[str]:
+    """Returns warnings about the sound and about what headers say of it."""
+    warnings: list[str] = []
+    if quality.is_silent:
+        warnings.append("The recording is silent.")
+    if quality.clipped_fraction > _CLIPPED_WARNING:
+        warnings.append(f"{quality.clipped_fraction:.1%} of the samples are clipped.")
+    comments = _merge_comments(findings)
+    duration_s = quality.n_samples / sample_rate_hz
+    claimed = {"Samplerate": (sample_rate_hz, 1.0), "Length": (duration_s, _MAX_LENGTH_ERROR_S)}
+    for name, (real, tolerance) in claimed.items():
+        try:
+            differs = abs(float(comments.get(name, real)) - real) > tolerance
+        except ValueError:
+            differs = True
+        if differs:
+            warnings.append(f"GUANO gives {name} {comments[name]}, the sound has {real:g}.")
+    return warnings
+
+
+def _merge_comments(findings: list[Findings]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for found in reversed(findings):
+        merged.update(found.comments)
+    return merged

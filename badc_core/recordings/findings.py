@@ -1,0 +1,35 @@
+"""What one source (a header, a file name) says about a recording.
+
+Sources are read in `naming.py`, `guano.py` and `audiomoth.py`; `describe.py` weighs them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a source says.
+
+    Attributes:
+        source: guano, audiomoth, filename or path.
+        clock: start as the recorder's clock showed it, without a zone.
+        utc_offset_min: clock minus UTC, if the source says so.
+        fields: attribute of `Recording` -> value.
+        comments: what has no attribute of its own.
+        warnings: one sentence each.
+    """
+
+    source: str
+    clock: datetime | None = None
+    utc_offset_min: int | None = None
+    fields: dict[str, str | float] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def utc(self) -> datetime | None:
+        """Start in UTC without a zone attached; None if the offset is not known."""
+        if self.clock is None or self.utc_offset_min is None:
+            return None
+        return self.clock - timedelta(minutes=self.utc_offset_min)

@@ -1,0 +1,66 @@
+"""How loud, how clipped, how long a recording really is: one pass over all its samples."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from badc_core.audio.reader import AudioFile
+from badc_core.errors import UnreadableRecording
+
+_SILENCE_DBFS = -90.0
+_FULL_SCALE_8_BIT = 127 / 128
+_FULL_SCALE = 32_767 / 32_768
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures over all channels.
+
+    Attributes:
+        rms_dbfs, peak_dbfs: against full scale; -inf for digital silence.
+        clipped_fraction: share of samples at full scale, 0 to 1.
+        is_silent: every sample is below -90 dBFS.
+        n_samples: decoded length per channel.
+    """
+
+    rms_dbfs: float
+    peak_dbfs: float
+    clipped_fraction: float
+    is_silent: bool
+    n_samples: int
+
+
+def measure_quality(audio: AudioFile) -> Quality:
+    """Returns the figures of a recording, decoding it to its end.
+
+    Raises:
+        UnreadableRecording: it cannot be decoded to its end, or holds values that are no numbers.
+    """
+    full_scale = _FULL_SCALE_8_BIT if audio.subtype.endswith(("_U8", "_S8")) else _FULL_SCALE
+    sum_of_squares, peak, n_clipped, n_samples = 0.0, 0.0, 0, 0
+    for block in audio.blocks():
+        block_peak = max(float(block.max()), -float(block.min()))
+        if not math.isfinite(block_peak):
+            raise UnreadableRecording(
+                "it holds samples that are not numbers", audio.path, "Remove it"
+            )
+        peak = max(peak, block_peak)
+        # einsum widens to float64 in small buffers, where a cast would copy the whole block.
+        sum_of_squares += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
+        if block_peak >= full_scale:
+            n_clipped += int(np.count_nonzero(np.abs(block) >= full_scale))
+        n_samples += len(block)
+    n_values = n_samples * audio.n_channels
+    peak_dbfs = _to_dbfs(peak)
+    return Quality(
+        rms_dbfs=_to_dbfs(math.sqrt(sum_of_squares / n_values)),
+        peak_dbfs=peak_dbfs,
+        clipped_fraction=n_clipped / n_values,
+        is_silent=peak_dbfs < _SILENCE_DBFS,
+        n_samples=n_samples,
+    )
+
+
+def _to_dbfs(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf

@@ -1,0 +1,181 @@
+"""The corpus database: all recordings of a dataset in one DuckDB file, and its summary CSVs.
+
+Made by one writer, aside and renamed, so that a reader of the old file is never in the way. What
+the views say is in `sql/*.sql`; the page about the corpus is made in `corpus_page.py`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from badc_core.atomic import replacing
+from badc_core.dataset import Dataset
+from badc_core.detections.schema import SCHEMA_VERSION
+from badc_core.detections.store import SCHEMA_KEY, read_metadata
+from badc_core.errors import DetectionsInvalid
+from badc_core.recordings.recording import read_recording
+from badc_core.reports.database import (
+    TABLES,
+    create_table,
+    create_tables,
+    create_views,
+    insert,
+    insert_settings,
+    query,
+    recordings_table,
+)
+from badc_core.reports.summaries import write_corpus_summary
+
+_MISSING = pa.schema(
+    [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class CorpusTotals:
+    """What a corpus holds.
+
+    Attributes:
+        recordings: with results.
+        missing: without.
+        labels: different ones detected.
+        effort_s: analysed, of `duration_s` recorded.
+    """
+
+    recordings: int
+    missing: int
+    detections: int
+    labels: int
+    chunks: int
+    failed_chunks: int
+    duration_s: float
+    effort_s: float
+
+
+def build_corpus(
+    dataset: Dataset, recording_ids: Sequence[str], missing: Mapping[str, str]
+) -> CorpusTotals:
+    """Writes the corpus database and the CSVs beside it, replacing what was there.
+
+    Args:
+        dataset: whose corpus.
+        recording_ids: the recordings that should be in it. One whose files are not there is
+            listed as missing, never passed over.
+        missing: recording_id -> why it has no result; such a recording is left out of the rest.
+
+    Raises:
+        DatasetInvalid: a recording's description cannot be read.
+        DetectionsInvalid: a detections or effort file is corrupt or of another schema.
+        StorageFull: the disk or a quota is full.
+    """
+    reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
+    present = []
+    for recording_id in sorted(set(recording_ids) - missing.keys()):
+        stage = _first_absent(dataset, recording_id)
+        if stage:
+            reasons[recording_id] = (stage, f"{stage} not made yet")
+        else:
+            present.append(recording_id)
+    with replacing(dataset.corpus.duckdb) as aside, _connect(aside) as connection:
+        create_tables(connection)
+        create_views(connection)
+        insert_settings(connection, dataset.settings)
+        _create_missing(connection, reasons)
+        described = [read_recording(dataset.recording(one)) for one in present]
+        insert(connection, "recordings", recordings_table(described))
+        _insert_files(connection, "detections", [dataset.detections(one) for one in present])
+        _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
+        write_corpus_summary(connection, dataset.corpus.summary)
+        return _total(connection)
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return duckdb.connect(path, config={"threads": str(threads or 1)})
+
+
+def _first_absent(dataset: Dataset, recording_id: str) -> str:
+    """Names the first stage without its file; empty where all that a corpus needs is there."""
+    needed = {
+        "recording": dataset.recording(recording_id),
+        "detections": dataset.detections(recording_id),
+        "effort": dataset.effort(recording_id),
+    }
+    absent = next((stage for stage, path in needed.items() if not path.exists()), "")
+    if absent == "detections" and not dataset.manifest(recording_id).exists():
+        return "chunk_manifest"
+    return absent
+
+
+def _create_missing(
+    connection: duckdb.DuckDBPyConnection, reasons: Mapping[str, tuple[str, str]]
+) -> None:
+    rows = [
+        {"recording_id": one, "stage": stage or "detections", "reason": reason}
+        for one, (stage, reason) in sorted(reasons.items())
+    ]
+    create_table(connection, "missing", pa.Table.from_pylist(rows, schema=_MISSING))
+
+
+def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[Path]) -> None:
+    if not paths:
+        return
+    try:
+        patterns = [_literal(path) for path in paths]
+        _refuse_other_schemas(connection, patterns)
+        # The names spelt out: a file with its columns in another order must not shift them.
+        columns = ", ".join(f'"{column}"' for column in TABLES[name].names)
+        connection.execute(
+            f'INSERT INTO "{name}" SELECT {columns} FROM read_parquet($1)',  # noqa: S608
+            [patterns],
+        )
+    except duckdb.Error as error:
+        for path in paths:
+            read_metadata(path)
+        raise DetectionsInvalid(f"{name} cannot be read ({error})", paths[0].parent) from error
+
+
+def _refuse_other_schemas(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> None:
+    others = query(
+        connection,
+        """
+        SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
+        FROM parquet_kv_metadata($1) GROUP BY file_name HAVING version IS DISTINCT FROM $3
+        """,
+        patterns,
+        SCHEMA_KEY,
+        str(SCHEMA_VERSION),
+    )
+    for other in others:
+        raise DetectionsInvalid(
+            f"follows schema {other['version']}, expected {SCHEMA_VERSION}",
+            other["file_name"],
+            "Materialise the recording's detections again: badc run",
+        )
+
+
+def _literal(path: Path) -> str:
+    """Writes a path so that DuckDB, which takes every path for a pattern, finds just this file."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+
+
+def _total(connection: duckdb.DuckDBPyConnection) -> CorpusTotals:
+    (row,) = query(
+        connection,
+        """
+        SELECT
+            (SELECT count(*) FROM recordings) AS recordings,
+            (SELECT count(*) FROM missing) AS missing,
+            (SELECT count(*) FROM real_detections) AS detections,
+            (SELECT count(DISTINCT label) FROM real_detections) AS labels,
+            (SELECT count(*) FROM chunks) AS chunks,
+            (SELECT count(*) FROM chunks WHERE status = 'error') AS failed_chunks,
+            (SELECT coalesce(sum(duration_s), 0.0) FROM recordings) AS duration_s,
+            (SELECT coalesce(sum(effort_s), 0.0) FROM chunks) AS effort_s
+        """,
+    )
+    return CorpusTotals(**row)

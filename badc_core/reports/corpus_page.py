@@ -1,0 +1,197 @@
+"""What is on the page about all recordings of a dataset.
+
+How it looks is in `templates/corpus.html`; the numbers come from the corpus database only.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+
+from badc_core.atomic import write_text
+from badc_core.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.reports.charts import Cell, HeatMap
+from badc_core.reports.database import query
+from badc_core.reports.page import render_page
+from badc_core.units import format_duration
+
+_MAX_STATIONS = 10
+_MAX_COLUMNS = 62
+_HOURS = range(24)
+
+_SPECIES = """
+    SELECT label, label_name, any_value(scientific_name) AS scientific_name,
+        count(*) AS detections, count(DISTINCT recording_id) AS recordings,
+        max(confidence) AS best, avg(confidence) AS mean
+    FROM real_detections GROUP BY label, label_name ORDER BY detections DESC, label
+"""
+_RECORDINGS = """
+    SELECT e.*, r.rms_dbfs, r.is_silent FROM effort_by_recording e
+    JOIN recordings r USING (recording_id)
+    ORDER BY e.study_area, e.location, e.start_local, recording_id
+"""
+_STATIONS = """
+    SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,
+        sum(detections)::BIGINT AS detections
+    FROM effort_by_recording GROUP BY ALL ORDER BY detections DESC, study_area, location
+"""
+_HOUR_EFFORT = "SELECT local_hour, sum(effort_s) FROM effort_by_hour GROUP BY local_hour"
+_DETECTORS = """
+    SELECT DISTINCT runner, model_version, model_sha256 FROM real_detections ORDER BY ALL
+"""
+
+_Rows = list[dict[str, Any]]
+
+
+def write_corpus_page(dataset: Dataset) -> Path:
+    """Writes the page about a dataset's corpus and returns where it is.
+
+    Raises:
+        DatasetInvalid: there is no corpus database.
+        StorageFull: the disk or a quota is full.
+    """
+    if not dataset.corpus.duckdb.exists():
+        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, "Run: badc run")
+    with duckdb.connect(dataset.corpus.duckdb, read_only=True) as connection:
+        page = _render(connection, dataset)
+    write_text(dataset.corpus.html, page)
+    return dataset.corpus.html
+
+
+def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
+    report = dataset.settings.report
+    species = query(connection, _SPECIES)
+    recordings = [_linked(dataset, one) for one in query(connection, _RECORDINGS)]
+    stations = query(connection, _STATIONS)
+    top = species[: report.top_labels]
+    detectors = query(connection, _DETECTORS)
+    busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
+    return render_page(
+        "corpus.html",
+        name=dataset.root.name,
+        settings=dataset.settings,
+        totals=_totals(recordings),
+        species=top,
+        n_species=sum(1 for one in species if one["scientific_name"]),
+        n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
+        n_more_species=len(species) - len(top),
+        stations=stations[:_MAX_STATIONS],
+        n_stations=len(stations),
+        by_station=_by_station(connection),
+        effort=_effort_map(connection),
+        activity=_activity_map(connection, top),
+        recordings=recordings,
+        busiest=busiest[: report.top_recordings],
+        missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
+        detectors=detectors,
+        has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)
+        or dataset.settings.detector.name == "birdnet",
+        station_name=_station_name,
+    )
+
+
+def _totals(recordings: _Rows) -> dict[str, Any]:
+    names = ("detections", "chunks", "failed_chunks", "effort_s", "duration_s")
+    totals: dict[str, Any] = {name: sum(one[name] for one in recordings) for name in names}
+    starts = [one["start_local"] for one in recordings if one["start_local"]]
+    return {**totals, "first": min(starts, default=None), "last": max(starts, default=None)}
+
+
+def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:
+    """Adds the address of the recording's own page, relative to this one, where it exists."""
+    page = dataset.bundle(recording["recording_id"]).html
+    address = quote(os.path.relpath(page, dataset.corpus.folder)) if page.exists() else ""
+    return {**recording, "address": address}
+
+
+def _by_station(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[tuple[str, str, str | None, str | None], dict[str, Any]]:
+    found = query(connection, "SELECT * FROM species_by_station")
+    return {
+        (one["label"], one["label_name"], one["study_area"], one["location"]): one for one in found
+    }
+
+
+def _effort_map(connection: duckdb.DuckDBPyConnection) -> HeatMap | None:
+    """Returns hours analysed by station and day, or a longer span where days would not fit."""
+    found = query(connection, "SELECT * FROM effort_by_station_day WHERE local_date IS NOT NULL")
+    if not found:
+        return None
+    days: list[date] = [one["local_date"] for one in found]
+    first, span_days = min(days), _span_days(min(days), max(days))
+    n_columns = (max(days) - first).days // span_days + 1
+    hours: dict[str, list[float]] = {}
+    for one in found:
+        row = hours.setdefault(_station_name(one), [0.0] * n_columns)
+        row[(one["local_date"] - first).days // span_days] += one["effort_s"] / 3600
+    begins = [first + timedelta(days=n * span_days) for n in range(n_columns)]
+    names = [f"{day.day} {day:%b}" for day in begins]
+    most = max(max(row) for row in hours.values()) or 1.0
+    return HeatMap(
+        tuple(names),
+        tuple((name, _effort_cells(name, names, row, most)) for name, row in hours.items()),
+    )
+
+
+def _effort_cells(
+    station: str, days: Iterable[str], hours: Iterable[float], most: float
+) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(
+            amount / most if amount else None,
+            f"{station}, {day}: " + (format_duration(amount * 3600) if amount else "no recording"),
+        )
+        for day, amount in zip(days, hours, strict=True)
+    )
+
+
+def _span_days(first: date, last: date) -> int:
+    """Returns how many days a column stands for: 1, or as many weeks as are needed."""
+    days = (last - first).days + 1
+    return 1 if days <= _MAX_COLUMNS else 7 * -(-days // (7 * _MAX_COLUMNS))
+
+
+def _activity_map(connection: duckdb.DuckDBPyConnection, species: _Rows) -> HeatMap | None:
+    """Returns detections per hour analysed, by species and hour of the local day."""
+    effort_s: dict[int, float] = dict(connection.execute(_HOUR_EFFORT).fetchall())
+    if not effort_s or not species:
+        return None
+    rates: dict[tuple[str, str], dict[int, float]] = {}
+    for one in query(connection, "SELECT * FROM activity_by_hour"):
+        hours = rates.setdefault((one["label"], one["label_name"]), {})
+        hours[one["local_hour"]] = one["detections_per_hour"] or 0.0
+    rows = tuple(
+        (
+            one["label_name"],
+            _hour_cells(one["label_name"], rates.get((one["label"], one["label_name"]), {}),
+                        effort_s),
+        )
+        for one in species
+    )  # fmt: skip
+    return HeatMap(tuple(f"{hour:02d}" for hour in _HOURS), rows, dense=True)
+
+
+def _hour_cells(
+    name: str, rates: Mapping[int, float], effort_s: Mapping[int, float]
+) -> Sequence[Cell]:
+    most = max(rates.values(), default=0.0) or 1.0
+    cells = []
+    for hour in _HOURS:
+        listened_s = effort_s.get(hour, 0.0)
+        rate = rates.get(hour, 0.0)
+        found = f"{rate:.1f} per hour in {format_duration(listened_s)} analysed"
+        title = f"{name}, {hour:02d}:00: {found if listened_s else 'nobody listened'}"
+        cells.append(Cell(rate / most if listened_s else None, title))
+    return tuple(cells)
+
+
+def _station_name(place: Mapping[str, Any]) -> str:
+    """Names a station; the study area only where there is one."""
+    location = place["location"] or "unknown station"
+    return f"{place['study_area']} / {location}" if place["study_area"] else str(location)

@@ -1,0 +1,209 @@
+"""The tables and views of a report database, the same for one recording and for a corpus.
+
+The views are `sql/*.sql`. Filling a corpus is in `corpus.py`, showing in `page.py`.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from badc_core.atomic import replacing
+from badc_core.dataset import Dataset
+from badc_core.detections.schema import DETECTIONS, EFFORT
+from badc_core.detections.store import read_detections, read_effort
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.settings import Settings
+
+VIEWS = (
+    "real_detections",
+    "label_summary",
+    "recording_summary",
+    "timeline_summary",
+    "effort_by_recording",
+    "effort_by_hour",
+    "effort_by_station_day",
+    "species_by_station",
+    "activity_by_hour",
+)
+"""In the order in which one needs another."""
+
+RECORDINGS = pa.schema(
+    [
+        ("recording_id", pa.string()),
+        ("path", pa.string()),
+        ("study_area", pa.string()),
+        ("location", pa.string()),
+        ("start_local", pa.timestamp("ms")),
+        ("start_utc", pa.timestamp("ms", tz="UTC")),
+        ("utc_offset_min", pa.int32()),
+        ("timezone", pa.string()),
+        ("duration_s", pa.float64()),
+        ("n_samples", pa.int64()),
+        ("sample_rate_hz", pa.int64()),
+        ("n_channels", pa.int32()),
+        ("audio_format", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("rms_dbfs", pa.float64()),
+        ("peak_dbfs", pa.float64()),
+        ("clipped_fraction", pa.float64()),
+        ("is_silent", pa.bool_()),
+        ("lat", pa.float64()),
+        ("lon", pa.float64()),
+        ("elevation_m", pa.float64()),
+        ("device_make", pa.string()),
+        ("device_model", pa.string()),
+        ("device_serial", pa.string()),
+        ("temperature_c", pa.float64()),
+        ("battery_v", pa.float64()),
+        ("warnings", pa.list_(pa.string())),
+    ]
+)
+
+TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
+
+_RENAMED = {"lat": "latitude", "lon": "longitude"}
+
+# The file of a short recording becomes a tenth as large as with the default of 256 KiB.
+_BLOCK_BYTES = 16384
+
+
+def recordings_table(recordings: Sequence[Recording]) -> pa.Table:
+    """Returns recordings as a table by `RECORDINGS`."""
+    rows = [
+        {name: getattr(one, _RENAMED.get(name, name)) for name in RECORDINGS.names}
+        for one in recordings
+    ]
+    return pa.Table.from_pylist(rows, schema=RECORDINGS)
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates the tables that the views need, empty."""
+    connection.execute("CREATE TABLE settings (bucket_minutes BIGINT, min_score DOUBLE)")
+    for name, schema in TABLES.items():
+        create_table(connection, name, schema.empty_table())
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Creates a table with an Arrow table's content."""
+    with _arriving(connection, table):
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')
+
+
+def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Adds an Arrow table's rows to a table with the same columns."""
+    with _arriving(connection, table):
+        connection.execute(f'INSERT INTO "{name}" SELECT * FROM arriving')  # noqa: S608
+
+
+def insert_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Fills the one-row table that the views read their settings from."""
+    connection.execute(
+        "INSERT INTO settings VALUES (?, ?)",
+        [settings.report.bucket_minutes, settings.detector.min_score],
+    )
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates every view; the tables must be there."""
+    for name in VIEWS:
+        connection.execute(_sql(name))
+
+
+def query(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> list[dict[str, Any]]:
+    """Returns the rows of a query, each as column -> value."""
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@contextmanager
+def new_recording_database(
+    dataset: Dataset, recording_id: str, path: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a database with one recording's tables and views, made at a path of no file.
+
+    Raises:
+        DatasetInvalid: the recording has not been described.
+        DetectionsInvalid: its detections or effort cannot be read.
+    """
+    recording = read_recording(dataset.recording(recording_id))
+    detections = read_detections(dataset.detections(recording_id))
+    effort = read_effort(dataset.effort(recording_id))
+    path.write_bytes(_empty_database())
+    with _attached(path) as connection:
+        connection.execute("BEGIN")
+        insert_settings(connection, dataset.settings)
+        insert(connection, "detections", detections)
+        insert(connection, "chunks", effort)
+        insert(connection, "recordings", recordings_table([recording]))
+        connection.execute("COMMIT")
+        yield connection
+
+
+def write_recording_database(dataset: Dataset, recording_id: str) -> None:
+    """Writes one recording's database, replacing what was there.
+
+    Raises:
+        DatasetInvalid: the recording has not been described.
+        DetectionsInvalid: its detections or effort cannot be read.
+        StorageFull: the disk or a quota is full.
+    """
+    with (
+        replacing(dataset.bundle(recording_id).duckdb) as aside,
+        new_recording_database(dataset, recording_id, aside),
+    ):
+        pass
+
+
+@contextmanager
+def _attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a connection to a database file, closed and complete afterwards."""
+    name = f"bundle_{os.urandom(8).hex()}"
+    quoted = str(path).replace("'", "''")
+    with _engine().cursor() as connection:
+        connection.execute(f"ATTACH '{quoted}' AS {name} (BLOCK_SIZE {_BLOCK_BYTES})")
+        try:
+            connection.execute(f"USE {name}")
+            yield connection
+        finally:
+            connection.execute("USE memory")
+            connection.execute(f"DETACH {name}")
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """Returns this process's DuckDB: starting one costs 15 ms, attaching a file to it 2 ms."""
+    return duckdb.connect(":memory:", config={"threads": "1"})
+
+
+@cache
+def _empty_database() -> bytes:
+    """Returns a database file with empty tables and all views, which cost 20 ms to create."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.duckdb"
+        with _attached(path) as connection:
+            create_tables(connection)
+            create_views(connection)
+        return path.read_bytes()
+
+
+@contextmanager
+def _arriving(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterator[None]:
+    connection.register("arriving", table)
+    try:
+        yield
+    finally:
+        connection.unregister("arriving")
+
+
+def _sql(name: str) -> str:
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,115 @@
+"""The best detections of a recording, each with its picture and its sound.
+
+How a picture is made is in `spectrogram.py`, a sound in `excerpt.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from badc_core.audio.reader import AudioFile
+from badc_core.reports.database import query
+from badc_core.reports.excerpt import Excerpt, encode_excerpt
+from badc_core.reports.page import png_uri
+from badc_core.reports.spectrogram import render_spectrogram
+from badc_core.units import seconds_to_samples
+
+_PER_LABEL = 2
+# A merged detection can last minutes; its beginning shows what it is.
+_MAX_SHOWN_S = 15.0
+
+_BEST = """
+    SELECT detection_id, label, label_name, scientific_name, confidence,
+        absolute_time_ms, absolute_end_ms
+    FROM real_detections
+    QUALIFY row_number() OVER (
+        PARTITION BY label ORDER BY confidence DESC, absolute_time_ms
+    ) <= ?
+    ORDER BY confidence DESC, absolute_time_ms, label
+    LIMIT ?
+"""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A detection to look at and listen to.
+
+    Attributes:
+        picture: address of the spectrogram.
+        top_hz: frequency at the picture's upper edge.
+        shown_s: length of picture and sound.
+        mark_start, mark_end: where the detection lies in it, 0 to 1.
+    """
+
+    label_name: str
+    scientific_name: str | None
+    confidence: float
+    start_ms: int
+    end_ms: int
+    picture: str
+    top_hz: float
+    shown_s: float
+    mark_start: float
+    mark_end: float
+    sound: Excerpt
+
+
+def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
+    """Returns the detections with the highest confidence, at most two of a label.
+
+    Args:
+        connection: a report database.
+        limit: how many at most.
+    """
+    return query(connection, _BEST, _PER_LABEL, limit)
+
+
+def make_exhibits(
+    path: Path, detections: Sequence[dict[str, Any]], padding_s: float
+) -> tuple[Exhibit, ...]:
+    """Returns detections with picture and sound.
+
+    Args:
+        path: the recording's audio.
+        detections: as `best_detections` returns them.
+        padding_s: sound shown before and after each.
+
+    Raises:
+        ContentMissing: the audio is not here.
+        UnreadableRecording: it cannot be decoded.
+    """
+    if not detections:
+        return ()
+    made: dict[str, Exhibit] = {}
+    with AudioFile(path) as audio:
+        # Forwards through the file: going back in an MP3 decodes it from its start again.
+        for one in sorted(detections, key=lambda one: one["absolute_time_ms"]):
+            made[one["detection_id"]] = _exhibit(audio, one, padding_s)
+    return tuple(made[one["detection_id"]] for one in detections)
+
+
+def _exhibit(audio: AudioFile, detection: dict[str, Any], padding_s: float) -> Exhibit:
+    start_s, end_s = detection["absolute_time_ms"] / 1000, detection["absolute_end_ms"] / 1000
+    rate_hz = audio.sample_rate_hz
+    first = max(0, seconds_to_samples(start_s - padding_s, rate_hz))
+    last = min(audio.n_samples, seconds_to_samples(end_s + padding_s, rate_hz))
+    last = min(last, first + seconds_to_samples(_MAX_SHOWN_S, rate_hz))
+    samples = audio.read(first, last)
+    shown_s = len(samples) / rate_hz
+    spectrogram = render_spectrogram(samples, rate_hz)
+    return Exhibit(
+        label_name=detection["label_name"],
+        scientific_name=detection["scientific_name"],
+        confidence=detection["confidence"],
+        start_ms=detection["absolute_time_ms"],
+        end_ms=detection["absolute_end_ms"],
+        picture=png_uri(spectrogram.png),
+        top_hz=spectrogram.top_hz,
+        shown_s=shown_s,
+        mark_start=(start_s - first / rate_hz) / shown_s,
+        mark_end=min(1.0, (end_s - first / rate_hz) / shown_s),
+        sound=encode_excerpt(samples, rate_hz),
+    )

@@ -1,0 +1,169 @@
+"""What is on the page about one recording.
+
+How it looks is in `templates/report.html`, where chart marks go in `charts.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from badc_core.dataset import Dataset
+from badc_core.detections.store import (
+    MODEL_SHA256_KEY,
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    read_metadata,
+)
+from badc_core.errors import ContentMissing
+from badc_core.recordings.recording import Recording
+from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
+from badc_core.reports.database import query
+from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
+from badc_core.reports.page import format_clock, render_page
+
+_TIMELINE_BINS = 180
+_TIMELINE_ROWS = 12
+_SCORE_BIN = 0.05
+
+_SPECIES = """
+    SELECT label, label_name, any_value(scientific_name) AS scientific_name,
+        count(*) AS detections, max(confidence) AS best, avg(confidence) AS mean,
+        min(absolute_time_ms) AS first_ms
+    FROM real_detections
+    GROUP BY label, label_name
+    ORDER BY detections DESC, best DESC, label
+"""
+_MARKS = """
+    SELECT label, label_name, floor(absolute_time_ms * $1 / $2)::BIGINT AS bin,
+        count(*) AS detections, max(confidence) AS best, min(absolute_time_ms) AS first_ms,
+        least($2, max(absolute_end_ms)) AS end_ms
+    FROM real_detections GROUP BY ALL ORDER BY bin
+"""
+_SCORES = f"""
+    SELECT least(floor(confidence / {_SCORE_BIN} + 1e-9), 1 / {_SCORE_BIN} - 1) * {_SCORE_BIN},
+        count(*)
+    FROM real_detections GROUP BY 1 ORDER BY 1
+"""  # noqa: S608
+_FAILED = """
+    SELECT chunk_id, chunk_start_ms, chunk_end_ms, coalesce(error, 'no reason given') AS reason
+    FROM chunks WHERE status = 'error' ORDER BY chunk_start_ms
+"""
+_DETECTOR = """
+    SELECT any_value(runner) AS runner, any_value(model_version) AS model_version,
+        any_value(model_sha256) AS model_sha256
+    FROM real_detections
+"""
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What found the detections."""
+
+    name: str
+    version: str
+    model_sha256: str
+
+    @property
+    def is_birdnet(self) -> bool:
+        """Whether BirdNET's licence must be named."""
+        return self.name.lower().startswith("birdnet")
+
+
+def render_recording_page(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    recording: Recording,
+    effort: Mapping[str, Any],
+) -> str:
+    """Returns the page about one recording.
+
+    Args:
+        connection: its report database.
+        dataset: whose recording; its settings say how much is shown.
+        recording: what it is.
+        effort: its row of `effort_by_recording`.
+
+    Raises:
+        UnreadableRecording: its audio cannot be decoded.
+    """
+    species = query(connection, _SPECIES)
+    exhibits, sound_missing = _exhibits(connection, dataset, recording)
+    return render_page(
+        "report.html",
+        recording=recording,
+        settings=dataset.settings,
+        detector=_detector(connection, dataset, recording.recording_id),
+        effort=effort,
+        species=species[: dataset.settings.report.top_labels],
+        n_more_species=max(0, len(species) - dataset.settings.report.top_labels),
+        n_species=sum(1 for one in species if one["scientific_name"]),
+        n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
+        failed=query(connection, _FAILED),
+        rows=_timeline_rows(connection, recording, species),
+        ticks=time_ticks(recording.duration_s, recording.start_local),
+        score_bars=score_bars(connection.execute(_SCORES).fetchall(), _SCORE_BIN),
+        exhibits=exhibits,
+        sound_missing=sound_missing,
+        at=lambda offset_ms: _at(recording, offset_ms),
+        end_local=_clock_at(recording, round(recording.duration_s * 1000)),
+        bundle=dataset.bundle(recording.recording_id),
+    )
+
+
+def _exhibits(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording: Recording
+) -> tuple[tuple[Exhibit, ...], str]:
+    """Returns what can be shown and heard, or why it cannot."""
+    report = dataset.settings.report
+    best = best_detections(connection, report.top_detections)
+    try:
+        return make_exhibits(dataset.audio(recording.path), best, report.padding_s), ""
+    except ContentMissing as error:
+        return (), error.what
+
+
+def _detector(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording_id: str
+) -> Detector:
+    """Finds out what detected, from the file where nothing was detected."""
+    stored = read_metadata(dataset.detections(recording_id))
+    (found,) = query(connection, _DETECTOR)
+    return Detector(
+        found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name),
+        found["model_version"] or stored.get(MODEL_VERSION_KEY, ""),
+        found["model_sha256"] or stored.get(MODEL_SHA256_KEY, ""),
+    )
+
+
+def _timeline_rows(
+    connection: duckdb.DuckDBPyConnection, recording: Recording, species: list[dict[str, Any]]
+) -> tuple[Row, ...]:
+    duration_ms = max(1, round(recording.duration_s * 1000))
+    marks: dict[tuple[str, str], list[Mark]] = {}
+    for one in query(connection, _MARKS, _TIMELINE_BINS, duration_ms):
+        start_ms, width_ms = one["first_ms"], one["end_ms"] - one["first_ms"]
+        title = f"{_at(recording, start_ms)}: {one['label_name']}, best score {one['best']:.2f}"
+        title += f", {one['detections']} detections" if one["detections"] > 1 else ""
+        mark = Mark(start_ms / duration_ms, width_ms / duration_ms, one["best"], title)
+        marks.setdefault((one["label"], one["label_name"]), []).append(mark)
+    return tuple(
+        Row(one["label_name"], tuple(marks[one["label"], one["label_name"]]))
+        for one in species[:_TIMELINE_ROWS]
+    )
+
+
+def _clock_at(recording: Recording, offset_ms: int) -> datetime | None:
+    start = recording.start_local
+    return None if start is None else start + timedelta(milliseconds=offset_ms)
+
+
+def _at(recording: Recording, offset_ms: int) -> str:
+    """Returns when something is: clock time, with the date once that is another, or offset."""
+    clock, start = _clock_at(recording, offset_ms), recording.start_local
+    if clock is None or start is None:
+        return format_offset(offset_ms / 1000)
+    day = f"{clock.day} {clock:%b} " if clock.date() != start.date() else ""
+    return day + format_clock(clock, with_seconds=True)

@@ -1,0 +1,25 @@
+-- Silence, failure and absence kept apart: zero detections with effort are a finding,
+-- zero effort is none.
+CREATE VIEW effort_by_recording AS
+WITH analysed AS (
+    SELECT
+        recording_id,
+        count(*) AS chunks,
+        count(*) FILTER (status = 'error') AS failed_chunks,
+        sum(effort_s) AS effort_s
+    FROM chunks GROUP BY recording_id
+), found AS (
+    SELECT recording_id, count(*) AS detections, count(DISTINCT label) AS labels
+    FROM real_detections GROUP BY recording_id
+)
+SELECT
+    recording_id, study_area, location, start_local, duration_s,
+    coalesce(effort_s, 0) AS effort_s,
+    coalesce(chunks, 0) AS chunks,
+    coalesce(failed_chunks, 0) AS failed_chunks,
+    coalesce(detections, 0) AS detections,
+    coalesce(labels, 0) AS labels
+FROM recordings
+LEFT JOIN analysed USING (recording_id)
+LEFT JOIN found USING (recording_id)
+ORDER BY recording_id;

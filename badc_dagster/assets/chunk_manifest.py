@@ -1,0 +1,27 @@
+"""How a recording is cut: rows of start and end, covering it exactly; no audio is copied."""
+
+import dagster as dg
+
+from badc_core.chunks.manifest import Manifest, write_manifest
+from badc_core.outcomes import for_each
+from badc_dagster.connections import Connection
+from badc_dagster.metadata import manifest_metadata
+from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+
+STAGE = "chunk_manifest"
+
+
+def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
+    """Returns the asset that plans chunks."""
+
+    @per_recording_asset(connection, STAGE, __doc__, {"csv"})
+    def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
+        step = Step(context, connection, STAGE)
+        outcomes = for_each(step.recording_ids, lambda one: write_manifest(step.dataset, one))
+        yield from step.materialise(outcomes, _describe)
+
+    return chunk_manifest
+
+
+def _describe(recording_id: str, value: Manifest) -> Made:  # noqa: ARG001
+    return Made(manifest_metadata(value))

@@ -1,0 +1,84 @@
+"""All recordings of a dataset together: one database, and one page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from badc_core.dataset import Dataset
+from badc_core.provenance.content import sha256_file
+from badc_core.recordings.failures import read_failures
+from badc_core.recordings.registry import read_registry
+from badc_core.reports.corpus import build_corpus
+from badc_core.reports.corpus_page import write_corpus_page
+from badc_dagster.connections import Connection
+from badc_dagster.due import corpus_fingerprint
+from badc_dagster.failures import as_failures
+from badc_dagster.liveness import hold
+from badc_dagster.metadata import corpus_metadata
+from badc_dagster.per_recording import Results, connection_key
+
+
+def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
+    """Returns the asset that gathers every recording's detections into one DuckDB file."""
+    resource = connection.scoped("dataset")
+
+    @dg.asset(
+        key_prefix=connection.key_prefix,
+        group_name=connection.group_name,
+        deps=[connection_key(connection, "detections")],
+        description=build_corpus_detections.__doc__,
+        kinds={"duckdb"},
+        required_resource_keys={resource},
+    )
+    def corpus_detections(context: dg.AssetExecutionContext) -> Results:
+        with as_failures():
+            yield from _corpus_detections(context, connection, getattr(context.resources, resource))
+
+    return corpus_detections
+
+
+def _corpus_detections(
+    context: dg.AssetExecutionContext, connection: Connection, dataset: Dataset
+) -> Iterator[dg.MaterializeResult[Any]]:
+    hold(context.run_id)
+    registry = read_registry(dataset.registry)
+    fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
+    missing = {
+        one: note.error
+        for one, note in read_failures(dataset).items()
+        if note.stage != "report_bundle"
+    }
+    totals = build_corpus(dataset, registry.ids, missing)
+    yield dg.MaterializeResult(
+        metadata=corpus_metadata(totals, dataset.corpus.duckdb),
+        data_version=dg.DataVersion(fingerprint),
+    )
+
+
+def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
+    """Returns the asset that writes the page about all recordings together."""
+    resource = connection.scoped("dataset")
+
+    @dg.asset(
+        key_prefix=connection.key_prefix,
+        group_name=connection.group_name,
+        deps=[connection_key(connection, "corpus_detections")],
+        description=build_corpus_report.__doc__,
+        kinds={"html"},
+        required_resource_keys={resource},
+    )
+    def corpus_report(context: dg.AssetExecutionContext) -> Results:
+        with as_failures():
+            hold(context.run_id)
+            dataset = getattr(context.resources, resource)
+            page = write_corpus_page(dataset)
+            yield dg.MaterializeResult(
+                metadata={
+                    "report": dg.MetadataValue.url(page.as_uri()),
+                    "dagster/uri": page.as_uri(),
+                },
+                data_version=dg.DataVersion(sha256_file(page)),
+            )
+
+    return corpus_report

@@ -1,0 +1,35 @@
+"""What the detector found in a recording, and the effort behind it, chunk by chunk."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from badc_core.detections.schema import DETECTION_COLUMNS
+from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.telemetry.log import TelemetryLog
+from badc_dagster.connections import Connection
+from badc_dagster.metadata import column_schema, detections_metadata
+from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+
+STAGE = "detections"
+
+
+def build_detections(connection: Connection) -> dg.AssetsDefinition:
+    """Returns the asset that runs the detector."""
+    schema = {"dagster/column_schema": column_schema(DETECTION_COLUMNS)}
+
+    @per_recording_asset(connection, STAGE, __doc__, {"parquet"}, schema)
+    def detections(context: dg.AssetExecutionContext) -> Results:
+        step = Step(context, connection, STAGE)
+        name = f"detections_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{step.run_id[:8]}"
+        with TelemetryLog(step.dataset.telemetry(name)) as telemetry:
+
+            def describe(recording_id: str, value: DetectionsMade) -> Made:
+                path = step.dataset.detections(recording_id)
+                told = detections_metadata(value, path, telemetry.path)
+                return Made({**told, "config_hash": step.settings_hash})
+
+            outcomes = detect_recordings(step.dataset, step.recording_ids, telemetry)
+            yield from step.materialise(outcomes, describe)
+
+    return detections

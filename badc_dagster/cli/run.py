@@ -1,0 +1,103 @@
+"""`badc run`: everything that is due, from new files to the corpus report."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from badc_core.cli.report import print_report
+from badc_core.units import format_duration
+
+
+class _AudioDone(ProgressColumn):
+    """Seconds of audio done of all, and how many times faster than real time."""
+
+    def render(self, task: Task) -> Text:
+        total = format_duration(task.total or 0.0)
+        speed = f"{task.speed:.0f}x real time" if task.speed else ""
+        return Text(f"{format_duration(task.completed)} of {total}  {speed}")
+
+
+class _Bar:
+    """A watcher that moves a progress bar."""
+
+    def __init__(self, bars: Progress, audio_s: float) -> None:
+        self._bars = bars
+        self._task = bars.add_task("detections", total=audio_s)
+
+    def advance(self, audio_s: float) -> None:
+        """Moves the bar."""
+        self._bars.advance(self._task, audio_s)
+
+
+def run(
+    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    detector: Annotated[str | None, typer.Option(help="Detector, instead of badc.toml's.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Weakest score kept, 0 to 1, instead of badc.toml's.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; 0: one per core.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many recordings; 0: all.")] = 0,
+    name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
+) -> None:
+    """Scan, then bring every recording and the corpus report up to date."""
+    from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
+
+    console = Console()
+    overrides = _overrides(
+        {"detector": {"name": detector, "min_score": min_score}, "inference": {"workers": workers}}
+    )
+    with Project.open(dataset, name, overrides) as project:
+        scanned = project.scan()
+        console.print(f"{scanned.total} recordings, {len(scanned.added)} new", highlight=False)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _AudioDone(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=not console.is_terminal,
+        ) as bars:
+            outcome = project.bring_up_to_date(limit, lambda audio_s: _Bar(bars, audio_s))
+    if outcome.nothing_to_do:
+        console.print("Nothing to do: every recording is up to date.")
+    for fault in outcome.faults:
+        console.print(fault, style="bold red", soft_wrap=True, highlight=False, markup=False)
+    for failure in outcome.failures:
+        console.print(
+            f"failed  {failure.recording_id}  {failure.error}",
+            style="red",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    if project.dataset.corpus.duckdb.exists():
+        print_report(project.dataset, None, 20, console)
+    console.print(
+        f"{outcome.n_finished} of {scanned.total} recordings complete, "
+        f"{len(outcome.failures)} failed",
+        highlight=False,
+    )
+    if outcome.failures or outcome.faults:
+        raise typer.Exit(1)
+
+
+def _overrides(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns the options that were given."""
+    given = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in options.items()
+    }
+    return {section: values for section, values in given.items() if values}

@@ -1,0 +1,28 @@
+"""`badc scan`: find recordings and make them partitions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def scan(
+    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it in the UI; by default its folder's name.")
+    ] = None,
+) -> None:
+    """Look for new recordings and show them in the UI as partitions."""
+    from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
+
+    console = Console()
+    with Project.open(dataset, name) as project:
+        outcome = project.scan()
+    console.print(
+        f"{outcome.total} recordings in {project.dataset.root}: {len(outcome.added)} new, "
+        f"{len(outcome.changed)} changed, {len(outcome.missing)} missing",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )

@@ -1,0 +1,123 @@
+"""Which datasets the asset graph shows, and what their assets and jobs are called.
+
+Kept in `datasets.toml` in the Dagster home. The first dataset connected is the default one: its
+assets and partitions carry no prefix. No Dagster here.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.atomic import write_text
+from badc_core.errors import ConfigInvalid
+
+_FILE = "datasets.toml"
+DEMO_ROOT = Path(__file__).parent.parent / "data" / "demo"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A dataset in the asset graph.
+
+    Attributes:
+        name: empty for the default dataset, else unique, `[a-z0-9_]+`.
+        root: its folder, absolute.
+    """
+
+    name: str
+    root: Path
+
+    @property
+    def title(self) -> str:
+        """The name to show."""
+        return self.name or self.root.name
+
+    @property
+    def key_prefix(self) -> list[str]:
+        """Prefix of its asset keys."""
+        return [self.name] if self.name else []
+
+    @property
+    def partitions_name(self) -> str:
+        """Name of its dynamic partitions."""
+        return f"recordings/{self.name}" if self.name else "recordings"
+
+    @property
+    def group_name(self) -> str:
+        """Asset group it is shown in."""
+        return self.name or "default"
+
+    def scoped(self, name: str) -> str:
+        """Returns a name for a job, sensor or resource of this dataset."""
+        return f"{self.name}__{name}" if self.name else name
+
+
+def read_connections(home: Path) -> tuple[Connection, ...]:
+    """Returns the connected datasets; the demo's place where there is none yet.
+
+    Raises:
+        ConfigInvalid: `datasets.toml` cannot be read.
+    """
+    path = home / _FILE
+    if not path.exists():
+        return (Connection("", DEMO_ROOT),)
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))["dataset"]
+        return tuple(Connection(row["name"], Path(row["root"])) for row in rows)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ConfigInvalid(
+            f"not a list of datasets ({error})", path, "Delete it, then: badc scan DATASET"
+        ) from error
+
+
+def connect(home: Path, root: Path, name: str | None = None) -> Connection:
+    """Returns the connection for a dataset folder, adding it where it is new.
+
+    Args:
+        home: the Dagster home.
+        root: the dataset's folder.
+        name: what to call it; by default the folder's name, and nothing for the first.
+
+    Raises:
+        ConfigInvalid: the name belongs to another folder, or cannot be used.
+    """
+    root = root.absolute()
+    known = read_connections(home) if (home / _FILE).exists() else ()
+    for connection in known:
+        if connection.root == root and name in {None, connection.name}:
+            return connection
+    added = Connection(_new_name(root, name, known), root)
+    rows = "".join(
+        f"[[dataset]]\nname = {_quoted(one.name)}\nroot = {_quoted(str(one.root))}\n\n"
+        for one in (*known, added)
+    )
+    write_text(
+        home / _FILE, f"# Datasets in the asset graph; written by badc scan and run.\n\n{rows}"
+    )
+    return added
+
+
+def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> str:
+    if name is None and not known:
+        return ""
+    wanted = re.sub(r"[^a-z0-9_]+", "_", (name or root.name).lower()).strip("_") or "dataset"
+    taken = {one.name for one in known}
+    if name is not None and (wanted != name or wanted in taken):
+        raise ConfigInvalid(
+            f"the dataset name {name!r} is taken or has characters other than a-z, 0-9 and _",
+            root,
+            "Choose another with --name",
+        )
+    number = 2
+    free = wanted
+    while free in taken:
+        free = f"{wanted}_{number}"
+        number += 1
+    return free
+
+
+def _quoted(text: str) -> str:
+    """Returns a TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

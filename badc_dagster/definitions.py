@@ -1,0 +1,41 @@
+"""Everything Dagster loads: the assets, jobs, sensors and checks of all connected datasets."""
+
+import warnings
+from collections.abc import Sequence
+
+import dagster as dg
+
+from badc_dagster.assets import build_assets
+from badc_dagster.checks import build_checks
+from badc_dagster.connections import Connection, read_connections
+from badc_dagster.home import home_path
+from badc_dagster.jobs import build_jobs
+from badc_dagster.resources import DatasetResource
+from badc_dagster.sensors import build_new_audio_sensor
+
+# Both are decisions of ours (ARCHITECTURE.md, 1) that Dagster remarks on at every start.
+warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+warnings.filterwarnings("ignore", "Asset job .* varying BackfillPolicies", UserWarning)
+
+
+def build_defs(connections: Sequence[Connection]) -> dg.Definitions:
+    """Returns fresh definitions for some datasets.
+
+    Steps run inside their run's process: the detector has worker processes of its own, and a
+    process per step would cost seconds more.
+    """
+    parts = [_dataset_defs(connection) for connection in connections]
+    return dg.Definitions.merge(*parts, dg.Definitions(executor=dg.in_process_executor))
+
+
+def _dataset_defs(connection: Connection) -> dg.Definitions:
+    return dg.Definitions(
+        assets=build_assets(connection),
+        asset_checks=build_checks(connection),
+        jobs=build_jobs(connection),
+        sensors=[build_new_audio_sensor(connection)],
+        resources={connection.scoped("dataset"): DatasetResource(root=str(connection.root))},
+    )
+
+
+defs = build_defs(read_connections(home_path()))

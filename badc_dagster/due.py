@@ -1,0 +1,140 @@
+"""Which recordings need which asset: the question behind `badc run` and the sensor.
+
+An output is current if it is there and its fingerprint is what today's file, settings and code
+give. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the asset
+graph's tags.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from badc_core.dataset import Dataset
+from badc_core.provenance.fingerprints import STAGES, Fingerprints
+from badc_core.recordings.failures import read_failures
+from badc_core.recordings.registry import Registry
+from badc_dagster.connections import Connection
+from badc_dagster.fingerprint_tags import made_fingerprints
+from badc_dagster.per_recording import connection_key
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a dataset's recordings are.
+
+    Attributes:
+        due: stage -> recordings whose input is current and whose output is not, in registry
+            order, with the fingerprint the output should have.
+        current: stage -> recordings whose output is current, with its fingerprint.
+    """
+
+    due: dict[str, dict[str, str]]
+    current: dict[str, dict[str, str]]
+
+    @property
+    def finished(self) -> dict[str, str]:
+        """Recordings with nothing left to do, with the fingerprint of their last output."""
+        return self.current[STAGES[-1]]
+
+
+def find_due(
+    instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
+) -> Progress:
+    """Returns how far every registered recording is.
+
+    Raises:
+        DetectorMissing, ConfigInvalid: the settings name a detector that cannot run.
+    """
+    fingerprints = Fingerprints(dataset)
+    progress = Progress({}, {})
+    sources = {one: registry.require(one).fingerprint or "" for one in registry.ids}
+    for stage in STAGES:
+        expected = {one: fingerprints.of(stage, source) for one, source in sources.items()}
+        made = made_fingerprints(instance, connection_key(connection, stage))
+        present = _present(dataset, stage)
+        current = {
+            one: wanted
+            for one, wanted in expected.items()
+            if made.get(one) == wanted and one in present
+        }
+        progress.current[stage] = current
+        progress.due[stage] = {
+            one: wanted for one, wanted in expected.items() if one not in current
+        }
+        sources = current
+    return progress
+
+
+def find_busy(
+    instance: dg.DagsterInstance, connection: Connection, keys: Sequence[str]
+) -> set[str]:
+    """Returns the recordings that unfinished runs are working on or will.
+
+    Args:
+        instance: holds the runs.
+        connection: the dataset.
+        keys: every partition key, in the instance's order.
+    """
+    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
+    position = {key: index for index, key in enumerate(keys)}
+    ours = {connection_key(connection, stage) for stage in STAGES}
+    busy: set[str] = set()
+    for run in instance.get_runs(unfinished):
+        if run.asset_selection and not ours & set(run.asset_selection):
+            continue
+        alone = run.tags.get("dagster/partition")
+        first = run.tags.get("dagster/asset_partition_range_start", alone)
+        last = run.tags.get("dagster/asset_partition_range_end", alone)
+        if first in position and last in position:
+            busy.update(keys[position[first] : position[last] + 1])
+    return busy
+
+
+def corpus_fingerprint(
+    instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
+) -> str:
+    """Returns what the corpus would be made from now: all detections, and all failures."""
+    made = made_fingerprints(instance, connection_key(connection, "detections"))
+    report = Fingerprints(dataset).settings_hash("report_bundle")
+    content = {
+        "report": report,
+        "made": {one: made.get(one, "") for one in registry.ids},
+        "failed": {one: note.error for one, note in read_failures(dataset).items()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _present(dataset: Dataset, stage: str) -> set[str]:
+    """Returns the recordings whose output file is there, with one listing of its folder."""
+    example = _output(dataset, stage, "x")
+    suffix = example.name.removeprefix("x")
+    if not example.parent.is_dir():
+        return set()
+    return {
+        entry.name.removesuffix(suffix)
+        for entry in example.parent.iterdir()
+        if entry.name.endswith(suffix)
+    }
+
+
+def _output(dataset: Dataset, stage: str, recording_id: str) -> Path:
+    """Returns the file that stands for a stage's output."""
+    outputs: dict[str, Callable[[str], Path]] = {
+        "recording": dataset.recording,
+        "chunk_manifest": dataset.manifest,
+        "detections": dataset.detections,
+        "report_bundle": lambda one: dataset.bundle(one).html,
+    }
+    return outputs[stage](recording_id)

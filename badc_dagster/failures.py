@@ -1,0 +1,44 @@
+"""BADC's errors as Dagster failures: the one place where they are mapped."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import dagster as dg
+
+from badc_core.errors import BadcError
+
+RECORDINGS_FAILED = "failed"
+"""Metadata entry of a failure that names recordings, as against one of the whole step."""
+
+_SHOWN = 20
+
+
+def failure_of(bad: Mapping[str, BadcError], n_recordings: int) -> dg.Failure:
+    """Returns the failure that names what went wrong with which recordings.
+
+    Args:
+        bad: recording_id -> why.
+        n_recordings: how many the step was asked for.
+    """
+    if len(bad) == n_recordings == 1:
+        summary = str(next(iter(bad.values())))
+    else:
+        lines = [f"  {one}: {error}" for one, error in list(bad.items())[:_SHOWN]]
+        more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        summary = "\n".join([f"{len(bad)} of {n_recordings} recordings failed:", *lines, *more])
+    return dg.Failure(
+        summary,
+        metadata={
+            RECORDINGS_FAILED: dg.MetadataValue.json({one: str(why) for one, why in bad.items()})
+        },
+        allow_retries=False,
+    )
+
+
+@contextmanager
+def as_failures() -> Iterator[None]:
+    """Turns an error of ours into a failure that shows its sentence instead of a traceback."""
+    try:
+        yield
+    except BadcError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,0 +1,75 @@
+"""Which runs are alive, by locks the kernel releases when their process dies.
+
+Dagster has no health check for runs started from a command line: killed, they stay STARTED for
+ever. Every asset of ours holds its run's lock; `close_dead_runs` ends the runs whose lock is free.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import dagster as dg
+
+_GRACE_S = 30.0
+_held: dict[str, int] = {}
+
+
+def hold(run_id: str) -> None:
+    """Marks a run as alive until this process ends."""
+    if run_id in _held:
+        return
+    path = _lock_path(run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    _held[run_id] = descriptor
+
+
+def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[str]:
+    """Marks runs as failed whose process is gone; returns their ids.
+
+    Args:
+        instance: holds the runs.
+        grace_s: runs that changed more recently are left alone, since between two steps of a
+            multiprocess run nobody holds the lock.
+    """
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    dead = []
+    for record in instance.get_run_records(unfinished):
+        run = record.dagster_run
+        is_quiet = time.time() - record.update_timestamp.timestamp() > grace_s
+        if is_quiet and _is_abandoned(run.run_id):
+            instance.report_run_failed(run, "The process of this run is gone (killed or crashed).")
+            dead.append(run.run_id)
+    _sweep(instance)
+    return dead
+
+
+def _is_abandoned(run_id: str) -> bool:
+    """Tells whether the run had a lock and nobody holds it."""
+    path = _lock_path(run_id)
+    if not path.exists():
+        return False
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _sweep(instance: dg.DagsterInstance) -> None:
+    """Removes the locks of finished runs."""
+    for path in _folder().glob("*.lock"):
+        run = instance.get_run_by_id(path.stem)
+        if run is None or run.is_finished:
+            path.unlink(missing_ok=True)
+
+
+def _lock_path(run_id: str) -> Path:
+    return _folder() / f"{run_id}.lock"
+
+
+def _folder() -> Path:
+    return Path(os.environ["DAGSTER_HOME"]) / "live"

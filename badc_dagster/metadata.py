@@ -1,0 +1,135 @@
+"""What a materialisation says: how much, from what, how good, how fast, where.
+
+Kept small: every event is stored twice and costs 26-32 ms.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from badc_core.chunks.manifest import Manifest
+from badc_core.dataset import BundlePaths
+from badc_core.detections.schema import Column
+from badc_core.inference.detect import DetectionsMade
+from badc_core.provenance.content import sha256_file
+from badc_core.recordings.recording import Recording
+from badc_core.reports.bundle import BundleOutcome
+from badc_core.reports.corpus import CorpusTotals
+from badc_core.units import format_duration
+
+_TOP_LABELS = 5
+
+
+def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """Returns a table's schema as the UI shows it."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                one.name,
+                _type_name(one.type),
+                one.meaning,
+                constraints=dg.TableColumnConstraints(nullable=one.nullable),
+            )
+            for one in columns
+        ]
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMetadataValue:
+    """Returns a small table."""
+    lines = [header, ["---"] * len(header), *rows]
+    text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+    return dg.MetadataValue.md(text)
+
+
+def recording_metadata(recording: Recording) -> dict[str, Any]:
+    """Returns what to tell of a recording."""
+    level = recording.rms_dbfs
+    return {
+        "path": recording.path,
+        "station": recording.location or "unknown",
+        "started": recording.start_local.isoformat(" ") if recording.start_local else "unknown",
+        "duration": format_duration(recording.duration_s),
+        "duration_s": recording.duration_s,
+        "format": (
+            f"{recording.audio_format} {recording.subtype}, {recording.sample_rate_hz} Hz, "
+            f"{recording.n_channels} channel(s)"
+        ),
+        "rms_dbfs": level if level > float("-inf") else "digital silence",
+        "clipped_percent": 100 * recording.clipped_fraction,
+        "warnings": dg.MetadataValue.md("\n".join(f"- {one}" for one in recording.warnings) or "-"),
+        "sha256": recording.sha256,
+    }
+
+
+def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
+    """Returns what to tell of a chunk manifest."""
+    return {
+        "dagster/partition_row_count": len(manifest.chunks),
+        "dagster/uri": manifest.path.as_uri(),
+        "sha256": sha256_file(manifest.path),
+        "longest_chunk_s": max(one.duration_s for one in manifest.chunks),
+        "covers": format_duration(
+            sum(one.n_samples - one.overlap_samples for one in manifest.chunks)
+            / manifest.chunks[0].sample_rate_hz
+        ),
+    }
+
+
+def detections_metadata(made: DetectionsMade, path: Path, telemetry: Path) -> dict[str, Any]:
+    """Returns what to tell of a recording's detections."""
+    top = [(name, count, f"{best:.3f}") for name, count, best in made.top_labels(_TOP_LABELS)]
+    return {
+        "dagster/partition_row_count": made.table.num_rows,
+        "dagster/uri": path.as_uri(),
+        "sha256": sha256_file(path),
+        "species": made.n_species,
+        "effort_s": made.effort_s,
+        "x_realtime": made.effort_s / made.detector_s if made.detector_s else 0.0,
+        "chunks": made.n_chunks,
+        "chunks_failed": made.n_chunks_failed,
+        "detector": f"{made.detector.name} {made.detector.version}",
+        "device": ", ".join(made.workers),
+        "top_species": table(("label", "detections", "best"), top) if top else "no detections",
+        "telemetry": dg.MetadataValue.path(str(telemetry)),
+    }
+
+
+def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
+    """Returns what to tell of a report bundle."""
+    return {
+        "report": dg.MetadataValue.url(paths.html.as_uri()),
+        "dagster/uri": paths.html.as_uri(),
+        "detections": made.detections,
+        "labels": made.labels,
+        "effort_s": made.effort_s,
+        "chunks_failed": made.failed_chunks,
+        "page_bytes": made.page_bytes,
+    }
+
+
+def corpus_metadata(totals: CorpusTotals, path: Path) -> dict[str, Any]:
+    """Returns what to tell of the corpus database."""
+    return {
+        "dagster/row_count": totals.detections,
+        "dagster/uri": path.as_uri(),
+        "recordings": totals.recordings,
+        "recordings_missing": totals.missing,
+        "labels": totals.labels,
+        "chunks": totals.chunks,
+        "chunks_failed": totals.failed_chunks,
+        "recorded": format_duration(totals.duration_s),
+        "analysed": format_duration(totals.effort_s),
+        "effort_s": totals.effort_s,
+    }
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")
+
+
+def _type_name(kind: pa.DataType) -> str:
+    return str(kind.value_type if pa.types.is_dictionary(kind) else kind)

@@ -1,0 +1,173 @@
+"""The one pattern of per-recording assets: how they are declared, and how outcomes become events.
+
+Good recordings are materialised as they finish; bad ones are logged, one line each, and named in
+one failure at the end. So a failed recording costs nobody else's result.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from badc_core.dataset import Dataset
+from badc_core.errors import BadcError
+from badc_core.outcomes import Outcome
+from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.recordings.failures import clear_failure, note_failure
+from badc_dagster.connections import Connection
+from badc_dagster.failures import as_failures, failure_of
+from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, made_fingerprints
+from badc_dagster.liveness import hold
+from badc_dagster.partitions import backfill_policy, recording_partitions
+
+T = TypeVar("T")
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What Dagster is told of one recording's output.
+
+    Attributes:
+        metadata: kept small, since each event is stored twice.
+        source: fingerprint of what it was made from, where that is no asset.
+    """
+
+    metadata: dict[str, Any]
+    source: str | None = None
+
+
+def per_recording_asset(
+    connection: Connection,
+    stage: str,
+    description: str | None,
+    kinds: Set[str],
+    metadata: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Results]], dg.AssetsDefinition]:
+    """Returns the decorator for an asset of which every recording has a partition.
+
+    Args:
+        connection: the dataset.
+        stage: one of `STAGES`; it depends on the one before.
+        description: what the UI says of it.
+        kinds: what it is made of, for the UI.
+        metadata: what holds for every partition.
+    """
+    before = "recordings" if stage == STAGES[0] else STAGES[STAGES.index(stage) - 1]
+    declare = dg.asset(
+        name=stage,
+        key_prefix=connection.key_prefix,
+        group_name=connection.group_name,
+        partitions_def=recording_partitions(connection),
+        backfill_policy=backfill_policy(stage),
+        deps=[connection_key(connection, before)],
+        description=description,
+        kinds=set(kinds),
+        metadata=metadata,
+        code_version=CODE_VERSIONS[stage],
+        required_resource_keys={connection.scoped("dataset")},
+        output_required=False,
+    )
+
+    def decorate(body: Callable[..., Results]) -> dg.AssetsDefinition:
+        @wraps(body)
+        def guarded(context: dg.AssetExecutionContext) -> Results:
+            with as_failures():
+                yield from body(context)
+
+        return declare(guarded)
+
+    return decorate
+
+
+def connection_key(connection: Connection, name: str) -> dg.AssetKey:
+    """Returns the key of one of a dataset's assets."""
+    return dg.AssetKey([*connection.key_prefix, name])
+
+
+class Step:
+    """One execution of a per-recording asset.
+
+    Attributes:
+        dataset: the dataset it works on.
+        recording_ids: the recordings it was asked for.
+    """
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, connection: Connection, stage: str
+    ) -> None:
+        hold(context.run_id)
+        self.dataset: Dataset = getattr(context.resources, connection.scoped("dataset"))
+        self.recording_ids: list[str] = list(context.partition_keys)
+        self.run_id = context.run_id
+        self._context = context
+        self._stage = stage
+        self._fingerprints = Fingerprints(self.dataset)
+        self._sources: Mapping[str, str] = {}
+        if stage != STAGES[0]:
+            before = connection_key(connection, STAGES[STAGES.index(stage) - 1])
+            self._sources = made_fingerprints(context.instance, before, self.recording_ids)
+
+    @property
+    def settings_hash(self) -> str:
+        """Hash of the settings and the code that decide this stage's output."""
+        return self._fingerprints.settings_hash(self._stage)
+
+    def materialise(
+        self, outcomes: Iterator[Outcome[T]], describe: Callable[[str, T], Made]
+    ) -> Results:
+        """Materialises every good recording, then fails if there was a bad one.
+
+        A step of one recording yields its result, so that the next asset of the run follows. A
+        step of several logs each as it comes and yields nothing: Dagster would otherwise record a
+        result for every key of the range.
+
+        Args:
+            outcomes: in any order.
+            describe: what to tell of a good one.
+
+        Raises:
+            dg.Failure: naming every recording that failed.
+        """
+        bad: dict[str, BadcError] = {}
+        for outcome in outcomes:
+            if outcome.value is None:
+                bad[outcome.recording_id] = self._note(outcome)
+                continue
+            clear_failure(self.dataset, outcome.recording_id)
+            made = describe(outcome.recording_id, outcome.value)
+            if len(self.recording_ids) == 1:
+                yield self._result(outcome.recording_id, made)
+            else:
+                self._context.log_event(self._materialization(outcome.recording_id, made))
+        if bad:
+            raise failure_of(bad, len(self.recording_ids))
+
+    def _note(self, outcome: Outcome[T]) -> BadcError:
+        error = outcome.error or BadcError("no result", outcome.recording_id)
+        note_failure(self.dataset, outcome.recording_id, self._stage, error)
+        self._context.log.error(f"{outcome.recording_id} failed: {error}")
+        return error
+
+    def _fingerprint(self, recording_id: str, made: Made) -> str:
+        source = made.source or self._sources.get(recording_id, "")
+        return self._fingerprints.of(self._stage, source)
+
+    def _result(self, recording_id: str, made: Made) -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(
+            metadata=made.metadata,
+            data_version=dg.DataVersion(self._fingerprint(recording_id, made)),
+        )
+
+    def _materialization(self, recording_id: str, made: Made) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            self._context.asset_key,
+            partition=recording_id,
+            metadata=made.metadata,
+            tags={
+                FINGERPRINT_TAG: self._fingerprint(recording_id, made),
+                "dagster/code_version": CODE_VERSIONS[self._stage],
+            },
+        )

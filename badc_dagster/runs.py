@@ -1,0 +1,234 @@
+"""Running what is due from the command line, through the same instance and jobs as the UI.
+
+What is due is decided in `due.py`; one run takes one asset over a range of recordings, so that a
+bad recording never costs another its later stages.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import dagster as dg
+
+from badc_core.dataset import Dataset
+from badc_core.provenance.fingerprints import STAGES
+from badc_core.recordings.failures import StandingFailure, read_failures
+from badc_core.recordings.recording import read_recording
+from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
+from badc_core.telemetry.progress import Watcher, watched_by
+from badc_dagster.connections import Connection, connect
+from badc_dagster.due import corpus_fingerprint, find_due
+from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.fingerprint_tags import FINGERPRINT_TAG
+from badc_dagster.home import open_instance, prepare_home
+from badc_dagster.liveness import close_dead_runs
+from badc_dagster.partitions import (
+    MAX_PARTITIONS_PER_RUN,
+    contiguous_ranges,
+    range_tags,
+    register_keys,
+)
+from badc_dagster.per_recording import connection_key
+
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """How far one asset is."""
+
+    stage: str
+    current: int
+    due: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """How far a dataset is."""
+
+    rows: tuple[StatusRow, ...]
+    failures: tuple[StandingFailure, ...]
+    closed_runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What bringing a dataset up to date came to.
+
+    Attributes:
+        n_finished: recordings with nothing left to do.
+        failures: recordings that failed, now or before, and have not been repaired.
+        faults: what stopped a whole run, as against a recording.
+        nothing_to_do: no run was needed.
+    """
+
+    n_finished: int
+    failures: tuple[StandingFailure, ...]
+    faults: tuple[str, ...]
+    nothing_to_do: bool
+
+
+class Project:
+    """A dataset with its place in the asset graph; use as a context manager."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        dataset: Dataset,
+        overrides: Overrides,
+    ) -> None:
+        self.dataset = dataset
+        self._instance = instance
+        self._connection = connection
+        self._overrides = overrides
+        self._defs: dg.Definitions | None = None
+        self._faults: list[str] = []
+
+    @classmethod
+    def open(cls, root: Path, name: str | None = None, overrides: Overrides | None = None) -> Self:
+        """Returns a dataset's project, connecting the dataset where it is new.
+
+        Raises:
+            DatasetInvalid, ConfigInvalid: the folder or its settings cannot be used.
+        """
+        dataset = Dataset.open(root, overrides)
+        connection = connect(prepare_home(), dataset.root, name)
+        return cls(open_instance(), connection, dataset, overrides or {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._instance.dispose()
+
+    def scan(self) -> ScanOutcome:
+        """Registers new recordings and their partitions."""
+        outcome = register_recordings(self.dataset)
+        register_keys(self._instance, self._connection, outcome.registry.ids)
+        return outcome
+
+    def status(self) -> StatusReport:
+        """Returns how far the dataset is, closing runs whose process is gone."""
+        closed = close_dead_runs(self._instance)
+        registry = read_registry(self.dataset.registry)
+        progress = find_due(self._instance, self._connection, self.dataset, registry)
+        failures = tuple(read_failures(self.dataset).values())
+        rows = tuple(
+            StatusRow(
+                stage,
+                len(progress.current[stage]),
+                len(progress.due[stage]),
+                sum(1 for one in failures if one.stage == stage),
+            )
+            for stage in STAGES
+        )
+        return StatusReport(rows, failures, tuple(closed))
+
+    def bring_up_to_date(
+        self, limit: int = 0, watch: Callable[[float], Watcher] | None = None
+    ) -> RunOutcome:
+        """Runs everything that is due, asset by asset, then the corpus if anything changed.
+
+        Args:
+            limit: at most so many recordings; 0 for all.
+            watch: given the seconds of audio to detect in, makes who watches the progress.
+
+        Raises:
+            DetectorMissing, ConfigInvalid: nothing can be run under these settings.
+        """
+        close_dead_runs(self._instance)
+        registry = self._limited(read_registry(self.dataset.registry), limit)
+        n_runs = sum(self._bring_stage_up_to_date(stage, registry, watch) for stage in STAGES)
+        n_runs += self._bring_corpus_up_to_date()
+        progress = find_due(self._instance, self._connection, self.dataset, registry)
+        failures = tuple(read_failures(self.dataset).values())
+        return RunOutcome(
+            len(progress.finished), failures, tuple(self._faults), nothing_to_do=n_runs == 0
+        )
+
+    def _limited(self, registry: Registry, limit: int) -> Registry:
+        """Returns the registry's unfinished recordings, up to the limit, and all finished ones."""
+        if not limit:
+            return registry
+        progress = find_due(self._instance, self._connection, self.dataset, registry)
+        unfinished = [one for one in registry.ids if one not in progress.finished]
+        left_out = set(unfinished[limit:])
+        return Registry(one for one in registry if one.recording_id not in left_out)
+
+    def _bring_stage_up_to_date(
+        self, stage: str, registry: Registry, watch: Callable[[float], Watcher] | None
+    ) -> int:
+        """Runs one asset over what is due; returns how many runs that took."""
+        progress = find_due(self._instance, self._connection, self.dataset, registry)
+        due = list(progress.due[stage])
+        if not due:
+            return 0
+        keys = self._instance.get_dynamic_partitions(self._connection.partitions_name)
+        ranges = contiguous_ranges(keys, due, MAX_PARTITIONS_PER_RUN[stage])
+        is_watched = watch is not None and stage == "detections"
+        with watched_by(watch(self._audio_s(due))) if is_watched and watch else nullcontext():
+            for some in ranges:
+                self._execute("pipeline_job", range_tags(some), [stage])
+        return len(ranges)
+
+    def _bring_corpus_up_to_date(self) -> int:
+        registry = read_registry(self.dataset.registry)
+        wanted = corpus_fingerprint(self._instance, self._connection, self.dataset, registry)
+        key = connection_key(self._connection, "corpus_detections")
+        event = self._instance.get_latest_materialization_event(key)
+        made = event.asset_materialization.tags if event and event.asset_materialization else {}
+        is_current = (made or {}).get(FINGERPRINT_TAG) == wanted
+        if is_current and self.dataset.corpus.html.exists():
+            return 0
+        self._execute("corpus_job", {}, None)
+        return 1
+
+    def _audio_s(self, recording_ids: list[str]) -> float:
+        """Returns the seconds of audio in recordings that are described."""
+        return sum(read_recording(self.dataset.recording(one)).duration_s for one in recording_ids)
+
+    def _execute(self, job_name: str, tags: Mapping[str, str], stages: list[str] | None) -> None:
+        """Executes a job in this process; its run is in the UI like any other."""
+        if self._defs is None:
+            from badc_dagster.definitions import build_defs  # noqa: PLC0415  (one second)
+
+            self._defs = build_defs([self._connection])
+        config = {"root": str(self.dataset.root), "overrides": dict(self._overrides)}
+        result = self._defs.resolve_job_def(self._connection.scoped(job_name)).execute_in_process(
+            run_config={
+                "resources": {self._connection.scoped("dataset"): {"config": config}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            instance=self._instance,
+            tags={"badc/started_by": "badc run", **tags},
+            asset_selection=stages
+            and [connection_key(self._connection, stage) for stage in stages],
+            raise_on_error=False,
+        )
+        self._faults.extend(faults(result.all_events))
+
+
+def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
+    """Yields what stopped steps, leaving out the failures of single recordings."""
+    for event in events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        told = data.user_failure_data
+        if told is None:
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            yield error.message.strip() if error else event.message or "unknown failure"
+        elif RECORDINGS_FAILED not in told.metadata:
+            yield told.description or "unknown failure"

@@ -1,0 +1,88 @@
+"""How fast BirdNET runs with nothing around it: the ceiling for the pipeline.
+
+One process per core, each with one single-threaded LiteRT interpreter, scores windows that are
+in memory already. Reading, resampling, thresholds and results are left out.
+
+    python benchmarks/bare_model.py FILE.wav...
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from badc_core.detectors.birdnet_files import model_path
+
+WINDOW_S = 3
+WINDOW_SAMPLES = WINDOW_S * 48_000
+WINDOWS_PER_PROCESS = 400
+_LOAD_TIMEOUT_S = 120
+
+
+def measure_bare_model(audio_files: Sequence[Path], n_processes: int) -> float:
+    """Returns seconds of audio scored per second of wall time, model loading excluded.
+
+    Args:
+        audio_files: 48 kHz mono recordings; each process takes its windows from one of them.
+        n_processes: how many interpreters run side by side.
+    """
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(n_processes + 1)
+    processes = [
+        context.Process(target=_score, args=(audio_files[index % len(audio_files)], barrier))
+        for index in range(n_processes)
+    ]
+    for process in processes:
+        process.start()
+    barrier.wait(_LOAD_TIMEOUT_S)
+    started_s = time.perf_counter()
+    barrier.wait()
+    wall_s = time.perf_counter() - started_s
+    for process in processes:
+        process.join()
+    return n_processes * WINDOWS_PER_PROCESS * WINDOW_S / wall_s
+
+
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _score(audio_file: Path, barrier: Barrier) -> None:
+    """Loads a model and a recording, waits for the others, scores, waits for the others."""
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  # heavy, child only
+
+    windows = _windows(audio_file)
+    interpreter = Interpreter(model_path=str(model_path()), num_threads=1)
+    interpreter.allocate_tensors()
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
+    barrier.wait(_LOAD_TIMEOUT_S)
+    for number in range(WINDOWS_PER_PROCESS):
+        interpreter.set_tensor(input_index, windows[number % len(windows)])
+        interpreter.invoke()
+        interpreter.get_tensor(output_index)
+    barrier.wait()
+
+
+def _windows(audio_file: Path) -> npt.NDArray[np.float32]:
+    """Returns the whole windows of a recording, shape [n_windows, 1, 144000]."""
+    audio, _ = soundfile.read(audio_file, dtype="float32")
+    n_windows = audio.size // WINDOW_SAMPLES
+    return audio[: n_windows * WINDOW_SAMPLES].reshape(n_windows, 1, WINDOW_SAMPLES)
+
+
+if __name__ == "__main__":
+    cores = usable_cores()
+    speed = measure_bare_model([Path(name) for name in sys.argv[1:]], cores)
+    print(json.dumps({"bare_model_x_realtime": round(speed, 1), "n_processes": cores}))

@@ -1,0 +1,36 @@
+"""What every test may use: the real field recordings, and hypothesis without a clock."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import settings
+
+_FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
+_IN_CI = os.environ.get("CI") == "true"
+
+# Machines that run tests are slow and shared; in CI a failure must be the same failure again.
+settings.register_profile("badc", deadline=None, derandomize=_IN_CI)
+settings.load_profile("badc")
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[str], NoReturn]:
+    """Returns what ends a test that cannot run here: a skip; in CI, which has it all, a failure."""
+
+    def end(what: str) -> NoReturn:
+        if _IN_CI:
+            pytest.fail(f"missing: {what}")
+        pytest.skip(f"missing: {what}")
+
+    return end
+
+
+@pytest.fixture(scope="session")
+def field_audio(lacking) -> Path:
+    """Returns the folder of real recordings that lies beside the repository."""
+    if not _FIELD_AUDIO.is_dir():
+        lacking(f"real recordings in {_FIELD_AUDIO}")
+    return _FIELD_AUDIO

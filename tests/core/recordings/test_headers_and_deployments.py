@@ -1,0 +1,207 @@
+import struct
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from badc_core.errors import ConfigInvalid
+from badc_core.recordings.audiomoth import interpret_comment, read_audiomoth
+from badc_core.recordings.deployments import Deployment, read_deployments
+from badc_core.recordings.guano import interpret_guano, parse_guano, read_guano
+from badc_core.recordings.riff import read_riff_layout
+
+GUANO = """GUANO|Version:  1.0
+Timestamp:  2012-03-29T03:58:01+04:00
+Note: first line\\nsecond: line
+Make: Pettersson
+Model: D1000X
+Serial: 77
+Firmware Version: 1.0.4
+Loc Position:  37.1878016 -86.1057312
+Loc Elevation:  228.6
+Temperature Int: 21.5
+Temperature Ext: 12
+PET|Gain:  80
+OAD|Battery Voltage: 4.1
+SB|Filter: 20kHz: Anti-Katydid
+not a field
+"""
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def wave(*chunks: bytes) -> bytes:
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+FMT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16))
+
+
+def test_guano_fields_are_read_by_the_specification() -> None:
+    found = interpret_guano(parse_guano(GUANO))
+    assert found.clock == datetime(2012, 3, 29, 3, 58, 1)
+    assert found.utc_offset_min == 240
+    assert found.fields == {
+        "device_make": "Pettersson",
+        "device_model": "D1000X",
+        "device_serial": "77",
+        "firmware": "1.0.4",
+        "gain": "80",
+        "latitude": 37.1878016,
+        "longitude": -86.1057312,
+        "elevation_m": 228.6,
+        "battery_v": 4.1,
+        "temperature_c": 21.5,
+    } | {"temperature_c": 12.0}
+    assert found.comments == {
+        "Note": "first line\nsecond: line",
+        "SB|Filter": "20kHz: Anti-Katydid",
+        "Temperature Int": "21.5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "clock", "offset_min"),
+    [
+        ("2015-12-31T23:59:59", datetime(2015, 12, 31, 23, 59, 59), None),
+        ("2015-12-31T23:59:59.123Z", datetime(2015, 12, 31, 23, 59, 59, 123000), 0),
+        ("2015-12-31 23:59:59-03:30", datetime(2015, 12, 31, 23, 59, 59), -210),
+    ],
+)
+def test_guano_times_come_with_and_without_offset(text, clock, offset_min) -> None:
+    found = interpret_guano({"Timestamp": text})
+    assert (found.clock, found.utc_offset_min) == (clock, offset_min)
+
+
+def test_bad_guano_values_are_warned_of_and_never_crash() -> None:
+    values = {"Timestamp": "yesterday", "Loc Position": "north", "TE": "10", "Temperature Int": "?"}
+    found = interpret_guano(values)
+    assert (found.clock, found.fields) == (None, {})
+    assert len(found.warnings) == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_guano_chunk_is_found_before_and_after_the_sound(tmp_path: Path, first: bool) -> None:
+    path = tmp_path / "a.wav"
+    guan, data = chunk(b"guan", GUANO.encode()), chunk(b"data", b"\1" * 101)
+    path.write_bytes(wave(FMT, guan, data) if first else wave(FMT, data, guan))
+    found = read_guano(path, read_riff_layout(path))
+    assert found.fields["device_model"] == "D1000X"
+
+
+def test_an_odd_chunk_without_padding_does_not_lose_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wave(FMT, chunk(b"data", b"\1" * 101)[:-1], chunk(b"guan", b"Make: X")))
+    layout = read_riff_layout(path)
+    assert [found.name for found in layout.chunks] == ["fmt ", "data", "guan"]
+    assert layout.end_bytes == layout.file_bytes
+
+
+def test_the_audiomoth_comment_at_the_end_of_a_field_recording_is_read(field_audio: Path) -> None:
+    path = field_audio / "audiomoth_gps.wav"
+    found = read_audiomoth(path, read_riff_layout(path))
+    assert (found.clock, found.utc_offset_min) == (datetime(2024, 5, 28, 10), 0)
+    expected = {"device_serial": "243B1F026488F56E", "gain": "medium"}
+    expected |= {"battery_v": 3.8, "temperature_c": 12.8}
+    assert found.fields.items() >= expected.items()
+
+
+def test_a_recording_of_another_maker_has_no_audiomoth_comment(field_audio: Path) -> None:
+    path = field_audio / "aru_1.wav"
+    assert read_audiomoth(path, read_riff_layout(path)) is None
+
+
+DEVICE = "AudioMoth 243B1F026488F56E"
+
+
+@pytest.mark.parametrize(
+    ("start", "offset_min"),
+    [("", 0), (" (UTC)", 0), (" (UTC-5)", -300), (" (UTC+5:30)", 330), (" (UTC+10)", 600)],
+)
+def test_every_audiomoth_zone_is_understood(start: str, offset_min: int) -> None:
+    found = interpret_comment(f"Recorded at 05:06:07 31/12/2021{start} by {DEVICE} at high gain")
+    assert found.clock == datetime(2021, 12, 31, 5, 6, 7)
+    assert found.utc_offset_min == offset_min
+
+
+@pytest.mark.parametrize(
+    ("words", "fields", "comments"),
+    [
+        ("at gain setting 2 while battery state was 3.6V.", {"gain": "2", "battery_v": 3.6}, {}),
+        (
+            (
+                "at medium-high gain setting while battery state was greater than 4.9V and "
+                "temperature was -12.5C."
+            ),
+            {"gain": "medium-high", "battery_v": 4.9, "temperature_c": -12.5},
+            {"battery": "greater than 4.9 V"},
+        ),
+        (
+            (
+                "using external microphone at low gain while battery was less than 2.5V. "
+                "Recording stopped due to switch position change."
+            ),
+            {"gain": "low", "battery_v": 2.5},
+            {
+                "battery": "less than 2.5 V",
+                "microphone": "external",
+                "stopped": "switch position change",
+            },
+        ),
+        (
+            (
+                "at low gain while battery was 4.0V. Amplitude threshold was 512. Band-pass filter "
+                "applied with cut-off frequencies of 1.0kHz and 20.0kHz. "
+                "Recording cancelled before completion due to low voltage."
+            ),
+            {"battery_v": 4.0},
+            {
+                "stopped": "low voltage",
+                "amplitude_threshold": "512",
+                "filter": "Band-pass filter applied with cut-off frequencies of 1.0kHz and 20.0kHz",
+            },
+        ),
+    ],
+)
+def test_the_wording_of_every_firmware_is_understood(words, fields, comments) -> None:
+    found = interpret_comment(f"Recorded at 05:06:07 31/12/2021 (UTC) by {DEVICE} {words}")
+    assert found.fields.items() >= fields.items()
+    assert {key: value for key, value in found.comments.items() if key != "ICMT"} == comments
+    assert len(found.warnings) == ("stopped" in comments)
+
+
+def test_the_table_of_stations_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_text(
+        "location,timezone,latitude,longitude,clock_offset_s\n"
+        "S1,America/Edmonton,54.5,-110,\n"
+        '"Sambaa K\'e, north",-07:00,,,-90\n',
+        encoding="utf-8-sig",
+    )
+    stations = read_deployments(path)
+    assert stations["S1"] == Deployment("S1", None, "America/Edmonton", 54.5, -110.0)
+    assert stations["Sambaa K'e, north"].clock_offset_s == -90
+    assert read_deployments(tmp_path / "absent.csv") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("location,tz\nS1,UTC\n", "unknown column 'tz'; valid: location, study_area"),
+        ("timezone\nUTC\n", "no column location"),
+        ("location\nS1\nS1\n", "line 3: .*twice"),
+        ("location,timezone\nS1,Mars/North\n", "line 2: no time zone"),
+        ("location,latitude\nS1,91\n", "line 2: latitude"),
+        ("location,latitude\nS1,north\n", "line 2: latitude"),
+        ("location,latitude\nS1,1,2\n", "line 2: more cells"),
+        ("location,latitude\n,1\n", "line 2: no location"),
+    ],
+)
+def test_a_wrong_table_of_stations_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigInvalid, match=what):
+        read_deployments(path)

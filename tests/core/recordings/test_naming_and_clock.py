@@ -1,0 +1,156 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from badc_core.errors import ConfigInvalid
+from badc_core.recordings.clock import format_offset, locate_in_time
+from badc_core.recordings.naming import parse_offset_min, read_file_name, read_place
+from badc_core.settings import RecordingSettings
+
+TEMPLATES = RecordingSettings().templates
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31)).map(
+    lambda moment: moment.replace(microsecond=0)
+)
+OFFSETS = st.integers(-14 * 60 + 1, 14 * 60)
+FORMS = [
+    "%Y%m%d_%H%M%S",
+    "%Y%m%d_%H%M%ST",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%d%H%M%S",
+    "24F319046026A6B1_%Y%m%d_%H%M%S",
+    "S4A01234_%Y%m%d_%H%M%S",
+    "SITE-1_0+1_%Y%m%d_%H%M%S",
+    "SITE-1__0__%Y%m%d_%H%M%S",
+    "SITE-1__1__%Y%m%d_%H%M%S",
+    "SITE_A_%Y%m%d_%H%M%S_000",
+    "%Y-%m-%dT%H-%M-%S",
+    "%Y-%m-%d_%H-%M-%S",
+    "%Y-%m-%d %H.%M.%S",
+    "%Y-%m-%d_%H%M%S",
+    "%Y-%m-%d-birdnet-%H:%M:%S",
+    "site 7 %Y-%m-%d %H:%M:%S",
+]
+OFFSET_FORMS = [
+    "%Y%m%dT%H%M%S{offset}",
+    "%Y%m%dT%H%M%S{offset}_REC",
+    "%Y%m%dT%H%M%S{offset}_REC [-19.2144+152.8811]",
+    "%Y%m%dT%H%M%S{offset}_Rec2_-18.2656+144.5564",
+    "PILLIGA_%Y%m%dT%H%M%S{offset}",
+    "%Y-%m-%dT%H-%M-%S{offset}",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(moment=MOMENTS)
+def test_any_moment_in_any_form_is_read_back(form: str, moment: datetime) -> None:
+    found = read_file_name(f"{moment.strftime(form)}.wav")
+    assert found.clock == moment
+    assert found.utc_offset_min == (0 if form.endswith("Z") else None)
+
+
+@pytest.mark.parametrize("form", OFFSET_FORMS)
+@given(moment=MOMENTS, offset_min=OFFSETS)
+def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_min: int) -> None:
+    offset = format_offset(offset_min).replace(":", "")
+    found = read_file_name(moment.strftime(form).replace("{offset}", offset) + ".flac")
+    assert (found.clock, found.utc_offset_min) == (moment, offset_min)
+
+
+@given(st.datetimes(datetime(2010, 1, 1), datetime(2059, 12, 31)))
+def test_an_old_audiomoth_name_is_seconds_since_1970_in_hex(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0)
+    found = read_file_name(f"{int(moment.replace(tzinfo=UTC).timestamp()):08X}.WAV")
+    assert (found.clock, found.utc_offset_min) == (moment, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["soundscape.flac", "aru_1.wav", "20230501.wav", "20231301_050000.wav", "20230501_250000.wav"],
+)
+def test_a_name_without_a_time_has_none(name: str) -> None:
+    assert read_file_name(name).clock is None
+
+
+def test_a_position_without_both_signs_is_not_believed() -> None:
+    for position in ("[19.2144-152.8811]", "[19.2052 152.8719]", "[19.21440152.8811]"):
+        assert "latitude" not in read_file_name(f"20190401T000000+1000_REC {position}.flac").fields
+    fields = read_file_name("20190401T000000+1000_REC [-19.2144+152.8811].flac").fields
+    assert fields == {"latitude": -19.2144, "longitude": 152.8811}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("24F319046026A6B1_20230501_050000.WAV", {"device_serial": "24F319046026A6B1"}),
+        ("SITE-1_0+1_20230501_050000.wav", {"location": "SITE-1"}),
+        ("SITE-1__0__20230501_050000.wav", {"location": "SITE-1"}),
+        ("SM_A_1_20230501_050000.wav", {"location": "SM_A_1"}),
+        ("20230501_050000.wav", {}),
+    ],
+)
+def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields) -> None:
+    assert read_file_name(name).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("Boreal/ARU_data/SM/S1/A/Data/x.wav", {"study_area": "Boreal", "location": "S1"}),
+        (
+            "Sambaa K'e/2023/S 1/x.wav",
+            {"study_area": "Sambaa K'e", "subdir": "2023", "location": "S 1"},
+        ),
+        ("Boreal/S1/x.wav", {"study_area": "Boreal", "location": "S1"}),
+        ("S1/x.wav", {"location": "S1"}),
+        ("x.wav", None),
+        ("a/b/c/d/e/x.wav", None),
+    ],
+)
+def test_paths_are_read_by_the_first_template_that_fits(path: str, place) -> None:
+    assert read_place(path, TEMPLATES) == place
+
+
+@pytest.mark.parametrize("template", ["{location/*", "location}/*", "{a}/{a}/*", "{1x}/*"])
+def test_a_broken_template_is_refused(template: str) -> None:
+    with pytest.raises(ConfigInvalid):
+        read_place("a/b/c.wav", [template])
+
+
+@given(OFFSETS)
+def test_offsets_are_read_as_they_are_written(offset_min: int) -> None:
+    assert parse_offset_min(format_offset(offset_min)) == offset_min
+
+
+@given(MOMENTS, OFFSETS)
+def test_a_fixed_offset_gives_utc(clock: datetime, offset_min: int) -> None:
+    moment = locate_in_time(clock, format_offset(offset_min))
+    assert moment.utc == clock.replace(tzinfo=UTC) - timedelta(minutes=offset_min)
+    assert (moment.utc_offset_min, moment.warnings) == (offset_min, ())
+
+
+@given(MOMENTS)
+def test_clock_minus_offset_is_utc_in_any_season(clock: datetime) -> None:
+    moment = locate_in_time(clock, "America/Edmonton")
+    assert moment.utc_offset_min in {-360, -420}
+    assert moment.utc == (clock - timedelta(minutes=moment.utc_offset_min)).replace(tzinfo=UTC)
+
+
+def test_a_reading_that_occurs_twice_is_the_earlier_one_with_a_warning() -> None:
+    moment = locate_in_time(datetime(2023, 11, 5, 1, 30), "America/Edmonton")
+    assert moment.utc == datetime(2023, 11, 5, 7, 30, tzinfo=UTC)
+    assert "twice" in moment.warnings[0]
+
+
+def test_a_reading_that_never_occurs_is_warned_of() -> None:
+    moment = locate_in_time(datetime(2023, 3, 12, 2, 30), "America/Edmonton")
+    assert moment.utc == datetime(2023, 3, 12, 9, 30, tzinfo=UTC)
+    assert "does not exist" in moment.warnings[0]
+
+
+def test_without_a_zone_there_is_no_utc_and_a_warning() -> None:
+    moment = locate_in_time(datetime(2023, 3, 12, 2, 30), None)
+    assert moment.utc is None
+    assert "No time zone" in moment.warnings[0]

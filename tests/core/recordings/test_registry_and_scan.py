@@ -1,0 +1,203 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from badc_core.dataset import Dataset
+from badc_core.errors import DatasetInvalid, RecordingUnknown
+from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.recordings.registry import read_registry, register_recordings
+from badc_core.recordings.scan import find_audio
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    (tmp_path / "audio").mkdir()
+    return Dataset.open(tmp_path)
+
+
+def put(dataset: Dataset, path: str, content: bytes = b"sound") -> Path:
+    file = dataset.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def paths(dataset: Dataset) -> list[str]:
+    return [audio.path for audio in find_audio(dataset)]
+
+
+def test_audio_is_found_in_any_case_and_order_is_by_path(dataset: Dataset) -> None:
+    for name in ("b/x.WAV", "a/y.flac", "a/z.Mp3", "notes.txt", "x.wav.part", "x.tmp"):
+        put(dataset, f"audio/{name}")
+    assert paths(dataset) == ["audio/a/y.flac", "audio/a/z.Mp3", "audio/b/x.WAV"]
+
+
+def test_hidden_files_and_folders_are_passed_over(dataset: Dataset) -> None:
+    for name in (".git/annex/a.wav", ".datalad/b.wav", "._c.wav", ".hidden/d.wav"):
+        put(dataset, f"audio/{name}")
+    assert paths(dataset) == []
+
+
+def test_names_are_kept_letter_by_letter(dataset: Dataset) -> None:
+    names = ["audio/Sambaa K'e/dawn chorus.wav", "audio/été/Düne,1.wav", "audio/e\u0301.wav"]
+    for name in names:
+        put(dataset, name)
+    assert paths(dataset) == sorted(names)
+
+
+def test_a_link_to_an_annexed_file_keeps_its_own_name(dataset: Dataset) -> None:
+    put(dataset, ".git/annex/objects/MD5E-s5--abc.wav")
+    (dataset.root / "audio" / "here.wav").symlink_to("../.git/annex/objects/MD5E-s5--abc.wav")
+    (dataset.root / "audio" / "gone.wav").symlink_to("../.git/annex/objects/MD5E-s5--xyz.wav")
+    gone, here = find_audio(dataset)
+    assert (gone.path, gone.size_bytes, gone.modified_ns) == ("audio/gone.wav", None, None)
+    assert (here.path, here.size_bytes) == ("audio/here.wav", 5)
+
+
+def test_linked_folders_are_followed_once_and_loops_end(dataset: Dataset, tmp_path: Path) -> None:
+    put(dataset, "elsewhere/a.wav")
+    put(dataset, "audio/real/b.wav")
+    for name, target in (("far", "../elsewhere"), ("loop", "."), ("again", "real")):
+        (dataset.root / "audio" / name).symlink_to(target)
+    assert paths(dataset) == ["audio/far/a.wav", "audio/real/b.wav"]
+
+
+def test_a_folder_named_like_a_recording_is_no_recording(dataset: Dataset) -> None:
+    put(dataset, "audio/x.wav/y.wav")
+    assert paths(dataset) == ["audio/x.wav/y.wav"]
+
+
+def test_a_scan_names_every_file_and_a_second_one_nothing(dataset: Dataset) -> None:
+    put(dataset, "audio/S1/a.wav")
+    put(dataset, "audio/S2/a.wav")
+    first, second = register_recordings(dataset), register_recordings(dataset)
+    assert first.added == ("S1__a", "S2__a")
+    assert (second.added, second.changed, second.missing, second.total) == ((), (), (), 2)
+    assert read_registry(dataset.registry).by_id == first.registry.by_id
+
+
+def test_an_unchanged_registry_is_not_rewritten(dataset: Dataset) -> None:
+    put(dataset, "audio/a.wav")
+    register_recordings(dataset)
+    before = dataset.registry.stat()
+    register_recordings(dataset)
+    assert dataset.registry.stat().st_ino == before.st_ino
+
+
+def test_awkward_paths_survive_the_table(dataset: Dataset) -> None:
+    name = 'audio/Owl, Great "Horned"/K\'e ü.wav'
+    put(dataset, name)
+    (recording,) = register_recordings(dataset).registry
+    assert recording.path == name
+    assert read_registry(dataset.registry).by_path[name] == recording
+
+
+def test_a_changed_file_is_reported_and_a_touched_one_is_not(dataset: Dataset) -> None:
+    changed, touched = put(dataset, "audio/a.wav"), put(dataset, "audio/b.wav")
+    register_recordings(dataset)
+    changed.write_bytes(b"other sound")
+    os.utime(touched, ns=(1, 1))
+    outcome = register_recordings(dataset)
+    assert outcome.changed == ("a",)
+    assert outcome.registry.require("b").modified_ns == 1
+
+
+def test_a_missing_file_keeps_its_row_and_name(dataset: Dataset) -> None:
+    file = put(dataset, "audio/S1/a.wav")
+    register_recordings(dataset)
+    file.unlink()
+    put(dataset, "audio/S2/a.wav")
+    outcome = register_recordings(dataset)
+    assert (outcome.missing, outcome.added, outcome.total) == (("a",), ("S2__a",), 2)
+
+
+def test_content_that_was_dropped_is_neither_missing_nor_changed(dataset: Dataset) -> None:
+    file = put(dataset, "audio/a.wav")
+    known = register_recordings(dataset).registry.require("a")
+    file.unlink()
+    file.symlink_to("../.git/annex/objects/gone.wav")
+    outcome = register_recordings(dataset)
+    assert (outcome.missing, outcome.changed) == ((), ())
+    assert outcome.registry.require("a") == known
+
+
+def test_an_unknown_recording_is_met_with_similar_names(dataset: Dataset) -> None:
+    put(dataset, "audio/20230501_050000.wav")
+    registry = register_recordings(dataset).registry
+    with pytest.raises(RecordingUnknown, match="20230501_050000"):
+        registry.require("20230501_05000")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("recording,path\n", 1),
+        ("recording_id,path,size_bytes,modified_ns,fingerprint\na,audio/a.wav,x,1,f\n", 2),
+        ("recording_id,path,size_bytes,modified_ns,fingerprint\n<<<<<<< HEAD\n", 2),
+        (
+            "recording_id,path,size_bytes,modified_ns,fingerprint\n,,,,\n",
+            2,
+        ),
+    ],
+)
+def test_a_malformed_registry_is_refused_by_line(dataset: Dataset, text: str, line: int) -> None:
+    dataset.registry.write_text(text)
+    with pytest.raises(DatasetInvalid, match=f"line {line}"):
+        register_recordings(dataset)
+    assert dataset.registry.read_text() == text
+
+
+def test_processes_that_register_at_once_lose_nothing(dataset: Dataset) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from badc_core.dataset import Dataset\n"
+        "from badc_core.recordings.registry import register_recordings\n"
+        "from badc_core.recordings.scan import FoundAudio\n"
+        "dataset, me = Dataset.open(Path(sys.argv[1])), sys.argv[2]\n"
+        "for turn in range(15):\n"
+        "    path = f'audio/{me}/{turn}.wav'\n"
+        "    (dataset.root / path).write_bytes(b'sound')\n"
+        "    register_recordings(dataset, [FoundAudio(path, 5, 1)])\n"
+    )
+    names = ["p1", "p2", "p3"]
+    for name in names:
+        (dataset.root / "audio" / name).mkdir()
+    running = [
+        subprocess.Popen([sys.executable, "-c", program, str(dataset.root), name]) for name in names
+    ]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    registry = read_registry(dataset.registry)
+    assert set(registry.by_path) == {f"audio/{n}/{turn}.wav" for n in names for turn in range(15)}
+    assert len(registry.ids) == 45
+
+
+def test_the_two_kinds_of_fingerprint_differ_and_notice_changes(tmp_path: Path) -> None:
+    file = tmp_path / "a.wav"
+    file.write_bytes(bytes(3 << 20))
+    sampled, full = fingerprint_file(file, "sampled"), fingerprint_file(file, "full")
+    assert len({sampled, full, sha256_file(file)}) == 3
+    with file.open("r+b") as opened:
+        opened.seek(1_500_000)
+        opened.write(b"x")
+    assert fingerprint_file(file, "sampled") == sampled
+    assert fingerprint_file(file, "full") != full
+    with file.open("ab") as opened:
+        opened.write(b"x")
+    assert fingerprint_file(file, "sampled") != sampled
+
+
+@pytest.mark.slow
+def test_twenty_thousand_files_are_found_quickly(dataset: Dataset) -> None:
+    for folder in range(20):
+        place = dataset.root / "audio" / f"S{folder}"
+        place.mkdir()
+        for number in range(1000):
+            (place / f"{number}.wav").touch()
+    start_s = time.perf_counter()
+    assert len(find_audio(dataset)) == 20_000
+    assert time.perf_counter() - start_s < 5

@@ -1,0 +1,156 @@
+import csv
+import json
+from collections import Counter
+
+import duckdb
+import pytest
+
+from badc_core.errors import DetectionsInvalid
+from badc_core.reports.bundle import write_bundle
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_bundle_holds_every_promised_file(workbench):
+    workbench.add()
+    outcome = write_bundle(workbench.dataset, "soundscape")
+    bundle = workbench.dataset.bundle("soundscape")
+    made = {
+        str(path.relative_to(workbench.dataset.aggregate))
+        for path in workbench.dataset.aggregate.rglob("*")
+        if path.is_file()
+    }
+    assert made == {
+        "soundscape.parquet",
+        "soundscape.duckdb",
+        "soundscape_report.html",
+        *(f"soundscape_quicklook/{name}.csv" for name in ("labels", "recordings", "chunks")),
+        *(f"soundscape_parquet_report/{name}.csv" for name in ("labels", "recordings", "timeline")),
+        "soundscape_parquet_report/summary.json",
+        *(
+            f"soundscape_duckdb_exports/{name}.csv"
+            for name in ("label_summary", "recording_summary", "timeline")
+        ),
+    }
+    assert outcome.detections == len(workbench.official)
+    assert outcome.effort_s == pytest.approx(outcome.duration_s)
+    assert outcome.page_bytes == bundle.html.stat().st_size
+
+
+def test_counts_and_averages_are_those_of_the_detections(workbench):
+    workbench.add()
+    write_bundle(workbench.dataset, "soundscape")
+    table = rows(workbench.dataset.bundle("soundscape").quicklook / "labels.csv")
+    assert table[0] == ["label", "label_name", "detections", "avg_confidence"]
+    counted = Counter(name for _, _, name, _, _ in workbench.official)
+    assert {row[0]: int(row[2]) for row in table[1:]} == counted
+    for row in table[1:]:
+        scores = [one[4] for one in workbench.official if one[2] == row[0]]
+        assert float(row[3]) == pytest.approx(sum(scores) / len(scores), abs=1e-6)
+
+
+def test_a_timeline_goes_by_the_detection_and_not_by_its_chunk(open_workbench):
+    workbench = open_workbench(report={"bucket_minutes": 1}, chunks={"duration_s": 120.0})
+    workbench.add()
+    write_bundle(workbench.dataset, "soundscape")
+    bundle = workbench.dataset.bundle("soundscape")
+    table = rows(bundle.parquet_report / "timeline.csv")
+    late = sum(1 for one in workbench.official if one[0] >= 60)
+    assert [row[:3] for row in table] == [
+        ["bucket", "bucket_start_ms", "detections"],
+        ["bucket_0", "0", str(len(workbench.official) - late)],
+        ["bucket_1", "60000", str(late)],
+    ]
+    exported = rows(bundle.duckdb_exports / "timeline.csv")
+    assert exported[0] == ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"]
+
+
+def test_without_detections_tables_are_headers_only(workbench):
+    workbench.add(found=[])
+    outcome = write_bundle(workbench.dataset, "soundscape")
+    bundle = workbench.dataset.bundle("soundscape")
+    for path in workbench.dataset.aggregate.rglob("*.csv"):
+        assert len(rows(path)) == 1, path
+    summary = json.loads((bundle.parquet_report / "summary.json").read_text())
+    assert summary == {
+        "detections": 0,
+        "label_count": 0,
+        "recording_count": 0,
+        "first_chunk_ms": None,
+        "last_chunk_ms": None,
+        "bucket_minutes": 60,
+    }
+    assert (outcome.detections, outcome.chunks) == (0, 2)
+
+
+def test_placeholder_rows_are_never_counted(workbench):
+    workbench.add(found=[*workbench.official, (3.0, 6.0, "none", None, 0.0)])
+    outcome = write_bundle(workbench.dataset, "soundscape")
+    assert outcome.detections == len(workbench.official)
+    labels = rows(workbench.dataset.bundle("soundscape").quicklook / "labels.csv")
+    assert "none" not in [row[0] for row in labels]
+
+
+def test_a_comma_in_a_name_stays_in_its_column(workbench):
+    workbench.add(found=[(0.0, 3.0, 'Owl, "Great" Horned', "Bubo virginianus", 0.9)])
+    write_bundle(workbench.dataset, "soundscape")
+    table = rows(workbench.dataset.bundle("soundscape").quicklook / "labels.csv")
+    assert table[1] == ['Owl, "Great" Horned', 'Owl, "Great" Horned', "1", "0.9"]
+
+
+def test_tables_are_complete_however_short_the_page_is(open_workbench):
+    workbench = open_workbench(report={"top_labels": 1, "top_recordings": 1, "top_detections": 0})
+    found = [(0.0, 3.0, f"kind {n:03}", None, 0.5) for n in range(60)]
+    workbench.add(found=found)
+    write_bundle(workbench.dataset, "soundscape")
+    bundle = workbench.dataset.bundle("soundscape")
+    assert len(rows(bundle.duckdb_exports / "label_summary.csv")) == 61
+    assert "59 more" in bundle.html.read_text(encoding="utf-8")
+
+
+def test_the_database_has_the_promised_views(workbench):
+    workbench.add()
+    write_bundle(workbench.dataset, "soundscape")
+    path = workbench.dataset.bundle("soundscape").duckdb
+    with duckdb.connect(path, read_only=True) as connection:
+        columns = {
+            name: [
+                row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {name}").fetchall()
+            ]
+            for name in ("label_summary", "recording_summary", "timeline_summary")
+        }
+    assert columns == {
+        "label_summary": ["label", "label_name", "detections", "avg_confidence"],
+        "recording_summary": ["recording_id", "detections", "avg_confidence"],
+        "timeline_summary": ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"],
+    }
+
+
+def test_a_bundle_made_twice_has_the_same_page_and_tables(workbench):
+    workbench.add()
+    write_bundle(workbench.dataset, "soundscape")
+    files = [p for p in workbench.dataset.aggregate.rglob("*") if p.suffix in {".csv", ".html"}]
+    before = {path: path.read_bytes() for path in files}
+    write_bundle(workbench.dataset, "soundscape")
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_bundle_that_cannot_be_made_leaves_the_old_one(workbench):
+    recording = workbench.add()
+    write_bundle(workbench.dataset, recording.recording_id)
+    page = workbench.dataset.bundle("soundscape").html.read_bytes()
+    workbench.dataset.detections("soundscape").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DetectionsInvalid, match=r"soundscape\.parquet"):
+        write_bundle(workbench.dataset, "soundscape")
+    assert workbench.dataset.bundle("soundscape").html.read_bytes() == page
+    assert not list(workbench.dataset.aggregate.glob(".*"))
+
+
+def test_detections_of_another_schema_are_refused(workbench, monkeypatch):
+    workbench.add()
+    monkeypatch.setattr("badc_core.detections.store.SCHEMA_VERSION", 99)
+    with pytest.raises(DetectionsInvalid, match="follows schema 1, expected 99"):
+        write_bundle(workbench.dataset, "soundscape")
