@@ -190,14 +190,14 @@ class Project:
         is_current = (made or {}).get(FINGERPRINT_TAG) == wanted
         if is_current and self.dataset.corpus.html.exists():
             return 0
-        self._execute("corpus_job", {}, None)
+        self._execute("corpus_job", {}, ["corpus_detections", "corpus_report"])
         return 1
 
     def _audio_s(self, recording_ids: list[str]) -> float:
         """Returns the seconds of audio in recordings that are described."""
         return sum(read_recording(self.dataset.recording(one)).duration_s for one in recording_ids)
 
-    def _execute(self, job_name: str, tags: Mapping[str, str], stages: list[str] | None) -> None:
+    def _execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
         """Executes a job in this process; its run is in the UI like any other."""
         if self._defs is None:
             from badc_dagster.definitions import build_defs  # noqa: PLC0415  (one second)
@@ -211,8 +211,7 @@ class Project:
             },
             instance=self._instance,
             tags={"badc/started_by": "badc run", **tags},
-            asset_selection=stages
-            and [connection_key(self._connection, stage) for stage in stages],
+            asset_selection=[connection_key(self._connection, one) for one in assets],
             raise_on_error=False,
         )
         self._faults.extend(faults(result.all_events))

@@ -54,23 +54,37 @@ def assign_ids(
     return assigned
 
 
-def _group_by_stem(shorts: Iterable[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
+class _Rivals:
+    """The files of one stem, and how many of them share a slug; counted once per length."""
+
+    def __init__(self) -> None:
+        self.shorts: list[str] = []
+        self._counts: dict[int, Counter[str]] = {}
+
+    def share(self, slug: str, n_parents: int) -> int:
+        """Returns how many files have this slug, upper and lower case being equal."""
+        if n_parents not in self._counts:
+            slugs = (_slug(short, n_parents).lower() for short in self.shorts)
+            self._counts[n_parents] = Counter(slugs)
+        return self._counts[n_parents][slug.lower()]
+
+
+def _group_by_stem(shorts: Iterable[str]) -> dict[str, _Rivals]:
+    groups: dict[str, _Rivals] = {}
     for short in shorts:
-        groups.setdefault(_stem(short).lower(), []).append(short)
+        groups.setdefault(_stem(short).lower(), _Rivals()).shorts.append(short)
     return groups
 
 
-def _choose(path: str, short: str, rivals: list[str], used: set[str]) -> str:
+def _choose(path: str, short: str, rivals: _Rivals, used: set[str]) -> str:
     """Returns the first name that is this path's alone: slugs from short to long, then hashes."""
     depth = short.count("/")
     for n_parents in range(depth + 1):
         slug = _slug(short, n_parents)
-        names = Counter(_slug(rival, n_parents).lower() for rival in rivals)
-        if (
-            names[slug.lower()] == 1
-            and (recording_id := _make_safe(slug, path)).lower() not in used
-        ):
+        if rivals.share(slug, n_parents) > 1:
+            continue
+        recording_id = _make_safe(slug, path)
+        if recording_id.lower() not in used:
             return recording_id
     slug = _slug(short, depth)
     attempt = 0
@@ -80,7 +94,9 @@ def _choose(path: str, short: str, rivals: list[str], used: set[str]) -> str:
 
 
 def _stem(short: str) -> str:
-    return PurePosixPath(unicodedata.normalize("NFC", short.rpartition("/")[2])).stem
+    name = unicodedata.normalize("NFC", short.rpartition("/")[2])
+    dot = name.rfind(".")
+    return name[:dot] if 0 < dot < len(name) - 1 else name
 
 
 def _slug(short: str, n_parents: int) -> str:

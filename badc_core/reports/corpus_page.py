@@ -4,7 +4,7 @@ How it looks is in `templates/corpus.html`; the numbers come from the corpus dat
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -166,20 +166,16 @@ def _activity_map(connection: duckdb.DuckDBPyConnection, species: _Rows) -> Heat
     for one in query(connection, "SELECT * FROM activity_by_hour"):
         hours = rates.setdefault((one["label"], one["label_name"]), {})
         hours[one["local_hour"]] = one["detections_per_hour"] or 0.0
-    rows = tuple(
-        (
-            one["label_name"],
-            _hour_cells(one["label_name"], rates.get((one["label"], one["label_name"]), {}),
-                        effort_s),
-        )
-        for one in species
-    )  # fmt: skip
-    return HeatMap(tuple(f"{hour:02d}" for hour in _HOURS), rows, dense=True)
+    rows = []
+    for one in species:
+        name = one["label_name"]
+        rows.append((name, _hour_cells(name, rates.get((one["label"], name), {}), effort_s)))
+    return HeatMap(tuple(f"{hour:02d}" for hour in _HOURS), tuple(rows), dense=True)
 
 
 def _hour_cells(
     name: str, rates: Mapping[int, float], effort_s: Mapping[int, float]
-) -> Sequence[Cell]:
+) -> tuple[Cell, ...]:
     most = max(rates.values(), default=0.0) or 1.0
     cells = []
     for hour in _HOURS:

@@ -95,7 +95,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 def create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """Creates a table with an Arrow table's content."""
     with _arriving(connection, table):
-        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')  # noqa: S608
 
 
 def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

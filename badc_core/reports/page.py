@@ -34,7 +34,7 @@ def format_count(number: int, one: str, many: str = "") -> str:
 def format_clock(time: datetime | None, with_seconds: bool = False) -> str:
     """Returns a clock time such as `05:30`; a dash where it is not known."""
     if time is None:
-        return "–"
+        return "-"
     return f"{time:%H:%M:%S}" if with_seconds else f"{time:%H:%M}"
 
 
@@ -44,10 +44,10 @@ def format_day(time: datetime | None) -> str:
 
 
 def format_zone(utc_offset_min: int | None) -> str:
-    """Returns what the recorder's clock differs from UTC by, such as `UTC−07:00`."""
+    """Returns what the recorder's clock differs from UTC by, such as `UTC-07:00`."""
     if utc_offset_min is None:
         return "recorder's clock, time zone unknown"
-    sign = "−" if utc_offset_min < 0 else "+"
+    sign = "-" if utc_offset_min < 0 else "+"
     hours, minutes = divmod(abs(utc_offset_min), 60)
     return f"UTC{sign}{hours:02d}:{minutes:02d}"
 

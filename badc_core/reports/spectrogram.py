@@ -20,6 +20,7 @@ _WINDOW_S = 0.0213
 _RANGE_DB = 50.0
 _MIN_RANGE_DB = 20.0
 _FLATTENING = 0.85
+_GAMMA = 0.8
 # Few levels keep the PNG of a noisy sound small; more than these are not told apart.
 _LEVELS = 40
 
@@ -66,7 +67,7 @@ def render_spectrogram(samples: Samples, sample_rate_hz: int) -> Spectrogram:
     level_db -= _FLATTENING * (steady_db - steady_db.min())
     floor_db = float(np.median(level_db[::4, ::2]))
     span_db = min(max(float(level_db.max()) - floor_db, _MIN_RANGE_DB), _RANGE_DB)
-    shade = np.clip((level_db - floor_db) / span_db, 0, 1)
+    shade = np.clip((level_db - floor_db) / span_db, 0, 1) ** _GAMMA
     return Spectrogram(_png(shade.T[::-1]), top_hz)
 
 
@@ -94,5 +95,6 @@ def _png(shade: npt.NDArray[np.floating]) -> bytes:
 
 def _palette() -> bytes:
     places = np.linspace(0, len(_COLOURS) - 1, _LEVELS)
-    channels = [np.interp(places, range(len(_COLOURS)), values) for values in zip(*_COLOURS)]
+    points = np.array(_COLOURS, dtype=float)
+    channels = [np.interp(places, range(len(points)), points[:, i]) for i in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8).tobytes()

@@ -117,9 +117,7 @@ def test_the_database_has_the_promised_views(workbench):
     path = workbench.dataset.bundle("soundscape").duckdb
     with duckdb.connect(path, read_only=True) as connection:
         columns = {
-            name: [
-                row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {name}").fetchall()
-            ]
+            name: connection.table(name).columns
             for name in ("label_summary", "recording_summary", "timeline_summary")
         }
     assert columns == {

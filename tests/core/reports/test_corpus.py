@@ -1,0 +1,167 @@
+import csv
+from datetime import datetime
+
+import duckdb
+import pytest
+
+from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
+from badc_core.errors import DatasetInvalid, DetectionsInvalid
+from badc_core.reports.bundle import write_bundle
+from badc_core.reports.corpus import build_corpus
+from badc_core.reports.corpus_page import write_corpus_page
+
+JAY = "Cyanocitta cristata"
+
+
+def ask(workbench, sql):
+    with duckdb.connect(workbench.dataset.corpus.duckdb, read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def failed_checks(workbench):
+    with duckdb.connect(workbench.dataset.corpus.duckdb) as connection:
+        outcomes = verify_corpus(connection)
+    return {one.name: one for one in outcomes if not one.passed}
+
+
+def test_a_corpus_holds_all_recordings_and_passes_every_check(workbench):
+    workbench.add("a")
+    workbench.add("b", found=[])
+    totals = build_corpus(workbench.dataset, ["a", "b"], {})
+    assert (totals.recordings, totals.detections, totals.chunks) == (2, len(workbench.official), 4)
+    assert totals.effort_s == pytest.approx(240)
+    assert failed_checks(workbench) == {}
+    assert ask(workbench, "SELECT recording_id, location FROM recordings ORDER BY 1") == [
+        ("a", "Étang 7"),
+        ("b", "Étang 7"),
+    ]
+
+
+@pytest.mark.parametrize("recording_ids", [[], ["silent"]])
+def test_a_corpus_without_detections_or_recordings_is_still_a_corpus(workbench, recording_ids):
+    for recording_id in recording_ids:
+        workbench.add(recording_id, found=[])
+    totals = build_corpus(workbench.dataset, recording_ids, {})
+    assert (totals.recordings, totals.detections) == (len(recording_ids), 0)
+    assert failed_checks(workbench) == {}
+    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    assert ("No detections at or above 0.25" if recording_ids else "No recording has") in page
+
+
+def test_recordings_without_result_are_listed_and_never_counted(workbench):
+    workbench.add("a")
+    workbench.add("old")
+    totals = build_corpus(workbench.dataset, ["a", "old", "unmade"], {"old": "it is <broken>"})
+    assert (totals.recordings, totals.missing) == (1, 2)
+    assert ask(workbench, "SELECT * FROM missing ORDER BY 1") == [
+        ("old", "detections", "it is <broken>"),
+        ("unmade", "recording", "recording not made yet"),
+    ]
+    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    assert "it is &lt;broken&gt;" in page
+
+
+def test_averages_weigh_detections_and_not_recordings(workbench):
+    workbench.add("a", found=[(0.0, 3.0, "Jay", JAY, 0.9)])
+    workbench.add("b", found=[(3.0 * n, 3.0 * n + 3, "Jay", JAY, 0.3) for n in range(3)])
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    assert ask(workbench, "SELECT detections, avg_confidence FROM label_summary") == [(4, 0.45)]
+    with (workbench.dataset.corpus.summary / "label_summary.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["label_name", "label", "detections", "avg_confidence"],
+            ["Jay", "Jay", "4", "0.45"],
+        ]
+
+
+def test_activity_is_by_the_recorders_clock_and_per_hour_analysed(workbench):
+    found = [(0.0, 3.0, "Jay", JAY, 0.9), (90.0, 93.0, "Jay", JAY, 0.9)]
+    workbench.add("a", found=found, start_local=datetime(2024, 5, 14, 23, 59))
+    workbench.add("b", found=[], start_local=datetime(2024, 6, 1, 0, 10))
+    workbench.add("unknown", found=found, start_local=None, utc_offset_min=None)
+    build_corpus(workbench.dataset, ["a", "b", "unknown"], {})
+    assert ask(
+        workbench,
+        "SELECT local_hour, detections, effort_s, detections_per_hour FROM activity_by_hour",
+    ) == [(0, 1, pytest.approx(180), 20.0), (23, 1, pytest.approx(60), 60.0)]
+    days = ask(workbench, "SELECT local_date::VARCHAR, effort_s FROM effort_by_station_day")
+    assert days == [
+        ("2024-05-14", pytest.approx(60)),
+        ("2024-05-15", pytest.approx(60)),
+        ("2024-06-01", pytest.approx(120)),
+        (None, pytest.approx(120)),
+    ]
+
+
+def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):
+    workbench.add("a", found=[], failed={1: "worker died"})
+    totals = build_corpus(workbench.dataset, ["a"], {})
+    assert (totals.failed_chunks, totals.effort_s) == (1, pytest.approx(60))
+    assert failed_checks(workbench)["no_failed_chunks"].examples == [
+        "a_chunk_60000_120000: worker died"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        ("INSERT INTO recordings SELECT * FROM recordings", "recording_ids_unique"),
+        ("INSERT INTO chunks SELECT * FROM chunks LIMIT 1", "chunk_ids_unique"),
+        ("DELETE FROM chunks", "recordings_have_chunks"),
+        ("DELETE FROM chunks WHERE chunk_start_ms = 0", "chunks_cover_recordings"),
+        ("UPDATE chunks SET chunk_end_ms = 59000 WHERE chunk_start_ms = 0",
+         "chunks_cover_recordings"),
+        ("UPDATE recordings SET n_samples = n_samples + 48000", "chunks_cover_recordings"),
+        ("UPDATE detections SET confidence = 'nan'", "confidences_in_range"),
+        ("UPDATE detections SET absolute_end_ms = 120001", "detections_inside_recordings"),
+        ("DELETE FROM detections", "detections_counted"),
+    ],
+)  # fmt: skip
+def test_every_check_finds_what_it_is_for(workbench, damage, check):
+    workbench.add("a")
+    build_corpus(workbench.dataset, ["a"], {})
+    with duckdb.connect(workbench.dataset.corpus.duckdb) as connection:
+        connection.execute(damage)
+    found = failed_checks(workbench)[check]
+    assert found.violations > 0
+    assert found.examples
+
+
+def test_checks_have_names_of_their_own():
+    assert len({check.name for check in CORPUS_CHECKS}) == len(CORPUS_CHECKS)
+
+
+def test_a_corrupt_file_is_named_and_the_old_corpus_stays(workbench):
+    workbench.add("a")
+    workbench.add("b")
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    workbench.dataset.detections("b").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(DetectionsInvalid, match=r"b\.parquet"):
+        build_corpus(workbench.dataset, ["a", "b"], {})
+    assert ask(workbench, "SELECT count(*) FROM recordings") == [(2,)]
+    assert not list(workbench.dataset.corpus.folder.glob(".*"))
+
+
+def test_a_corpus_is_renewed_while_somebody_reads_it(workbench):
+    workbench.add("a")
+    build_corpus(workbench.dataset, ["a"], {})
+    workbench.add("b")
+    with duckdb.connect(workbench.dataset.corpus.duckdb, read_only=True) as reader:
+        totals = build_corpus(workbench.dataset, ["a", "b"], {})
+        assert reader.execute("SELECT count(*) FROM recordings").fetchall() == [(1,)]
+    assert totals.recordings == 2
+
+
+def test_the_page_links_to_recordings_that_have_a_page(workbench):
+    workbench.add("a+b")
+    workbench.add("c")
+    write_bundle(workbench.dataset, "a+b")
+    build_corpus(workbench.dataset, ["a+b", "c"], {})
+    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    assert 'href="../aggregate/a%2Bb_report.html"' in page
+    assert page.count("href=") == 1
+    assert "nobody listened" in page
+
+
+def test_a_page_of_no_corpus_is_refused(workbench):
+    with pytest.raises(DatasetInvalid, match="there is no corpus yet"):
+        write_corpus_page(workbench.dataset)

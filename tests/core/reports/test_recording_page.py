@@ -1,0 +1,120 @@
+import re
+from datetime import datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from badc_core.detections.store import FINGERPRINT_KEY, read_metadata
+from badc_core.reports.bundle import write_bundle
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Balance(HTMLParser):
+    """Notes every tag that is closed out of turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], []
+
+    def handle_starttag(self, tag, _attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, *_):
+        pass
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+
+def page_of(workbench, recording_id="soundscape"):
+    write_bundle(workbench.dataset, recording_id)
+    return workbench.dataset.bundle(recording_id).html.read_text(encoding="utf-8")
+
+
+def test_a_page_is_whole_and_asks_for_nothing_outside(workbench):
+    workbench.add()
+    page = page_of(workbench)
+    balance = Balance()
+    balance.feed(page)
+    assert (balance.wrong, balance.open) == ([], [])
+    addresses = re.findall(r'(?:src|href)="([^"]{0,30})', page)
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert not re.search(r"url\((?!#)|@import|https?://", page)
+
+
+def test_a_page_shows_pictures_and_sounds_of_at_most_two_of_a_kind(workbench):
+    workbench.add()
+    page = page_of(workbench)
+    assert page.count("<audio controls") == 12
+    assert page.count('aria-label="House Finch at') == 2
+    assert page.count("data:image/png;base64,") == 12
+    assert page.count("data:audio/mpeg;base64,") == 12
+
+
+def test_no_detections_is_told_apart_from_no_analysis(workbench):
+    workbench.add("quiet", found=[])
+    workbench.add("lost", found=[], failed={0: "worker died", 1: "worker <died> again"})
+    quiet, lost = page_of(workbench, "quiet"), page_of(workbench, "lost")
+    assert "<strong>No detections at or above 0.25</strong> in 2 min 00 s analysed" in quiet
+    assert "Nothing could be analysed" in lost
+    assert "No detections" not in lost
+    assert "worker &lt;died&gt; again" in lost
+
+
+def test_times_roll_over_at_midnight(workbench):
+    workbench.add(start_local=datetime(2024, 12, 31, 23, 59, 30))
+    page = page_of(workbench)
+    assert "Tuesday 31 December 2024" in page
+    assert "on Wednesday 1 January 2025" in page
+    assert "1 Jan 00:00:" in page
+
+
+def test_an_unknown_clock_is_said_to_be_unknown(workbench):
+    workbench.add(start_local=None, utc_offset_min=None)
+    page = page_of(workbench)
+    assert "Date and time unknown" in page
+    assert "times count from the start of the recording" in page
+
+
+def test_names_are_text_and_never_markup(workbench):
+    workbench.add(found=[(0.0, 3.0, "<script>alert('1')</script>, Owl", None, 0.9)])
+    page = page_of(workbench)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_birdnets_licence_is_named(workbench):
+    workbench.add(found=[])
+    assert "CC BY-NC-SA 4.0, non-commercial" in page_of(workbench)
+
+
+def test_an_absent_recording_still_gets_its_page(workbench):
+    recording = workbench.add()
+    workbench.dataset.audio(recording.path).unlink()
+    page = page_of(workbench)
+    assert "No pictures and sounds: the file is gone" in page
+    assert "House Finch" in page
+
+
+@pytest.mark.parametrize("source", ["veryshort.wav", "CommonYellowthroat.mp3", "aru_1.wav"])
+def test_any_recorders_sound_can_be_shown(workbench, source):
+    workbench.add("other", source=source, found=[(0.0, 0.14, "Jay", None, 0.5)])
+    assert page_of(workbench, "other").count("<audio controls") == 1
+
+
+def test_silence_and_warnings_are_pointed_out(workbench):
+    workbench.add(found=[], is_silent=True, warnings=("The clock was reset.",))
+    page = page_of(workbench)
+    assert "digital silence" in page
+    assert "The clock was reset." in page
+
+
+def test_detections_without_a_fingerprint_are_still_of_a_schema(workbench):
+    workbench.add()
+    stored = read_metadata(workbench.dataset.detections("soundscape"))
+    assert FINGERPRINT_KEY not in stored
+    assert stored == {"badc.schema": "1"}
