@@ -26,17 +26,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     aside = _aside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        _fsync(aside)
-        aside.replace(path)
-        _fsync(path.parent)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull(
-                "no space left for the output", path, "Free some space, then run again"
-            ) from error
-        raise
+        with naming_full_storage(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            _fsync(aside)
+            aside.replace(path)
+            _fsync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -50,20 +45,28 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     aside = _aside(path)
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        if path.exists():
-            shutil.rmtree(path)
-        aside.replace(path)
-        _fsync(path.parent)
+        with naming_full_storage(path):
+            aside.mkdir(parents=True)
+            yield aside
+            if path.exists():
+                shutil.rmtree(path)
+            aside.replace(path)
+            _fsync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def naming_full_storage(path: Path) -> Iterator[None]:
+    """Turns a full disk or quota, met while writing `path` in the block, into StorageFull."""
+    try:
+        yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull(
                 "no space left for the output", path, "Free some space, then run again"
             ) from error
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

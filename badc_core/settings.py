@@ -4,6 +4,7 @@ A dataset's settings are read from `badc.toml` at its root; a run may override s
 Unknown keys are errors. Nothing here reads the environment.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,12 @@ from badc_core.errors import ConfigInvalid
 
 SETTINGS_FILE = "badc.toml"
 
+_SHORTEST_STEP_S = 0.01
+_FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RecordingSettings(_Section):
@@ -59,7 +63,7 @@ class RecordingSettings(_Section):
         if value is not None and not is_fixed_offset(value):
             try:
                 ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
                 raise ValueError(f"no time zone is called {value!r}") from error
         return value
 
@@ -77,6 +81,9 @@ class ChunkSettings(_Section):
     def _overlap_below_duration(self) -> Self:
         if self.overlap_s >= self.duration_s:
             raise ValueError("overlap_s must be smaller than duration_s")
+        # Chunks are named by their milliseconds: a smaller step would give two the same name.
+        if self.duration_s - self.overlap_s < _SHORTEST_STEP_S:
+            raise ValueError(f"chunks must begin at least {_SHORTEST_STEP_S:g} s apart")
         return self
 
 
@@ -140,9 +147,8 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
 
 
 def is_fixed_offset(text: str) -> bool:
-    """Tells whether a time zone is written as an offset, `+05:30` or `-0700`."""
-    digits = text[1:].replace(":", "")
-    return text[:1] in "+-" and len(digits) == 4 and digits.isdigit()  # noqa: PLR2004
+    """Tells whether a time zone is written as an offset, `+05:30` or `-0700`, up to 14:59."""
+    return _FIXED_OFFSET.fullmatch(text) is not None
 
 
 def _explain(error: ValidationError) -> str:

@@ -117,8 +117,12 @@ def corpus_fingerprint(
 
 
 def _present(dataset: Dataset, stage: str) -> set[str]:
-    """Returns the recordings whose output file is there, with one listing of its folder."""
-    example = _output(dataset, stage, "x")
+    """Returns the recordings whose output files are there."""
+    return set.intersection(*(_with_file(path("x")) for path in _outputs(dataset)[stage]))
+
+
+def _with_file(example: Path) -> set[str]:
+    """Returns the recordings that have a file like that of recording `x`, with one listing."""
     suffix = example.name.removeprefix("x")
     if not example.parent.is_dir():
         return set()
@@ -129,12 +133,11 @@ def _present(dataset: Dataset, stage: str) -> set[str]:
     }
 
 
-def _output(dataset: Dataset, stage: str, recording_id: str) -> Path:
-    """Returns the file that stands for a stage's output."""
-    outputs: dict[str, Callable[[str], Path]] = {
-        "recording": dataset.recording,
-        "chunk_manifest": dataset.manifest,
-        "detections": dataset.detections,
-        "report_bundle": lambda one: dataset.bundle(one).html,
+def _outputs(dataset: Dataset) -> dict[str, tuple[Callable[[str], Path], ...]]:
+    """Returns the files that stand for each stage's output."""
+    return {
+        "recording": (dataset.recording,),
+        "chunk_manifest": (dataset.manifest,),
+        "detections": (dataset.detections, dataset.effort),
+        "report_bundle": (lambda one: dataset.bundle(one).html,),
     }
-    return outputs[stage](recording_id)

@@ -93,6 +93,7 @@ def detections_metadata(made: DetectionsMade, path: Path, telemetry: Path) -> di
         "chunks_failed": made.n_chunks_failed,
         "detector": f"{made.detector.name} {made.detector.version}",
         "device": ", ".join(made.workers),
+        "worker_peak_rss_mib": made.peak_rss_mib,
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "telemetry": dg.MetadataValue.path(str(telemetry)),
     }

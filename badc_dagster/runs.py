@@ -214,7 +214,18 @@ class Project:
             asset_selection=[connection_key(self._connection, one) for one in assets],
             raise_on_error=False,
         )
+        if was_interrupted(result.all_events):
+            raise KeyboardInterrupt
         self._faults.extend(faults(result.all_events))
+
+
+def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
+    """Tells whether a step was ended by Ctrl-C, which Dagster records as a failure like others."""
+    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
+    return any(
+        error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+        for error in errors
+    )
 
 
 def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:

@@ -157,9 +157,8 @@ def _requests(
         ]
         ranges = contiguous_ranges(keys, wanted, MAX_PARTITIONS_PER_RUN[stage])
         requests.extend(_request(connection, stage, some) for some in ranges)
-        cursor.requested[stage] = {
-            one: due[one] for one in {*wanted, *(one for one in due if one in asked)}
-        }
+        still_asked = {one: asked[one] for one in due if one in asked}
+        cursor.requested[stage] = {**still_asked, **{one: due[one] for one in wanted}}
     return requests
 
 

@@ -80,8 +80,10 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
         chunks = _chunks(rows)
     except FileNotFoundError as error:
         raise _mismatch(path, "the recording has no manifest yet") from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise _mismatch(path, f"not a chunk manifest ({error})") from error
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
+        raise _mismatch(path, f"not a chunk manifest ({error!r})") from error
+    if not rows:
+        raise _mismatch(path, "it has no rows")
     if parents != {recording.sha256}:
         raise _mismatch(path, "it was made from other audio")
     verify_cover(path, chunks, recording)

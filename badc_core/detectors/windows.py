@@ -15,7 +15,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import WindowBatch
-from badc_core.units import seconds_to_samples
+from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BATCH_WINDOWS = 10
 
@@ -44,11 +44,14 @@ class WindowGrid:
     def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
         """Yields the chunk's windows in batches; the recording's last is zero-padded.
 
+        Windows that hold less than a millisecond of sound, which a table could only show as
+        nothing, are left out.
+
         Raises:
             UnreadableRecording: the audio cannot be decoded.
         """
         window = seconds_to_samples(self.window_s, audio.sample_rate_hz)
-        starts = self.starts(chunk)
+        starts = [start for start in self.starts(chunk) if _has_sound(audio, start)]
         for index in range(0, len(starts), _BATCH_WINDOWS):
             some = starts[index : index + _BATCH_WINDOWS]
             ends = tuple(min(start + window, audio.n_samples) for start in some)
@@ -59,6 +62,12 @@ class WindowGrid:
                 wanted = seconds_to_samples(self.window_s, wanted_hz)
                 windows = resample_windows(windows, wanted)
             yield WindowBatch(windows, tuple(some), ends, wanted_hz)
+
+
+def _has_sound(audio: AudioFile, start_sample: int) -> bool:
+    """Tells whether a window has a length in milliseconds."""
+    end_ms = samples_to_ms(audio.n_samples, audio.sample_rate_hz)
+    return samples_to_ms(start_sample, audio.sample_rate_hz) < end_ms
 
 
 def _cut(

@@ -1,14 +1,16 @@
 """Feeding chunks of many recordings to workers, and hearing their results.
 
 Workers are never idle at a recording's end: the queue runs across recordings, and each worker has
-one chunk in work and the next being read. A worker that dies is replaced; the chunk it died on is
-tried once more, then reported as failed. Writing results is in `detect.py`.
+one chunk in work and the next being read. A worker that dies is replaced; each of its chunks then
+has a worker to itself, so that none is blamed for another, and one that a worker dies on twice is
+reported as failed. Writing results is in `detect.py`.
 """
 
 import logging
 import queue
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ from badc_core.settings import Settings
 _log = logging.getLogger(__name__)
 _IN_FLIGHT_PER_WORKER = 2
 _ATTEMPTS = 2
+_EXIT_GRACE_S = 1.0
 
 
 class Engine:
@@ -75,18 +78,26 @@ class Engine:
         """Gives every worker a chunk before any gets a second; starts workers as needed."""
         for depth in range(1, _IN_FLIGHT_PER_WORKER + 1):
             for index in range(self._n_workers):
-                if index < len(self._workers) and len(self._workers[index].assigned) >= depth:
+                if not self._has_room(index, depth):
                     continue
-                assignment = self._next(waiting)
+                assignment = self._next(waiting, depth)
                 if assignment is None:
                     return
                 self._worker(index).send(assignment)
 
-    def _next(self, waiting: Iterator[ChunkTask]) -> Assignment | None:
+    def _has_room(self, index: int, depth: int) -> bool:
+        """Tells whether a worker may have a `depth`th chunk: a suspect gets no company."""
+        if index == len(self._workers):
+            return True
+        assigned = self._workers[index].assigned
+        return len(assigned) < depth and not any(one.is_suspect for one in assigned)
+
+    def _next(self, waiting: Iterator[ChunkTask], depth: int) -> Assignment | None:
+        """Returns what comes next: suspects first, for which workers must run empty."""
         if self._retries:
-            return self._retries.popleft()
+            return self._retries.popleft() if depth == 1 else None
         task = next(waiting, None)
-        return None if task is None else Assignment(task, attempt=1)
+        return None if task is None else Assignment(task)
 
     def _worker(self, index: int) -> WorkerProcess:
         if index == len(self._workers):
@@ -106,9 +117,10 @@ class Engine:
         return _result(worker, worker.assigned.popleft(), content)
 
     def _replace(self, worker: WorkerProcess) -> ChunkResult | None:
-        """Puts a new worker in a dead one's place; its oldest chunk is the one it died on."""
+        """Puts a new worker in a dead one's place; its oldest chunk is taken for the cause."""
+        cause = f"worker {worker.label} ended with exit code {worker.end(_EXIT_GRACE_S)}"
         tail = worker.stderr_tail()
-        cause = f"worker {worker.label} ended with exit code {worker.close()}"
+        worker.close()
         if not worker.is_ready:
             raise DetectorFailed(
                 f"{cause} before it was ready: {tail or 'no message'}",
@@ -121,9 +133,10 @@ class Engine:
         if not worker.assigned:
             return None
         culprit = worker.assigned.popleft()
-        self._retries.extend(worker.assigned)
+        self._retries.extend(replace(one, is_suspect=True) for one in worker.assigned)
         if culprit.attempt < _ATTEMPTS:
-            self._retries.append(Assignment(culprit.task, culprit.attempt + 1))
+            again = replace(culprit, attempt=culprit.attempt + 1, is_suspect=True)
+            self._retries.append(again)
             return None
         error = DetectorFailed(cause, culprit.task.chunk.chunk_id, tail)
         return ChunkResult(culprit.task.chunk, (), error, 0.0, worker.label, culprit.attempt)

@@ -31,10 +31,16 @@ class Heard:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A task on its way through a worker."""
+    """A task on its way through a worker.
+
+    Attributes:
+        attempt: 1 for the first.
+        is_suspect: it was in a worker that died, so it runs alone in one from now on.
+    """
 
     task: ChunkTask
-    attempt: int
+    attempt: int = 1
+    is_suspect: bool = False
 
 
 class WorkerProcess:
@@ -82,10 +88,21 @@ class WorkerProcess:
         self._stderr.seek(max(0, size - _STDERR_TAIL_BYTES))
         return self._stderr.read().decode(errors="replace").strip()
 
-    def close(self) -> int:
-        """Ends the process at once; returns its exit code (negative: the signal)."""
-        self._process.kill()
-        code = self._process.wait()
+    def end(self, grace_s: float = 0.0) -> int:
+        """Ends the process; returns its exit code (negative: the signal).
+
+        Args:
+            grace_s: how long it may take to end by itself before it is killed.
+        """
+        try:
+            return self._process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Ends the process at once and forgets what it wrote."""
+        self.end()
         self._stderr.close()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -93,7 +110,6 @@ class WorkerProcess:
                     stream.close()
                 except BrokenPipeError:
                     continue
-        return code
 
     def _write(self, line: str) -> None:
         """Writes a line; a dead worker is noticed by the listener, not here."""

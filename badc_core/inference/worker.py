@@ -60,11 +60,13 @@ class ReadAhead:
             yield part
 
     def _run(self) -> None:
-        for line in self._lines:
-            task = protocol.task_from_json(json.loads(line))
-            self._parts.put(_Opened(task, time.monotonic()))
-            self._parts.put(self._read(task))
-        self._parts.put(None)
+        try:
+            for line in self._lines:
+                task = protocol.task_from_json(json.loads(line))
+                self._parts.put(_Opened(task, time.monotonic()))
+                self._parts.put(self._read(task))
+        finally:  # also where a line is no task: a worker nobody feeds must end
+            self._parts.put(None)
 
     def _read(self, task: ChunkTask) -> _Finished:
         try:

@@ -1,0 +1,187 @@
+"""How fast BADC runs the same recordings, and what everything but the work itself costs.
+
+Run by `run.py`, in a Dagster home and datasets of its own.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import soundfile
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.dataset import Dataset
+from badc_core.inference.detect import detect_recordings
+from badc_core.inference.pool import usable_cores
+from badc_core.outcomes import Outcome, for_each
+from badc_core.provenance.fingerprints import STAGES
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import read_registry, register_recordings
+from badc_core.reports.bundle import write_bundle
+from badc_core.telemetry.log import TelemetryLog
+
+_AUDIO_ENDINGS = {".wav", ".flac", ".mp3", ".ogg", ".aif", ".aiff"}
+_N_SMALL = 200
+_SMALL_S = 3
+
+
+@dataclass(frozen=True)
+class PipelineSpeed:
+    """What the `detections` step came to.
+
+    Attributes:
+        x_realtime: seconds of audio per second from the step's start to its end.
+        worker_peak_rss_mib: of the largest worker.
+        audio_bytes_written: in audio files anywhere outside the recordings folder, plus changes
+            inside it.
+    """
+
+    x_realtime: float
+    worker_peak_rss_mib: float
+    audio_bytes_written: int
+
+
+def measure_pipeline(audio_files: Sequence[Path]) -> PipelineSpeed:
+    """Runs the `detections` step over recordings, as one run of the asset graph."""
+    with _project(audio_files, "[detector]\nmin_score = 0.1\n") as root:
+        before = _audio_bytes(root)
+        _badc("run", root)
+        with dg.DagsterInstance.get() as instance:
+            run_id = _run_of(instance, "detections")
+            step_s = _step_s(instance, run_id)
+            made = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+            peaks = [
+                entry.asset_materialization.metadata["worker_peak_rss_mib"].value
+                for entry in made
+                if entry.asset_materialization
+            ]
+        audio_s = sum(soundfile.info(path).duration for path in audio_files)
+        return PipelineSpeed(audio_s / step_s, max(peaks), _audio_bytes(root) - before)
+
+
+def measure_startup(audio_file: Path) -> float:
+    """Returns seconds from typing `dagster job execute` to the start of its first step."""
+    with _project([audio_file], '[detector]\nname = "band_energy"\n') as root:
+        _badc("scan", root)
+        key = read_registry(root / "recordings.csv").ids[0]
+        command = [_tool("dagster"), "job", "execute", "-m", "badc_dagster", "-j", "chunk_job"]
+        tags = f'{{"dagster/partition": "{key}"}}'
+        started_s = time.time()
+        subprocess.run([*command, "--tags", tags], check=True, capture_output=True, cwd=root)
+        with dg.DagsterInstance.get() as instance:
+            (run,) = instance.get_runs(limit=1)
+            return _first_step_start(instance, run.run_id) - started_s
+
+
+def measure_orchestration() -> float:
+    """Returns what Dagster adds per recording and asset, in seconds.
+
+    The same 200 recordings go through the same four core calls twice: bare, and as asset runs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = _small_recordings(Path(folder))
+        settings = '[detector]\nname = "band_energy"\n'
+        with _project(files, settings) as root:
+            bare_s = _time_core(root)
+        with _project(files, settings) as root:
+            _badc("scan", root)
+            _badc("run", root)
+            with dg.DagsterInstance.get() as instance:
+                graph_s = sum(_run_s(instance, _run_of(instance, stage)) for stage in STAGES)
+    return (graph_s - bare_s) / (_N_SMALL * len(STAGES))
+
+
+def _time_core(root: Path) -> float:
+    """Returns the seconds that the four core calls take without Dagster."""
+    dataset = Dataset.open(root)
+    registry = register_recordings(dataset).registry
+
+    def describe(recording_id: str) -> None:
+        recording = describe_recording(dataset, registry.require(recording_id))
+        recording.write(dataset.recording(recording_id))
+
+    started_s = time.perf_counter()
+    _exhaust(for_each(registry.ids, describe, usable_cores()))
+    _exhaust(for_each(registry.ids, lambda one: write_manifest(dataset, one)))
+    with TelemetryLog(dataset.telemetry("bench")) as telemetry:
+        _exhaust(detect_recordings(dataset, registry.ids, telemetry))
+    _exhaust(for_each(registry.ids, lambda one: write_bundle(dataset, one), usable_cores()))
+    return time.perf_counter() - started_s
+
+
+def _exhaust(outcomes: Iterator[Outcome[object]]) -> None:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+
+
+def _small_recordings(folder: Path) -> list[Path]:
+    """Returns short recordings, each another, since equal content is no fair test."""
+    noise = np.random.default_rng(1)
+    paths = [folder / f"rec_{number:03d}.wav" for number in range(_N_SMALL)]
+    for path in paths:
+        soundfile.write(path, noise.uniform(-0.1, 0.1, _SMALL_S * 16_000), 16_000, "PCM_16")
+    return paths
+
+
+@contextmanager
+def _project(audio_files: Sequence[Path], settings: str) -> Iterator[Path]:
+    """Yields a dataset that links to the recordings, with a fresh Dagster home."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "dataset"
+        for path in audio_files:
+            target = root / "audio" / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path.resolve())
+        (root / "badc.toml").write_text(settings, encoding="utf-8")
+        os.environ["DAGSTER_HOME"] = str(Path(folder) / "dagster_home")
+        yield root
+
+
+def _badc(command: str, root: Path) -> None:
+    subprocess.run([_tool("badc"), command, root], check=True, stdout=subprocess.DEVNULL)
+
+
+def _tool(name: str) -> Path:
+    return Path(sys.executable).with_name(name)
+
+
+def _run_of(instance: dg.DagsterInstance, asset: str) -> str:
+    """Returns the id of the latest run of an asset."""
+    key = dg.AssetKey(asset)
+    for run in instance.get_runs():
+        if run.asset_selection and key in run.asset_selection:
+            return run.run_id
+    raise LookupError(f"no run of {asset}")
+
+
+def _step_s(instance: dg.DagsterInstance, run_id: str) -> float:
+    (step,) = instance.get_run_step_stats(run_id)
+    return float(step.end_time or 0) - float(step.start_time or 0)
+
+
+def _first_step_start(instance: dg.DagsterInstance, run_id: str) -> float:
+    return min(float(step.start_time or 0) for step in instance.get_run_step_stats(run_id))
+
+
+def _run_s(instance: dg.DagsterInstance, run_id: str) -> float:
+    """Returns the seconds from a run's creation to its end, with planning and all events."""
+    record = instance.get_run_record_by_id(run_id)
+    if record is None or record.end_time is None:
+        raise LookupError(f"run {run_id} has not ended")
+    return record.end_time - record.create_timestamp.timestamp()
+
+
+def _audio_bytes(root: Path) -> int:
+    """Returns the size of all audio files in a dataset, links not followed."""
+    return sum(
+        path.lstat().st_size for path in root.rglob("*") if path.suffix.lower() in _AUDIO_ENDINGS
+    )
