@@ -4,6 +4,7 @@ Kept in `datasets.toml` in the Dagster home. The first dataset connected is the 
 assets and partitions carry no prefix. No Dagster here.
 """
 
+import fcntl
 import re
 import tomllib
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def read_connections(home: Path) -> tuple[Connection, ...]:
 def connect(home: Path, root: Path, name: str | None = None) -> Connection:
     """Returns the connection for a dataset folder, adding it where it is new.
 
+    Processes that connect at the same time take turns, so that no two get the same name.
+
     Args:
         home: the Dagster home.
         root: the dataset's folder.
@@ -82,7 +85,12 @@ def connect(home: Path, root: Path, name: str | None = None) -> Connection:
     Raises:
         ConfigInvalid: the name belongs to another folder, or cannot be used.
     """
-    root = root.absolute()
+    with (home / ".datasets.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _connect(home, root.absolute(), name)
+
+
+def _connect(home: Path, root: Path, name: str | None) -> Connection:
     known = read_connections(home) if (home / _FILE).exists() else ()
     for connection in known:
         if connection.root == root and name in {None, connection.name}:

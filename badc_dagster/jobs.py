@@ -6,16 +6,13 @@ import dagster as dg
 
 from badc_core.provenance.fingerprints import STAGES
 from badc_dagster.connections import Connection
-from badc_dagster.partitions import recording_partitions
 from badc_dagster.per_recording import connection_key
 
-_PER_RECORDING: dict[str, tuple[tuple[str, ...], str]] = {
+_JOBS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline_job": (STAGES, "A recording from file to report."),
     "chunk_job": (STAGES[:2], "Check a recording and plan its chunks."),
     "infer_job": (STAGES[2:3], "Run the detector over a recording's chunks."),
     "report_job": (STAGES[3:], "Write a recording's reports."),
-}
-_PER_DATASET: dict[str, tuple[tuple[str, ...], str]] = {
     "scan_job": (("recordings",), "Look for new recordings and register them."),
     "corpus_job": (
         ("corpus_detections", "corpus_report"),
@@ -29,23 +26,12 @@ AnyJob = Any
 
 def build_jobs(connection: Connection) -> list[AnyJob]:
     """Returns all jobs of a dataset."""
-    partitions = recording_partitions(connection)
-    per_recording = [
-        dg.define_asset_job(
-            connection.scoped(name),
-            _selection(connection, assets),
-            description=description,
-            partitions_def=partitions,
-        )
-        for name, (assets, description) in _PER_RECORDING.items()
-    ]
-    per_dataset = [
+    return [
         dg.define_asset_job(
             connection.scoped(name), _selection(connection, assets), description=description
         )
-        for name, (assets, description) in _PER_DATASET.items()
+        for name, (assets, description) in _JOBS.items()
     ]
-    return per_recording + per_dataset
 
 
 def _selection(connection: Connection, names: tuple[str, ...]) -> dg.AssetSelection:

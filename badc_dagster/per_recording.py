@@ -98,10 +98,10 @@ class Step:
     def __init__(
         self, context: dg.AssetExecutionContext, connection: Connection, stage: str
     ) -> None:
-        hold(context.run_id)
+        hold(context.run.run_id)
         self.dataset: Dataset = getattr(context.resources, connection.scoped("dataset"))
         self.recording_ids: list[str] = list(context.partition_keys)
-        self.run_id = context.run_id
+        self.run_id = context.run.run_id
         self._context = context
         self._stage = stage
         self._fingerprints = Fingerprints(self.dataset)

@@ -4,6 +4,7 @@ What is due is decided in `due.py`; one run takes one asset over a range of reco
 bad recording never costs another its later stages.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,9 +16,15 @@ import dagster as dg
 
 from badc_core.dataset import Dataset
 from badc_core.provenance.fingerprints import STAGES
-from badc_core.recordings.failures import StandingFailure, read_failures
+from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
 from badc_core.recordings.recording import read_recording
-from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
+from badc_core.recordings.registry import (
+    Registry,
+    ScanOutcome,
+    forget_missing,
+    read_registry,
+    register_recordings,
+)
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.connections import Connection, connect
 from badc_dagster.due import corpus_fingerprint, find_due
@@ -116,6 +123,14 @@ class Project:
         outcome = register_recordings(self.dataset)
         register_keys(self._instance, self._connection, outcome.registry.ids)
         return outcome
+
+    def prune(self) -> tuple[str, ...]:
+        """Forgets recordings whose file is gone, and their partitions; returns their names."""
+        forgotten = forget_missing(self.dataset)
+        for recording_id in forgotten:
+            self._instance.delete_dynamic_partition(self._connection.partitions_name, recording_id)
+            clear_failure(self.dataset, recording_id)
+        return forgotten
 
     def status(self) -> StatusReport:
         """Returns how far the dataset is, closing runs whose process is gone."""
@@ -229,16 +244,22 @@ def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
 
 
 def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
-    """Yields what stopped steps, leaving out the failures of single recordings."""
-    for event in events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
+    """Yields what stopped a run or its steps, leaving out the failures of single recordings."""
+    step_failures = [event.step_failure_data for event in events if event.is_step_failure]
+    for data in step_failures:
         told = data.user_failure_data
         if told is None:
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            yield error.message.strip() if error else event.message or "unknown failure"
+            yield _sentence(data.error)
         elif RECORDINGS_FAILED not in told.metadata:
             yield told.description or "unknown failure"
+    if not step_failures:
+        # The dataset could not be opened, say, so that no step was begun.
+        yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
+
+
+def _sentence(error: Any) -> str:
+    """Returns the message of the error behind Dagster's own."""
+    while error is not None and error.cause is not None and error.cls_name.startswith("Dagster"):
+        error = error.cause
+    message = error.message.strip() if error else "unknown failure"
+    return re.sub(r"^badc_core\.errors\.\w+: ", "", message)

@@ -76,19 +76,21 @@ def settled(
 
 
 def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
-    """Returns the sensor of a dataset."""
-    resource = connection.scoped("dataset")
+    """Returns the sensor of a dataset.
+
+    It opens the dataset itself: a resource is made before the body runs, where a missing folder
+    would be a traceback every tick.
+    """
 
     @dg.sensor(
         name=connection.scoped("new_audio_sensor"),
         description="Registers new recordings as partitions and requests their runs.",
         minimum_interval_seconds=_INTERVAL_S,
         asset_selection=_watched(connection),
-        required_resource_keys={resource},
     )
     def new_audio_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            dataset = getattr(context.resources, resource)
+            dataset = Dataset.open(connection.root)
             return evaluate(context.instance, connection, dataset, context.cursor, time.time)
         except BadcError as error:
             return dg.SkipReason(str(error))

@@ -92,17 +92,18 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
 
 def verify_cover(path: Path, chunks: tuple[Chunk, ...], recording: Recording) -> None:
     """Raises ManifestMismatch unless the chunks' union is the recording exactly, in order."""
-    reached = 0
+    start, reached = -1, 0
     for chunk in chunks:
         is_ours = (chunk.recording_id, chunk.sample_rate_hz) == (
             recording.recording_id,
             recording.sample_rate_hz,
         )
-        if not is_ours or chunk.start_sample + chunk.overlap_samples != reached:
+        joins = chunk.start_sample + chunk.overlap_samples == reached
+        if not is_ours or not joins or chunk.start_sample <= start:
             raise _mismatch(path, f"chunk {chunk.chunk_id} does not follow the one before")
         if chunk.end_sample <= reached:
             raise _mismatch(path, f"chunk {chunk.chunk_id} holds nothing new")
-        reached = chunk.end_sample
+        start, reached = chunk.start_sample, chunk.end_sample
     if reached != recording.n_samples:
         raise _mismatch(path, f"covers {reached} of the recording's {recording.n_samples} samples")
 

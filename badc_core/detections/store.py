@@ -21,7 +21,9 @@ FINGERPRINT_KEY = "badc.fingerprint"
 RUNNER_KEY = "badc.runner"
 MODEL_VERSION_KEY = "badc.model_version"
 MODEL_SHA256_KEY = "badc.model_sha256"
-"""The last three keep the detector known where nothing was detected."""
+"""These three keep the detector known where nothing was detected."""
+DETECTOR_SETTINGS_KEY = "badc.detector_settings"
+"""`DetectorSettings` as JSON: a run may have overridden what the dataset's file says."""
 
 _REMEDY = "Materialise the recording's detections again: badc run"
 

@@ -61,6 +61,15 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         "SELECT recording_id FROM recordings GROUP BY 1 HAVING count(*) > 1",
     ),
     CorpusCheck(
+        "one_configuration",
+        "All detections were made by one detector under the same settings.",
+        """
+        SELECT runner || ' ' || model_version || ', settings ' || config_hash FROM detections
+        GROUP BY runner, model_version, config_hash
+        QUALIFY count(*) OVER () > 1 AND row_number() OVER (ORDER BY count(*) DESC) > 1
+        """,
+    ),
+    CorpusCheck(
         "chunk_ids_unique",
         "Every chunk is accounted for once.",
         "SELECT chunk_id FROM chunks GROUP BY 1 HAVING count(*) > 1",

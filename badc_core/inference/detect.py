@@ -16,6 +16,7 @@ from badc_core.chunks.manifest import read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.dataset import Dataset
 from badc_core.detections.store import (
+    DETECTOR_SETTINGS_KEY,
     FINGERPRINT_KEY,
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
@@ -145,6 +146,7 @@ class _Detecting:
             MODEL_VERSION_KEY: self._identity.version,
             MODEL_SHA256_KEY: self._identity.model_sha256 or "",
             FINGERPRINT_KEY: self._config_hash,
+            DETECTOR_SETTINGS_KEY: self._dataset.settings.detector.model_dump_json(),
         }
         write_effort(self._dataset.effort(recording_id), effort, made_by)
         write_detections(self._dataset.detections(recording_id), table, made_by)

@@ -1,7 +1,7 @@
 """The table of every recording a dataset ever had: name, path, and how to notice a change.
 
-The table only grows: a file that is gone keeps its row and its name. What a recording is, beyond
-this, is in `describe.py`.
+A scan only adds: a file that is gone keeps its row and its name until `forget_missing`. What a
+recording is, beyond this, is in `describe.py`.
 """
 
 import csv
@@ -153,6 +153,25 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         missing=tuple(row.recording_id for row in after if row.path not in here),
         total=len(after),
     )
+
+
+def forget_missing(dataset: Dataset) -> tuple[str, ...]:
+    """Takes recordings without a file or link out of the registry; returns their names.
+
+    Their results stay on disk. Only ever done when somebody asks for it: a card that is not
+    mounted looks the same as files that are gone for good.
+
+    Raises:
+        DatasetInvalid: the registry is malformed, or a folder may not be read.
+        StorageFull: the registry cannot be written.
+    """
+    with _locked(dataset.lock):
+        before = read_registry(dataset.registry)
+        here = {audio.path for audio in find_audio(dataset)}
+        kept = Registry(row for row in before if row.path in here)
+        if len(kept) < len(before):
+            kept.write(dataset.registry)
+    return tuple(one for one in before.ids if one not in kept)
 
 
 def _update(dataset: Dataset, known: RegisteredRecording, audio: FoundAudio) -> RegisteredRecording:

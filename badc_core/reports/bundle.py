@@ -3,17 +3,19 @@
 What each piece holds is in `database.py`, `summaries.py` and `recording_page.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
 from badc_core.atomic import replacing, write_text
 from badc_core.dataset import Dataset
+from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.database import new_recording_database, query
 from badc_core.reports.recording_page import render_recording_page
 from badc_core.reports.summaries import write_summaries
+from badc_core.settings import DetectorSettings
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
         UnreadableRecording: its audio cannot be decoded for pictures and sounds.
         StorageFull: the disk or a quota is full.
     """
+    dataset = _as_detected(dataset, recording_id)
     bundle = dataset.bundle(recording_id)
     recording = read_recording(dataset.recording(recording_id))
     # One database is filled, asked for all the rest, and then becomes the bundle's own.
@@ -76,3 +79,12 @@ def _outcome(
         page_bytes=page_bytes,
         top_labels=tuple(top),
     )
+
+
+def _as_detected(dataset: Dataset, recording_id: str) -> Dataset:
+    """Returns the dataset with the detector settings that the detections were made with."""
+    stored = read_metadata(dataset.detections(recording_id)).get(DETECTOR_SETTINGS_KEY)
+    if stored is None:
+        return dataset
+    detector = DetectorSettings.model_validate_json(stored)
+    return replace(dataset, settings=dataset.settings.model_copy(update={"detector": detector}))

@@ -41,7 +41,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
 def _corpus_detections(
     context: dg.AssetExecutionContext, connection: Connection, dataset: Dataset
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    hold(context.run_id)
+    hold(context.run.run_id)
     registry = read_registry(dataset.registry)
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     missing = {
@@ -70,7 +70,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
     )
     def corpus_report(context: dg.AssetExecutionContext) -> Results:
         with as_failures():
-            hold(context.run_id)
+            hold(context.run.run_id)
             dataset = getattr(context.resources, resource)
             page = write_corpus_page(dataset)
             yield dg.MaterializeResult(

@@ -26,7 +26,7 @@ def build_recordings(connection: Connection) -> dg.AssetsDefinition:
         required_resource_keys={resource},
     )
     def recordings(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        hold(context.run_id)
+        hold(context.run.run_id)
         dataset = getattr(context.resources, resource)
         outcome = register_recordings(dataset)
         n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from badc_core.inference.pool import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.reports.bundle import BundleOutcome, write_bundle
 from badc_dagster.connections import Connection
@@ -22,7 +23,9 @@ def build_report_bundle(connection: Connection) -> dg.AssetsDefinition:
             paths = step.dataset.bundle(recording_id)
             return Made(bundle_metadata(value, paths))
 
-        outcomes = for_each(step.recording_ids, lambda one: write_bundle(step.dataset, one))
+        outcomes = for_each(
+            step.recording_ids, lambda one: write_bundle(step.dataset, one), usable_cores()
+        )
         yield from step.materialise(outcomes, describe)
 
     return report_bundle

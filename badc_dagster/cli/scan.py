@@ -12,13 +12,19 @@ def scan(
     name: Annotated[
         str | None, typer.Option(help="What to call it in the UI; by default its folder's name.")
     ] = None,
+    prune: Annotated[
+        bool, typer.Option(help="Forget recordings whose file is gone; results stay.")
+    ] = False,
 ) -> None:
     """Look for new recordings and show them in the UI as partitions."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     console = Console()
     with Project.open(dataset, name) as project:
+        forgotten = project.prune() if prune else ()
         outcome = project.scan()
+    for recording_id in forgotten:
+        console.print(f"forgotten  {recording_id}", highlight=False, markup=False)
     console.print(
         f"{outcome.total} recordings in {project.dataset.root}: {len(outcome.added)} new, "
         f"{len(outcome.changed)} changed, {len(outcome.missing)} missing",

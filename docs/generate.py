@@ -1,0 +1,105 @@
+"""Writes the reference pages that repeat what the code says: `make docs`.
+
+A test compares the pages with what this would write.
+"""
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEMA_VERSION, Column
+from badc_core.settings import Settings
+
+_HERE = Path(__file__).parent
+
+
+def columns_page() -> str:
+    """Returns the page about the columns of detections and effort."""
+    return "\n".join(
+        [
+            "# Columns",
+            "",
+            (
+                f"Schema version {SCHEMA_VERSION}. Made from `badc_core/detections/schema.py` by "
+                "`make docs`."
+            ),
+            "",
+            "## detections",
+            "",
+            (
+                "`artifacts/aggregate/<recording_id>.parquet`, and `detections` in DuckDB. A row "
+                "is a detection; a chunk without detections has no row here but one in `chunks`."
+            ),
+            "",
+            *_column_rows(DETECTION_COLUMNS),
+            "",
+            "## chunks",
+            "",
+            (
+                "`artifacts/effort/<recording_id>.parquet`, and `chunks` in DuckDB. A row is a "
+                "chunk of a recording, whatever became of it."
+            ),
+            "",
+            *_column_rows(EFFORT_COLUMNS),
+            "",
+        ]
+    )
+
+
+def settings_page() -> str:
+    """Returns the page about the settings in `badc.toml`."""
+    lines = [
+        "# Settings",
+        "",
+        (
+            "In `badc.toml` in the dataset's folder; all are optional. Made from "
+            "`badc_core/settings.py` by `make docs`."
+        ),
+        "",
+    ]
+    defaults = Settings()
+    for name in Settings.model_fields:
+        section: BaseModel = getattr(defaults, name)
+        lines += [f"## [{name}]", "", f"{section.__doc__}", ""]
+        lines += ["| setting | default | meaning |", "|---|---|---|"]
+        for key, field in type(section).model_fields.items():
+            lines.append(f"| `{key}` | `{_default(getattr(section, key))}` | {field.description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"columns.md": columns_page, "settings.md": settings_page}
+
+
+def _column_rows(columns: tuple[Column, ...]) -> list[str]:
+    rows = [
+        f"| `{one.name}` | {_type_name(one.type)} | {'yes' if one.nullable else 'no'} "
+        f"| {one.meaning} |"
+        for one in columns
+    ]
+    return ["| column | type | may be missing | meaning |", "|---|---|---|---|", *rows]
+
+
+def _type_name(kind: pa.DataType) -> str:
+    return str(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{one}"' for one in value).replace("|", "\\|") + "]"
+    if value is None:
+        return "not set"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def main() -> int:
+    """Writes every page."""
+    for name, page in PAGES.items():
+        (_HERE / name).write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
