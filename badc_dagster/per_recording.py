@@ -16,6 +16,7 @@ from badc_core.errors import BadcError
 from badc_core.outcomes import Outcome
 from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.telemetry.progress import watcher
 from badc_dagster.connections import Connection
 from badc_dagster.failures import as_failures, failure_of
 from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, made_fingerprints
@@ -133,6 +134,7 @@ class Step:
         """
         bad: dict[str, BadcError] = {}
         for outcome in outcomes:
+            watcher().ended()
             if outcome.value is None:
                 bad[outcome.recording_id] = self._note(outcome)
                 continue

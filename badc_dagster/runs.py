@@ -5,12 +5,12 @@ bad recording never costs another its later stages.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import dagster as dg
 
@@ -41,6 +41,13 @@ from badc_dagster.partitions import (
 from badc_dagster.per_recording import connection_key
 
 Overrides = Mapping[str, Mapping[str, Any]]
+
+
+class Watch(Protocol):
+    """Makes who watches one asset's progress."""
+
+    def __call__(self, stage: str, n_recordings: int, audio_s: float | None) -> Watcher:
+        """Returns the watcher; `audio_s` is None where no detector runs."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +156,12 @@ class Project:
         )
         return StatusReport(rows, failures, tuple(closed))
 
-    def bring_up_to_date(
-        self, limit: int = 0, watch: Callable[[float], Watcher] | None = None
-    ) -> RunOutcome:
+    def bring_up_to_date(self, limit: int = 0, watch: Watch | None = None) -> RunOutcome:
         """Runs everything that is due, asset by asset, then the corpus if anything changed.
 
         Args:
             limit: at most so many recordings; 0 for all.
-            watch: given the seconds of audio to detect in, makes who watches the progress.
+            watch: makes who watches the progress of each asset.
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
@@ -180,9 +185,7 @@ class Project:
         left_out = set(unfinished[limit:])
         return Registry(one for one in registry if one.recording_id not in left_out)
 
-    def _bring_stage_up_to_date(
-        self, stage: str, registry: Registry, watch: Callable[[float], Watcher] | None
-    ) -> int:
+    def _bring_stage_up_to_date(self, stage: str, registry: Registry, watch: Watch | None) -> int:
         """Runs one asset over what is due; returns how many runs that took."""
         progress = find_due(self._instance, self._connection, self.dataset, registry)
         due = list(progress.due[stage])
@@ -190,8 +193,8 @@ class Project:
             return 0
         keys = self._instance.get_dynamic_partitions(self._connection.partitions_name)
         ranges = contiguous_ranges(keys, due, MAX_PARTITIONS_PER_RUN[stage])
-        is_watched = watch is not None and stage == "detections"
-        with watched_by(watch(self._audio_s(due))) if is_watched and watch else nullcontext():
+        audio_s = self._audio_s(due) if stage == "detections" else None
+        with watched_by(watch(stage, len(due), audio_s)) if watch else nullcontext():
             for some in ranges:
                 self._execute("pipeline_job", range_tags(some), [stage])
         return len(ranges)

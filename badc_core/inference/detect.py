@@ -35,7 +35,7 @@ from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.log import TelemetryLog
-from badc_core.telemetry.progress import advance
+from badc_core.telemetry.progress import watcher
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class _Detecting:
         )
 
     def _record(self, result: ChunkResult) -> None:
-        advance(result.chunk.duration_s)
+        watcher().analysed(result.chunk.duration_s)
         self._telemetry.append(
             chunk_id=result.chunk.chunk_id,
             recording_id=result.chunk.recording_id,

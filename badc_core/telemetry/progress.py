@@ -1,6 +1,6 @@
 """How far a run has come, as told to whoever watches.
 
-The command line shows a bar; nobody watching is the default.
+The command line shows bars; nobody watching is the default.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,18 @@ from typing import Protocol
 class Watcher(Protocol):
     """Somebody who wants to know."""
 
-    def advance(self, audio_s: float) -> None:
-        """Takes note of seconds of audio done."""
+    def analysed(self, audio_s: float) -> None:
+        """Takes note of seconds of audio a detector is done with."""
+
+    def ended(self) -> None:
+        """Takes note of a recording that is done with, well or not."""
 
 
 class _Nobody:
-    def advance(self, audio_s: float) -> None:
+    def analysed(self, audio_s: float) -> None:
+        """Ignores it."""
+
+    def ended(self) -> None:
         """Ignores it."""
 
 
@@ -34,6 +40,6 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def advance(audio_s: float) -> None:
-    """Tells the current watcher of seconds of audio done."""
-    _watcher.get().advance(audio_s)
+def watcher() -> Watcher:
+    """Returns who watches now."""
+    return _watcher.get()

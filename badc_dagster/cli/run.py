@@ -1,5 +1,6 @@
 """`badc run`: everything that is due, from new files to the corpus report."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,25 +20,37 @@ from badc_core.cli.report import print_report
 from badc_core.units import format_duration
 
 
-class _AudioDone(ProgressColumn):
-    """Seconds of audio done of all, and how many times faster than real time."""
+class _Amount(ProgressColumn):
+    """How much is done of how much: recordings, or audio and how fast it goes."""
 
     def render(self, task: Task) -> Text:
-        total = format_duration(task.total or 0.0)
-        speed = f"{task.speed:.0f}x real time" if task.speed else ""
-        return Text(f"{format_duration(task.completed)} of {total}  {speed}")
+        total = task.total or 0.0
+        if not task.fields["is_audio"]:
+            return Text(f"{task.completed:.0f} of {total:.0f} recordings")
+        speed = f"  {task.speed:.0f}x real time" if task.speed else ""
+        return Text(f"{format_duration(task.completed)} of {format_duration(total)}{speed}")
 
 
 class _Bar:
-    """A watcher that moves a progress bar."""
+    """A watcher that moves a progress bar: by audio where a detector runs, else by recordings."""
 
-    def __init__(self, bars: Progress, audio_s: float) -> None:
+    def __init__(
+        self, bars: Progress, stage: str, n_recordings: int, audio_s: float | None
+    ) -> None:
         self._bars = bars
-        self._task = bars.add_task("detections", total=audio_s)
+        self._is_audio = audio_s is not None
+        total = n_recordings if audio_s is None else audio_s
+        self._task = bars.add_task(stage, total=total, is_audio=self._is_audio)
 
-    def advance(self, audio_s: float) -> None:
-        """Moves the bar."""
-        self._bars.advance(self._task, audio_s)
+    def analysed(self, audio_s: float) -> None:
+        """Moves an audio bar."""
+        if self._is_audio:
+            self._bars.advance(self._task, audio_s)
+
+    def ended(self) -> None:
+        """Moves a bar of recordings."""
+        if not self._is_audio:
+            self._bars.advance(self._task)
 
 
 def run(
@@ -65,12 +78,12 @@ def run(
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            _AudioDone(),
+            _Amount(),
             TimeRemainingColumn(),
             console=console,
             transient=not console.is_terminal,
         ) as bars:
-            outcome = project.bring_up_to_date(limit, lambda audio_s: _Bar(bars, audio_s))
+            outcome = project.bring_up_to_date(limit, partial(_Bar, bars))
     if outcome.nothing_to_do:
         console.print("Nothing to do: every recording is up to date.")
     for fault in outcome.faults:
