@@ -26,6 +26,7 @@ def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
             for check in CORPUS_CHECKS
         ],
         required_resource_keys={resource},
+        can_subset=True,
     )
     def corpus_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         dataset = getattr(context.resources, resource)
@@ -34,7 +35,8 @@ def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
         )
         with database.get_connection() as duckdb:
             for outcome in verify_corpus(duckdb):
-                yield _result(key, outcome)
+                if dg.AssetCheckKey(key, outcome.name) in context.selected_asset_check_keys:
+                    yield _result(key, outcome)
 
     return [corpus_checks]
 

@@ -3,8 +3,9 @@
 Kept small: every event is stored twice and costs 26-32 ms.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
@@ -16,11 +17,13 @@ from badc_core.detections.schema import Column
 from badc_core.inference.detect import DetectionsMade
 from badc_core.provenance.content import sha256_file
 from badc_core.recordings.recording import Recording
+from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
 from badc_core.reports.corpus import CorpusTotals
 from badc_core.units import format_duration
 
 _TOP_LABELS = 5
+_TOP_FOLDERS = 20
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
@@ -43,6 +46,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMe
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
     return dg.MetadataValue.md(text)
+
+
+def registry_metadata(outcome: ScanOutcome, n_new_keys: int, path: Path) -> dict[str, Any]:
+    """Returns what to tell of the registry after a scan."""
+    folders = Counter(str(PurePosixPath(one.path).parent) for one in outcome.registry)
+    return {
+        "dagster/row_count": outcome.total,
+        "dagster/uri": path.as_uri(),
+        "new_recordings": len(outcome.added),
+        "new_partitions": n_new_keys,
+        "changed": len(outcome.changed),
+        "missing": len(outcome.missing),
+        "folders": table(("folder", "recordings"), folders.most_common(_TOP_FOLDERS)),
+    }
 
 
 def recording_metadata(recording: Recording) -> dict[str, Any]:

@@ -19,7 +19,11 @@ from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.telemetry.progress import watcher
 from badc_dagster.connections import Connection
 from badc_dagster.failures import as_failures, failure_of
-from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, made_fingerprints
+from badc_dagster.fingerprint_tags import (
+    FINGERPRINT_TAG,
+    REGISTRY_VERSION,
+    made_fingerprints,
+)
 from badc_dagster.liveness import hold
 from badc_dagster.partitions import backfill_policy, recording_partitions
 
@@ -56,14 +60,13 @@ def per_recording_asset(
         kinds: what it is made of, for the UI.
         metadata: what holds for every partition.
     """
-    before = "recordings" if stage == STAGES[0] else STAGES[STAGES.index(stage) - 1]
     declare = dg.asset(
         name=stage,
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
         partitions_def=recording_partitions(connection),
         backfill_policy=backfill_policy(stage),
-        deps=[connection_key(connection, before)],
+        deps=[connection_key(connection, input_of(stage))],
         description=description,
         kinds=set(kinds),
         metadata=metadata,
@@ -88,6 +91,11 @@ def connection_key(connection: Connection, name: str) -> dg.AssetKey:
     return dg.AssetKey([*connection.key_prefix, name])
 
 
+def input_of(stage: str) -> str:
+    """Returns the name of the asset that a stage is made from."""
+    return "recordings" if stage == STAGES[0] else STAGES[STAGES.index(stage) - 1]
+
+
 class Step:
     """One execution of a per-recording asset.
 
@@ -107,9 +115,9 @@ class Step:
         self._stage = stage
         self._fingerprints = Fingerprints(self.dataset)
         self._sources: Mapping[str, str] = {}
+        self._input = connection_key(connection, input_of(stage))
         if stage != STAGES[0]:
-            before = connection_key(connection, STAGES[STAGES.index(stage) - 1])
-            self._sources = made_fingerprints(context.instance, before, self.recording_ids)
+            self._sources = made_fingerprints(context.instance, self._input, self.recording_ids)
 
     @property
     def settings_hash(self) -> str:
@@ -151,6 +159,14 @@ class Step:
         error = outcome.error or BadcError("no result", outcome.recording_id)
         note_failure(self.dataset, outcome.recording_id, self._stage, error)
         self._context.log.error(f"{outcome.recording_id} failed: {error}")
+        self._context.log_event(
+            # So that the recording's own page says why, not only the run's log.
+            dg.AssetObservation(
+                self._context.asset_key,
+                partition=outcome.recording_id,
+                metadata={"failed_because": str(error)},
+            )
+        )
         return error
 
     def _fingerprint(self, recording_id: str, made: Made) -> str:
@@ -171,5 +187,11 @@ class Step:
             tags={
                 FINGERPRINT_TAG: self._fingerprint(recording_id, made),
                 "dagster/code_version": CODE_VERSIONS[self._stage],
+                # Without it the UI calls every partition of a range run unsynced.
+                f"dagster/input_data_version/{self._input.to_user_string()}": (
+                    REGISTRY_VERSION
+                    if self._stage == STAGES[0]
+                    else self._sources.get(recording_id, "")
+                ),
             },
         )

@@ -39,6 +39,7 @@ from badc_dagster.partitions import (
     register_keys,
 )
 from badc_dagster.per_recording import connection_key
+from badc_dagster.scans import report_scan
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -126,9 +127,10 @@ class Project:
         self._instance.dispose()
 
     def scan(self) -> ScanOutcome:
-        """Registers new recordings and their partitions."""
+        """Registers new recordings and their partitions, and says so in the asset graph."""
         outcome = register_recordings(self.dataset)
-        register_keys(self._instance, self._connection, outcome.registry.ids)
+        n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
+        report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
         return outcome
 
     def prune(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from badc_dagster.partitions import (
     register_keys,
 )
 from badc_dagster.per_recording import connection_key
+from badc_dagster.scans import report_scan
 
 MAX_FILES_PER_TICK = 500
 _INTERVAL_S = 30
@@ -113,7 +114,8 @@ def evaluate(
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
     outcome = _register_settled(dataset, cursor, now_s())
-    register_keys(instance, connection, outcome.registry.ids)
+    n_new_keys = register_keys(instance, connection, outcome.registry.ids)
+    report_scan(instance, connection, dataset, outcome, n_new_keys)
     progress = find_due(instance, connection, dataset, outcome.registry)
     requests = _requests(instance, connection, progress, cursor)
     n_waiting = len(cursor.sizes)

@@ -104,17 +104,19 @@ class Worker:
 
     def run(self, lines: TextIO) -> None:
         """Works until the input ends."""
-        started = 0.0
+        started, answered = 0.0, 0.0
         detections: list[Detection] = []
         error: BadcError | None = None
         for part in ReadAhead(lines, self._detector):
             if isinstance(part, _Opened):
-                started, detections, error = part.started, [], None
+                # Reading ahead of the chunk before does not count: that time was that chunk's.
+                started, detections, error = max(part.started, answered), [], None
             elif isinstance(part, WindowBatch):
                 if error is None:
                     error = self._detect(part, detections)
             else:
-                self._answer(detections, error or part.error, time.monotonic() - started)
+                answered = time.monotonic()
+                self._answer(detections, error or part.error, answered - started)
 
     def _detect(self, batch: WindowBatch, detections: list[Detection]) -> BadcError | None:
         try:

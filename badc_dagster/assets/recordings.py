@@ -1,16 +1,15 @@
 """Every recording of the dataset: scans its folders, gives ids, registers partition keys."""
 
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import dagster as dg
 
 from badc_core.recordings.registry import register_recordings
 from badc_dagster.connections import Connection
+from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import hold
-from badc_dagster.metadata import table
+from badc_dagster.metadata import registry_metadata
 from badc_dagster.partitions import register_keys
 
 
@@ -30,19 +29,9 @@ def build_recordings(connection: Connection) -> dg.AssetsDefinition:
         dataset = getattr(context.resources, resource)
         outcome = register_recordings(dataset)
         n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
-        folders = Counter(
-            str(PurePosixPath(one.path).parent) for one in outcome.registry.by_id.values()
-        )
         yield dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": outcome.total,
-                "dagster/uri": dataset.registry.as_uri(),
-                "new_recordings": len(outcome.added),
-                "new_partitions": n_new_keys,
-                "changed": len(outcome.changed),
-                "missing": len(outcome.missing),
-                "folders": table(("folder", "recordings"), folders.most_common(20)),
-            }
+            metadata=registry_metadata(outcome, n_new_keys, dataset.registry),
+            data_version=dg.DataVersion(REGISTRY_VERSION),
         )
 
     return recordings

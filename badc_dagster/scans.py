@@ -1,0 +1,31 @@
+"""Telling the asset graph of a scan that no run made: by the command line or the sensor."""
+
+import dagster as dg
+
+from badc_core.dataset import Dataset
+from badc_core.recordings.registry import ScanOutcome
+from badc_dagster.connections import Connection
+from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, REGISTRY_VERSION
+from badc_dagster.metadata import registry_metadata
+from badc_dagster.per_recording import connection_key
+
+
+def report_scan(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    dataset: Dataset,
+    outcome: ScanOutcome,
+    n_new_keys: int,
+) -> None:
+    """Materialises `recordings` if the scan changed anything, or nobody did so before."""
+    key = connection_key(connection, "recordings")
+    is_news = outcome.added or outcome.changed or n_new_keys
+    if not is_news and instance.get_latest_materialization_event(key) is not None:
+        return
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            key,
+            metadata=registry_metadata(outcome, n_new_keys, dataset.registry),
+            tags={FINGERPRINT_TAG: REGISTRY_VERSION},
+        )
+    )
