@@ -19,7 +19,7 @@ def format_duration(seconds: float) -> str:
     """Returns a duration for people: `0.14 s`, `59.0 s`, `12 min 05 s`, `3 h 07 min`."""
     if seconds < 1:
         return f"{seconds:.2f} s"
-    if seconds < 60:  # noqa: PLR2004
+    if round(seconds, 1) < 60:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     whole_s = round(seconds)
     minutes, rest_s = divmod(whole_s, 60)

@@ -19,6 +19,7 @@ from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import Registry
 from badc_dagster.connections import Connection
 from badc_dagster.fingerprint_tags import made_fingerprints
+from badc_dagster.liveness import is_working
 from badc_dagster.per_recording import connection_key
 
 _UNFINISHED = [
@@ -80,7 +81,7 @@ def find_due(
 def find_busy(
     instance: dg.DagsterInstance, connection: Connection, keys: Sequence[str]
 ) -> set[str]:
-    """Returns the recordings that unfinished runs are working on or will.
+    """Returns the recordings that other runs are working on or soon will.
 
     Args:
         instance: holds the runs.
@@ -91,7 +92,10 @@ def find_busy(
     position = {key: index for index, key in enumerate(keys)}
     ours = {connection_key(connection, stage) for stage in STAGES}
     busy: set[str] = set()
-    for run in instance.get_runs(unfinished):
+    for record in instance.get_run_records(unfinished):
+        run = record.dagster_run
+        if not is_working(record):
+            continue
         if run.asset_selection and not ours & set(run.asset_selection):
             continue
         alone = run.tags.get("dagster/partition")

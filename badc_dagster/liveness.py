@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 _GRACE_S = 30.0
+_STARTING_S = 300.0
 _held: dict[str, int] = {}
 
 
@@ -24,6 +25,28 @@ def hold(run_id: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     _held[run_id] = descriptor
+
+
+def release(run_id: str) -> None:
+    """Ends the mark of a run that this process has finished."""
+    descriptor = _held.pop(run_id, None)
+    if descriptor is not None:
+        os.close(descriptor)
+        _lock_path(run_id).unlink(missing_ok=True)
+
+
+def is_working(record: dg.RunRecord) -> bool:
+    """Tells whether an unfinished run is, or soon will be, at work.
+
+    A run whose lock is free is not. One that never took a lock is believed for a few minutes: it
+    is starting, or was killed before its first step.
+    """
+    run_id = record.dagster_run.run_id
+    if record.dagster_run.status == dg.DagsterRunStatus.QUEUED or run_id in _held:
+        return True
+    if _lock_path(run_id).exists():
+        return not _is_abandoned(run_id)
+    return time.time() - record.update_timestamp.timestamp() < _STARTING_S
 
 
 def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[str]:

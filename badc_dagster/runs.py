@@ -4,13 +4,13 @@ What is due is decided in `due.py`; one run takes one asset over a range of reco
 bad recording never costs another its later stages.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
+from uuid import uuid4
 
 import dagster as dg
 
@@ -27,11 +27,10 @@ from badc_core.recordings.registry import (
 )
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.connections import Connection, connect
-from badc_dagster.due import corpus_fingerprint, find_due
-from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.due import corpus_fingerprint, find_busy, find_due
 from badc_dagster.fingerprint_tags import FINGERPRINT_TAG
 from badc_dagster.home import open_instance, prepare_home
-from badc_dagster.liveness import close_dead_runs
+from badc_dagster.liveness import close_dead_runs, hold, release
 from badc_dagster.partitions import (
     MAX_PARTITIONS_PER_RUN,
     contiguous_ranges,
@@ -39,6 +38,7 @@ from badc_dagster.partitions import (
     register_keys,
 )
 from badc_dagster.per_recording import connection_key
+from badc_dagster.run_events import faults, was_interrupted
 from badc_dagster.scans import report_scan
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -78,12 +78,14 @@ class RunOutcome:
         n_finished: recordings with nothing left to do.
         failures: recordings that failed, now or before, and have not been repaired.
         faults: what stopped a whole run, as against a recording.
+        n_busy: recordings left alone because another run is at work on them.
         nothing_to_do: no run was needed.
     """
 
     n_finished: int
     failures: tuple[StandingFailure, ...]
     faults: tuple[str, ...]
+    n_busy: int
     nothing_to_do: bool
 
 
@@ -103,6 +105,7 @@ class Project:
         self._overrides = overrides
         self._defs: dg.Definitions | None = None
         self._faults: list[str] = []
+        self._busy: set[str] = set()
 
     @classmethod
     def open(cls, root: Path, name: str | None = None, overrides: Overrides | None = None) -> Self:
@@ -175,7 +178,11 @@ class Project:
         progress = find_due(self._instance, self._connection, self.dataset, registry)
         failures = tuple(read_failures(self.dataset).values())
         return RunOutcome(
-            len(progress.finished), failures, tuple(self._faults), nothing_to_do=n_runs == 0
+            n_finished=len(progress.finished),
+            failures=failures,
+            faults=tuple(self._faults),
+            n_busy=len(self._busy),
+            nothing_to_do=n_runs == 0 and not self._busy,
         )
 
     def _limited(self, registry: Registry, limit: int) -> Registry:
@@ -190,10 +197,12 @@ class Project:
     def _bring_stage_up_to_date(self, stage: str, registry: Registry, watch: Watch | None) -> int:
         """Runs one asset over what is due; returns how many runs that took."""
         progress = find_due(self._instance, self._connection, self.dataset, registry)
-        due = list(progress.due[stage])
+        keys = self._instance.get_dynamic_partitions(self._connection.partitions_name)
+        busy = find_busy(self._instance, self._connection, keys)
+        due = [one for one in progress.due[stage] if one not in busy]
+        self._busy |= busy & progress.due[stage].keys()
         if not due:
             return 0
-        keys = self._instance.get_dynamic_partitions(self._connection.partitions_name)
         ranges = contiguous_ranges(keys, due, MAX_PARTITIONS_PER_RUN[stage])
         audio_s = self._audio_s(due) if stage == "detections" else None
         with watched_by(watch(stage, len(due), audio_s)) if watch else nullcontext():
@@ -223,6 +232,8 @@ class Project:
             from badc_dagster.definitions import build_defs  # noqa: PLC0415  (one second)
 
             self._defs = build_defs([self._connection])
+        run_id = str(uuid4())
+        hold(run_id)
         config = {"root": str(self.dataset.root), "overrides": dict(self._overrides)}
         result = self._defs.resolve_job_def(self._connection.scoped(job_name)).execute_in_process(
             run_config={
@@ -233,38 +244,9 @@ class Project:
             tags={"badc/started_by": "badc run", **tags},
             asset_selection=[connection_key(self._connection, one) for one in assets],
             raise_on_error=False,
+            run_id=run_id,
         )
+        release(run_id)
         if was_interrupted(result.all_events):
             raise KeyboardInterrupt
         self._faults.extend(faults(result.all_events))
-
-
-def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
-    """Tells whether a step was ended by Ctrl-C, which Dagster records as a failure like others."""
-    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
-    return any(
-        error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
-        for error in errors
-    )
-
-
-def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
-    """Yields what stopped a run or its steps, leaving out the failures of single recordings."""
-    step_failures = [event.step_failure_data for event in events if event.is_step_failure]
-    for data in step_failures:
-        told = data.user_failure_data
-        if told is None:
-            yield _sentence(data.error)
-        elif RECORDINGS_FAILED not in told.metadata:
-            yield told.description or "unknown failure"
-    if not step_failures:
-        # The dataset could not be opened, say, so that no step was begun.
-        yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
-
-
-def _sentence(error: Any) -> str:
-    """Returns the message of the error behind Dagster's own."""
-    while error is not None and error.cause is not None and error.cls_name.startswith("Dagster"):
-        error = error.cause
-    message = error.message.strip() if error else "unknown failure"
-    return re.sub(r"^badc_core\.errors\.\w+: ", "", message)

@@ -86,6 +86,8 @@ def run(
             outcome = project.bring_up_to_date(limit, partial(_Bar, bars))
     if outcome.nothing_to_do:
         console.print("Nothing to do: every recording is up to date.")
+    if outcome.n_busy:
+        console.print(f"{outcome.n_busy} recordings left to other runs that are at work on them.")
     for fault in outcome.faults:
         console.print(fault, style="bold red", soft_wrap=True, highlight=False, markup=False)
     for failure in outcome.failures:

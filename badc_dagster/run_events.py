@@ -1,0 +1,43 @@
+"""What the events of a finished run say: was it interrupted, what stopped it.
+
+How our own errors become failures is in `failures.py`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from badc_dagster.failures import RECORDINGS_FAILED
+
+
+def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
+    """Tells whether a step was ended by Ctrl-C, which Dagster records as a failure like others."""
+    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
+    return any(
+        error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+        for error in errors
+    )
+
+
+def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
+    """Yields what stopped a run or its steps, leaving out the failures of single recordings."""
+    step_failures = [event.step_failure_data for event in events if event.is_step_failure]
+    for data in step_failures:
+        told = data.user_failure_data
+        if told is None:
+            yield _sentence(data.error)
+        elif RECORDINGS_FAILED not in told.metadata:
+            yield told.description or "unknown failure"
+    if not step_failures:
+        # The dataset could not be opened, say, so that no step was begun.
+        yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
+
+
+def _sentence(error: Any) -> str:
+    """Returns the message of the error behind Dagster's own."""
+    while error is not None and error.cause is not None and error.cls_name.startswith("Dagster"):
+        error = error.cause
+    message = error.message.strip() if error else "unknown failure"
+    return re.sub(r"^badc_core\.errors\.\w+: ", "", message)
