@@ -57,7 +57,7 @@ DETECTION_COLUMNS: tuple[Column, ...] = (
     Column("is_detection", pa.bool_(), "True; placeholder rows are not stored.", nullable=False),
     Column("study_area", _LABEL, "Study area of the station."),
     Column("location", _LABEL, "Station."),
-    Column("recording_start_local", _LOCAL, "Recorder's clock at the recording's start."),
+    Column("recording_start_local", _LOCAL, "Local time at the station when the recording starts."),
     Column("recording_start_utc", _UTC, "The recording's start in UTC."),
     Column("detection_utc", _UTC, "The detection's start in UTC."),
     Column("lat", pa.float64(), "Latitude of the station, degrees north."),

@@ -61,6 +61,21 @@ def at_offset(clock: datetime, utc_offset_min: int) -> Moment:
     return Moment(utc, utc_offset_min)
 
 
+def to_local(utc: datetime, timezone: str) -> tuple[datetime, int]:
+    """Returns a moment as clocks at a place show it, and their offset in minutes.
+
+    Args:
+        utc: timezone-aware.
+        timezone: IANA name or fixed offset of the place.
+    """
+    if is_fixed_offset(timezone):
+        offset_min = parse_offset_min(timezone) or 0
+        return (utc + timedelta(minutes=offset_min)).replace(tzinfo=None), offset_min
+    local = utc.astimezone(ZoneInfo(timezone))
+    offset = local.utcoffset() or timedelta()
+    return local.replace(tzinfo=None), round(offset.total_seconds() / 60)
+
+
 def format_offset(utc_offset_min: int) -> str:
     """Returns an offset as settings write it, `-03:30`."""
     hours, minutes = divmod(abs(utc_offset_min), 60)

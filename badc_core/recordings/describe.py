@@ -15,7 +15,13 @@ from badc_core.audio.reader import AudioFile
 from badc_core.dataset import Dataset
 from badc_core.provenance.content import fingerprint_file, sha256_file
 from badc_core.recordings.audiomoth import read_audiomoth
-from badc_core.recordings.clock import Moment, at_offset, format_offset, locate_in_time
+from badc_core.recordings.clock import (
+    Moment,
+    at_offset,
+    format_offset,
+    locate_in_time,
+    to_local,
+)
 from badc_core.recordings.deployments import Deployment, read_deployments
 from badc_core.recordings.findings import Findings
 from badc_core.recordings.guano import read_guano
@@ -137,11 +143,16 @@ def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | 
     clock = timed[0].clock + timedelta(seconds=clock_offset_s or 0)
     zoned = next((found for found in timed if found.utc is not None and _agree(first, found)), None)
     moment, source = _locate(draft, clock, zoned)
+    named = draft.values.get("timezone")
+    if zoned is not None and named is not None and moment.utc is not None:
+        # A recorder set to UTC, say: its moment is certain, people want the station's hour.
+        clock, offset_min = to_local(moment.utc, named)
+        draft.add(draft.sources["timezone"], {"utc_offset_min": offset_min})
     draft.add(first.source, {"start_local": clock})
     draft.add(source, {"start_utc": moment.utc, "utc_offset_min": moment.utc_offset_min})
     if zoned is not None and moment.utc_offset_min is not None:
         draft.add(source, {"timezone": format_offset(moment.utc_offset_min)})
-    return [*moment.warnings, *_compare_clocks(timed), *_compare_zone(draft, clock, zoned)]
+    return [*moment.warnings, *_compare_clocks(timed)]
 
 
 def _locate(draft: _Draft, clock: datetime, zoned: Findings | None) -> tuple[Moment, str]:
@@ -169,19 +180,6 @@ def _compare_clocks(timed: list[Findings]) -> Iterable[str]:
                 f"{first.source} says it starts at {first.clock}, {other.source} at "
                 f"{other.clock}; {first.source} is believed."
             )
-
-
-def _compare_zone(draft: _Draft, clock: datetime, zoned: Findings | None) -> Iterable[str]:
-    """Warns where the zone people named is not the one the recorder's clock ran in."""
-    named = draft.sources.get("timezone")
-    if zoned is None or zoned.utc_offset_min is None or named not in {"deployments", "settings"}:
-        return
-    expected = locate_in_time(clock, draft.values["timezone"]).utc_offset_min
-    if expected != zoned.utc_offset_min:
-        yield (
-            f"{zoned.source} says the clock ran at {format_offset(zoned.utc_offset_min)}, "
-            f"{named} names {draft.values['timezone']}; the start follows {zoned.source}."
-        )
 
 
 def _judge(quality: Quality, findings: list[Findings], sample_rate_hz: int) -> list[str]:

@@ -33,9 +33,10 @@ class Recording:
             hold and the file therefore says as null.
         clipped_fraction: share of samples at full scale, 0 to 1.
         is_silent: every sample is below -90 dBFS.
-        start_local: what the recorder's clock showed, without a zone.
+        start_local: local time at the station, without a zone: what the recorder's clock showed,
+            or, where that is known to have run in another zone, the same moment in the station's.
         start_utc: timezone-aware; None when the zone is not known.
-        utc_offset_min: local minus UTC at the start.
+        utc_offset_min: `start_local` minus UTC at the start.
         sources: field -> where its value comes from (deployments, guano, audiomoth, filename,
             path, settings).
         comments: everything the recorder wrote into the file that has no field of its own.

@@ -82,11 +82,15 @@ def test_guano_goes_before_the_file_name_and_disagreement_is_told(tmp_path: Path
     assert any("Length 99" in warning for warning in recording.warnings)
 
 
-def test_a_zone_that_contradicts_the_header_is_told(field_audio: Path, tmp_path: Path) -> None:
+def test_a_recorder_set_to_utc_is_shown_in_the_local_time_of_its_station(
+    field_audio: Path, tmp_path: Path
+) -> None:
     source = field_audio / "audiomoth_gps.wav"
     recording = describe(tmp_path, "audio/S1/x.WAV", source, timezone="America/Edmonton")
     assert recording.start_utc == datetime(2024, 5, 28, 10, tzinfo=UTC)
-    assert any("America/Edmonton" in warning for warning in recording.warnings)
+    assert recording.start_local == datetime(2024, 5, 28, 4)
+    assert (recording.utc_offset_min, recording.timezone) == (-360, "America/Edmonton")
+    assert recording.sources["start_utc"] == "audiomoth"
 
 
 def test_what_is_not_known_is_none_with_a_warning(tmp_path: Path) -> None:
