@@ -8,7 +8,6 @@ in memory already. Reading, resampling, thresholds and results are left out.
 
 import json
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import soundfile
 
 from badc_core.detectors.birdnet_files import model_path
+from badc_core.devices.cores import usable_cores
 
 WINDOW_S = 3
 WINDOW_SAMPLES = WINDOW_S * 48_000
@@ -49,13 +49,6 @@ def measure_bare_model(audio_files: Sequence[Path], n_processes: int) -> float:
     for process in processes:
         process.join()
     return n_processes * WINDOWS_PER_PROCESS * WINDOW_S / wall_s
-
-
-def usable_cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _score(audio_file: Path, barrier: Barrier) -> None:

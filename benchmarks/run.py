@@ -13,10 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bare_model import measure_bare_model, usable_cores
+from bare_model import measure_bare_model
 from birdnet_package import measure_birdnet_package
 from corpus import make_corpus
 from pipeline import measure_orchestration, measure_pipeline, measure_startup
+
+from badc_core.devices.cores import usable_cores
 
 _RESULTS = Path(__file__).parent / "results"
 _PARTS = ("pipeline", "package", "startup", "orchestration")

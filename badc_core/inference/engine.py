@@ -14,9 +14,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from badc_core.devices.cores import usable_cores
 from badc_core.errors import BadcError, DetectorFailed
 from badc_core.inference import protocol
-from badc_core.inference.pool import Assignment, Heard, WorkerProcess, usable_cores
+from badc_core.inference.pool import Assignment, Heard, WorkerProcess
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.settings import Settings
 

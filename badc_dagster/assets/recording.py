@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from badc_core.inference.pool import usable_cores
+from badc_core.devices.cores import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from badc_core.cli.report import print_report
 from badc_core.units import format_duration
+from badc_dagster.cli.failures import print_failures
 
 
 class _Amount(ProgressColumn):
@@ -90,14 +91,7 @@ def run(
         console.print(f"{outcome.n_busy} recordings left to other runs that are at work on them.")
     for fault in outcome.faults:
         console.print(fault, style="bold red", soft_wrap=True, highlight=False, markup=False)
-    for failure in outcome.failures:
-        console.print(
-            f"failed  {failure.recording_id}  {failure.error}",
-            style="red",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+    print_failures(outcome.failures, console)
     if project.dataset.corpus.duckdb.exists():
         print_report(project.dataset, None, 20, console)
     console.print(

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from badc_dagster.cli.failures import print_failures
+
 
 def status(
     dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
@@ -23,13 +25,6 @@ def status(
     for row in report.rows:
         table.add_row(row.stage, str(row.current), str(row.due), str(row.failed))
     console.print(table)
-    for failure in report.failures:
-        console.print(
-            f"failed  {failure.recording_id}  {failure.error}",
-            style="red",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+    print_failures(report.failures, console)
     for run_id in report.closed_runs:
         console.print(f"Closed run {run_id}: its process is gone. Run again to go on.")
