@@ -9,6 +9,7 @@ from importlib.metadata import entry_points, version
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from badc_core.cli.report import report
 from badc_core.errors import BadcError
@@ -43,12 +44,9 @@ def main() -> None:
     try:
         build_app()()
     except BadcError as error:
-        Console(stderr=True).print(f"[bold red]Error[/] {_escaped(str(error))}", highlight=False)
+        line = f"[bold red]Error[/] {escape(str(error))}"
+        Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         Console(stderr=True).print("Interrupted. What was finished is kept; run again to go on.")
         sys.exit(_INTERRUPTED)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -59,7 +59,9 @@ def print_report(dataset: Dataset, recording_id: str | None, limit: int, console
         rows = database.execute(_SPECIES, [recording_id]).fetchall()
         effort_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
     if recording_id is not None and not n_recordings:
-        raise RecordingUnknown("has no result in the corpus", recording_id, "Run: badc status")
+        raise RecordingUnknown(
+            "has no result in the corpus", recording_id, f"Run: badc status '{dataset.root}'"
+        )
     console.print(_table(rows[:limit], f"{n_recordings} recordings, {format_duration(effort_s)}"))
     if len(rows) > limit:
         console.print(f"and {len(rows) - limit} more: badc report --limit {len(rows)}")
