@@ -28,3 +28,12 @@ def made_fingerprints(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, [FINGERPRINT_TAG], partitions
     )
     return {partition: found.get(FINGERPRINT_TAG, "") for partition, found in tags.items()}
+
+
+def made_event_ids(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
+) -> Mapping[str, int]:
+    """Returns the storage id of each partition's latest materialisation, in one query."""
+    return instance.event_log_storage.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+    )

@@ -13,6 +13,11 @@ import dagster as dg
 
 _GRACE_S = 30.0
 _STARTING_S = 300.0
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 _held: dict[str, int] = {}
 
 
@@ -57,7 +62,7 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
         grace_s: runs that changed more recently are left alone, since between two steps of a
             multiprocess run nobody holds the lock.
     """
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     dead = []
     for record in instance.get_run_records(unfinished):
         run = record.dagster_run

@@ -4,10 +4,11 @@ Good recordings are materialised as they finish; bad ones are logged, one line e
 one failure at the end. So a failed recording costs nobody else's result.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from contextlib import closing
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 
@@ -22,6 +23,7 @@ from badc_dagster.failures import as_failures, failure_of
 from badc_dagster.fingerprint_tags import (
     FINGERPRINT_TAG,
     REGISTRY_VERSION,
+    made_event_ids,
     made_fingerprints,
 )
 from badc_dagster.liveness import hold
@@ -115,9 +117,11 @@ class Step:
         self._stage = stage
         self._fingerprints = Fingerprints(self.dataset)
         self._sources: Mapping[str, str] = {}
+        self._source_events: Mapping[str, int] = {}
         self._input = connection_key(connection, input_of(stage))
         if stage != STAGES[0]:
             self._sources = made_fingerprints(context.instance, self._input, self.recording_ids)
+            self._source_events = made_event_ids(context.instance, self._input, self.recording_ids)
 
     @property
     def settings_hash(self) -> str:
@@ -141,17 +145,19 @@ class Step:
             dg.Failure: naming every recording that failed.
         """
         bad: dict[str, BadcError] = {}
-        for outcome in outcomes:
-            watcher().ended()
-            if outcome.value is None:
-                bad[outcome.recording_id] = self._note(outcome)
-                continue
-            clear_failure(self.dataset, outcome.recording_id)
-            made = describe(outcome.recording_id, outcome.value)
-            if len(self.recording_ids) == 1:
-                yield self._result(outcome.recording_id, made)
-            else:
-                self._context.log_event(self._materialization(outcome.recording_id, made))
+        # Interrupted between two outcomes, workers must end now, not when Python does.
+        with closing(cast("Generator[Outcome[T]]", outcomes)):
+            for outcome in outcomes:
+                watcher().ended()
+                if outcome.value is None:
+                    bad[outcome.recording_id] = self._note(outcome)
+                    continue
+                clear_failure(self.dataset, outcome.recording_id)
+                made = describe(outcome.recording_id, outcome.value)
+                if len(self.recording_ids) == 1:
+                    yield self._result(outcome.recording_id, made)
+                else:
+                    self._context.log_event(self._materialization(outcome.recording_id, made))
         if bad:
             raise failure_of(bad, len(self.recording_ids))
 
@@ -187,11 +193,18 @@ class Step:
             tags={
                 FINGERPRINT_TAG: self._fingerprint(recording_id, made),
                 "dagster/code_version": CODE_VERSIONS[self._stage],
-                # Without it the UI calls every partition of a range run unsynced.
-                f"dagster/input_data_version/{self._input.to_user_string()}": (
-                    REGISTRY_VERSION
-                    if self._stage == STAGES[0]
-                    else self._sources.get(recording_id, "")
-                ),
+                **self._input_tags(recording_id),
             },
         )
+
+    def _input_tags(self, recording_id: str) -> dict[str, str]:
+        """Returns what was read; without both, the UI calls partitions of a range run unsynced."""
+        is_first = self._stage == STAGES[0]
+        version = REGISTRY_VERSION if is_first else self._sources.get(recording_id, "")
+        name = self._input.to_user_string()
+        return {
+            f"dagster/input_data_version/{name}": version,
+            f"dagster/input_event_pointer/{name}": str(
+                self._source_events.get(recording_id, "NULL")
+            ),
+        }

@@ -27,7 +27,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
         deps=[connection_key(connection, "detections")],
-        description=build_corpus_detections.__doc__,
+        description="Every recording's detections, effort and failures in one DuckDB file.",
         kinds={"duckdb"},
         required_resource_keys={resource},
     )
@@ -64,7 +64,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
         deps=[connection_key(connection, "corpus_detections")],
-        description=build_corpus_report.__doc__,
+        description="The page about all recordings together.",
         kinds={"html"},
         required_resource_keys={resource},
     )

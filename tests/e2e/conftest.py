@@ -66,6 +66,12 @@ def make_many_recordings(folder: Path, field_audio: Path, n: int = 200) -> dict[
     return _make_bad_recordings(audio / "S3", sources[0].read_bytes())
 
 
+@pytest.fixture
+def many_recordings(tmp_path, field_audio) -> tuple[Path, dict[str, str]]:
+    """Returns a dataset of 200 recordings, and for the five bad ones words of their error."""
+    return tmp_path / "many", make_many_recordings(tmp_path / "many", field_audio)
+
+
 def _make_bad_recordings(folder: Path, whole: bytes) -> dict[str, str]:
     size_at = whole.index(b"data") + 4
     claims_less = whole[:size_at] + (1000).to_bytes(4, "little") + whole[size_at + 4 :]

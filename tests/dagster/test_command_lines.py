@@ -1,0 +1,89 @@
+"""Dagster's own commands, line by line as `docs/ways-in.md` gives them."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from badc_core.provenance.fingerprints import STAGES
+
+pytestmark = pytest.mark.slow
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ways-in.md"
+LINES = [
+    line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("dagster ")
+]
+TESTED = ("--select recordings", "pipeline_job", "--select detections", "infer_job", "corpus_job")
+IDS = ["rec_1", "rec_2", "rec_3"]
+
+
+@pytest.fixture
+def documented(run_outside):
+    """Runs the one documented line that has some words in it."""
+
+    def run(words, **names):
+        (line,) = [one for one in LINES if words in one]
+        for name, value in names.items():
+            line = line.replace(name, value)
+        return run_outside(*shlex.split(line))
+
+    return run
+
+
+def materialized(graph):
+    return {
+        stage: [one for one, status in graph.statuses(stage).items() if status == "MATERIALIZED"]
+        for stage in STAGES
+    }
+
+
+def test_every_documented_line_is_run_here():
+    assert [sum(words in line for words in TESTED) for line in LINES] == [1] * len(TESTED)
+
+
+def test_materialising_recordings_finds_files_and_makes_them_partitions(graph, documented):
+    done = documented("--select recordings")
+    assert done.returncode == 0, done.stderr
+    assert graph.instance.get_dynamic_partitions("recordings") == IDS
+
+
+def test_one_job_takes_one_recording_from_file_to_report(graph, documented):
+    graph.scan()
+    done = documented("pipeline_job", KEY="rec_2")
+    assert done.returncode == 0, done.stderr
+    assert materialized(graph) == {stage: ["rec_2"] for stage in STAGES}
+    assert graph.dataset.bundle("rec_2").html.exists()
+
+
+def test_one_asset_is_materialised_for_one_recording(graph, documented):
+    graph.scan()
+    for stage in STAGES[:2]:
+        graph.run_range(stage, *IDS)
+    done = documented("--select detections", KEY="rec_3")
+    assert done.returncode == 0, done.stderr
+    assert materialized(graph)["detections"] == ["rec_3"]
+    assert materialized(graph)["report_bundle"] == []
+
+
+def test_a_job_takes_a_range_of_recordings(graph, documented):
+    graph.scan()
+    for stage in STAGES[:2]:
+        graph.run_range(stage, *IDS)
+    done = documented("infer_job", FIRST="rec_2", LAST="rec_3")
+    assert done.returncode == 0, done.stderr
+    assert materialized(graph)["detections"] == ["rec_2", "rec_3"]
+
+
+def test_the_corpus_job_needs_no_partition(finished, documented):
+    done = documented("corpus_job")
+    assert done.returncode == 0, done.stderr
+    assert finished.dataset.corpus.html.exists()
+
+
+def test_a_bad_recording_ends_the_command_with_its_sentence(graph, documented):
+    graph.add("S1/bad.wav").write_bytes(b"RIFF")
+    graph.scan()
+    done = documented("pipeline_job", KEY="bad")
+    assert done.returncode != 0
+    assert "bad failed: " in done.stderr
+    assert materialized(graph) == {stage: [] for stage in STAGES}

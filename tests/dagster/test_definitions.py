@@ -1,0 +1,134 @@
+"""What Dagster loads: quickly, quietly, with every job; and the checks on the corpus."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import dagster as dg
+import duckdb
+import pytest
+
+import badc_dagster
+from badc_core.detections.verify import CORPUS_CHECKS
+from badc_core.provenance.fingerprints import STAGES
+from badc_dagster.partitions import backfill_policy
+
+JOBS = ("pipeline_job", "chunk_job", "infer_job", "report_job", "scan_job", "corpus_job")
+
+IMPORT_WITHOUT_DAGSTER = """
+import sys
+import badc_dagster, badc_dagster.connections, badc_dagster.home
+import badc_dagster.cli.run, badc_dagster.cli.scan, badc_dagster.cli.status
+print(*[name for name in sys.modules if name.partition(".")[0] == "dagster"])
+"""
+LOAD_ALL = "from badc_dagster import defs; print(len(defs.get_repository_def().get_all_jobs()))"
+
+TAMPERINGS = {
+    "confidences_in_range": "UPDATE detections SET confidence = 2",
+    "recordings_have_chunks": "DELETE FROM recordings WHERE recording_id = 'rec_1'",
+    "detections_counted": "DELETE FROM detections WHERE recording_id = 'rec_1'",
+    "detections_inside_recordings": "UPDATE detections SET absolute_end_ms = 99999",
+    "chunks_cover_recordings": "UPDATE chunks SET chunk_start_ms = 500",
+    "chunk_ids_unique": "INSERT INTO chunks SELECT * FROM chunks LIMIT 1",
+}
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def evaluations(result):
+    return {one.check_name: one for one in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture
+def corpus(finished):
+    """Returns the graph with its corpus made, and a job that only checks it."""
+    only_checks = dg.define_asset_job(
+        "only_checks",
+        dg.AssetSelection.checks_for_assets(dg.AssetKey("corpus_detections")),
+    )
+    finished.defs = dg.Definitions.merge(finished.defs, dg.Definitions(jobs=[only_checks]))
+    result = finished.execute("corpus_job")
+    assert result.success
+    return finished, result
+
+
+@pytest.mark.slow
+def test_dagster_lists_the_jobs_and_says_nothing_else(home, run_outside):
+    done = run_outside("dagster", "job", "list", "-m", "badc_dagster")
+    assert done.returncode == 0, done.stderr
+    listed = {line.removeprefix("Job: ") for line in done.stdout.splitlines() if "Job: " in line}
+    assert set(JOBS) <= listed
+    for noise in ("BetaWarning", "UserWarning", "DeprecationWarning", "Traceback"):
+        assert noise not in done.stderr
+
+
+def test_importing_the_package_and_its_commands_does_not_import_dagster(home):
+    done = python("-c", IMPORT_WITHOUT_DAGSTER)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_loading_everything_warns_of_nothing(home):
+    done = python("-W", "always::UserWarning", "-c", LOAD_ALL)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= len(JOBS)
+    assert done.stderr == ""
+
+
+def test_the_package_has_definitions_and_nothing_it_does_not_have():
+    assert isinstance(badc_dagster.defs, dg.Definitions)
+    assert dir(badc_dagster) == ["defs"]
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = badc_dagster.nothing
+
+
+def test_each_asset_names_the_one_before_it(graph):
+    assets = graph.defs.resolve_asset_graph()
+    chains = ("recordings", *STAGES), ("detections", "corpus_detections", "corpus_report")
+    for before, after in [pair for chain in chains for pair in pairwise(chain)]:
+        assert assets.get(graph.key(after)).parent_keys == {graph.key(before)}
+        assert assets.get(graph.key(after)).description
+
+
+def test_per_recording_assets_take_many_recordings_in_a_run(graph):
+    for stage in STAGES:
+        node = graph.defs.resolve_asset_graph().get(graph.key(stage))
+        assert node.backfill_policy == backfill_policy(stage)
+        assert node.partitions_def == graph.partitions
+
+
+def test_the_scan_job_registers_files_as_partitions(graph):
+    result = graph.execute("scan_job")
+    assert result.success
+    assert graph.instance.get_dynamic_partitions("recordings") == ["rec_1", "rec_2", "rec_3"]
+    told = graph.latest("recordings").metadata
+    assert told["dagster/row_count"].value == 3
+    assert told["new_recordings"].value == 3
+    assert "| audio/S1 | 3 |" in told["folders"].value
+
+
+def test_the_corpus_job_makes_database_and_page_and_checks_them(corpus):
+    graph, result = corpus
+    checks = evaluations(result)
+    assert checks.keys() == {check.name for check in CORPUS_CHECKS}
+    assert all(check.passed for check in checks.values())
+    told = graph.latest("corpus_detections").metadata
+    assert told["recordings"].value == 3
+    assert told["effort_s"].value == pytest.approx(9.0)
+    assert told["dagster/row_count"].value > 0
+    assert graph.latest("corpus_report").metadata["report"].value.endswith("report.html")
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_corpus_that_was_tampered_with_fails_the_check_that_is_about_it(corpus, name):
+    graph, _ = corpus
+    with duckdb.connect(graph.dataset.corpus.duckdb) as database:
+        database.execute(TAMPERINGS[name])
+    checks = evaluations(graph.execute("only_checks"))
+    assert not checks[name].passed
+    assert checks[name].metadata["violations"].value > 0
+    assert checks[name].metadata["examples"].value != "-"

@@ -1,0 +1,220 @@
+"""What is due: computed from today's files, settings and code against what was made."""
+
+import os
+import shutil
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from badc_core.provenance.fingerprints import STAGES
+from badc_core.recordings.registry import read_registry
+from badc_dagster.due import corpus_fingerprint, find_busy
+from badc_dagster.partitions import MAX_PARTITIONS_PER_RUN, contiguous_ranges, range_tags
+
+IDS = ["rec_1", "rec_2", "rec_3"]
+
+SECTIONS = {
+    '[recordings]\ntimezone = "America/Edmonton"\n': "recording",
+    '[recordings]\nfingerprint = "full"\n': "recording",
+    "[recordings]\nmin_age_s = 5\n": None,
+    "[chunks]\nduration_s = 2\n": "chunk_manifest",
+    "sensitivity = 1.2\n": "detections",
+    "window_overlap_s = 1.5\n": "detections",
+    "[inference]\nworkers = 1\n": None,
+    "[report]\ntop_labels = 3\n": "report_bundle",
+}
+
+
+def outputs(dataset, recording_id):
+    return {
+        "recording": dataset.recording(recording_id),
+        "chunk_manifest": dataset.manifest(recording_id),
+        "detections": dataset.detections(recording_id),
+        "effort": dataset.effort(recording_id),
+        "report_bundle": dataset.bundle(recording_id).html,
+    }
+
+
+def test_before_anything_ran_only_the_first_asset_is_due(graph):
+    graph.scan()
+    assert graph.due() == {"recording": IDS}
+    assert graph.progress().finished == {}
+
+
+def test_after_a_full_pass_nothing_is_due(finished):
+    assert finished.due() == {}
+    assert list(finished.progress().finished) == IDS
+
+
+def test_each_asset_makes_the_next_one_due(graph):
+    graph.scan()
+    for stage in STAGES:
+        assert graph.due() == {stage: IDS}
+        graph.run_range(stage, *IDS)
+    assert graph.due() == {}
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda text: text.splitlines()[-1])
+def test_a_changed_setting_makes_due_what_it_decides_and_all_after_it(finished, section):
+    finished.configure(section)
+    first = SECTIONS[section]
+    assert finished.due() == ({first: IDS} if first else {})
+    current = finished.progress().current
+    still_current = [stage for stage in STAGES if list(current[stage]) == IDS]
+    assert still_current == list(STAGES[: STAGES.index(first)] if first else STAGES)
+
+
+def test_a_changed_deployments_table_makes_recordings_due(finished):
+    finished.dataset.deployments.write_text("location,timezone\nS1,America/Edmonton\n", "utf-8")
+    assert finished.due() == {"recording": IDS}
+
+
+def test_remaking_what_a_setting_decides_remakes_all_after_it(finished):
+    finished.configure("[chunks]\nduration_s = 2\n")
+    for stage in STAGES[1:]:
+        assert finished.due() == {stage: IDS}
+        finished.run_range(stage, *IDS)
+    assert finished.due() == {}
+
+
+def test_a_setting_put_back_needs_everything_made_since_made_again(finished):
+    finished.configure("[chunks]\nduration_s = 2\n")
+    finished.run_range("chunk_manifest", *IDS)
+    finished.configure("")
+    assert finished.due() == {"chunk_manifest": IDS}
+
+
+@pytest.mark.parametrize("output", ["recording", "chunk_manifest", "detections", "report_bundle"])
+def test_a_deleted_output_is_due_for_its_recording_alone(finished, output):
+    outputs(finished.dataset, "rec_2")[output].unlink()
+    assert finished.due() == {output: ["rec_2"]}
+
+
+def test_detections_without_their_effort_are_due(finished):
+    outputs(finished.dataset, "rec_2")["effort"].unlink()
+    assert finished.due() == {"detections": ["rec_2"]}
+
+
+def test_with_all_artifacts_deleted_everything_is_due_from_the_start(finished):
+    shutil.rmtree(finished.dataset.artifacts)
+    assert finished.due() == {"recording": IDS}
+
+
+def test_changed_audio_makes_all_assets_of_its_recording_due(finished):
+    finished.add("S1/rec_2.wav", "aru_3.wav")
+    finished.scan()
+    for stage in STAGES:
+        assert finished.due() == {stage: ["rec_2"]}
+        finished.run_range(stage, "rec_2")
+    assert finished.due() == {}
+
+
+def test_audio_that_was_only_touched_is_not_due(finished):
+    path = finished.root / "audio" / "S1" / "rec_2.wav"
+    os.utime(path, (1, 1))
+    finished.scan()
+    assert read_registry(finished.dataset.registry).require("rec_2").modified_ns == 1_000_000_000
+    assert finished.due() == {}
+
+
+def test_a_new_recording_is_due_alone(finished):
+    finished.add("S2/new.wav")
+    finished.scan()
+    assert finished.due() == {"recording": ["new"]}
+
+
+def test_a_deleted_recording_keeps_its_results_and_is_not_due(finished):
+    (finished.root / "audio" / "S1" / "rec_2.wav").unlink()
+    finished.scan()
+    assert finished.due() == {}
+
+
+def test_the_corpus_follows_detections_and_failures(finished):
+    def now():
+        registry = read_registry(finished.dataset.registry)
+        dataset = finished.dataset
+        return corpus_fingerprint(finished.instance, finished.connection, dataset, registry)
+
+    before = now()
+    assert now() == before
+    finished.add("S2/bad.wav").write_bytes(b"RIFF")
+    finished.scan()
+    with_new = now()
+    finished.run_range("recording", "bad")
+    with_failure = now()
+    finished.configure("[report]\ntop_labels = 3\n")
+    assert len({before, with_new, with_failure, now()}) == 4
+
+
+@given(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 7), st.randoms())
+def test_ranges_hold_exactly_what_is_wanted_in_order_and_without_gaps(wanted, at_most, random):
+    keys = [f"k{number:02d}" for number in range(61)]
+    shuffled = [keys[index] for index in wanted]
+    random.shuffle(shuffled)
+    ranges = contiguous_ranges(keys, shuffled, at_most)
+    assert [key for one in ranges for key in one] == [keys[index] for index in sorted(wanted)]
+    for one in ranges:
+        start = keys.index(one[0])
+        assert one == keys[start : start + len(one)]
+        assert 1 <= len(one) <= at_most
+
+
+@given(st.sets(st.integers(0, 60), min_size=1))
+def test_ranges_without_a_limit_are_as_few_as_can_be(wanted):
+    keys = [f"k{number:02d}" for number in range(61)]
+    ranges = contiguous_ranges(keys, [keys[index] for index in wanted], 100)
+    n_gaps = sum(1 for index in wanted if index + 1 not in wanted)
+    assert len(ranges) == n_gaps
+
+
+def test_ranges_follow_the_order_keys_were_added_in_not_the_alphabet():
+    assert contiguous_ranges(["c", "a", "b"], ["a", "c"], 9) == [["c", "a"]]
+    assert contiguous_ranges(["a", "c", "b"], ["a", "b"], 9) == [["a"], ["b"]]
+
+
+def test_every_asset_has_a_batch_size_of_its_own():
+    assert set(MAX_PARTITIONS_PER_RUN) == set(STAGES)
+    assert len(set(MAX_PARTITIONS_PER_RUN.values())) == len(STAGES)
+
+
+def run_like(graph, status, tags, *assets):
+    job = "corpus_job" if "corpus_report" in assets else "pipeline_job"
+    return graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def(job),
+        status=status,
+        tags=tags,
+        asset_selection={graph.key(one) for one in assets} or None,
+    )
+
+
+def busy(graph):
+    keys = graph.instance.get_dynamic_partitions(graph.connection.partitions_name)
+    return find_busy(graph.instance, graph.connection, keys)
+
+
+def test_recordings_of_unfinished_runs_are_busy(graph):
+    graph.scan()
+    assert busy(graph) == set()
+    alone = {"dagster/partition": "rec_1"}
+    run_like(graph, dg.DagsterRunStatus.STARTING, alone, "recording")
+    assert busy(graph) == {"rec_1"}
+    run_like(graph, dg.DagsterRunStatus.STARTED, range_tags(["rec_2", "rec_3"]), "detections")
+    assert busy(graph) == set(IDS)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "CANCELED"])
+def test_recordings_of_finished_runs_are_not_busy(graph, status):
+    graph.scan()
+    tags = {"dagster/partition": "rec_1"}
+    run_like(graph, dg.DagsterRunStatus[status], tags, "recording")
+    assert busy(graph) == set()
+
+
+def test_runs_of_other_assets_and_unknown_partitions_make_nothing_busy(graph):
+    graph.scan()
+    run_like(graph, dg.DagsterRunStatus.STARTED, {}, "corpus_report")
+    gone = {"dagster/partition": "gone"}
+    run_like(graph, dg.DagsterRunStatus.STARTED, gone, "recording")
+    assert busy(graph) == set()

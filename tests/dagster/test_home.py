@@ -1,0 +1,79 @@
+"""The Dagster home: made ready once, however many want it first."""
+
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from badc_core.errors import ConfigInvalid
+from badc_dagster.home import home_path, open_instance, prepare_home
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def use(number):
+    """Prepares the home and writes to it, as a command started for the first time does."""
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", [f"key_{number}"])
+        return instance.get_runs_count()
+
+
+@pytest.mark.slow
+def test_processes_that_use_a_fresh_home_at_once_all_work_and_leave_it_usable(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(8) as pool:
+        assert pool.map(use, range(8), chunksize=1) == [0] * 8
+    with open_instance() as instance:
+        keys = instance.get_dynamic_partitions("recordings")
+    assert sorted(keys) == [f"key_{number}" for number in range(8)]
+    databases = list((tmp_path / "home").rglob("*.db"))
+    assert databases
+    for path in databases:
+        with sqlite3.connect(path) as database:
+            assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        database.close()
+
+
+def test_the_home_is_the_projects_own_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert home_path() == REPOSITORY / "dagster_home"
+    monkeypatch.setenv("DAGSTER_HOME", "some/place")
+    assert home_path() == Path.cwd() / "some" / "place"
+
+
+def test_a_fresh_home_gets_the_shipped_settings_and_own_settings_are_kept(home):
+    shipped = (REPOSITORY / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == shipped
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    prepare_home()
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == "telemetry:\n  enabled: false\n"
+
+
+def test_a_relative_home_becomes_absolute_since_dagster_accepts_no_other(
+    home, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "home")
+    assert prepare_home() == home
+    assert os.environ["DAGSTER_HOME"] == str(home)
+
+
+def test_a_home_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(ConfigInvalid, match="Set DAGSTER_HOME to a local folder"):
+        prepare_home()
+
+
+def test_the_module_prepares_the_home_and_says_where_it_is(home):
+    done = subprocess.run(
+        [sys.executable, "-m", "badc_dagster.home"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{home}\n"

@@ -1,0 +1,140 @@
+"""Runs whose process was killed are found by the lock the kernel released, and closed."""
+
+import fcntl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from badc_dagster.connections import connect
+from badc_dagster.due import find_busy
+from badc_dagster.home import open_instance
+from badc_dagster.liveness import close_dead_runs
+from badc_dagster.partitions import range_tags
+from badc_dagster.runs import Project
+
+BADC = Path(sys.executable).with_name("badc")
+
+
+@pytest.fixture
+def running(home, tmp_path, field_audio):
+    """Returns a `badc run` in the middle of its first run; enough audio to last for seconds."""
+    audio = tmp_path / "big" / "audio" / "S1"
+    audio.mkdir(parents=True)
+    sound = (field_audio / "soundscape.flac").read_bytes()
+    for number in range(40):
+        (audio / f"rec_{number:02d}.flac").write_bytes(sound)
+    (tmp_path / "big" / "badc.toml").write_text('[detector]\nname = "band_energy"\n', "utf-8")
+    connect(home, tmp_path / "big")
+    process = subprocess.Popen(
+        [BADC, "run", tmp_path / "big"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        with open_instance() as instance:
+            wait_until(lambda: statuses(instance) == [dg.DagsterRunStatus.STARTED])
+        assert list((home / "live").glob("*.lock"))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(is_so, timeout_s=120):
+    end_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def statuses(instance):
+    return [run.status for run in instance.get_runs()]
+
+
+@pytest.mark.slow
+def test_a_live_run_is_left_alone_and_a_killed_one_is_closed(running, home):
+    with open_instance() as instance:
+        assert statuses(instance) == [dg.DagsterRunStatus.STARTED]
+        assert close_dead_runs(instance, grace_s=0) == []
+        assert statuses(instance) == [dg.DagsterRunStatus.STARTED]
+
+        running.kill()
+        running.wait()
+        assert statuses(instance) == [dg.DagsterRunStatus.STARTED]
+        assert close_dead_runs(instance, grace_s=3600) == []
+        (run,) = instance.get_runs()
+        assert close_dead_runs(instance, grace_s=0) == [run.run_id]
+        assert statuses(instance) == [dg.DagsterRunStatus.FAILURE]
+        events = [record.message for record in instance.all_logs(run.run_id)]
+        assert "The process of this run is gone (killed or crashed)." in " ".join(events)
+        assert list((home / "live").iterdir()) == []
+        assert close_dead_runs(instance, grace_s=0) == []
+
+
+def test_a_run_that_never_held_a_lock_is_left_alone(graph):
+    graph.scan()
+    run = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("corpus_job"), status=dg.DagsterRunStatus.STARTED
+    )
+    assert close_dead_runs(graph.instance, grace_s=0) == []
+    assert graph.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+@pytest.fixture
+def stranger(graph, home):
+    """Makes an unfinished run over all recordings, and the lock that its process took."""
+    graph.scan()
+
+    def make(status):
+        run = graph.instance.create_run_for_job(
+            graph.defs.resolve_job_def("pipeline_job"),
+            status=status,
+            tags=range_tags(["rec_1", "rec_3"]),
+        )
+        (home / "live").mkdir(exist_ok=True)
+        return run.run_id, (home / "live" / f"{run.run_id}.lock").open("w")
+
+    return make
+
+
+def working(graph):
+    keys = graph.instance.get_dynamic_partitions("recordings")
+    return find_busy(graph.instance, graph.connection, keys)
+
+
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
+def test_a_run_is_dead_as_soon_as_its_lock_is_free_however_far_it_came(graph, stranger, status):
+    run_id, lock = stranger(dg.DagsterRunStatus[status])
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert working(graph) == {"rec_1", "rec_2", "rec_3"}
+        assert close_dead_runs(graph.instance, grace_s=0) == []
+    assert working(graph) == set()
+    assert close_dead_runs(graph.instance, grace_s=0) == [run_id]
+
+
+def test_the_next_run_leaves_recordings_alone_that_another_run_is_at_work_on(graph, stranger):
+    _, lock = stranger(dg.DagsterRunStatus.STARTED)
+    with Project.open(graph.root) as project:
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            outcome = project.bring_up_to_date()
+            assert (outcome.n_busy, outcome.n_finished) == (3, 0)
+            assert not outcome.nothing_to_do
+        assert project.bring_up_to_date().n_finished == 3
+
+
+def test_a_finished_run_leaves_no_lock_behind(graph, home):
+    with Project.open(graph.root) as project:
+        project.scan()
+        project.bring_up_to_date()
+    assert list((home / "live").glob("*.lock")) == []
+
+
+def test_locks_of_finished_runs_are_swept(finished):
+    live = finished.root.parent / "home" / "live"
+    assert list(live.glob("*.lock"))
+    assert close_dead_runs(finished.instance) == []
+    assert list(live.glob("*.lock")) == []

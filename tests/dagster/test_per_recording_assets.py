@@ -1,0 +1,219 @@
+"""The chain recording -> chunk_manifest -> detections -> report_bundle, alone and in ranges."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.recordings.failures import read_failures
+from badc_core.recordings.registry import read_registry
+from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.runs import faults
+
+IDS = ("rec_1", "rec_2", "rec_3")
+
+
+def step_failures(result):
+    return [event for event in result.all_events if event.is_step_failure]
+
+
+def sentence_of(result):
+    (failure,) = step_failures(result)
+    return failure.step_failure_data.user_failure_data.description
+
+
+def expected_fingerprints(graph, recording_id):
+    fingerprints = Fingerprints(graph.dataset)
+    source = read_registry(graph.dataset.registry).require(recording_id).fingerprint
+    for stage in STAGES:
+        source = fingerprints.of(stage, source)
+        yield stage, source
+
+
+@pytest.fixture
+def spoilt(graph):
+    """Returns the graph with a second recording that ends in the middle, and its good content."""
+    path = graph.root / "audio" / "S1" / "rec_2.wav"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    graph.scan()
+    return graph, path, whole
+
+
+def test_one_run_takes_a_recording_from_file_to_report(graph):
+    graph.scan()
+    result = graph.run_one("rec_1")
+    assert result.success
+    made = [event.materialization for event in result.get_asset_materialization_events()]
+    assert [one.asset_key.path for one in made] == [[stage] for stage in STAGES]
+    assert {one.partition for one in made} == {"rec_1"}
+    dataset = graph.dataset
+    for path in (
+        dataset.recording("rec_1"),
+        dataset.manifest("rec_1"),
+        dataset.detections("rec_1"),
+        dataset.effort("rec_1"),
+        dataset.bundle("rec_1").html,
+    ):
+        assert path.stat().st_size > 0
+    assert not dataset.detections("rec_2").exists()
+
+
+def test_detections_tell_how_much_from_what_how_fast_and_where(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    told = {name: one.value for name, one in graph.latest("detections", "rec_1").metadata.items()}
+    rows = pq.read_table(graph.dataset.detections("rec_1"))
+    assert rows.num_rows > 0
+    assert told["dagster/partition_row_count"] == rows.num_rows
+    assert told["dagster/uri"] == graph.dataset.detections("rec_1").as_uri()
+    assert told["species"] == 0
+    assert told["effort_s"] == pytest.approx(3.0)
+    assert told["x_realtime"] > 0
+    assert told["device"] == "cpu-0"
+    assert told["detector"] == "band_energy 1"
+    assert told["config_hash"] == Fingerprints(graph.dataset).settings_hash("detections")
+    assert (told["chunks"], told["chunks_failed"]) == (1, 0)
+    assert "| 4-8 kHz |" in told["top_species"]
+    telemetry = Path(told["telemetry"])
+    assert telemetry.is_relative_to(graph.dataset.artifacts)
+    assert "rec_1" in telemetry.read_text(encoding="utf-8")
+
+
+def test_the_other_assets_tell_what_they_made(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    recording = graph.latest("recording", "rec_1").metadata
+    assert recording["path"].value == "audio/S1/rec_1.wav"
+    assert recording["station"].value == "S1"
+    assert recording["duration_s"].value == pytest.approx(3.0)
+    assert "32000 Hz" in recording["format"].value
+    manifest = graph.latest("chunk_manifest", "rec_1").metadata
+    assert manifest["dagster/partition_row_count"].value == 1
+    assert manifest["longest_chunk_s"].value == pytest.approx(3.0)
+    page = graph.dataset.bundle("rec_1").html
+    bundle = graph.latest("report_bundle", "rec_1").metadata
+    assert bundle["report"].value == page.as_uri()
+    assert bundle["page_bytes"].value == page.stat().st_size
+
+
+def test_the_detections_asset_shows_the_columns_of_its_files(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    shown = graph.defs.resolve_asset_graph().get(graph.key("detections")).metadata
+    names = [column.name for column in shown["dagster/column_schema"].columns]
+    assert names == pq.read_schema(graph.dataset.detections("rec_1")).names
+
+
+def test_a_range_makes_every_recording_of_it_a_partition_of_its_own(graph):
+    graph.scan()
+    result = graph.run_range("recording", *IDS)
+    assert result.success
+    assert graph.n_materialized("recording") == 3
+    assert graph.statuses("recording") == dict.fromkeys(IDS, "MATERIALIZED")
+    assert graph.latest("recording", "rec_2").metadata["path"].value == "audio/S1/rec_2.wav"
+
+
+def test_in_a_range_a_bad_recording_fails_alone_and_is_named_once(spoilt):
+    graph, _, _ = spoilt
+    result = graph.run_range("recording", *IDS)
+    assert not result.success
+    (failure,) = step_failures(result)
+    told = failure.step_failure_data.user_failure_data
+    summary, line = told.description.splitlines()
+    assert summary == "1 of 3 recordings failed:"
+    assert line.startswith("  rec_2: ")
+    assert "truncated" in line
+    assert list(told.metadata[RECORDINGS_FAILED].value) == ["rec_2"]
+    assert graph.statuses("recording") == {
+        "rec_1": "MATERIALIZED",
+        "rec_2": "FAILED",
+        "rec_3": "MATERIALIZED",
+    }
+    assert graph.n_materialized("recording") == 2
+
+
+def test_a_bad_recording_alone_fails_with_its_sentence_and_has_no_results(spoilt):
+    graph, _, _ = spoilt
+    result = graph.run_one("rec_2")
+    sentence = sentence_of(result)
+    assert "rec_2.wav" in sentence
+    assert "truncated" in sentence
+    assert "\n" not in sentence
+    assert [graph.n_materialized(stage) for stage in STAGES] == [0, 0, 0, 0]
+    assert not graph.dataset.detections("rec_2").exists()
+    assert graph.statuses("recording")["rec_2"] == "FAILED"
+
+
+def test_a_failure_stands_until_the_recording_is_repaired(spoilt):
+    graph, path, whole = spoilt
+    graph.run_range("recording", *IDS)
+    (note,) = read_failures(graph.dataset).values()
+    assert (note.recording_id, note.stage) == ("rec_2", "recording")
+    assert "truncated" in note.error
+    path.write_bytes(whole)
+    graph.scan()
+    assert graph.run_one("rec_2").success
+    assert read_failures(graph.dataset) == {}
+    assert graph.statuses("recording") == dict.fromkeys(IDS, "MATERIALIZED")
+
+
+def test_data_versions_are_the_fingerprints_that_are_expected(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    for stage in STAGES:
+        if stage == "recording":
+            graph.run_range(stage, "rec_2", "rec_3")
+        else:
+            assert graph.run_range(stage, "rec_2", "rec_3").success
+    for recording_id in IDS:
+        for stage, expected in expected_fingerprints(graph, recording_id):
+            tags = graph.latest(stage, recording_id).tags
+            assert tags["dagster/data_version"] == expected, (stage, recording_id)
+            assert tags["dagster/code_version"] == CODE_VERSIONS[stage]
+
+
+def test_recordings_with_equal_names_and_sounds_have_data_versions_of_their_input_only(graph):
+    graph.add("S2/twin.wav", "aru_1.wav")
+    graph.scan()
+    graph.run_one("rec_1")
+    graph.run_one("twin")
+    versions = {
+        graph.latest("detections", one).tags["dagster/data_version"] for one in ("rec_1", "twin")
+    }
+    assert len(versions) == 1
+
+
+def test_an_unknown_detector_is_one_sentence_that_names_the_known_ones(graph):
+    graph.scan()
+    graph.configure("", detector='[detector]\nname = "owlnet"\n')
+    sentence = sentence_of(graph.run_one("rec_1"))
+    assert "no detector is called 'owlnet'" in sentence
+    assert "band_energy, birdnet" in sentence
+    assert "\n" not in sentence
+
+
+def test_settings_that_cannot_be_used_fail_the_run_and_name_the_valid_ones(graph):
+    graph.scan()
+    graph.configure("[chunks]\nlength = 3\n")
+    result = graph.run_one("rec_1")
+    assert not result.success
+    (sentence,) = faults(result.all_events)
+    assert "badc.toml: unknown setting chunks.length; valid here: duration_s, min_chu" in sentence
+    assert "\n" not in sentence
+
+
+def test_a_run_may_override_settings_for_itself(graph):
+    graph.scan()
+    job = graph.defs.resolve_job_def("pipeline_job")
+    overrides = {"detector": {"min_score": 0.999}}
+    config = {"root": str(graph.root), "overrides": overrides}
+    assert job.execute_in_process(
+        instance=graph.instance,
+        tags={"dagster/partition": "rec_1"},
+        run_config={"resources": {"dataset": {"config": config}}},
+    ).success
+    assert graph.latest("detections", "rec_1").metadata["dagster/partition_row_count"].value == 0
+    assert graph.latest("detections", "rec_1").metadata["top_species"].value == "no detections"
+    assert graph.due() == {"detections": ["rec_1"], "recording": ["rec_2", "rec_3"]}

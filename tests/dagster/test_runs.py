@@ -1,0 +1,79 @@
+"""`Project`, which `badc run` drives: what it runs, what it leaves, and what it says of faults."""
+
+import pytest
+
+from badc_core.provenance.fingerprints import STAGES
+from badc_dagster.runs import Project
+
+
+@pytest.fixture
+def project(graph):
+    with Project.open(graph.root) as project:
+        project.scan()
+        yield project
+
+
+def n_materialized(graph):
+    return {stage: graph.n_materialized(stage) for stage in STAGES}
+
+
+def test_everything_due_is_run_once(graph, project):
+    outcome = project.bring_up_to_date()
+    assert (outcome.n_finished, outcome.failures, outcome.faults) == (3, (), ())
+    assert not outcome.nothing_to_do
+    assert n_materialized(graph) == dict.fromkeys(STAGES, 3)
+    assert graph.n_materialized("corpus_report") == 1
+    again = project.bring_up_to_date()
+    assert again.nothing_to_do
+    assert n_materialized(graph) == dict.fromkeys(STAGES, 3)
+    assert graph.n_materialized("corpus_report") == 1
+
+
+def test_with_a_limit_the_rest_waits_for_the_next_time(graph, project):
+    assert project.bring_up_to_date(limit=2).n_finished == 2
+    assert graph.due() == {"recording": ["rec_3"]}
+    assert project.bring_up_to_date(limit=2).n_finished == 3
+
+
+def test_scattered_recordings_are_run_without_those_between(graph, project):
+    project.bring_up_to_date()
+    graph.add("S1/rec_1.wav", "aru_3.wav")
+    graph.add("S1/rec_3.wav", "aru_1.wav")
+    project.scan()
+    assert project.bring_up_to_date().n_finished == 3
+    assert n_materialized(graph) == dict.fromkeys(STAGES, 5)
+
+
+def test_a_dataset_that_cannot_be_opened_any_more_is_a_fault_not_a_silence(graph, project):
+    graph.configure("[chunks]\nlength = 3\n")
+    outcome = project.bring_up_to_date()
+    assert outcome.n_finished == 0
+    assert outcome.faults
+    for fault in outcome.faults:
+        assert fault.startswith(f"{graph.root}/badc.toml: unknown setting chunks.length")
+        assert "\n" not in fault
+
+
+def test_a_bad_recording_is_a_failure_and_no_fault(graph, project):
+    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
+    project.scan()
+    outcome = project.bring_up_to_date()
+    assert outcome.n_finished == 2
+    assert [one.recording_id for one in outcome.failures] == ["rec_2"]
+    assert outcome.faults == ()
+
+
+def test_status_counts_what_is_current_due_and_failed(graph, project):
+    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
+    project.scan()
+    project.bring_up_to_date()
+    report = project.status()
+    counts = {row.stage: (row.current, row.due, row.failed) for row in report.rows}
+    assert counts == {
+        "recording": (2, 1, 1),
+        "chunk_manifest": (2, 0, 0),
+        "detections": (2, 0, 0),
+        "report_bundle": (2, 0, 0),
+    }
+    assert [one.recording_id for one in report.failures] == ["rec_2"]
+    assert report.closed_runs == ()

@@ -1,0 +1,248 @@
+"""The sensor, tick by tick: settled files are registered and what is due is requested once."""
+
+import json
+import os
+import shutil
+
+import dagster as dg
+import pytest
+
+from badc_core.provenance.fingerprints import STAGES
+from badc_core.recordings.registry import read_registry
+from badc_core.recordings.scan import FoundAudio
+from badc_dagster.partitions import range_tags
+from badc_dagster.sensors import MAX_FILES_PER_TICK, Cursor, evaluate, settled
+
+NOON_S = 1_700_000_000
+OLD_S = NOON_S - 3600
+
+
+class Watch:
+    """A sensor with a clock that only tests move; keeps the cursor from tick to tick."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.cursor = None
+        self.now_s = NOON_S
+
+    def tick(self, after_s=30):
+        """Returns the run requests of the next tick as (assets, partition or range)."""
+        self.now_s += after_s
+        result = evaluate(
+            self.graph.instance,
+            self.graph.connection,
+            self.graph.dataset,
+            self.cursor,
+            lambda: self.now_s,
+        )
+        self.cursor = result.cursor
+        self.told = result.skip_reason and result.skip_reason.skip_message
+        return [self.shown(one) for one in result.run_requests or ()]
+
+    def shown(self, request):
+        assets = [key.path[-1] for key in request.asset_selection]
+        first = request.tags.get("dagster/asset_partition_range_start", request.partition_key)
+        last = request.tags.get("dagster/asset_partition_range_end", request.partition_key)
+        assert request.job_name == "pipeline_job"
+        return (assets, first, last)
+
+    def registered(self):
+        return list(read_registry(self.graph.dataset.registry).ids)
+
+
+def age(graph, modified_s=OLD_S):
+    for path in (graph.root / "audio").rglob("*.wav"):
+        os.utime(path, (modified_s, modified_s))
+
+
+@pytest.fixture
+def watch(graph):
+    """Returns a sensor over an empty dataset."""
+    shutil.rmtree(graph.root / "audio")
+    (graph.root / "audio").mkdir()
+    return Watch(graph)
+
+
+def put(watch, name, sound="aru_1.wav", modified_s=OLD_S):
+    path = watch.graph.add(name, sound)
+    os.utime(path, (modified_s, modified_s))
+    return path
+
+
+def daemon_tick(graph, cursor=None):
+    """Returns what a tick gives when evaluated the way Dagster's daemon does it."""
+    repository = graph.defs.get_repository_def()
+    with dg.build_sensor_context(
+        instance_ref=graph.instance.get_ref(), cursor=cursor, repository_def=repository
+    ) as context:
+        return repository.get_sensor_def("new_audio_sensor").evaluate_tick(context)
+
+
+def test_a_growing_file_is_left_alone_until_it_stops(watch):
+    path = put(watch, "S1/a.wav", modified_s=NOON_S)
+    whole = path.read_bytes()
+    for part in (1000, 5000, 9000):
+        path.write_bytes(whole[:part])
+        os.utime(path, (watch.now_s + 25, watch.now_s + 25))
+        assert watch.tick() == []
+        assert watch.registered() == []
+        assert watch.told == "nothing due; 1 file(s) still settling"
+    path.write_bytes(whole)
+    os.utime(path, (watch.now_s, watch.now_s))
+    assert watch.tick() == []
+    assert watch.registered() == []
+    assert watch.tick() == [(list(STAGES), "a", "a")]
+    assert watch.registered() == ["a"]
+
+
+def test_a_file_whose_time_was_kept_by_the_copy_must_still_stop_growing(watch):
+    path = put(watch, "S1/a.wav")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000])
+    os.utime(path, (OLD_S, OLD_S))
+    assert watch.tick() == []
+    path.write_bytes(whole)
+    os.utime(path, (OLD_S, OLD_S))
+    assert watch.tick() == []
+    assert watch.registered() == []
+    assert len(watch.tick()) == 1
+
+
+def test_a_settled_recording_alone_gets_its_whole_chain_once(watch):
+    put(watch, "S1/a.wav")
+    watch.tick()
+    assert watch.tick() == [(list(STAGES), "a", "a")]
+    assert watch.graph.instance.get_dynamic_partitions("recordings") == ["a"]
+    assert watch.tick() == []
+    assert watch.told == "nothing due"
+
+
+def test_several_recordings_get_one_range_for_each_asset_as_it_comes_due(watch):
+    for name in ("S1/a.wav", "S1/b.wav", "S2/c.wav"):
+        put(watch, name)
+    watch.tick()
+    for stage in STAGES:
+        assert watch.tick() == [([stage], "a", "c")]
+        assert watch.graph.run_range(stage, "a", "c").success
+    assert watch.tick() == []
+
+
+def test_what_failed_is_not_requested_again_unless_its_file_changes(watch):
+    put(watch, "S1/a.wav").write_bytes(b"RIFF")
+    age(watch.graph)
+    watch.tick()
+    assert watch.tick() == [(list(STAGES), "a", "a")]
+    assert not watch.graph.run_one("a").success
+    assert [watch.tick() for _ in range(3)] == [[], [], []]
+    put(watch, "S1/a.wav", "aru_2.wav")
+    assert watch.tick() == [(list(STAGES), "a", "a")]
+    assert watch.graph.run_one("a").success
+    assert watch.tick() == []
+
+
+def test_a_bad_recording_does_not_hold_back_the_others(watch):
+    for name in ("a", "b", "c"):
+        put(watch, f"S1/{name}.wav")
+    (watch.graph.root / "audio/S1/b.wav").write_bytes(b"RIFF")
+    age(watch.graph)
+    watch.tick()
+    watch.tick()
+    watch.graph.run_range("recording", "a", "b", "c")
+    chain = list(STAGES[1:])
+    assert watch.tick() == [(chain, "a", "a"), (chain, "c", "c")]
+
+
+def test_busy_recordings_are_not_requested_until_their_run_is_over(watch):
+    put(watch, "S1/a.wav")
+    put(watch, "S1/b.wav")
+    watch.tick()
+    watch.tick()
+    job = watch.graph.defs.resolve_job_def("pipeline_job")
+    instance = watch.graph.instance
+    run = instance.create_run_for_job(
+        job, tags=range_tags(["a", "b"]), status=dg.DagsterRunStatus.STARTED
+    )
+    put(watch, "S1/b.wav", "aru_2.wav", OLD_S + 1)
+    assert watch.tick() == []
+    instance.report_run_failed(run)
+    assert watch.tick() == [(list(STAGES), "b", "b")]
+
+
+def test_only_so_many_files_are_registered_in_a_tick_and_the_rest_in_the_next(watch):
+    names = [f"rec_{number:03d}" for number in range(MAX_FILES_PER_TICK + 3)]
+    for name in names:
+        put(watch, f"S1/{name}.wav").write_bytes(name.encode())
+    age(watch.graph)
+    assert watch.tick() == []
+    first = [(["recording"], names[0], names[399]), (["recording"], names[400], names[499])]
+    assert watch.tick() == first
+    assert watch.registered() == names[:-3]
+    assert watch.tick() == [(["recording"], names[-3], names[-1])]
+    assert watch.registered() == names
+
+
+def test_unfinished_hidden_and_empty_files_are_no_recordings(watch):
+    for name in ("a.wav.part", "b.tmp", ".c.wav", "notes.txt", "empty.wav"):
+        put(watch, f"S1/{name}")
+    put(watch, "S1/empty.wav").write_bytes(b"")
+    os.utime(watch.graph.root / "audio/S1/empty.wav", (OLD_S, OLD_S))
+    for _ in range(3):
+        assert watch.tick() == []
+    assert watch.registered() == []
+
+
+def test_the_cursor_survives_being_stored():
+    cursor = Cursor({"audio/é.wav": [5, 7]}, {"recording": {"a": "f00"}})
+    assert Cursor.parse(cursor.render()) == cursor
+    assert Cursor.parse(None) == Cursor()
+    assert Cursor.parse("") == Cursor()
+
+
+def test_the_cursor_forgets_what_is_done(watch):
+    put(watch, "S1/a.wav")
+    watch.tick()
+    watch.tick()
+    assert json.loads(watch.cursor)["requested"]["recording"].keys() == {"a"}
+    watch.graph.run_one("a")
+    watch.tick()
+    assert json.loads(watch.cursor) == {"sizes": {}, "requested": {one: {} for one in STAGES}}
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "modified_s", "seen", "is_settled"),
+    [
+        (10, 970, [10, 970], True),
+        (10, 971, [10, 971], False),
+        (10, 900, [9, 900], False),
+        (10, 900, [10, 899], False),
+        (10, 900, None, False),
+        (0, 900, [0, 900], False),
+    ],
+)
+def test_a_file_is_settled_if_it_is_old_and_as_it_was_the_tick_before(
+    size_bytes, modified_s, seen, is_settled
+):
+    found = FoundAudio("audio/a.wav", size_bytes, modified_s * 10**9)
+    before = {"audio/a.wav": [seen[0], seen[1] * 10**9]} if seen else {}
+    assert settled([found], before, min_age_s=30, now_s=1000) == ([found] if is_settled else [])
+
+
+def test_the_daemon_gets_requests_that_name_known_partitions(watch):
+    put(watch, "S1/a.wav")
+    first = daemon_tick(watch.graph)
+    assert not first.run_requests
+    second = daemon_tick(watch.graph, first.cursor)
+    (request,) = second.run_requests
+    assert request.partition_key == "a"
+    assert [key.path for key in request.asset_selection] == [[stage] for stage in STAGES]
+
+
+def test_a_missing_dataset_is_a_sentence_not_a_failed_tick(graph):
+    shutil.rmtree(graph.root)
+    told = daemon_tick(graph).skip_message
+    assert told == f"{graph.root}: no such folder. Give the folder that holds audio/"
+
+
+def test_an_unknown_detector_is_a_sentence_not_a_failed_tick(graph):
+    graph.configure("", detector='[detector]\nname = "owlnet"\n')
+    assert "no detector is called 'owlnet'" in daemon_tick(graph).skip_message

@@ -1,0 +1,293 @@
+"""`dagster dev` as `make dev` starts it: a backfill, the sensor, and pages that show them."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from badc_core.recordings.registry import read_registry
+
+STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
+BAD = "rec_07"
+GOOD = [f"rec_{number:02d}" for number in range(20) if number != 7]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SETTINGS = '[detector]\nname = "band_energy"\n\n[recordings]\nmin_age_s = 5\n'
+
+BACKFILL = """
+mutation($given: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $given) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+BACKFILL_STATUS = """
+query($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+}"""
+MATERIALIZED = """
+query($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      assetMaterializations(limit: 1000) { partition runId }
+      assetPartitionStatuses {
+        ... on DefaultPartitionStatuses { materializedPartitions failedPartitions }
+      }
+    }
+  }
+}"""
+SYNCED = """
+query($key: AssetKeyInput!, $partition: String!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      staleStatus(partition: $partition)
+      staleCauses(partition: $partition) { reason }
+    }
+  }
+}"""
+START_SENSOR = """
+mutation($selector: SensorSelector!) {
+  startSensor(sensorSelector: $selector) {
+    __typename
+    ... on Sensor { sensorState { status } }
+    ... on PythonError { message }
+  }
+}"""
+LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+SELECTOR = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "badc_dagster",
+    "sensorName": "new_audio_sensor",
+}
+
+
+class Dev:
+    """A running `dagster dev` and what can be asked of it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.home = environment["DAGSTER_HOME"]
+        self.log = folder / "dev.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [
+                    Path(sys.executable).with_name("dagster"),
+                    *("dev", "-m", "badc_dagster", "-h", "127.0.0.1", "-p", str(self.port)),
+                ],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Inherited as ignored, it could not be stopped; no thread runs yet.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            )
+
+    def ask(self, query: str, **variables: object):
+        """Returns the data of a GraphQL query."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            body = json.dumps({"query": query, "variables": variables})
+            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        assert not answer.get("errors"), answer
+        return answer["data"]
+
+    def is_up(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+        try:
+            return bool(self.ask(LOADED)["repositoriesOrError"].get("nodes"))
+        except OSError:
+            return False
+
+    def node(self, asset: str):
+        return self.ask(MATERIALIZED, key={"path": [asset]})["assetNodeOrError"]
+
+    def materialized(self, asset: str) -> list[str]:
+        return sorted(one["partition"] for one in self.node(asset)["assetMaterializations"])
+
+    def causes_to_be_stale(self, asset: str, partition: str) -> list[str]:
+        """Returns why the pages call a partition unsynced."""
+        asked = self.ask(SYNCED, key={"path": [asset]}, partition=partition)["assetNodeOrError"]
+        assert asked["staleStatus"] in {"FRESH", "STALE"}
+        return [cause["reason"] for cause in asked["staleCauses"]]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def processes(self) -> list[str]:
+        """Returns the command lines of all processes that use this test's Dagster home."""
+        mark = f"DAGSTER_HOME={self.home}\0".encode()
+        return [
+            (entry / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
+            for entry in Path("/proc").glob("[0-9]*")
+            if int(entry.name) != os.getpid() and mark in _environ(entry)
+        ]
+
+
+def _environ(entry: Path) -> bytes:
+    try:
+        return (entry / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def wait_until(is_so, timeout_s, every_s=1.0):
+    end_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < end_s, "it took too long"
+        time.sleep(every_s)
+
+
+def fill(root: Path, field_audio: Path) -> None:
+    """Makes 20 recordings of which one, rec_07, is half a file."""
+    (root / "audio" / "S1").mkdir(parents=True)
+    (root / "badc.toml").write_text(SETTINGS, encoding="utf-8")
+    for number in range(20):
+        content = (field_audio / f"aru_{number % 3 + 1}.wav").read_bytes()
+        kept = content[: len(content) // 2] if number == 7 else content
+        (root / "audio" / "S1" / f"rec_{number:02d}.wav").write_bytes(kept)
+
+
+@pytest.fixture
+def dev(badc, environment, tmp_path, field_audio, lacking):
+    """Returns `dagster dev` over a scanned dataset of 20 recordings, one of them bad."""
+    if not Path("/proc/self/environ").exists():
+        lacking("/proc, to look for processes left behind")
+    fill(tmp_path / "dataset", field_audio)
+    assert badc("scan", tmp_path / "dataset").returncode == 0
+    dev = Dev(tmp_path, {**environment, "DAGSTER_HOME": str(tmp_path / "dagster_home")})
+    try:
+        wait_until(dev.is_up, 180)
+        yield dev
+    finally:
+        if dev.process.poll() is None:
+            dev.process.send_signal(signal.SIGINT)
+            dev.process.wait(60)
+
+
+@pytest.fixture
+def photograph(dev, tmp_path, lacking):
+    """Makes pictures of pages with a browser that has no window."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        lacking("chromium")
+
+    def take(name: str, page: str) -> Path:
+        target = tmp_path / "screenshots" / f"{name}.png"
+        target.parent.mkdir(exist_ok=True)
+        subprocess.run(
+            [
+                browser,
+                *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                "--disable-background-networking",
+                "--virtual-time-budget=15000",
+                f"--user-data-dir={tmp_path / 'profiles' / name}",
+                "--window-size=1600,1000",
+                f"--screenshot={target}",
+                f"http://127.0.0.1:{dev.port}{page}",
+            ],
+            check=True,
+            capture_output=True,
+            timeout=180,
+        )
+        return target
+
+    return take
+
+
+def run_backfill(dev: Dev) -> tuple[str, str]:
+    """Returns id and final status of a backfill of all assets over all recordings."""
+    given = {
+        "assetSelection": [{"path": [stage]} for stage in STAGES],
+        "partitionNames": sorted([*GOOD, BAD]),
+    }
+    launched = dev.ask(BACKFILL, given=given)["launchPartitionBackfill"]
+    backfill_id = launched["backfillId"]
+
+    def status():
+        return dev.ask(BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]["status"]
+
+    wait_until(lambda: status() not in {"REQUESTED", "FAILING"}, 600)
+    return backfill_id, status()
+
+
+class Growing(threading.Thread):
+    """A recorder that goes on writing until told to stop."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        super().__init__(daemon=True)
+        self._path = path
+        self._content = content
+        self.is_done = threading.Event()
+
+    def run(self) -> None:
+        with self._path.open("wb") as file:
+            while not self.is_done.wait(0.5):
+                file.write(self._content)
+                file.flush()
+
+
+@pytest.mark.slow
+def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
+    dev, photograph, tmp_path, field_audio
+):
+    backfill_id, status = run_backfill(dev)
+    assert status == "COMPLETED_FAILED"
+    for stage in STAGES:
+        assert dev.materialized(stage) == GOOD, stage
+        assert dev.causes_to_be_stale(stage, "rec_00") == []
+    shown = dev.node("recording")["assetPartitionStatuses"]
+    assert shown == {"materializedPartitions": GOOD, "failedPartitions": [BAD]}
+    runs = {one["runId"] for one in dev.node("detections")["assetMaterializations"]}
+    assert len(runs) <= 2, "recordings of a range share a run"
+
+    sound = (field_audio / "aru_2.wav").read_bytes()
+    recorder = Growing(tmp_path / "dataset" / "audio" / "S1" / "growing.wav", sound[:4000])
+    recorder.start()
+    (tmp_path / "dataset" / "audio" / "S1" / "dropped.wav").write_bytes(sound)
+    started = dev.ask(START_SENSOR, selector=SELECTOR)["startSensor"]
+    assert started["sensorState"]["status"] == "RUNNING"
+    wait_until(lambda: "dropped" in dev.materialized("report_bundle"), 300)
+    recorder.is_done.set()
+    recorder.join()
+    assert dev.materialized("report_bundle") == sorted([*GOOD, "dropped"])
+    for partition in ("rec_00", "dropped"):
+        assert dev.causes_to_be_stale("report_bundle", partition) == []
+    assert "growing" not in read_registry(tmp_path / "dataset" / "recordings.csv")
+
+    pages = {
+        "asset_graph": "/asset-groups",
+        "asset_group": "/locations/badc_dagster/asset-groups/default/lineage",
+        "catalog": "/assets",
+        "recording_failed": f"/assets/recording?view=partitions&partition={BAD}",
+        "detections_partition": "/assets/detections?view=partitions&partition=rec_00",
+        "detections_overview": "/assets/detections?view=overview",
+        "corpus": "/assets/corpus_detections",
+        "backfill": f"/runs/b/{backfill_id}",
+        "runs": "/runs",
+        "sensor": "/locations/badc_dagster/sensors/new_audio_sensor",
+        "jobs": "/jobs",
+    }
+    for name, page in pages.items():
+        with Image.open(photograph(name, page)) as picture:
+            assert picture.size == (1600, 1000)
+            colours = picture.convert("RGB").getcolors(maxcolors=1_600_000)
+            assert len(colours) > 100, f"{name} is an empty page"
+
+    assert dev.stop() == 0
+    wait_until(lambda: dev.processes() == [], 30)

@@ -1,0 +1,127 @@
+"""A run that is killed or interrupted in the middle of detections: the next one finishes it."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from badc_core.dataset import Dataset
+
+BADC = Path(sys.executable).with_name("badc")
+N_RECORDINGS = 6
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def recordings(tmp_path, field_audio) -> Path:
+    """Returns a dataset of two-minute recordings, enough to be stopped in the middle of."""
+    root = tmp_path / "stopped" / "dataset"
+    (root / "audio" / "S1").mkdir(parents=True)
+    for number in range(N_RECORDINGS):
+        shutil.copyfile(field_audio / "soundscape.flac", root / f"audio/S1/rec_{number}.flac")
+    return root
+
+
+@pytest.fixture
+def environ(environment, tmp_path, lacking) -> dict[str, str]:
+    """Returns the environment of the `badc` fixture, to start the command without waiting."""
+    if not Path("/proc/self/environ").exists():
+        lacking("/proc, to look for processes left behind")
+    return {**environment, "DAGSTER_HOME": str(tmp_path / "dagster_home")}
+
+
+def workers(environ: dict[str, str]) -> list[str]:
+    """Returns the ids of worker processes that use this test's Dagster home."""
+    mark = f"DAGSTER_HOME={environ['DAGSTER_HOME']}\0".encode()
+    return [entry.name for entry in Path("/proc").glob("[0-9]*") if _is_worker(entry, mark)]
+
+
+def _is_worker(entry: Path, mark: bytes) -> bool:
+    try:
+        is_ours = mark in (entry / "environ").read_bytes()
+        return is_ours and b"badc_core.inference.worker" in (entry / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def wait_until(is_so, timeout_s=180):
+    end_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < end_s, "it took too long"
+        time.sleep(0.05)
+
+
+def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals):
+    """Returns exit code and output of a run that got a signal after its first result."""
+    process = subprocess.Popen(
+        [BADC, "run", root],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Ignored signals are inherited; no thread runs yet.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    try:
+        wait_until(lambda: results(root) or process.poll() is not None)
+        assert workers(environ)
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert 0 < len(results(root)) < N_RECORDINGS, output
+    return process.returncode, output
+
+
+def results(root: Path) -> dict[str, bytes]:
+    """Returns all detections and effort files."""
+    dataset = Dataset.open(root)
+    folders = (dataset.detections("x").parent, dataset.effort("x").parent)
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.glob("[!.]*.parquet")
+    }
+
+
+def test_after_a_kill_the_next_run_ends_as_if_nothing_had_happened(
+    recordings, environ, badc, tmp_path
+):
+    undisturbed = tmp_path / "undisturbed" / "dataset"
+    shutil.copytree(recordings, undisturbed)
+
+    code, _ = stop_in_the_middle(recordings, environ, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    wait_until(lambda: workers(environ) == [], 20)
+    kept = results(recordings)
+
+    finished = badc("run", recordings)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"{N_RECORDINGS} of {N_RECORDINGS} recordings complete, 0 failed" in finished.stdout
+    assert badc("run", undisturbed).returncode == 0
+    after = results(recordings)
+    assert len(after) == 2 * N_RECORDINGS
+    assert {name: after[name] for name in kept} == kept
+    assert after == results(undisturbed)
+
+
+def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(recordings, environ, badc):
+    code, output = stop_in_the_middle(recordings, environ, signal.SIGINT)
+    assert code == 130, output
+    for noise in ("Traceback", "Fatal", "Error", "corpus"):
+        assert noise not in output, output
+    wait_until(lambda: workers(environ) == [], 20)
+    kept = results(recordings)
+
+    finished = badc("run", recordings)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"{N_RECORDINGS} of {N_RECORDINGS} recordings complete" in finished.stdout
+    after = results(recordings)
+    assert len(after) == 2 * N_RECORDINGS
+    assert {name: after[name] for name in kept} == kept
