@@ -55,7 +55,7 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
     content: dict[str, Any] = {"stage": stage, "code": CODE_VERSIONS[stage]}
     if stage == "recording":
         content["settings"] = settings.recordings.model_dump(
-            include={"templates", "timezone", "fingerprint"}
+            include={"roots", "templates", "timezone", "fingerprint"}
         )
         content["deployments"] = _file_hash(dataset.deployments)
     elif stage == "chunk_manifest":

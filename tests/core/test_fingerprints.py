@@ -12,7 +12,7 @@ from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprint
 from badc_core.settings import Settings
 
 CHANGES: dict[str, tuple[Any, str | None]] = {
-    "recordings.roots": (["audio", "more"], None),
+    "recordings.roots": (["audio", "more"], "recording"),
     "recordings.extensions": (["wav"], None),
     "recordings.min_age_s": (5.0, None),
     "recordings.templates": (["{location}/*"], "recording"),
