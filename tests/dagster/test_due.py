@@ -18,6 +18,7 @@ IDS = ["rec_1", "rec_2", "rec_3"]
 SECTIONS = {
     '[recordings]\ntimezone = "America/Edmonton"\n': "recording",
     '[recordings]\nfingerprint = "full"\n': "recording",
+    '[recordings]\nroots = ["audio", "more"]\n': "recording",
     "[recordings]\nmin_age_s = 5\n": None,
     "[chunks]\nduration_s = 2\n": "chunk_manifest",
     "sensitivity = 1.2\n": "detections",
