@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -42,7 +42,7 @@ def attempt(recording_id: str, work: Callable[[str], T]) -> Outcome[T]:
 
 def for_each(
     recording_ids: Iterable[str], work: Callable[[str], T], n_threads: int = 1
-) -> Iterator[Outcome[T]]:
+) -> Generator[Outcome[T], None, None]:
     """Yields the outcome of `work` for every recording, in order.
 
     Args:

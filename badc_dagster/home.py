@@ -29,6 +29,12 @@ def home_path() -> Path:
     return _PROJECT_HOME
 
 
+def foreign_home() -> Path | None:
+    """Returns the home if it is not the project's own, which `make dev` shows."""
+    home = home_path()
+    return None if home == _PROJECT_HOME else home
+
+
 def prepare_home() -> Path:
     """Returns the Dagster home, its storage initialised, and sets `DAGSTER_HOME` to it.
 

@@ -119,7 +119,7 @@ def detections_metadata(made: DetectionsMade, path: Path, telemetry: Path) -> di
 def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
     """Returns what to tell of a report bundle."""
     return {
-        "report": dg.MetadataValue.url(paths.html.as_uri()),
+        "report": dg.MetadataValue.path(paths.html),
         "dagster/uri": paths.html.as_uri(),
         "detections": made.detections,
         "labels": made.labels,

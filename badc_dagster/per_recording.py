@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -129,7 +129,7 @@ class Step:
         return self._fingerprints.settings_hash(self._stage)
 
     def materialise(
-        self, outcomes: Iterator[Outcome[T]], describe: Callable[[str, T], Made]
+        self, outcomes: Generator[Outcome[T], None, None], describe: Callable[[str, T], Made]
     ) -> Results:
         """Materialises every good recording, then fails if there was a bad one.
 
@@ -146,7 +146,7 @@ class Step:
         """
         bad: dict[str, BadcError] = {}
         # Interrupted between two outcomes, workers must end now, not when Python does.
-        with closing(cast("Generator[Outcome[T]]", outcomes)):
+        with closing(outcomes):
             for outcome in outcomes:
                 watcher().ended()
                 if outcome.value is None:

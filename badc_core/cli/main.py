@@ -47,6 +47,8 @@ def main() -> None:
         line = f"[bold red]Error[/] {escape(str(error))}"
         Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted. What was finished is kept; run again to go on.")
-        sys.exit(_INTERRUPTED)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            line = "Interrupted. What was finished is kept; run again to go on."
+            Console(stderr=True).print(line, soft_wrap=True)
+        raise

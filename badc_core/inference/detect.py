@@ -5,7 +5,7 @@ is done, so what is finished stays finished whatever happens next.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -98,7 +98,7 @@ class _Detecting:
         self._in_work: dict[str, _InWork] = {}
         self._unstarted: list[Outcome[DetectionsMade]] = []
 
-    def run(self, recording_ids: Iterable[str]) -> Iterator[Outcome[DetectionsMade]]:
+    def run(self, recording_ids: Iterable[str]) -> Generator[Outcome[DetectionsMade], None, None]:
         with Engine(self._dataset.settings) as engine:
             for result in engine.run(self._tasks(recording_ids)):
                 yield from self._drain_unstarted()
@@ -178,7 +178,7 @@ class _Detecting:
 
 def detect_recordings(
     dataset: Dataset, recording_ids: Iterable[str], telemetry: TelemetryLog
-) -> Iterator[Outcome[DetectionsMade]]:
+) -> Generator[Outcome[DetectionsMade], None, None]:
     """Yields what became of every recording, as each is finished.
 
     Args:

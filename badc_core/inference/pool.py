@@ -70,7 +70,8 @@ class WorkerProcess:
             start_new_session=True,
         )
         self._write(protocol.encode("setup", detector=settings.model_dump()))
-        threading.Thread(target=self._listen, name=f"hear-{label}", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name=f"hear-{label}", daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -103,6 +104,7 @@ class WorkerProcess:
     def close(self) -> None:
         """Ends the process at once and forgets what it wrote."""
         self.end()
+        self._listener.join()
         self._stderr.close()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

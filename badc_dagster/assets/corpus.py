@@ -75,7 +75,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             page = write_corpus_page(dataset)
             yield dg.MaterializeResult(
                 metadata={
-                    "report": dg.MetadataValue.url(page.as_uri()),
+                    "report": dg.MetadataValue.path(page),
                     "dagster/uri": page.as_uri(),
                 },
                 data_version=dg.DataVersion(sha256_file(page)),

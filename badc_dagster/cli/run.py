@@ -18,7 +18,7 @@ from rich.text import Text
 
 from badc_core.cli.report import print_report
 from badc_core.units import format_duration
-from badc_dagster.cli.failures import print_failures
+from badc_dagster.cli.notices import print_failures, tell_home
 
 
 class _Amount(ProgressColumn):
@@ -69,6 +69,7 @@ def run(
     """Scan, then bring every recording and the corpus report up to date."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
+    tell_home()
     console = Console()
     overrides = _overrides(
         {"detector": {"name": detector, "min_score": min_score}, "inference": {"workers": workers}}

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from badc_dagster.cli.notices import tell_home
+
 
 def scan(
     dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
@@ -19,6 +21,7 @@ def scan(
     """Look for new recordings and show them in the UI as partitions."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
+    tell_home()
     console = Console()
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from badc_dagster.cli.failures import print_failures
+from badc_dagster.cli.notices import print_failures, tell_home
 
 
 def status(
@@ -16,6 +16,7 @@ def status(
     """Show what is done, due and failed; close runs whose process is gone."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
+    tell_home()
     console = Console()
     with Project.open(dataset) as project:
         report = project.status()

@@ -114,6 +114,7 @@ def test_after_a_kill_the_next_run_ends_as_if_nothing_had_happened(
 def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(recordings, environ, badc):
     code, output = stop_in_the_middle(recordings, environ, signal.SIGINT)
     assert code == 130, output
+    assert "What was finished is kept" in output
     for noise in ("Traceback", "Fatal", "Error", "corpus"):
         assert noise not in output, output
     wait_until(lambda: workers(environ) == [], 20)
