@@ -147,7 +147,8 @@ def _project(audio_files: Sequence[Path], settings: str) -> Iterator[Path]:
 
 
 def _badc(command: str, root: Path) -> None:
-    subprocess.run([_tool("badc"), command, root], check=True, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.run([_tool("badc"), command, root], check=True, stdout=quiet, stderr=quiet)
 
 
 def _tool(name: str) -> Path:
