@@ -7,10 +7,13 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from badc_core.errors import StorageFull
+
+# What a rename finds where another folder, or a link to one, already has the name.
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 
 
 @contextmanager
@@ -40,17 +43,21 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder aside to fill; swaps it for `path` when the block ends well.
 
-    Between removing the old folder and renaming the new one a reader may find none; it never
-    finds a mixture.
+    Everything in it is fsynced before. Between moving the old folder away and renaming the new one
+    a reader may find none; it never finds a mixture. Of several writers at once all succeed, and
+    the last one's folder stays. A link at `path` is replaced, not written through.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
     """
     aside = _aside(path)
     try:
         with naming_full_storage(path):
             aside.mkdir(parents=True)
             yield aside
-            if path.exists():
-                shutil.rmtree(path)
-            aside.replace(path)
+            _fsync_tree(aside)
+            while not _swap(aside, path):
+                pass
             _fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -75,9 +82,42 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def _swap(aside: Path, path: Path) -> bool:
+    """Puts a folder in place of what is at `path`; False if another writer came in between."""
+    old = _aside(path)
+    with suppress(FileNotFoundError):
+        path.rename(old)
+    try:
+        aside.rename(path)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        if os.path.lexists(old):
+            old.rename(path)
+        raise
+    finally:
+        _discard(old)
+    return True
+
+
+def _discard(path: Path) -> None:
+    """Deletes a folder, file or link, if it is there; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _aside(path: Path) -> Path:
     """Names a sibling no other process uses; hidden, so that no glob for outputs finds it."""
     return path.with_name(f".{path.name[:180]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+
+
+def _fsync_tree(folder: Path) -> None:
+    """Fsyncs every file and folder below a folder, and itself; links are names, and so in it."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            _fsync(path)
 
 
 def _fsync(path: Path) -> None:

@@ -3,6 +3,7 @@
 All paths are made here; nobody joins path strings elsewhere.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ class Dataset:
             DatasetInvalid: the folder, or every recordings folder in it, does not exist.
             ConfigInvalid: `badc.toml` or an override is wrong.
         """
-        root = root.absolute()
+        # Without `..`, which would give one folder several names; links are kept.
+        root = Path(os.path.abspath(root))  # noqa: PTH100
         if not root.is_dir():
             raise DatasetInvalid("no such folder", root, "Give the folder that holds audio/")
         dataset = cls(root, load_settings(root / SETTINGS_FILE, overrides))
@@ -159,6 +161,10 @@ class Dataset:
     def failure(self, recording_id: str) -> Path:
         """Why the recording's last attempt failed (`recordings/failures.py`), as JSON."""
         return self.artifacts / "failures" / f"{recording_id}.json"
+
+    def in_work(self, stage: str, recording_id: str) -> Path:
+        """There while an output is being replaced (`provenance/in_work.py`)."""
+        return self.artifacts / "in_work" / stage / recording_id
 
     @property
     def corpus(self) -> CorpusPaths:

@@ -46,6 +46,9 @@ def _result(key: dg.AssetKey, outcome: CheckOutcome) -> dg.AssetCheckResult:
         asset_key=key,
         check_name=outcome.name,
         passed=outcome.passed,
+        severity=(
+            dg.AssetCheckSeverity.WARN if outcome.is_warning else dg.AssetCheckSeverity.ERROR
+        ),
         description=outcome.description,
-        metadata={"violations": outcome.violations, "examples": ", ".join(outcome.examples) or "-"},
+        metadata={"violations": outcome.violations, "examples": "; ".join(outcome.examples) or "-"},
     )

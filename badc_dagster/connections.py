@@ -5,6 +5,8 @@ assets and partitions carry no prefix. No Dagster here.
 """
 
 import fcntl
+import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -83,18 +85,26 @@ def connect(home: Path, root: Path, name: str | None = None) -> Connection:
         name: what to call it; by default the folder's name, and nothing for the first.
 
     Raises:
-        ConfigInvalid: the name belongs to another folder, or cannot be used.
+        ConfigInvalid: the name belongs to another folder, or cannot be used, or the folder is
+            connected under another name.
     """
     with (home / ".datasets.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _connect(home, root.absolute(), name)
+        return _connect(home, Path(os.path.abspath(root)), name)  # noqa: PTH100
 
 
 def _connect(home: Path, root: Path, name: str | None) -> Connection:
     known = read_connections(home) if (home / _FILE).exists() else ()
     for connection in known:
-        if connection.root == root and name in {None, connection.name}:
+        if not _is_same_folder(connection.root, root):
+            continue
+        if name in {None, connection.name}:
             return connection
+        raise ConfigInvalid(
+            f"already connected as {connection.title!r}",
+            root,
+            "Leave --name away: two names for one folder would overwrite each other's results",
+        )
     added = Connection(_new_name(root, name, known), root)
     rows = "".join(
         f"[[dataset]]\nname = {_quoted(one.name)}\nroot = {_quoted(str(one.root))}\n\n"
@@ -104,6 +114,11 @@ def _connect(home: Path, root: Path, name: str | None) -> Connection:
         home / _FILE, f"# Datasets in the asset graph; written by badc scan and run.\n\n{rows}"
     )
     return added
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    """Tells whether two paths lead to one folder, links included."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> str:
@@ -126,6 +141,5 @@ def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> st
 
 
 def _quoted(text: str) -> str:
-    """Returns a TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """Returns a TOML basic string; JSON's escapes are among TOML's."""
+    return json.dumps(text, ensure_ascii=False)

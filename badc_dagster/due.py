@@ -1,8 +1,8 @@
 """Which recordings need which asset: the question behind `badc run` and the sensor.
 
-An output is current if it is there and its fingerprint is what today's file, settings and code
-give. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the asset
-graph's tags.
+An output is current if it is there, bears no mark (`in_work.py`), and its fingerprint is what
+today's file, settings and code give. Fingerprints come from `badc_core.provenance.fingerprints`,
+what was made from the asset graph's tags.
 """
 
 import hashlib
@@ -15,12 +15,16 @@ import dagster as dg
 
 from badc_core.dataset import Dataset
 from badc_core.provenance.fingerprints import STAGES, Fingerprints
+from badc_core.provenance.in_work import read_marks
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import Registry
 from badc_dagster.connections import Connection
 from badc_dagster.fingerprint_tags import made_fingerprints
-from badc_dagster.liveness import is_working
+from badc_dagster.liveness import is_queue_served, is_working
 from badc_dagster.per_recording import connection_key
+
+_CORPUS_VERSION = "1"
+"""Raised by hand when the corpus assets give different results for the same input."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -60,15 +64,17 @@ def find_due(
     """
     fingerprints = Fingerprints(dataset)
     progress = Progress({}, {})
-    sources = {one: registry.require(one).fingerprint or "" for one in registry.ids}
+    sources = {
+        one.recording_id: fingerprints.of_file(one.path, one.fingerprint or "") for one in registry
+    }
     for stage in STAGES:
         expected = {one: fingerprints.of(stage, source) for one, source in sources.items()}
         made = made_fingerprints(instance, connection_key(connection, stage))
-        present = _present(dataset, stage)
+        standing = _present(dataset, stage) - read_marks(dataset, stage)
         current = {
             one: wanted
             for one, wanted in expected.items()
-            if made.get(one) == wanted and one in present
+            if made.get(one) == wanted and one in standing
         }
         progress.current[stage] = current
         progress.due[stage] = {
@@ -92,9 +98,11 @@ def find_busy(
     position = {key: index for index, key in enumerate(keys)}
     ours = {connection_key(connection, stage) for stage in STAGES}
     busy: set[str] = set()
+    is_served = is_queue_served(instance)
     for record in instance.get_run_records(unfinished):
         run = record.dagster_run
-        if not is_working(record):
+        is_queued = run.status == dg.DagsterRunStatus.QUEUED
+        if not (is_served if is_queued else is_working(record)):
             continue
         if run.asset_selection and not ours & set(run.asset_selection):
             continue
@@ -109,12 +117,13 @@ def find_busy(
 def corpus_fingerprint(
     instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
 ) -> str:
-    """Returns what the corpus would be made from now: all detections, and all failures."""
+    """Returns what the corpus would be made from now: detections, descriptions, failures."""
     made = made_fingerprints(instance, connection_key(connection, "detections"))
-    report = Fingerprints(dataset).settings_hash("report_bundle")
     content = {
-        "report": report,
+        "code": _CORPUS_VERSION,
+        "report": Fingerprints(dataset).settings_hash("report_bundle"),
         "made": {one: made.get(one, "") for one in registry.ids},
+        "marked": sorted(read_marks(dataset, "detections")),
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -37,3 +37,10 @@ def made_event_ids(
     return instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
     )
+
+
+def latest_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
+    """Returns the fingerprint of an unpartitioned asset's latest materialisation, or nothing."""
+    event = instance.get_latest_materialization_event(key)
+    made = event.asset_materialization if event else None
+    return (made.tags or {}).get(FINGERPRINT_TAG, "") if made else ""

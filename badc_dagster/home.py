@@ -2,7 +2,7 @@
 
 A fresh home that several processes use first at the same time is ruined for good (two heads in
 its migration table, dagster#27390), so it is initialised alone, under a lock. The environment is
-read here and in `resources.py`. Run as `python -m badc_dagster.home`.
+read here and nowhere else in this package. Run as `python -m badc_dagster.home`.
 """
 
 import fcntl

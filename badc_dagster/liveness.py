@@ -8,11 +8,16 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
 
+from badc_dagster.home import home_path
+
 _GRACE_S = 30.0
 _STARTING_S = 300.0
+_HEARTBEAT_S = 120.0
+_QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -27,9 +32,14 @@ def hold(run_id: str) -> None:
         return
     path = _lock_path(run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    _held[run_id] = descriptor
+    while run_id not in _held:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        # A sweep may have taken the file away between the two lines above.
+        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+            _held[run_id] = descriptor
+        else:
+            os.close(descriptor)
 
 
 def release(run_id: str) -> None:
@@ -45,13 +55,25 @@ def is_working(record: dg.RunRecord) -> bool:
 
     A run whose lock is free is not. One that never took a lock is believed for a few minutes: it
     is starting, or was killed before its first step.
+
+    Args:
+        record: of a run that is not queued.
     """
     run_id = record.dagster_run.run_id
-    if record.dagster_run.status == dg.DagsterRunStatus.QUEUED or run_id in _held:
+    if run_id in _held:
         return True
     if _lock_path(run_id).exists():
         return not _is_abandoned(run_id)
     return time.time() - record.update_timestamp.timestamp() < _STARTING_S
+
+
+def is_queue_served(instance: dg.DagsterInstance) -> bool:
+    """Tells whether the daemon that starts queued runs is alive."""
+    beats = instance.get_daemon_heartbeats()
+    return any(
+        kind == _QUEUE_DAEMON and time.time() - beat.timestamp < _HEARTBEAT_S
+        for kind, beat in beats.items()
+    )
 
 
 def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[str]:
@@ -80,19 +102,27 @@ def _is_abandoned(run_id: str) -> bool:
     if not path.exists():
         return False
     with path.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return _take(file)
+
+
+def _take(file: IO[str]) -> bool:
+    """Takes a lock that nobody holds; it goes when the file is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sweep(instance: dg.DagsterInstance) -> None:
-    """Removes the locks of finished runs."""
+    """Removes the locks of finished runs; one somebody holds may be of a run not yet created."""
     for path in _folder().glob("*.lock"):
         run = instance.get_run_by_id(path.stem)
-        if run is None or run.is_finished:
-            path.unlink(missing_ok=True)
+        if run is not None and not run.is_finished:
+            continue
+        with path.open("r+") as file:
+            if _take(file):
+                path.unlink(missing_ok=True)
 
 
 def _lock_path(run_id: str) -> Path:
@@ -100,4 +130,4 @@ def _lock_path(run_id: str) -> Path:
 
 
 def _folder() -> Path:
-    return Path(os.environ["DAGSTER_HOME"]) / "live"
+    return home_path() / "live"

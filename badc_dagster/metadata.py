@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from badc_core.chunks.manifest import Manifest
+from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.dataset import BundlePaths
 from badc_core.detections.schema import Column
 from badc_core.inference.detect import DetectionsMade
@@ -82,17 +82,23 @@ def recording_metadata(recording: Recording) -> dict[str, Any]:
     }
 
 
+def manifest_schema() -> dg.TableSchema:
+    """Returns the schema of a chunk manifest."""
+    return column_schema(MANIFEST_COLUMNS)
+
+
 def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
     """Returns what to tell of a chunk manifest."""
+    covered_samples = sum(one.n_samples - one.overlap_samples for one in manifest.chunks)
+    duration_s = covered_samples / manifest.chunks[0].sample_rate_hz
     return {
         "dagster/partition_row_count": len(manifest.chunks),
         "dagster/uri": manifest.path.as_uri(),
         "sha256": sha256_file(manifest.path),
+        "bytes": manifest.path.stat().st_size,
         "longest_chunk_s": max(one.duration_s for one in manifest.chunks),
-        "covers": format_duration(
-            sum(one.n_samples - one.overlap_samples for one in manifest.chunks)
-            / manifest.chunks[0].sample_rate_hz
-        ),
+        "covers": format_duration(duration_s),
+        "duration_s": duration_s,
     }
 
 

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from badc_core.dataset import Dataset
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, DatasetInvalid, DetectionsInvalid, ManifestMismatch
 from badc_core.outcomes import Outcome
 from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.provenance.in_work import mark, unmark
 from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.telemetry.progress import watcher
 from badc_dagster.connections import Connection
@@ -31,6 +32,13 @@ from badc_dagster.partitions import backfill_policy, recording_partitions
 
 T = TypeVar("T")
 Results = Iterator[dg.MaterializeResult[Any]]
+
+_MADE_BY: dict[type[BadcError], str] = {
+    DatasetInvalid: "recording",
+    ManifestMismatch: "chunk_manifest",
+    DetectionsInvalid: "detections",
+}
+"""Error about a file -> the stage that makes that file, and must make it again."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class Step:
 
     Attributes:
         dataset: the dataset it works on.
+        fingerprints: under its settings.
         recording_ids: the recordings it was asked for.
     """
 
@@ -115,7 +124,7 @@ class Step:
         self.run_id = context.run.run_id
         self._context = context
         self._stage = stage
-        self._fingerprints = Fingerprints(self.dataset)
+        self.fingerprints = Fingerprints(self.dataset)
         self._sources: Mapping[str, str] = {}
         self._source_events: Mapping[str, int] = {}
         self._input = connection_key(connection, input_of(stage))
@@ -126,7 +135,13 @@ class Step:
     @property
     def settings_hash(self) -> str:
         """Hash of the settings and the code that decide this stage's output."""
-        return self._fingerprints.settings_hash(self._stage)
+        return self.fingerprints.settings_hash(self._stage)
+
+    def take(self) -> Iterator[str]:
+        """Yields the recordings one by one, each marked as in work until it is materialised."""
+        for recording_id in self.recording_ids:
+            mark(self.dataset, self._stage, recording_id)
+            yield recording_id
 
     def materialise(
         self, outcomes: Generator[Outcome[T], None, None], describe: Callable[[str, T], Made]
@@ -158,12 +173,16 @@ class Step:
                     yield self._result(outcome.recording_id, made)
                 else:
                     self._context.log_event(self._materialization(outcome.recording_id, made))
+                unmark(self.dataset, self._stage, outcome.recording_id)
         if bad:
             raise failure_of(bad, len(self.recording_ids))
 
     def _note(self, outcome: Outcome[T]) -> BadcError:
         error = outcome.error or BadcError("no result", outcome.recording_id)
         note_failure(self.dataset, outcome.recording_id, self._stage, error)
+        damaged = _MADE_BY.get(type(error))
+        if damaged is not None:
+            mark(self.dataset, damaged, outcome.recording_id)
         self._context.log.error(f"{outcome.recording_id} failed: {error}")
         self._context.log_event(
             # So that the recording's own page says why, not only the run's log.
@@ -177,7 +196,7 @@ class Step:
 
     def _fingerprint(self, recording_id: str, made: Made) -> str:
         source = made.source or self._sources.get(recording_id, "")
-        return self._fingerprints.of(self._stage, source)
+        return self.fingerprints.of(self._stage, source)
 
     def _result(self, recording_id: str, made: Made) -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(

@@ -33,6 +33,25 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     if not step_failures:
         # The dataset could not be opened, say, so that no step was begun.
         yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
+    yield from _failed_checks(events, dg.AssetCheckSeverity.ERROR)
+
+
+def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
+    """Yields the checks that failed but only warn."""
+    yield from _failed_checks(events, dg.AssetCheckSeverity.WARN)
+
+
+def _failed_checks(
+    events: Sequence[dg.DagsterEvent], severity: dg.AssetCheckSeverity
+) -> Iterator[str]:
+    for event in events:
+        if event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            continue
+        check = event.asset_check_evaluation_data
+        if not check.passed and check.severity == severity:
+            examples = check.metadata.get("examples")
+            told = f" For example: {examples.value}" if examples is not None else ""
+            yield f"check {check.check_name} failed. It asks: {check.description}{told}"
 
 
 def _sentence(error: Any) -> str:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import dagster as dg
 
 from badc_core.dataset import Dataset
+from badc_core.outcomes import for_each
 from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
 from badc_core.recordings.recording import read_recording
@@ -28,7 +29,7 @@ from badc_core.recordings.registry import (
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.connections import Connection, connect
 from badc_dagster.due import corpus_fingerprint, find_busy, find_due
-from badc_dagster.fingerprint_tags import FINGERPRINT_TAG
+from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import open_instance, prepare_home
 from badc_dagster.liveness import close_dead_runs, hold, release
 from badc_dagster.partitions import (
@@ -38,7 +39,7 @@ from badc_dagster.partitions import (
     register_keys,
 )
 from badc_dagster.per_recording import connection_key
-from badc_dagster.run_events import faults, was_interrupted
+from badc_dagster.run_events import faults, warnings, was_interrupted
 from badc_dagster.scans import report_scan
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -77,7 +78,8 @@ class RunOutcome:
     Attributes:
         n_finished: recordings with nothing left to do.
         failures: recordings that failed, now or before, and have not been repaired.
-        faults: what stopped a whole run, as against a recording.
+        faults: what stopped a whole run, as against a recording, and checks that failed.
+        warnings: checks that only warn.
         n_busy: recordings left alone because another run is at work on them.
         nothing_to_do: no run was needed.
     """
@@ -85,6 +87,7 @@ class RunOutcome:
     n_finished: int
     failures: tuple[StandingFailure, ...]
     faults: tuple[str, ...]
+    warnings: tuple[str, ...]
     n_busy: int
     nothing_to_do: bool
 
@@ -105,6 +108,7 @@ class Project:
         self._overrides = overrides
         self._defs: dg.Definitions | None = None
         self._faults: list[str] = []
+        self._warnings: list[str] = []
         self._busy: set[str] = set()
 
     @classmethod
@@ -173,6 +177,7 @@ class Project:
         """
         close_dead_runs(self._instance)
         registry = self._limited(read_registry(self.dataset.registry), limit)
+        register_keys(self._instance, self._connection, registry.ids)
         n_runs = sum(self._bring_stage_up_to_date(stage, registry, watch) for stage in STAGES)
         n_runs += self._bring_corpus_up_to_date()
         progress = find_due(self._instance, self._connection, self.dataset, registry)
@@ -181,6 +186,7 @@ class Project:
             n_finished=len(progress.finished),
             failures=failures,
             faults=tuple(self._faults),
+            warnings=tuple(self._warnings),
             n_busy=len(self._busy),
             nothing_to_do=n_runs == 0 and not self._busy,
         )
@@ -213,18 +219,23 @@ class Project:
     def _bring_corpus_up_to_date(self) -> int:
         registry = read_registry(self.dataset.registry)
         wanted = corpus_fingerprint(self._instance, self._connection, self.dataset, registry)
-        key = connection_key(self._connection, "corpus_detections")
-        event = self._instance.get_latest_materialization_event(key)
-        made = event.asset_materialization.tags if event and event.asset_materialization else {}
-        is_current = (made or {}).get(FINGERPRINT_TAG) == wanted
-        if is_current and self.dataset.corpus.html.exists():
+        assets = ["corpus_detections", "corpus_report"]
+        made = {
+            latest_fingerprint(self._instance, connection_key(self._connection, one))
+            for one in assets
+        }
+        files = (self.dataset.corpus.duckdb, self.dataset.corpus.html)
+        if made == {wanted} and all(path.exists() for path in files):
             return 0
-        self._execute("corpus_job", {}, ["corpus_detections", "corpus_report"])
+        self._execute("corpus_job", {}, assets)
         return 1
 
     def _audio_s(self, recording_ids: list[str]) -> float:
-        """Returns the seconds of audio in recordings that are described."""
-        return sum(read_recording(self.dataset.recording(one)).duration_s for one in recording_ids)
+        """Returns the seconds of audio in recordings; a damaged description counts for nothing."""
+        described = for_each(
+            recording_ids, lambda one: read_recording(self.dataset.recording(one)).duration_s
+        )
+        return sum(outcome.value or 0.0 for outcome in described)
 
     def _execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
         """Executes a job in this process; its run is in the UI like any other."""
@@ -235,18 +246,22 @@ class Project:
         run_id = str(uuid4())
         hold(run_id)
         config = {"root": str(self.dataset.root), "overrides": dict(self._overrides)}
-        result = self._defs.resolve_job_def(self._connection.scoped(job_name)).execute_in_process(
-            run_config={
-                "resources": {self._connection.scoped("dataset"): {"config": config}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            instance=self._instance,
-            tags={"badc/started_by": "badc run", **tags},
-            asset_selection=[connection_key(self._connection, one) for one in assets],
-            raise_on_error=False,
-            run_id=run_id,
-        )
-        release(run_id)
+        job = self._defs.resolve_job_def(self._connection.scoped(job_name))
+        try:
+            result = job.execute_in_process(
+                run_config={
+                    "resources": {self._connection.scoped("dataset"): {"config": config}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                instance=self._instance,
+                tags={"badc/started_by": "badc run", **tags},
+                asset_selection=[connection_key(self._connection, one) for one in assets],
+                raise_on_error=False,
+                run_id=run_id,
+            )
+        finally:
+            release(run_id)
         if was_interrupted(result.all_events):
             raise KeyboardInterrupt
         self._faults.extend(faults(result.all_events))
+        self._warnings.extend(warnings(result.all_events))

@@ -9,12 +9,14 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import dagster as dg
 
 from badc_core.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.provenance.fingerprints import STAGES
+from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
 from badc_dagster.connections import Connection
@@ -31,6 +33,24 @@ from badc_dagster.scans import report_scan
 
 MAX_FILES_PER_TICK = 500
 _INTERVAL_S = 30
+_LOST_S = 600.0
+"""So long after a request without a run at work, its run must have been lost."""
+_MOST_REQUESTS = 3
+"""Of one recording and asset, where its runs die without a failure of the recording's own."""
+
+
+class Asked(NamedTuple):
+    """A request for a recording's asset.
+
+    Attributes:
+        fingerprint: the output should have.
+        times: it was asked for.
+        at_s: when last, in seconds since 1970.
+    """
+
+    fingerprint: str
+    times: int
+    at_s: float
 
 
 @dataclass
@@ -39,16 +59,23 @@ class Cursor:
 
     Attributes:
         sizes: unregistered path -> size and modification time when last seen.
-        requested: stage -> recording -> fingerprint that was asked for and is not there yet.
+        requested: stage -> recording -> what was asked for and is not there yet.
     """
 
     sizes: dict[str, list[int]] = field(default_factory=dict)
-    requested: dict[str, dict[str, str]] = field(default_factory=dict)
+    requested: dict[str, dict[str, Asked]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
         """Returns the cursor in a sensor's stored text; an empty one for none."""
-        return cls(**json.loads(text)) if text else cls()
+        if not text:
+            return cls()
+        stored = json.loads(text)
+        requested = {
+            stage: {recording_id: Asked(*one) for recording_id, one in asked.items()}
+            for stage, asked in stored["requested"].items()
+        }
+        return cls(stored["sizes"], requested)
 
     def render(self) -> str:
         """Returns the text to store."""
@@ -117,7 +144,7 @@ def evaluate(
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)
     progress = find_due(instance, connection, dataset, outcome.registry)
-    requests = _requests(instance, connection, progress, cursor)
+    requests = _requests(instance, connection, dataset, progress, cursor, now_s())
     n_waiting = len(cursor.sizes)
     reason = f"nothing due; {n_waiting} file(s) still settling" if n_waiting else "nothing due"
     return dg.SensorResult(
@@ -128,11 +155,17 @@ def evaluate(
 
 
 def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOutcome:
-    """Registers new files that have settled; files already registered are looked at again."""
+    """Registers new and changed files that have settled; the others keep what is known of them."""
     registered = read_registry(dataset.registry).by_path
-    found = find_audio(dataset)
-    known = [one for one in found if one.path in registered]
-    new = [one for one in found if one.path not in registered]
+    known: list[FoundAudio] = []
+    new: list[FoundAudio] = []
+    for one in find_audio(dataset):
+        row = registered.get(one.path)
+        is_as_before = row and (row.size_bytes, row.modified_ns) == (
+            one.size_bytes,
+            one.modified_ns,
+        )
+        (known if is_as_before else new).append(one)
     ready = settled(new, cursor.sizes, dataset.settings.recordings.min_age_s, now_s)
     taken = ready[:MAX_FILES_PER_TICK]
     paths = {one.path for one in taken}
@@ -145,25 +178,46 @@ def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOut
 
 
 def _requests(
-    instance: dg.DagsterInstance, connection: Connection, progress: Progress, cursor: Cursor
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    dataset: Dataset,
+    progress: Progress,
+    cursor: Cursor,
+    now_s: float,
 ) -> list[dg.RunRequest]:
     """Returns run requests for what is due and new, and notes them in the cursor."""
     keys = instance.get_dynamic_partitions(connection.partitions_name)
     busy = find_busy(instance, connection, keys)
+    failed = {one: note.stage for one, note in read_failures(dataset).items()}
     requests: list[dg.RunRequest] = []
     for stage in STAGES:
         due = progress.due[stage]
-        asked = cursor.requested.get(stage, {})
+        asked = {
+            one: before
+            for one, before in cursor.requested.get(stage, {}).items()
+            if due.get(one) == before.fingerprint
+        }
         wanted = [
             one
-            for one, fingerprint in due.items()
-            if asked.get(one) != fingerprint and one not in busy
+            for one in due
+            if one not in busy and _may_ask(asked.get(one), failed.get(one) == stage, now_s)
         ]
         ranges = contiguous_ranges(keys, wanted, MAX_PARTITIONS_PER_RUN[stage])
         requests.extend(_request(connection, stage, some) for some in ranges)
-        still_asked = {one: asked[one] for one in due if one in asked}
-        cursor.requested[stage] = {**still_asked, **{one: due[one] for one in wanted}}
+        again = {
+            one: Asked(due[one], asked[one].times + 1 if one in asked else 1, now_s)
+            for one in wanted
+        }
+        cursor.requested[stage] = {**asked, **again}
     return requests
+
+
+def _may_ask(before: Asked | None, has_failed: bool, now_s: float) -> bool:
+    """Tells whether to request a run: what failed is asked for once, what got lost more often."""
+    if before is None:
+        return True
+    is_lost = now_s - before.at_s >= _LOST_S * before.times
+    return is_lost and not has_failed and before.times < _MOST_REQUESTS
 
 
 def _request(connection: Connection, stage: str, recording_ids: list[str]) -> dg.RunRequest:

@@ -7,7 +7,6 @@ so it imports nothing of BADC. The model and labels are the very files that BADC
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -25,20 +24,15 @@ def measure_birdnet_package(audio_files: Sequence[Path]) -> float | None:
     every `predict`, is included.
     """
     from badc_core.detectors.birdnet_files import labels_path, model_path  # noqa: PLC0415
+    from badc_core.devices.cores import usable_cores  # noqa: PLC0415
 
     if not (_PYTHON.parent.parent / ".installed").exists():
         return None
-    command = [str(_PYTHON), __file__, str(model_path()), str(labels_path()), str(_cores())]
+    command = [str(_PYTHON), __file__, str(model_path()), str(labels_path()), str(usable_cores())]
     done = subprocess.run(
         [*command, *map(str, audio_files)], stdout=subprocess.PIPE, text=True, check=True
     )
     return float(json.loads(done.stdout.splitlines()[-1])["birdnet_package_x_realtime"])
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _predict(

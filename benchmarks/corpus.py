@@ -14,7 +14,6 @@ from badc_core.demo import RECORDINGS, make_demo
 
 SAMPLE_RATE_HZ = 48_000
 _ROOT = Path(__file__).resolve().parent.parent
-_SOUNDSCAPE = _ROOT.parent / "shared" / "audio" / "soundscape.flac"
 
 
 def make_corpus(folder: Path, n_files: int = 20, duration_s: int = 300) -> list[Path]:
@@ -35,9 +34,7 @@ def make_corpus(folder: Path, n_files: int = 20, duration_s: int = 300) -> list[
 
 
 def _real_audio() -> npt.NDArray[np.float32]:
-    """Returns two minutes of a soundscape where there is one, else the demo's recordings."""
-    if _SOUNDSCAPE.exists():
-        return _read(_SOUNDSCAPE)
+    """Returns the demo's recordings, one after the other."""
     demo = _ROOT / "data" / "demo"
     make_demo(demo, demo.parent / ".demo-cache")
     return np.concatenate([_read(demo / recording.target) for recording in RECORDINGS])

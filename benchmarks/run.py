@@ -1,8 +1,8 @@
 """All benchmarks in one run on the same cores; the last line is one JSON object.
 
-The bare model and the birdnet package are measured before and after the pipeline, so that a
-machine that grows slower or faster meanwhile does not decide the ratios. `--only speed` or
-`--only startup,orchestration` runs some.
+The bare model, the pipeline and the birdnet package take turns, and ratios are of one round, so
+that a machine that grows slower or faster meanwhile does not decide them. `--only speed` or `--only
+startup,orchestration` runs some.
 
     python benchmarks/run.py
 """
@@ -13,19 +13,21 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean
+from statistics import median
+from typing import Any
 
 from bare_model import measure_bare_model
 from birdnet_package import measure_birdnet_package
 from corpus import make_corpus
-from pipeline import measure_orchestration, measure_pipeline, measure_startup
+from pipeline import PipelineSpeed, measure_orchestration, measure_pipeline, measure_startup
 
 from badc_core.devices.cores import usable_cores
 
 _RESULTS = Path(__file__).parent / "results"
+_ROUNDS = 3
 _PARTS = ("speed", "startup", "orchestration")
 
-Figures = dict[str, float | int | None]
+Figures = dict[str, Any]
 
 
 def measure(parts: set[str]) -> Figures:
@@ -46,30 +48,36 @@ def measure(parts: set[str]) -> Figures:
 
 
 def _measure_speed(files: list[Path]) -> Figures:
-    """Measures the pipeline between two rounds of what it is compared with."""
-    rounds = [_measure_peers(files)]
-    _tell("the pipeline")
-    speed = measure_pipeline(files)
-    rounds.append(_measure_peers(files))
-    bare = mean(bare for bare, _ in rounds)
-    packages = [package for _, package in rounds if package is not None]
-    package = mean(packages) if packages else None
+    """Measures the pipeline and its peers in turn, a few rounds; every round is in the result."""
+    bare: list[float] = []
+    pipeline: list[PipelineSpeed] = []
+    package: list[float] = []
+    for number in range(1, _ROUNDS + 1):
+        _tell(f"round {number} of {_ROUNDS}: the bare model, the pipeline, the birdnet package")
+        bare.append(measure_bare_model(files, usable_cores()))
+        pipeline.append(measure_pipeline(files))
+        other = measure_birdnet_package(files)
+        package += [] if other is None else [other]
+    ours = [one.x_realtime for one in pipeline]
     return {
-        "bare_model_x_realtime": round(bare, 1),
-        "pipeline_x_realtime": round(speed.x_realtime, 1),
-        "pipeline_over_bare": round(speed.x_realtime / bare, 3),
-        "worker_peak_rss_mib": round(speed.worker_peak_rss_mib),
-        "audio_bytes_written": speed.audio_bytes_written,
-        "birdnet_package_x_realtime": round(package, 1) if package else None,
-        "pipeline_over_birdnet_package": round(speed.x_realtime / package, 3) if package else None,
+        "bare_model_x_realtime": round(median(bare), 1),
+        "pipeline_x_realtime": round(median(ours), 1),
+        "pipeline_over_bare": _ratio(ours, bare),
+        "worker_peak_rss_mib": round(max(one.worker_peak_rss_mib for one in pipeline)),
+        "audio_bytes_written": max(one.audio_bytes_written for one in pipeline),
+        "birdnet_package_x_realtime": round(median(package), 1) if package else None,
+        "pipeline_over_birdnet_package": _ratio(ours, package) if package else None,
+        "rounds": {
+            "bare_model": [round(one, 1) for one in bare],
+            "pipeline": [round(one, 1) for one in ours],
+            "birdnet_package": [round(one, 1) for one in package],
+        },
     }
 
 
-def _measure_peers(files: list[Path]) -> tuple[float, float | None]:
-    _tell("the bare model")
-    bare = measure_bare_model(files, usable_cores())
-    _tell("the birdnet package")
-    return bare, measure_birdnet_package(files)
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    """Returns the median of the rounds' ratios: what is divided was measured side by side."""
+    return round(median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 
 def _tell(what: str) -> None:

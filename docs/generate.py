@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import BaseModel
 
+from badc_core.chunks.manifest import MANIFEST_COLUMNS
 from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEMA_VERSION, Column
 from badc_core.settings import Settings
 
@@ -16,14 +17,14 @@ _HERE = Path(__file__).parent
 
 
 def columns_page() -> str:
-    """Returns the page about the columns of detections and effort."""
+    """Returns the page about the columns of detections, effort and manifests."""
     return "\n".join(
         [
             "# Columns",
             "",
             (
-                f"Schema version {SCHEMA_VERSION}. Made from `badc_core/detections/schema.py` by "
-                "`make docs`."
+                f"Schema version {SCHEMA_VERSION}. Made from `badc_core/detections/schema.py` and "
+                "`badc_core/chunks/manifest.py` by `make docs`."
             ),
             "",
             "## detections",
@@ -43,6 +44,12 @@ def columns_page() -> str:
             ),
             "",
             *_column_rows(EFFORT_COLUMNS),
+            "",
+            "## chunk manifest",
+            "",
+            "`manifests/<recording_id>.csv`. A row is a chunk of the recording, as planned.",
+            "",
+            *_column_rows(MANIFEST_COLUMNS),
             "",
         ]
     )

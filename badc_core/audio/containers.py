@@ -5,6 +5,7 @@ read a few hundred bytes. Damage inside compressed sound (FLAC, MP3, OGG) shows 
 decoded, in `reader.py`.
 """
 
+import shlex
 import struct
 from pathlib import Path
 
@@ -33,11 +34,11 @@ def require_content(path: Path) -> int:
         if path.is_symlink():
             raise _annexed(path) from error
         raise ContentMissing(
-            "the file is gone", path, "Put it back, or run badc scan to see what is there"
+            "the file is gone", path, "Put it back, or run: badc scan DATASET"
         ) from error
     except PermissionError as error:
         raise UnreadableRecording(
-            "no permission to read it", path, f"Run: chmod u+r '{path}'"
+            "no permission to read it", path, f"Run: chmod u+r {shlex.quote(str(path))}"
         ) from error
     except OSError as error:
         raise UnreadableRecording(
@@ -79,19 +80,19 @@ def _check_wave(path: Path, layout: RiffLayout) -> None:
     A Frontier Labs BAR before firmware 3.00 writes the file's size as the size of its sound; such
     a file is complete (https://github.com/ecoacoustics/known-problems, FL005).
     """
-    data, bytes_per_s = layout.find("data"), _bytes_per_s(path, layout)
-    if data is None or bytes_per_s == 0:
+    sound, bytes_per_s = layout.find("data"), _bytes_per_s(path, layout)
+    if sound is None or bytes_per_s == 0:
         raise UnreadableRecording("its WAV header has no sound in it", path, _COPY_AGAIN)
-    claimed_s = data.size_bytes / bytes_per_s
-    if data.end_bytes > layout.file_bytes and data.size_bytes != layout.file_bytes:
-        present_s = (layout.file_bytes - data.start_bytes) / bytes_per_s
+    claimed_s = sound.size_bytes / bytes_per_s
+    if sound.end_bytes > layout.file_bytes and sound.size_bytes != layout.file_bytes:
+        present_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
         raise UnreadableRecording(
             f"truncated: its header promises {claimed_s:.2f} s, {present_s:.2f} s are there",
             path,
             _COPY_AGAIN,
         )
     if not _is_padding(path, min(layout.end_bytes, layout.file_bytes)):
-        following_s = (layout.file_bytes - data.start_bytes) / bytes_per_s
+        following_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
         raise UnreadableRecording(
             f"its header was never completed: it promises {claimed_s:.2f} s, "
             f"about {following_s:.2f} s follow",
@@ -166,7 +167,8 @@ def _not_audio(path: Path, head: bytes) -> UnreadableRecording:
 
 
 def _annexed(path: Path) -> ContentMissing:
-    return ContentMissing("its content is not on this machine", path, f"Run: datalad get '{path}'")
+    remedy = f"Run: datalad get {shlex.quote(str(path))}"
+    return ContentMissing("its content is not on this machine", path, remedy)
 
 
 def _read_head(path: Path) -> bytes:

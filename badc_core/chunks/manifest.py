@@ -9,27 +9,32 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from badc_core.atomic import replacing
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.dataset import Dataset
+from badc_core.detections.schema import Column
 from badc_core.errors import ManifestMismatch
 from badc_core.recordings.recording import Recording, read_recording
 
-COLUMNS = (
-    "recording_id",
-    "chunk_id",
-    "source_path",
-    "start_ms",
-    "end_ms",
-    "overlap_ms",
-    "sha256",
-    "notes",
-    "start_frame",
-    "end_frame",
-    "sample_rate",
-    "channels",
-    "subtype",
-    "parent_sha256",
+_TEXT, _INTEGER = pa.string(), pa.int64()
+
+MANIFEST_COLUMNS: tuple[Column, ...] = (
+    Column("recording_id", _TEXT, "The recording.", nullable=False),
+    Column("chunk_id", _TEXT, "The chunk; made of the recording and its ms.", nullable=False),
+    Column("source_path", _TEXT, "Audio file, relative to the dataset.", nullable=False),
+    Column("start_ms", _INTEGER, "Chunk start, ms from the recording's start.", nullable=False),
+    Column("end_ms", _INTEGER, "Chunk end, ms from the recording's start.", nullable=False),
+    Column("overlap_ms", _INTEGER, "Shared with the chunk before, ms.", nullable=False),
+    Column("sha256", _TEXT, "Identity of the chunk's audio, hex; see notes.", nullable=False),
+    Column("notes", _TEXT, "How the chunk is stored and what sha256 is of.", nullable=False),
+    Column("start_frame", _INTEGER, "First sample, counted from 0.", nullable=False),
+    Column("end_frame", _INTEGER, "The sample after the last.", nullable=False),
+    Column("sample_rate", _INTEGER, "The recording's sample rate, Hz.", nullable=False),
+    Column("channels", _INTEGER, "The recording's channels.", nullable=False),
+    Column("subtype", _TEXT, "The recording's sample format, such as PCM_16.", nullable=False),
+    Column("parent_sha256", _TEXT, "SHA-256 of the recording's file, hex.", nullable=False),
 )
 _NOTE = "virtual: sha256 is of parent_sha256 and the frame range"
 
@@ -61,7 +66,7 @@ def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:
     path = dataset.manifest(recording_id)
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(one.name for one in MANIFEST_COLUMNS)
         writer.writerows(_row(recording, chunk) for chunk in chunks)
     return Manifest(path, chunks)
 
@@ -109,7 +114,7 @@ def verify_cover(path: Path, chunks: tuple[Chunk, ...], recording: Recording) ->
 
 
 def _mismatch(path: Path, what: str) -> ManifestMismatch:
-    return ManifestMismatch(what, path, "Materialise chunk_manifest again: badc run")
+    return ManifestMismatch(what, path, "Materialise chunk_manifest again: badc run DATASET")
 
 
 def _row(recording: Recording, chunk: Chunk) -> tuple[str | int, ...]:

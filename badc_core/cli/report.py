@@ -1,5 +1,6 @@
 """`badc report`: what was found in a dataset, on screen."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -52,19 +53,21 @@ def print_report(dataset: Dataset, recording_id: str | None, limit: int, console
         DatasetInvalid: there is no corpus yet.
         RecordingUnknown: the recording has no result.
     """
-    path = dataset.corpus.duckdb
+    path, root = dataset.corpus.duckdb, shlex.quote(str(dataset.root))
     if not path.exists():
-        raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run '{dataset.root}'")
+        raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run {root}")
     with duckdb.connect(str(path), read_only=True) as database:
         rows = database.execute(_SPECIES, [recording_id]).fetchall()
         effort_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
     if recording_id is not None and not n_recordings:
         raise RecordingUnknown(
-            "has no result in the corpus", recording_id, f"Run: badc status '{dataset.root}'"
+            "has no result in the corpus", recording_id, f"Run: badc status {root}"
         )
     console.print(_table(rows[:limit], f"{n_recordings} recordings, {format_duration(effort_s)}"))
     if len(rows) > limit:
-        console.print(f"and {len(rows) - limit} more: badc report --limit {len(rows)}")
+        only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
+        hint = f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}"
+        console.print(hint, soft_wrap=True, highlight=False, markup=False)
     page = dataset.bundle(recording_id).html if recording_id else dataset.corpus.html
     console.print(f"Report: {page}", soft_wrap=True, highlight=False, markup=False)
 

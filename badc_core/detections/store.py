@@ -25,7 +25,7 @@ MODEL_SHA256_KEY = "badc.model_sha256"
 DETECTOR_SETTINGS_KEY = "badc.detector_settings"
 """`DetectorSettings` as JSON: a run may have overridden what the dataset's file says."""
 
-_REMEDY = "Materialise the recording's detections again: badc run"
+_REMEDY = "Materialise the recording's detections again: badc run DATASET"
 
 
 def write_detections(

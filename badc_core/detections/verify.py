@@ -20,7 +20,7 @@ from badc_core.units import samples_to_ms
 CHUNK_STATUSES = ("ok", "no_detections", "error")
 
 _MAX_EXAMPLES = 5
-_REMEDY = "Materialise the recording again: badc run"
+_REMEDY = "Materialise the recording again: badc run DATASET"
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class CorpusCheck:
         name: as a check in the asset graph.
         description: what holds where it passes, one sentence.
         sql: yields one text for each violation.
+        is_warning: whether what breaks it deserves a look but spoils no result.
     """
 
     name: str
     description: str
     sql: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class CheckOutcome:
     Attributes:
         violations: how many things break it.
         examples: the first few of them.
+        is_warning: as of the rule.
     """
 
     name: str
@@ -52,6 +55,7 @@ class CheckOutcome:
     passed: bool
     violations: int
     examples: list[str]
+    is_warning: bool = False
 
 
 CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
@@ -59,6 +63,20 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         "recording_ids_unique",
         "Every recording is in the corpus once.",
         "SELECT recording_id FROM recordings GROUP BY 1 HAVING count(*) > 1",
+    ),
+    CorpusCheck(
+        "recordings_distinct",
+        "No two recordings hold the same sound.",
+        """
+        SELECT concat(
+            array_to_string(list(DISTINCT recording_id ORDER BY recording_id)[:4], ', '),
+            CASE WHEN count(DISTINCT recording_id) > 4 THEN ', ...' END,
+            ' (sha256 ', left(sha256, 12), ')'
+        )
+        FROM recordings WHERE sha256 IS NOT NULL
+        GROUP BY sha256 HAVING count(DISTINCT recording_id) > 1
+        """,
+        is_warning=True,
     ),
     CorpusCheck(
         "one_configuration",
@@ -151,7 +169,12 @@ def _ask(connection: duckdb.DuckDBPyConnection, check: CorpusCheck) -> CheckOutc
     ).fetchone()
     violations, examples = found or (0, None)
     return CheckOutcome(
-        check.name, check.description, violations == 0, violations, list(examples or [])
+        check.name,
+        check.description,
+        passed=violations == 0,
+        violations=violations,
+        examples=list(examples or []),
+        is_warning=check.is_warning,
     )
 
 

@@ -71,7 +71,7 @@ class DetectionsMade:
         best: dict[str, float] = {}
         for name, confidence in zip(names, self.table["confidence"].to_pylist(), strict=True):
             best[name] = max(best.get(name, 0.0), confidence)
-        ranked = sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
+        ranked = sorted(Counter(names).items(), key=lambda one: (-one[1], one[0]))
         return [(name, count, best[name]) for name, count in ranked[:n]]
 
 

@@ -2,8 +2,8 @@
 
 Workers are never idle at a recording's end: the queue runs across recordings, and each worker has
 one chunk in work and the next being read. A worker that dies is replaced; each of its chunks then
-has a worker to itself, so that none is blamed for another, and one that a worker dies on twice is
-reported as failed. Writing results is in `detect.py`.
+has a worker to itself, so that none is blamed for another, and one that workers die on three
+times is reported as failed. Writing results is in `detect.py`.
 """
 
 import logging
@@ -23,7 +23,7 @@ from badc_core.settings import Settings
 
 _log = logging.getLogger(__name__)
 _IN_FLIGHT_PER_WORKER = 2
-_ATTEMPTS = 2
+_ATTEMPTS = 3
 _EXIT_GRACE_S = 1.0
 
 
@@ -126,7 +126,7 @@ class Engine:
             raise DetectorFailed(
                 f"{cause} before it was ready: {tail or 'no message'}",
                 self._detector.name,
-                "Check the detector with a short recording: badc run --limit 1",
+                "Check the detector with a short recording: badc run DATASET --limit 1",
             )
         _log.warning("%s; starting another. %s", cause, tail)
         index = self._workers.index(worker)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from badc_core import errors
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import Detection, DetectorIdentity, Label
+from badc_core.detectors.interface import Detection, Label
 from badc_core.errors import BadcError, DetectorFailed
 
 PROTOCOL = 1
@@ -99,11 +99,6 @@ def detections_from_json(rows: list[list[Any]]) -> tuple[Detection, ...]:
         Detection(start, end, Label(name, code, scientific_name), confidence)
         for start, end, confidence, name, code, scientific_name in rows
     )
-
-
-def identity_from_json(content: dict[str, Any]) -> DetectorIdentity:
-    """Returns the detector identity in a `hello` line."""
-    return DetectorIdentity(**content)
 
 
 def error_to_json(error: BadcError) -> dict[str, str]:

@@ -90,7 +90,7 @@ class ReadAhead:
                 f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "
                 "the file changed",
                 task.audio,
-                "Run: badc run, which describes it again",
+                "Run: badc run DATASET, which describes it again",
             )
         return self._open
 

@@ -7,11 +7,14 @@ Fingerprints of files are in `content.py`.
 import hashlib
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, cast
 
 from badc_core.dataset import Dataset
 from badc_core.detectors.registry import identify_detector
+from badc_core.recordings.deployments import read_deployments
+from badc_core.recordings.identity import below_root
+from badc_core.recordings.naming import read_file_name, read_place
 
 STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
 
@@ -29,18 +32,41 @@ class Fingerprints:
 
     Raises:
         DetectorMissing: the detector that would run is not installed.
+        ConfigInvalid: the deployments table or a path template is wrong.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self._settings = {stage: _digest(_settings(dataset, stage)) for stage in STAGES}
+        self._roots = dataset.settings.recordings.roots
+        self._templates = dataset.settings.recordings.templates
+        self._stations = {
+            location: asdict(station)
+            for location, station in read_deployments(dataset.deployments).items()
+        }
+
+    def of_file(self, path: str, content: str) -> str:
+        """Returns what a recording is described from: its file, and its station's row.
+
+        Only that row, so that a new station in `deployments.csv` makes no other recording due.
+        Where neither folder nor file name gives the station, any row could be the one.
+
+        Args:
+            path: of the recording, relative to the dataset.
+            content: fingerprint of its file.
+        """
+        place = read_place(below_root(path, self._roots), self._templates) or {}
+        name = read_file_name(PurePosixPath(path).name).fields
+        location = place.get("location") or cast("str | None", name.get("location"))
+        row = self._stations if location is None else self._stations.get(location)
+        return _digest([content, row]) if row else content
 
     def of(self, stage: str, source: str) -> str:
         """Returns the fingerprint of a stage's output.
 
         Args:
             stage: one of `STAGES`.
-            source: fingerprint of what it was made from: the recording's file for the first
-                stage, else the output of the stage before.
+            source: fingerprint of what it was made from: `of_file` for the first stage, else the
+                output of the stage before.
         """
         return _digest([source, self._settings[stage]])
 
@@ -57,7 +83,6 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
         content["settings"] = settings.recordings.model_dump(
             include={"roots", "templates", "timezone", "fingerprint"}
         )
-        content["deployments"] = _file_hash(dataset.deployments)
     elif stage == "chunk_manifest":
         content["settings"] = settings.chunks.model_dump()
     elif stage == "detections":
@@ -70,7 +95,3 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""

@@ -27,7 +27,7 @@ from badc_core.recordings.findings import Findings
 from badc_core.recordings.guano import read_guano
 from badc_core.recordings.identity import below_root
 from badc_core.recordings.naming import read_file_name, read_place
-from badc_core.recordings.quality import Quality, measure_quality
+from badc_core.recordings.quality import SILENCE_DBFS, Quality, measure_quality
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import RegisteredRecording
 from badc_core.recordings.riff import read_riff_layout
@@ -71,8 +71,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         }
     findings = _collect(dataset, registered, path)
     place = _read_place(findings)
-    stations = read_deployments(dataset.deployments)
-    station = stations.get(str(place.values.get("location")), Deployment(location=""))
+    station = _find_station(dataset, place)
     draft, warnings = _weigh(dataset, findings, place, station)
     warnings += _judge(quality, findings, facts["sample_rate_hz"])
     kind = dataset.settings.recordings.fingerprint
@@ -110,6 +109,13 @@ def _read_place(findings: list[Findings]) -> _Draft:
         names = {name: found.fields.get(name) for name in _PLACE_FIELDS}
         place.add(found.source, names)
     return place
+
+
+def _find_station(dataset: Dataset, place: _Draft) -> Deployment:
+    """Returns what the table of deployments says of a place; nothing where it is not known."""
+    stations, nothing = read_deployments(dataset.deployments), Deployment(location="")
+    location = place.values.get("location")
+    return nothing if location is None else stations.get(location, nothing)
 
 
 def _weigh(
@@ -186,7 +192,7 @@ def _judge(quality: Quality, findings: list[Findings], sample_rate_hz: int) -> l
     """Returns warnings about the sound and about what headers say of it."""
     warnings: list[str] = []
     if quality.is_silent:
-        warnings.append("The recording is silent.")
+        warnings.append(f"Nothing is louder than {SILENCE_DBFS:g} dBFS: check microphone and gain.")
     if quality.clipped_fraction > _CLIPPED_WARNING:
         warnings.append(f"{quality.clipped_fraction:.1%} of the samples are clipped.")
     comments = _merge_comments(findings)

@@ -8,7 +8,7 @@ import numpy as np
 from badc_core.audio.reader import AudioFile
 from badc_core.errors import UnreadableRecording
 
-_SILENCE_DBFS = -90.0
+SILENCE_DBFS = -90.0
 _FULL_SCALE_8_BIT = 127 / 128
 _FULL_SCALE = 32_767 / 32_768
 
@@ -57,7 +57,7 @@ def measure_quality(audio: AudioFile) -> Quality:
         rms_dbfs=_to_dbfs(math.sqrt(sum_of_squares / n_values)),
         peak_dbfs=peak_dbfs,
         clipped_fraction=n_clipped / n_values,
-        is_silent=peak_dbfs < _SILENCE_DBFS,
+        is_silent=peak_dbfs < SILENCE_DBFS,
         n_samples=n_samples,
     )
 

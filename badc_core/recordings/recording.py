@@ -97,7 +97,7 @@ def read_recording(path: Path) -> Recording:
     Raises:
         DatasetInvalid: absent, not JSON, or of another schema version.
     """
-    remedy = "Materialise the recording again: badc run"
+    remedy = "Materialise the recording again: badc run DATASET"
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("schema")

@@ -71,7 +71,7 @@ class Registry:
         if recording_id in self.by_id:
             return self.by_id[recording_id]
         close = difflib.get_close_matches(recording_id, self.by_id, n=3)
-        remedy = f"Did you mean {', '.join(close)}?" if close else "Run: badc scan"
+        remedy = f"Did you mean {', '.join(close)}?" if close else "Run: badc scan DATASET"
         raise RecordingUnknown("no recording of this name in the dataset", recording_id, remedy)
 
     def write(self, path: Path) -> None:

@@ -4,13 +4,17 @@ Nothing is opened and no link is resolved: a recording is known by the name it h
 names is in `identity.py`, remembering them in `registry.py`.
 """
 
+import logging
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from badc_core.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,45 @@ def find_audio(dataset: Dataset) -> list[FoundAudio]:
 
     Hidden files are passed over, and so is whatever has no audio ending, such as an unfinished
     `.part`. Links to folders are followed, but no folder is searched twice; a real folder goes
-    before a link to it.
+    before a link to it. Names that are not UTF-8 cannot be written down: what has one is passed
+    over with a warning in the log, and `find_unnameable` says which it is.
 
     Raises:
-        DatasetInvalid: a folder may not be read, or a file name is not UTF-8.
+        DatasetInvalid: a folder may not be read.
     """
-    endings = tuple(f".{ending.lower()}" for ending in dataset.settings.recordings.extensions)
     found: dict[str, FoundAudio] = {}
+    passed_over: set[str] = set()
+    for entry, path in _search(dataset):
+        unnameable = _unnameable_part(path)
+        if unnameable is None:
+            found[path] = _describe_entry(entry, path)
+        else:
+            passed_over.add(unnameable)
+    if passed_over:
+        _log.warning(
+            "passed over, since the name is not UTF-8: %s (%d in all; `badc scan` lists them)",
+            min(passed_over),
+            len(passed_over),
+        )
+    return [found[path] for path in sorted(found)]
+
+
+def find_unnameable(dataset: Dataset) -> list[str]:
+    r"""Returns what `find_audio` passes over because a name is not UTF-8.
+
+    Each is the path, relative to the root, of the file or folder to rename, with `\xe9` for a byte
+    that means nothing. A folder stands for all the audio below it.
+
+    Raises:
+        DatasetInvalid: a folder may not be read.
+    """
+    parts = {_unnameable_part(path) for _, path in _search(dataset)}
+    return sorted(part for part in parts if part is not None)
+
+
+def _search(dataset: Dataset) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yields every audio file with its path below the dataset's root."""
+    endings = tuple(f".{ending.lower()}" for ending in dataset.settings.recordings.extensions)
     seen: set[tuple[int, int]] = set()
     links: list[tuple[Path, str]] = []
     for folder, name in zip(dataset.audio_roots, dataset.settings.recordings.roots, strict=True):
@@ -48,9 +84,7 @@ def find_audio(dataset: Dataset) -> list[FoundAudio]:
     while links:
         start, links = sorted(links, key=lambda link: link[1]), []
         for folder, name in start:
-            for audio in _walk(folder, name, endings, seen, links):
-                found[audio.path] = audio
-    return [found[path] for path in sorted(found)]
+            yield from _walk(folder, name, endings, seen, links)
 
 
 def _walk(
@@ -59,7 +93,7 @@ def _walk(
     endings: tuple[str, ...],
     seen: set[tuple[int, int]],
     links: list[tuple[Path, str]],
-) -> Iterator[FoundAudio]:
+) -> Iterator[tuple[os.DirEntry[str], str]]:
     """Yields what lies below a folder; adds links to folders to `links` for later."""
     pending = [(str(folder), name)]
     while pending:
@@ -74,7 +108,7 @@ def _walk(
                 pending.append((entry.path, path))
             elif entry.name.lower().endswith(endings):
                 if not entry.is_dir():
-                    yield _describe_entry(entry, path)
+                    yield entry, path
             elif entry.is_symlink() and entry.is_dir():
                 links.append((Path(entry.path), path))
 
@@ -94,13 +128,11 @@ def _list_folder(place: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except PermissionError as error:
         raise DatasetInvalid(
-            "no permission to list this folder", place, f"Run: chmod u+rx '{place}'"
+            "no permission to list this folder", place, f"Run: chmod u+rx {shlex.quote(place)}"
         ) from error
 
 
 def _describe_entry(entry: os.DirEntry[str], path: str) -> FoundAudio:
-    if not path.isascii():
-        _require_utf8(path)
     try:
         status = entry.stat()
     except OSError:
@@ -109,9 +141,14 @@ def _describe_entry(entry: os.DirEntry[str], path: str) -> FoundAudio:
     return FoundAudio(path, status.st_size, status.st_mtime_ns)
 
 
-def _require_utf8(path: str) -> None:
+def _unnameable_part(path: str) -> str | None:
+    """Returns a path as far as its first name that is not UTF-8, escaped; None without one."""
+    if path.isascii():
+        return None
     try:
         path.encode("utf-8")
     except UnicodeEncodeError as error:
-        shown = path.encode("utf-8", "backslashreplace").decode("ascii", "replace")
-        raise DatasetInvalid("its name is not UTF-8", shown, "Rename it, e.g. convmv") from error
+        end = path.find("/", error.start)
+        part = path if end < 0 else path[:end]
+        return os.fsencode(part).decode("utf-8", "backslashreplace")
+    return None

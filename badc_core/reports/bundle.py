@@ -6,8 +6,6 @@ What each piece holds is in `database.py`, `summaries.py` and `recording_page.py
 from dataclasses import dataclass, replace
 from typing import Any
 
-import duckdb
-
 from badc_core.atomic import replacing, write_text
 from badc_core.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
@@ -26,7 +24,6 @@ class BundleOutcome:
         labels: different ones detected.
         effort_s: analysed, of `duration_s` recorded.
         page_bytes: size of the page.
-        top_labels: the most frequent names with their counts.
     """
 
     recording_id: str
@@ -37,7 +34,6 @@ class BundleOutcome:
     duration_s: float
     effort_s: float
     page_bytes: int
-    top_labels: tuple[tuple[str, int], ...]
 
 
 def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
@@ -61,13 +57,10 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
         (effort,) = query(connection, "SELECT * FROM effort_by_recording")
         page = render_recording_page(connection, dataset, recording, effort)
         write_text(bundle.html, page)
-        return _outcome(connection, effort, len(page.encode()))
+        return _outcome(effort, len(page.encode()))
 
 
-def _outcome(
-    connection: duckdb.DuckDBPyConnection, effort: dict[str, Any], page_bytes: int
-) -> BundleOutcome:
-    top = connection.execute("SELECT label_name, detections FROM label_summary LIMIT 5").fetchall()
+def _outcome(effort: dict[str, Any], page_bytes: int) -> BundleOutcome:
     return BundleOutcome(
         recording_id=effort["recording_id"],
         detections=effort["detections"],
@@ -77,7 +70,6 @@ def _outcome(
         duration_s=effort["duration_s"],
         effort_s=effort["effort_s"],
         page_bytes=page_bytes,
-        top_labels=tuple(top),
     )
 
 

@@ -4,9 +4,8 @@ Made by one writer, aside and renamed, so that a reader of the old file is never
 the views say is in `sql/*.sql`; the page about the corpus is made in `corpus_page.py`.
 """
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -15,9 +14,11 @@ import pyarrow as pa
 from badc_core.atomic import replacing
 from badc_core.dataset import Dataset
 from badc_core.detections.schema import SCHEMA_VERSION
-from badc_core.detections.store import SCHEMA_KEY, read_metadata
-from badc_core.errors import DetectionsInvalid
-from badc_core.recordings.recording import read_recording
+from badc_core.detections.store import SCHEMA_KEY, read_detections, read_effort, read_metadata
+from badc_core.devices.cores import usable_cores
+from badc_core.errors import DatasetInvalid, DetectionsInvalid
+from badc_core.provenance.in_work import mark
+from badc_core.recordings.recording import Recording, read_recording
 from badc_core.reports.database import (
     TABLES,
     create_table,
@@ -42,6 +43,7 @@ class CorpusTotals:
     Attributes:
         recordings: with results.
         missing: without.
+        damaged: of those, how many have files that could not be read; they are marked.
         labels: different ones detected.
         effort_s: analysed, of `duration_s` recorded.
     """
@@ -54,6 +56,7 @@ class CorpusTotals:
     failed_chunks: int
     duration_s: float
     effort_s: float
+    damaged: int = 0
 
 
 def build_corpus(
@@ -64,29 +67,65 @@ def build_corpus(
     Args:
         dataset: whose corpus.
         recording_ids: the recordings that should be in it. One whose files are not there is
-            listed as missing, never passed over.
+            listed as missing, never passed over; so is one with a file that cannot be read.
         missing: recording_id -> why it has no result; such a recording is left out of the rest.
 
     Raises:
-        DatasetInvalid: a recording's description cannot be read.
-        DetectionsInvalid: a detections or effort file is corrupt or of another schema.
+        DetectionsInvalid: the files cannot be read together although each can alone.
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
-    present = []
+    present: dict[str, Recording] = {}
+    damaged: dict[str, tuple[str, str]] = {}
     for recording_id in sorted(set(recording_ids) - missing.keys()):
         stage = _first_absent(dataset, recording_id)
         if stage:
             reasons[recording_id] = (stage, f"{stage} not made yet")
-        else:
-            present.append(recording_id)
+            continue
+        try:
+            present[recording_id] = read_recording(dataset.recording(recording_id))
+        except DatasetInvalid as error:
+            mark(dataset, "recording", recording_id)
+            reasons[recording_id] = ("recording", str(error))
+            damaged[recording_id] = reasons[recording_id]
+    try:
+        totals = _write(dataset, present, reasons)
+    except DetectionsInvalid:
+        found = _find_damaged(dataset, present)
+        if not found:
+            raise
+        damaged.update(found)
+        whole = {one: recording for one, recording in present.items() if one not in found}
+        totals = _write(dataset, whole, {**reasons, **found})
+    return replace(totals, damaged=len(damaged))
+
+
+def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Reads every file to its end; returns recordings with one that cannot be read, and why.
+
+    Such a recording is marked, so that the next run makes it again.
+    """
+    damaged = {}
+    for recording_id in recording_ids:
+        try:
+            read_detections(dataset.detections(recording_id))
+            read_effort(dataset.effort(recording_id))
+        except DetectionsInvalid as error:
+            mark(dataset, "detections", recording_id)
+            damaged[recording_id] = ("detections", str(error))
+    return damaged
+
+
+def _write(
+    dataset: Dataset, present: Mapping[str, Recording], reasons: Mapping[str, tuple[str, str]]
+) -> CorpusTotals:
+    """Writes the corpus of readable recordings, the others listed with stage and reason."""
     with replacing(dataset.corpus.duckdb) as aside, _connect(aside) as connection:
         create_tables(connection)
         create_views(connection)
         insert_settings(connection, dataset.settings)
         _create_missing(connection, reasons)
-        described = [read_recording(dataset.recording(one)) for one in present]
-        insert(connection, "recordings", recordings_table(described))
+        insert(connection, "recordings", recordings_table(list(present.values())))
         _insert_files(connection, "detections", [dataset.detections(one) for one in present])
         _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
         write_corpus_summary(connection, dataset.corpus.summary)
@@ -94,8 +133,7 @@ def build_corpus(
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return duckdb.connect(path, config={"threads": str(threads or 1)})
+    return duckdb.connect(path, config={"threads": str(usable_cores())})
 
 
 def _first_absent(dataset: Dataset, recording_id: str) -> str:

@@ -4,6 +4,7 @@ How it looks is in `templates/corpus.html`; the numbers come from the corpus dat
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -56,7 +57,8 @@ def write_corpus_page(dataset: Dataset) -> Path:
         StorageFull: the disk or a quota is full.
     """
     if not dataset.corpus.duckdb.exists():
-        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, "Run: badc run")
+        remedy = f"Run: badc run {shlex.quote(str(dataset.root))}"
+        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, remedy)
     with duckdb.connect(dataset.corpus.duckdb, read_only=True) as connection:
         page = _render(connection, dataset)
     write_text(dataset.corpus.html, page)

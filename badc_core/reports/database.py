@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from badc_core.atomic import replacing
 from badc_core.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
@@ -147,21 +146,6 @@ def new_recording_database(
         insert(connection, "recordings", recordings_table([recording]))
         connection.execute("COMMIT")
         yield connection
-
-
-def write_recording_database(dataset: Dataset, recording_id: str) -> None:
-    """Writes one recording's database, replacing what was there.
-
-    Raises:
-        DatasetInvalid: the recording has not been described.
-        DetectionsInvalid: its detections or effort cannot be read.
-        StorageFull: the disk or a quota is full.
-    """
-    with (
-        replacing(dataset.bundle(recording_id).duckdb) as aside,
-        new_recording_database(dataset, recording_id, aside),
-    ):
-        pass
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
 
@@ -44,12 +45,10 @@ def format_day(time: datetime | None) -> str:
 
 
 def format_zone(utc_offset_min: int | None) -> str:
-    """Returns what the recorder's clock differs from UTC by, such as `UTC-07:00`."""
+    """Returns what local time at the station differs from UTC by, such as `UTC-07:00`."""
     if utc_offset_min is None:
-        return "recorder's clock, time zone unknown"
-    sign = "-" if utc_offset_min < 0 else "+"
-    hours, minutes = divmod(abs(utc_offset_min), 60)
-    return f"UTC{sign}{hours:02d}:{minutes:02d}"
+        return "local time, zone unknown"
+    return f"UTC{format_offset(utc_offset_min)}"
 
 
 def png_uri(png: bytes) -> str:

@@ -18,6 +18,7 @@ from badc_core.detections.store import (
     read_metadata,
 )
 from badc_core.errors import ContentMissing
+from badc_core.recordings.quality import SILENCE_DBFS
 from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
 from badc_core.reports.database import query
@@ -94,6 +95,7 @@ def render_recording_page(
     return render_page(
         "report.html",
         recording=recording,
+        silence_dbfs=SILENCE_DBFS,
         settings=dataset.settings,
         detector=_detector(connection, dataset, recording.recording_id),
         effort=effort,

@@ -17,7 +17,7 @@ def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
     @per_recording_asset(connection, STAGE, __doc__, {"csv"})
     def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
-        outcomes = for_each(step.recording_ids, lambda one: write_manifest(step.dataset, one))
+        outcomes = for_each(step.take(), lambda one: write_manifest(step.dataset, one))
         yield from step.materialise(outcomes, _describe)
 
     return chunk_manifest

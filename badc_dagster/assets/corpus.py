@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 
 from badc_core.dataset import Dataset
-from badc_core.provenance.content import sha256_file
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
@@ -14,6 +13,7 @@ from badc_core.reports.corpus_page import write_corpus_page
 from badc_dagster.connections import Connection
 from badc_dagster.due import corpus_fingerprint
 from badc_dagster.failures import as_failures
+from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import hold
 from badc_dagster.metadata import corpus_metadata
 from badc_dagster.per_recording import Results, connection_key
@@ -52,7 +52,8 @@ def _corpus_detections(
     totals = build_corpus(dataset, registry.ids, missing)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb),
-        data_version=dg.DataVersion(fingerprint),
+        # What was damaged will be made again, and then the corpus must be.
+        data_version=dg.DataVersion("incomplete" if totals.damaged else fingerprint),
     )
 
 
@@ -72,13 +73,15 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         with as_failures():
             hold(context.run.run_id)
             dataset = getattr(context.resources, resource)
+            source = connection_key(connection, "corpus_detections")
+            fingerprint = latest_fingerprint(context.instance, source)
             page = write_corpus_page(dataset)
             yield dg.MaterializeResult(
                 metadata={
                     "report": dg.MetadataValue.path(page),
                     "dagster/uri": page.as_uri(),
                 },
-                data_version=dg.DataVersion(sha256_file(page)),
+                data_version=dg.DataVersion(fingerprint),
             )
 
     return corpus_report

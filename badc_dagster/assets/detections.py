@@ -29,7 +29,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
                 told = detections_metadata(value, path, telemetry.path)
                 return Made({**told, "config_hash": step.settings_hash})
 
-            outcomes = detect_recordings(step.dataset, step.recording_ids, telemetry)
+            outcomes = detect_recordings(step.dataset, step.take(), telemetry)
             yield from step.materialise(outcomes, describe)
 
     return detections

@@ -27,11 +27,12 @@ def build_recording(connection: Connection) -> dg.AssetsDefinition:
             recording.write(step.dataset.recording(recording_id))
             return recording
 
-        outcomes = for_each(step.recording_ids, describe, usable_cores())
-        yield from step.materialise(outcomes, _made)
+        outcomes = for_each(step.take(), describe, usable_cores())
+
+        def made(recording_id: str, value: Recording) -> Made:  # noqa: ARG001
+            source = step.fingerprints.of_file(value.path, value.fingerprint)
+            return Made(recording_metadata(value), source)
+
+        yield from step.materialise(outcomes, made)
 
     return recording
-
-
-def _made(recording_id: str, value: Recording) -> Made:  # noqa: ARG001
-    return Made(recording_metadata(value), source=value.fingerprint)

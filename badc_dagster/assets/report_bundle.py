@@ -24,7 +24,7 @@ def build_report_bundle(connection: Connection) -> dg.AssetsDefinition:
             return Made(bundle_metadata(value, paths))
 
         outcomes = for_each(
-            step.recording_ids, lambda one: write_bundle(step.dataset, one), usable_cores()
+            step.take(), lambda one: write_bundle(step.dataset, one), usable_cores()
         )
         yield from step.materialise(outcomes, describe)
 

@@ -90,6 +90,8 @@ def run(
         console.print("Nothing to do: every recording is up to date.")
     if outcome.n_busy:
         console.print(f"{outcome.n_busy} recordings left to other runs that are at work on them.")
+    for warning in outcome.warnings:
+        console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
     for fault in outcome.faults:
         console.print(fault, style="bold red", soft_wrap=True, highlight=False, markup=False)
     print_failures(outcome.failures, console)

@@ -229,6 +229,65 @@ def test_an_error_leaves_the_old_folder_and_no_rubbish(output: Path) -> None:
     assert only(output.parent)
 
 
+_REPLACE_MANY_TIMES = """
+import sys
+from pathlib import Path
+from badc_core.atomic import replacing_folder
+path, letter = Path(sys.argv[1]), sys.argv[2]
+sys.stdin.readline()
+for _ in range(60):
+    with replacing_folder(path) as aside:
+        for number in range(5):
+            (aside / f"{number}.txt").write_text(letter)
+"""
+
+
+def test_many_writers_of_one_folder_all_succeed_and_one_of_them_stays(output: Path) -> None:
+    folder = output.parent
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _REPLACE_MANY_TIMES, str(folder), letter],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for letter in "abcdef"
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    told = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert told == [""] * len(writers)
+    assert [writer.returncode for writer in writers] == [0] * len(writers)
+    assert sorted(path.name for path in folder.iterdir()) == [f"{n}.txt" for n in range(5)]
+    assert len({path.read_text() for path in folder.iterdir()}) == 1
+    assert only(folder)
+
+
+@pytest.mark.parametrize("target", ["real", "not/here"])
+def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(
+    output: Path, tmp_path: Path, target: str
+) -> None:
+    real = tmp_path / "real"
+    output.parent.rename(real)
+    output.parent.symlink_to(target)
+    with replacing_folder(output.parent) as aside:
+        (aside / "new.txt").write_text("new")
+    assert not output.parent.is_symlink()
+    assert (output.parent / "new.txt").read_text() == "new"
+    assert (real / output.name).read_text() == OLD
+
+
+def test_links_and_folders_within_a_folder_are_kept(output: Path) -> None:
+    with replacing_folder(output.parent) as aside:
+        (aside / "below").mkdir()
+        (aside / "below" / "file").touch()
+        (aside / "link").symlink_to("nowhere")
+    assert (output.parent / "below" / "file").exists()
+    assert (output.parent / "link").is_symlink()
+
+
 def test_a_folder_may_be_new(tmp_path: Path) -> None:
     with replacing_folder(tmp_path / "a" / "b") as aside:
         (aside / "x").touch()

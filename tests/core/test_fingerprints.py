@@ -100,13 +100,22 @@ def test_a_setting_changes_the_stage_it_matters_to_and_no_other(
     assert changed(before, after) == ({stage} if stage else set())
 
 
-def test_the_table_of_stations_changes_the_description(tmp_path: Path) -> None:
-    before = hashes(tmp_path)
-    (tmp_path / "deployments.csv").write_text("location,latitude\nS1,54.5\n")
-    with_table = hashes(tmp_path)
-    (tmp_path / "deployments.csv").write_text("location,latitude\nS1,54.6\n")
-    assert changed(before, with_table) == {"recording"}
-    assert changed(with_table, hashes(tmp_path)) == {"recording"}
+def sources(folder: Path, table: str) -> list[str]:
+    """Returns what three recordings are described from, under a table of stations."""
+    (folder / "deployments.csv").write_text(table)
+    fingerprints = Fingerprints(open_dataset(folder))
+    return [
+        fingerprints.of_file(path, "content")
+        for path in ("audio/S1/x.wav", "audio/S2/x.wav", "audio/x.wav")
+    ]
+
+
+def test_a_row_of_the_table_of_stations_concerns_its_own_station_alone(tmp_path: Path) -> None:
+    one = sources(tmp_path, "location,latitude\nS1,54.5\n")
+    other = sources(tmp_path, "location,latitude\nS1,54.6\n")
+    more = sources(tmp_path, "location,latitude\nS1,54.6\nS3,50\n")
+    assert [before == after for before, after in zip(one, other, strict=True)] == [0, 1, 0]
+    assert [before == after for before, after in zip(other, more, strict=True)] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("stage", STAGES)

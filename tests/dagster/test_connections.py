@@ -34,6 +34,19 @@ def test_connecting_again_changes_nothing(tmp_path):
     assert (tmp_path / "datasets.toml").stat().st_mtime_ns == written
 
 
+def test_a_folder_has_one_connection_however_its_path_is_written(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    first = connect(tmp_path, tmp_path / "a")
+    assert first.root == tmp_path / "a"
+    for path in ("other/../a", "a/.", "link"):
+        assert connect(tmp_path, tmp_path / path) == first
+    with pytest.raises(ConfigInvalid, match="already connected as 'a'"):
+        connect(tmp_path, tmp_path / "link", "pond")
+    assert read_connections(tmp_path) == (first,)
+
+
 def test_folders_of_the_same_name_get_names_of_their_own(tmp_path):
     roots = [tmp_path / place / "site" for place in ("x", "y", "z")]
     assert [connect(tmp_path, root).name for root in roots] == ["", "site", "site_2"]

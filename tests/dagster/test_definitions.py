@@ -29,6 +29,8 @@ TAMPERINGS = {
     "detections_counted": "DELETE FROM detections WHERE recording_id = 'rec_1'",
     "detections_inside_recordings": "UPDATE detections SET absolute_end_ms = 99999",
     "chunks_cover_recordings": "UPDATE chunks SET chunk_start_ms = 500",
+    "recordings_distinct": "UPDATE recordings SET sha256 = 'ab'",
+    "no_failed_chunks": "UPDATE chunks SET status = 'error', error = 'why'",
     "chunk_ids_unique": "INSERT INTO chunks SELECT * FROM chunks LIMIT 1",
 }
 
@@ -130,5 +132,7 @@ def test_a_corpus_that_was_tampered_with_fails_the_check_that_is_about_it(corpus
         database.execute(TAMPERINGS[name])
     checks = evaluations(graph.execute("only_checks"))
     assert not checks[name].passed
+    is_warning = checks[name].severity == dg.AssetCheckSeverity.WARN
+    assert is_warning == (name == "recordings_distinct")
     assert checks[name].metadata["violations"].value > 0
     assert checks[name].metadata["examples"].value != "-"

@@ -12,7 +12,7 @@ import pytest
 from badc_dagster.connections import connect
 from badc_dagster.due import find_busy
 from badc_dagster.home import open_instance
-from badc_dagster.liveness import close_dead_runs
+from badc_dagster.liveness import close_dead_runs, hold, release
 from badc_dagster.partitions import range_tags
 from badc_dagster.runs import Project
 
@@ -131,6 +131,16 @@ def test_a_finished_run_leaves_no_lock_behind(graph, home):
         project.scan()
         project.bring_up_to_date()
     assert list((home / "live").glob("*.lock")) == []
+
+
+def test_the_lock_of_a_run_about_to_be_created_is_not_swept(graph, home):
+    hold("soon")
+    try:
+        close_dead_runs(graph.instance)
+        assert (home / "live" / "soon.lock").exists()
+    finally:
+        release("soon")
+    assert not (home / "live" / "soon.lock").exists()
 
 
 def test_locks_of_finished_runs_are_swept(finished):

@@ -1,5 +1,6 @@
 """The chain recording -> chunk_manifest -> detections -> report_bundle, alone and in ranges."""
 
+import csv
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprint
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.metadata import manifest_schema
 from badc_dagster.runs import faults
 
 IDS = ("rec_1", "rec_2", "rec_3")
@@ -92,6 +94,8 @@ def test_the_other_assets_tell_what_they_made(graph):
     manifest = graph.latest("chunk_manifest", "rec_1").metadata
     assert manifest["dagster/partition_row_count"].value == 1
     assert manifest["longest_chunk_s"].value == pytest.approx(3.0)
+    assert manifest["duration_s"].value == pytest.approx(3.0)
+    assert manifest["bytes"].value == graph.dataset.manifest("rec_1").stat().st_size
     page = graph.dataset.bundle("rec_1").html
     bundle = graph.latest("report_bundle", "rec_1").metadata
     assert bundle["report"].value == str(page)
@@ -104,6 +108,16 @@ def test_the_detections_asset_shows_the_columns_of_its_files(graph):
     shown = graph.defs.resolve_asset_graph().get(graph.key("detections")).metadata
     names = [column.name for column in shown["dagster/column_schema"].columns]
     assert names == pq.read_schema(graph.dataset.detections("rec_1")).names
+
+
+def test_the_schema_of_a_manifest_is_that_of_its_file(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    with graph.dataset.manifest("rec_1").open(encoding="utf-8", newline="") as file:
+        header = next(csv.reader(file))
+    schema = manifest_schema()
+    assert [column.name for column in schema.columns] == header
+    assert all(column.description.endswith(".") for column in schema.columns)
 
 
 def test_a_range_makes_every_recording_of_it_a_partition_of_its_own(graph):

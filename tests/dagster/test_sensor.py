@@ -11,7 +11,7 @@ from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
 from badc_dagster.partitions import range_tags
-from badc_dagster.sensors import MAX_FILES_PER_TICK, Cursor, evaluate, settled
+from badc_dagster.sensors import MAX_FILES_PER_TICK, Asked, Cursor, evaluate, settled
 
 NOON_S = 1_700_000_000
 OLD_S = NOON_S - 3600
@@ -135,6 +135,7 @@ def test_what_failed_is_not_requested_again_unless_its_file_changes(watch):
     assert not watch.graph.run_one("a").success
     assert [watch.tick() for _ in range(3)] == [[], [], []]
     put(watch, "S1/a.wav", "aru_2.wav")
+    assert watch.tick() == []
     assert watch.tick() == [(list(STAGES), "a", "a")]
     assert watch.graph.run_one("a").success
     assert watch.tick() == []
@@ -168,6 +169,31 @@ def test_busy_recordings_are_not_requested_until_their_run_is_over(watch):
     assert watch.tick() == [(list(STAGES), "b", "b")]
 
 
+def test_a_request_whose_run_got_lost_is_repeated_a_few_times(watch):
+    put(watch, "S1/a.wav")
+    watch.tick()
+    chain = [(list(STAGES), "a", "a")]
+    assert watch.tick() == chain
+    asked = [watch.tick(300) for _ in range(20)]
+    assert [one for one in asked if one] == [chain, chain]
+
+
+def test_a_known_file_that_grows_again_is_left_alone_until_it_stops(watch):
+    put(watch, "S1/a.wav")
+    watch.tick()
+    watch.tick()
+    assert watch.graph.run_one("a").success
+    whole = (watch.graph.root / "audio" / "S1" / "a.wav").read_bytes()
+    for number, part in enumerate((1000, 5000, 9000)):
+        path = watch.graph.root / "audio" / "S1" / "a.wav"
+        path.write_bytes(whole[:part])
+        os.utime(path, (OLD_S + number, OLD_S + number))
+        assert watch.tick() == []
+    put(watch, "S1/a.wav", "aru_2.wav", OLD_S + 9)
+    assert watch.tick() == []
+    assert watch.tick() == [(list(STAGES), "a", "a")]
+
+
 def test_only_so_many_files_are_registered_in_a_tick_and_the_rest_in_the_next(watch):
     names = [f"rec_{number:03d}" for number in range(MAX_FILES_PER_TICK + 3)]
     for name in names:
@@ -192,7 +218,7 @@ def test_unfinished_hidden_and_empty_files_are_no_recordings(watch):
 
 
 def test_the_cursor_survives_being_stored():
-    cursor = Cursor({"audio/é.wav": [5, 7]}, {"recording": {"a": "f00"}})
+    cursor = Cursor({"audio/é.wav": [5, 7]}, {"recording": {"a": Asked("f00", 1, 5.0)}})
     assert Cursor.parse(cursor.render()) == cursor
     assert Cursor.parse(None) == Cursor()
     assert Cursor.parse("") == Cursor()

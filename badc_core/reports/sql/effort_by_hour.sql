@@ -1,5 +1,5 @@
--- Seconds analysed in each hour of each local day, as the recorder's clock counted them.
--- A chunk that spans hours is shared out; recordings without a known clock are not here.
+-- Seconds analysed in each hour of each day, by local time at the station.
+-- A chunk that spans hours is shared out; recordings whose start is unknown are not here.
 CREATE VIEW effort_by_hour AS
 WITH placed AS (
     SELECT

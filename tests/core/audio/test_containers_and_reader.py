@@ -1,5 +1,6 @@
 """Real files, whole and damaged, through the door every reader uses."""
 
+import shlex
 import shutil
 import struct
 import subprocess
@@ -245,6 +246,15 @@ def test_an_unlocked_pointer_without_content_is_missing_not_unreadable(tmp_path:
     pointer.write_text("/annex/objects/MD5E-s105842246--abc.wav\n")
     with pytest.raises(ContentMissing, match="datalad get"):
         AudioFile(pointer)
+
+
+def test_the_command_of_a_remedy_names_the_file_whatever_it_is_called(tmp_path: Path) -> None:
+    link = tmp_path / "Sambaa K'e; echo.wav"
+    link.symlink_to(".git/annex/objects/xx/yy/MD5E-s10--abc.wav")
+    with pytest.raises(ContentMissing) as caught:
+        require_content(link)
+    command = caught.value.remedy.removeprefix("Run: ")
+    assert shlex.split(command) == ["datalad", "get", str(link)]
 
 
 def test_an_absent_file_is_missing(tmp_path: Path) -> None:

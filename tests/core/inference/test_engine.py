@@ -131,7 +131,7 @@ def test_workers_killed_in_the_middle_cost_no_result_and_repeat_none(
     assert len(killed) == 2
     assert_complete(results, tasks)
     assert found(results) == undisturbed
-    assert max(one.attempt for one in results) == 2
+    assert max(one.attempt for one in results) in {2, 3}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -146,7 +146,7 @@ def test_a_chunk_that_kills_its_worker_once_succeeds_the_second_time(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_chunk_that_kills_its_worker_twice_is_reported_and_costs_no_other(
+def test_a_chunk_that_kills_three_workers_is_reported_and_costs_no_other(
     foreign, make_tasks, workers: int
 ) -> None:
     tasks = make_tasks(3)
@@ -155,7 +155,7 @@ def test_a_chunk_that_kills_its_worker_twice_is_reported_and_costs_no_other(
     assert_complete(results, tasks, failed={"b_chunk_0_6000"})
     failed = by_chunk(results)["b_chunk_0_6000"]
     assert isinstance(failed.error, DetectorFailed)
-    assert failed.attempt == 2
+    assert failed.attempt == 3
     assert failed.status == "error"
     assert "b_chunk_0_6000" in str(failed.error)
     assert "exit code 7" in str(failed.error)

@@ -102,11 +102,19 @@ def test_what_is_not_known_is_none_with_a_warning(tmp_path: Path) -> None:
     assert any("No time zone" in warning for warning in named.warnings)
 
 
+def test_a_station_called_none_is_not_the_station_of_recordings_from_nowhere(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "deployments.csv").write_text("location,study_area\nNone,Nowhere\n")
+    recording = describe(tmp_path, "audio/x.wav")
+    assert (recording.location, recording.study_area) == (None, None)
+
+
 def test_a_silent_recording_survives_its_file(tmp_path: Path) -> None:
     recording = describe(tmp_path, "audio/a.wav", np.zeros(RATE_HZ))
     assert recording.is_silent
     assert recording.rms_dbfs == -math.inf
-    assert "The recording is silent." in recording.warnings
+    assert "Nothing is louder than -90 dBFS: check microphone and gain." in recording.warnings
     written = tmp_path / "out" / "a.json"
     recording.write(written)
     assert "Infinity" not in written.read_text()

@@ -10,7 +10,7 @@ from badc_core.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.provenance.content import fingerprint_file, sha256_file
 from badc_core.recordings.registry import read_registry, register_recordings
-from badc_core.recordings.scan import find_audio
+from badc_core.recordings.scan import find_audio, find_unnameable
 
 
 @pytest.fixture
@@ -47,6 +47,44 @@ def test_names_are_kept_letter_by_letter(dataset: Dataset) -> None:
     for name in names:
         put(dataset, name)
     assert paths(dataset) == sorted(names)
+
+
+@pytest.fixture
+def unnameable(dataset: Dataset, lacking) -> list[str]:
+    """Returns, escaped, what has names that are not UTF-8 in a dataset with one good file too."""
+    put(dataset, "audio/été/good.wav")
+    audio = os.fsencode(dataset.root / "audio")
+    try:
+        os.mkdir(audio + b"/\xc9tang")  # noqa: PTH102
+        for name in (
+            b"\xc9tang/a.wav",
+            b"\xc9tang/b.wav",
+            b"\xc3\xa9t\xc3\xa9/\xff.wav",
+            b"\xff.txt",
+        ):
+            with open(audio + b"/" + name, "wb"):  # noqa: PTH123
+                pass
+    except OSError:
+        lacking("a file system that takes names that are not UTF-8")
+    return ["audio/\\xc9tang", "audio/été/\\xff.wav"]
+
+
+def test_a_name_that_is_not_utf_8_is_passed_over_and_told(
+    dataset: Dataset, unnameable: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert paths(dataset) == ["audio/été/good.wav"]
+    assert f"{unnameable[0]} (2 in all;" in caplog.text
+    assert find_unnameable(dataset) == unnameable
+    assert register_recordings(dataset).registry.ids == ("good",)
+
+
+def test_where_all_names_are_utf_8_nothing_is_told(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(dataset, "audio/été/good.wav")
+    assert paths(dataset) == ["audio/été/good.wav"]
+    assert find_unnameable(dataset) == []
+    assert caplog.text == ""
 
 
 def test_a_link_to_an_annexed_file_keeps_its_own_name(dataset: Dataset) -> None:

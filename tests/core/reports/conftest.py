@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class Workbench:
             recording_id=recording_id,
             path=str(path.relative_to(self.dataset.root)),
             size_bytes=path.stat().st_size,
-            sha256="5f" * 32,
+            sha256=hashlib.sha256(recording_id.encode()).hexdigest(),
             fingerprint="x",
             audio_format=sound.format,
             subtype=sound.subtype,

@@ -73,7 +73,7 @@ def test_averages_weigh_detections_and_not_recordings(workbench):
         ]
 
 
-def test_activity_is_by_the_recorders_clock_and_per_hour_analysed(workbench):
+def test_activity_is_by_local_time_and_per_hour_analysed(workbench):
     found = [(0.0, 3.0, "Jay", JAY, 0.9), (90.0, 93.0, "Jay", JAY, 0.9)]
     workbench.add("a", found=found, start_local=datetime(2024, 5, 14, 23, 59))
     workbench.add("b", found=[], start_local=datetime(2024, 6, 1, 0, 10))
@@ -124,6 +124,22 @@ def test_every_check_finds_what_it_is_for(workbench, damage, check):
     found = failed_checks(workbench)[check]
     assert found.violations > 0
     assert found.examples
+
+
+def test_the_same_sound_twice_is_a_warning_that_names_both_recordings(workbench):
+    for recording_id in "abcdef":
+        workbench.add(recording_id, sha256="5f" * 32 if recording_id != "b" else "6a" * 32)
+    build_corpus(workbench.dataset, list("abcdef"), {})
+    found = failed_checks(workbench)
+    assert found.keys() == {"recordings_distinct"}
+    assert found["recordings_distinct"].is_warning
+    assert found["recordings_distinct"].violations == 1
+    assert found["recordings_distinct"].examples == ["a, c, d, e, ... (sha256 5f5f5f5f5f5f)"]
+
+
+def test_only_what_spoils_no_result_is_a_warning():
+    warnings = [check.name for check in CORPUS_CHECKS if check.is_warning]
+    assert warnings == ["recordings_distinct"]
 
 
 def test_checks_have_names_of_their_own():

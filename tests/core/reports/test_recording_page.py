@@ -1,3 +1,4 @@
+import math
 import re
 from datetime import datetime
 from html.parser import HTMLParser
@@ -107,10 +108,12 @@ def test_any_recorders_sound_can_be_shown(workbench, source):
 
 
 def test_silence_and_warnings_are_pointed_out(workbench):
-    workbench.add(found=[], is_silent=True, warnings=("The clock was reset.",))
+    told = ("Nothing is louder than -90 dBFS: check microphone.", "The clock was reset.")
+    workbench.add(found=[], is_silent=True, rms_dbfs=-math.inf, warnings=told)
     page = page_of(workbench)
-    assert "digital silence" in page
-    assert "The clock was reset." in page
+    assert all(page.count(one) == 1 for one in told)
+    assert "below -90 dBFS" in page
+    assert "silen" not in page
 
 
 def test_detections_without_a_fingerprint_are_still_of_a_schema(workbench):

@@ -1,0 +1,53 @@
+"""`badc report`: what it shows, and that the commands it advises can be typed."""
+
+import shlex
+
+import pytest
+from rich.console import Console
+
+from badc_core.cli.report import print_report, report
+from badc_core.errors import DatasetInvalid, RecordingUnknown
+from badc_core.reports.corpus import build_corpus
+
+FOUND = [(0.0, 3.0, "Jay", "Cyanocitta cristata", 0.9), (3.0, 6.0, "Rain", None, 0.5)]
+
+
+def shown(dataset, recording_id, limit):
+    console = Console(record=True, width=100)
+    print_report(dataset, recording_id, limit, console)
+    return console.export_text()
+
+
+def command_in(text, name):
+    """Returns a command in a text as a shell would split it."""
+    (line,) = [line for line in text.splitlines() if f"badc {name}" in line]
+    return shlex.split(line[line.index("badc") :])
+
+
+@pytest.mark.parametrize("recording_id", [None, "a"])
+def test_the_command_for_more_rows_is_complete(workbench, recording_id):
+    workbench.add("a", found=FOUND)
+    build_corpus(workbench.dataset, ["a"], {})
+    text = shown(workbench.dataset, recording_id, 1)
+    assert "Jay" in text
+    assert "Rain" not in text
+    only = ["--recording", recording_id] if recording_id else []
+    expected = ["badc", "report", str(workbench.dataset.root), *only, "--limit", "2"]
+    assert command_in(text, "report") == expected
+    assert "Rain" in shown(workbench.dataset, recording_id, 2)
+
+
+def test_without_a_corpus_the_command_that_makes_one_is_given(workbench):
+    with pytest.raises(DatasetInvalid) as caught:
+        report(workbench.dataset.root)
+    assert command_in(caught.value.remedy, "run") == ["badc", "run", str(workbench.dataset.root)]
+
+
+def test_a_recording_without_result_leads_to_the_status(workbench):
+    workbench.add("a", found=FOUND)
+    build_corpus(workbench.dataset, ["a"], {})
+    with pytest.raises(RecordingUnknown) as caught:
+        shown(workbench.dataset, "b", 1)
+    assert command_in(caught.value.remedy, "status") == [
+        "badc", "status", str(workbench.dataset.root)
+    ]  # fmt: skip
