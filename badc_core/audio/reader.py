@@ -24,7 +24,7 @@ _COPY_AGAIN = "Copy it again from the card, or remove it"
 
 # A Vorbis block depends on the one before and is at most 8,192 samples long; libsndfile's seek
 # starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
-_OGG_PREROLL_SAMPLES = 16_384
+_FORWARD_FORMATS = frozenset({"MP3", "OGG"})
 
 _POSITION_LOST = -1
 """Where the decoder stands after an error: unknown, so the next read moves it first."""
@@ -151,19 +151,18 @@ class AudioFile:
     def _move_to(self, sample: int) -> None:
         """Brings the decoder to a sample so that what follows is what a full decode gives.
 
-        An MP3 frame draws on bits of frames before it and the decoder keeps a phase of its own,
-        so after libsndfile's seek MP3 is wrong by up to 0.38 of full scale, and even a seek to
-        the start leaves rounding differences: MP3 is only ever decoded forwards.
+        Frames of MP3 and Ogg draw on frames before them, and libsndfile's seek forgets those: it
+        was off by up to 0.38 of full scale in MP3 and by 448 samples in Ogg. Both are only ever
+        decoded forwards.
         """
         if self._position == sample:
             return
-        if self.format == "MP3":
+        if self.format in _FORWARD_FORMATS:
             if not 0 <= self._position <= sample:
                 self._file.close()
                 self._file, self._position = self._open(), 0
         else:
-            preroll = _OGG_PREROLL_SAMPLES if self.format == "OGG" else 0
-            self._position = self._file.seek(max(0, sample - preroll))
+            self._position = self._file.seek(sample)
         while self._position < sample:
             if not len(self._read_block(min(sample - self._position, _BLOCK_SAMPLES))):
                 return  # a broken end, which the read that follows reports

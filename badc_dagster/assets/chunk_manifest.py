@@ -5,7 +5,7 @@ import dagster as dg
 from badc_core.chunks.manifest import Manifest, write_manifest
 from badc_core.outcomes import for_each
 from badc_dagster.connections import Connection
-from badc_dagster.metadata import manifest_metadata
+from badc_dagster.metadata import manifest_metadata, manifest_schema
 from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
 
 STAGE = "chunk_manifest"
@@ -13,8 +13,9 @@ STAGE = "chunk_manifest"
 
 def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that plans chunks."""
+    schema = {"dagster/column_schema": manifest_schema()}
 
-    @per_recording_asset(connection, STAGE, __doc__, {"csv"})
+    @per_recording_asset(connection, STAGE, __doc__, {"csv"}, schema)
     def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
         outcomes = for_each(step.take(), lambda one: write_manifest(step.dataset, one))

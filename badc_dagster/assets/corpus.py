@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from badc_core.dataset import Dataset
+from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
@@ -15,7 +16,7 @@ from badc_dagster.due import corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import hold
-from badc_dagster.metadata import corpus_metadata
+from badc_dagster.metadata import column_schema, corpus_metadata
 from badc_dagster.per_recording import Results, connection_key
 
 
@@ -29,6 +30,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
         deps=[connection_key(connection, "detections")],
         description="Every recording's detections, effort and failures in one DuckDB file.",
         kinds={"duckdb"},
+        metadata={"dagster/column_schema": column_schema(DETECTION_COLUMNS)},
         required_resource_keys={resource},
     )
     def corpus_detections(context: dg.AssetExecutionContext) -> Results:

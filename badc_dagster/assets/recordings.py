@@ -7,6 +7,7 @@ import dagster as dg
 
 from badc_core.recordings.registry import register_recordings
 from badc_dagster.connections import Connection
+from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import hold
 from badc_dagster.metadata import registry_metadata
@@ -25,13 +26,14 @@ def build_recordings(connection: Connection) -> dg.AssetsDefinition:
         required_resource_keys={resource},
     )
     def recordings(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        hold(context.run.run_id)
-        dataset = getattr(context.resources, resource)
-        outcome = register_recordings(dataset)
-        n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
-        yield dg.MaterializeResult(
-            metadata=registry_metadata(outcome, n_new_keys, dataset.registry),
-            data_version=dg.DataVersion(REGISTRY_VERSION),
-        )
+        with as_failures():
+            hold(context.run.run_id)
+            dataset = getattr(context.resources, resource)
+            outcome = register_recordings(dataset)
+            n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
+            yield dg.MaterializeResult(
+                metadata=registry_metadata(outcome, n_new_keys, dataset.registry),
+                data_version=dg.DataVersion(REGISTRY_VERSION),
+            )
 
     return recordings

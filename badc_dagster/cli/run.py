@@ -1,5 +1,6 @@
 """`badc run`: everything that is due, from new files to the corpus report."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +71,8 @@ def run(
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     tell_home()
+    # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     console = Console()
     overrides = _overrides(
         {"detector": {"name": detector, "min_score": min_score}, "inference": {"workers": workers}}

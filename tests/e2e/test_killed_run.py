@@ -56,10 +56,11 @@ def wait_until(is_so, timeout_s=180):
         time.sleep(0.05)
 
 
-def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals):
-    """Returns exit code and output of a run that got a signal after its first result."""
+def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals, *options: str):
+    """Returns exit code and output of a run that got a signal after its first new result."""
+    before = results(root)
     process = subprocess.Popen(
-        [BADC, "run", root],
+        [BADC, "run", root, *options],
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -68,13 +69,13 @@ def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals)
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
-        wait_until(lambda: results(root) or process.poll() is not None)
+        wait_until(lambda: results(root) != before or process.poll() is not None)
         assert workers(environ)
         process.send_signal(how)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert 0 < len(results(root)) < N_RECORDINGS, output
+    assert before or 0 < len(results(root)) < N_RECORDINGS, output
     return process.returncode, output
 
 
@@ -126,3 +127,16 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(recordings, environ,
     after = results(recordings)
     assert len(after) == 2 * N_RECORDINGS
     assert {name: after[name] for name in kept} == kept
+
+
+def test_results_a_killed_run_made_under_other_settings_do_not_stay(recordings, environ, badc):
+    assert badc("run", recordings).returncode == 0
+    before = results(recordings)
+    code, _ = stop_in_the_middle(recordings, environ, signal.SIGKILL, "--min-score", "0.01")
+    assert code == -signal.SIGKILL
+    assert results(recordings) != before
+    wait_until(lambda: workers(environ) == [], 20)
+
+    assert badc("run", recordings).returncode == 0
+    assert results(recordings) == before
+    assert "Nothing to do" in badc("run", recordings).stdout

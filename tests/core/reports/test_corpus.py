@@ -5,7 +5,8 @@ import duckdb
 import pytest
 
 from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
-from badc_core.errors import DatasetInvalid, DetectionsInvalid
+from badc_core.errors import DatasetInvalid
+from badc_core.provenance.in_work import read_marks
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
@@ -146,14 +147,17 @@ def test_checks_have_names_of_their_own():
     assert len({check.name for check in CORPUS_CHECKS}) == len(CORPUS_CHECKS)
 
 
-def test_a_corrupt_file_is_named_and_the_old_corpus_stays(workbench):
+def test_a_corrupt_file_costs_its_recording_alone_and_is_marked(workbench):
     workbench.add("a")
     workbench.add("b")
     build_corpus(workbench.dataset, ["a", "b"], {})
     workbench.dataset.detections("b").write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(DetectionsInvalid, match=r"b\.parquet"):
-        build_corpus(workbench.dataset, ["a", "b"], {})
-    assert ask(workbench, "SELECT count(*) FROM recordings") == [(2,)]
+    totals = build_corpus(workbench.dataset, ["a", "b"], {})
+    assert (totals.recordings, totals.missing, totals.damaged) == (1, 1, 1)
+    ((recording_id, reason),) = ask(workbench, "SELECT recording_id, reason FROM missing")
+    assert recording_id == "b"
+    assert "b.parquet" in reason
+    assert read_marks(workbench.dataset, "detections") == {"b"}
     assert not list(workbench.dataset.corpus.folder.glob(".*"))
 
 
