@@ -1,6 +1,7 @@
 """What every test may use: the real field recordings, and hypothesis without a clock."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +11,11 @@ from hypothesis import settings
 
 _FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 _IN_CI = os.environ.get("CI") == "true"
+
+# A suite started in the background inherits an ignored SIGINT, and Dagster then ignores SIGTERM
+# too: worker processes of tests would never end.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that run tests are slow and shared; in CI a failure must be the same failure again.
 settings.register_profile("badc", deadline=None, derandomize=_IN_CI)

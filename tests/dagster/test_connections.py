@@ -1,6 +1,7 @@
 """Which datasets the asset graph shows: their names, and that they live side by side."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -75,8 +76,8 @@ def test_a_damaged_list_is_named_with_what_to_do(tmp_path):
 def test_processes_that_connect_at_once_lose_no_dataset(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     roots = [tmp_path / f"site{number}" for number in range(8)]
-    with spawn.Pool(8) as pool:
-        names = {one.name for one in pool.starmap(connect, [(tmp_path, root) for root in roots])}
+    with ProcessPoolExecutor(8, spawn) as pool:
+        names = {one.name for one in pool.map(connect, [tmp_path] * 8, roots)}
     assert len(names) == 8
     assert {one.root for one in read_connections(tmp_path)} == set(roots)
 

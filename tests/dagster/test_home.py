@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def test_processes_that_use_a_fresh_home_at_once_all_work_and_leave_it_usable(
 ):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(8) as pool:
-        assert pool.map(use, range(8), chunksize=1) == [0] * 8
+    with ProcessPoolExecutor(8, spawn) as pool:
+        assert list(pool.map(use, range(8))) == [0] * 8
     with open_instance() as instance:
         keys = instance.get_dynamic_partitions("recordings")
     assert sorted(keys) == [f"key_{number}" for number in range(8)]
