@@ -35,12 +35,12 @@ def history(tmp_path, monkeypatch):
 
 def artefacts(dataset: Dataset) -> dict[str, int]:
     """Returns path -> time of last change of everything made, but what is about failures."""
-    failures = dataset.failure("x").parent
+    about_failures = {dataset.failure("x").parent, dataset.in_work("recording", "x").parent}
     made = [
         path
         for folder in (dataset.artifacts, dataset.root / "manifests")
         for path in folder.rglob("*")
-        if path.is_file() and failures not in path.parents and path != dataset.lock
+        if path.is_file() and not about_failures & {*path.parents} and path != dataset.lock
     ]
     return {str(path.relative_to(dataset.root)): path.stat().st_mtime_ns for path in made}
 
