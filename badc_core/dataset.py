@@ -71,6 +71,25 @@ class CorpusPaths:
 
 
 @dataclass(frozen=True)
+class InferencePaths:
+    """The files of chunks on their way to detections, a folder for each recording."""
+
+    folder: Path
+
+    def recording(self, recording_id: str) -> Path:
+        """The recording's folder; the given one itself where it is named for the recording."""
+        return self.folder if self.folder.name == recording_id else self.folder / recording_id
+
+    def journal(self, recording_id: str) -> Path:
+        """What is known of the recording's chunks so far (`inference/journal.py`)."""
+        return self.recording(recording_id) / "journal.jsonl"
+
+    def chunk_json(self, recording_id: str, chunk_id: str) -> Path:
+        """A chunk's detections as the original BADC wrote them."""
+        return self.recording(recording_id) / f"{chunk_id}.json"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """An opened dataset.
 
@@ -170,6 +189,11 @@ class Dataset:
     def corpus(self) -> CorpusPaths:
         """The corpus database and report."""
         return CorpusPaths(self.artifacts / "corpus")
+
+    @property
+    def inference(self) -> InferencePaths:
+        """Journals of recordings whose detections are being made."""
+        return InferencePaths(self.artifacts / "infer")
 
     def telemetry(self, name: str) -> Path:
         """An inference telemetry log."""

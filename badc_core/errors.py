@@ -70,6 +70,14 @@ class DetectorFailed(BadcError):
     retryable = True
 
 
+class OutOfMemory(DetectorFailed):
+    """A device's memory, or the machine's, did not hold what a detector wanted at once."""
+
+
+class DetectorTimeout(DetectorFailed):
+    """A worker did not answer in time and was ended."""
+
+
 class StorageFull(BadcError):
     """An output could not be written: the disk or a quota is full."""
 

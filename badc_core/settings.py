@@ -87,6 +87,31 @@ class ChunkSettings(_Section):
         return self
 
 
+class HawkEarsSettings(_Section):
+    """What only HawkEars understands."""
+
+    models: int = Field(
+        3, ge=1, le=6, description="Networks in HawkEars 2's ensemble, fewest first in speed."
+    )
+    low_band: bool = Field(
+        False, description="HawkEars 2's extra classifier for grouse and other low sounds."
+    )
+    region: str = Field(
+        "", description="eBird region such as CA-AB, where a recording's place is not known."
+    )
+    use_occurrence: bool = Field(
+        True, description="Mark species that are rare at a recording's place and date."
+    )
+    block_size: int = Field(
+        200,
+        ge=1,
+        description="Spectrograms HawkEars 2 gives a network at once; less needs less memory.",
+    )
+    arguments: tuple[str, ...] = Field(
+        (), description="Passed to HawkEars 1's analyze.py as they are."
+    )
+
+
 class DetectorSettings(_Section):
     """Which detector, and everything that changes what it finds."""
 
@@ -94,12 +119,67 @@ class DetectorSettings(_Section):
     min_score: float = Field(0.25, ge=0, le=1, description="Weaker detections are not kept.")
     sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
     window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
+    thresholds: dict[str, float] = Field(
+        {}, description="Label, code or scientific name -> its own minimum score."
+    )
+    include: tuple[str, ...] = Field(
+        (), description="Only these labels, codes or scientific names; empty means all."
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Never these labels, codes or scientific names."
+    )
+    command: str = Field(
+        "", description="The program of the detector `command`, with its own arguments."
+    )
+    runtime: str = Field(
+        "",
+        description="Folder a detector with an environment of its own runs in; empty for the "
+        "one it was installed into.",
+    )
+    hawkears: HawkEarsSettings = HawkEarsSettings()
+
+    def deciding(self) -> dict[str, Any]:
+        """Returns the settings that decide what this detector finds, on any machine."""
+        content = self.model_dump(exclude={"runtime"})
+        if not self.name.startswith("hawkears"):
+            del content["hawkears"]
+        if self.name != "command":
+            del content["command"]
+        return content
 
 
 class InferenceSettings(_Section):
-    """How the work is spread; changes speed, never results."""
+    """How the work is spread and what happens when it fails; never changes a detection."""
 
-    workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable core.")
+    cpu_workers: int = Field(
+        0,
+        ge=0,
+        description="Worker processes on the CPU; 0 means none beside GPUs, and one per "
+        "usable core where no GPU is used.",
+    )
+    workers_per_gpu: int = Field(1, ge=1, description="Worker processes on each GPU.")
+    max_gpus: int = Field(0, ge=0, description="How many GPUs are used; 0 means all.")
+    max_retries: int = Field(2, ge=0, description="How often a failed chunk is tried again.")
+    backoff_s: float = Field(
+        1.0, ge=0, description="Wait before the first retry; each further one waits twice as long."
+    )
+    timeout_s: float = Field(
+        60.0, gt=0, description="A chunk may take this long, or timeout_per_audio_s if longer."
+    )
+    timeout_per_audio_s: float = Field(
+        10.0, ge=0, description="Seconds a chunk may take for each second of its sound."
+    )
+    load_timeout_s: float = Field(300.0, gt=0, description="A worker may take this long to load.")
+    max_failed_fraction: float = Field(
+        0.0, ge=0, le=1, description="A step fails if more of its chunks than this failed."
+    )
+    chunk_json: bool = Field(
+        False, description="Also write a JSON file for every chunk, as the original BADC did."
+    )
+    scratch: str = Field(
+        "",
+        description="Folder for chunk files of detectors that need files; empty for the system's.",
+    )
 
 
 class ReportSettings(_Section):

@@ -1,8 +1,9 @@
 """Which recordings need which asset: the question behind `badc run` and the sensor.
 
 An output is current if it is there, bears no mark (`in_work.py`), and its fingerprint is what
-today's file, settings and code give. Fingerprints come from `badc_core.provenance.fingerprints`,
-what was made from the asset graph's tags.
+today's file, settings and code give. One that lacks chunks that failed is due, and used
+meanwhile. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the
+asset graph's tags.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from badc_core.dataset import Dataset
-from badc_core.provenance.fingerprints import STAGES, Fingerprints
+from badc_core.provenance.fingerprints import STAGES, Fingerprints, is_incomplete
 from badc_core.provenance.in_work import read_marks
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import Registry
@@ -80,7 +81,12 @@ def find_due(
         progress.due[stage] = {
             one: wanted for one, wanted in expected.items() if one not in current
         }
-        sources = current
+        usable = {
+            one: made[one]
+            for one, wanted in progress.due[stage].items()
+            if one in standing and is_incomplete(made.get(one), wanted)
+        }
+        sources = current | usable
     return progress
 
 

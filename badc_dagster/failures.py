@@ -10,29 +10,38 @@ from badc_core.errors import BadcError
 RECORDINGS_FAILED = "failed"
 """Metadata entry of a failure that names recordings, as against one of the whole step."""
 
+COMPLAINT = "complaint"
+"""Metadata entry of a failure: what is wrong beside the recordings that failed."""
+
 _SHOWN = 20
 
 
-def failure_of(bad: Mapping[str, BadcError], n_recordings: int) -> dg.Failure:
+def failure_of(bad: Mapping[str, BadcError], n_recordings: int, complaint: str = "") -> dg.Failure:
     """Returns the failure that names what went wrong with which recordings.
 
     Args:
         bad: recording_id -> why.
         n_recordings: how many the step was asked for.
+        complaint: what else is wrong.
     """
+    paragraphs = [_summary(bad, n_recordings), complaint]
+    metadata: dict[str, dg.MetadataValue] = {}
+    if bad:
+        reasons = {one: str(why) for one, why in bad.items()}
+        metadata[RECORDINGS_FAILED] = dg.MetadataValue.json(reasons)
+    if complaint:
+        metadata[COMPLAINT] = dg.MetadataValue.text(complaint)
+    return dg.Failure("\n".join(filter(None, paragraphs)), metadata=metadata, allow_retries=False)
+
+
+def _summary(bad: Mapping[str, BadcError], n_recordings: int) -> str:
+    if not bad:
+        return ""
     if len(bad) == n_recordings == 1:
-        summary = str(next(iter(bad.values())))
-    else:
-        lines = [f"  {one}: {error}" for one, error in list(bad.items())[:_SHOWN]]
-        more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-        summary = "\n".join([f"{len(bad)} of {n_recordings} recordings failed:", *lines, *more])
-    return dg.Failure(
-        summary,
-        metadata={
-            RECORDINGS_FAILED: dg.MetadataValue.json({one: str(why) for one, why in bad.items()})
-        },
-        allow_retries=False,
-    )
+        return str(next(iter(bad.values())))
+    lines = [f"  {one}: {error}" for one, error in list(bad.items())[:_SHOWN]]
+    more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+    return "\n".join([f"{len(bad)} of {n_recordings} recordings failed:", *lines, *more])
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow as pa
 from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.dataset import BundlePaths
 from badc_core.detections.schema import Column
-from badc_core.inference.detect import DetectionsMade
+from badc_core.inference.made import DetectionsMade, GpuTotals
 from badc_core.provenance.content import sha256_file
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
@@ -112,14 +112,29 @@ def detections_metadata(made: DetectionsMade, path: Path, telemetry: Path) -> di
         "species": made.n_species,
         "effort_s": made.effort_s,
         "x_realtime": round(made.effort_s / made.detector_s, 1) if made.detector_s else 0.0,
-        "chunks": made.n_chunks,
-        "chunks_failed": made.n_chunks_failed,
+        "chunks": len(made.results),
+        "chunks_failed": len(made.failed),
+        "chunks_resumed": made.n_resumed,
+        "retries": made.n_retries,
+        **_gpu_metadata(made.gpu_totals),
         "detector": f"{made.detector.name} {made.detector.version}",
         "device": ", ".join(made.workers),
         "worker_peak_rss_mib": round(made.peak_rss_mib, 1),
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "telemetry": dg.MetadataValue.path(str(telemetry)),
     }
+
+
+def _gpu_metadata(totals: GpuTotals | None) -> dict[str, Any]:
+    """Returns what a GPU did; nothing where there was none, or where it did not tell."""
+    if totals is None:
+        return {}
+    told = {
+        "gpu_utilization_percent": totals.utilization_mean,
+        "gpu_memory_mib": totals.memory_used_mib,
+        "gpu_energy_wh": totals.energy_wh,
+    }
+    return {name: round(value, 3) for name, value in told.items() if value is not None}
 
 
 def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:

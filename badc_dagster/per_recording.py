@@ -48,10 +48,12 @@ class Made:
     Attributes:
         metadata: kept small, since each event is stored twice.
         source: fingerprint of what it was made from, where that is no asset.
+        failed_chunks: chunk_ids it lacks, so that it is due again although it can be used.
     """
 
     metadata: dict[str, Any]
     source: str | None = None
+    failed_chunks: tuple[str, ...] = ()
 
 
 def per_recording_asset(
@@ -144,7 +146,10 @@ class Step:
             yield recording_id
 
     def materialise(
-        self, outcomes: Generator[Outcome[T], None, None], describe: Callable[[str, T], Made]
+        self,
+        outcomes: Generator[Outcome[T], None, None],
+        describe: Callable[[str, T], Made],
+        complain: Callable[[], str] = str,
     ) -> Results:
         """Materialises every good recording, then fails if there was a bad one.
 
@@ -155,9 +160,10 @@ class Step:
         Args:
             outcomes: in any order.
             describe: what to tell of a good one.
+            complain: asked at the end whether anything else is wrong; empty if not.
 
         Raises:
-            dg.Failure: naming every recording that failed.
+            dg.Failure: naming every recording that failed, and the complaint.
         """
         bad: dict[str, BadcError] = {}
         # Interrupted between two outcomes, workers must end now, not when Python does.
@@ -174,8 +180,9 @@ class Step:
                 else:
                     self._context.log_event(self._materialization(outcome.recording_id, made))
                 unmark(self.dataset, self._stage, outcome.recording_id)
-        if bad:
-            raise failure_of(bad, len(self.recording_ids))
+        complaint = complain()
+        if bad or complaint:
+            raise failure_of(bad, len(self.recording_ids), complaint)
 
     def _note(self, outcome: Outcome[T]) -> BadcError:
         error = outcome.error or BadcError("no result", outcome.recording_id)
@@ -196,7 +203,10 @@ class Step:
 
     def _fingerprint(self, recording_id: str, made: Made) -> str:
         source = made.source or self._sources.get(recording_id, "")
-        return self.fingerprints.of(self._stage, source)
+        fingerprint = self.fingerprints.of(self._stage, source)
+        if made.failed_chunks:
+            return self.fingerprints.incomplete(fingerprint, made.failed_chunks)
+        return fingerprint
 
     def _result(self, recording_id: str, made: Made) -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(

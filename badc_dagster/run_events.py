@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.failures import COMPLAINT, RECORDINGS_FAILED
 
 
 def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
@@ -28,6 +28,8 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
         told = data.user_failure_data
         if told is None:
             yield _sentence(data.error)
+        elif COMPLAINT in told.metadata:
+            yield str(told.metadata[COMPLAINT].value)
         elif RECORDINGS_FAILED not in told.metadata:
             yield told.description or "unknown failure"
     if not step_failures:

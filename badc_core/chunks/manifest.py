@@ -1,13 +1,16 @@
 """Chunk manifests: one CSV per recording, a row per chunk.
 
-Where chunks begin is decided in `plan.py`. Chunks are virtual: rows point into the recording, and
-no audio is copied.
+Where chunks begin is decided in `plan.py`. A dataset's chunks are virtual: rows point into the
+recording, and no audio is copied. Files per chunk are made in `writer.py`, and manifests of files
+outside a dataset's asset graph in `source.py`.
 """
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -47,6 +50,44 @@ class Manifest:
     chunks: tuple[Chunk, ...]
 
 
+class ChunkParent(Protocol):
+    """What a row says of the recording its chunk is cut from; a `Recording` will do."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the recording's file, hex."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Its rate."""
+
+    @property
+    def n_channels(self) -> int:
+        """Its channels."""
+
+    @property
+    def subtype(self) -> str:
+        """Its sample format as libsndfile calls it."""
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """Where a chunk's sound is, and what identifies it.
+
+    Attributes:
+        chunk: which chunk.
+        source_path: the audio file, as the manifest names it.
+        sha256: hex, or a word that says why there is none.
+        notes: begins with `virtual:` where source_path is the recording, with `file:` where it
+            is a file of this chunk alone.
+    """
+
+    chunk: Chunk
+    source_path: str
+    sha256: str
+    notes: str
+
+
 def chunk_sha256(parent_sha256: str, chunk: Chunk) -> str:
     """Returns the identity of a virtual chunk's audio: of the file's hash and the range."""
     text = f"{parent_sha256}:{chunk.start_sample}:{chunk.end_sample}"
@@ -64,11 +105,29 @@ def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:
         recording_id, recording.n_samples, recording.sample_rate_hz, dataset.settings.chunks
     )
     path = dataset.manifest(recording_id)
+    write_rows(
+        path,
+        recording,
+        (store_virtually(recording.sha256, chunk, recording.path) for chunk in chunks),
+    )
+    return Manifest(path, chunks)
+
+
+def store_virtually(parent_sha256: str, chunk: Chunk, source_path: str) -> StoredChunk:
+    """Returns a chunk that is a range of its recording."""
+    return StoredChunk(chunk, source_path, chunk_sha256(parent_sha256, chunk), _NOTE)
+
+
+def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -> None:
+    """Writes a manifest, replacing what was there.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
+    """
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(one.name for one in MANIFEST_COLUMNS)
-        writer.writerows(_row(recording, chunk) for chunk in chunks)
-    return Manifest(path, chunks)
+        writer.writerows(_row(parent, one) for one in stored)
 
 
 def read_manifest(path: Path, recording: Recording) -> Manifest:
@@ -117,22 +176,23 @@ def _mismatch(path: Path, what: str) -> ManifestMismatch:
     return ManifestMismatch(what, path, "Materialise chunk_manifest again: badc run DATASET")
 
 
-def _row(recording: Recording, chunk: Chunk) -> tuple[str | int, ...]:
+def _row(parent: ChunkParent, stored: StoredChunk) -> tuple[str | int, ...]:
+    chunk = stored.chunk
     return (
         chunk.recording_id,
         chunk.chunk_id,
-        recording.path,
+        stored.source_path,
         chunk.start_ms,
         chunk.end_ms,
         chunk.overlap_ms,
-        chunk_sha256(recording.sha256, chunk),
-        _NOTE,
+        stored.sha256,
+        stored.notes,
         chunk.start_sample,
         chunk.end_sample,
-        recording.sample_rate_hz,
-        recording.n_channels,
-        recording.subtype,
-        recording.sha256,
+        parent.sample_rate_hz,
+        parent.n_channels,
+        parent.subtype,
+        parent.sha256,
     )
 
 

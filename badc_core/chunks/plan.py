@@ -3,7 +3,7 @@
 Manifests are in `manifest.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from badc_core.settings import ChunkSettings
 from badc_core.units import samples_to_ms, seconds_to_samples
@@ -55,6 +55,17 @@ class Chunk:
     def chunk_id(self) -> str:
         """Unique in the dataset and the same on every machine."""
         return f"{self.recording_id}_chunk_{self.start_ms}_{self.end_ms}"
+
+
+def halve_chunk(chunk: Chunk) -> tuple[Chunk, Chunk]:
+    """Returns the two halves of a chunk of at least two samples; windows stay the same."""
+    middle = chunk.start_sample + chunk.n_samples // 2
+    overlap = min(chunk.overlap_samples, middle - chunk.start_sample)
+    rest = chunk.overlap_samples - overlap
+    return (
+        replace(chunk, end_sample=middle, overlap_samples=overlap),
+        replace(chunk, start_sample=middle, overlap_samples=rest),
+    )
 
 
 def plan_chunks(

@@ -11,11 +11,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from badc_core.cli.chunk import chunk
+from badc_core.cli.gpus import gpus
+from badc_core.cli.hawkears import hawkears
 from badc_core.cli.report import report
+from badc_core.cli.signals import INTERRUPTED, Interruptible
+from badc_core.cli.telemetry import telemetry
 from badc_core.errors import BadcError
 
 COMMANDS_GROUP = "badc.commands"
-_INTERRUPTED = 130
 
 
 def build_app() -> typer.Typer:
@@ -29,6 +33,10 @@ def build_app() -> typer.Typer:
     )
     app.command("version")(show_version)
     app.command("report")(report)
+    app.command("gpus")(gpus)
+    app.command("telemetry")(telemetry)
+    app.add_typer(chunk, name="chunk")
+    app.add_typer(hawkears, name="hawkears")
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         app.command(entry.name)(entry.load())
     return app
@@ -41,14 +49,16 @@ def show_version() -> None:
 
 def main() -> None:
     """Runs the command line; our errors are one line and exit code 1."""
-    try:
-        build_app()()
-    except BadcError as error:
-        line = f"[bold red]Error[/] {escape(str(error))}"
-        Console(stderr=True).print(line, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except SystemExit as ending:
-        if ending.code == _INTERRUPTED:
+    with Interruptible() as interruptible:
+        try:
+            build_app()()
+        except BadcError as error:
+            line = f"[bold red]Error[/] {escape(str(error))}"
+            Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+            sys.exit(1)
+        except SystemExit as ending:
+            if ending.code != INTERRUPTED:
+                raise
             line = "Interrupted. What was finished is kept; run again to go on."
             Console(stderr=True).print(line, soft_wrap=True)
-        raise
+            sys.exit(interruptible.exit_code)

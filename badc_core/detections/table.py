@@ -113,6 +113,8 @@ def _detection_columns(
         "label_name": one.label.name or label,
         "scientific_name": one.label.scientific_name or None,
         "confidence": one.confidence,
+        "is_expected": one.is_expected,
+        "occurrence": one.occurrence,
         "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
         "detection_id": _detection_id(recording.recording_id, start_ms, end_ms, label, detector),
     }

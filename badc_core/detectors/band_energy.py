@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import Detection, DetectorIdentity, Label, WindowBatch
+from badc_core.detectors.interface import (
+    Detection,
+    DetectorIdentity,
+    Label,
+    Occasion,
+    WindowBatch,
+)
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import DetectorSettings
@@ -41,20 +47,40 @@ class BandEnergy:
             for low, high in pairwise(BAND_EDGES_HZ)
         )
 
-    def batches(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
+    @property
+    def batch_windows(self) -> int:
+        """One: windows are looked at singly."""
+        return 1
+
+    def batches(
+        self,
+        audio: AudioFile,
+        chunk: Chunk,
+        occasion: Occasion,  # noqa: ARG002  (bands sound the same everywhere)
+    ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at the recording's own rate."""
         return self._grid.read(audio, chunk)
 
-    def detect(self, batch: WindowBatch) -> list[Detection]:
-        """Returns the bands at or above the minimum score, by start, then band."""
+    def detect(self, batch: WindowBatch) -> list[list[Detection]]:
+        """Returns the bands at or above the minimum score in each window, in band order."""
         return [
-            Detection(start, end, label, score)
+            [
+                Detection(start, end, label, score)
+                for label, score in zip(
+                    self._labels,
+                    self.score(window[: end - start], batch.sample_rate_hz),
+                    strict=True,
+                )
+                if score >= self._min_score
+            ]
             for window, start, end in zip(batch.windows, batch.starts, batch.ends, strict=True)
-            for label, score in zip(
-                self._labels, self.score(window[: end - start], batch.sample_rate_hz), strict=True
-            )
-            if score >= self._min_score
         ]
+
+    def report(self) -> None:
+        """Returns nothing: the detections are all there is to tell."""
+
+    def close(self) -> None:
+        """Does nothing: nothing was started or written."""
 
     def score(self, sound: npt.NDArray[np.float32], sample_rate_hz: int) -> list[float]:
         """Returns the score of every band, 0 to 1, in the order of `BAND_EDGES_HZ`.

@@ -1,14 +1,15 @@
 """BirdNET v2.4, run directly on LiteRT.
 
-Model files are found by `birdnet_files.py`. One interpreter thread per worker: on two cores two
-single-threaded processes score 160 s of audio a second, one process with two threads 98.
+Model files are found by `birdnet_files.py`; what is expected where is in `birdnet_range.py`. One
+interpreter thread per worker: on two cores two single-threaded processes score 160 s of audio a
+second, one process with two threads 98.
 """
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +17,31 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.birdnet_files import labels_path, model_path
-from badc_core.detectors.interface import Detection, DetectorIdentity, Label, WindowBatch
+from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange
+from badc_core.detectors.interface import (
+    NOWHERE,
+    Detection,
+    DetectorIdentity,
+    Label,
+    Occasion,
+    WindowBatch,
+)
+from badc_core.detectors.litert import LiteModel
 from badc_core.detectors.windows import WindowGrid
-from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.errors import ConfigInvalid
 from badc_core.settings import DetectorSettings
 
 SAMPLE_RATE_HZ = 48_000
 WINDOW_S = 3.0
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial)"
 _LOGIT_LIMIT = 15.0
+
+
+@dataclass(frozen=True)
+class PlacedBatch(WindowBatch):
+    """Some windows of one chunk, and where and when it was recorded."""
+
+    occasion: Occasion = NOWHERE
 
 
 class BirdNet:
@@ -43,25 +60,43 @@ class BirdNet:
         self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
         self._shift = np.float32((settings.sensitivity - 1.0) * 10.0)
         self._min_score = settings.min_score
-        self._interpreter = _load_interpreter(model_path())
-        self._input: int = self._interpreter.get_input_details()[0]["index"]
-        self._output: int = self._interpreter.get_output_details()[0]["index"]
+        self._model = LiteModel(model_path())
+        self._range = SpeciesRange(model_path())
         self.score(np.zeros((1, round(WINDOW_S * SAMPLE_RATE_HZ)), np.float32))
 
-    def batches(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
-        """Yields the chunk's windows at 48 kHz."""
-        return self._grid.read(audio, chunk)
+    @property
+    def batch_windows(self) -> int:
+        """One: the model gains nothing from windows of several chunks together."""
+        return 1
 
-    def detect(self, batch: WindowBatch) -> list[Detection]:
-        """Returns what stands at or above the minimum score, by start, then label order."""
-        scores = self.score(batch.windows)
-        rows, columns = np.nonzero(scores >= self._min_score)
-        return [
-            Detection(
-                batch.starts[row], batch.ends[row], self._labels[column], float(scores[row, column])
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[PlacedBatch]:
+        """Yields the chunk's windows at 48 kHz."""
+        for some in self._grid.read(audio, chunk):
+            yield PlacedBatch(
+                some.windows, some.starts, some.ends, some.sample_rate_hz, occasion=occasion
             )
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+
+    def detect(self, batch: PlacedBatch) -> list[list[Detection]]:
+        """Returns what stands at or above the minimum score in each window, in label order.
+
+        Where the place is known, species say whether and how often they are reported there.
+        """
+        occurrences = self._range.occurrences(batch.occasion)
+        return [
+            [
+                self._found(start, end, column, float(scores[column]), occurrences)
+                for column in np.nonzero(scores >= self._min_score)[0].tolist()
+            ]
+            for start, end, scores in zip(
+                batch.starts, batch.ends, self.score(batch.windows), strict=True
+            )
         ]
+
+    def report(self) -> None:
+        """Returns nothing: a model in this process has nothing to tell beside its results."""
+
+    def close(self) -> None:
+        """Does nothing: the process that ends takes the model along."""
 
     def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Returns the score of every label in every window.
@@ -80,12 +115,25 @@ class BirdNet:
         """
         logits = np.empty((len(windows), len(self._labels)), np.float32)
         for row, window in enumerate(windows):
-            self._interpreter.set_tensor(self._input, window[np.newaxis])
-            self._interpreter.invoke()
-            logits[row] = self._interpreter.get_tensor(self._output)[0]
+            logits[row] = self._model.run(window)
         limited = np.clip(logits + self._shift, -_LOGIT_LIMIT, _LOGIT_LIMIT)
         scores: npt.NDArray[np.float32] = 1.0 / (1.0 + np.exp(-limited))
         return scores
+
+    def _found(
+        self,
+        start_sample: int,
+        end_sample: int,
+        column: int,
+        confidence: float,
+        occurrences: npt.NDArray[np.float32] | None,
+    ) -> Detection:
+        """Returns one detection, marked where its label is a species and its place is known."""
+        label = self._labels[column]
+        if occurrences is None or not label.scientific_name:
+            return Detection(start_sample, end_sample, label, confidence)
+        often = float(occurrences[column])
+        return Detection(start_sample, end_sample, label, confidence, often >= EXPECTED_FROM, often)
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
@@ -119,20 +167,6 @@ def _check_overlap(settings: DetectorSettings) -> None:
             f"detector.window_overlap_s is {settings.window_overlap_s:g}",
             remedy=f"BirdNET's windows last {WINDOW_S:g} s: choose less than that",
         )
-
-
-def _load_interpreter(path: Path) -> Any:
-    try:
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  (an optional extra)
-    except ImportError as error:
-        raise DetectorMissing(
-            "LiteRT is not installed (package ai-edge-litert)",
-            "birdnet",
-            "Run: pip install 'badc[birdnet]'",
-        ) from error
-    interpreter = Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 @cache

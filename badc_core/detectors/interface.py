@@ -4,9 +4,9 @@ A detector is split in two so that a worker can read ahead: `batches` decodes an
 thread while `detect` runs the model in another. One file per detector lies beside this one.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ class DetectorIdentity:
         model_sha256: of the model file, hex; None for a detector without one.
         licence: of the model, where results must name it; else empty.
         window_s: how much the model sees at once.
+        uses_gpu: whether it runs on a GPU where there is one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DetectorIdentity:
     model_sha256: str | None
     licence: str
     window_s: float
+    uses_gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,45 @@ class Detection:
     Attributes:
         start_sample, end_sample: from the recording's start, at its own rate.
         confidence: the detector's score, 0 to 1.
+        is_expected: whether the species is expected there and then; None where nobody asked.
+        occurrence: how often it is reported there and then, 0 to 1; None where nobody asked.
     """
 
     start_sample: int
     end_sample: int
     label: Label
     confidence: float
+    is_expected: bool | None = None
+    occurrence: float | None = None
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Where and when a recording was made, as far as it is known.
+
+    Attributes:
+        latitude, longitude: degrees north and east.
+        date: local date, `yyyy-mm-dd`.
+    """
+
+    latitude: float | None = None
+    longitude: float | None = None
+    date: str | None = None
+
+
+NOWHERE = Occasion()
+
+
+class Batch(Protocol):
+    """What a detector is given at once; its own business, but for its size."""
+
+    def __len__(self) -> int:
+        """Returns how many windows (or files) it holds, at least 1."""
 
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """Some windows of a chunk, ready for the model.
+    """Some windows of a chunk, or of several, ready for the model.
 
     Attributes:
         windows: float32, shape [n_windows, window_samples], range [-1, 1], at the model's rate.
@@ -80,27 +110,91 @@ class WindowBatch:
     ends: tuple[int, ...]
     sample_rate_hz: int
 
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def fits(self, other: Self) -> bool:
+        """Tells whether the windows of another batch can stand beside its own."""
+        shape, others = self.windows.shape[1:], other.windows.shape[1:]
+        return shape == others and self.sample_rate_hz == other.sample_rate_hz
+
+    def part(self, start: int, end: int) -> Self:
+        """Returns windows `start` to `end` as a batch, sharing the samples."""
+        return replace(
+            self,
+            windows=self.windows[start:end],
+            starts=self.starts[start:end],
+            ends=self.ends[start:end],
+        )
+
+    @staticmethod
+    def join(batches: "Sequence[WindowBatch]") -> "WindowBatch":
+        """Returns the windows of batches that fit each other as one batch, in order."""
+        if len(batches) == 1:
+            return batches[0]
+        return WindowBatch(
+            np.concatenate([one.windows for one in batches]),
+            tuple(start for one in batches for start in one.starts),
+            tuple(end for one in batches for end in one.ends),
+            batches[0].sample_rate_hz,
+        )
+
+
+@dataclass(frozen=True)
+class DetectorReport:
+    """What a detector tells of its last call to `detect`, for telemetry.
+
+    Attributes:
+        command: the program it ran, with arguments; None if it ran none.
+        returncode: of that program.
+        stdout, stderr: the end of what the program wrote.
+        peak_vram_mib: most GPU memory the model ever held; None if it knows of none.
+        notes: what else deserves a line, such as a batch halved for lack of memory.
+    """
+
+    command: tuple[str, ...] | None = None
+    returncode: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    peak_vram_mib: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
 
 class Detector(Protocol):
-    """A loaded detector; one per worker, used by one thread each for reading and detecting."""
+    """A loaded detector; one per worker.
+
+    `batches` is called in one thread, `detect` in another; after a lack of memory `batches` may be
+    called in the second too, so it keeps no state between calls.
+    """
 
     @property
     def identity(self) -> DetectorIdentity:
         """Which detector this is."""
 
-    def batches(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
-        """Yields the windows that belong to a chunk, in order.
+    @property
+    def batch_windows(self) -> int:
+        """How many windows it likes to be given at once, across chunks; 1 for no joining."""
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[Batch]:
+        """Yields the windows that belong to a chunk, in order; no batch is empty.
 
         Raises:
             UnreadableRecording: the audio cannot be decoded to the chunk's end.
         """
 
-    def detect(self, batch: WindowBatch) -> list[Detection]:
-        """Returns the detections at or above the minimum score, by start, then label.
+    def detect(self, batch: Any) -> list[list[Detection]]:
+        """Returns, for each window of the batch, the detections at or above the minimum score.
 
         Raises:
+            OutOfMemory: the batch is too large for the device.
             DetectorFailed: the model could not be run on this batch.
         """
+
+    def report(self) -> DetectorReport | None:
+        """Returns what to tell of the last `detect`, if anything."""
+
+    def close(self) -> None:
+        """Ends what it started and removes what it wrote to scratch."""
 
 
 class DetectorLoader(Protocol):
@@ -115,6 +209,9 @@ class DetectorLoader(Protocol):
 
     def load(self, settings: Any) -> Detector:
         """Returns the detector, its model in memory and warmed up.
+
+        Temporary files belong where `tempfile` puts them: the worker's own scratch folder, which
+        is removed when the worker ends, however it ends.
 
         Raises:
             DetectorMissing: package, model file or runtime is not installed.

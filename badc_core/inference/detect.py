@@ -1,20 +1,20 @@
 """Detections of many recordings: from manifests to files, one recording at a time.
 
-Chunks go through one `engine.Engine`; a recording's files are written as soon as its last chunk
+Chunks go through one `engine.Engine`, and what becomes of each into its recording's journal, from
+which a run that was interrupted goes on. A recording's files are written as soon as its last chunk
 is done, so what is finished stays finished whatever happens next.
 """
 
-from collections import Counter
+import json
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from badc_core.chunks.manifest import read_manifest
-from badc_core.chunks.plan import Chunk
+from badc_core.chunks.manifest import chunk_sha256, read_manifest
 from badc_core.dataset import Dataset
+from badc_core.detections.filters import keep
 from badc_core.detections.store import (
     DETECTOR_SETTINGS_KEY,
     FINGERPRINT_KEY,
@@ -26,65 +26,39 @@ from badc_core.detections.store import (
 )
 from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
-from badc_core.detectors.interface import DetectorIdentity
+from badc_core.detectors.interface import Occasion
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
-from badc_core.inference.engine import Engine
+from badc_core.inference.accounts import Accounts
+from badc_core.inference.chunk_json import write_chunk_json
+from badc_core.inference.engine import open_engine
+from badc_core.inference.journal import Journal, chunk_key
+from badc_core.inference.made import DetectionsMade
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.log import TelemetryLog
-from badc_core.telemetry.progress import watcher
-
-
-@dataclass(frozen=True)
-class DetectionsMade:
-    """What detecting in one recording gave.
-
-    Attributes:
-        table: the detections, as written.
-        effort_s: seconds analysed.
-        detector_s: seconds workers spent, summed over chunks.
-        n_chunks, n_chunks_failed: how many there were and how many gave no result.
-        peak_rss_mib: of the largest worker involved.
-        workers: labels of the workers involved, sorted.
-    """
-
-    table: pa.Table
-    detector: DetectorIdentity
-    effort_s: float
-    detector_s: float
-    n_chunks: int
-    n_chunks_failed: int
-    peak_rss_mib: float
-    workers: tuple[str, ...]
-
-    @property
-    def n_species(self) -> int:
-        """Distinct species; other sounds do not count."""
-        return len(pc.unique(self.table["scientific_name"]).drop_null())
-
-    def top_labels(self, n: int) -> list[tuple[str, int, float]]:
-        """Returns the most frequent labels with their count and best confidence."""
-        names = self.table["label_name"].to_pylist()
-        best: dict[str, float] = {}
-        for name, confidence in zip(names, self.table["confidence"].to_pylist(), strict=True):
-            best[name] = max(best.get(name, 0.0), confidence)
-        ranked = sorted(Counter(names).items(), key=lambda one: (-one[1], one[0]))
-        return [(name, count, best[name]) for name, count in ranked[:n]]
 
 
 @dataclass
 class _InWork:
-    """A recording some of whose chunks are still out."""
+    """A recording some of whose chunks may still be out."""
 
     recording: Recording
-    chunks: tuple[Chunk, ...]
+    journal: Journal
+    tasks: dict[str, ChunkTask]
+    """By what the journal knows them by, in order."""
     done: dict[str, ChunkResult] = field(default_factory=dict)
 
-    def in_order(self) -> list[ChunkResult]:
-        return [self.done[chunk.chunk_id] for chunk in self.chunks]
+    def in_order(self) -> tuple[ChunkResult, ...]:
+        return tuple(self.done[key] for key in self.tasks)
+
+    def key_of(self, task: ChunkTask) -> str:
+        return next(key for key, one in self.tasks.items() if one is task)
+
+    def waiting(self) -> list[ChunkTask]:
+        return [task for key, task in self.tasks.items() if key not in self.done]
 
 
 class _Detecting:
@@ -92,48 +66,83 @@ class _Detecting:
 
     def __init__(self, dataset: Dataset, telemetry: TelemetryLog) -> None:
         self._dataset = dataset
-        self._telemetry = telemetry
+        self._accounts = Accounts(telemetry)
         self._identity = identify_detector(dataset.settings.detector)
         self._config_hash = Fingerprints(dataset).settings_hash("detections")
         self._in_work: dict[str, _InWork] = {}
-        self._unstarted: list[Outcome[DetectionsMade]] = []
+        self._ended: list[Outcome[DetectionsMade]] = []
 
     def run(self, recording_ids: Iterable[str]) -> Generator[Outcome[DetectionsMade], None, None]:
-        with Engine(self._dataset.settings) as engine:
+        settings = self._dataset.settings
+        with (
+            self._accounts,
+            open_engine(settings, self._identity, self._accounts.attempted) as engine,
+        ):
             for result in engine.run(self._tasks(recording_ids)):
-                yield from self._drain_unstarted()
-                self._record(result)
-                in_work = self._in_work[result.chunk.recording_id]
-                in_work.done[result.chunk.chunk_id] = result
-                if len(in_work.done) == len(in_work.chunks):
-                    del self._in_work[result.chunk.recording_id]
-                    yield attempt(in_work.recording.recording_id, partial(self._finish, in_work))
-        yield from self._drain_unstarted()
+                self._take(result)
+                yield from self._drain_ended()
+            yield from self._drain_ended()
 
     def _tasks(self, recording_ids: Iterable[str]) -> Iterator[ChunkTask]:
-        """Yields every chunk; recordings that cannot be started become failed outcomes."""
+        """Yields the chunks to analyse; recordings that need none end here."""
         for recording_id in recording_ids:
             started = attempt(recording_id, self._start)
             if started.value is None:
-                self._unstarted.append(Outcome(recording_id, error=started.error))
+                self._ended.append(Outcome(recording_id, error=started.error))
                 continue
-            in_work = self._in_work[recording_id] = started.value
-            audio = self._dataset.audio(in_work.recording.path)
-            for chunk in in_work.chunks:
-                yield ChunkTask(audio, in_work.recording.n_samples, chunk)
+            in_work = started.value
+            for result in in_work.done.values():
+                self._accounts.ended(result)
+            waiting = in_work.waiting()
+            if waiting:
+                self._in_work[recording_id] = in_work
+                yield from waiting
+            else:
+                self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
 
-    def _drain_unstarted(self) -> Iterator[Outcome[DetectionsMade]]:
-        while self._unstarted:
-            yield self._unstarted.pop(0)
+    def _drain_ended(self) -> Iterator[Outcome[DetectionsMade]]:
+        """Yields what has ended; a journal goes once whoever takes it has asked for more.
+
+        By then the asset graph knows of the result, so that no kill makes it be computed again.
+        """
+        while self._ended:
+            outcome = self._ended.pop(0)
+            yield outcome
+            if outcome.value is not None and outcome.value.is_final:
+                Journal(self._dataset.inference.journal(outcome.recording_id)).remove()
 
     def _start(self, recording_id: str) -> _InWork:
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
-        return _InWork(recording, manifest.chunks)
+        audio = self._dataset.audio(recording.path)
+        occasion = _occasion(recording)
+        tasks = {
+            chunk_key(
+                self._config_hash, chunk_sha256(recording.sha256, chunk), occasion
+            ): ChunkTask(audio, recording.n_samples, chunk, occasion)
+            for chunk in manifest.chunks
+        }
+        journal = Journal(self._dataset.inference.journal(recording_id))
+        return _InWork(recording, journal, tasks, journal.known(tasks))
+
+    def _take(self, result: ChunkResult) -> None:
+        recording_id = result.chunk.recording_id
+        in_work = self._in_work[recording_id]
+        key = in_work.key_of(result.task)
+        in_work.journal.append(key, result)
+        in_work.done[key] = result
+        self._accounts.ended(result)
+        if len(in_work.done) == len(in_work.tasks):
+            del self._in_work[recording_id]
+            self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
 
     def _finish(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
         """Writes a recording's files once all its chunks are done."""
-        recording, results = in_work.recording, in_work.in_order()
+        recording, settings = in_work.recording, self._dataset.settings
+        results = tuple(
+            replace(one, detections=keep(one.detections, settings.detector))
+            for one in in_work.in_order()
+        )
         failed = [one for one in results if one.error is not None]
         _require_readable(recording, failed, len(results))
         table = detections_table(
@@ -146,33 +155,21 @@ class _Detecting:
             MODEL_VERSION_KEY: self._identity.version,
             MODEL_SHA256_KEY: self._identity.model_sha256 or "",
             FINGERPRINT_KEY: self._config_hash,
-            DETECTOR_SETTINGS_KEY: self._dataset.settings.detector.model_dump_json(),
+            DETECTOR_SETTINGS_KEY: json.dumps(settings.detector.deciding()),
         }
         write_effort(self._dataset.effort(recording_id), effort, made_by)
         write_detections(self._dataset.detections(recording_id), table, made_by)
+        if settings.inference.chunk_json:
+            for one in results:
+                write_chunk_json(self._dataset.inference, one, self._identity)
+        is_final = len(failed) <= settings.inference.max_failed_fraction * len(results)
         return DetectionsMade(
             table=table,
             detector=self._identity,
             effort_s=pc.sum(effort["effort_s"]).as_py(),
             detector_s=sum(one.runtime_s for one in results),
-            n_chunks=len(results),
-            n_chunks_failed=len(failed),
-            peak_rss_mib=max(one.peak_rss_mib for one in results),
-            workers=tuple(sorted({one.worker for one in results})),
-        )
-
-    def _record(self, result: ChunkResult) -> None:
-        watcher().analysed(result.chunk.duration_s)
-        self._telemetry.append(
-            chunk_id=result.chunk.chunk_id,
-            recording_id=result.chunk.recording_id,
-            status="failure" if result.error else "success",
-            worker=result.worker,
-            attempt=result.attempt,
-            runtime_s=round(result.runtime_s, 4),
-            audio_s=round(result.chunk.duration_s, 4),
-            detections=len(result.detections),
-            error=str(result.error) if result.error else None,
+            results=results,
+            is_final=is_final,
         )
 
 
@@ -184,13 +181,19 @@ def detect_recordings(
     Args:
         dataset: holds recordings, manifests and settings.
         recording_ids: drawn as workers need work, so they may be many.
-        telemetry: gets a line per chunk.
+        telemetry: gets a line when an attempt at a chunk begins, and one when it ends.
 
     Raises:
         DetectorMissing, ConfigInvalid: the detector cannot be loaded at all.
         DetectorFailed: its workers die before they are ready.
+        StorageFull: a journal or the telemetry could not be written.
     """
     return _Detecting(dataset, telemetry).run(recording_ids)
+
+
+def _occasion(recording: Recording) -> Occasion:
+    date = recording.start_local.date().isoformat() if recording.start_local else None
+    return Occasion(recording.latitude, recording.longitude, date)
 
 
 def _require_readable(recording: Recording, failed: list[ChunkResult], n_chunks: int) -> None:

@@ -1,47 +1,87 @@
 """Feeding chunks of many recordings to workers, and hearing their results.
 
 Workers are never idle at a recording's end: the queue runs across recordings, and each worker has
-one chunk in work and the next being read. A worker that dies is replaced; each of its chunks then
-has a worker to itself, so that none is blamed for another, and one that workers die on three
-times is reported as failed. Writing results is in `detect.py`.
+one chunk in work and the next being read. What becomes of a chunk that failed, and of a worker
+that died or hangs, is decided here by `retries.py`'s rules. Writing results is in `detect.py`.
 """
 
 import logging
 import queue
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.devices.cores import usable_cores
-from badc_core.errors import BadcError, DetectorFailed
+from badc_core.devices.inventory import GpuInventory, find_gpus
+from badc_core.devices.metrics import GpuMetrics
+from badc_core.devices.places import Place, plan_places
+from badc_core.devices.sampler import Sampler
+from badc_core.errors import BadcError, DetectorFailed, DetectorTimeout, OutOfMemory
 from badc_core.inference import protocol
-from badc_core.inference.pool import Assignment, Heard, WorkerProcess
+from badc_core.inference.endings import Ending, beginning
+from badc_core.inference.pool import Assignment, Heard, WorkerProcess, scratch_folder
 from badc_core.inference.protocol import ChunkResult, ChunkTask
+from badc_core.inference.retries import Retries
 from badc_core.settings import Settings
+from badc_core.telemetry.attempts import Attempt
 
 _log = logging.getLogger(__name__)
 _IN_FLIGHT_PER_WORKER = 2
-_ATTEMPTS = 3
+_LOADS_PER_PLACE = 3
 _EXIT_GRACE_S = 1.0
+
+
+@dataclass
+class _Slot:
+    """A place for a worker, with the one that is there now.
+
+    Attributes:
+        n_failed_loads: workers in a row that died here before they were ready.
+        is_closed: no worker is started here any more.
+    """
+
+    place: Place
+    worker: WorkerProcess | None = None
+    n_failed_loads: int = 0
+    is_closed: bool = False
 
 
 class Engine:
     """A pool of workers for one detector; use as a context manager, which ends them.
 
     Args:
-        settings: the detector and how many workers.
+        settings: the detector, and what to do when something fails.
+        places: where workers run, one each.
+        observe: is told of every attempt when it begins and when it ends.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        places: tuple[Place, ...],
+        observe: Callable[[Attempt], None] = lambda _: None,
+    ) -> None:
         self._detector = settings.detector
-        self._n_workers = settings.inference.workers or usable_cores()
+        self._rules = settings.inference
+        self._observe = observe
         self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-        self._workers: list[WorkerProcess] = []
-        self._retries: deque[Assignment] = deque()
+        self._slots = [_Slot(place) for place in places]
+        self._retries = Retries(self._rules.max_retries, self._rules.backoff_s)
+        self._sampler = Sampler([place.gpu for place in places if place.gpu is not None])
+        self._open = ExitStack()
+        self._scratch: Path
 
     def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            self._scratch = opening.enter_context(scratch_folder(self._rules.scratch))
+            opening.enter_context(self._sampler)
+            opening.callback(self._close_workers)
+            self._open = opening.pop_all()
         return self
 
     def __exit__(
@@ -50,9 +90,12 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            worker.close()
-        self._workers.clear()
+        self._open.close()
+
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        """The workers there are now."""
+        return [slot.worker for slot in self._slots if slot.worker is not None]
 
     def run(self, tasks: Iterable[ChunkTask]) -> Iterator[ChunkResult]:
         """Yields a result for every task, as they come.
@@ -62,15 +105,12 @@ class Engine:
 
         Raises:
             DetectorMissing, ConfigInvalid: no worker can load the detector.
-            DetectorFailed: workers die before they are ready.
+            DetectorFailed: workers die before they are ready, wherever they are started.
         """
         waiting = iter(tasks)
         self._fill(waiting)
-        while any(worker.assigned for worker in self._workers):
-            heard = self._inbox.get()
-            if heard.worker not in self._workers:
-                continue
-            result = self._understand(heard)
+        while self._retries or any(worker.assigned for worker in self.workers):
+            result = self._next_result()
             self._fill(waiting)
             if result is not None:
                 yield result
@@ -78,81 +118,198 @@ class Engine:
     def _fill(self, waiting: Iterator[ChunkTask]) -> None:
         """Gives every worker a chunk before any gets a second; starts workers as needed."""
         for depth in range(1, _IN_FLIGHT_PER_WORKER + 1):
-            for index in range(self._n_workers):
-                if not self._has_room(index, depth):
+            for slot in self._slots:
+                if slot.is_closed or not _has_room(slot, depth):
                     continue
-                assignment = self._next(waiting, depth)
+                assignment = self._retries.take(allow_suspect=depth == 1)
                 if assignment is None:
-                    return
-                self._worker(index).send(assignment)
+                    if self._retries.is_suspect_ready:
+                        break
+                    task = next(waiting, None)
+                    if task is None:
+                        return
+                    assignment = Assignment(task)
+                self._give(slot, assignment)
 
-    def _has_room(self, index: int, depth: int) -> bool:
-        """Tells whether a worker may have a `depth`th chunk: a suspect gets no company."""
-        if index == len(self._workers):
-            return True
-        assigned = self._workers[index].assigned
-        return len(assigned) < depth and not any(one.is_suspect for one in assigned)
+    def _give(self, slot: _Slot, assignment: Assignment) -> None:
+        if slot.worker is None:
+            slot.worker = WorkerProcess(slot.place, self._detector, self._scratch, self._inbox)
+        slot.worker.send(assignment)
+        if slot.worker.is_ready and len(slot.worker.assigned) == 1:
+            self._begin(slot.worker)
 
-    def _next(self, waiting: Iterator[ChunkTask], depth: int) -> Assignment | None:
-        """Returns what comes next: suspects first, for which workers must run empty."""
-        if self._retries:
-            return self._retries.popleft() if depth == 1 else None
-        task = next(waiting, None)
-        return None if task is None else Assignment(task)
+    def _begin(self, worker: WorkerProcess) -> None:
+        """Takes note that a worker starts on its oldest chunk."""
+        worker.begin()
+        self._observe(beginning(worker, worker.assigned[0], self._detector.name))
 
-    def _worker(self, index: int) -> WorkerProcess:
-        if index == len(self._workers):
-            self._workers.append(WorkerProcess(f"cpu-{index}", self._detector, self._inbox))
-        return self._workers[index]
+    def _next_result(self) -> ChunkResult | None:
+        try:
+            heard = self._inbox.get(timeout=self._patience_s())
+        except queue.Empty:
+            for worker in self.workers:
+                self._end_if_overdue(worker)
+            return None
+        slot = self._slot_of(heard.worker)
+        return None if slot is None else self._understand(slot, heard.worker, heard.content)
 
-    def _understand(self, heard: Heard) -> ChunkResult | None:
-        worker, content = heard.worker, heard.content
+    def _patience_s(self) -> float | None:
+        """Returns how long to wait before something must be done; None for ever."""
+        moments = [
+            worker.since + self._limit_s(worker)
+            for worker in self.workers
+            if (worker.assigned or not worker.is_ready) and not worker.overdue
+        ]
+        if self._retries.next_due is not None:
+            moments.append(self._retries.next_due)
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _limit_s(self, worker: WorkerProcess) -> float:
+        """Returns how long a worker may take for what it is doing."""
+        if not worker.is_ready:
+            return self._rules.load_timeout_s
+        audio_s = worker.assigned[0].task.chunk.duration_s
+        return max(self._rules.timeout_s, self._rules.timeout_per_audio_s * audio_s)
+
+    def _end_if_overdue(self, worker: WorkerProcess) -> None:
+        """Ends a worker that takes too long; its listener will then say that it is gone."""
+        if worker.overdue or not (worker.assigned or not worker.is_ready):
+            return
+        limit_s = self._limit_s(worker)
+        if time.monotonic() >= worker.since + limit_s:
+            worker.overdue = f"no answer within {limit_s:g} s"
+            worker.kill()
+
+    def _slot_of(self, worker: WorkerProcess) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.worker is worker), None)
+
+    def _understand(
+        self, slot: _Slot, worker: WorkerProcess, content: dict[str, Any] | None
+    ) -> ChunkResult | None:
         if content is None:
-            return self._replace(worker)
+            return self._bury(slot, worker)
         if content["kind"] == "hello":
             worker.is_ready = True
+            slot.n_failed_loads = 0
             _log.info("worker %s is ready after %.1f s", worker.label, content["ready_s"])
+            if worker.assigned:
+                self._begin(worker)
             return None
         if content["kind"] == "refused":
-            raise protocol.error_from_json(content["error"])
-        return _result(worker, worker.assigned.popleft(), content)
+            self._take_refusal(slot, worker, protocol.error_from_json(content["error"]))
+            return None
+        error, stderr = None, ""
+        if content["kind"] == "error":
+            error, stderr = protocol.error_from_json(content["error"]), worker.stderr_tail()
+        ending = Ending(error, content["runtime_s"], content, stderr=stderr)
+        return self._conclude(worker, worker.assigned.popleft(), ending)
 
-    def _replace(self, worker: WorkerProcess) -> ChunkResult | None:
-        """Puts a new worker in a dead one's place; its oldest chunk is taken for the cause."""
-        cause = f"worker {worker.label} ended with exit code {worker.end(_EXIT_GRACE_S)}"
+    def _take_refusal(self, slot: _Slot, worker: WorkerProcess, error: BadcError) -> None:
+        """Gives up a place without room for the model; any other refusal holds everywhere."""
+        if not isinstance(error, OutOfMemory):
+            raise error
+        self._give_up(slot, worker, error)
+
+    def _bury(self, slot: _Slot, worker: WorkerProcess) -> ChunkResult | None:
+        """Takes a dead worker away; its oldest chunk is taken for the cause."""
+        code = worker.end(_EXIT_GRACE_S)
         tail = worker.stderr_tail()
-        worker.close()
+        cause = worker.overdue or f"worker {worker.label} ended with exit code {code}"
         if not worker.is_ready:
-            raise DetectorFailed(
-                f"{cause} before it was ready: {tail or 'no message'}",
+            self._bury_unready(slot, worker, f"{cause} before it was ready", tail)
+            return None
+        _log.warning("%s; starting another. %s", cause, tail)
+        slot.worker = None
+        worker.close()
+        if not worker.assigned:
+            return None
+        culprit = replace(worker.assigned.popleft(), is_suspect=True)
+        for innocent in worker.assigned:
+            self._retries.again(replace(innocent, is_suspect=True))
+        kind = DetectorTimeout if worker.overdue else DetectorFailed
+        error = kind(cause, culprit.task.chunk.chunk_id, _last_line(tail))
+        ending = Ending(error, time.monotonic() - worker.since, {}, code, tail)
+        worker.assigned.clear()
+        return self._conclude(worker, culprit, ending)
+
+    def _bury_unready(self, slot: _Slot, worker: WorkerProcess, cause: str, tail: str) -> None:
+        slot.n_failed_loads += 1
+        if slot.n_failed_loads >= _LOADS_PER_PLACE:
+            error = DetectorFailed(
+                f"{cause}: {tail or 'no message'}",
                 self._detector.name,
                 "Check the detector with a short recording: badc run DATASET --limit 1",
             )
-        _log.warning("%s; starting another. %s", cause, tail)
-        index = self._workers.index(worker)
-        self._workers[index] = WorkerProcess(worker.label, self._detector, self._inbox)
-        if not worker.assigned:
+            self._give_up(slot, worker, error)
+            return
+        _log.warning("worker %s: %s; starting another. %s", worker.label, cause, tail)
+        self._take_back(slot, worker)
+
+    def _give_up(self, slot: _Slot, worker: WorkerProcess, error: BadcError) -> None:
+        """Starts no more workers at a place; raises if there is no other."""
+        slot.is_closed = True
+        self._take_back(slot, worker)
+        if all(one.is_closed for one in self._slots):
+            raise error
+        _log.warning("no worker can be had on %s, going on without it: %s", slot.place.label, error)
+
+    def _take_back(self, slot: _Slot, worker: WorkerProcess) -> None:
+        for assignment in worker.assigned:
+            self._retries.again(assignment)
+        worker.assigned.clear()
+        slot.worker = None
+        worker.close()
+
+    def _conclude(
+        self, worker: WorkerProcess, done: Assignment, ending: Ending
+    ) -> ChunkResult | None:
+        """Reports how an attempt ended; returns the result unless it is tried again."""
+        ending = replace(ending, gpu=self._gpu_metrics(worker))
+        backoff_s = None
+        if ending.error is not None and ending.error.retryable:
+            backoff_s = self._retries.after_failure(done)
+        self._observe(ending.attempt(worker, done, self._detector.name, backoff_s))
+        if worker.assigned:
+            self._begin(worker)
+        return ending.result(worker, done) if backoff_s is None else None
+
+    def _gpu_metrics(self, worker: WorkerProcess) -> GpuMetrics | None:
+        gpu = worker.place.gpu
+        if gpu is None:
             return None
-        culprit = worker.assigned.popleft()
-        self._retries.extend(replace(one, is_suspect=True) for one in worker.assigned)
-        if culprit.attempt < _ATTEMPTS:
-            again = replace(culprit, attempt=culprit.attempt + 1, is_suspect=True)
-            self._retries.append(again)
-            return None
-        error = DetectorFailed(cause, culprit.task.chunk.chunk_id, tail)
-        return ChunkResult(culprit.task.chunk, (), error, 0.0, worker.label, culprit.attempt)
+        return self._sampler.between(gpu, {worker.pid}, worker.since, time.monotonic())
+
+    def _close_workers(self) -> None:
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.close()
+                slot.worker = None
 
 
-def _result(worker: WorkerProcess, done: Assignment, content: dict[str, Any]) -> ChunkResult:
-    error: BadcError | None = None
-    if content["kind"] == "error":
-        error = protocol.error_from_json(content["error"])
-    return ChunkResult(
-        done.task.chunk,
-        protocol.detections_from_json(content.get("detections", [])),
-        error,
-        content["runtime_s"],
-        worker.label,
-        done.attempt,
-        content["peak_rss_mib"],
-    )
+def open_engine(
+    settings: Settings, detector: DetectorIdentity, observe: Callable[[Attempt], None]
+) -> Engine:
+    """Returns an engine with workers on this machine's devices, as the settings say.
+
+    Args:
+        settings: the detector and how the work is spread.
+        detector: says whether a GPU is any use to it.
+        observe: is told of every attempt.
+    """
+    inventory = find_gpus() if detector.uses_gpu else GpuInventory((), "")
+    places = plan_places(settings.inference, inventory, detector.uses_gpu, usable_cores())
+    return Engine(settings, places, observe)
+
+
+def _has_room(slot: _Slot, depth: int) -> bool:
+    """Tells whether a worker may have a `depth`th chunk: a suspect gets no company."""
+    if slot.worker is None:
+        return depth == 1
+    assigned = slot.worker.assigned
+    if slot.worker.overdue or len(assigned) >= depth:
+        return False
+    return not any(one.is_suspect for one in assigned)
+
+
+def _last_line(text: str) -> str:
+    return text.splitlines()[-1] if text else ""

@@ -3,22 +3,35 @@
 What to send to whom is decided in `engine.py`.
 """
 
+import fcntl
 import json
 import os
 import queue
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from badc_core.devices.places import Place
 from badc_core.inference import protocol
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import DetectorSettings
 
 _STDERR_TAIL_BYTES = 2000
+_SCRATCH_PREFIX = "badc-scratch-"
+_LOCK = ".lock"
+_EXIT_POLL_S = 0.01
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 @dataclass(frozen=True)
@@ -46,37 +59,66 @@ class Assignment:
 class WorkerProcess:
     """One running worker.
 
+    Args:
+        place: where it runs; a replacement inherits it.
+        settings: the detector.
+        scratch: folder below which it gets its own for temporary files.
+        inbox: where its messages are put.
+
     Attributes:
-        label: its place, such as `cpu-0`; a replacement inherits it.
         assigned: what it has been given and not answered, oldest first.
         is_ready: it has said hello.
+        since: when it started what it is doing now, loading or its oldest chunk; monotonic.
+        since_utc: the same by the clock.
+        overdue: why it was ended for taking too long; empty if it was not.
     """
 
     def __init__(
-        self, label: str, settings: DetectorSettings, inbox: "queue.SimpleQueue[Heard]"
+        self,
+        place: Place,
+        settings: DetectorSettings,
+        scratch: Path,
+        inbox: "queue.SimpleQueue[Heard]",
     ) -> None:
-        self.label = label
+        self.place = place
         self.assigned: deque[Assignment] = deque()
         self.is_ready = False
+        self.overdue = ""
         self._inbox = inbox
+        self._scratch = tempfile.mkdtemp(prefix=f"{place.label}-", dir=scratch)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the worker)
+        self.begin()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "badc_core.inference.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             encoding="utf-8",
-            env=_environment(),
+            env={**os.environ, **_ONE_THREAD, **place.environment()},
             start_new_session=True,
         )
-        self._write(protocol.encode("setup", detector=settings.model_dump()))
-        self._listener = threading.Thread(target=self._listen, name=f"hear-{label}", daemon=True)
+        setup = {"detector": settings.model_dump(), "scratch": self._scratch}
+        self._write(protocol.encode("setup", **setup))
+        self._listener = threading.Thread(
+            target=self._listen, name=f"hear-{place.label}", daemon=True
+        )
         self._listener.start()
 
     @property
+    def label(self) -> str:
+        """Its place's name, such as `cpu-0`."""
+        return self.place.label
+
+    @property
     def pid(self) -> int:
-        """Its process id."""
+        """Its process id, and that of its process group."""
         return self._process.pid
+
+    def begin(self) -> None:
+        """Takes note that it starts something now."""
+        self.since = time.monotonic()
+        self.since_utc = datetime.now(UTC)
+        self._stderr_start = os.fstat(self._stderr.fileno()).st_size
 
     def send(self, assignment: Assignment) -> None:
         """Gives it a chunk to do after those it has."""
@@ -84,43 +126,55 @@ class WorkerProcess:
         self._write(protocol.encode("chunk", **protocol.task_to_json(assignment.task)))
 
     def stderr_tail(self) -> str:
-        """Returns the end of what it wrote to standard error."""
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - _STDERR_TAIL_BYTES))
-        return self._stderr.read().decode(errors="replace").strip()
+        """Returns the end of what it wrote to standard error about what it is doing now."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        start = max(self._stderr_start, size - _STDERR_TAIL_BYTES)
+        tail = os.pread(self._stderr.fileno(), size - start, start)
+        return tail.decode(errors="replace").strip()
+
+    def kill(self) -> None:
+        """Ends it and all it started, at once; its listener then says that it is gone."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
 
     def end(self, grace_s: float = 0.0) -> int:
-        """Ends the process; returns its exit code (negative: the signal).
+        """Ends the process and all it started; returns its exit code (negative: the signal).
 
         Args:
             grace_s: how long it may take to end by itself before it is killed.
         """
-        try:
-            return self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._process.returncode is None:
+            self._await_exit(grace_s)
+            self.kill()
         return self._process.wait()
 
     def close(self) -> None:
-        """Ends the process at once and forgets what it wrote."""
+        """Ends the process at once, and forgets what it wrote."""
         self.end()
         self._listener.join()
         self._stderr.close()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    continue
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _await_exit(self, grace_s: float) -> None:
+        """Waits for its exit without burying it: its group's number must not be reused yet."""
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return
+        wanted = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        deadline = time.monotonic() + grace_s
+        while os.waitid(os.P_PID, self.pid, wanted) is None and time.monotonic() < deadline:
+            time.sleep(_EXIT_POLL_S)
 
     def _write(self, line: str) -> None:
         """Writes a line; a dead worker is noticed by the listener, not here."""
         if self._process.stdin is not None:
-            try:
+            with suppress(BrokenPipeError):
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
-            except BrokenPipeError:
-                return
 
     def _listen(self) -> None:
         stream = self._process.stdout
@@ -133,12 +187,37 @@ class WorkerProcess:
             self._inbox.put(Heard(self, None))
 
 
-def _environment() -> dict[str, str]:
-    """Returns the worker's environment: no GPU, one thread per library."""
-    return {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+@contextmanager
+def scratch_folder(parent: str) -> Iterator[Path]:
+    """Yields a folder for temporary files of workers, and removes it afterwards.
+
+    What killed processes left is removed too: each holds a lock that dies with it.
+
+    Args:
+        parent: where to make it; empty for the system's place.
+    """
+    place = Path(parent).expanduser() if parent else Path(tempfile.gettempdir())
+    place.mkdir(parents=True, exist_ok=True)
+    _sweep(place)
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH_PREFIX}", dir=place))
+    descriptor = os.open(unlocked / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = unlocked.with_name(unlocked.name.removeprefix("."))
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        unlocked.rename(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _sweep(place: Path) -> None:
+    """Removes scratch folders whose makers are dead."""
+    for lock in place.glob(f"{_SCRATCH_PREFIX}*/{_LOCK}"):
+        with suppress(OSError):
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(descriptor)

@@ -6,16 +6,18 @@ program that speaks these lines.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from badc_core import errors
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import Detection, Label
+from badc_core.detectors.interface import NOWHERE, Detection, DetectorReport, Label, Occasion
+from badc_core.devices.metrics import GpuMetrics
 from badc_core.errors import BadcError, DetectorFailed
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True)
@@ -23,37 +25,48 @@ class ChunkTask:
     """A chunk to analyse.
 
     Attributes:
-        audio: the recording's file.
-        n_samples: the length the recording must have; anything else means the file changed.
+        audio: the file it lies in: a recording's, or a chunk's own.
+        n_samples: the length the file must have; anything else means it changed.
         chunk: which part.
+        occasion: where and when it was recorded, as far as known.
     """
 
     audio: Path
     n_samples: int
     chunk: Chunk
+    occasion: Occasion = NOWHERE
 
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What a worker says of a chunk.
+    """What came of a chunk.
 
     Attributes:
-        chunk: which.
+        task: which chunk.
         detections: by start, then label.
         error: why there are none; None for success.
         runtime_s: from its first sample read to its last window scored.
         worker: label of the worker, such as `cpu-0`.
         attempt: 1 for the first.
         peak_rss_mib: the worker's so far.
+        gpu: what its GPU did meanwhile; None without one.
+        is_resumed: taken from a journal, so that nothing ran.
     """
 
-    chunk: Chunk
+    task: ChunkTask
     detections: tuple[Detection, ...]
     error: BadcError | None
     runtime_s: float
     worker: str
     attempt: int = 1
     peak_rss_mib: float = 0.0
+    gpu: GpuMetrics | None = None
+    is_resumed: bool = False
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk."""
+        return self.task.chunk
 
     @property
     def status(self) -> str:
@@ -70,35 +83,36 @@ def encode(kind: str, **content: Any) -> str:
 
 def task_to_json(task: ChunkTask) -> dict[str, Any]:
     """Returns a task as the content of a `chunk` line."""
-    return {"audio": str(task.audio), "n_samples": task.n_samples, "chunk": asdict(task.chunk)}
+    return {
+        "audio": str(task.audio),
+        "n_samples": task.n_samples,
+        "chunk": asdict(task.chunk),
+        "occasion": asdict(task.occasion),
+    }
 
 
 def task_from_json(content: dict[str, Any]) -> ChunkTask:
     """Returns the task in a `chunk` line."""
-    return ChunkTask(Path(content["audio"]), content["n_samples"], Chunk(**content["chunk"]))
+    return ChunkTask(
+        Path(content["audio"]),
+        content["n_samples"],
+        Chunk(**content["chunk"]),
+        Occasion(**content["occasion"]),
+    )
 
 
-def detections_to_json(detections: list[Detection]) -> list[list[Any]]:
-    """Returns detections as rows: start, end, confidence, name, code, scientific name."""
-    return [
-        [
-            one.start_sample,
-            one.end_sample,
-            one.confidence,
-            one.label.name,
-            one.label.code,
-            one.label.scientific_name,
-        ]
-        for one in detections
-    ]
+def detections_to_json(detections: Iterable[Detection]) -> list[list[Any]]:
+    """Returns detections as rows.
+
+    A row is start, end, confidence, name, code, scientific name, and, where somebody asked,
+    whether it is expected and how often it occurs.
+    """
+    return [_detection_to_json(one) for one in detections]
 
 
 def detections_from_json(rows: list[list[Any]]) -> tuple[Detection, ...]:
-    """Returns the detections in the rows of a `result` line."""
-    return tuple(
-        Detection(start, end, Label(name, code, scientific_name), confidence)
-        for start, end, confidence, name, code, scientific_name in rows
-    )
+    """Returns the detections in the rows of a `result` line; raises ValueError for other rows."""
+    return tuple(_detection_from_json(row) for row in rows)
 
 
 def error_to_json(error: BadcError) -> dict[str, str]:
@@ -115,3 +129,33 @@ def error_from_json(content: dict[str, str]) -> BadcError:
     """Returns the error in an `error` or `refused` line; an unknown class is a detector's."""
     found = getattr(errors, content["class"], DetectorFailed)
     return cast("BadcError", found(content["what"], content["where"], content["remedy"]))
+
+
+def report_from_json(content: dict[str, Any] | None) -> DetectorReport | None:
+    """Returns what a detector told of its work, if it told anything."""
+    if content is None:
+        return None
+    command = content.pop("command")
+    notes = tuple(content.pop("notes"))
+    return DetectorReport(
+        command=None if command is None else tuple(command), notes=notes, **content
+    )
+
+
+def _detection_to_json(one: Detection) -> list[Any]:
+    row = [
+        one.start_sample,
+        one.end_sample,
+        one.confidence,
+        one.label.name,
+        one.label.code,
+        one.label.scientific_name,
+    ]
+    if one.is_expected is not None or one.occurrence is not None:
+        row += [one.is_expected, one.occurrence]
+    return row
+
+
+def _detection_from_json(row: list[Any]) -> Detection:
+    start, end, confidence, name, code, scientific_name, *expectation = row
+    return Detection(start, end, Label(name, code, scientific_name), confidence, *expectation)

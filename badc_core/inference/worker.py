@@ -1,30 +1,36 @@
 """A worker: one detector, kept in memory, fed chunks through standard input.
 
 Started by `pool.py` as `python -m badc_core.inference.worker`; speaks `protocol.py`. One thread
-reads and resamples ahead while the main thread runs the model.
+reads and resamples ahead while the main thread runs the model (`batching.py`).
 """
 
 import json
 import os
 import queue
 import resource
+import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
 from badc_core.audio.reader import AudioFile
-from badc_core.detectors.interface import Detection, Detector, WindowBatch
+from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
 from badc_core.detectors.registry import load_detector
-from badc_core.errors import BadcError, DetectorFailed, UnreadableRecording
+from badc_core.errors import BadcError, DetectorFailed, OutOfMemory, UnreadableRecording
 from badc_core.inference import protocol
+from badc_core.inference.batching import Batching, detect_in_halves
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import DetectorSettings
 
 _BATCHES_AHEAD = 2
+_WINDOWS_PER_BATCH = 10
+_PARENT_CHECK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class _Finished:
     error: BadcError | None = None
 
 
-_Part = _Opened | WindowBatch | _Finished | None
+_Part = _Opened | Batch | _Finished | None
 
 
 class ReadAhead:
@@ -52,12 +58,18 @@ class ReadAhead:
         self._lines = lines
         self._detector = detector
         self._open: AudioFile | None = None
-        self._parts: queue.Queue[_Part] = queue.Queue(_BATCHES_AHEAD)
+        n_ahead = _BATCHES_AHEAD + detector.batch_windows // _WINDOWS_PER_BATCH
+        self._parts: queue.Queue[_Part] = queue.Queue(n_ahead)
         threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
 
-    def __iter__(self) -> Iterator[_Opened | WindowBatch | _Finished]:
+    def __iter__(self) -> Iterator[_Opened | Batch | _Finished]:
         while (part := self._parts.get()) is not None:
             yield part
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is ready, so that whoever waits for more may wait long."""
+        return self._parts.empty()
 
     def _run(self) -> None:
         try:
@@ -70,12 +82,11 @@ class ReadAhead:
 
     def _read(self, task: ChunkTask) -> _Finished:
         try:
-            for batch in self._detector.batches(self._audio(task), task.chunk):
+            audio = self._audio(task)
+            for batch in self._detector.batches(audio, task.chunk, task.occasion):
                 self._parts.put(batch)
-        except BadcError as error:
-            return _Finished(error)
         except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
-            return _Finished(_unexpected(error))
+            return _Finished(as_badc_error(error))
         return _Finished()
 
     def _audio(self, task: ChunkTask) -> AudioFile:
@@ -95,47 +106,114 @@ class ReadAhead:
         return self._open
 
 
+@dataclass
+class _InWork:
+    """A task some of whose windows may still wait for company."""
+
+    task: ChunkTask
+    started: float
+    detections: list[Detection] = field(default_factory=list)
+    error: BadcError | None = None
+    n_waiting: int = 0
+    is_read: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
 class Worker:
     """Answers every task, in order."""
 
     def __init__(self, detector: Detector, replies: TextIO) -> None:
         self._detector = detector
         self._replies = replies
+        self._batching: Batching[_InWork] = Batching(detector)
+        self._in_work: deque[_InWork] = deque()
+        self._answered = 0.0
 
     def run(self, lines: TextIO) -> None:
         """Works until the input ends."""
-        started, answered = 0.0, 0.0
-        detections: list[Detection] = []
-        error: BadcError | None = None
-        for part in ReadAhead(lines, self._detector):
-            if isinstance(part, _Opened):
-                # Reading ahead of the chunk before does not count: that time was that chunk's.
-                started, detections, error = max(part.started, answered), [], None
-            elif isinstance(part, WindowBatch):
-                if error is None:
-                    error = self._detect(part, detections)
-            else:
-                answered = time.monotonic()
-                self._answer(detections, error or part.error, answered - started)
+        ahead = ReadAhead(lines, self._detector)
+        for part in ahead:
+            self._take(part)
+            if self._batching.is_full or ahead.is_empty:
+                self._detect()
+            self._answer_what_is_done()
 
-    def _detect(self, batch: WindowBatch, detections: list[Detection]) -> BadcError | None:
+    def _take(self, part: _Opened | Batch | _Finished) -> None:
+        if isinstance(part, _Opened):
+            self._in_work.append(_InWork(part.task, part.started))
+            return
+        newest = self._in_work[-1]
+        if isinstance(part, _Finished):
+            newest.is_read = True
+            newest.error = newest.error or part.error
+        elif newest.error is None:
+            newest.n_waiting += 1
+            self._batching.add(newest, part)
+
+    def _detect(self) -> None:
+        """Runs the model on everything that waits; a failure costs the chunk concerned."""
+        for owners, batch in self._batching.take():
+            self._detect_for(owners, batch)
+
+    def _detect_for(self, owners: list[tuple[_InWork, int]], batch: Batch) -> None:
         try:
-            detections.extend(self._detector.detect(batch))
-        except BadcError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  (a detector's bug costs its chunk, not the worker)
-            return _unexpected(error)
-        return None
+            found, notes = self._batching.detect(batch)
+        except Exception as error:  # noqa: BLE001  (a detector's bug costs its chunk only)
+            if len(owners) > 1 and isinstance(batch, WindowBatch):
+                self._detect_apart(owners, batch)
+            else:
+                self._detect_otherwise(owners[0][0], error)
+            return
+        for owner, n_windows in owners:
+            owner.n_waiting -= 1
+            owner.notes += notes
+            for window in found[:n_windows]:
+                owner.detections.extend(window)
+            del found[:n_windows]
 
-    def _answer(
-        self, detections: list[Detection], error: BadcError | None, runtime_s: float
-    ) -> None:
-        measures = {"runtime_s": runtime_s, "peak_rss_mib": peak_rss_mib()}
-        if error is None:
-            rows = protocol.detections_to_json(detections)
+    def _detect_apart(self, owners: list[tuple[_InWork, int]], batch: WindowBatch) -> None:
+        """Tries each chunk's windows by themselves, so that none pays for another."""
+        start = 0
+        for owner, n_windows in owners:
+            self._detect_for([(owner, n_windows)], batch.part(start, start + n_windows))
+            start += n_windows
+
+    def _detect_otherwise(self, owner: _InWork, error: Exception) -> None:
+        """Tries a chunk that did not fit as shorter ones; other failures are the chunk's."""
+        owner.n_waiting -= 1
+        if isinstance(error, OutOfMemory) and not self._batching.joins_windows:
+            try:
+                owner.detections, n_parts = detect_in_halves(self._detector, owner.task)
+                owner.notes.append(f"out of memory: chunk analysed in {n_parts} parts")
+            except Exception as worse:  # noqa: BLE001  (a detector's bug costs its chunk only)
+                error = worse
+            else:
+                return
+        owner.error = owner.error or as_badc_error(error)
+
+    def _answer_what_is_done(self) -> None:
+        while self._in_work and self._in_work[0].is_read and not self._in_work[0].n_waiting:
+            done = self._in_work.popleft()
+            now = time.monotonic()
+            # Reading ahead of the chunk before does not count: that time was that chunk's.
+            runtime_s = now - max(done.started, self._answered)
+            self._answered = now
+            self._answer(done, runtime_s)
+
+    def _answer(self, done: _InWork, runtime_s: float) -> None:
+        report = self._detector.report()
+        measures = {
+            "runtime_s": runtime_s,
+            "peak_rss_mib": peak_rss_mib(),
+            "notes": done.notes,
+            "report": None if report is None else asdict(report),
+        }
+        if done.error is None:
+            rows = protocol.detections_to_json(done.detections)
             self.send(protocol.encode("result", detections=rows, **measures))
         else:
-            self.send(protocol.encode("error", error=protocol.error_to_json(error), **measures))
+            told = protocol.error_to_json(done.error)
+            self.send(protocol.encode("error", error=told, **measures))
 
     def send(self, line: str) -> None:
         """Writes one line at once."""
@@ -149,9 +227,12 @@ def peak_rss_mib() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _unexpected(error: Exception) -> DetectorFailed:
+def as_badc_error(error: Exception) -> BadcError:
+    """Returns an error as one that can be shown; an unforeseen one is printed in full."""
+    if isinstance(error, BadcError):
+        return error
     traceback.print_exception(error)
-    return DetectorFailed(f"{type(error).__name__}: {error}", remedy="See the worker's log")
+    return DetectorFailed(f"{type(error).__name__}: {error}", remedy="The telemetry log has the traceback")
 
 
 def _private_replies() -> TextIO:
@@ -162,10 +243,24 @@ def _private_replies() -> TextIO:
     return private
 
 
+def _end_with(parent: int) -> None:
+    """Ends this process and all it started when its parent is gone, even in the middle of work."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_S)
+        os.killpg(0, signal.SIGKILL)
+
+    if os.getpgid(0) == os.getpid():
+        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def main() -> int:
     """Runs a worker on standard input and output."""
     replies = _private_replies()
+    _end_with(os.getppid())
     setup: dict[str, Any] = json.loads(sys.stdin.readline())
+    tempfile.tempdir = setup["scratch"]
     started = time.monotonic()
     try:
         detector = load_detector(DetectorSettings.model_validate(setup["detector"]))
@@ -184,6 +279,7 @@ def main() -> int:
         )
     )
     worker.run(sys.stdin)
+    detector.close()
     return 0
 
 

@@ -6,6 +6,7 @@ Fingerprints of files are in `content.py`.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -21,10 +22,23 @@ STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
 CODE_VERSIONS = {
     "recording": "1",
     "chunk_manifest": "1",
-    "detections": "1",
+    "detections": "2",
     "report_bundle": "1",
 }
 """Raised by hand when a stage's code gives different results for the same input."""
+
+
+_INCOMPLETE = "-incomplete-"
+
+
+def is_incomplete(made: str | None, wanted: str) -> bool:
+    """Tells whether an output is what is wanted, but for chunks that failed.
+
+    Args:
+        made: fingerprint of the output that is there, if any.
+        wanted: fingerprint it should have.
+    """
+    return made is not None and made.startswith(wanted + _INCOMPLETE)
 
 
 class Fingerprints:
@@ -70,6 +84,15 @@ class Fingerprints:
         """
         return _digest([source, self._settings[stage]])
 
+    def incomplete(self, fingerprint: str, failed_chunks: Iterable[str]) -> str:
+        """Returns the fingerprint of an output that lacks chunks: never current, yet usable.
+
+        Args:
+            fingerprint: of the output if nothing had failed.
+            failed_chunks: their chunk_ids.
+        """
+        return f"{fingerprint}{_INCOMPLETE}{_digest(sorted(failed_chunks))[:8]}"
+
     def settings_hash(self, stage: str) -> str:
         """Returns the hash of the settings and the code version of one stage alone."""
         return self._settings[stage]
@@ -86,7 +109,7 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
     elif stage == "chunk_manifest":
         content["settings"] = settings.chunks.model_dump()
     elif stage == "detections":
-        content["settings"] = settings.detector.model_dump()
+        content["settings"] = settings.detector.deciding()
         content["detector"] = asdict(identify_detector(settings.detector))
     else:
         content["settings"] = settings.report.model_dump()

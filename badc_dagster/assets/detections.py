@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from badc_core.detections.schema import DETECTION_COLUMNS
-from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.inference.detect import detect_recordings
+from badc_core.inference.made import DetectionsMade, FailedChunks
 from badc_core.telemetry.log import TelemetryLog
 from badc_dagster.connections import Connection
 from badc_dagster.metadata import column_schema, detections_metadata
@@ -22,14 +23,17 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
     def detections(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
         name = f"detections_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{step.run_id[:8]}"
+        failed_chunks = FailedChunks(step.dataset.settings.inference.max_failed_fraction)
         with TelemetryLog(step.dataset.telemetry(name)) as telemetry:
 
             def describe(recording_id: str, value: DetectionsMade) -> Made:
+                failed_chunks.add(value)
                 path = step.dataset.detections(recording_id)
                 told = detections_metadata(value, path, telemetry.path)
-                return Made({**told, "config_hash": step.settings_hash})
+                lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
+                return Made({**told, "config_hash": step.settings_hash}, failed_chunks=lacking)
 
             outcomes = detect_recordings(step.dataset, step.take(), telemetry)
-            yield from step.materialise(outcomes, describe)
+            yield from step.materialise(outcomes, describe, failed_chunks.complaint)
 
     return detections

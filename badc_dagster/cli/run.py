@@ -61,8 +61,8 @@ def run(
     min_score: Annotated[
         float | None, typer.Option(help="Weakest score kept, 0 to 1, instead of badc.toml's.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Worker processes; 0: one per core.")
+    cpu_workers: Annotated[
+        int | None, typer.Option(min=0, help="Workers on the CPU; 0: one per core without GPUs.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many recordings; 0: all.")] = 0,
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
@@ -75,7 +75,10 @@ def run(
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     console = Console()
     overrides = _overrides(
-        {"detector": {"name": detector, "min_score": min_score}, "inference": {"workers": workers}}
+        {
+            "detector": {"name": detector, "min_score": min_score},
+            "inference": {"cpu_workers": cpu_workers},
+        }
     )
     with Project.open(dataset, name, overrides) as project:
         scanned = project.scan()

@@ -26,7 +26,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.min_score": (0.3, "detections"),
     "detector.sensitivity": (1.1, "detections"),
     "detector.window_overlap_s": (1.5, "detections"),
-    "inference.workers": (3, None),
+    "inference.cpu_workers": (3, None),
     "report.bucket_minutes": (30, "report_bundle"),
     "report.top_labels": (5, "report_bundle"),
     "report.top_recordings": (5, "report_bundle"),

@@ -36,9 +36,9 @@ def test_what_a_file_says_replaces_defaults_key_by_key(tmp_path: Path) -> None:
 
 def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
     text = '[detector]\nname = "band_energy"\nmin_score = 0.5\n'
-    settings = load(tmp_path, text, {"detector": {"min_score": 0.7}, "inference": {"workers": 3}})
+    settings = load(tmp_path, text, {"detector": {"min_score": 0.7}, "inference": {"cpu_workers": 3}})
     assert (settings.detector.name, settings.detector.min_score) == ("band_energy", 0.7)
-    assert settings.inference.workers == 3
+    assert settings.inference.cpu_workers == 3
     assert load(tmp_path, text, {}).detector.min_score == 0.5
 
 
@@ -87,8 +87,8 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("detector", "window_overlap_s", -0.1),
         ("detector", "window_overlap_s", float("inf")),
         ("detector", "name", 3),
-        ("inference", "workers", -1),
-        ("inference", "workers", 1.5),
+        ("inference", "cpu_workers", -1),
+        ("inference", "cpu_workers", 1.5),
         ("recordings", "min_age_s", -1),
         ("recordings", "fingerprint", "md5"),
         ("recordings", "roots", "audio"),
@@ -112,7 +112,7 @@ def test_a_value_outside_its_limits_is_refused(tmp_path: Path, section, key, val
         ("detector", "min_score", 1),
         ("detector", "sensitivity", 0.5),
         ("detector", "sensitivity", 1.5),
-        ("inference", "workers", 0),
+        ("inference", "cpu_workers", 0),
         ("report", "bucket_minutes", 1440),
     ],
 )

@@ -23,7 +23,7 @@ SECTIONS = {
     "[chunks]\nduration_s = 2\n": "chunk_manifest",
     "sensitivity = 1.2\n": "detections",
     "window_overlap_s = 1.5\n": "detections",
-    "[inference]\nworkers = 1\n": None,
+    "[inference]\ncpu_workers = 1\n": None,
     "[report]\ntop_labels = 3\n": "report_bundle",
 }
 

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from badc_core.dataset import Dataset
+from badc_core.telemetry.log import read_events
 
 BADC = Path(sys.executable).with_name("badc")
 N_RECORDINGS = 6
@@ -56,7 +58,13 @@ def wait_until(is_so, timeout_s=180):
         time.sleep(0.05)
 
 
-def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals, *options: str):
+def stop_in_the_middle(
+    root: Path,
+    environ: dict[str, str],
+    how: signal.Signals,
+    *options: str,
+    on_ctrl_c: signal.Handlers = signal.SIG_DFL,
+):
     """Returns exit code and output of a run that got a signal after its first new result."""
     before = results(root)
     process = subprocess.Popen(
@@ -66,7 +74,7 @@ def stop_in_the_middle(root: Path, environ: dict[str, str], how: signal.Signals,
         stderr=subprocess.STDOUT,
         text=True,
         # Ignored signals are inherited; no thread runs yet.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, on_ctrl_c),  # noqa: PLW1509
     )
     try:
         wait_until(lambda: results(root) != before or process.poll() is not None)
@@ -91,6 +99,19 @@ def results(root: Path) -> dict[str, bytes]:
     }
 
 
+def chunks_in_journals(root: Path) -> int:
+    """Returns how many chunks are known of recordings that are not finished."""
+    journals = (root / "artifacts" / "infer").glob("*/journal.jsonl")
+    return sum(len(path.read_text().splitlines()) for path in journals)
+
+
+def successes(root: Path) -> int:
+    """Returns how often a chunk was analysed well, in all runs."""
+    logs = (root / "artifacts" / "telemetry" / "infer").glob("*.jsonl")
+    events = [event for log in logs for event in read_events(log)]
+    return sum(event["status"] == "success" for event in events)
+
+
 def test_after_a_kill_the_next_run_ends_as_if_nothing_had_happened(
     recordings, environ, badc, tmp_path
 ):
@@ -112,14 +133,26 @@ def test_after_a_kill_the_next_run_ends_as_if_nothing_had_happened(
     assert after == results(undisturbed)
 
 
-def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(recordings, environ, badc):
-    code, output = stop_in_the_middle(recordings, environ, signal.SIGINT)
-    assert code == 130, output
+@pytest.mark.parametrize(
+    ("how", "on_ctrl_c", "exit_code"),
+    [
+        (signal.SIGINT, signal.SIG_DFL, 130),
+        (signal.SIGTERM, signal.SIG_DFL, 143),
+        # As in the background of a script, where Ctrl-C is ignored.
+        (signal.SIGTERM, signal.SIG_IGN, 143),
+    ],
+)
+def test_ctrl_c_and_sigterm_end_a_run_at_once_and_the_next_one_goes_on(
+    recordings, environ, badc, how, on_ctrl_c, exit_code
+):
+    code, output = stop_in_the_middle(recordings, environ, how, on_ctrl_c=on_ctrl_c)
+    assert code == exit_code, output
     assert "What was finished is kept" in output
     for noise in ("Traceback", "Fatal", "Error", "corpus"):
         assert noise not in output, output
     wait_until(lambda: workers(environ) == [], 20)
     kept = results(recordings)
+    journaled = chunks_in_journals(recordings)
 
     finished = badc("run", recordings)
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -127,6 +160,11 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(recordings, environ,
     after = results(recordings)
     assert len(after) == 2 * N_RECORDINGS
     assert {name: after[name] for name in kept} == kept
+    assert chunks_in_journals(recordings) == 0
+    done_again = successes(recordings) - sum(
+        len(pq.read_table(path)) for path in (recordings / "artifacts/effort").glob("*.parquet")
+    )
+    assert done_again == 0, journaled
 
 
 def test_results_a_killed_run_made_under_other_settings_do_not_stay(recordings, environ, badc):

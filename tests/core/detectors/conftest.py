@@ -1,16 +1,25 @@
-"""Detectors in this process, and real recordings at the rates and lengths that field work has."""
+"""Every detector ready to run, and real recordings at the rates and lengths that field work has."""
 
-from collections.abc import Callable
+import json
+import shlex
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.interface import Detection, Detector
+from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears_install import Networks, install
+from badc_core.detectors.interface import NOWHERE, Detection, Detector, Occasion
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import DetectorMissing
 from badc_core.settings import ChunkSettings, DetectorSettings
@@ -18,39 +27,200 @@ from badc_core.settings import ChunkSettings, DetectorSettings
 SOUNDSCAPE_HZ = 48_000
 _LENGTH_S = 25.3
 
+_PROGRAM = '''
+"""Finds 3-s windows in which a band has loud moments."""
+
+import argparse
+import json
+
+import numpy as np
+import soundfile as sf
+
+FRAME = 1024
+BANDS = {("Low sound", "LOW"): (500, 3000), ("High sound", "HIGH"): (3000, 12000)}
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--input", required=True)
+parser.add_argument("--output", required=True)
+arguments = parser.parse_args()
+
+sound, rate_hz = sf.read(arguments.input, dtype="float32")
+hz = np.fft.rfftfreq(FRAME, 1 / rate_hz)
+found = []
+for start in range(0, len(sound), 3 * rate_hz):
+    window = sound[start : start + 3 * rate_hz]
+    if len(window) < FRAME:
+        continue
+    frames = np.lib.stride_tricks.sliding_window_view(window, FRAME)[::FRAME]
+    power = np.abs(np.fft.rfft(frames * np.hanning(FRAME), axis=1)) ** 2
+    for (name, code), (low_hz, high_hz) in BANDS.items():
+        band = power[:, (hz >= low_hz) & (hz < high_hz)].sum(axis=1)
+        contrast_db = 10 * np.log10((np.quantile(band, 0.9) + 1e-4) / (np.median(band) + 1e-4))
+        found.append(
+            {
+                "timestamp_ms": round(1000 * start / rate_hz),
+                "end_ms": round(1000 * (start + len(window)) / rate_hz),
+                "label": code,
+                "label_code": code,
+                "label_name": name,
+                "confidence": float(np.clip((contrast_db - 1) / 9, 0, 1)),
+            }
+        )
+with open(arguments.output, "w") as file:
+    json.dump({"status": "ok", "runner": "custom", "detections": found}, file)
+print("done", len(found))
+'''
+
+_PLACES = [
+    ("CA-ON", "COYE", 0.4),
+    ("CA-ON", "NOFL", 0.0),
+    ("CA-ON", "MODO", 0.3),
+    ("CA-ON", "GCKI", 0.2),
+]
+
 
 @pytest.fixture(scope="session")
-def load(lacking) -> Callable[..., Detector]:
-    """Returns what loads a detector, once for each of its settings."""
+def program(tmp_path_factory) -> Path:
+    """Returns a script that the detector `command` can run with this interpreter."""
+    path = tmp_path_factory.mktemp("a program") / "loud windows.py"
+    path.write_text(_PROGRAM)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_hawkears1(tmp_path_factory) -> Callable[[], Path]:
+    """Returns what makes a HawkEars 1 checkout whose analyze.py is the stand-in."""
+
+    def make() -> Path:
+        checkout = tmp_path_factory.mktemp("HawkEars 1")
+        shutil.copyfile(Path(__file__).with_name("hawkears1_stand_in.py"), checkout / "analyze.py")
+        (checkout / "data" / "ckpt").mkdir(parents=True)
+        for number in range(2):
+            (checkout / "data" / "ckpt" / f"net{number}.ckpt").write_bytes(b"weights %d" % number)
+        (checkout / "data" / "ignore.txt").write_text("Noise\nOther\n")
+        _write_occurrences(checkout / "data" / "occurrence.db")
+        # A wrapper instead of a link, since an interpreter finds its packages by its own path.
+        python = checkout / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+        return checkout
+
+    return make
+
+
+def _write_occurrences(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE occurrence (region, code, value)")
+    database.execute("CREATE TABLE place (region, south, north, west, east)")
+    database.executemany("INSERT INTO occurrence VALUES (?, ?, ?)", _PLACES)
+    database.execute("INSERT INTO place VALUES ('CA-ON', 42, 57, -95, -74)")
+    database.commit()
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def hawkears1(make_hawkears1) -> Path:
+    """Returns a checkout that nobody changes."""
+    return make_hawkears1()
+
+
+@pytest.fixture(scope="session")
+def hawkears_home(lacking, tmp_path_factory) -> HawkEarsHome:
+    """Returns HawkEars 2 as it is installed here, but with small made-up networks."""
+    installed = find_home()
+    try:
+        installed.version()
+    except DetectorMissing as error:
+        lacking(f"{error} --random-weights")
+    home = HawkEarsHome(tmp_path_factory.mktemp("hawkears"))
+    home.venv.symlink_to(installed.venv)
+    has_cuda = json.loads(installed.stamp.read_text())["cuda"]
+    networks = Networks(random_type="effnet.1")
+    install(home, cuda=has_cuda, networks=networks, tell=lambda _: None)
+    return home
+
+
+@pytest.fixture(scope="session")
+def needed(request) -> Callable[[str], dict[str, Any]]:
+    """Returns what gives the settings without which a detector cannot be loaded here."""
+
+    @cache
+    def give(name: str) -> dict[str, Any]:
+        if name == "command":
+            script = request.getfixturevalue("program")
+            return {"command": shlex.join([sys.executable, str(script)])}
+        if name == "hawkears1":
+            return {"runtime": str(request.getfixturevalue("hawkears1"))}
+        if name == "hawkears":
+            return {"runtime": str(request.getfixturevalue("hawkears_home").root)}
+        return {}
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def load(lacking, needed) -> Iterator[Callable[..., Detector]]:
+    """Yields what loads a detector, once for each of its settings."""
+    loaded: list[Detector] = []
 
     @cache
     def load_once(name: str, **settings: float) -> Detector:
         try:
-            return load_detector(DetectorSettings(name=name, **settings))
+            detector = load_detector(DetectorSettings(name=name, **needed(name), **settings))
         except DetectorMissing as error:
             lacking(str(error))
+        loaded.append(detector)
+        return detector
 
-    return load_once
+    yield load_once
+    for detector in loaded:
+        detector.close()
 
 
 @pytest.fixture(scope="session")
-def detect() -> Callable[..., list[Detection]]:
+def detect_chunk() -> Callable[..., list[Detection]]:
+    """Returns what runs a detector over one chunk."""
+
+    def run(
+        detector: Detector, audio: AudioFile, chunk: Chunk, occasion: Occasion = NOWHERE
+    ) -> list[Detection]:
+        found = []
+        for batch in detector.batches(audio, chunk, occasion):
+            lists = detector.detect(batch)
+            assert len(lists) == len(batch) >= 1
+            found += [one for some in lists for one in some]
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def detect(detect_chunk) -> Callable[..., list[Detection]]:
     """Returns what runs a detector over a recording cut as told; asks nothing twice."""
 
     @cache
-    def run(detector: Detector, path: Path, **chunks: float) -> list[Detection]:
+    def run(
+        detector: Detector, path: Path, occasion: Occasion = NOWHERE, **chunks: float
+    ) -> list[Detection]:
         with AudioFile(path) as audio:
             plan = plan_chunks(
                 "rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(**chunks)
             )
             return [
-                found
-                for chunk in plan
-                for batch in detector.batches(audio, chunk)
-                for found in detector.detect(batch)
+                found for chunk in plan for found in detect_chunk(detector, audio, chunk, occasion)
             ]
 
     return run
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch) -> Path:
+    """Returns the empty folder in which `tempfile` makes files during the test."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

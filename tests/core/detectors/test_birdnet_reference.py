@@ -57,7 +57,7 @@ def ours(audio: Path, workers: int = 1, duration_s: float = 60.0, **detector: fl
         {
             "chunks": {"duration_s": duration_s},
             "detector": {"name": "birdnet", "min_score": MIN_SCORE, **detector},
-            "inference": {"workers": workers},
+            "inference": {"cpu_workers": workers},
         }
     )
     with AudioFile(audio) as file:

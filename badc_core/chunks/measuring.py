@@ -1,0 +1,111 @@
+"""Running a detector once on a length of sound, in a fresh process, to see what memory it needs.
+
+The process itself is `probe_attempt.py`. Fresh, since memory that a process once had does not
+show what the next length needs, and since running out may kill it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from badc_core.chunks.memory_limit import MemoryLimit
+from badc_core.devices.places import Place
+from badc_core.errors import DetectorFailed
+from badc_core.inference.protocol import error_from_json
+from badc_core.settings import DetectorSettings
+
+_LIBRARY_MESSAGES = ("bad_alloc", "out of memory", "Cannot allocate memory", "MemoryError")
+_STDERR_LETTERS = 300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of analysing a length of sound.
+
+    Attributes:
+        is_ok: whether memory sufficed.
+        peak_rss_mib: most of the machine's memory the process ever held.
+        peak_vram_mib: most GPU memory, if the detector tells.
+        reason: why it did not suffice; empty if it did.
+        runtime_s: of loading and analysing.
+    """
+
+    is_ok: bool
+    peak_rss_mib: float | None = None
+    peak_vram_mib: float | None = None
+    reason: str = ""
+    runtime_s: float | None = None
+
+
+Measure: TypeAlias = Callable[[float], Measured]
+"""Analyses the first seconds of a file."""
+
+
+def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit) -> Measure:
+    """Returns a measure that runs the detector on the limit's device.
+
+    On the CPU the process cannot take more than the limit, so that a length too long costs nobody
+    else their memory.
+    """
+    place = Place("probe", limit.gpu)
+    environment = {**os.environ, **place.environment()}
+
+    def measure(duration_s: float) -> Measured:
+        task = {
+            "file": str(file),
+            "duration_s": duration_s,
+            "detector": settings.model_dump(mode="json"),
+            "limit_mib": None if limit.gpu else limit.mib,
+        }
+        with tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch:
+            done = subprocess.run(
+                [sys.executable, "-m", "badc_core.chunks.probe_attempt"],
+                input=json.dumps(task),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**environment, "TMPDIR": scratch},
+                check=False,
+            )
+        return read_answer(done.returncode, done.stdout, done.stderr)
+
+    return measure
+
+
+def read_answer(returncode: int, stdout: str, stderr: str) -> Measured:
+    """Returns what a finished attempt means.
+
+    Raises:
+        BadcError: it failed for another reason than memory.
+    """
+    if returncode != 0:
+        return _died(returncode, stderr)
+    answer: dict[str, Any] = json.loads(stdout)
+    if "error" in answer:
+        raise error_from_json(answer["error"])
+    if "out_of_memory" in answer:
+        short = answer["out_of_memory"]
+        return Measured(
+            is_ok=False,
+            peak_rss_mib=short["peak_rss_mib"],
+            reason=f"out of memory: {short['reason']}",
+        )
+    return Measured(is_ok=True, **answer["peak"])
+
+
+def _died(returncode: int, stderr: str) -> Measured:
+    """Tells a process that ran out of memory from one that failed otherwise."""
+    if returncode == -signal.SIGKILL:
+        return Measured(is_ok=False, reason="out of memory: the system killed the process")
+    if any(message in stderr for message in _LIBRARY_MESSAGES):
+        return Measured(is_ok=False, reason="out of memory: the process gave up")
+    tail = " ".join(stderr.split())[-_STDERR_LETTERS:]
+    ending = f"was ended by signal {-returncode}" if returncode < 0 else f"ended with {returncode}"
+    raise DetectorFailed(f"a probing process {ending}: {tail}", remedy="See what it wrote above")

@@ -1,0 +1,102 @@
+"""How much memory a detector may use here: a GPU's, or what is left of the machine's."""
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.devices.inventory import Gpu, GpuInventory
+from badc_core.errors import ConfigInvalid
+
+SHARE = 0.8
+"""Of the memory there is; the rest is for fragmentation and for others."""
+
+_UNKNOWN_MIB = 4096.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """Where a detector would run and how much it may use there.
+
+    Attributes:
+        mib: its share of the memory.
+        gpu: None for the CPU.
+    """
+
+    mib: float
+    gpu: Gpu | None = None
+
+    @property
+    def device(self) -> str:
+        """What tells this device from others."""
+        return self.gpu.uuid if self.gpu else "cpu"
+
+
+def find_limit(inventory: GpuInventory, gpu_index: int, uses_gpu: bool) -> MemoryLimit:
+    """Returns the limit on a GPU; on the CPU where there is no GPU or it would not be used.
+
+    Args:
+        inventory: the GPUs this process may use.
+        gpu_index: which, as `nvidia-smi` counts.
+        uses_gpu: whether the detector can use one.
+
+    Raises:
+        ConfigInvalid: there are GPUs, but not this one.
+    """
+    if not uses_gpu or not inventory.gpus:
+        return MemoryLimit(SHARE * _machine_mib())
+    for gpu in inventory.gpus:
+        if gpu.index == gpu_index:
+            # A GPU that shares the machine's memory has none of its own.
+            return MemoryLimit(SHARE * (gpu.memory_mib or _machine_mib()), gpu)
+    known = ", ".join(str(gpu.index) for gpu in inventory.gpus)
+    raise ConfigInvalid(f"there is no GPU {gpu_index}", "--gpu-index", f"Choose one of: {known}")
+
+
+def _machine_mib() -> float:
+    """Returns the least of: memory free, this process's limits, its control group's limit."""
+    limits = [
+        _free_bytes(),
+        _control_group_bytes(),
+        *(_own_limit_bytes(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)),
+    ]
+    known = [limit for limit in limits if limit is not None]
+    return min(known) / _MIB if known else _UNKNOWN_MIB
+
+
+def _free_bytes() -> int | None:
+    """Returns what Linux says is available; elsewhere all there is."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def _control_group_bytes() -> int | None:
+    """Returns what SLURM or a container allows (cgroup v2), less what is used.
+
+    Source: Linux kernel documentation, "Control Group v2", memory.max and memory.current.
+    """
+    try:
+        (line,) = [
+            line
+            for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+            if line.startswith("0::")
+        ]
+        folder = Path("/sys/fs/cgroup") / line.removeprefix("0::/")
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = (folder / "memory.current").read_text(encoding="ascii").strip()
+        return None if limit == "max" else max(0, int(limit) - int(used))
+    except (OSError, ValueError):
+        return None
+
+
+def _own_limit_bytes(kind: int) -> int | None:
+    soft = resource.getrlimit(kind)[0]
+    return None if soft == resource.RLIM_INFINITY else soft

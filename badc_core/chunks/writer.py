@@ -1,0 +1,238 @@
+"""Chunks as WAV files, for programs that want files; BADC's own detectors need none.
+
+A file has the recording's channels and rate, and its bits where a WAV can hold them. What is under
+its final name is whole. Where chunks begin is decided in `plan.py`, what a file looks like in
+`wave_file.py`, how far a folder has come is noted through `status.py`.
+"""
+
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from badc_core.atomic import replacing
+from badc_core.audio.containers import require_content
+from badc_core.chunks.folder import hold_folder, remove_chunk_files
+from badc_core.chunks.manifest import StoredChunk, write_rows
+from badc_core.chunks.place import ChunkPlace, CutRequest, find_place
+from badc_core.chunks.plan import Chunk
+from badc_core.chunks.sound import decode_exactly, read_chunks, wav_subtype
+from badc_core.chunks.source import ChunkSource, NamedFile, open_source
+from badc_core.chunks.status import STATUS_FILE, ChunkStatus, noting_failure, read_status
+from badc_core.chunks.validate import validate_manifest
+from badc_core.chunks.wave_file import WaveForm
+from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
+from badc_core.inference.requests import read_requests
+from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.settings import RecordingSettings
+
+NOT_WRITTEN = "DRY_RUN"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WrittenChunks:
+    """What was done.
+
+    Attributes:
+        folder: of the recording's chunk files.
+        manifest: lists them.
+        n_chunks: of the recording.
+        n_written: in this call; the others were there and right.
+        n_removed: files of other settings.
+    """
+
+    recording_id: str
+    folder: Path
+    manifest: Path
+    n_chunks: int
+    n_written: int
+    n_removed: int
+
+
+def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
+    """Writes a recording's chunk files, their manifest and status.
+
+    Chunks that are there and right are kept. Two processes at one recording take turns.
+
+    Raises:
+        ContentMissing: the file or its annexed content is not here.
+        UnreadableRecording: it cannot be decoded to its end; the status says so too.
+        ConfigInvalid: settings that cannot be used, or the folder is another recording's.
+        DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
+        StorageFull: the disk or a quota is full.
+    """
+    place = find_place(file, request)
+    if not (place.folder / STATUS_FILE).exists():
+        require_content(place.name.file)
+    with hold_folder(place.folder):
+        before = _status_before(place)
+        begun = place.begin(_fingerprint(place.name))
+        if before and (request.include_existing or not _same_work(before, begun)):
+            before = None
+        if before and _is_done(place, before):
+            n_chunks = before.manifest_rows or 0
+            return WrittenChunks(
+                place.name.recording_id, place.folder, place.manifest, n_chunks, 0, 0
+            )
+        require_content(place.name.file)
+        # Without a fingerprint while files of other sound may be there, so that should this
+        # process die now, nobody takes them for ours.
+        unsure = begun if before else replace(begun, fingerprint=None)
+        unsure.write(place.folder)
+        with noting_failure(unsure, place.folder):
+            source = open_source(place.name, place.settings)
+            n_stale = _clear(place, source, is_all=before is None)
+        begun.write(place.folder)
+        with noting_failure(begun, place.folder):
+            n_written = _write_missing(place, source, before)
+            n_chunks = len(source.chunks)
+            begun.complete(n_chunks, source.n_samples, source.sample_rate_hz).write(place.folder)
+        return WrittenChunks(
+            place.name.recording_id, place.folder, place.manifest, n_chunks, n_written, n_stale
+        )
+
+
+def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
+    """Returns what `write_chunks` would cut, and writes only the manifest if one is asked for.
+
+    Its rows are those of the real one, but for sha256, which is `DRY_RUN`.
+
+    Raises:
+        ContentMissing: the file or its annexed content is not here.
+        UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
+        ConfigInvalid: settings that cannot be used.
+        DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
+        StorageFull: the manifest cannot be written.
+    """
+    place = find_place(file, request)
+    source = open_source(place.name, place.settings)
+    if request.manifest is not None:
+        stored = [_stored(place, source, chunk, NOT_WRITTEN) for chunk in source.chunks]
+        write_rows(place.manifest, source, stored)
+    return source
+
+
+def _status_before(place: ChunkPlace) -> ChunkStatus | None:
+    """Returns the folder's status; None also where it is torn or the recording has moved away.
+
+    Raises:
+        ConfigInvalid: the folder holds the chunks of another recording of the same name.
+    """
+    try:
+        status = read_status(place.folder)
+    except ManifestMismatch as error:
+        _log.warning("starting over: %s", error)
+        return None
+    if status is None:
+        return None
+    other = place.root / status.audio_path
+    is_ours = place.name.file.exists() and other.exists() and other.samefile(place.name.file)
+    if other.is_file() and other != place.name.file and not is_ours:
+        raise ConfigInvalid(
+            f"the chunks of {other} are there",
+            place.folder,
+            "Give another --output-dir, since both recordings have the same name",
+        )
+    return status
+
+
+def _fingerprint(name: NamedFile) -> str | None:
+    """Returns the file's fingerprint; None where an annexed file's content is elsewhere."""
+    settings = name.dataset.settings.recordings if name.dataset else RecordingSettings()
+    try:
+        require_content(name.file)
+    except ContentMissing:
+        return None
+    return fingerprint_file(name.file, settings.fingerprint)
+
+
+def _same_work(before: ChunkStatus, now: ChunkStatus) -> bool:
+    """Tells whether chunks of another day are cut from the same sound in the same way.
+
+    Sound that is elsewhere counts as the same: its chunks may outlive it here.
+    """
+    names = ("chunk_duration", "overlap", "min_chunk")
+    is_same_sound = now.fingerprint in {None, before.fingerprint}
+    return is_same_sound and all(getattr(before, name) == getattr(now, name) for name in names)
+
+
+def _is_done(place: ChunkPlace, before: ChunkStatus) -> bool:
+    named = place.name.mention(place.manifest, place.manifest)
+    if before.status != "completed" or before.manifest_path != named:
+        return False
+    try:
+        return not validate_manifest(place.manifest)
+    except ManifestMismatch:
+        return False
+
+
+def _clear(place: ChunkPlace, source: ChunkSource, is_all: bool) -> int:
+    """Removes what may not be kept; returns how many files of other settings there were."""
+    planned = {place.file(chunk).name for chunk in source.chunks}
+    kept = set() if is_all else planned
+    removed = remove_chunk_files(place.folder, place.name.recording_id, kept)
+    return len(removed - planned)
+
+
+def _write_missing(place: ChunkPlace, source: ChunkSource, before: ChunkStatus | None) -> int:
+    """Writes the chunk files that are not there, then the manifest; returns how many."""
+    hashes = _hashes_of_right_files(place, source, before)
+    missing = [chunk for chunk in source.chunks if chunk not in hashes]
+    for chunk, blocks in read_chunks(
+        lambda: decode_exactly(place.name.file, source.subtype), missing
+    ):
+        digest = hashlib.sha256()
+        with replacing(place.file(chunk)) as aside, aside.open("wb") as file:
+            for part in _form(source, chunk).encode(blocks):
+                digest.update(part)
+                file.write(part)
+        hashes[chunk] = digest.hexdigest()
+    stored = [_stored(place, source, chunk, hashes[chunk]) for chunk in source.chunks]
+    write_rows(place.manifest, source, stored)
+    return len(missing)
+
+
+def _form(source: ChunkSource, chunk: Chunk) -> WaveForm:
+    subtype = wav_subtype(source.subtype)
+    return WaveForm(source.sample_rate_hz, source.n_channels, chunk.n_samples, subtype)
+
+
+def _stored(place: ChunkPlace, source: ChunkSource, chunk: Chunk, sha256: str) -> StoredChunk:
+    path = place.name.mention(place.file(chunk), place.manifest)
+    notes = f"file: this chunk alone, WAV {wav_subtype(source.subtype)}; sha256 is of that file"
+    return StoredChunk(chunk, path, sha256, notes)
+
+
+def _hashes_of_right_files(
+    place: ChunkPlace, source: ChunkSource, before: ChunkStatus | None
+) -> dict[Chunk, str]:
+    """Returns the chunk files that need not be written again.
+
+    Each is as long as it must be and begins with the right header; and if the manifest of then
+    knows its hash, it has that.
+    """
+    if before is None:
+        return {}
+    known: dict[str, str] = {}
+    with suppress(ManifestMismatch):
+        manifest = place.root / before.manifest_path
+        rows = read_requests([manifest], place.root).get(source.name.recording_id, ())
+        known = {row.chunk_id: row.sha256 for row in rows}
+    hashes = {}
+    for chunk in source.chunks:
+        path = place.file(chunk)
+        if _is_whole(path, _form(source, chunk)):
+            sha256 = sha256_file(path)
+            if known.get(chunk.chunk_id) in {None, sha256}:
+                hashes[chunk] = sha256
+    return hashes
+
+
+def _is_whole(path: Path, form: WaveForm) -> bool:
+    if not path.is_file() or path.stat().st_size != form.file_bytes:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(form.header())) == form.header()

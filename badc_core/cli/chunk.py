@@ -1,0 +1,201 @@
+"""`badc chunk`: cutting recordings into chunks, as manifests or as files, and checking them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from badc_core.chunks.place import CutRequest
+from badc_core.chunks.probe import ESTIMATED, Attempt, ProbeRequest, probe
+from badc_core.chunks.source import ChunkSource, plan_file, write_virtual_manifest
+from badc_core.chunks.validate import check_chunks
+from badc_core.chunks.writer import plan_chunk_files, write_chunks
+from badc_core.units import format_duration
+
+chunk = typer.Typer(help="Cut recordings into chunks, and check chunks.", no_args_is_help=True)
+
+_REDIRECTED_COLUMNS = 400
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An audio file of any format.")]
+Duration = Annotated[float, typer.Option("--chunk-duration", help="Length of a chunk, seconds.")]
+Overlap = Annotated[
+    float, typer.Option("--overlap", help="How much a chunk repeats of the one before, seconds.")
+]
+
+
+@chunk.command("split")
+def split(file: File, chunk_duration: Duration = 60.0, overlap: Overlap = 0.0) -> None:
+    """List the chunks of a file; nothing is written."""
+    _print_chunks(plan_file(file, chunk_duration, overlap), _console())
+
+
+@chunk.command("manifest")
+def manifest(
+    file: File,
+    chunk_duration: Duration = 60.0,
+    overlap: Overlap = 0.0,
+    output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path(
+        "chunk_manifest.csv"
+    ),
+    hash_chunks: Annotated[
+        bool, typer.Option(help="Decode the sound and hash each chunk's samples.")
+    ] = False,
+) -> None:
+    """Write the manifest of a file's chunks without copying sound."""
+    source = plan_file(file, chunk_duration, overlap)
+    path = write_virtual_manifest(source, output, hash_chunks)
+    _say(f"{len(source.chunks)} chunks of {source.name.recording_id}: {path}")
+
+
+@chunk.command("run")
+def run(  # noqa: PLR0913, PLR0917  (a command line's options)
+    file: File,
+    chunk_duration: Duration,
+    overlap: Overlap = 0.0,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Holds a folder for each recording.",
+            show_default="artifacts/chunks, in the dataset if there is one",
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="The manifest to write.", show_default="beside the chunks: <recording_id>.csv"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write no sound; only a manifest you name.")
+    ] = False,
+    include_existing: Annotated[
+        bool, typer.Option("--include-existing", help="Write again what is there and right.")
+    ] = False,
+) -> None:
+    """Write the chunks of a file as WAV files, with a manifest."""
+    request = CutRequest(chunk_duration, overlap, output_dir, manifest, include_existing)
+    if dry_run:
+        _print_chunks(plan_chunk_files(file, request), _console())
+        return
+    done = write_chunks(file, request)
+    stale = f", {done.n_removed} of other settings removed" if done.n_removed else ""
+    kept = done.n_chunks - done.n_written
+    _say(f"{done.recording_id}: {done.n_written} chunks written, {kept} were there{stale}")
+    _say(f"Chunks: {done.folder}")
+    _say(f"Manifest: {done.manifest}")
+
+
+@chunk.command("validate")
+def validate(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A chunk manifest.")],
+    hash_files: Annotated[
+        bool, typer.Option("--hash", help="Also read every file and compare its hash.")
+    ] = False,
+) -> None:
+    """Compare a manifest with its files; exit with 1 if anything is wrong."""
+    problems = check_chunks(manifest, hash_files)
+    if not problems:
+        _say(f"{manifest}: everything is as it says")
+        return
+    table = Table(title=f"{len(problems)} problems", title_justify="left")
+    for name in ("Chunk", "Problem", "File"):
+        table.add_column(name, overflow="fold")
+    for problem in problems:
+        table.add_row(*map(escape, (problem.chunk_id, problem.what, str(problem.path))))
+    _console().print(table)
+    raise typer.Exit(1)
+
+
+@chunk.command("probe")
+def probe_length(  # noqa: PLR0913, PLR0917  (a command line's options)
+    file: File,
+    initial_duration: Annotated[
+        float, typer.Option(help="Tried where the longest does not fit, seconds.")
+    ] = 60.0,
+    max_duration: Annotated[
+        float | None,
+        typer.Option(help="Longest length of interest, seconds.", show_default="the file's length"),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="How far the answer may lie below the truth, seconds.")
+    ] = 5.0,
+    gpu_index: Annotated[int, typer.Option(min=0, help="Which GPU, where there is one.")] = 0,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where attempts are written.", show_default="artifacts/telemetry/chunk_probe/"
+        ),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Run the detector; else only estimate.")
+    ] = False,
+    detector: Annotated[
+        str | None, typer.Option(help="A registered detector.", show_default="the dataset's")
+    ] = None,
+) -> None:
+    """Find how long a chunk may be so that the detector's memory suffices."""
+    request = ProbeRequest(
+        initial_duration, max_duration, tolerance, gpu_index, log, measure, detector
+    )
+    outcome = probe(file, request)
+    limit = outcome.limit
+    place = f"GPU {limit.gpu.index} ({limit.gpu.name})" if limit.gpu else "the CPU"
+    _print_attempts(outcome.attempts, f"{outcome.detector} on {place}, {limit.mib:.0f} MiB usable")
+    if outcome.longest_s is None:
+        _say("Not even the shortest length tried fits.")
+    else:
+        again = ", as measured before" if outcome.is_recalled else ""
+        _say(
+            f"Longest chunk: {outcome.longest_s:.2f} s "
+            f"({format_duration(outcome.longest_s)}){again}"
+        )
+    if outcome.strategy == ESTIMATED:
+        _say("Estimated from the sound alone; --measure runs the detector and knows.")
+    _say(f"Log: {outcome.log}")
+    if outcome.longest_s is None:
+        raise typer.Exit(1)
+
+
+def _print_chunks(source: ChunkSource, console: Console) -> None:
+    title = f"{len(source.chunks)} chunks in {format_duration(source.duration_s)}"
+    table = Table(title=f"{title} at {source.sample_rate_hz} Hz", title_justify="left")
+    table.add_column("Chunk", overflow="fold")
+    for name in ("Start s", "End s", "First sample", "End sample", "Overlap s"):
+        table.add_column(name, justify="right")
+    for one in source.chunks:
+        numbers = (one.start_ms / 1000, one.end_ms / 1000, one.overlap_ms / 1000)
+        start, end, shared = (f"{number:.3f}" for number in numbers)
+        table.add_row(one.chunk_id, start, end, str(one.start_sample), str(one.end_sample), shared)
+    console.print(table)
+
+
+def _print_attempts(attempts: tuple[Attempt, ...], title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    for name in ("Length s", "Estimate MiB", "Memory MiB", "GPU MiB"):
+        table.add_column(name, justify="right")
+    table.add_column("Fits")
+    table.add_column("Reason", overflow="fold")
+    for one in attempts:
+        measured = one.measured
+        peaks = (measured.peak_rss_mib, measured.peak_vram_mib) if measured else (None, None)
+        table.add_row(
+            f"{one.duration_s:.2f}",
+            f"{one.estimated_mib:.1f}",
+            *("" if peak is None else f"{peak:.0f}" for peak in peaks),
+            "yes" if one.fits else "no",
+            escape(one.reason),
+        )
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Returns a console that folds nothing where the output goes into a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _REDIRECTED_COLUMNS, highlight=False)
+
+
+def _say(line: str) -> None:
+    _console().print(line, soft_wrap=True, markup=False)

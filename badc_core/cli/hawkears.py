@@ -1,0 +1,101 @@
+"""`badc hawkears`: installing HawkEars 2, and seeing whether it works."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from badc_core.detectors.hawkears_check import CheckResult, check
+from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears_install import Networks, has_nvidia_driver, install
+from badc_core.errors import DetectorFailed
+from badc_core.settings import DetectorSettings, HawkEarsSettings
+
+hawkears = typer.Typer(
+    help="Install HawkEars 2 in an environment of its own, and check it.", no_args_is_help=True
+)
+
+Runtime = Annotated[
+    str,
+    typer.Option(help="Folder for it, as in detector.runtime; empty for the usual one."),
+]
+
+
+@hawkears.command("install")
+def install_hawkears(
+    runtime: Runtime = "",
+    cuda: Annotated[
+        bool | None,
+        typer.Option("--cuda/--cpu", help="For an NVIDIA GPU or not; without it, as is here."),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Folder or zip file to copy the networks from, instead of a download."),
+    ] = None,
+    random_weights: Annotated[
+        bool,
+        typer.Option(
+            "--random-weights", help="For tests and timing: made-up networks; results mean nothing."
+        ),
+    ] = False,
+    random_type: Annotated[
+        str, typer.Option(help="With --random-weights: effnet.1 (small) to effnet.11 (large).")
+    ] = "effnet.1",
+) -> None:
+    """Install HawkEars 2 and its networks; again, to complete or renew it."""
+    home = find_home(runtime)
+    console = Console()
+
+    def tell(line: str) -> None:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    if checkpoints is not None and random_weights:
+        raise typer.BadParameter("--checkpoints and --random-weights exclude each other")
+    networks = Networks(checkpoints, random_type if random_weights else "")
+    wants_cuda = has_nvidia_driver() if cuda is None else cuda
+    install(home, cuda=wants_cuda, networks=networks, tell=tell)
+    tell("HawkEars is installed. Now run: badc hawkears check")
+
+
+@hawkears.command("check")
+def check_hawkears(
+    runtime: Runtime = "",
+    models: Annotated[int, typer.Option(min=1, max=6, help="Networks in the ensemble.")] = 3,
+    low_band: Annotated[
+        bool, typer.Option("--low-band", help="With the classifier for low sounds.")
+    ] = False,
+) -> None:
+    """Analyse a generated sound, kept loaded and left alone, and compare."""
+    settings = DetectorSettings(
+        name="hawkears",
+        runtime=runtime,
+        min_score=0.3,
+        hawkears=HawkEarsSettings(models=models, low_band=low_band, use_occurrence=False),
+    )
+    result = check(settings)
+    _print_result(find_home(runtime), result)
+    if not result.agree:
+        raise DetectorFailed(
+            f"the loaded HawkEars found {len(result.kept)} sounds, its own command "
+            f"{len(result.plain)}, and they differ",
+            find_home(runtime).root,
+            "Use the version of HawkEars that badc hawkears install brings",
+        )
+
+
+def _print_result(home: HawkEarsHome, result: CheckResult) -> None:
+    versions = ", ".join(f"{name} {one}" for name, one in result.hello["versions"].items())
+    lines = [
+        f"Folder: {home.root}",
+        f"Versions: {versions}",
+        f"Device: {result.hello['device']}",
+        f"Networks: {', '.join(result.hello['networks'])}",
+        f"Ready in {result.hello['ready_s']:.1f} s",
+        f"A test sound: {len(result.kept)} sounds found, {len(result.plain)} by HawkEars alone",
+    ]
+    if home.has_random_weights:
+        lines.append("These networks are made up, for tests and timing: results mean nothing.")
+    console = Console()
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,62 @@
+"""Ending a command by Ctrl-C or SIGTERM: orderly, and with the exit code that says which it was.
+
+Dagster gives both signals one handler of its own while it runs, so which of them came is read from
+the bytes that Python writes for every signal.
+"""
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Self
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Interruptible:
+    """Makes SIGTERM end the block as Ctrl-C does; use as a context manager in the main thread.
+
+    A command in the background of a script starts with Ctrl-C ignored. That stays so, but must not
+    make it deaf to SIGTERM.
+    """
+
+    def __enter__(self) -> Self:
+        self._heard, self._told = os.pipe()
+        for end in (self._heard, self._told):
+            os.set_blocking(end, False)
+        self._old_wakeup = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+        self._old_handlers = {
+            one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)
+        }
+        self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if self._old_handlers[signal.SIGINT] is signal.SIG_IGN:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        for one in self._old_handlers:
+            signal.signal(one, _interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for one, handler in self._old_handlers.items():
+            signal.signal(one, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
+        signal.set_wakeup_fd(self._old_wakeup)
+        for end in (self._heard, self._told):
+            os.close(end)
+
+    @property
+    def exit_code(self) -> int:
+        """What to exit with after an interruption: 143 if SIGTERM came, else 130."""
+        try:
+            heard = os.read(self._heard, 4096)
+        except BlockingIOError:
+            return INTERRUPTED
+        return TERMINATED if signal.SIGTERM in heard else INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,62 @@
+"""Which species BirdNET v2.4 expects at a place in a week of the year.
+
+Its second model, the meta model, knows how often each species is reported. It marks detections
+and removes none.
+"""
+
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.detectors.interface import Occasion
+from badc_core.detectors.litert import LiteModel
+
+EXPECTED_FROM = 0.03
+WHOLE_YEAR = -1
+
+_FILE = "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite"
+_PLACES_KEPT = 64
+_WEEKS_A_MONTH = 4
+
+
+class SpeciesRange:
+    """The meta model, loaded when somebody first asks."""
+
+    def __init__(self, beside: Path) -> None:
+        """Takes the path of the acoustic model, beside which the meta model lies, or does not."""
+        self._path = beside.with_name(_FILE)
+        self._model: LiteModel | None = None
+        self._scores = lru_cache(_PLACES_KEPT)(self._score)
+
+    def occurrences(self, occasion: Occasion) -> npt.NDArray[np.float32] | None:
+        """Returns how often each label is reported there and then, 0 to 1, in the model's order.
+
+        None where the place is not known or the meta model is not installed. Without a date it
+        is the whole year's.
+        """
+        if occasion.latitude is None or occasion.longitude is None or not self._path.is_file():
+            return None
+        return self._scores(occasion.latitude, occasion.longitude, week_of(occasion.date))
+
+    def _score(self, latitude: float, longitude: float, week: int) -> npt.NDArray[np.float32]:
+        if self._model is None:
+            self._model = LiteModel(self._path)
+        return self._model.run(np.array([latitude, longitude, week], np.float32))
+
+
+def week_of(day: str | None) -> int:
+    """Returns a date's week, 1 to 48, four to each month, the last the longest; or WHOLE_YEAR.
+
+    Args:
+        day: `yyyy-mm-dd`; None where it is not known.
+
+    Source:
+        BirdNET-Analyzer's and HawkEars' convention; the model was trained on such weeks.
+    """
+    if day is None:
+        return WHOLE_YEAR
+    when = date.fromisoformat(day)
+    return (when.month - 1) * _WEEKS_A_MONTH + min(_WEEKS_A_MONTH, (when.day - 1) // 7 + 1)

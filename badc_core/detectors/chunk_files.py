@@ -1,0 +1,120 @@
+"""Chunks as files of their own, for detectors that are programs and want a file.
+
+A detector that sees windows reads through `windows.py` instead and writes nothing.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.atomic import naming_full_storage
+from badc_core.audio.reader import AudioFile, Samples
+from badc_core.chunks.plan import Chunk
+from badc_core.chunks.wave_file import WaveForm
+from badc_core.detectors.interface import Detection, Label, Occasion
+from badc_core.units import samples_to_ms, seconds_to_samples
+
+_BLOCK_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ChunkFile:
+    """A chunk in a file, a batch of one.
+
+    Attributes:
+        path: WAV, mono, 32-bit float, at the recording's own rate, alone in its folder.
+        chunk: what it holds.
+        occasion: where and when that was recorded.
+    """
+
+    path: Path
+    chunk: Chunk
+    occasion: Occasion
+
+    def __len__(self) -> int:
+        return 1
+
+    def remove(self) -> None:
+        """Removes the file and its folder; a second call does nothing."""
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class FoundInFile:
+    """A detection as a program gives it: in seconds from the start of the file it was given.
+
+    Attributes:
+        start_s, end_s: half-open.
+        label: what it is.
+        confidence: 0 to 1.
+        is_expected: whether the species is expected there and then; None where nobody asked.
+        occurrence: how often it is reported there and then, 0 to 1; None where nobody asked.
+    """
+
+    start_s: float
+    end_s: float
+    label: Label
+    confidence: float
+    is_expected: bool | None = None
+    occurrence: float | None = None
+
+
+def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> ChunkFile:
+    """Writes a chunk's samples below `tempfile.gettempdir()`, in a fresh folder.
+
+    Args:
+        audio: the recording.
+        chunk: the part of it that is written, overlap included.
+        occasion: passed on.
+
+    Raises:
+        UnreadableRecording: the audio cannot be decoded to the chunk's end.
+        StorageFull: there is no room for the file.
+    """
+    form = WaveForm(audio.sample_rate_hz, 1, chunk.n_samples, "FLOAT")
+    scratch = Path(tempfile.gettempdir())
+    with naming_full_storage(scratch):
+        folder = Path(tempfile.mkdtemp(prefix="badc-chunk-"))
+        file = ChunkFile(folder / f"{chunk.chunk_id}.wav", chunk, occasion)
+        try:
+            with file.path.open("wb") as wav:
+                wav.writelines(form.encode(_blocks(audio, chunk)))
+        except BaseException:
+            file.remove()
+            raise
+    return file
+
+
+def spans(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
+    """Returns what was found in a chunk's file as detections, by start, then label.
+
+    What begins in the overlap with the chunk before belongs to that one and is left out, as is
+    what would have no length in a table's milliseconds. Ends are clipped to the chunk.
+    """
+    detections = []
+    for one in found:
+        start = max(chunk.start_sample, _sample_at(chunk, one.start_s))
+        end = min(chunk.end_sample, _sample_at(chunk, one.end_s))
+        is_ours = start >= chunk.start_sample + chunk.overlap_samples
+        if is_ours and _has_length(start, end, chunk.sample_rate_hz):
+            detections.append(
+                Detection(start, end, one.label, one.confidence, one.is_expected, one.occurrence)
+            )
+    return sorted(detections, key=lambda one: (one.start_sample, one.label.name, one.end_sample))
+
+
+def _blocks(audio: AudioFile, chunk: Chunk) -> Iterator[Samples]:
+    """Yields the chunk's samples, about a million at a time."""
+    for start in range(chunk.start_sample, chunk.end_sample, _BLOCK_SAMPLES):
+        yield audio.read(start, min(start + _BLOCK_SAMPLES, chunk.end_sample))
+
+
+def _sample_at(chunk: Chunk, time_s: float) -> int:
+    """Returns the sample of the recording at a time in the chunk's file."""
+    return chunk.start_sample + seconds_to_samples(time_s, chunk.sample_rate_hz)
+
+
+def _has_length(start_sample: int, end_sample: int, sample_rate_hz: int) -> bool:
+    return samples_to_ms(start_sample, sample_rate_hz) < samples_to_ms(end_sample, sample_rate_hz)

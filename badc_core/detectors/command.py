@@ -1,0 +1,127 @@
+"""A detector of your own: any program called with `--input CHUNK.wav --output OUT.json`.
+
+What it writes is read by `command_output.py`; how it is run is in `programs.py`.
+"""
+
+import hashlib
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.chunk_files import ChunkFile, spans, write_chunk_file
+from badc_core.detectors.command_output import read_output
+from badc_core.detectors.interface import Detection, DetectorIdentity, DetectorReport, Occasion
+from badc_core.detectors.programs import describe_exit, file_sha256, run_program
+from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.settings import DetectorSettings
+
+_VERSION_LENGTH = 12
+_REMEDY = "Set detector.command in badc.toml, or --runner-cmd, to a program that can be run"
+
+
+class Command:
+    """The program, started once for every chunk."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        self.identity = identify(settings)
+        self._command = _words(settings)
+        self._min_score = settings.min_score
+        self._report: DetectorReport | None = None
+
+    @property
+    def batch_windows(self) -> int:
+        """One: the program is given one chunk at a time."""
+        return 1
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+        """Yields the chunk as a file."""
+        yield write_chunk_file(audio, chunk, occasion)
+
+    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
+        """Returns what the program found, at or above the minimum score, by start, then label.
+
+        Raises:
+            OutOfMemory: it failed and speaks of memory.
+            DetectorFailed: it failed, or what it wrote cannot be used.
+            DetectorMissing: it cannot be started any more.
+        """
+        try:
+            return [self._run(batch)]
+        finally:
+            batch.remove()
+
+    def report(self) -> DetectorReport | None:
+        """Returns how the program's last run went."""
+        return self._report
+
+    def close(self) -> None:
+        """Does nothing: the program has ended and its files are removed."""
+
+    def _run(self, batch: ChunkFile) -> list[Detection]:
+        self._report = None
+        output = batch.path.with_suffix(".json")
+        ended = run_program([*self._command, "--input", str(batch.path), "--output", str(output)])
+        self._report = ended.report()
+        if ended.returncode != 0:
+            raise ended.failure(
+                f"{self._command[0]} ended with {describe_exit(ended.returncode)}",
+                batch.chunk.chunk_id,
+                "Run it by hand on a WAV file to see why",
+            )
+        found = read_output(output, batch.chunk)
+        return spans(batch.chunk, (one for one in found if one.confidence >= self._min_score))
+
+
+def identify(settings: DetectorSettings) -> DetectorIdentity:
+    """Returns the program's identity, which changes with its command line and its files.
+
+    Its files are the program itself and whatever file its arguments name, such as the script an
+    interpreter runs or a model.
+
+    Raises:
+        ConfigInvalid: there is no command, or it is not well quoted.
+        DetectorMissing: there is no such program.
+    """
+    words = _words(settings)
+    found = shutil.which(words[0])
+    if found is None:
+        raise DetectorMissing("there is no such program", words[0], _REMEDY)
+    files = [found, *filter(_is_file, words[1:])]
+    try:
+        parts = [*words, *(file_sha256(Path(file)) for file in files)]
+    except OSError as error:
+        raise DetectorMissing(
+            f"cannot be read ({error.strerror})", str(error.filename), _REMEDY
+        ) from error
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return DetectorIdentity("command", digest[:_VERSION_LENGTH], None, "", 0.0, uses_gpu=True)
+
+
+def load(settings: DetectorSettings) -> Command:
+    """Returns the detector; raises ConfigInvalid or DetectorMissing."""
+    return Command(settings)
+
+
+def _is_file(word: str) -> bool:
+    """Tells whether an argument names a file; one may also be too long to name any."""
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _words(settings: DetectorSettings) -> list[str]:
+    """Returns the command line as words, split as a shell would."""
+    try:
+        words = shlex.split(settings.command)
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"{settings.command!r} is not well quoted ({error})", "detector.command", _REMEDY
+        ) from error
+    if not words:
+        raise ConfigInvalid("the detector `command` has no command", "detector.command", _REMEDY)
+    return words

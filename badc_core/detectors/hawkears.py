@@ -1,0 +1,214 @@
+"""HawkEars 2, kept loaded in a process of its own environment.
+
+Where that environment is: `hawkears_home.py`; how it is made: `hawkears_install.py`; the program
+in it: `hawkears_worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
+
+HawkEars wants files: each chunk is written to scratch, mono, and removed when it is analysed. Its
+labels last as long as the sound does, so where chunks overlap they are cut at the border: a chunk
+answers for all of itself but what the chunk before holds too.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans, write_chunk_file
+from badc_core.detectors.hawkears_child import CHECK, ChildEnded, HawkEarsChild
+from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
+from badc_core.detectors.interface import (
+    Detection,
+    DetectorIdentity,
+    DetectorReport,
+    Label,
+    Occasion,
+)
+from badc_core.errors import DetectorFailed, OutOfMemory
+from badc_core.settings import DetectorSettings
+
+WINDOW_S = 3.0
+LICENCE = "MIT"
+
+
+class HawkEars:
+    """HawkEars' ensemble in memory, in another process.
+
+    Attributes:
+        identity: which version and networks.
+        batch_windows: 1: a batch is one file.
+    """
+
+    batch_windows = 1
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Starts HawkEars and waits until it is ready.
+
+        Raises:
+            DetectorMissing: it is not installed, or cannot be loaded.
+            ConfigInvalid: there are fewer networks than asked for, or no such region.
+            OutOfMemory: its networks do not fit the device.
+        """
+        self.identity = identify(settings)
+        self._home = find_home(settings.runtime)
+        self._settings = settings
+        self._labels: dict[str, Label] = {}
+        self._report: DetectorReport | None = None
+        self._child: HawkEarsChild | None = self._start()
+
+    @property
+    def hello(self) -> dict[str, Any]:
+        """What HawkEars told when it was ready: `versions`, `device`, `networks`, `ready_s`."""
+        return {} if self._child is None else self._child.hello
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process HawkEars runs in; None where it is to be started again."""
+        return None if self._child is None else self._child.pid
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+        """Yields the chunk as a file in scratch; whoever takes it gives it to `detect`.
+
+        Raises:
+            UnreadableRecording: the audio cannot be decoded to the chunk's end.
+            StorageFull: there is no room in scratch.
+        """
+        yield write_chunk_file(audio, chunk, occasion)
+
+    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
+        """Returns what is in the file, by start, then label; removes the file.
+
+        After a crash the next call starts HawkEars again, which takes 5 to 10 s.
+
+        Raises:
+            OutOfMemory: the device's memory does not hold even one window at a time.
+            DetectorFailed: HawkEars gave up on the file, or ended.
+        """
+        restarted = self._child is None
+        try:
+            child = self._child = self._child or self._start()
+            answer = self._ask(child, batch)
+        finally:
+            batch.remove()
+        notes = [*(["HawkEars was started again"] if restarted else []), *answer.get("notes", ())]
+        self._report = DetectorReport(
+            command=child.command,
+            stderr=child.stderr_tail,
+            peak_vram_mib=answer.get("peak_vram_mib"),
+            notes=tuple(notes),
+        )
+        if answer["kind"] != "result":
+            raise self._failure(answer, batch)
+        return [self._detections(answer["detections"], batch.chunk)]
+
+    def report(self) -> DetectorReport | None:
+        """Returns what to tell of the last `detect`."""
+        return self._report
+
+    def close(self) -> None:
+        """Ends HawkEars; a second call does nothing."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _start(self) -> HawkEarsChild:
+        ours = self._settings.hawkears
+        child = HawkEarsChild(
+            self._home,
+            {
+                "data_root": str(self._home.data_root),
+                "models": ours.models,
+                "low_band": ours.low_band,
+                "block_size": ours.block_size,
+                "min_score": self._settings.min_score,
+                "region": ours.region if ours.use_occurrence else "",
+                "scratch": tempfile.gettempdir(),
+            },
+        )
+        self._labels = {code: Label(name, code, sci) for code, name, sci in child.hello["classes"]}
+        return child
+
+    def _ask(self, child: HawkEarsChild, batch: ChunkFile) -> dict[str, Any]:
+        question: dict[str, Any] = {
+            "path": str(batch.path),
+            "duration_s": batch.chunk.duration_s,
+        }
+        if self._settings.hawkears.use_occurrence:
+            occasion = batch.occasion
+            question |= {
+                "latitude": occasion.latitude,
+                "longitude": occasion.longitude,
+                "date": occasion.date,
+            }
+        try:
+            return child.ask(question)
+        except ChildEnded as error:
+            self._child = None
+            self._report = DetectorReport(
+                command=child.command, returncode=child.returncode, stderr=child.stderr_tail
+            )
+            raise DetectorFailed(str(error), batch.chunk.chunk_id, CHECK) from error
+
+    def _failure(self, answer: dict[str, Any], batch: ChunkFile) -> DetectorFailed:
+        """Returns the error to raise; after what nobody foresaw HawkEars is started afresh."""
+        message, where = str(answer["message"]), batch.chunk.chunk_id
+        if answer["reason"] == "oom":
+            remedy = "Use shorter chunks, fewer networks, or fewer workers on the device"
+            return OutOfMemory(message, where, remedy)
+        self.close()
+        return DetectorFailed(message, where, CHECK)
+
+    def _detections(self, rows: list[list[Any]], chunk: Chunk) -> list[Detection]:
+        overlap_s = chunk.overlap_samples / chunk.sample_rate_hz
+        found = []
+        for start_s, end_s, code, score, is_expected, occurrence in rows:
+            one = FoundInFile(
+                start_s, end_s, self._labels[code], min(1.0, score), is_expected, occurrence
+            )
+            found.append(_without_overlap(one, overlap_s))
+        return spans(chunk, found)
+
+
+def identify(settings: DetectorSettings) -> DetectorIdentity:
+    """Returns HawkEars' version and networks without starting it.
+
+    Raises:
+        DetectorMissing: it is not installed.
+        ConfigInvalid: there are fewer networks than asked for.
+    """
+    home = find_home(settings.runtime)
+    home.require(settings.hawkears)
+    return DetectorIdentity(
+        "hawkears",
+        _version(home, settings),
+        home.networks_sha256(settings.hawkears),
+        LICENCE,
+        WINDOW_S,
+        uses_gpu=True,
+    )
+
+
+def load(settings: DetectorSettings) -> HawkEars:
+    """Returns HawkEars, loaded; raises DetectorMissing, ConfigInvalid or OutOfMemory."""
+    return HawkEars(settings)
+
+
+def _version(home: HawkEarsHome, settings: DetectorSettings) -> str:
+    """Returns HawkEars' version with its ensemble: `2.3.0+3`, `2.3.0+6.lowband`."""
+    parts = [str(settings.hawkears.models)]
+    if settings.hawkears.low_band:
+        parts.append("lowband")
+    if home.has_random_weights:
+        parts.append("random")
+    return f"{home.version()}+{'.'.join(parts)}"
+
+
+def _without_overlap(one: FoundInFile, overlap_s: float) -> FoundInFile:
+    """Returns what is left of a label after the part of the file that the chunk before holds.
+
+    A label wholly in there stays as it is, for `spans` to leave out.
+    """
+    if one.start_s < overlap_s < one.end_s:
+        return replace(one, start_s=overlap_s)
+    return one

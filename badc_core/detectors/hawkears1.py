@@ -1,0 +1,209 @@
+"""HawkEars 1: a checkout's `analyze.py`, run once for every chunk in an environment of its own.
+
+The tables it writes are read by `hawkears1_tables.py`; HawkEars 2 is in `hawkears.py`.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.chunk_files import ChunkFile, spans, write_chunk_file
+from badc_core.detectors.hawkears1_tables import LABELS_FILE, read_tables
+from badc_core.detectors.interface import Detection, DetectorIdentity, DetectorReport, Occasion
+from badc_core.detectors.programs import Finished, describe_exit, file_sha256, run_program
+from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.settings import DetectorSettings
+
+WINDOW_S = 3.0
+LICENCE = "MIT"
+_VERSION_LENGTH = 8
+_CHECKPOINTS = "data/ckpt/*.ckpt"
+_REMEDY = (
+    "Set detector.runtime in badc.toml to the folder of a HawkEars 1 checkout, one that holds "
+    "analyze.py and data/ckpt"
+)
+_FAILED = re.compile(
+    r"Traceback \(most recent call last\)|\b\w*(Error|Exception)\b|\bERROR\b"
+    r"|ffmpeg error|[Cc]aught exception|No module named"
+)
+"""What its log says where a file or a thread failed, which its exit code does not."""
+
+
+class HawkEars1:
+    """The checkout, its program started once for every chunk."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        self.identity = identify(settings)
+        self._settings = settings
+        self._runtime = _runtime(settings)
+        self._python = _python(self._runtime)
+        self._report: DetectorReport | None = None
+
+    @property
+    def batch_windows(self) -> int:
+        """One: the program is given one chunk at a time."""
+        return 1
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+        """Yields the chunk as a file."""
+        yield write_chunk_file(audio, chunk, occasion)
+
+    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
+        """Returns what HawkEars found, at or above the minimum score, by start, then label.
+
+        Raises:
+            OutOfMemory: it failed and speaks of memory.
+            DetectorFailed: it failed, or wrote no table, or one that cannot be used.
+            DetectorMissing: it cannot be started any more.
+        """
+        try:
+            return [self._run(batch)]
+        finally:
+            batch.remove()
+
+    def report(self) -> DetectorReport | None:
+        """Returns how the program's last run went."""
+        return self._report
+
+    def close(self) -> None:
+        """Does nothing: the program has ended and its files are removed."""
+
+    def _run(self, batch: ChunkFile) -> list[Detection]:
+        self._report = None
+        output = batch.path.with_name("hawkears")
+        output.mkdir()
+        place = place_arguments(self._settings, batch.occasion)
+        ended = run_program(self._command(batch.path, output, place), cwd=self._runtime)
+        self._report = ended.report()
+        _check_ended(ended, batch, output)
+        found = read_tables(output, batch.chunk, has_place=bool(place))
+        if not found and _FAILED.search(f"{ended.stdout}\n{ended.stderr}"):
+            raise _failure(ended, batch, "HawkEars found nothing and its log tells of an error")
+        kept = (one for one in found if one.confidence >= round(self._settings.min_score, 3))
+        return spans(batch.chunk, kept)
+
+    def _command(self, chunk_file: Path, output: Path, place: list[str]) -> list[str]:
+        """Returns the command line, in long flags: `-m` and `-r` changed meaning over time."""
+        settings = self._settings
+        overlap = ["--overlap", f"{settings.window_overlap_s:g}"] * bool(settings.window_overlap_s)
+        return [
+            self._python,
+            str(self._runtime / "analyze.py"),
+            *("--input", str(chunk_file.absolute())),
+            *("--output", str(output.absolute())),
+            *("--rtype", "csv", "--merge", "0"),
+            *("--min_score", f"{settings.min_score:g}"),
+            *overlap,
+            *place,
+            *settings.hawkears.arguments,
+        ]
+
+
+def place_arguments(settings: DetectorSettings, occasion: Occasion) -> list[str]:
+    """Returns the flags that say where and when; none where the place is not known or not wanted.
+
+    A recording's own place is used before the region in the settings.
+    """
+    if not settings.hawkears.use_occurrence:
+        return []
+    if occasion.latitude is not None and occasion.longitude is not None:
+        where = ["--lat", f"{occasion.latitude:.6f}", "--lon", f"{occasion.longitude:.6f}"]
+    elif settings.hawkears.region:
+        where = ["--region", settings.hawkears.region]
+    else:
+        return []
+    when = ["--date", occasion.date.replace("-", "")] if occasion.date else []
+    return [*where, *when]
+
+
+def identify(settings: DetectorSettings) -> DetectorIdentity:
+    """Returns the identity of the program and its networks.
+
+    The real version is only told by a run, so the version here is a hash of analyze.py.
+
+    Raises:
+        ConfigInvalid: the runtime is a relative path, or windows would overlap entirely.
+        DetectorMissing: no checkout there, or no networks or no python in it.
+    """
+    if settings.window_overlap_s >= WINDOW_S:
+        raise ConfigInvalid(
+            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
+            remedy=f"HawkEars' windows last {WINDOW_S:g} s: choose less than that",
+        )
+    runtime = _runtime(settings)
+    _python(runtime)
+    program = file_sha256(runtime / "analyze.py")[:_VERSION_LENGTH]
+    networks = "\n".join(
+        f"{path.name} {path.stat().st_size} {file_sha256(path)}" for path in _checkpoints(runtime)
+    )
+    return DetectorIdentity(
+        "hawkears1",
+        f"1.x ({program})",
+        hashlib.sha256(networks.encode()).hexdigest(),
+        LICENCE,
+        WINDOW_S,
+        uses_gpu=True,
+    )
+
+
+def load(settings: DetectorSettings) -> HawkEars1:
+    """Returns the detector; raises ConfigInvalid or DetectorMissing."""
+    return HawkEars1(settings)
+
+
+def _runtime(settings: DetectorSettings) -> Path:
+    if not settings.runtime:
+        raise DetectorMissing("detector.runtime is not set", "hawkears1", _REMEDY)
+    runtime = Path(settings.runtime).expanduser()
+    if not runtime.is_absolute():
+        raise ConfigInvalid(f"{settings.runtime!r} is a relative path", "detector.runtime", _REMEDY)
+    if not (runtime / "analyze.py").is_file():
+        raise DetectorMissing("there is no analyze.py in it", runtime, _REMEDY)
+    return runtime
+
+
+def _checkpoints(runtime: Path) -> list[Path]:
+    found = sorted(runtime.glob(_CHECKPOINTS))
+    if not found:
+        raise DetectorMissing(f"there are no networks ({_CHECKPOINTS}) in it", runtime, _REMEDY)
+    for path in found:
+        if not path.is_file():
+            raise DetectorMissing(
+                "the network's content is not here", path, "Run: datalad get FILE, or download it"
+            )
+    return found
+
+
+def _python(runtime: Path) -> str:
+    """Returns the checkout's own interpreter, or else the one on the search path."""
+    own = runtime / ".venv" / "bin" / "python"
+    found = str(own) if own.is_file() else shutil.which("python3")
+    if found is None:
+        raise DetectorMissing(
+            f"there is neither {own} nor a python3 on the search path",
+            runtime,
+            "Make an environment in .venv there with HawkEars' requirements",
+        )
+    return found
+
+
+def _check_ended(ended: Finished, batch: ChunkFile, output: Path) -> None:
+    """Raises if HawkEars failed; it ends with exit code 0 after most of its errors."""
+    if ended.returncode != 0:
+        raise _failure(ended, batch, f"HawkEars ended with {describe_exit(ended.returncode)}")
+    if not (output / LABELS_FILE).is_file():
+        raise _failure(ended, batch, f"HawkEars wrote no {LABELS_FILE}")
+
+
+def _failure(ended: Finished, batch: ChunkFile, what: str) -> Exception:
+    return ended.failure(
+        what,
+        batch.chunk.chunk_id,
+        "Run analyze.py by hand on a WAV file; where it does not know the place, set "
+        "detector.hawkears.use_occurrence = false",
+    )

@@ -1,0 +1,170 @@
+"""A running `hawkears_worker.py`, seen from the process that started it.
+
+What it is asked and what becomes of its answers is in `hawkears.py`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from badc_core.detectors import hawkears_worker
+from badc_core.detectors.hawkears_home import HawkEarsHome
+from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+
+CHECK = "Run: badc hawkears check"
+
+_TAIL_LINES = 40
+_END_TIMEOUT_S = 5.0
+_ENVIRONMENT = {
+    # On a CPU two processes of one thread each do 1.5 to 1.8 times what one of two threads does.
+    "OMP_NUM_THREADS": "1",
+    # Without it HawkEars' library wants its training framework.
+    "BRITEKIT_INFERENCE_ONLY": "1",
+}
+
+
+class ChildEnded(Exception):
+    """The program ended, or broke its protocol, instead of answering."""
+
+
+class HawkEarsChild:
+    """HawkEars in a process of its own, its networks loaded.
+
+    It ends when this process does, however that happens, because its standard input ends then.
+
+    Attributes:
+        command: the program and its arguments.
+        hello: what it told when it was ready.
+    """
+
+    def __init__(self, home: HawkEarsHome, setup: dict[str, Any]) -> None:
+        """Starts it and waits until it is ready.
+
+        Raises:
+            DetectorMissing: it cannot be started or loaded.
+            ConfigInvalid: it does not know the region.
+            OutOfMemory: the networks do not fit the device.
+            DetectorFailed: it ended while it was loading.
+        """
+        self.command = (str(home.python), "-I", str(hawkears_worker.__file__))
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        try:
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, **_ENVIRONMENT},
+            )
+        except OSError as error:
+            raise DetectorMissing(
+                f"HawkEars' interpreter cannot be started ({error.strerror})",
+                home.python,
+                "Run: badc hawkears install",
+            ) from error
+        self._pump = threading.Thread(target=self._keep_tail, name="hawkears-stderr", daemon=True)
+        self._pump.start()
+        try:
+            self.hello = self._hello(setup, home.root)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def stderr_tail(self) -> str:
+        """The end of what it wrote since the last question."""
+        return "".join(self._tail)
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Returns its answer to a question.
+
+        Raises:
+            ChildEnded: it ended instead.
+        """
+        self._tail.clear()
+        try:
+            assert self._process.stdin is not None  # noqa: S101  (for the type checker)
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._ended() from error
+        return self._answer()
+
+    def close(self) -> None:
+        """Ends it at once; a second call does nothing."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:  # it ended with our question half written
+                    continue
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pump.join(_END_TIMEOUT_S)
+        if self._process.stderr is not None and not self._pump.is_alive():
+            self._process.stderr.close()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None  # noqa: S101  (for the type checker)
+        line = self._process.stdout.readline()
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise self._ended() from error
+        return answer
+
+    def _ended(self) -> ChildEnded:
+        """Ends what is left of it, so that its exit code and last words are known."""
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self.close()
+        code = self._process.returncode
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return ChildEnded(f"HawkEars {how}")
+
+    def _hello(self, setup: dict[str, Any], root: Path) -> dict[str, Any]:
+        try:
+            hello = self.ask(setup)
+        except ChildEnded as error:
+            last = self.stderr_tail.strip().rsplit("\n", 1)[-1]
+            raise DetectorFailed(f"{error} while loading: {last}", root, CHECK) from error
+        if hello["kind"] == "hello":
+            return hello
+        message = str(hello["message"])
+        if hello["reason"] == "oom":
+            remedy = "Set detector.hawkears.models lower, or run fewer workers (inference)"
+            raise OutOfMemory(f"HawkEars' networks do not fit: {message}", root, remedy)
+        if hello["reason"] == "region":
+            remedy = "Use a code such as CA-AB, or leave it empty"
+            raise ConfigInvalid(message, "detector.hawkears.region", remedy)
+        raise DetectorMissing(f"HawkEars cannot be loaded: {message}", root, CHECK)
+
+    def _keep_tail(self) -> None:
+        """Passes on what it writes to standard error, and keeps the end of it."""
+        assert self._process.stderr is not None  # noqa: S101  (for the type checker)
+        for line in self._process.stderr:
+            self._tail.append(line)
+            sys.stderr.write(line)

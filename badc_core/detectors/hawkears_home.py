@@ -1,0 +1,153 @@
+"""Where HawkEars 2 is installed, and what is missing there.
+
+It runs in a Python environment of its own, made by `hawkears_install.py`; nothing here starts it.
+"""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import badc_core
+from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.settings import HawkEarsSettings
+
+INSTALL = "Run: badc hawkears install"
+STAMP = "badc-installed.json"
+RANDOM_MARK = "RANDOM_WEIGHTS.txt"
+
+_LOW_BAND_MODELS = 2
+_RESOURCES = ("data/exclude.txt", "data/taxonomy.csv", "data/classes.csv", "yaml/default.yaml")
+_OCCURRENCE = "data/occurrence.pkl"
+
+
+@dataclass(frozen=True)
+class HawkEarsHome:
+    """The folder HawkEars 2 lives in: its Python environment and its data.
+
+    Attributes:
+        root: the folder.
+    """
+
+    root: Path
+
+    @property
+    def venv(self) -> Path:
+        """The Python environment."""
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter HawkEars runs in."""
+        if sys.platform == "win32":
+            return self.venv / "Scripts" / "python.exe"
+        return self.venv / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """What says that the Python environment was finished, and by which recipe."""
+        return self.venv / STAMP
+
+    @property
+    def data_root(self) -> Path:
+        """What HawkEars calls its environment folder."""
+        return self.root / "env"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the main networks."""
+        return self.data_root / "data" / "ckpt"
+
+    @property
+    def low_band_checkpoints(self) -> Path:
+        """Folder of the networks for low sounds."""
+        return self.data_root / "data" / "ckpt-low-band"
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the networks are made up, for tests and timing."""
+        return (self.checkpoints / RANDOM_MARK).exists()
+
+    def version(self) -> str:
+        """Returns HawkEars' own version, from its package metadata.
+
+        Raises:
+            DetectorMissing: it is not installed, or not to the end.
+        """
+        if not self.venv.is_dir():
+            raise DetectorMissing("HawkEars is not installed", self.root, INSTALL)
+        pattern = "lib/python*/site-packages/hawkears-*.dist-info"
+        found = sorted(self.venv.glob(pattern)) + sorted(
+            self.venv.glob("Lib/site-packages/hawkears-*.dist-info")
+        )
+        if not self.stamp.exists() or not self.python.exists() or not found:
+            raise DetectorMissing("HawkEars was not installed to the end", self.root, INSTALL)
+        return found[0].name.removeprefix("hawkears-").removesuffix(".dist-info")
+
+    def require(self, settings: HawkEarsSettings) -> None:
+        """Checks that everything these settings need is there.
+
+        Raises:
+            DetectorMissing: the environment, networks or data are not there.
+            ConfigInvalid: more networks are asked for than there are.
+        """
+        self.version()
+        needed = [*_RESOURCES, *([_OCCURRENCE] if settings.use_occurrence else [])]
+        for name in needed:
+            if not (self.data_root / name).is_file():
+                raise DetectorMissing("HawkEars' data are missing", self.data_root / name, INSTALL)
+        self.networks(settings)
+
+    def networks(self, settings: HawkEarsSettings) -> tuple[Path, ...]:
+        """Returns the checkpoint files that these settings use, in HawkEars' order.
+
+        Raises:
+            DetectorMissing: there are none.
+            ConfigInvalid: more are asked for than there are.
+        """
+        main = _checkpoints_in(self.checkpoints)
+        if len(main) < settings.models:
+            raise ConfigInvalid(
+                f"detector.hawkears.models is {settings.models}, but only {len(main)} exist",
+                self.checkpoints,
+                f"Choose at most {len(main)}",
+            )
+        low = _checkpoints_in(self.low_band_checkpoints) if settings.low_band else ()
+        return main[: settings.models] + low[:_LOW_BAND_MODELS]
+
+    def networks_sha256(self, settings: HawkEarsSettings) -> str:
+        """Returns one SHA-256 over those of the checkpoint files in use, hex."""
+        digest = hashlib.sha256()
+        for path in self.networks(settings):
+            status = path.stat()
+            digest.update(_sha256(path, status.st_size, status.st_mtime_ns))
+        return digest.hexdigest()
+
+
+def find_home(runtime: str = "") -> HawkEarsHome:
+    """Returns the folder HawkEars is, or would be, installed in.
+
+    Args:
+        runtime: the folder, as set by `detector.runtime`; empty for `vendor/HawkEars` beside
+            `badc_core` in a checkout, else a folder of the user's.
+    """
+    if runtime:
+        return HawkEarsHome(Path(runtime).expanduser().absolute())
+    vendor = Path(badc_core.__file__).resolve().parents[1] / "vendor"
+    if vendor.is_dir():
+        return HawkEarsHome(vendor / "HawkEars")
+    return HawkEarsHome(Path.home() / ".local" / "share" / "badc" / "HawkEars")
+
+
+def _checkpoints_in(folder: Path) -> tuple[Path, ...]:
+    found = tuple(sorted(folder.glob("*.ckpt"))) if folder.is_dir() else ()
+    if not found:
+        raise DetectorMissing("HawkEars' networks are missing (*.ckpt)", folder, INSTALL)
+    return found
+
+
+@cache
+def _sha256(path: Path, _size_bytes: int, _changed_ns: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

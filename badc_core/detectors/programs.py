@@ -1,0 +1,121 @@
+"""Running other people's programs on a chunk, for detectors that are programs.
+
+A program stays in the worker's process group, so that whoever ends a worker ends it too.
+"""
+
+import hashlib
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from badc_core.detectors.interface import DetectorReport
+from badc_core.errors import BadcError, DetectorFailed, DetectorMissing, OutOfMemory
+
+_REPORTED_CHARACTERS = 500
+_KEPT_BYTES = 1 << 16
+_FILES_KNOWN = 256
+_SHELL_SIGNAL_BASE = 128
+_MEMORY = re.compile(r"out of memory|OutOfMemory|\bMemoryError\b|std::bad_alloc", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended.
+
+    Attributes:
+        command: what was run.
+        returncode: its exit code; below 0 the signal that killed it.
+        stdout, stderr: the last 64 KiB of what it wrote.
+    """
+
+    command: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line it wrote, to standard error if there is one, else to standard output."""
+        text = self.stderr if self.stderr.strip() else self.stdout
+        written = [line.strip() for line in text.splitlines() if line.strip()]
+        return written[-1][-_REPORTED_CHARACTERS:] if written else ""
+
+    def report(self) -> DetectorReport:
+        """Returns what telemetry keeps of it."""
+        return DetectorReport(
+            self.command,
+            self.returncode,
+            self.stdout[-_REPORTED_CHARACTERS:],
+            self.stderr[-_REPORTED_CHARACTERS:],
+        )
+
+    def failure(self, what: str, where: str, remedy: str) -> BadcError:
+        """Returns the error of a run that failed, with the last line the program wrote.
+
+        What it says of memory makes the error OutOfMemory, on which a shorter chunk is tried.
+        """
+        kind = OutOfMemory if _MEMORY.search(f"{self.stdout}\n{self.stderr}") else DetectorFailed
+        return kind(f"{what}: {self.last_line}" if self.last_line else what, where, remedy)
+
+
+def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
+    """Runs a program to its end, without a shell and with nothing on its standard input.
+
+    Args:
+        command: program and arguments.
+        cwd: folder it runs in; None for this process's.
+
+    Raises:
+        DetectorMissing: it cannot be started.
+    """
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                check=False,
+            )
+        except OSError as error:
+            raise DetectorMissing(
+                f"cannot be started ({error.strerror})", command[0], "Make it a runnable program"
+            ) from error
+        return Finished(tuple(command), ended.returncode, _tail(stdout), _tail(stderr))
+
+
+def describe_exit(returncode: int) -> str:
+    """Returns an exit code in words: `exit code 3`, `exit code -9 (killed by SIGKILL, ...)`."""
+    number = -returncode if returncode < 0 else returncode - _SHELL_SIGNAL_BASE
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"exit code {returncode}"
+    hint = ", as happens where memory runs out" if name == "SIGKILL" else ""
+    return f"exit code {returncode} (killed by {name}{hint})"
+
+
+def file_sha256(path: Path) -> str:
+    """Returns a file's SHA-256 in hex; reads it again only after it changed."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(_FILES_KNOWN)
+def _sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:  # noqa: ARG001  (the cache's key)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tail(file: IO[bytes]) -> str:
+    """Returns the end of what was written to a file."""
+    length = file.seek(0, 2)
+    file.seek(max(0, length - _KEPT_BYTES))
+    return file.read().decode("utf-8", errors="replace")

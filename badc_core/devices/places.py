@@ -1,0 +1,58 @@
+"""Where workers run: how many on each GPU and on the CPU, and what each may see.
+
+Which GPUs there are is in `inventory.py`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory
+from badc_core.settings import InferenceSettings
+
+
+@dataclass(frozen=True)
+class Place:
+    """Room for one worker.
+
+    Attributes:
+        label: `gpu-0` for the first worker on physical GPU 0, `gpu-0.1` for the second; `cpu-0`.
+        gpu: the one it may use; None for the CPU.
+    """
+
+    label: str
+    gpu: Gpu | None
+
+    def environment(self) -> dict[str, str]:
+        """Returns the variables that make a worker see its GPU only, or none."""
+        return {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            VISIBLE: self.gpu.uuid if self.gpu else "",
+        }
+
+
+def plan_places(
+    settings: InferenceSettings, inventory: GpuInventory, uses_gpu: bool, n_cores: int
+) -> tuple[Place, ...]:
+    """Returns the places of all workers, at least one, the first of every GPU first.
+
+    Args:
+        settings: how many workers on what.
+        inventory: the GPUs this process may use.
+        uses_gpu: whether the detector can use one.
+        n_cores: cores this process may use.
+    """
+    n_gpus = settings.max_gpus or len(inventory.gpus)
+    gpus = inventory.gpus[:n_gpus] if uses_gpu else ()
+    places = []
+    seen: Counter[int] = Counter()
+    for _ in range(settings.workers_per_gpu):
+        for gpu in gpus:
+            places.append(Place(_label(gpu, seen[gpu.index]), gpu))
+            seen[gpu.index] += 1
+    n_cpu_workers = settings.cpu_workers or (0 if gpus else max(1, n_cores))
+    places += [Place(f"cpu-{number}", None) for number in range(n_cpu_workers)]
+    return tuple(places)
+
+
+def _label(gpu: Gpu, number: int) -> str:
+    return f"gpu-{gpu.index}.{number}" if number else f"gpu-{gpu.index}"

@@ -1,0 +1,67 @@
+"""Keeping the books of one run of the engine: telemetry log, summary, who watches.
+
+What the records look like is in `telemetry/attempts.py` and `telemetry/summary.py`.
+"""
+
+import logging
+import time
+from types import TracebackType
+from typing import Self
+
+from badc_core.inference.protocol import ChunkResult
+from badc_core.telemetry.attempts import Attempt, record
+from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.progress import watcher
+from badc_core.telemetry.summary import Summary
+from badc_core.telemetry.totals import Totals
+
+_log = logging.getLogger(__name__)
+_WORST_SHOWN = 5
+
+
+class Accounts:
+    """The books of a run; use as a context manager, which closes them however the run ends.
+
+    Args:
+        telemetry: gets a line for every beginning and every end of an attempt.
+        summary: gets the same, added up.
+    """
+
+    def __init__(self, telemetry: TelemetryLog, summary: Summary | None = None) -> None:
+        self._telemetry = telemetry
+        self._summary = summary or Summary(telemetry.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._summary.write()
+        self._warn_of_the_worst()
+
+    @property
+    def totals(self) -> Totals:
+        """The sums so far."""
+        return self._summary.totals()
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Enters the beginning or the end of an attempt."""
+        self._telemetry.append(**record(attempt))
+        self._summary.add(attempt)
+        self._summary.maybe_write(time.monotonic())
+
+    def ended(self, result: ChunkResult) -> None:
+        """Enters that a chunk is done with, well or not."""
+        if result.is_resumed:
+            chunk = result.chunk
+            self._summary.resumed(chunk.chunk_id, chunk.recording_id, result.worker, result.attempt)
+        watcher().analysed(result.chunk.duration_s)
+
+    def _warn_of_the_worst(self) -> None:
+        worst = self._summary.worst(_WORST_SHOWN)
+        if worst.hotspots:
+            _log.warning("chunks that gave trouble:\n%s", worst)

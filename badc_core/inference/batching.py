@@ -1,0 +1,150 @@
+"""Giving a model as many windows at once as it likes, and fewer where its memory ends.
+
+Windows of several chunks are joined where a detector asks for it. What is done with the detections
+is the worker's business (`worker.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk, halve_chunk
+from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
+from badc_core.errors import OutOfMemory
+from badc_core.inference.protocol import ChunkTask
+
+_SHORTEST_PART_S = 6.0
+
+Owner = TypeVar("Owner")
+
+
+class Batching(Generic[Owner]):
+    """Batches of chunks in order, waiting to be given to a detector together.
+
+    Args:
+        detector: says how many windows it likes at once.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._limit = detector.batch_windows
+        self._waiting: list[tuple[Owner, Batch]] = []
+
+    @property
+    def joins_windows(self) -> bool:
+        """Whether windows of several batches may be joined."""
+        return self._detector.batch_windows > 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether waiting for more would only cost time."""
+        return sum(len(batch) for _, batch in self._waiting) >= self._limit
+
+    def add(self, owner: Owner, batch: Batch) -> None:
+        """Puts a batch behind those that wait."""
+        self._waiting.append((owner, batch))
+
+    def take(self) -> Iterator[tuple[list[tuple[Owner, int]], Batch]]:
+        """Yields what waited, joined where that is possible, with each owner's windows."""
+        waiting, self._waiting = self._waiting, []
+        while waiting:
+            n_joined = self._n_to_join(waiting)
+            some, waiting = waiting[:n_joined], waiting[n_joined:]
+            owners = [(owner, len(batch)) for owner, batch in some]
+            windows = [batch for _, batch in some if isinstance(batch, WindowBatch)]
+            yield owners, WindowBatch.join(windows) if len(some) > 1 else some[0][1]
+
+    def detect(self, batch: Batch) -> tuple[list[list[Detection]], list[str]]:
+        """Returns the detections of each window, and notes on what had to be done for them.
+
+        Raises:
+            OutOfMemory: not even one window at a time fits.
+        """
+        notes: list[str] = []
+        return self._detect(batch, notes), notes
+
+    def _n_to_join(self, waiting: list[tuple[Owner, Batch]]) -> int:
+        first = waiting[0][1]
+        if not self.joins_windows or not isinstance(first, WindowBatch):
+            return 1
+        n_windows = 0
+        for count, (_, batch) in enumerate(waiting):
+            fits = isinstance(batch, WindowBatch) and first.fits(batch)
+            n_windows += len(batch)
+            if count and not (fits and n_windows <= self._detector.batch_windows):
+                return count
+        return len(waiting)
+
+    def _detect(self, batch: Batch, notes: list[str]) -> list[list[Detection]]:
+        if self.joins_windows and isinstance(batch, WindowBatch) and len(batch) > self._limit:
+            return self._detect_halves(batch, notes)
+        try:
+            return self._detector.detect(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if not isinstance(batch, WindowBatch) or len(batch) == 1:
+                raise as_out_of_memory(error) from error
+            self._limit = max(1, len(batch) // 2)
+            notes.append(f"out of memory: batch of {len(batch)} windows halved")
+        return self._detect_halves(batch, notes)
+
+    def _detect_halves(self, batch: WindowBatch, notes: list[str]) -> list[list[Detection]]:
+        middle = len(batch) // 2
+        first = self._detect(batch.part(0, middle), notes)
+        return first + self._detect(batch.part(middle, len(batch)), notes)
+
+
+def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detection], int]:
+    """Returns the detections of a chunk that is too long for memory, and in how many parts.
+
+    Args:
+        detector: raised OutOfMemory on the whole chunk.
+        task: the chunk; its file is opened anew.
+
+    Raises:
+        OutOfMemory: the shortest part worth trying does not fit either.
+        UnreadableRecording: the audio cannot be decoded.
+    """
+    with AudioFile(task.audio) as audio:
+        found: list[Detection] = []
+        n_parts = 0
+        waiting = list(reversed(_halves(task.chunk)))
+        while waiting:
+            part = waiting.pop()
+            try:
+                for batch in detector.batches(audio, part, task.occasion):
+                    found += [one for window in detector.detect(batch) for one in window]
+                n_parts += 1
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                waiting += reversed(_halves(part))
+        return found, n_parts
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tells whether an error, whichever library raised it, is about a lack of memory."""
+    if isinstance(error, OutOfMemory | MemoryError):
+        return True
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+
+
+def as_out_of_memory(error: Exception) -> OutOfMemory:
+    """Returns an error about a lack of memory as ours."""
+    if isinstance(error, OutOfMemory):
+        return error
+    return OutOfMemory(
+        f"{type(error).__name__}: {error}",
+        remedy="Use fewer workers per GPU, shorter chunks or smaller batches",
+    )
+
+
+def _halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
+    if chunk.duration_s < 2 * _SHORTEST_PART_S:
+        raise OutOfMemory(
+            f"{chunk.duration_s:.1f} s of sound do not fit into memory",
+            chunk.chunk_id,
+            "Use fewer workers per GPU, or another device",
+        )
+    return halve_chunk(chunk)

@@ -1,0 +1,135 @@
+"""What became of each chunk of a recording, kept while the recording is being analysed.
+
+One append-only file per recording, a JSON object a line. Every line carries a key made of model,
+settings and the chunk's audio, so what was found under other settings is never taken for this.
+It survives being killed at any byte: a line counts once its end is written.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from badc_core.atomic import naming_full_storage
+from badc_core.detectors.interface import NOWHERE, Occasion
+from badc_core.inference import protocol
+from badc_core.inference.protocol import ChunkResult, ChunkTask
+
+SCHEMA_VERSION = 1
+
+
+def chunk_key(config_hash: str, chunk_sha256: str, occasion: Occasion = NOWHERE) -> str:
+    """Returns what a journal line is bound to.
+
+    Args:
+        config_hash: of the settings, model and code that decide what is found.
+        chunk_sha256: identity of the chunk's sound.
+        occasion: where and when it was recorded.
+    """
+    place = (occasion.latitude, occasion.longitude, occasion.date)
+    text = json.dumps([SCHEMA_VERSION, config_hash, chunk_sha256, place])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Journal:
+    """The journal of one recording.
+
+    Args:
+        path: of its file; made with its folder at the first line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def known(self, keys: dict[str, ChunkTask]) -> dict[str, ChunkResult]:
+        """Returns the chunks that were analysed well, by key.
+
+        Args:
+            keys: key -> the chunk that has it.
+        """
+        found: dict[str, ChunkResult] = {}
+        for line in self._lines():
+            key = line.get("key")
+            if key in keys and key not in found:
+                # Only lines with our schema's keys come here; one that is odd all the same counts
+                # as not written.
+                with suppress(KeyError, TypeError, ValueError):
+                    found[key] = _result(keys[key], line)
+        return found
+
+    def append(self, key: str, result: ChunkResult) -> None:
+        """Adds what became of a chunk; a failure is kept for people, and tried again.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+        """
+        line = (json.dumps(_line(key, result), separators=(",", ":")) + "\n").encode()
+        with naming_full_storage(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags, 0o644)
+            try:
+                _write_whole(descriptor, b"\n" + line if _is_torn(descriptor) else line)
+            finally:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Deletes the file, and its folder if nothing else is in it."""
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        lines = []
+        for line in content.split(b"\n")[:-1]:
+            with suppress(ValueError):
+                parsed = json.loads(line)
+                if isinstance(parsed, dict) and parsed.get("status") == "success":
+                    lines.append(parsed)
+        return lines
+
+
+def _line(key: str, result: ChunkResult) -> dict[str, Any]:
+    line = {
+        "key": key,
+        "chunk_id": result.chunk.chunk_id,
+        "status": "failure" if result.error else "success",
+        "attempt": result.attempt,
+        "worker": result.worker,
+        "runtime_s": round(result.runtime_s, 4),
+        "peak_rss_mib": round(result.peak_rss_mib, 1),
+    }
+    if result.error is not None:
+        return {**line, "error": str(result.error)}
+    return {**line, "detections": protocol.detections_to_json(result.detections)}
+
+
+def _result(task: ChunkTask, line: dict[str, Any]) -> ChunkResult:
+    return ChunkResult(
+        task,
+        protocol.detections_from_json(line["detections"]),
+        None,
+        float(line["runtime_s"]),
+        str(line["worker"]),
+        int(line["attempt"]),
+        float(line["peak_rss_mib"]),
+        is_resumed=True,
+    )
+
+
+def _is_torn(descriptor: int) -> bool:
+    """Tells whether the file's last line has no end, a killed process having written it."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Writes everything; what a full disk cut off fails at the next attempt to write."""
+    while content:
+        content = content[os.write(descriptor, content) :]

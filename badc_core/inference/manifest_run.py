@@ -1,0 +1,334 @@
+"""Analysing the chunks of manifests, in a dataset or outside: what `badc infer run` does.
+
+Chunks go through the same engine as a dataset's assets, with the same journals; a recording's
+journal stays beside the JSON files of its chunks. What is to be done is put together in
+`run_options.py`; a dataset's recordings are detected in `detect.py`.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from badc_core.chunks.status import read_status
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.detections.filters import keep
+from badc_core.detectors.registry import identify_detector
+from badc_core.errors import ConfigInvalid, DetectionsInvalid, ManifestMismatch
+from badc_core.inference.accounts import Accounts
+from badc_core.inference.chunk_json import (
+    ChunkOrigin,
+    ChunkOutput,
+    read_chunk_json,
+    write_chunk_json,
+)
+from badc_core.inference.engine import open_engine
+from badc_core.inference.journal import Journal, chunk_key
+from badc_core.inference.manifest_tasks import ManifestTask, make_tasks
+from badc_core.inference.protocol import ChunkResult, ChunkTask
+from badc_core.inference.requests import ChunkRequest, read_requests
+from badc_core.provenance.fingerprints import Fingerprints
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.settings import Settings
+from badc_core.telemetry.attempts import Attempt
+from badc_core.telemetry.counts import WorkerCounts
+from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.progress import watcher
+from badc_core.telemetry.summary import Summary
+from badc_core.telemetry.totals import Totals
+
+_SUMMARY_ENDING = ".summary.json"
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What is to be run.
+
+    Attributes:
+        manifests: whose chunks.
+        settings: the detector, and how the work is spread.
+        output: where results go.
+        telemetry_log: what is measured goes here; its summary beside it.
+        dataset: the one the manifests belong to; None outside.
+        resume: whether results in journals count.
+        resume_summary: of a run whose successes count, ours or the original's.
+        chunks_dir: folder of the folders of chunk files; None where there is no such place.
+        allow_partial_chunks: whether chunks may be run whose writing was not completed.
+    """
+
+    manifests: tuple[Path, ...]
+    settings: Settings
+    output: InferencePaths
+    telemetry_log: Path
+    dataset: Dataset | None = None
+    resume: bool = True
+    resume_summary: Path | None = None
+    chunks_dir: Path | None = None
+    allow_partial_chunks: bool = False
+
+
+@dataclass(frozen=True)
+class RunMade:
+    """What a run came to.
+
+    Attributes:
+        n_chunks: in the manifests.
+        n_skipped: whose result was there already.
+        n_detections: kept, of all chunks.
+        failed: chunk_id and reason of those without a result.
+        is_failure: more chunks failed than is tolerated.
+        n_orphans: chunks in the summary to resume from that no manifest has.
+        n_redone: chunks it calls done whose result is gone or made with other settings.
+        totals: of this run.
+        wall_s: how long it took.
+        workers: label -> what it did, also in runs before with this log.
+        warnings: one sentence each.
+    """
+
+    n_chunks: int
+    n_skipped: int
+    n_detections: int
+    failed: tuple[tuple[str, str], ...]
+    is_failure: bool
+    n_orphans: int
+    n_redone: int
+    totals: Totals
+    wall_s: float
+    workers: dict[str, WorkerCounts]
+    warnings: tuple[str, ...]
+
+    @property
+    def n_succeeded(self) -> int:
+        """Chunks this run analysed."""
+        return self.n_chunks - self.n_skipped - len(self.failed)
+
+
+@dataclass
+class _Counts:
+    n_skipped: int = 0
+    n_detections: int = 0
+    n_redone: int = 0
+
+
+class ManifestRun:
+    """A run that is ready to start: everything that could be wrong with its input is checked.
+
+    Args:
+        order: what is to be run.
+
+    Raises:
+        ManifestMismatch: a manifest cannot be used, or chunk files are not complete.
+        DatasetInvalid: a recording's description or the summary to resume from is malformed.
+        ConfigInvalid, DetectorMissing: the detector cannot be run.
+    """
+
+    def __init__(self, order: RunOrder) -> None:
+        self._order = order
+        root = order.dataset.root if order.dataset else None
+        self._requests = read_requests(order.manifests, root)
+        self._warnings = _check_chunk_files(self._requests, order)
+        self._recordings = {one: _described(order.dataset, one) for one in self._requests}
+        self._identity = identify_detector(order.settings.detector)
+        self._config_hash = self._hash_config()
+        self._previous = _load_previous(order.resume_summary)
+        self._summary = Summary.load(order.telemetry_log)
+        if self._previous is not None and self._previous.log != order.telemetry_log:
+            self._summary.merge(self._previous)
+        self._counts = _Counts()
+        self._failed: list[tuple[str, str]] = []
+        self._out: dict[int, tuple[ManifestTask, str]] = {}
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of sound in all chunks."""
+        return sum(one.duration_s for requests in self._requests.values() for one in requests)
+
+    def run(self) -> RunMade:
+        """Analyses what has no result yet; returns when everything has been tried.
+
+        However it ends, journals and JSON files hold what was found, and the summary is written.
+
+        Raises:
+            DetectorFailed, DetectorMissing: no worker can be had.
+            StorageFull: the disk or a quota is full.
+        """
+        order, started_s = self._order, time.monotonic()
+        with TelemetryLog(order.telemetry_log) as log, Accounts(log, self._summary) as accounts:
+
+            def observe(attempt: Attempt) -> None:
+                accounts.attempted(self._with_output(attempt))
+
+            with open_engine(order.settings, self._identity, observe) as engine:
+                for result in engine.run(self._tasks(accounts)):
+                    self._take(result)
+                    accounts.ended(result)
+        return self._conclude(time.monotonic() - started_s)
+
+    def _hash_config(self) -> str:
+        """Returns what binds results to settings: in a dataset the same as its assets use."""
+        if self._order.dataset is not None:
+            return Fingerprints(self._order.dataset).settings_hash("detections")
+        content = [self._order.settings.detector.deciding(), asdict(self._identity)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _tasks(self, accounts: Accounts) -> Iterator[ChunkTask]:
+        """Yields what must be analysed, recording by recording; the rest is taken as it is."""
+        for recording_id, requests in self._requests.items():
+            tasks = make_tasks(requests, self._recordings[recording_id])
+            keys = [chunk_key(self._config_hash, one.sound, one.task.occasion) for one in tasks]
+            by_key = {key: one.task for key, one in zip(keys, tasks, strict=True)}
+            known = self._journal(recording_id).known(by_key) if self._order.resume else {}
+            for key, one in zip(keys, tasks, strict=True):
+                if key in known:
+                    self._skip(one, replace(known[key], task=one.task), accounts)
+                elif not self._skip_by_summary(one.request):
+                    self._out[id(one.task)] = (one, key)
+                    yield one.task
+
+    def _take(self, result: ChunkResult) -> None:
+        """Keeps what came of a chunk."""
+        one, key = self._out.pop(id(result.task))
+        self._journal(one.request.recording_id).append(key, result)
+        self._write(one.request, result)
+        if result.error is not None:
+            self._failed.append((one.request.chunk_id, str(result.error)))
+
+    def _skip(self, one: ManifestTask, result: ChunkResult, accounts: Accounts) -> None:
+        """Takes a result from the journal; its file may have been lost, or be of other settings."""
+        path = self._write(one.request, result)
+        self._counts.n_skipped += 1
+        self._summary.resumed(
+            one.request.chunk_id,
+            one.request.recording_id,
+            result.worker,
+            result.attempt,
+            self._mention(path),
+        )
+        accounts.ended(result)
+
+    def _skip_by_summary(self, request: ChunkRequest) -> bool:
+        """Takes a result that the summary to resume from speaks of, if it is there."""
+        job = self._previous.jobs().get(request.chunk_id) if self._previous else None
+        if job is None or (job.status, job.recording_id) != ("success", request.recording_id):
+            return False
+        found = self._existing(request)
+        if found is None:
+            self._counts.n_redone += 1
+            return False
+        self._counts.n_skipped += 1
+        self._counts.n_detections += len(found.detections)
+        self._summary.resumed(
+            request.chunk_id, request.recording_id, job.worker, output=self._mention(found.path)
+        )
+        watcher().analysed(request.duration_s)
+        return True
+
+    def _existing(self, request: ChunkRequest) -> ChunkOutput | None:
+        """Returns a chunk's file if it holds a result under these settings, as far as it says."""
+        path = self._order.output.chunk_json(request.recording_id, request.chunk_id)
+        try:
+            found = read_chunk_json(path)
+        except DetectionsInvalid:
+            return None
+        is_ours = found.origin.config_hash in {"", self._config_hash}
+        return found if is_ours and found.status != "error" else None
+
+    def _write(self, request: ChunkRequest, result: ChunkResult) -> Path:
+        kept = replace(result, detections=keep(result.detections, self._order.settings.detector))
+        self._counts.n_detections += len(kept.detections)
+        dataset = self._order.dataset
+        origin = ChunkOrigin(
+            chunk_id=request.chunk_id,
+            recording_id=request.recording_id,
+            source_path=request.source_path,
+            start_ms=request.start_ms,
+            end_ms=request.end_ms,
+            overlap_ms=request.overlap_ms,
+            sha256=request.sha256,
+            notes=request.notes,
+            dataset_root=dataset.root.name if dataset else "",
+            config_hash=self._config_hash,
+        )
+        return write_chunk_json(self._order.output, kept, self._identity, origin)
+
+    def _with_output(self, attempt: Attempt) -> Attempt:
+        """Returns an attempt that says where its result goes."""
+        if attempt.status != "success":
+            return attempt
+        path = self._order.output.chunk_json(attempt.recording_id, attempt.chunk_id)
+        details = replace(attempt.details, output=self._mention(path))
+        return replace(attempt, details=details)
+
+    def _mention(self, path: Path) -> str:
+        """Returns a path as telemetry names it: relative to the dataset where it is in there."""
+        dataset = self._order.dataset
+        if dataset is not None and path.is_relative_to(dataset.root):
+            return path.relative_to(dataset.root).as_posix()
+        return path.as_posix()
+
+    def _journal(self, recording_id: str) -> Journal:
+        return Journal(self._order.output.journal(recording_id))
+
+    def _conclude(self, wall_s: float) -> RunMade:
+        chunks = {one.chunk_id for requests in self._requests.values() for one in requests}
+        previous = self._previous.jobs() if self._previous else {}
+        tolerated = self._order.settings.inference.max_failed_fraction * len(chunks)
+        return RunMade(
+            n_chunks=len(chunks),
+            n_skipped=self._counts.n_skipped,
+            n_detections=self._counts.n_detections,
+            failed=tuple(self._failed),
+            is_failure=len(self._failed) > tolerated,
+            n_orphans=len(previous.keys() - chunks),
+            n_redone=self._counts.n_redone,
+            totals=self._summary.totals(),
+            wall_s=wall_s,
+            workers=self._summary.workers(),
+            warnings=tuple(self._warnings),
+        )
+
+
+def _described(dataset: Dataset | None, recording_id: str) -> Recording | None:
+    """Returns what a dataset knows of a recording."""
+    if dataset is None or not dataset.recording(recording_id).exists():
+        return None
+    return read_recording(dataset.recording(recording_id))
+
+
+def _load_previous(path: Path | None) -> Summary | None:
+    """Returns the summary to resume from."""
+    if path is None:
+        return None
+    if not path.name.endswith(_SUMMARY_ENDING) or not path.is_file():
+        is_file = path.is_file()
+        raise ConfigInvalid(
+            f"its name does not end in {_SUMMARY_ENDING}" if is_file else "there is no such file",
+            path,
+            "Give the summary beside a telemetry log to --resume-summary",
+        )
+    return Summary.load(path.with_name(path.name.removesuffix(_SUMMARY_ENDING)))
+
+
+def _check_chunk_files(requests: dict[str, tuple[ChunkRequest, ...]], order: RunOrder) -> list[str]:
+    """Returns warnings of chunk files whose writing was not completed; raises if none may be."""
+    partial = []
+    for recording_id, rows in requests.items():
+        if all(row.is_file is False for row in rows):
+            continue
+        folders = {row.audio.parent for row in rows if row.is_file is not False}
+        if order.chunks_dir is not None:
+            folders.add(order.chunks_dir / recording_id)
+        for folder in sorted(folders):
+            status = read_status(folder)
+            is_about_it = status is not None and status.recording_id == recording_id
+            if status is not None and is_about_it and status.status != "completed":
+                partial.append(f"chunk files of {recording_id} in {folder}: {status.status}")
+    if partial and not order.allow_partial_chunks:
+        raise ManifestMismatch(
+            "; ".join(partial),
+            order.manifests[0],
+            "Run: badc chunk run FILE, or give --allow-partial-chunks",
+        )
+    return partial

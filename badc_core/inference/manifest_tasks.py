@@ -1,0 +1,227 @@
+"""From the rows of a manifest to tasks for workers.
+
+A row means a range of its recording, or a file that holds the chunk alone; where it does not say
+which, the file's length does. Rows are read in `requests.py`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.manifest import chunk_sha256
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.interface import NOWHERE, Occasion
+from badc_core.errors import BadcError
+from badc_core.inference.protocol import ChunkTask
+from badc_core.inference.requests import ChunkRequest
+from badc_core.provenance.content import fingerprint_file
+from badc_core.recordings.recording import Recording
+from badc_core.units import samples_to_ms
+
+_SPARE_MS = 50
+"""By how much a chunk's file may differ from its row and still hold that chunk alone."""
+
+_ANY_RATE_HZ = 48_000
+"""For rows whose file cannot be opened: the worker will say why, whatever the rate."""
+
+
+@dataclass(frozen=True)
+class ManifestTask:
+    """A row and what a worker is given for it.
+
+    Attributes:
+        request: the row.
+        task: what a worker is given; its chunk counts from the start of its file.
+        sound: identity of what is heard, for the journal.
+    """
+
+    request: ChunkRequest
+    task: ChunkTask
+    sound: str
+
+
+class NamedChunk(Chunk):
+    """A chunk that keeps the name its manifest gives it."""
+
+    def __init__(self, name: str, chunk: Chunk) -> None:
+        super().__init__(
+            chunk.recording_id,
+            chunk.start_sample,
+            chunk.end_sample,
+            chunk.overlap_samples,
+            chunk.sample_rate_hz,
+        )
+        object.__setattr__(self, "_name", name)
+
+    @property
+    def chunk_id(self) -> str:
+        """As the manifest says."""
+        return str(self.__dict__["_name"])
+
+
+def make_tasks(
+    requests: Sequence[ChunkRequest], recording: Recording | None = None
+) -> tuple[ManifestTask, ...]:
+    """Returns the tasks of one recording, in order.
+
+    A file that is missing or broken gives a task too, at which the worker will fail: that costs
+    its chunks and no others.
+
+    Args:
+        requests: its rows, by start.
+        recording: what it is, where a dataset describes it.
+    """
+    sources = _Sources(recording)
+    before: ChunkRequest | None = None
+    tasks = []
+    for request in requests:
+        tasks.append(sources.task(request, before))
+        before = request
+    return tuple(tasks)
+
+
+@dataclass(frozen=True)
+class _Header:
+    n_samples: int
+    sample_rate_hz: int
+
+
+class _Sources:
+    """The audio files of a recording's rows; each is opened once, and only if it must be."""
+
+    def __init__(self, recording: Recording | None) -> None:
+        self._recording = recording
+        self._occasion = NOWHERE if recording is None else occasion_of(recording)
+        self._headers: dict[Path, _Header | None] = {}
+        self._fingerprints: dict[Path, str] = {}
+
+    def task(self, request: ChunkRequest, before: ChunkRequest | None) -> ManifestTask:
+        """Returns a row's task.
+
+        Args:
+            request: the row.
+            before: the one before it.
+        """
+        if self._is_file(request):
+            chunk, n_samples = self._whole_file(request, before)
+        else:
+            chunk, n_samples = self._range(request, before)
+        sound = self._sound(request, chunk)
+        if chunk.chunk_id != request.chunk_id:
+            chunk = NamedChunk(request.chunk_id, chunk)
+        return ManifestTask(
+            request, ChunkTask(request.audio, n_samples, chunk, self._occasion), sound
+        )
+
+    def _is_file(self, request: ChunkRequest) -> bool:
+        if request.is_file is not None:
+            return request.is_file
+        header = self._header(request.audio)
+        if header is None:
+            return True
+        length_ms = samples_to_ms(header.n_samples, header.sample_rate_hz)
+        return length_ms - (request.end_ms - request.start_ms) <= _SPARE_MS
+
+    def _whole_file(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
+        """Returns the chunk in a file of its own, and how long that file must be."""
+        header = None
+        rate_hz, frames = request.sample_rate_hz, request.frames
+        if rate_hz is None or frames is None:
+            header = self._header(request.audio)
+            rate_hz = header.sample_rate_hz if header else _ANY_RATE_HZ
+            n_samples = round(request.duration_s * rate_hz)
+        else:
+            n_samples = frames[1] - frames[0]
+        if header is not None and _is_close(header, n_samples):
+            n_samples = header.n_samples
+        overlap = min(_overlap_samples(request, before, rate_hz), n_samples - 1)
+        return Chunk(request.recording_id, 0, n_samples, overlap, rate_hz), n_samples
+
+    def _range(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
+        """Returns the chunk in its recording, and how long the recording must be."""
+        n_samples, rate_hz = self._recording_length(request)
+        start, end = request.frames or (
+            round(request.start_ms * rate_hz / 1000),
+            round(request.end_ms * rate_hz / 1000),
+        )
+        if request.frames is None and 0 < end - n_samples <= _SPARE_MS * rate_hz / 1000:
+            end = n_samples
+        overlap = min(_overlap_samples(request, before, rate_hz), end - start - 1)
+        return Chunk(request.recording_id, start, end, overlap, rate_hz), n_samples
+
+    def _recording_length(self, request: ChunkRequest) -> tuple[int, int]:
+        """Returns samples and rate of the recording a row was made from, as well as is known."""
+        recording, rate_hz = self._recording, request.sample_rate_hz
+        if recording is not None and recording.sha256 == request.parent_sha256:
+            return recording.n_samples, recording.sample_rate_hz
+        header = self._header(request.audio)
+        if header is None:
+            rate_hz = rate_hz or _ANY_RATE_HZ
+            return round(request.end_ms * rate_hz / 1000), rate_hz
+        if rate_hz is None or rate_hz == header.sample_rate_hz:
+            return header.n_samples, header.sample_rate_hz
+        # The file is another than the one that was cut: the worker finds the length wrong.
+        return round(header.n_samples * rate_hz / header.sample_rate_hz), rate_hz
+
+    def _sound(self, request: ChunkRequest, chunk: Chunk) -> str:
+        """Returns the identity of a chunk's sound; in a dataset the one its assets use."""
+        if request.is_file is False and request.parent_sha256:
+            return chunk_sha256(request.parent_sha256, chunk)
+        content = request.sha256 if request.has_hash else self._fingerprint(request.audio)
+        # Two chunks may hold the same sound, such as digital silence.
+        text = json.dumps(
+            [content, request.start_ms, chunk.start_sample, chunk.end_sample, chunk.overlap_samples]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _header(self, audio: Path) -> _Header | None:
+        if audio not in self._headers:
+            try:
+                with AudioFile(audio) as opened:
+                    self._headers[audio] = _Header(opened.n_samples, opened.sample_rate_hz)
+            except BadcError:
+                self._headers[audio] = None
+        return self._headers[audio]
+
+    def _fingerprint(self, audio: Path) -> str:
+        if audio not in self._fingerprints:
+            try:
+                self._fingerprints[audio] = fingerprint_file(audio, "sampled")
+            except OSError:
+                self._fingerprints[audio] = ""
+        return self._fingerprints[audio]
+
+
+def occasion_of(recording: Recording) -> Occasion:
+    """Returns where and when a recording was made."""
+    date = recording.start_local.date().isoformat() if recording.start_local else None
+    return Occasion(recording.latitude, recording.longitude, date)
+
+
+def _is_close(header: _Header, n_samples: int) -> bool:
+    return abs(header.n_samples - n_samples) <= _SPARE_MS * header.sample_rate_hz / 1000
+
+
+def _overlap_samples(
+    request: ChunkRequest, before: ChunkRequest | None, sample_rate_hz: int
+) -> int:
+    """Returns how much of a chunk's start the one before holds too.
+
+    Our rows say so, to the millisecond; the frames of the row before say it exactly. The
+    original's say what was asked for, in the first row too and where chunks do not overlap, so
+    there the times of the row before count.
+    """
+    if request.frames is None:
+        is_reliable = before is None and request.start_ms > 0
+        shared_ms = request.overlap_ms if is_reliable else 0
+        if before is not None:
+            shared_ms = max(0, before.end_ms - request.start_ms)
+        return round(shared_ms * sample_rate_hz / 1000)
+    if before is not None and before.frames is not None:
+        shared = max(0, before.frames[1] - request.frames[0])
+        if samples_to_ms(shared, sample_rate_hz) == request.overlap_ms:
+            return shared
+    return round(request.overlap_ms * sample_rate_hz / 1000)

@@ -1,0 +1,264 @@
+"""What became of every chunk and what every worker did: `<log>.summary.json` and its table.
+
+Fed with attempts while a run goes on, and written again and again, so that an interrupted run has
+one too. A summary that is there already is merged, never shrunk. One run at a time writes a log's
+summary. Its entries are in `counts.py`; what attempts add up to is in `totals.py`.
+"""
+
+import csv
+import io
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from badc_core.atomic import write_text
+from badc_core.errors import DatasetInvalid
+from badc_core.telemetry.attempts import Attempt
+from badc_core.telemetry.counts import Job, WorkerCounts
+from badc_core.telemetry.totals import Tally, Totals
+
+_INTERVAL_S = 10.0
+_SHARE_OF_TIME = 0.02
+
+WORKER_COLUMNS = ("worker", "jobs", "success", "failure", "retries", "failed_retries")
+
+
+def summary_path(log: Path) -> Path:
+    """Returns where a telemetry log's summary is."""
+    return log.with_name(f"{log.name}.summary.json")
+
+
+def workers_path(log: Path) -> Path:
+    """Returns where the table of a telemetry log's workers is."""
+    return log.with_name(f"{log.name}.summary.json.workers.csv")
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """A chunk that needed more than one attempt, or failed."""
+
+    chunk_id: str
+    worker: str
+    status: str
+    retries: int
+    last_error: str | None
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst chunks of a run.
+
+    Attributes:
+        hotspots: worst first.
+        n_more: how many there are beside.
+    """
+
+    hotspots: tuple[Hotspot, ...]
+    n_more: int
+
+    def __str__(self) -> str:
+        lines = [
+            f"{one.chunk_id} on {one.worker}: {one.status} after {one.retries} retries"
+            + (f", last error: {one.last_error}" if one.last_error else "")
+            for one in self.hotspots
+        ]
+        return "\n".join(lines + ([f"and {self.n_more} more"] if self.n_more else []))
+
+
+class Summary:
+    """The summary of a telemetry log.
+
+    Args:
+        log: the telemetry log.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._jobs: dict[str, Job] = {}
+        self._workers: dict[str, WorkerCounts] = {}
+        self._ended: dict[str, bool] = {}
+        self._n_succeeded = 0
+        self._n_resumed = 0
+        self._troubled: set[str] = set()
+        self._tally = Tally()
+        self._due_s = 0.0
+
+    @classmethod
+    def load(cls, log: Path) -> Self:
+        """Returns a log's summary as far as it was written; an empty one where there is none.
+
+        Args:
+            log: the telemetry log.
+
+        Raises:
+            DatasetInvalid: the file is not a summary.
+        """
+        summary = cls(log)
+        path = summary_path(log)
+        if not path.exists():
+            return summary
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            for chunk_id, fields in content["jobs"].items():
+                summary._jobs[chunk_id] = Job(**{k: v for k, v in fields.items() if k != "error"})
+            for worker, counts in content["workers"].items():
+                summary._workers[worker] = WorkerCounts(**counts)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            remedy = "Rename or delete it, then run again"
+            raise DatasetInvalid("not a telemetry summary", path, remedy) from error
+        return summary
+
+    def merge(self, older: "Summary") -> None:
+        """Adds an earlier run's chunks and workers; what succeeded in either has succeeded."""
+        for chunk_id, job in older.jobs().items():
+            if chunk_id in self._jobs:
+                self._jobs[chunk_id].absorb(job)
+            else:
+                self._jobs[chunk_id] = replace(job)
+        for worker, counts in older.workers().items():
+            self._workers.setdefault(worker, WorkerCounts()).absorb(counts)
+
+    def resumed(
+        self,
+        chunk_id: str,
+        recording_id: str,
+        worker: str = "",
+        attempts: int = 1,
+        output: str | None = None,
+    ) -> None:
+        """Takes note of a chunk whose result is there from an interrupted run.
+
+        Args:
+            chunk_id: which.
+            recording_id: whose slice.
+            worker: who made the result, where that is known.
+            attempts: how many it took.
+            output: file with the result.
+        """
+        if chunk_id in self._ended:
+            return
+        self._end(chunk_id, is_success=True)
+        self._n_resumed += 1
+        job = self._jobs.get(chunk_id)
+        if job is None or job.status == "failure":
+            made = Job("success", recording_id, attempts, attempts - 1, output, worker)
+            if job is not None:
+                made.last_backoff_s, made.last_error = job.last_backoff_s, job.last_error
+                made.attempts = max(attempts, job.attempts)
+                made.retries = max(attempts - 1, job.retries)
+            self._jobs[chunk_id] = made
+
+    def add(self, attempt: Attempt) -> None:
+        """Takes note of an attempt; beginnings do not count."""
+        if attempt.status == "start":
+            return
+        self._tally.add(attempt)
+        is_success = attempt.status == "success"
+        counts = self._workers.setdefault(attempt.worker, WorkerCounts())
+        counts.retries += attempt.attempt > 1
+        counts.success += is_success
+        counts.failed_retries += not is_success
+        if is_success or not attempt.details.will_retry:
+            counts.failure += not is_success
+            self._end(attempt.chunk_id, is_success)
+        if not is_success or attempt.attempt > 1:
+            self._troubled.add(attempt.chunk_id)
+        self._note(attempt)
+
+    def totals(self) -> Totals:
+        """Returns this run in numbers; chunks of earlier runs count only if resumed."""
+        tally = self._tally
+        return Totals(
+            chunks=len(self._ended),
+            succeeded=self._n_succeeded,
+            failed=len(self._ended) - self._n_succeeded,
+            retries=tally.retries,
+            resumed=self._n_resumed,
+            audio_s=tally.audio_s,
+            detector_s=tally.detector_s,
+            gpu_utilization_mean=tally.gpu_utilization_mean,
+            peak_vram_mib=tally.peak_vram_mib,
+            energy_wh=tally.energy_wh,
+            peak_rss_mib=tally.peak_rss_mib,
+        )
+
+    def worst(self, n: int = 5) -> Worst:
+        """Returns this run's chunks that were tried again or failed: failures first.
+
+        Args:
+            n: how many are named.
+        """
+        found = [(chunk_id, self._jobs[chunk_id]) for chunk_id in self._troubled]
+        found.sort(key=lambda one: (one[1].status == "success", -one[1].retries, one[0]))
+        named = tuple(
+            Hotspot(chunk_id, job.worker, job.status, job.retries, job.last_error)
+            for chunk_id, job in found[:n]
+        )
+        return Worst(named, len(found) - len(named))
+
+    def jobs(self) -> dict[str, Job]:
+        """Returns chunk_id -> what became of it, of all runs with this log."""
+        return dict(self._jobs)
+
+    def workers(self) -> dict[str, WorkerCounts]:
+        """Returns label -> what that worker did, by label."""
+        return dict(sorted(self._workers.items()))
+
+    def maybe_write(self, now_s: float) -> bool:
+        """Writes the summary if it is time: rarely, and the more so the longer writing takes.
+
+        Args:
+            now_s: on a monotonic clock.
+
+        Returns:
+            Whether it was written.
+        """
+        if now_s < self._due_s:
+            return False
+        started_s = time.perf_counter()
+        self.write()
+        took_s = time.perf_counter() - started_s
+        self._due_s = now_s + max(_INTERVAL_S, took_s / _SHARE_OF_TIME)
+        return True
+
+    def write(self) -> None:
+        """Writes the summary and the table of workers.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+        """
+        content = {
+            "telemetry_log": str(self.log),
+            "workers": {label: asdict(counts) for label, counts in self.workers().items()},
+            "jobs": {chunk_id: job.to_json() for chunk_id, job in self._jobs.items()},
+        }
+        write_text(summary_path(self.log), json.dumps(content, indent=1) + "\n")
+        write_text(workers_path(self.log), self._workers_csv())
+
+    def _workers_csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, WORKER_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for label, counts in self.workers().items():
+            writer.writerow({"worker": label, "jobs": counts.jobs, **asdict(counts)})
+        return text.getvalue()
+
+    def _end(self, chunk_id: str, is_success: bool) -> None:
+        had_succeeded = self._ended.get(chunk_id, False)
+        self._ended[chunk_id] = is_success or had_succeeded
+        self._n_succeeded += is_success and not had_succeeded
+
+    def _note(self, attempt: Attempt) -> None:
+        """Updates a chunk's own entry."""
+        fresh = Job("failure", attempt.recording_id)
+        job = self._jobs.setdefault(attempt.chunk_id, fresh)
+        job.attempts += 1
+        job.retries += attempt.attempt > 1
+        if attempt.status == "success":
+            job.status, job.output = "success", attempt.details.output
+        else:
+            job.last_backoff_s, job.last_error = attempt.details.backoff_s, attempt.error
+        if attempt.status == "success" or job.status == "failure":
+            job.worker = attempt.worker

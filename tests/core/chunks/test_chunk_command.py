@@ -1,0 +1,144 @@
+"""`badc chunk` as it is typed."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from badc_core.cli.chunk import chunk
+from badc_core.errors import ConfigInvalid, ContentMissing, UnreadableRecording
+
+RATE_HZ = 8000
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the current folder, with a recording in it whose name begins with a dash."""
+    here = tmp_path / "l'été [1]"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    sf.write("rec.flac", np.random.default_rng(2).normal(0, 0.1, RATE_HZ * 25), RATE_HZ)
+    sf.write("-n rec.wav", np.random.default_rng(2).normal(0, 0.1, RATE_HZ * 25), RATE_HZ)
+    return here
+
+
+def typed(*words: str, code: int = 0) -> str:
+    outcome = CliRunner().invoke(chunk, words)
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == code, outcome.output
+    return outcome.output
+
+
+def ids_in(manifest: str) -> list[str]:
+    with Path(manifest).open(newline="", encoding="utf-8") as file:
+        return [row["chunk_id"] for row in csv.DictReader(file)]
+
+
+def test_split_lists_real_chunks_and_writes_nothing(folder: Path) -> None:
+    before = set(folder.iterdir())
+    text = typed("split", "rec.flac", "--chunk-duration", "10", "--overlap", "2")
+    assert "rec_chunk_8000_18000" in text
+    assert "rec_chunk_16000_25000" in text
+    assert "128000" in text
+    assert text.count("rec_chunk_") == 3
+    assert set(folder.iterdir()) == before
+
+
+def test_split_cuts_minutes_unless_told_otherwise(folder: Path) -> None:
+    assert "rec_chunk_0_25000" in typed("split", "rec.flac")
+
+
+def test_manifest_split_and_run_agree_on_every_chunk(folder: Path) -> None:
+    options = ("rec.flac", "--chunk-duration", "7", "--overlap", "1.5")
+    typed("manifest", *options)
+    typed("run", *options, "--manifest", "real.csv")
+    typed("run", *options, "--manifest", "dry.csv", "--dry-run")
+    shown = [word for word in typed("split", *options).split() if word.startswith("rec_chunk_")]
+    assert ids_in("chunk_manifest.csv") == ids_in("real.csv") == ids_in("dry.csv") == shown
+
+
+def test_run_writes_below_the_current_folder_and_says_where(folder: Path) -> None:
+    text = typed("run", "rec.flac", "--chunk-duration", "10")
+    made = folder / "artifacts" / "chunks" / "rec"
+    assert "3 chunks written, 0 were there" in text
+    assert str(made) in text
+    assert sorted(path.name for path in made.glob("*.wav")) == [
+        "rec_chunk_0_10000.wav", "rec_chunk_10000_20000.wav", "rec_chunk_20000_25000.wav"
+    ]  # fmt: skip
+    assert "0 chunks written, 3 were there" in typed("run", "rec.flac", "--chunk-duration", "10")
+    again = typed("run", "rec.flac", "--chunk-duration", "10", "--include-existing")
+    assert "3 chunks written" in again
+    assert "3 of other settings removed" in typed("run", "rec.flac", "--chunk-duration", "6")
+
+
+def test_run_must_be_told_how_long_a_chunk_is(folder: Path) -> None:
+    assert "--chunk-duration" in typed("run", "rec.flac", code=2)
+
+
+def test_a_dry_run_leaves_no_trace(folder: Path) -> None:
+    before = set(folder.iterdir())
+    assert "rec_chunk_0_10000" in typed("run", "rec.flac", "--chunk-duration", "10", "--dry-run")
+    assert set(folder.iterdir()) == before
+
+
+def test_a_name_that_begins_with_a_dash_can_be_given(folder: Path) -> None:
+    text = typed("run", "--chunk-duration", "10", "--output-dir", "out", "--", "-n rec.wav")
+    assert "3 chunks written" in text
+    assert len(list((folder / "out").glob("*/*.wav"))) == 3
+
+
+def test_validate_says_that_all_is_well_or_what_is_wrong(folder: Path) -> None:
+    typed("run", "rec.flac", "--chunk-duration", "10")
+    manifest = "artifacts/chunks/rec/rec.csv"
+    assert "everything is as it says" in typed("validate", manifest, "--hash")
+    (folder / "artifacts/chunks/rec/rec_chunk_10000_20000.wav").unlink()
+    text = typed("validate", manifest, code=1)
+    assert "1 problems" in text
+    assert "rec_chunk_10000_20000" in text
+    assert "the file is gone" in text
+    assert str(folder) in text
+    assert "1 chunks written, 2 were there" in typed("run", "rec.flac", "--chunk-duration", "10")
+    assert "everything" in typed("validate", manifest, "--hash")
+
+
+def test_hashed_manifests_hold_for_the_samples(folder: Path) -> None:
+    typed("manifest", "rec.flac", "--chunk-duration", "10", "--hash-chunks", "--output", "h.csv")
+    assert "decoded samples" in Path("h.csv").read_text()
+    assert "everything" in typed("validate", "h.csv", "--hash")
+
+
+def test_probe_says_how_long_and_where_its_log_is(folder: Path) -> None:
+    text = typed("probe", "rec.flac", "--detector", "band_energy")
+    assert "Longest chunk: 25.00 s" in text
+    assert "--measure runs the detector" in text
+    (log,) = (folder / "artifacts" / "telemetry" / "chunk_probe").glob("rec_*.jsonl")
+    assert str(log) in text
+
+
+def test_probe_measures_with_every_option(folder: Path) -> None:
+    options = "--initial-duration 5 --max-duration 9 --tolerance 1 --gpu-index 0 --log log.jsonl"
+    text = typed("probe", "rec.flac", *options.split(), "--measure", "--detector", "band_energy")
+    assert "Longest chunk: 9.00 s" in text
+    assert len(Path("log.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("split", "rec.flac", "--overlap", "60"), ConfigInvalid),
+        (("run", "rec.flac", "--chunk-duration", "0"), ConfigInvalid),
+        (("manifest", "rec.flac", "--chunk-duration", "nan"), ConfigInvalid),
+        (("split", "typo.flac"), ContentMissing),
+        (("split", "."), UnreadableRecording),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    folder: Path, words: tuple[str, ...], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind) as caught:
+        typed(*words)
+    assert "\n" not in str(caught.value)

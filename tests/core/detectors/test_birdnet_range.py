@@ -1,0 +1,104 @@
+"""What BirdNET expects where, and how its detections say so."""
+
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import plan_chunks
+from badc_core.detectors.birdnet import read_labels
+from badc_core.detectors.birdnet_files import labels_path, model_path
+from badc_core.detectors.birdnet_range import SpeciesRange, week_of
+from badc_core.detectors.interface import Occasion
+from badc_core.errors import DetectorMissing
+from badc_core.settings import ChunkSettings
+
+ITHACA = Occasion(42.5, -76.45)
+IN_JUNE = Occasion(42.5, -76.45, "2022-06-15")
+KALAHARI_IN_JUNE = Occasion(-24.0, 22.0, "2022-06-15")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _birdnet(lacking) -> None:
+    try:
+        model_path()
+    except DetectorMissing as error:
+        lacking(str(error))
+
+
+@pytest.mark.parametrize(
+    ("day", "week"),
+    [
+        (None, -1),
+        ("2022-01-01", 1),
+        ("2022-01-07", 1),
+        ("2022-01-08", 2),
+        ("2022-01-31", 4),
+        ("2022-02-01", 5),
+        ("2024-02-29", 8),
+        ("2022-12-31", 48),
+    ],
+)
+def test_a_month_has_four_weeks(day: str | None, week: int) -> None:
+    assert week_of(day) == week
+
+
+def test_the_meta_model_gives_what_it_is_known_to_give() -> None:
+    # 255 species at this place over the year: measured with the model run by hand.
+    often = SpeciesRange(model_path()).occurrences(ITHACA)
+    assert often.shape == (6522,)
+    assert 0 <= often.min() <= often.max() <= 1
+    assert (often >= 0.03).sum() == 255
+
+
+def test_the_date_changes_what_is_expected() -> None:
+    labels = [label.name for label in read_labels(labels_path())]
+    expect = SpeciesRange(model_path())
+    scarlet_tanager = labels.index("Scarlet Tanager")
+    assert expect.occurrences(IN_JUNE)[scarlet_tanager] > 0.03
+    january = expect.occurrences(Occasion(42.5, -76.45, "2022-01-15"))
+    assert january[scarlet_tanager] < 0.03
+    assert expect.occurrences(IN_JUNE) is expect.occurrences(IN_JUNE)
+
+
+@pytest.mark.parametrize("place", [Occasion(), Occasion(42.5), Occasion(longitude=-76.45)])
+def test_without_a_place_nothing_is_expected_or_unexpected(place: Occasion) -> None:
+    assert SpeciesRange(model_path()).occurrences(place) is None
+
+
+def test_without_the_meta_model_nothing_is_marked(tmp_path: Path) -> None:
+    assert SpeciesRange(tmp_path / "model.tflite").occurrences(IN_JUNE) is None
+
+
+def test_species_far_from_home_are_marked_and_kept(load, detect, field_audio: Path) -> None:
+    detector = load("birdnet", min_score=0.1)
+    song = field_audio / "CommonYellowthroat.mp3"
+    at_home, far_away = (detect(detector, song, place) for place in (IN_JUNE, KALAHARI_IN_JUNE))
+    assert len(at_home) == len(far_away) > 0
+    assert {one.is_expected for one in at_home} == {True}
+    assert {one.is_expected for one in far_away} == {False}
+    assert min(one.occurrence for one in at_home) >= 0.03 > max(one.occurrence for one in far_away)
+
+
+def test_sounds_that_are_no_species_are_not_asked_for(load, detect, soundscape: Path) -> None:
+    found = detect(load("birdnet", min_score=0.01, sensitivity=1.25), soundscape, IN_JUNE)
+    species = [one for one in found if one.label.scientific_name]
+    others = [one for one in found if not one.label.scientific_name]
+    assert species
+    assert others
+    assert all(one.is_expected is not None and one.occurrence is not None for one in species)
+    assert all(one.is_expected is None and one.occurrence is None for one in others)
+
+
+def test_a_part_of_a_batch_keeps_its_place(load, soundscape: Path) -> None:
+    detector = load("birdnet", min_score=0.1)
+    with AudioFile(soundscape) as audio:
+        (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
+        (batch,) = detector.batches(audio, chunk, IN_JUNE)
+    whole = detector.detect(batch)
+    assert len(batch) == len(whole) == 9
+    assert sf.info(soundscape).frames == batch.ends[-1]
+    halves = (batch.part(0, 4), batch.part(4, 9))
+    assert [half.occasion for half in halves] == [IN_JUNE] * 2
+    assert [one for half in halves for one in detector.detect(half)] == whole

@@ -1,0 +1,550 @@
+"""HawkEars 2, for real: beside its own command, through crashes, and where things are missing.
+
+Its networks have made-up weights, so what they find is compared, never judged.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import badc_core
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.detectors import hawkears, hawkears_worker
+from badc_core.detectors.hawkears_check import (
+    Row,
+    check,
+    kept_detections,
+    plain_command,
+    plain_detections,
+    same,
+)
+from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears_install import Networks, install
+from badc_core.detectors.interface import NOWHERE, Detection, Occasion
+from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.settings import ChunkSettings, DetectorSettings, HawkEarsSettings
+
+MIN_SCORE = 0.7
+EDMONTON_IN_JUNE = Occasion(53.5, -113.5, "2024-06-05")
+RARE_BELOW = 0.0002
+
+
+@pytest.fixture(scope="session")
+def home(lacking, tmp_path_factory) -> HawkEarsHome:
+    """Returns the installed packages with small made-up networks."""
+    installed = find_home()
+    try:
+        installed.version()
+    except DetectorMissing as error:
+        lacking(f"{error} --random-weights")
+    root = tmp_path_factory.mktemp("hawkears")
+    (root / ".venv").symlink_to(installed.venv)
+    fill(HawkEarsHome(root), random_type="effnet.1")
+    return HawkEarsHome(root)
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch) -> Iterator[Path]:
+    """Yields the folder for temporary files, which every test must leave empty."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def detector(home: HawkEarsHome) -> Iterator[hawkears.HawkEars]:
+    loaded = hawkears.load(settings_for(home))
+    yield loaded
+    loaded.close()
+
+
+def fill(home: HawkEarsHome, **networks: str) -> None:
+    cuda = json.loads(home.stamp.read_text())["cuda"]
+    install(home, cuda=cuda, networks=Networks(**networks), tell=lambda _: None)
+
+
+def settings_for(home: HawkEarsHome, **ours: object) -> DetectorSettings:
+    return DetectorSettings(
+        name="hawkears",
+        runtime=str(home.root),
+        min_score=MIN_SCORE,
+        hawkears=HawkEarsSettings.model_validate({"models": 3, **ours}),
+    )
+
+
+def chunks_of(path: Path, **settings: float) -> tuple[Chunk, ...]:
+    with AudioFile(path) as audio:
+        return plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(**settings))
+
+
+def detect(
+    detector: hawkears.HawkEars, path: Path, chunk: Chunk, occasion: Occasion = NOWHERE
+) -> list[Detection]:
+    with AudioFile(path) as audio:
+        (batch,) = detector.batches(audio, chunk, occasion)
+    assert len(batch) == 1
+    (found,) = detector.detect(batch)
+    assert not batch.path.exists()
+    return found
+
+
+def rows_in(table: Path) -> list[Row]:
+    with table.open(newline="") as file:
+        return sorted(
+            (float(row["start_time"]), float(row["end_time"]), row["name"], float(row["score"]))
+            for row in csv.DictReader(file)
+        )
+
+
+def rows(found: list[Detection], chunk: Chunk) -> list[Row]:
+    rate_hz = chunk.sample_rate_hz
+    return sorted(
+        (
+            round((one.start_sample - chunk.start_sample) / rate_hz, 3),
+            round((one.end_sample - chunk.start_sample) / rate_hz, 3),
+            one.label.code,
+            round(one.confidence, 3),
+        )
+        for one in found
+    )
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < deadline, f"process {pid} outlived who started it"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("low_band", [False, True])
+def test_each_chunk_gives_what_hawkears_own_command_gives(
+    home: HawkEarsHome, soundscape: Path, low_band: bool
+) -> None:
+    settings = settings_for(home, low_band=low_band)
+    detector = hawkears.load(settings)
+    try:
+        pid = detector.child_pid
+        for chunk in chunks_of(soundscape, duration_s=13.0):
+            with AudioFile(soundscape) as audio:
+                (batch,) = detector.batches(audio, chunk, NOWHERE)
+            expected = plain_detections(home, batch.path, settings)
+            (found,) = detector.detect(batch)
+            assert len(expected) > 20
+            assert same(rows(found, chunk), expected)
+        assert detector.child_pid == pid
+    finally:
+        detector.close()
+    codes = {row[2] for row in expected}
+    assert ("SPGR" in codes) == low_band
+
+
+def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
+    detector: hawkears.HawkEars, soundscape: Path, field_audio: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=100.0)[0]
+    other = field_audio / "CommonYellowthroat.mp3"
+    found = detect(detector, soundscape, chunk)
+    assert detect(detector, other, chunks_of(other)[0]) != found
+    assert detect(detector, soundscape, chunk) == found
+    assert len(found) > 50
+    for one in found:
+        assert MIN_SCORE <= one.confidence <= 1
+        assert 0 <= one.start_sample < one.end_sample <= chunk.end_sample
+        assert (one.is_expected, one.occurrence) == (None, None)
+    labels = {one.label.code: one.label for one in found}
+    assert labels["BRCR"].name == "Brown Creeper"
+    assert labels["BRCR"].scientific_name == "Certhia americana"
+    starts = [one.start_sample for one in found]
+    assert starts == sorted(starts)
+
+
+def test_where_chunks_overlap_labels_are_cut_at_the_border(
+    detector: hawkears.HawkEars, soundscape: Path
+) -> None:
+    whole = chunks_of(soundscape, duration_s=100.0)[0]
+    overlapping = replace(whole, overlap_samples=round(4.1 * whole.sample_rate_hz))
+    border = overlapping.start_sample + overlapping.overlap_samples
+    expected = sorted(
+        (max(one.start_sample, border), one.end_sample, one.label.code)
+        for one in detect(detector, soundscape, whole)
+        if one.end_sample > border
+    )
+    assert any(start == border for start, _, _ in expected)
+    assert expected == sorted(
+        (one.start_sample, one.end_sample, one.label.code)
+        for one in detect(detector, soundscape, overlapping)
+    )
+
+
+def test_a_recording_too_short_for_hawkears_has_no_sounds_and_a_note(
+    detector: hawkears.HawkEars, field_audio: Path
+) -> None:
+    path = field_audio / "veryshort.wav"
+    assert detect(detector, path, chunks_of(path)[0]) == []
+    report = detector.report()
+    assert report is not None
+    assert "too short" in report.notes[0]
+
+
+@pytest.mark.slow
+def test_species_rare_at_a_place_and_date_are_marked_and_kept(
+    home: HawkEarsHome, detector: hawkears.HawkEars, soundscape: Path, tmp_path: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=100.0)[0]
+    found = detect(detector, soundscape, chunk, EDMONTON_IN_JUNE)
+    place = ("--lat", "53.5", "--lon", "-113.5", "--date", "20240605")
+    command = (*plain_command(home, soundscape, tmp_path / "out", settings_for(home)), *place)
+    subprocess.run(command, check=True, cwd=home.data_root, capture_output=True)
+    usual = [one for one in found if one.is_expected is not False]
+    rare = [one for one in found if one.is_expected is False]
+    assert same(rows(usual, chunk), rows_in(tmp_path / "out" / "scores.csv"))
+    assert same(rows(rare, chunk), rows_in(tmp_path / "out" / "rarities.csv"))
+    assert rare
+    assert any(one.is_expected for one in usual)
+    assert all(one.occurrence is not None and one.occurrence < RARE_BELOW for one in rare)
+    assert all(one.occurrence >= RARE_BELOW for one in usual if one.occurrence is not None)
+
+
+def test_a_region_stands_in_for_a_place_that_is_not_known(
+    home: HawkEarsHome, soundscape: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=12.0)[0]
+    detector = hawkears.load(settings_for(home, region="CA-AB"))
+    try:
+        found = detect(detector, soundscape, chunk, Occasion(date="2024-06-05"))
+        assert {True, False} <= {one.is_expected for one in found}
+        at_sea = detect(detector, soundscape, chunk, Occasion(0.0, 0.0, "2024-06-05"))
+        assert {one.is_expected for one in at_sea} == {None}
+        report = detector.report()
+        assert report is not None
+        assert "no eBird county at 0, 0" in report.notes[0]
+    finally:
+        detector.close()
+
+
+def test_occurrence_is_not_asked_where_that_is_switched_off(
+    home: HawkEarsHome, soundscape: Path
+) -> None:
+    detector = hawkears.load(settings_for(home, region="XX-none", use_occurrence=False))
+    try:
+        chunk = chunks_of(soundscape, duration_s=12.0)[0]
+        found = detect(detector, soundscape, chunk, EDMONTON_IN_JUNE)
+        assert {one.is_expected for one in found} == {None}
+    finally:
+        detector.close()
+
+
+def test_a_region_that_nobody_knows_is_refused(home: HawkEarsHome) -> None:
+    with pytest.raises(ConfigInvalid, match="no region 'XX-none'"):
+        hawkears.load(settings_for(home, region="XX-none"))
+
+
+def test_after_hawkears_was_killed_the_next_chunk_works(
+    detector: hawkears.HawkEars, soundscape: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=12.0)[0]
+    expected = detect(detector, soundscape, chunk)
+    pid = detector.child_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(DetectorFailed, match="killed by signal 9") as failure:
+        detect(detector, soundscape, chunk)
+    assert failure.value.retryable
+    report = detector.report()
+    assert report is not None
+    assert report.returncode == -signal.SIGKILL
+    assert detect(detector, soundscape, chunk) == expected
+    assert detector.child_pid != pid
+    report = detector.report()
+    assert report is not None
+    assert report.notes == ("HawkEars was started again",)
+    assert report.command is not None
+    assert report.command[-1] == hawkears_worker.__file__
+
+
+def test_a_file_hawkears_cannot_read_fails_and_the_next_chunk_works(
+    detector: hawkears.HawkEars, soundscape: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=12.0)[0]
+    with AudioFile(soundscape) as audio:
+        (batch,) = detector.batches(audio, chunk, NOWHERE)
+    batch.path.write_bytes(b"not audio")
+    with pytest.raises(DetectorFailed, match="Could not load recording"):
+        detector.detect(batch)
+    assert not batch.path.exists()
+    assert detect(detector, soundscape, chunk)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_hawkears_ends_with_the_process_that_started_it(
+    home: HawkEarsHome, soundscape: Path, scratch: Path, busy: bool
+) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from badc_core.audio.reader import AudioFile\n"
+        "from badc_core.chunks.plan import Chunk\n"
+        "from badc_core.detectors import hawkears\n"
+        "from badc_core.detectors.interface import NOWHERE\n"
+        "from badc_core.settings import DetectorSettings\n"
+        "detector = hawkears.load(DetectorSettings(name='hawkears', runtime=sys.argv[1]))\n"
+        "print(detector.child_pid, flush=True)\n"
+        "while sys.argv[3] == 'True':\n"
+        "    with AudioFile(Path(sys.argv[2])) as audio:\n"
+        "        chunk = Chunk('rec', 0, audio.n_samples, 0, audio.sample_rate_hz)\n"
+        "        for batch in detector.batches(audio, chunk, NOWHERE): detector.detect(batch)\n"
+        "time.sleep(1000)\n"
+    )
+    command = [sys.executable, "-c", program, str(home.root), str(soundscape), str(busy)]
+    environment = {
+        **os.environ,
+        "TMPDIR": str(scratch.parent),
+        "PYTHONPATH": str(Path(badc_core.__file__).parents[1]),
+    }
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as ours:
+        try:
+            assert ours.stdout is not None
+            pid = int(ours.stdout.readline())
+            time.sleep(1.0)
+            assert is_running(pid)
+        finally:
+            ours.kill()
+    wait_for_end(pid)
+
+
+def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
+    """Returns a home whose networks take no more than some spectrograms at a time."""
+    poor = HawkEarsHome(root)
+    (poor.venv / "bin").mkdir(parents=True)
+    (poor.venv / "lib").symlink_to(home.venv / "lib")
+    poor.stamp.write_bytes(home.stamp.read_bytes())
+    poor.data_root.symlink_to(home.data_root)
+    wrapper = root / "short_of_memory.py"
+    wrapper.write_text(
+        "import runpy, sys, torch, hawkears\n"
+        "from britekit.models.base_model import BaseModel\n"
+        "predict = BaseModel.predict\n"
+        "def predict_or_fail(self, *arguments):\n"
+        f"    if self.cfg.infer.block_size > {holds}:\n"
+        "        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate')\n"
+        "    return predict(self, *arguments)\n"
+        "BaseModel.predict = predict_or_fail\n"
+        "runpy.run_path(sys.argv[2], run_name='__main__')\n"
+    )
+    poor.python.write_text(f'#!/bin/sh\nexec "{home.python}" -I "{wrapper}" "$@"\n')
+    poor.python.chmod(0o755)
+    return poor
+
+
+def test_out_of_memory_halves_the_block_and_goes_on(
+    home: HawkEarsHome, detector: hawkears.HawkEars, soundscape: Path, tmp_path: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=100.0)[0]
+    poor = hawkears.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=3)))
+    try:
+        pid = poor.child_pid
+        found = detect(poor, soundscape, chunk)
+        report = poor.report()
+        assert report is not None
+        assert report.notes == (
+            "out of memory: block_size is 5 from here on",
+            "out of memory: block_size is 2 from here on",
+        )
+        assert rows(found, chunk) == rows(detect(detector, soundscape, chunk), chunk)
+        detect(poor, soundscape, chunk)
+        report = poor.report()
+        assert report is not None
+        assert report.notes == ()
+        assert poor.child_pid == pid
+    finally:
+        poor.close()
+
+
+def test_networks_that_fit_nowhere_are_out_of_memory(home: HawkEarsHome, tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory, match="do not fit"):
+        hawkears.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=0)))
+
+
+def test_who_it_is_is_known_without_starting_it(home: HawkEarsHome, detector) -> None:
+    settings = settings_for(home)
+    identity = hawkears.identify(settings)
+    assert identity == detector.identity
+    assert (identity.name, identity.version) == ("hawkears", "2.3.0+3.random")
+    assert identity.uses_gpu
+    more = hawkears.identify(settings_for(home, models=4))
+    low = hawkears.identify(settings_for(home, low_band=True))
+    assert (more.version, low.version) == ("2.3.0+4.random", "2.3.0+3.lowband.random")
+    assert len({identity.model_sha256, more.model_sha256, low.model_sha256}) == 3
+
+
+def test_where_nothing_is_installed_the_error_names_the_command(tmp_path: Path) -> None:
+    settings = settings_for(HawkEarsHome(tmp_path / "nowhere"))
+    for ask in (hawkears.identify, hawkears.load):
+        with pytest.raises(DetectorMissing, match="Run: badc hawkears install"):
+            ask(settings)
+
+
+def test_an_installation_that_was_interrupted_is_not_taken_for_good(
+    home: HawkEarsHome, tmp_path: Path
+) -> None:
+    half = HawkEarsHome(tmp_path / "half")
+    half.venv.mkdir(parents=True)
+    for name in ("lib", "bin"):
+        (half.venv / name).symlink_to(home.venv / name)
+    with pytest.raises(DetectorMissing, match="not installed to the end"):
+        hawkears.identify(settings_for(half))
+
+
+@pytest.mark.parametrize(
+    ("lost", "ours"),
+    [
+        ("data/ckpt", {}),
+        ("data/ckpt-low-band", {"low_band": True}),
+        ("data/exclude.txt", {}),
+        ("data/occurrence.pkl", {}),
+    ],
+)
+def test_what_is_missing_is_named(
+    home: HawkEarsHome, tmp_path: Path, lost: str, ours: dict[str, bool]
+) -> None:
+    poor = HawkEarsHome(tmp_path / "poor")
+    (poor.data_root / "data").mkdir(parents=True)
+    (poor.venv).symlink_to(home.venv)
+    (poor.data_root / "yaml").symlink_to(home.data_root / "yaml")
+    for path in (home.data_root / "data").iterdir():
+        if f"data/{path.name}" != lost:
+            (poor.data_root / "data" / path.name).symlink_to(path)
+    with pytest.raises(DetectorMissing, match="badc hawkears install") as failure:
+        hawkears.identify(settings_for(poor, **ours))
+    assert failure.value.where == str(poor.data_root / lost)
+
+
+def test_more_networks_than_there_are_is_refused(home: HawkEarsHome, tmp_path: Path) -> None:
+    poor = HawkEarsHome(tmp_path / "poor")
+    poor.root.mkdir()
+    poor.venv.symlink_to(home.venv)
+    given = tmp_path / "given"
+    given.mkdir()
+    for path in sorted(home.checkpoints.glob("*.ckpt"))[:2]:
+        (given / path.name).write_bytes(path.read_bytes())
+    fill(poor, given=given)
+    assert not poor.has_random_weights
+    assert hawkears.identify(settings_for(poor, models=2)).version == "2.3.0+2"
+    with pytest.raises(ConfigInvalid, match="models is 3, but only 2"):
+        hawkears.identify(settings_for(poor))
+
+
+def test_networks_come_out_of_a_zip_file(home: HawkEarsHome, tmp_path: Path) -> None:
+    other = HawkEarsHome(tmp_path / "other")
+    other.root.mkdir()
+    other.venv.symlink_to(home.venv)
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for path in home.checkpoints.glob("*.ckpt"):
+            archive.write(path, f"main-models/{path.name}")
+    fill(other, given=tmp_path / "mine.zip")
+    assert [path.name for path in other.networks(HawkEarsSettings(models=6))] == [
+        path.name for path in home.networks(HawkEarsSettings(models=6))
+    ]
+    with pytest.raises(ConfigInvalid, match="no networks could be copied"):
+        fill(other, given=home.data_root / "yaml")
+
+
+def test_an_official_archive_that_was_damaged_is_refused(
+    home: HawkEarsHome, tmp_path: Path
+) -> None:
+    other = HawkEarsHome(tmp_path / "other")
+    other.root.mkdir()
+    other.venv.symlink_to(home.venv)
+    damaged = tmp_path / "main-models-2.3.0.zip"
+    with zipfile.ZipFile(damaged, "w") as archive:
+        archive.writestr("main-models/net.ckpt", b"not what it was")
+    with pytest.raises(ConfigInvalid, match="integrity"):
+        fill(other, given=damaged)
+    assert not list(other.checkpoints.glob("*.ckpt"))
+
+
+def test_made_up_networks_never_replace_real_ones(home: HawkEarsHome, tmp_path: Path) -> None:
+    other = HawkEarsHome(tmp_path / "other")
+    other.checkpoints.mkdir(parents=True)
+    other.venv.symlink_to(home.venv)
+    (other.checkpoints / "real.ckpt").write_bytes(b"real")
+    with pytest.raises(ConfigInvalid, match="real networks lie in"):
+        fill(other, random_type="effnet.1")
+    assert (other.checkpoints / "real.ckpt").read_bytes() == b"real"
+
+
+def test_where_networks_cannot_be_downloaded_the_error_says_what_to_fetch(
+    home: HawkEarsHome, tmp_path: Path, monkeypatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    other = HawkEarsHome(tmp_path / "other")
+    other.root.mkdir()
+    other.venv.symlink_to(home.venv)
+    with pytest.raises(DetectorMissing) as failure:
+        fill(other)
+    assert "main-models-2.3.0.zip" in failure.value.remedy
+    assert "badc hawkears install --checkpoints FOLDER" in failure.value.remedy
+
+
+def test_installing_again_changes_nothing(home: HawkEarsHome) -> None:
+    before = {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()}
+    stamp_ns = home.stamp.stat().st_mtime_ns
+    fill(home, random_type="effnet.1")
+    assert {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()} == before
+    assert home.stamp.stat().st_mtime_ns == stamp_ns
+
+
+def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    home = HawkEarsHome(tmp_path / "new")
+    with pytest.raises(DetectorMissing, match="a package could not be installed"):
+        install(home, cuda=False, networks=Networks(), tell=lambda _: None)
+    assert not home.stamp.exists()
+    with pytest.raises(DetectorMissing, match="not installed to the end"):
+        home.version()
+
+
+@pytest.mark.slow
+def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) -> None:
+    result = check(settings_for(home))
+    assert result.agree
+    assert len(result.kept) > 10
+    assert result.hello["versions"]["hawkears"] == "2.3.0"
+    assert len(result.hello["networks"]) == 3
+
+
+def test_a_check_notices_a_difference(detector: hawkears.HawkEars, soundscape: Path) -> None:
+    found = kept_detections(detector, soundscape)
+    assert same(found, list(found))
+    assert not same(found, found[1:])
+    start_s, end_s, code, score = found[0]
+    assert not same(found, [(start_s, end_s, code, score - 0.01), *found[1:]])

@@ -1,0 +1,314 @@
+"""Running manifests: results, resuming, guards, with real workers."""
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
+from badc_core.inference.chunk_json import read_chunk_json
+from badc_core.inference.detect import detect_recordings
+from badc_core.inference.manifest_run import ManifestRun, RunMade, RunOrder
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.settings import Settings
+from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.summary import summary_path
+
+RATE_HZ = 16_000
+NAME = "Sambaa K'e, été"
+COLUMNS = (
+    *("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms"),
+    *("sha256", "notes"),
+)
+
+
+def write_tone(path: Path, length_s: float, seed: int = 0) -> Path:
+    """Writes a short tone in noise every three seconds, which band_energy finds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
+    noise = np.random.default_rng(seed).normal(0, 0.05, len(times_s))
+    tone = 0.2 * np.sin(2 * np.pi * 3000 * times_s) * (times_s % 3 < 0.6)
+    sf.write(path, tone + noise, RATE_HZ)
+    return path
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Returns a manifest of the original's kind: four chunk files of three seconds."""
+    path = tmp_path / "l'été; $HOME" / f"{NAME}.csv"
+    rows = []
+    for number in range(4):
+        start_ms = 3000 * number
+        chunk_id = f"{NAME}_chunk_{start_ms}_{start_ms + 3000}"
+        write_tone(path.parent / "chunks" / f"{chunk_id}.wav", 3.0, number)
+        source = f"chunks/{chunk_id}.wav"
+        rows.append((NAME, chunk_id, source, start_ms, start_ms + 3000, 0, f"{number}" * 64, ""))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return path
+
+
+@pytest.fixture
+def order(manifest: Path, tmp_path: Path) -> RunOrder:
+    return RunOrder(
+        manifests=(manifest,),
+        settings=settings(),
+        output=InferencePaths(tmp_path / "out"),
+        telemetry_log=tmp_path / "telemetry" / "one.jsonl",
+    )
+
+
+def settings(**detector: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "detector": {"name": "band_energy", "min_score": 0.3, **detector},
+            "inference": {"cpu_workers": 1, "max_retries": 0},
+        }
+    )
+
+
+def run(order: RunOrder, **changes: object) -> RunMade:
+    return ManifestRun(replace(order, **changes)).run()
+
+
+def results(order: RunOrder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in order.output.recording(NAME).glob("*.json")}
+
+
+def analysed(order: RunOrder) -> Counter[str]:
+    """Returns how often each chunk was begun, by all logs beside the order's."""
+    logs = order.telemetry_log.parent.glob("*.jsonl")
+    events = [event for log in logs for event in read_events(log)]
+    return Counter(one["chunk_id"] for one in events if one["status"] == "start")
+
+
+def chunk_id(number: int) -> str:
+    return f"{NAME}_chunk_{3000 * number}_{3000 * number + 3000}"
+
+
+def test_every_chunk_gets_its_file_its_line_and_its_place_in_the_summary(order):
+    made = run(order)
+    assert (made.n_chunks, made.n_skipped, made.failed, made.is_failure) == (4, 0, (), False)
+    files = [read_chunk_json(order.output.chunk_json(NAME, chunk_id(n))) for n in range(4)]
+    assert [one.status for one in files] == ["ok"] * 4
+    assert made.n_detections == sum(len(one.detections) for one in files) > 0
+    assert files[2].origin.chunk_id == chunk_id(2)
+    assert (files[2].origin.start_ms, files[2].origin.sha256) == (6000, "2" * 64)
+    assert files[2].origin.source_path == f"chunks/{chunk_id(2)}.wav"
+    assert all(0 <= one.timestamp_ms < 3000 for file in files for one in file.detections)
+    assert analysed(order) == {chunk_id(n): 1 for n in range(4)}
+    summary = json.loads(summary_path(order.telemetry_log).read_text())
+    outputs = {name: Path(job["output"]).name for name, job in summary["jobs"].items()}
+    assert outputs == {chunk_id(n): f"{chunk_id(n)}.json" for n in range(4)}
+    assert summary["workers"]["cpu-0"]["success"] == 4
+
+
+def test_a_second_run_does_nothing_and_mends_what_was_lost(order):
+    run(order)
+    before = results(order)
+    order.output.chunk_json(NAME, chunk_id(1)).unlink()
+    made = run(order, telemetry_log=order.telemetry_log.with_name("two.jsonl"))
+    assert (made.n_skipped, made.n_succeeded) == (4, 0)
+    assert results(order) == before
+    assert sum(analysed(order).values()) == 4
+    made = run(order, resume=False, telemetry_log=order.telemetry_log.with_name("three.jsonl"))
+    assert (made.n_skipped, made.n_succeeded) == (0, 4)
+    assert sum(analysed(order).values()) == 8
+
+
+def test_what_other_settings_found_never_stands_for_these(order):
+    run(order)
+    first = results(order)
+    made = run(order, settings=settings(min_score=1.0))
+    assert made.n_skipped == 0
+    assert results(order) != first
+    assert run(order).n_skipped == 4
+    assert results(order) == first
+
+
+def test_a_missing_and_a_broken_file_cost_their_own_chunks_only(order, manifest):
+    (manifest.parent / "chunks" / f"{chunk_id(1)}.wav").unlink()
+    (manifest.parent / "chunks" / f"{chunk_id(2)}.wav").write_bytes(b"RIFF no sound")
+    made = run(order)
+    assert [name for name, _ in made.failed] == [chunk_id(1), chunk_id(2)]
+    assert made.is_failure
+    assert made.n_succeeded == 2
+    statuses = [
+        read_chunk_json(order.output.chunk_json(NAME, chunk_id(n))).status for n in range(4)
+    ]
+    assert statuses == ["ok", "error", "error", "ok"]
+    write_tone(manifest.parent / "chunks" / f"{chunk_id(1)}.wav", 3.0, 1)
+    made = run(order)
+    assert (made.n_skipped, made.n_succeeded, len(made.failed)) == (2, 1, 1)
+    assert analysed(order)[chunk_id(0)] == 1
+    jobs = json.loads(summary_path(order.telemetry_log).read_text())["jobs"]
+    assert [jobs[chunk_id(n)]["status"] for n in range(4)] == [
+        *("success", "success", "failure", "success")
+    ]
+
+
+def test_some_failures_may_be_tolerated(order, manifest):
+    (manifest.parent / "chunks" / f"{chunk_id(1)}.wav").unlink()
+    tolerant = settings().model_copy(
+        update={"inference": settings().inference.model_copy(update={"max_failed_fraction": 0.25})}
+    )
+    made = run(order, settings=tolerant)
+    assert len(made.failed) == 1
+    assert not made.is_failure
+
+
+def test_a_summary_says_what_to_skip_and_its_results_must_be_there(order, tmp_path):
+    run(order)
+    old = summary_path(order.telemetry_log)
+    content = json.loads(old.read_text())
+    content["jobs"]["gone_chunk_0_1"] = {**content["jobs"][chunk_id(0)], "recording_id": "gone"}
+    content["jobs"][chunk_id(3)] |= {"status": "failure", "error": "no luck"}
+    old.write_text(json.dumps(content))
+    order.output.chunk_json(NAME, chunk_id(1)).unlink()
+    new = order.telemetry_log.with_name("two.jsonl")
+    made = run(order, resume=False, resume_summary=old, telemetry_log=new)
+    assert (made.n_skipped, made.n_succeeded) == (2, 2)
+    assert (made.n_orphans, made.n_redone) == (1, 1)
+    assert {one["chunk_id"] for one in read_events(new)} == {chunk_id(1), chunk_id(3)}
+    jobs = json.loads(summary_path(new).read_text())["jobs"]
+    assert jobs.keys() == content["jobs"].keys(), "a summary never shrinks"
+    assert {job["status"] for job in jobs.values()} == {"success"}
+    third = run(order, resume=False, resume_summary=summary_path(new))
+    assert (third.n_skipped, third.n_redone) == (4, 0)
+
+
+def test_the_originals_summary_and_results_are_taken(order):
+    jobs = {}
+    for number in range(4):
+        path = order.output.chunk_json(NAME, chunk_id(number))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps({"chunk_id": chunk_id(number), "recording_id": NAME, "status": "no_output"})
+        )
+        jobs[chunk_id(number)] = {
+            "status": "success",
+            "attempts": 1,
+            "retries": 0,
+            "output": str(path),
+            "worker": "gpu-0",
+            "recording_id": NAME,
+            "last_backoff_s": None,
+            "last_error": None,
+        }
+    old = order.telemetry_log.with_name("old.jsonl.summary.json")
+    old.parent.mkdir()
+    workers = {"gpu-0": {"success": 4, "failure": 0, "retries": 0, "failed_retries": 0}}
+    old.write_text(json.dumps({"telemetry_log": "old", "workers": workers, "jobs": jobs}))
+    made = run(order, resume_summary=old)
+    assert (made.n_skipped, made.n_chunks) == (4, 4)
+    assert not order.telemetry_log.exists()
+
+
+def test_results_of_other_settings_are_not_resumed_from_a_summary(order):
+    run(order)
+    made = run(
+        order,
+        settings=settings(min_score=1.0),
+        resume_summary=summary_path(order.telemetry_log),
+        telemetry_log=order.telemetry_log.with_name("two.jsonl"),
+    )
+    assert (made.n_skipped, made.n_redone) == (0, 4)
+
+
+def test_a_summary_that_is_none_is_refused(order, tmp_path):
+    with pytest.raises(ConfigInvalid, match="no such file"):
+        ManifestRun(replace(order, resume_summary=tmp_path / "x.summary.json"))
+    bad = tmp_path / "bad.jsonl.summary.json"
+    bad.write_text("[]")
+    with pytest.raises(DatasetInvalid, match="not a telemetry summary"):
+        ManifestRun(replace(order, resume_summary=bad))
+
+
+@pytest.mark.parametrize("status", ["failed", "in_progress"])
+def test_chunk_files_that_are_not_complete_are_refused_unless_allowed(order, tmp_path, status):
+    folder = tmp_path / "elsewhere" / NAME
+    folder.mkdir(parents=True)
+    content = {
+        "recording_id": NAME,
+        "audio_path": "audio/x.wav",
+        "chunk_output_dir": "c",
+        "manifest_path": "m",
+        "chunk_duration": 3.0,
+        "overlap": 0.0,
+        "updated_at": "2024-05-01T00:00:00+00:00",
+        "status": status,
+    }
+    (folder / ".chunk_status.json").write_text(json.dumps(content))
+    order = replace(order, chunks_dir=folder.parent)
+    with pytest.raises(ManifestMismatch, match=f"{status}.*--allow-partial-chunks"):
+        ManifestRun(order)
+    made = run(order, allow_partial_chunks=True)
+    assert made.n_succeeded == 4
+    assert status in made.warnings[0]
+    (folder / ".chunk_status.json").write_text(json.dumps({**content, "status": "completed"}))
+    assert run(order).warnings == ()
+
+
+def test_only_detections_that_pass_the_filters_are_kept(order):
+    found = read_chunk_json_labels(order, settings())
+    assert found
+    made = run(order, settings=settings(exclude=tuple(found)))
+    assert made.n_detections == 0
+    assert read_chunk_json_labels(order, settings(exclude=tuple(found))) == set()
+
+
+def read_chunk_json_labels(order: RunOrder, wanted: Settings) -> set[str]:
+    run(order, settings=wanted)
+    files = [read_chunk_json(order.output.chunk_json(NAME, chunk_id(n))) for n in range(4)]
+    return {one.label for file in files for one in file.detections}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Returns a dataset whose one recording is described and cut with an overlap."""
+    root = tmp_path / "ds, 1"
+    write_tone(root / "audio" / "Sambaa K'e" / "S1" / "20240528_100000.wav", 10.0)
+    overrides = {
+        "chunks": {"duration_s": 4.0, "overlap_s": 1.0},
+        "detector": {"name": "band_energy", "min_score": 0.3},
+        "inference": {"cpu_workers": 1},
+    }
+    dataset = Dataset.open(root, overrides)
+    for registered in register_recordings(dataset).registry:
+        describe_recording(dataset, registered).write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
+    return dataset
+
+
+def test_the_assets_of_a_dataset_go_on_from_what_a_manifest_run_found(dataset, tmp_path):
+    name = "20240528_100000"
+    order = RunOrder(
+        manifests=(dataset.manifest(name),),
+        settings=dataset.settings,
+        output=dataset.inference,
+        telemetry_log=tmp_path / "one.jsonl",
+        dataset=dataset,
+    )
+    made = run(order)
+    files = sorted(dataset.inference.recording(name).glob("*.json"))
+    assert len(files) == made.n_chunks == made.n_succeeded
+    with TelemetryLog(tmp_path / "two.jsonl") as telemetry:
+        (outcome,) = detect_recordings(dataset, [name], telemetry)
+    assert outcome.error is None
+    assert outcome.value.n_resumed == made.n_chunks
+    assert outcome.value.table.num_rows == made.n_detections > 0
+    starts = [
+        read_chunk_json(path).origin.start_ms + one.timestamp_ms
+        for path in files
+        for one in read_chunk_json(path).detections
+    ]
+    assert sorted(starts) == outcome.value.table["absolute_time_ms"].to_pylist()
+    assert not any("/" in read_chunk_json(path).origin.dataset_root for path in files)
