@@ -66,7 +66,7 @@ def _detect(detector: Detector, audio: AudioFile, chunk: Chunk) -> float | None:
 
 def _detect_waiting(detector: Detector, waiting: Batching[None]) -> Iterator[float]:
     """Runs the detector on what waits, without halving it; yields the GPU memory it tells of."""
-    for _, batch in waiting.take():
+    for _, batch in waiting.take(everything=True):
         detector.detect(batch)
         report = detector.report()
         if report is not None and report.peak_vram_mib is not None:

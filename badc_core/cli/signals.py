@@ -25,9 +25,7 @@ class Interruptible:
         for end in (self._heard, self._told):
             os.set_blocking(end, False)
         self._old_wakeup = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
-        self._old_handlers = {
-            one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._old_handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         if self._old_handlers[signal.SIGINT] is signal.SIG_IGN:
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))

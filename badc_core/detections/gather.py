@@ -2,7 +2,7 @@
 
 The Parquet file follows the one schema; chunks without detections are rows of the CSV only, where
 `label` is `none`, as the original's readers expect. Reading one file is in
-`inference/chunk_json.py`.
+`inference/chunk_output.py`.
 """
 
 import csv
@@ -21,7 +21,7 @@ from badc_core.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
-from badc_core.inference.chunk_json import ChunkOutput, FoundInChunk, read_chunk_json
+from badc_core.inference.chunk_output import ChunkOutput, FoundInChunk, read_chunk_json
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings

@@ -7,7 +7,6 @@ second, one process with two threads 98.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange
 from badc_core.detectors.interface import (
-    NOWHERE,
     Detection,
     DetectorIdentity,
     Label,
@@ -35,13 +33,7 @@ SAMPLE_RATE_HZ = 48_000
 WINDOW_S = 3.0
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial)"
 _LOGIT_LIMIT = 15.0
-
-
-@dataclass(frozen=True)
-class PlacedBatch(WindowBatch):
-    """Some windows of one chunk, and where and when it was recorded."""
-
-    occasion: Occasion = NOWHERE
+_WINDOWS_AT_ONCE = 3
 
 
 class BirdNet:
@@ -60,35 +52,28 @@ class BirdNet:
         self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
         self._shift = np.float32((settings.sensitivity - 1.0) * 10.0)
         self._min_score = settings.min_score
-        self._model = LiteModel(model_path())
+        self._model = LiteModel(model_path(), _WINDOWS_AT_ONCE)
         self._range = SpeciesRange(model_path())
         self.score(np.zeros((1, round(WINDOW_S * SAMPLE_RATE_HZ)), np.float32))
 
     @property
     def batch_windows(self) -> int:
-        """One: the model gains nothing from windows of several chunks together."""
-        return 1
+        """A multiple of what the model takes at once, so that few places stay empty."""
+        return 4 * _WINDOWS_AT_ONCE
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[PlacedBatch]:
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at 48 kHz."""
-        for some in self._grid.read(audio, chunk):
-            yield PlacedBatch(
-                some.windows, some.starts, some.ends, some.sample_rate_hz, occasion=occasion
-            )
+        return self._grid.read(audio, chunk, occasion)
 
-    def detect(self, batch: PlacedBatch) -> list[list[Detection]]:
+    def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns what stands at or above the minimum score in each window, in label order.
 
         Where the place is known, species say whether and how often they are reported there.
         """
-        occurrences = self._range.occurrences(batch.occasion)
         return [
-            [
-                self._found(start, end, column, float(scores[column]), occurrences)
-                for column in np.nonzero(scores >= self._min_score)[0].tolist()
-            ]
-            for start, end, scores in zip(
-                batch.starts, batch.ends, self.score(batch.windows), strict=True
+            self._found(start, end, scores, occasion)
+            for start, end, scores, occasion in zip(
+                batch.starts, batch.ends, self.score(batch.windows), batch.occasions, strict=True
             )
         ]
 
@@ -101,8 +86,9 @@ class BirdNet:
     def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Returns the score of every label in every window.
 
-        The model sees one window at a time: batches of 2, 4 and 8 measured -6, -4 and +13 %
-        time per window on a CPU, and one at a time cannot let neighbours change a score.
+        The model sees three windows at a time, with silence in the places that are left; they
+        change no score of their neighbours, not by a bit. Time per window on a CPU, of batches of
+        1, 2, 3, 4 and 6: 43.1, 40.7, 39.5, 40.3 and 40.4 ms.
 
         Args:
             windows: float32, shape [n_windows, 144000], 48 kHz, range [-1, 1].
@@ -114,26 +100,32 @@ class BirdNet:
             Sensitivity as a shift of the logit: `birdnet` 1.3.1.
         """
         logits = np.empty((len(windows), len(self._labels)), np.float32)
-        for row, window in enumerate(windows):
-            logits[row] = self._model.run(window)
+        for row in range(0, len(windows), _WINDOWS_AT_ONCE):
+            some = windows[row : row + _WINDOWS_AT_ONCE]
+            n_empty = _WINDOWS_AT_ONCE - len(some)
+            if n_empty:
+                some = np.pad(some, ((0, n_empty), (0, 0)))
+            logits[row : row + _WINDOWS_AT_ONCE] = self._model.run(some)[
+                : _WINDOWS_AT_ONCE - n_empty
+            ]
         limited = np.clip(logits + self._shift, -_LOGIT_LIMIT, _LOGIT_LIMIT)
         scores: npt.NDArray[np.float32] = 1.0 / (1.0 + np.exp(-limited))
         return scores
 
     def _found(
-        self,
-        start_sample: int,
-        end_sample: int,
-        column: int,
-        confidence: float,
-        occurrences: npt.NDArray[np.float32] | None,
-    ) -> Detection:
-        """Returns one detection, marked where its label is a species and its place is known."""
-        label = self._labels[column]
-        if occurrences is None or not label.scientific_name:
-            return Detection(start_sample, end_sample, label, confidence)
-        often = float(occurrences[column])
-        return Detection(start_sample, end_sample, label, confidence, often >= EXPECTED_FROM, often)
+        self, start: int, end: int, scores: npt.NDArray[np.float32], occasion: Occasion
+    ) -> list[Detection]:
+        """Returns a window's detections, marked where a label is a species and its place known."""
+        occurrences = self._range.occurrences(occasion)
+        found = []
+        for column in np.nonzero(scores >= self._min_score)[0].tolist():
+            label, confidence = self._labels[column], float(scores[column])
+            one = Detection(start, end, label, confidence)
+            if occurrences is not None and label.scientific_name:
+                often = float(occurrences[column])
+                one = Detection(start, end, label, confidence, often >= EXPECTED_FROM, often)
+            found.append(one)
+        return found
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:

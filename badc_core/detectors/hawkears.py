@@ -156,7 +156,8 @@ class HawkEars:
         if answer["reason"] == "oom":
             remedy = "Use shorter chunks, fewer networks, or fewer workers on the device"
             return OutOfMemory(message, where, remedy)
-        self.close()
+        if answer["reason"] != "bad_audio":
+            self.close()
         return DetectorFailed(message, where, CHECK)
 
     def _detections(self, rows: list[list[Any]], chunk: Chunk) -> list[Detection]:

@@ -74,10 +74,7 @@ def fill(data_root: Path, source: str, value: str) -> dict[str, Any]:
         _refuse_to_replace_real_networks(data_root)
         initialize(data_root, downloader=nothing)
         make_random_networks(data_root, value)
-    names = sorted(path.name for path in (data_root / "data" / "ckpt").glob("*.ckpt"))
-    if not names:
-        raise FileNotFoundError(f"no *.ckpt in {value}")
-    return {"done": names}
+    return {"done": sorted(path.name for path in (data_root / "data" / "ckpt").glob("*.ckpt"))}
 
 
 def bundles() -> list[dict[str, str]]:
@@ -103,27 +100,27 @@ def _archive(given: Path, name: str) -> Path | None:
 def _copy_checkpoints(given: Path, folder: Path) -> None:
     """Copies `*.ckpt` from a folder, its subfolder of the wanted name, or a zip file.
 
-    Files for low sounds are only taken from where the name says that they are such.
+    Networks for low sounds are only taken from where the name says that they are such, and need
+    not be there.
     """
     is_low_band = folder.name == "ckpt-low-band"
     if given.suffix == ".zip":
-        if is_low_band != ("low-band" in given.name):
-            return
-        _clear(folder)
+        is_meant = is_low_band == ("low-band" in given.name)
         with zipfile.ZipFile(given) as archive:
-            for member in archive.infolist():
-                if member.filename.endswith(".ckpt"):
-                    target = folder / Path(member.filename).name
-                    with archive.open(member) as source, target.open("wb") as file:
-                        shutil.copyfileobj(source, file)
-        return
-    inside = given / folder.name
-    source = inside if inside.is_dir() or is_low_band else given
-    found = sorted(source.glob("*.ckpt"))
+            members = archive.namelist() if is_meant else []
+            found = {
+                Path(name).name: archive.read(name) for name in members if name.endswith(".ckpt")
+            }
+    else:
+        inside = given / folder.name
+        source = inside if inside.is_dir() or is_low_band else given
+        found = {path.name: path.read_bytes() for path in source.glob("*.ckpt")}
+    if not found and not is_low_band:
+        raise FileNotFoundError(f"no *.ckpt in {given}")
     if found or (folder / RANDOM_MARK).exists():
         _clear(folder)
-    for path in found:
-        shutil.copyfile(path, folder / path.name)
+    for name, content in found.items():
+        (folder / name).write_bytes(content)
 
 
 def _clear(folder: Path) -> None:

@@ -326,9 +326,10 @@ def _refused(error: Exception) -> Reply:
 
 def _error(error: Exception) -> Reply:
     traceback.print_exception(error)
+    kind = "bad_audio" if "Could not load recording" in str(error) else "internal"
     return {
         "kind": "error",
-        "reason": "oom" if _is_lack_of_memory(error) else "internal",
+        "reason": "oom" if _is_lack_of_memory(error) else kind,
         "message": f"{type(error).__name__}: {error}",
     }
 

@@ -103,12 +103,14 @@ class WindowBatch:
         starts: first sample of each window at the recording's own rate.
         ends: one past the last sample of recorded sound in it; what follows is zero padding.
         sample_rate_hz: rate of the samples in `windows`.
+        occasions: where and when each window was recorded; empty where nobody said.
     """
 
     windows: npt.NDArray[np.float32]
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     sample_rate_hz: int
+    occasions: tuple[Occasion, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -137,6 +139,9 @@ class WindowBatch:
             tuple(start for one in batches for start in one.starts),
             tuple(end for one in batches for end in one.ends),
             batches[0].sample_rate_hz,
+            tuple(
+                occasion for one in batches for occasion in one.occasions or (NOWHERE,) * len(one)
+            ),
         )
 
 

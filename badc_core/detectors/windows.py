@@ -14,10 +14,10 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import WindowBatch
+from badc_core.detectors.interface import NOWHERE, Occasion, WindowBatch
 from badc_core.units import samples_to_ms, seconds_to_samples
 
-_BATCH_WINDOWS = 10
+_BATCH_WINDOWS = 12
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class WindowGrid:
         first = -(-owned_start // hop) * hop
         return range(first, chunk.end_sample, hop)
 
-    def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
+    def read(
+        self, audio: AudioFile, chunk: Chunk, occasion: Occasion = NOWHERE
+    ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows in batches; the recording's last is zero-padded.
 
         Windows that hold less than a millisecond of sound, which a table could only show as
@@ -61,7 +63,7 @@ class WindowGrid:
             if wanted_hz != audio.sample_rate_hz:
                 wanted = seconds_to_samples(self.window_s, wanted_hz)
                 windows = resample_windows(windows, wanted)
-            yield WindowBatch(windows, tuple(some), ends, wanted_hz)
+            yield WindowBatch(windows, tuple(some), ends, wanted_hz, (occasion,) * len(some))
 
 
 def _has_sound(audio: AudioFile, start_sample: int) -> bool:

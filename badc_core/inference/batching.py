@@ -44,15 +44,24 @@ class Batching(Generic[Owner]):
         """Puts a batch behind those that wait."""
         self._waiting.append((owner, batch))
 
-    def take(self) -> Iterator[tuple[list[tuple[Owner, int]], Batch]]:
-        """Yields what waited, joined where that is possible, with each owner's windows."""
-        waiting, self._waiting = self._waiting, []
-        while waiting:
-            n_joined = self._n_to_join(waiting)
-            some, waiting = waiting[:n_joined], waiting[n_joined:]
+    def take(self, *, everything: bool) -> Iterator[tuple[list[tuple[Owner, int]], Batch]]:
+        """Yields what waited, joined where that is possible, with each owner's windows.
+
+        Args:
+            everything: whether a batch that is not full is given too, rather than kept back.
+        """
+        while self._waiting:
+            n_windows, n_batches = self._next_group()
+            is_all_there_is = n_batches == len(self._waiting)
+            if n_windows < self._limit and is_all_there_is and not everything:
+                return
+            some, self._waiting = self._waiting[:n_batches], self._waiting[n_batches:]
+            if n_windows > self._limit and self.joins_windows:
+                some, rest = _cut_last(some, n_windows - self._limit)
+                self._waiting.insert(0, rest)
             owners = [(owner, len(batch)) for owner, batch in some]
             windows = [batch for _, batch in some if isinstance(batch, WindowBatch)]
-            yield owners, WindowBatch.join(windows) if len(some) > 1 else some[0][1]
+            yield owners, WindowBatch.join(windows) if windows else some[0][1]
 
     def detect(self, batch: Batch) -> tuple[list[list[Detection]], list[str]]:
         """Returns the detections of each window, and notes on what had to be done for them.
@@ -63,17 +72,18 @@ class Batching(Generic[Owner]):
         notes: list[str] = []
         return self._detect(batch, notes), notes
 
-    def _n_to_join(self, waiting: list[tuple[Owner, Batch]]) -> int:
-        first = waiting[0][1]
+    def _next_group(self) -> tuple[int, int]:
+        """Returns how many windows, of how many batches, come next; the last may be too long."""
+        first = self._waiting[0][1]
+        n_windows = len(first)
         if not self.joins_windows or not isinstance(first, WindowBatch):
-            return 1
-        n_windows = 0
-        for count, (_, batch) in enumerate(waiting):
+            return n_windows, 1
+        for count, (_, batch) in enumerate(self._waiting[1:], start=1):
             fits = isinstance(batch, WindowBatch) and first.fits(batch)
+            if n_windows >= self._limit or not fits:
+                return n_windows, count
             n_windows += len(batch)
-            if count and not (fits and n_windows <= self._detector.batch_windows):
-                return count
-        return len(waiting)
+        return n_windows, len(self._waiting)
 
     def _detect(self, batch: Batch, notes: list[str]) -> list[list[Detection]]:
         if self.joins_windows and isinstance(batch, WindowBatch) and len(batch) > self._limit:
@@ -93,6 +103,17 @@ class Batching(Generic[Owner]):
         middle = len(batch) // 2
         first = self._detect(batch.part(0, middle), notes)
         return first + self._detect(batch.part(middle, len(batch)), notes)
+
+
+def _cut_last(
+    group: list[tuple[Owner, Batch]], n_windows: int
+) -> tuple[list[tuple[Owner, Batch]], tuple[Owner, Batch]]:
+    """Returns a group without its last windows, and those."""
+    *others, (owner, last) = group
+    if not isinstance(last, WindowBatch):
+        raise TypeError("only windows can be cut")
+    kept = len(last) - n_windows
+    return [*others, (owner, last.part(0, kept))], (owner, last.part(kept, len(last)))
 
 
 def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detection], int]:

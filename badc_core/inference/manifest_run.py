@@ -12,21 +12,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from badc_core.chunks.status import read_status
 from badc_core.dataset import Dataset, InferencePaths
 from badc_core.detections.filters import keep
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ConfigInvalid, DetectionsInvalid, ManifestMismatch
 from badc_core.inference.accounts import Accounts
-from badc_core.inference.chunk_json import (
-    ChunkOrigin,
-    ChunkOutput,
-    read_chunk_json,
-    write_chunk_json,
-)
+from badc_core.inference.chunk_guard import find_incomplete
+from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.inference.chunk_output import ChunkOutput, read_chunk_json
 from badc_core.inference.engine import open_engine
 from badc_core.inference.journal import Journal, chunk_key
-from badc_core.inference.manifest_tasks import ManifestTask, make_tasks
+from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.provenance.fingerprints import Fingerprints
@@ -128,7 +124,7 @@ class ManifestRun:
         self._order = order
         root = order.dataset.root if order.dataset else None
         self._requests = read_requests(order.manifests, root)
-        self._warnings = _check_chunk_files(self._requests, order)
+        self._warnings = self._check_chunk_files()
         self._recordings = {one: _described(order.dataset, one) for one in self._requests}
         self._identity = identify_detector(order.settings.detector)
         self._config_hash = self._hash_config()
@@ -138,7 +134,7 @@ class ManifestRun:
             self._summary.merge(self._previous)
         self._counts = _Counts()
         self._failed: list[tuple[str, str]] = []
-        self._out: dict[int, tuple[ManifestTask, str]] = {}
+        self._out: dict[int, tuple[ChunkRequest, str]] = {}
 
     @property
     def audio_s(self) -> float:
@@ -166,6 +162,17 @@ class ManifestRun:
                     accounts.ended(result)
         return self._conclude(time.monotonic() - started_s)
 
+    def _check_chunk_files(self) -> list[str]:
+        """Returns warnings of chunk files that are not complete; raises unless that is allowed."""
+        incomplete = find_incomplete(self._requests, self._order.chunks_dir)
+        if incomplete and not self._order.allow_partial_chunks:
+            raise ManifestMismatch(
+                "; ".join(incomplete),
+                self._order.manifests[0],
+                "Run: badc chunk run FILE, or give --allow-partial-chunks",
+            )
+        return incomplete
+
     def _hash_config(self) -> str:
         """Returns what binds results to settings: in a dataset the same as its assets use."""
         if self._order.dataset is not None:
@@ -182,45 +189,56 @@ class ManifestRun:
             known = self._journal(recording_id).known(by_key) if self._order.resume else {}
             for key, one in zip(keys, tasks, strict=True):
                 if key in known:
-                    self._skip(one, replace(known[key], task=one.task), accounts)
-                elif not self._skip_by_summary(one.request):
-                    self._out[id(one.task)] = (one, key)
+                    self._skip(one.request, key, replace(known[key], task=one.task), accounts)
+                elif not self._skip_by_file(one.request, key):
+                    self._out[id(one.task)] = (one.request, key)
                     yield one.task
 
     def _take(self, result: ChunkResult) -> None:
         """Keeps what came of a chunk."""
-        one, key = self._out.pop(id(result.task))
-        self._journal(one.request.recording_id).append(key, result)
-        self._write(one.request, result)
+        request, key = self._out.pop(id(result.task))
+        self._journal(request.recording_id).append(key, result)
+        self._write(request, key, result)
         if result.error is not None:
-            self._failed.append((one.request.chunk_id, str(result.error)))
+            self._failed.append((request.chunk_id, str(result.error)))
 
-    def _skip(self, one: ManifestTask, result: ChunkResult, accounts: Accounts) -> None:
+    def _skip(
+        self, request: ChunkRequest, key: str, result: ChunkResult, accounts: Accounts
+    ) -> None:
         """Takes a result from the journal; its file may have been lost, or be of other settings."""
-        path = self._write(one.request, result)
+        path = self._write(request, key, result)
         self._counts.n_skipped += 1
         self._summary.resumed(
-            one.request.chunk_id,
-            one.request.recording_id,
+            request.chunk_id,
+            request.recording_id,
             result.worker,
             result.attempt,
             self._mention(path),
         )
         accounts.ended(result)
 
-    def _skip_by_summary(self, request: ChunkRequest) -> bool:
-        """Takes a result that the summary to resume from speaks of, if it is there."""
+    def _skip_by_file(self, request: ChunkRequest, key: str) -> bool:
+        """Takes a result from its file, if that is known to be what this run would find.
+
+        It is where the file says so, the journal being gone: a dataset's assets remove it once a
+        recording is finished. It may also be where a summary to resume from calls the chunk done.
+        """
         job = self._previous.jobs().get(request.chunk_id) if self._previous else None
-        if job is None or (job.status, job.recording_id) != ("success", request.recording_id):
-            return False
+        was_done = (
+            job is not None and job.status == "success" and job.recording_id == request.recording_id
+        )
         found = self._existing(request)
-        if found is None:
-            self._counts.n_redone += 1
+        is_same = self._order.resume and found is not None and found.origin.key == key
+        if found is None or not (is_same or was_done):
+            self._counts.n_redone += was_done
             return False
         self._counts.n_skipped += 1
         self._counts.n_detections += len(found.detections)
         self._summary.resumed(
-            request.chunk_id, request.recording_id, job.worker, output=self._mention(found.path)
+            request.chunk_id,
+            request.recording_id,
+            job.worker if job is not None else "",
+            output=self._mention(found.path),
         )
         watcher().analysed(request.duration_s)
         return True
@@ -235,7 +253,7 @@ class ManifestRun:
         is_ours = found.origin.config_hash in {"", self._config_hash}
         return found if is_ours and found.status != "error" else None
 
-    def _write(self, request: ChunkRequest, result: ChunkResult) -> Path:
+    def _write(self, request: ChunkRequest, key: str, result: ChunkResult) -> Path:
         kept = replace(result, detections=keep(result.detections, self._order.settings.detector))
         self._counts.n_detections += len(kept.detections)
         dataset = self._order.dataset
@@ -250,6 +268,7 @@ class ManifestRun:
             notes=request.notes,
             dataset_root=dataset.root.name if dataset else "",
             config_hash=self._config_hash,
+            key=key,
         )
         return write_chunk_json(self._order.output, kept, self._identity, origin)
 
@@ -309,26 +328,3 @@ def _load_previous(path: Path | None) -> Summary | None:
             "Give the summary beside a telemetry log to --resume-summary",
         )
     return Summary.load(path.with_name(path.name.removesuffix(_SUMMARY_ENDING)))
-
-
-def _check_chunk_files(requests: dict[str, tuple[ChunkRequest, ...]], order: RunOrder) -> list[str]:
-    """Returns warnings of chunk files whose writing was not completed; raises if none may be."""
-    partial = []
-    for recording_id, rows in requests.items():
-        if all(row.is_file is False for row in rows):
-            continue
-        folders = {row.audio.parent for row in rows if row.is_file is not False}
-        if order.chunks_dir is not None:
-            folders.add(order.chunks_dir / recording_id)
-        for folder in sorted(folders):
-            status = read_status(folder)
-            is_about_it = status is not None and status.recording_id == recording_id
-            if status is not None and is_about_it and status.status != "completed":
-                partial.append(f"chunk files of {recording_id} in {folder}: {status.status}")
-    if partial and not order.allow_partial_chunks:
-        raise ManifestMismatch(
-            "; ".join(partial),
-            order.manifests[0],
-            "Run: badc chunk run FILE, or give --allow-partial-chunks",
-        )
-    return partial

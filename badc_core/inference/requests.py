@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.errors import ManifestMismatch
-from badc_core.inference.chunk_json import times_in_name
+from badc_core.inference.chunk_output import times_in_name
 from badc_core.units import samples_to_ms
 
 DRY_RUN = "DRY_RUN"

@@ -29,7 +29,7 @@ from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import DetectorSettings
 
 _BATCHES_AHEAD = 2
-_WINDOWS_PER_BATCH = 10
+_WINDOWS_PER_BATCH = 12
 _PARENT_CHECK_S = 1.0
 
 
@@ -134,8 +134,9 @@ class Worker:
         ahead = ReadAhead(lines, self._detector)
         for part in ahead:
             self._take(part)
-            if self._batching.is_full or ahead.is_empty:
-                self._detect()
+            is_starved = ahead.is_empty
+            if self._batching.is_full or is_starved:
+                self._detect(everything=is_starved)
             self._answer_what_is_done()
 
     def _take(self, part: _Opened | Batch | _Finished) -> None:
@@ -147,12 +148,12 @@ class Worker:
             newest.is_read = True
             newest.error = newest.error or part.error
         elif newest.error is None:
-            newest.n_waiting += 1
+            newest.n_waiting += len(part)
             self._batching.add(newest, part)
 
-    def _detect(self) -> None:
-        """Runs the model on everything that waits; a failure costs the chunk concerned."""
-        for owners, batch in self._batching.take():
+    def _detect(self, *, everything: bool) -> None:
+        """Runs the model on what waits; a failure costs the chunk concerned."""
+        for owners, batch in self._batching.take(everything=everything):
             self._detect_for(owners, batch)
 
     def _detect_for(self, owners: list[tuple[_InWork, int]], batch: Batch) -> None:
@@ -162,10 +163,10 @@ class Worker:
             if len(owners) > 1 and isinstance(batch, WindowBatch):
                 self._detect_apart(owners, batch)
             else:
-                self._detect_otherwise(owners[0][0], error)
+                self._detect_otherwise(*owners[0], error)
             return
         for owner, n_windows in owners:
-            owner.n_waiting -= 1
+            owner.n_waiting -= n_windows
             owner.notes += notes
             for window in found[:n_windows]:
                 owner.detections.extend(window)
@@ -178,9 +179,9 @@ class Worker:
             self._detect_for([(owner, n_windows)], batch.part(start, start + n_windows))
             start += n_windows
 
-    def _detect_otherwise(self, owner: _InWork, error: Exception) -> None:
+    def _detect_otherwise(self, owner: _InWork, n_windows: int, error: Exception) -> None:
         """Tries a chunk that did not fit as shorter ones; other failures are the chunk's."""
-        owner.n_waiting -= 1
+        owner.n_waiting -= n_windows
         if isinstance(error, OutOfMemory) and not self._batching.joins_windows:
             try:
                 owner.detections, n_parts = detect_in_halves(self._detector, owner.task)
@@ -232,7 +233,8 @@ def as_badc_error(error: Exception) -> BadcError:
     if isinstance(error, BadcError):
         return error
     traceback.print_exception(error)
-    return DetectorFailed(f"{type(error).__name__}: {error}", remedy="The telemetry log has the traceback")
+    what = f"{type(error).__name__}: {error}"
+    return DetectorFailed(what, remedy="The telemetry log has the traceback")
 
 
 def _private_replies() -> TextIO:

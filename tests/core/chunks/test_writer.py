@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_no_pass_over_a_file_goes_back(n_chunks, duration, overlap):
     n_passes = count_passes(chunks)
     for number in range(n_passes):
         lane = chunks[number::n_passes]
-        assert all(a.end_sample <= b.start_sample for a, b in zip(lane, lane[1:], strict=False))
+        assert all(a.end_sample <= b.start_sample for a, b in pairwise(lane))
     sound = np.arange(n_chunks * step + duration)[:, np.newaxis]
 
     def blocks():

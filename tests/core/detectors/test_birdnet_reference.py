@@ -20,7 +20,7 @@ from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.interface import Label
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import DetectorMissing
-from badc_core.inference.engine import Engine
+from badc_core.inference.engine import open_engine
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import Settings
 
@@ -64,7 +64,8 @@ def ours(audio: Path, workers: int = 1, duration_s: float = 60.0, **detector: fl
         n_samples, rate_hz = file.n_samples, file.sample_rate_hz
     chunks = plan_chunks("rec", n_samples, rate_hz, settings.chunks)
     found: dict[Row, float] = {}
-    with Engine(settings) as engine:
+    identity = identify_detector(settings.detector)
+    with open_engine(settings, identity, lambda _: None) as engine:
         results = list(engine.run(ChunkTask(audio, n_samples, chunk) for chunk in chunks))
     assert [result.error for result in results] == [None] * len(chunks)
     for result in results:
@@ -87,7 +88,7 @@ def assert_same(found: dict[Row, float], expected: dict[Row, float]) -> None:
     assert worst <= TOLERANCE
 
 
-@pytest.mark.parametrize(("workers", "duration_s"), [(1, 60.0), (2, 30.0), (2, 3.0)])
+@pytest.mark.parametrize(("workers", "duration_s"), [(1, 60.0), (2, 30.0), (2, 3.0), (4, 6.0)])
 def test_the_official_detections_come_out(
     field_audio: Path, workers: int, duration_s: float
 ) -> None:

@@ -43,7 +43,7 @@ def die_for_the_last_time(order):
 
 @dataclass(frozen=True)
 class Part(WindowBatch):
-    chunk_id: str
+    chunk_id: str = ""
 
 
 class Foreign:
@@ -69,7 +69,7 @@ class Foreign:
             raise ValueError("a bug in reading")
         for batch in WindowGrid(3.0).read(audio, chunk):
             parts = (batch.windows, batch.starts, batch.ends, batch.sample_rate_hz)
-            yield Part(*parts, chunk.chunk_id)
+            yield Part(*parts, chunk_id=chunk.chunk_id)
 
     def detect(self, part):
         if is_ordered("slowly"):

@@ -13,7 +13,7 @@ import soundfile as sf
 from badc_core.chunks.manifest import write_manifest
 from badc_core.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
-from badc_core.inference.chunk_json import read_chunk_json
+from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.manifest_run import ManifestRun, RunMade, RunOrder
 from badc_core.recordings.describe import describe_recording
@@ -122,6 +122,23 @@ def test_a_second_run_does_nothing_and_mends_what_was_lost(order):
     made = run(order, resume=False, telemetry_log=order.telemetry_log.with_name("three.jsonl"))
     assert (made.n_skipped, made.n_succeeded) == (0, 4)
     assert sum(analysed(order).values()) == 8
+
+
+def test_results_without_a_journal_count_if_they_are_of_the_same_sound_and_settings(
+    order, manifest
+):
+    run(order)
+    before = results(order)
+    order.output.journal(NAME).unlink()
+    write_tone(manifest.parent / "chunks" / f"{chunk_id(2)}.wav", 3.0, 9)
+    text = manifest.read_text()
+    manifest.write_text(text.replace("2" * 64, "9" * 64))
+    made = run(order, telemetry_log=order.telemetry_log.with_name("two.jsonl"))
+    assert (made.n_skipped, made.n_succeeded) == (3, 1)
+    changed = {name for name, content in results(order).items() if content != before[name]}
+    assert changed == {f"{chunk_id(2)}.json"}
+    order.output.journal(NAME).unlink()
+    assert run(order, settings=settings(min_score=0.9)).n_skipped == 0
 
 
 def test_what_other_settings_found_never_stands_for_these(order):

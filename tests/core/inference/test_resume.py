@@ -1,0 +1,884 @@
+"""Runs that are stopped anywhere and run again: nothing twice, nothing lost, the same bytes."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.manifest import read_manifest, write_manifest
+from badc_core.chunks.plan import plan_chunks
+from badc_core.dataset import Dataset
+from badc_core.detections.store import read_detections, read_effort
+from badc_core.detectors.registry import identify_detector, load_detector
+from badc_core.errors import DetectorMissing, StorageFull
+from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.inference.engine import open_engine
+from badc_core.inference.protocol import ChunkTask
+from badc_core.outcomes import Outcome
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.recording import read_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.settings import Settings
+from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.progress import watched_by
+from badc_core.telemetry.summary import summary_path, workers_path
+
+RATE_HZ = 8000
+
+_STEADY = '''
+"""Finds how loud each window is, and does what files beside it ask for."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from badc_core.detectors.interface import Detection, DetectorIdentity, Label, WindowBatch
+from badc_core.detectors.windows import WindowGrid
+
+ORDERS = Path(__file__).parent
+LABELS = [Label("Loud", "LOUD", "Sonus magnus"), Label("Very loud", "VERY", "Sonus maximus")]
+
+
+@dataclass(frozen=True)
+class Part(WindowBatch):
+    chunk_id: str
+
+
+def is_ordered(what):
+    return (ORDERS / what).exists()
+
+
+def take_back(order):
+    try:
+        (ORDERS / order).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+class Steady:
+    identity = DetectorIdentity("steady", "1", None, "MIT", 1.0)
+    batch_windows = 1
+
+    def __init__(self, settings):
+        self.min_score = settings.min_score
+        slow = ORDERS / "delay_s"
+        self.delay_s = float(slow.read_text()) if slow.exists() else 0.0
+
+    def report(self):
+        return None
+
+    def close(self):
+        pass
+
+    def batches(self, audio, chunk, occasion):
+        for batch in WindowGrid(1.0).read(audio, chunk):
+            parts = (batch.windows, batch.starts, batch.ends, batch.sample_rate_hz)
+            yield Part(*parts, chunk.chunk_id)
+
+    def detect(self, part):
+        time.sleep(self.delay_s)
+        if take_back(f"die_once_{part.chunk_id}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if take_back(f"raise_once_{part.chunk_id}"):
+            raise ValueError("a passing bug")
+        if is_ordered(f"raise_{part.chunk_id}"):
+            raise ValueError("a lasting bug")
+        if is_ordered(f"fill_disk_{part.chunk_id}"):
+            with open("/dev/full", "wb", buffering=0) as file:
+                file.write(b"a chunk's sound")
+        found = []
+        for window, start, end in zip(part.windows, part.starts, part.ends):
+            peak = float(np.abs(window).max())
+            scores = [(LABELS[0], peak), (LABELS[1], peak / 2)]
+            found.append([Detection(start, end, *one) for one in scores if one[1] >= self.min_score])
+        return found
+
+
+def identify(settings):
+    return Steady.identity
+
+
+def load(settings):
+    return Steady(settings)
+'''
+
+
+@pytest.fixture
+def orders(install_detector) -> Path:
+    """Installs the detector `steady`; returns the folder whose files order it."""
+    return install_detector("steady", _STEADY)
+
+
+def overrides(tmp_path: Path, workers: int = 2, **detector: object) -> dict:
+    return {
+        "chunks": {"duration_s": 3.0, "min_chunk_s": 1.0},
+        "detector": {"name": "steady", "min_score": 0.2, **detector},
+        "inference": {
+            "cpu_workers": workers,
+            "backoff_s": 0.01,
+            "scratch": str(tmp_path / "scratch"),
+        },
+    }
+
+
+def write_noise(path: Path, seed: int, length_s: float) -> None:
+    """Writes noise of which every second is as loud as its own number says."""
+    rng = np.random.default_rng(seed)
+    n_samples = round(length_s * RATE_HZ)
+    envelope = np.repeat(rng.uniform(0.02, 0.25, int(length_s) + 1), RATE_HZ)[:n_samples]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, np.clip(rng.normal(0, 1, n_samples) * envelope, -1, 1), RATE_HZ)
+
+
+def prepare(dataset: Dataset) -> None:
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
+
+
+def make_dataset(tmp_path: Path, lengths_s: Iterable[float], **options) -> Dataset:
+    root = tmp_path / "dataset"
+    for number, length_s in enumerate(lengths_s):
+        write_noise(
+            root / "audio" / "S1" / f"r{number:02}_20240528_10{number:02}00.wav", number, length_s
+        )
+    dataset = Dataset.open(root, overrides(tmp_path, **options))
+    prepare(dataset)
+    return dataset
+
+
+@pytest.fixture
+def dataset(orders: Path, tmp_path: Path) -> Dataset:
+    """Returns five recordings of four or five chunks each."""
+    return make_dataset(tmp_path, [12.0, 15.0, 12.5, 13.7, 15.0])
+
+
+def reopen(dataset: Dataset, **options) -> Dataset:
+    return Dataset.open(dataset.root, overrides(dataset.root.parent, **options))
+
+
+def ids(dataset: Dataset) -> tuple[str, ...]:
+    return register_recordings(dataset).registry.ids
+
+
+def chunk_ids(dataset: Dataset, recording_id: str) -> list[str]:
+    recording = read_recording(dataset.recording(recording_id))
+    chunks = read_manifest(dataset.manifest(recording_id), recording).chunks
+    return [chunk.chunk_id for chunk in chunks]
+
+
+def all_chunks(dataset: Dataset) -> list[str]:
+    return [chunk_id for one in ids(dataset) for chunk_id in chunk_ids(dataset, one)]
+
+
+def detect(
+    dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
+) -> dict[str, Outcome[DetectionsMade]]:
+    wanted = ids(dataset) if recording_ids is None else recording_ids
+    with TelemetryLog(dataset.telemetry(name)) as telemetry:
+        outcomes = list(detect_recordings(dataset, wanted, telemetry))
+    assert len({one.recording_id for one in outcomes}) == len(outcomes)
+    return {one.recording_id: one for one in outcomes}
+
+
+def made(outcomes: dict[str, Outcome[DetectionsMade]]) -> dict[str, DetectionsMade]:
+    assert {one.error for one in outcomes.values()} == {None}
+    return {name: one.value for name, one in outcomes.items() if one.value is not None}
+
+
+def results(dataset: Dataset) -> dict[str, bytes]:
+    folders = (dataset.aggregate, dataset.effort("x").parent)
+    return {
+        str(path.relative_to(dataset.artifacts)): path.read_bytes()
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.glob("[!.]*.parquet")
+    }
+
+
+def undisturbed(dataset: Dataset) -> dict[str, bytes]:
+    """Returns the files of a run that nothing happens to; leaves none of them."""
+    made(detect(dataset, name="undisturbed"))
+    files = results(dataset)
+    assert len(files) == 2 * len(ids(dataset))
+    assert sum(read_detections(dataset.detections(one)).num_rows for one in ids(dataset)) > 20
+    for folder in (dataset.aggregate, dataset.effort("x").parent, dataset.inference.folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    return files
+
+
+def journaled(dataset: Dataset) -> set[str]:
+    """Returns the chunks whose results stand in journals."""
+    return {
+        line["chunk_id"]
+        for path in dataset.inference.folder.glob("*/journal.jsonl")
+        for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        if line["status"] == "success"
+    }
+
+
+def analysed(dataset: Dataset, name: str = "run") -> Counter[str]:
+    """Returns how often each chunk was analysed with success, from the telemetry."""
+    events = read_events(dataset.telemetry(name))
+    return Counter(event["chunk_id"] for event in events if event["status"] == "success")
+
+
+class Stopped(BaseException):
+    """As a person's Ctrl-C: no Exception."""
+
+
+@contextmanager
+def stopped_after(n_chunks: int) -> Iterator[None]:
+    """Stops a run in the block when so many chunks are done with."""
+
+    class StopWatch:
+        n_left = n_chunks
+
+        def analysed(self, audio_s: float) -> None:
+            self.n_left -= 1
+            if not self.n_left:
+                raise Stopped
+
+        def ended(self) -> None:
+            pass
+
+    with watched_by(StopWatch()), pytest.raises(Stopped):
+        yield
+
+
+def stop_after(dataset: Dataset, n_chunks: int, recording_ids: Iterable[str] | None = None) -> None:
+    with stopped_after(n_chunks):
+        detect(dataset, recording_ids)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("n_outcomes", [1, 3])
+def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
+    dataset: Dataset, workers: int, n_outcomes: int
+) -> None:
+    dataset = reopen(dataset, workers=workers)
+    expected = undisturbed(dataset)
+    with TelemetryLog(dataset.telemetry("run")) as telemetry:
+        outcomes = detect_recordings(dataset, ids(dataset), telemetry)
+        finished = [next(outcomes).recording_id for _ in range(n_outcomes)]
+        outcomes.close()
+    kept = journaled(dataset)
+    rest = [one for one in ids(dataset) if one not in finished]
+    second = made(detect(dataset, rest))
+    assert results(dataset) == expected
+    assert sum(one.n_resumed for one in second.values()) == len(kept)
+    assert analysed(dataset) == dict.fromkeys(all_chunks(dataset), 1)
+
+
+@pytest.mark.parametrize("n_chunks", [1, 4, 7, 19])
+def test_a_run_stopped_after_any_chunk_analyses_none_of_those_again(
+    dataset: Dataset, n_chunks: int
+) -> None:
+    expected = undisturbed(dataset)
+    stop_after(dataset, n_chunks)
+    kept = journaled(dataset)
+    finished = {path.stem for path in dataset.aggregate.glob("*.parquet")}
+    assert len(kept) + sum(len(chunk_ids(dataset, one)) for one in finished) == n_chunks
+    second = made(detect(dataset, set(ids(dataset)) - finished))
+    assert results(dataset) == expected
+    for recording_id, one in second.items():
+        ours = set(chunk_ids(dataset, recording_id))
+        assert one.n_resumed == len(kept & ours)
+        assert {each.chunk.chunk_id for each in one.results if each.is_resumed} == kept & ours
+    assert analysed(dataset) == dict.fromkeys(all_chunks(dataset), 1)
+    assert journaled(dataset) == set()
+
+
+def test_a_run_stopped_again_and_again_ends_as_one_that_was_not(dataset: Dataset) -> None:
+    expected = undisturbed(dataset)
+    recording_id = ids(dataset)[1]
+    n_chunks = len(chunk_ids(dataset, recording_id))
+    for n_known in range(n_chunks - 1):
+        # What is known counts as done with first.
+        stop_after(dataset, n_known + 1, [recording_id])
+        assert len(journaled(dataset)) == n_known + 1
+    assert made(detect(dataset, [recording_id]))[recording_id].n_resumed == n_chunks - 1
+    assert sum(analysed(dataset).values()) == n_chunks
+    for path, content in results(dataset).items():
+        assert content == expected[path]
+
+
+def test_what_is_known_under_other_settings_is_not_taken(dataset: Dataset) -> None:
+    other = reopen(dataset, min_score=0.4)
+    expected = undisturbed(other)
+    assert undisturbed(dataset) != expected
+    stop_after(dataset, 3)
+    assert len(journaled(dataset)) == 3
+    assert {one.n_resumed for one in made(detect(other)).values()} == {0}
+    assert results(other) == expected
+
+
+def test_what_is_known_is_taken_under_settings_that_change_no_detection(dataset: Dataset) -> None:
+    expected = undisturbed(dataset)
+    stop_after(dataset, 3)
+    second = made(detect(reopen(dataset, workers=1)))
+    assert sum(one.n_resumed for one in second.values()) == 3
+    assert results(dataset) == expected
+
+
+def test_what_is_known_of_a_file_that_changed_is_not_taken(dataset: Dataset) -> None:
+    first = ids(dataset)[0]
+    audio = dataset.audio(read_recording(dataset.recording(first)).path)
+    original = audio.read_bytes()
+    write_noise(audio, 99, 12.0)
+    prepare(dataset)
+    expected = undisturbed(dataset)
+    audio.write_bytes(original)
+    prepare(dataset)
+    n_chunks = len(chunk_ids(dataset, first))
+    stop_after(dataset, n_chunks - 1, [first])
+    assert len(journaled(dataset)) == n_chunks - 1
+    write_noise(audio, 99, 12.0)
+    prepare(dataset)
+    assert {one.n_resumed for one in made(detect(dataset)).values()} == {0}
+    assert results(dataset) == expected
+
+
+def test_a_journal_stays_while_chunks_lack_and_a_rerun_does_just_those(
+    dataset: Dataset, orders: Path
+) -> None:
+    expected = undisturbed(dataset)
+    first, second = ids(dataset)[:2]
+    failing = [
+        chunk_ids(dataset, first)[1],
+        chunk_ids(dataset, first)[3],
+        chunk_ids(dataset, second)[0],
+    ]
+    for chunk_id in failing:
+        (orders / f"raise_{chunk_id}").touch()
+    outcomes = made(detect(dataset))
+    assert {name for name, one in outcomes.items() if not one.is_final} == {first, second}
+    journals = {path.parent.name for path in dataset.inference.folder.glob("*/journal.jsonl")}
+    assert journals == {first, second}
+    assert results(dataset).keys() == expected.keys()
+    assert results(dataset) != expected
+    for chunk_id in failing:
+        (orders / f"raise_{chunk_id}").unlink()
+    repaired = made(detect(dataset, [first, second], "repaired"))
+    assert analysed(dataset, "repaired") == dict.fromkeys(failing, 1)
+    assert {name: len(one.results) - one.n_resumed for name, one in repaired.items()} == {
+        first: 2,
+        second: 1,
+    }
+    assert results(dataset) == expected
+    assert not dataset.inference.folder.exists() or not any(dataset.inference.folder.iterdir())
+
+
+def test_failures_that_are_tolerated_leave_no_journal(dataset: Dataset, orders: Path) -> None:
+    first = ids(dataset)[0]
+    (orders / f"raise_{chunk_ids(dataset, first)[0]}").touch()
+    wanted = overrides(dataset.root.parent)
+    wanted["inference"]["max_failed_fraction"] = 0.5
+    assert made(detect(Dataset.open(dataset.root, wanted)))[first].is_final
+    assert journaled(dataset) == set()
+
+
+def test_summary_and_table_of_workers_are_there_after_any_end(dataset: Dataset) -> None:
+    log = dataset.telemetry("run")
+    stop_after(dataset, 3)
+    stopped = json.loads(summary_path(log).read_text(encoding="utf-8"))
+    assert len(stopped["jobs"]) >= 3
+    detect(dataset, name="whole")
+    log = dataset.telemetry("whole")
+    whole = json.loads(summary_path(log).read_text(encoding="utf-8"))
+    assert whole["jobs"].keys() == set(all_chunks(dataset))
+    assert {job["status"] for job in whole["jobs"].values()} == {"success"}
+    header, *rows = workers_path(log).read_text(encoding="utf-8").splitlines()
+    assert header == "worker,jobs,success,failure,retries,failed_retries"
+    assert [row.split(",")[0] for row in rows] == ["cpu-0", "cpu-1"]
+    kept = len(all_chunks(dataset)) - 3
+    assert kept <= sum(int(row.split(",")[2]) for row in rows) <= len(all_chunks(dataset))
+
+
+def test_a_summary_does_not_shrink_when_a_run_goes_on_with_its_log(dataset: Dataset) -> None:
+    stop_after(dataset, 9)
+    finished = {path.stem for path in dataset.aggregate.glob("*.parquet")}
+    assert finished
+    detect(dataset, set(ids(dataset)) - finished)
+    summary = json.loads(summary_path(dataset.telemetry("run")).read_text(encoding="utf-8"))
+    assert summary["jobs"].keys() == set(all_chunks(dataset))
+
+
+@pytest.fixture
+def full(lacking) -> Path:
+    """Returns a file on a disk that is always full."""
+    if not Path("/dev/full").exists():
+        lacking("/dev/full, which is a disk without space")
+    return Path("/dev/full")
+
+
+def test_a_full_disk_under_the_telemetry_is_one_clear_error_and_costs_nothing(
+    dataset: Dataset, full: Path
+) -> None:
+    expected = undisturbed(dataset)
+    log = dataset.telemetry("run")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.symlink_to(full)
+    with pytest.raises(StorageFull) as caught:
+        detect(dataset)
+    assert str(log) in str(caught.value)
+    log.unlink()
+    made(detect(dataset))
+    assert results(dataset) == expected
+    assert list((dataset.root.parent / "scratch").iterdir()) == []
+
+
+def test_a_full_disk_under_a_journal_is_one_clear_error_and_keeps_what_was_known(
+    dataset: Dataset, full: Path
+) -> None:
+    expected = undisturbed(dataset)
+    first, *others = ids(dataset)
+    journal = dataset.inference.journal(first)
+
+    def filling_up() -> Iterator[str]:
+        yield first  # drawn again when all chunks but those in flight are with the workers
+        if journal.exists():
+            journal.rename(journal.with_name("kept"))
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.symlink_to(full)
+        yield from others
+
+    with pytest.raises(StorageFull) as caught:
+        detect(dataset, filling_up())
+    assert str(journal) in str(caught.value)
+    journal.unlink()
+    if journal.with_name("kept").exists():
+        journal.with_name("kept").rename(journal)
+    known = len(journaled(dataset))
+    assert sum(one.n_resumed for one in made(detect(dataset)).values()) == known
+    assert results(dataset) == expected
+
+
+def test_a_detector_that_finds_the_disk_full_says_so_and_costs_only_its_chunk(
+    dataset: Dataset, orders: Path, full: Path
+) -> None:
+    expected = undisturbed(dataset)
+    first = ids(dataset)[0]
+    chunk_id = chunk_ids(dataset, first)[1]
+    (orders / f"fill_disk_{chunk_id}").touch()
+    (failed,) = made(detect(dataset))[first].failed
+    assert isinstance(failed.error, StorageFull)
+    (orders / f"fill_disk_{chunk_id}").unlink()
+    assert made(detect(dataset))[first].n_resumed == len(chunk_ids(dataset, first)) - 1
+    assert results(dataset) == expected
+
+
+_ON_SMALL_DISK = """
+import json, subprocess, sys
+from pathlib import Path
+from badc_core.dataset import Dataset
+from badc_core.errors import BadcError
+from badc_core.inference.detect import detect_recordings
+from badc_core.telemetry.log import TelemetryLog
+
+root, overrides, place, options = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3], sys.argv[4]
+dataset = Dataset.open(root, overrides)
+ids = sorted(path.stem for path in (root / "manifests").glob("*.csv"))
+
+def detect(name):
+    try:
+        with TelemetryLog(dataset.telemetry(name)) as telemetry:
+            outcomes = list(detect_recordings(dataset, ids, telemetry))
+    except BadcError as error:
+        return {type(error).__name__}
+    return {type(one.error).__name__ for one in outcomes}
+
+subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], check=True)
+if len(sys.argv) > 5:
+    subprocess.run(["cp", "-a", sys.argv[5] + "/.", place], check=True)
+print(*sorted(detect("full")))
+subprocess.run(["mount", "-o", "remount,size=64m,nr_inodes=10000", place], check=True)
+print(*sorted(detect("repaired")))
+for path in sorted(Path(dataset.artifacts).rglob("*.parquet")):
+    target = Path(sys.argv[6]) / path.relative_to(dataset.artifacts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(path.read_bytes())
+"""
+
+
+@pytest.fixture
+def on_small_disk(tmp_path: Path):
+    """Returns what runs twice with a folder on a disk of its own, small and then large."""
+    own = ["unshare", "--map-root-user", "--mount"]
+    tried = ["sh", "-c", "mount -t tmpfs none /mnt"]
+    if shutil.which("unshare") is None or subprocess.run([*own, *tried], check=False).returncode:
+        pytest.skip("missing: the right to mount a disk in a namespace of one's own")
+
+    def run(dataset: Dataset, place: Path, options: str, *copied: Path) -> list[str]:
+        wanted = json.dumps(overrides(dataset.root.parent))
+        words = [str(dataset.root), wanted, str(place), options, *map(str, copied)]
+        ended = subprocess.run(
+            [*own, sys.executable, "-c", _ON_SMALL_DISK, *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return ended.stdout.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("spare_kib", [4, 16, 24, 36, 48, 64, 90])
+def test_a_disk_that_fills_up_anywhere_in_a_run_is_a_clear_error_and_costs_nothing(
+    dataset: Dataset, on_small_disk, tmp_path: Path, spare_kib: int
+) -> None:
+    expected = undisturbed(dataset)
+    shutil.rmtree(dataset.telemetry("x").parent)
+    before = shutil.copytree(dataset.artifacts, tmp_path / "before")
+    pages = sum(-(-path.stat().st_size // 4096) for path in before.rglob("*") if path.is_file())
+    options = f"size={4 * pages + spare_kib}k"
+    outputs = tmp_path / "outputs"
+    first, second = on_small_disk(dataset, dataset.artifacts, options, before, outputs)
+    assert "StorageFull" in first
+    assert set(first.split()) <= {"StorageFull", "NoneType"}
+    assert second == "NoneType"
+    written = {
+        str(path.relative_to(outputs)): path.read_bytes() for path in outputs.rglob("[!.]*.parquet")
+    }
+    assert written == expected
+
+
+@pytest.mark.parametrize("nr_inodes", [1, 3, 4])
+def test_a_full_scratch_is_one_clear_error(
+    dataset: Dataset, on_small_disk, tmp_path: Path, nr_inodes: int
+) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+    first, second = on_small_disk(dataset, place, f"nr_inodes={nr_inodes}")
+    assert first == "StorageFull"
+    assert second == "NoneType"
+
+
+_SERVER = """
+import json, os, sys, traceback
+from pathlib import Path
+from badc_core.dataset import Dataset
+from badc_core.inference.detect import detect_recordings
+from badc_core.telemetry.log import TelemetryLog
+
+root, overrides, finished = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+
+def detect():
+    dataset = Dataset.open(root, overrides)
+    done = finished.read_text().split()
+    ids = sorted({path.stem for path in (root / "manifests").glob("*.csv")} - set(done))
+    with TelemetryLog(dataset.telemetry("run")) as telemetry, finished.open("a") as file:
+        for outcome in detect_recordings(dataset, ids, telemetry):
+            if outcome.error is not None:
+                raise outcome.error
+            print(outcome.recording_id, file=file, flush=True)
+
+# Each run is a process of its own; forking spares it the imports, nothing else.
+for _ in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            detect()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+class Runs:
+    """Runs of one dataset in processes of their own, one after the other."""
+
+    def __init__(self, dataset: Dataset, wanted: dict) -> None:
+        self.dataset = dataset
+        self.finished = dataset.root.parent / "finished"
+        self.finished.touch()
+        words = [str(dataset.root), json.dumps(wanted), str(self.finished)]
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", _SERVER, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self) -> int:
+        """Starts a run; returns its process id."""
+        assert self._server.stdin is not None
+        self._server.stdin.write("go\n")
+        self._server.stdin.flush()
+        return int(self._read())
+
+    def wait(self) -> int:
+        """Returns how the run ended, as `os.waitpid` tells."""
+        return int(self._read())
+
+    def close(self) -> None:
+        self._server.communicate(timeout=60)
+
+    def n_lines(self) -> int:
+        log = self.dataset.telemetry("run")
+        return log.read_bytes().count(b"\n") if log.exists() else 0
+
+    def is_running(self, pid: int) -> bool:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+    def _read(self) -> str:
+        assert self._server.stdout is not None
+        return self._server.stdout.readline()
+
+
+def workers_left(mark: Path) -> list[int]:
+    """Returns worker processes that were started with a folder in their environment."""
+    left = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_worker = b"badc_core.inference.worker" in (entry / "cmdline").read_bytes()
+            if is_worker and os.fsencode(mark) in (entry / "environ").read_bytes():
+                left.append(int(entry.name))
+        except OSError:
+            continue
+    return left
+
+
+def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
+    """Starts a run and kills it at a moment of chance; False if it had ended before."""
+    n_lines = runs.n_lines()
+    pid = runs.start()
+    if rng.random() < 0.1:
+        time.sleep(rng.uniform(0, 1.0))
+    else:
+        wanted = n_lines + rng.randint(1, 8)
+        while runs.n_lines() < wanted and runs.is_running(pid):
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.03))
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        pass
+    return runs.wait() == 9
+
+
+N_KILLS = 50
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_fifty_moments_leaves_no_trace_in_what_is_found(
+    orders: Path, tmp_path: Path, lacking
+) -> None:
+    if not Path("/proc/self/environ").exists():
+        lacking("/proc, to look for processes left behind")
+    (orders / "delay_s").write_text("0.01")
+    dataset = make_dataset(tmp_path, [15.0] * 60)
+    n_chunks = len(all_chunks(dataset))
+    assert n_chunks == 300
+    expected = undisturbed(dataset)
+    runs = Runs(dataset, overrides(tmp_path))
+    rng = random.Random(20240528)
+    n_kills = n_redone = 0
+    while n_kills < N_KILLS:
+        if not kill_somewhere(runs, rng):
+            break
+        n_kills += 1
+        n_redone += n_finished_but_not_noted(runs)
+    runs.start()
+    assert runs.wait() == 0
+    runs.close()
+
+    assert n_kills == N_KILLS, "the run ended before it was killed often enough"
+    assert sorted(runs.finished.read_text().split()) == sorted(ids(dataset))
+    assert results(dataset) == expected
+    rows = [row for one in ids(dataset) for row in read_effort(dataset.effort(one)).to_pylist()]
+    assert Counter(row["chunk_id"] for row in rows) == dict.fromkeys(all_chunks(dataset), 1)
+    successes = analysed(dataset)
+    assert successes.keys() == set(all_chunks(dataset))
+    # A kill can come between a chunk's telemetry and its journal; not twice at once.
+    assert sum(successes.values()) <= n_chunks + n_kills + n_redone
+    log = dataset.telemetry("run")
+    assert summary_path(log).exists()
+    assert workers_path(log).exists()
+    deadline = time.monotonic() + 10
+    while workers_left(orders) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers_left(orders) == []
+    assert [one.name for one in (tmp_path / "scratch").iterdir()] == []
+    assert [str(path) for path in dataset.root.rglob("*.part")] == []
+    assert not dataset.inference.folder.exists() or not any(dataset.inference.folder.iterdir())
+
+
+def n_finished_but_not_noted(runs: Runs) -> int:
+    """Returns chunks of recordings whose end a kill kept from being noted, journals being gone."""
+    noted = runs.finished.read_text().split()
+    return sum(
+        len(chunk_ids(runs.dataset, path.stem))
+        for path in runs.dataset.aggregate.glob("[!.]*.parquet")
+        if path.stem not in noted and not runs.dataset.inference.journal(path.stem).exists()
+    )
+
+
+def test_summary_and_table_of_workers_are_there_after_a_kill(
+    dataset: Dataset, orders: Path, tmp_path: Path
+) -> None:
+    (orders / "delay_s").write_text("0.05")
+    runs = Runs(dataset, overrides(tmp_path))
+    pid = runs.start()
+    while runs.n_lines() < 8:
+        time.sleep(0.01)
+    os.kill(pid, 9)
+    assert runs.wait() == 9
+    log = dataset.telemetry("run")
+    assert "jobs" in json.loads(summary_path(log).read_text(encoding="utf-8"))
+    assert workers_path(log).read_text(encoding="utf-8").startswith("worker,jobs,")
+    runs.start()
+    assert runs.wait() == 0
+    runs.close()
+    assert len(results(dataset)) == 2 * len(ids(dataset))
+
+
+FAULTS = ("raise_once", "die_once", "raise")
+_numbers = count()
+
+
+def expected_detections(dataset: Dataset, recording_id: str) -> dict[str, list[tuple]]:
+    """Returns chunk_id -> detections, by a detector in this process, chunk by chunk."""
+    detector = load_detector(dataset.settings.detector)
+    recording = read_recording(dataset.recording(recording_id))
+    found = {}
+    with AudioFile(dataset.audio(recording.path)) as audio:
+        for chunk in read_manifest(dataset.manifest(recording_id), recording).chunks:
+            windows = [
+                window
+                for batch in detector.batches(audio, chunk, None)
+                for window in detector.detect(batch)
+            ]
+            found[chunk.chunk_id] = sorted(
+                (one.start_sample * 1000 // RATE_HZ, one.label.code, one.confidence)
+                for window in windows
+                for one in window
+            )
+    return found
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_whatever_fails_every_chunk_is_accounted_for_and_good_ones_are_right(
+    orders: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    lengths_s = data.draw(st.lists(st.integers(1, 20), min_size=1, max_size=4))
+    wanted = overrides(tmp_path, workers=data.draw(st.integers(1, 3)))
+    wanted["chunks"]["duration_s"] = float(data.draw(st.sampled_from([1, 2, 3, 5, 60])))
+    wanted["inference"]["max_retries"] = 2
+    folder = tmp_path / str(next(_numbers))
+    for number, length_s in enumerate(lengths_s):
+        write_noise(folder / "audio" / f"r{number}.wav", data.draw(st.integers(0, 99)), length_s)
+    dataset = Dataset.open(folder, wanted)
+    prepare(dataset)
+    expected = {one: expected_detections(dataset, one) for one in ids(dataset)}
+    for order in orders.glob("*_chunk_*"):
+        order.unlink()
+    faults = data.draw(
+        st.dictionaries(st.sampled_from(all_chunks(dataset)), st.sampled_from(FAULTS), max_size=5)
+    )
+    for chunk_id, fault in faults.items():
+        (orders / f"{fault}_{chunk_id}").touch()
+    broken = {chunk_id for chunk_id, fault in faults.items() if fault == "raise"}
+
+    outcomes = detect(dataset)
+    assert outcomes.keys() == set(ids(dataset))
+    for recording_id, chunks in expected.items():
+        if chunks.keys() <= broken:
+            assert "all " in str(outcomes[recording_id].error)
+            assert not dataset.effort(recording_id).exists()
+            continue
+        assert outcomes[recording_id].error is None
+        rows = read_effort(dataset.effort(recording_id)).to_pylist()
+        assert [row["chunk_id"] for row in rows] == list(chunks)
+        assert {
+            row["chunk_id"] for row in rows if row["status"] == "error"
+        } == broken & chunks.keys()
+        found = {chunk_id: [] for chunk_id in chunks if chunk_id not in broken}
+        for row in read_detections(dataset.detections(recording_id)).to_pylist():
+            one = (row["absolute_time_ms"], row["label_code"], row["confidence"])
+            found[row["chunk_id"]].append(one)
+        assert {chunk_id: sorted(rows) for chunk_id, rows in found.items()} == {
+            chunk_id: rows for chunk_id, rows in chunks.items() if chunk_id not in broken
+        }
+
+
+def spans(audio: Path, name: str, workers: int, duration_s: float) -> list[tuple]:
+    """Returns every detection in a file, in order."""
+    wanted = Settings.model_validate(
+        {
+            "chunks": {"duration_s": duration_s},
+            "detector": {"name": name, "min_score": 0.1},
+            "inference": {"cpu_workers": workers, "workers_per_gpu": workers},
+        }
+    )
+    with AudioFile(audio) as file:
+        n_samples, rate_hz = file.n_samples, file.sample_rate_hz
+    chunks = plan_chunks("rec", n_samples, rate_hz, wanted.chunks)
+    with open_engine(wanted, identify_detector(wanted.detector), lambda _: None) as engine:
+        done = list(engine.run(ChunkTask(audio, n_samples, chunk) for chunk in chunks))
+    assert [one.error for one in done] == [None] * len(chunks)
+    return sorted(
+        (one.start_sample, one.end_sample, one.label.name, one.label.code, one.confidence)
+        for each in done
+        for one in each.detections
+    )
+
+
+@pytest.mark.slow
+def test_workers_and_chunk_lengths_change_no_detection(field_audio: Path) -> None:
+    audio = field_audio / "soundscape.flac"
+    expected = spans(audio, "band_energy", 1, 1000.0)
+    assert len(expected) > 50
+    for workers in (1, 2, 4):
+        for duration_s in (3.0, 6.0, 9.0, 30.0):
+            assert spans(audio, "band_energy", workers, duration_s) == expected
+
+
+@pytest.mark.slow
+def test_workers_and_chunk_lengths_change_no_detection_of_birdnet(
+    field_audio: Path, lacking
+) -> None:
+    try:
+        identify_detector(Settings().detector)
+    except DetectorMissing as error:
+        lacking(str(error))
+    audio = field_audio / "soundscape.flac"
+    one, four = spans(audio, "birdnet", 1, 60.0), spans(audio, "birdnet", 4, 6.0)
+    assert [each[:-1] for each in four] == [each[:-1] for each in one]
+    assert [each[-1] for each in four] == pytest.approx([each[-1] for each in one], abs=1e-5)
+    assert len(one) == 36
