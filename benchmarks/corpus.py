@@ -3,6 +3,7 @@
 Every file holds the same sound but starts elsewhere in it, so that no two are alike.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,32 @@ from scipy.signal import resample_poly
 from badc_core.demo import RECORDINGS, make_demo
 
 SAMPLE_RATE_HZ = 48_000
+N_FILES = 100
+LENGTHS_S = (7.0, 20.5, 31.2, 45.0, 59.9, 60.0, 61.3, 90.7, 125.0, 300.0)
+"""Mixed, so that tails and short recordings count: 80 s on average."""
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def make_corpus(folder: Path, n_files: int = 20, duration_s: int = 300) -> list[Path]:
-    """Returns the WAV files (48 kHz, mono, 16 bit) in a folder, writing those that are missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [
-        folder / f"BENCH{index:02d}" / f"20240601_{index:02d}0000.wav" for index in range(n_files)
-    ]
-    n_samples = duration_s * SAMPLE_RATE_HZ
-    if all(path.exists() and soundfile.info(path).frames == n_samples for path in paths):
-        return paths
-    real = _real_audio()
-    for index, path in enumerate(paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rotated = np.roll(real, -index * real.size // n_files)
-        soundfile.write(path, np.resize(rotated, n_samples), SAMPLE_RATE_HZ, subtype="PCM_16")
-    return paths
+def make_corpus(folder: Path) -> list[Path]:
+    """Returns 100 WAV files (48 kHz, mono, 16 bit) in a folder, writing those that are missing."""
+    lengths = {folder / f"bench_{n:03d}.wav": round(s * SAMPLE_RATE_HZ) for n, s in _numbered()}
+    missing = [path for path, n_samples in lengths.items() if _length(path) != n_samples]
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        real = _real_audio()
+        for index, path in enumerate(missing):
+            rotated = np.roll(real, -index * real.size // len(missing))
+            sound = np.resize(rotated, lengths[path])
+            soundfile.write(path, sound, SAMPLE_RATE_HZ, subtype="PCM_16")
+    return list(lengths)
+
+
+def _numbered() -> Iterator[tuple[int, float]]:
+    return enumerate(LENGTHS_S * (N_FILES // len(LENGTHS_S)))
+
+
+def _length(path: Path) -> int:
+    return int(soundfile.info(path).frames) if path.exists() else 0
 
 
 def _real_audio() -> npt.NDArray[np.float32]:

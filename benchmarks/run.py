@@ -1,6 +1,6 @@
 """All benchmarks in one run on the same cores; the last line is one JSON object.
 
-The bare model, the pipeline and the birdnet package take turns, and ratios are of one round, so
+The bare model, the pipeline and its peers take turns, and ratios are of one round, so
 that a machine that grows slower or faster meanwhile does not decide them. `--only speed` or `--only
 startup,orchestration` runs some.
 
@@ -20,6 +20,7 @@ from bare_model import measure_bare_model
 from birdnet_package import measure_birdnet_package
 from corpus import make_corpus
 from pipeline import PipelineSpeed, measure_orchestration, measure_pipeline, measure_startup
+from process_per_chunk import measure_process_per_chunk
 
 from badc_core.devices.cores import usable_cores
 
@@ -52,12 +53,14 @@ def _measure_speed(files: list[Path]) -> Figures:
     bare: list[float] = []
     pipeline: list[PipelineSpeed] = []
     package: list[float] = []
+    loop: list[float] = []
     for number in range(1, _ROUNDS + 1):
-        _tell(f"round {number} of {_ROUNDS}: the bare model, the pipeline, the birdnet package")
+        _tell(f"round {number} of {_ROUNDS}: the bare model, the pipeline, its peers")
         bare.append(measure_bare_model(files, usable_cores()))
         pipeline.append(measure_pipeline(files))
         other = measure_birdnet_package(files)
         package += [] if other is None else [other]
+        loop.append(measure_process_per_chunk(files, usable_cores()))
     ours = [one.x_realtime for one in pipeline]
     return {
         "bare_model_x_realtime": round(median(bare), 1),
@@ -67,10 +70,13 @@ def _measure_speed(files: list[Path]) -> Figures:
         "audio_bytes_written": max(one.audio_bytes_written for one in pipeline),
         "birdnet_package_x_realtime": round(median(package), 1) if package else None,
         "pipeline_over_birdnet_package": _ratio(ours, package) if package else None,
+        "process_per_chunk_x_realtime": round(median(loop), 1),
+        "pipeline_over_process_per_chunk": _ratio(ours, loop),
         "rounds": {
             "bare_model": [round(one, 1) for one in bare],
             "pipeline": [round(one, 1) for one in ours],
             "birdnet_package": [round(one, 1) for one in package],
+            "process_per_chunk": [round(one, 1) for one in loop],
         },
     }
 

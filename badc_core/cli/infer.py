@@ -19,8 +19,9 @@ from rich.text import Text
 
 from badc_core.cli.telemetry import monitor
 from badc_core.detections.gather import Gathering, gather
-from badc_core.inference.manifest_run import ManifestRun, RunMade, RunOrder
+from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.run_options import RunOptions, find_root, read_run_config
+from badc_core.inference.run_order import RunMade, RunOrder
 from badc_core.telemetry.progress import watched_by
 from badc_core.telemetry.summary import summary_path
 from badc_core.units import format_duration

@@ -18,6 +18,7 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange
 from badc_core.detectors.interface import (
+    NOWHERE,
     Detection,
     DetectorIdentity,
     Label,
@@ -70,10 +71,11 @@ class BirdNet:
 
         Where the place is known, species say whether and how often they are reported there.
         """
+        occasions = batch.occasions or (NOWHERE,) * len(batch)
         return [
             self._found(start, end, scores, occasion)
             for start, end, scores, occasion in zip(
-                batch.starts, batch.ends, self.score(batch.windows), batch.occasions, strict=True
+                batch.starts, batch.ends, self.score(batch.windows), occasions, strict=True
             )
         ]
 

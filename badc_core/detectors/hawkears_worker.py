@@ -235,12 +235,13 @@ def _keep_what_is_loaded() -> list[Any]:
     )
     from hawkears.heuristics.canada import (  # type: ignore[import-not-found]  # noqa: PLC0415
         low_band,
+        main,
     )
 
     predictors: list[Any] = []
     for module in (analyzer, low_band):
         module.Predictor = _once(module.Predictor, predictors.append)
-    low_band.ClassManager = _once(low_band.ClassManager)
+    main.LowBandHeuristics = _once(main.LowBandHeuristics)
     occurrence_manager.OccurrencePickleProvider = _once(occurrence_manager.OccurrencePickleProvider)
     return predictors
 

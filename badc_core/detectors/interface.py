@@ -127,6 +127,7 @@ class WindowBatch:
             windows=self.windows[start:end],
             starts=self.starts[start:end],
             ends=self.ends[start:end],
+            occasions=self.occasions[start:end],
         )
 
     @staticmethod

@@ -10,18 +10,31 @@ from badc_core.chunks.status import read_status
 from badc_core.inference.requests import ChunkRequest
 
 
-def _check_chunk_files(requests: dict[str, tuple[ChunkRequest, ...]], order: RunOrder) -> list[str]:
-    """Returns warnings of chunk files whose writing was not completed; raises if none may be."""
-    partial = []
+def find_incomplete(
+    requests: Mapping[str, Sequence[ChunkRequest]], chunks_dir: Path | None
+) -> list[str]:
+    """Returns what is wrong with folders of chunk files, a sentence each.
+
+    Rows that are ranges of a recording need no such folder, and a folder without a status is not
+    ours to judge.
+
+    Args:
+        requests: recording_id -> its rows.
+        chunks_dir: holds a folder of chunk files for each recording; those that rows name are
+            looked at anyway.
+
+    Raises:
+        ManifestMismatch: a status is malformed.
+    """
+    incomplete = []
     for recording_id, rows in requests.items():
-        if all(row.is_file is False for row in rows):
-            continue
         folders = {row.audio.parent for row in rows if row.is_file is not False}
-        if chunks_dir is not None:
+        if folders and chunks_dir is not None:
             folders.add(chunks_dir / recording_id)
         for folder in sorted(folders):
             status = read_status(folder)
-            is_about_it = status is not None and status.recording_id == recording_id
-            if status is not None and is_about_it and status.status != "completed":
-                partial.append(f"chunk files of {recording_id} in {folder}: {status.status}")
-    return partial
+            if status is None or status.recording_id != recording_id:
+                continue
+            if status.status != "completed":
+                incomplete.append(f"chunk files of {recording_id} in {folder}: {status.status}")
+    return incomplete

@@ -10,7 +10,7 @@ import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,7 @@ from badc_core.inference.endings import Ending, beginning
 from badc_core.inference.pool import Assignment, Heard, WorkerProcess, scratch_folder
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.retries import Retries
+from badc_core.inference.slots import Slot
 from badc_core.settings import Settings
 from badc_core.telemetry.attempts import Attempt
 
@@ -34,21 +35,6 @@ _log = logging.getLogger(__name__)
 _IN_FLIGHT_PER_WORKER = 2
 _LOADS_PER_PLACE = 3
 _EXIT_GRACE_S = 1.0
-
-
-@dataclass
-class _Slot:
-    """A place for a worker, with the one that is there now.
-
-    Attributes:
-        n_failed_loads: workers in a row that died here before they were ready.
-        is_closed: no worker is started here any more.
-    """
-
-    place: Place
-    worker: WorkerProcess | None = None
-    n_failed_loads: int = 0
-    is_closed: bool = False
 
 
 class Engine:
@@ -70,7 +56,7 @@ class Engine:
         self._rules = settings.inference
         self._observe = observe
         self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-        self._slots = [_Slot(place) for place in places]
+        self._slots = [Slot(place) for place in places]
         self._retries = Retries(self._rules.max_retries, self._rules.backoff_s)
         self._sampler = Sampler([place.gpu for place in places if place.gpu is not None])
         self._open = ExitStack()
@@ -119,7 +105,7 @@ class Engine:
         """Gives every worker a chunk before any gets a second; starts workers as needed."""
         for depth in range(1, _IN_FLIGHT_PER_WORKER + 1):
             for slot in self._slots:
-                if slot.is_closed or not _has_room(slot, depth):
+                if not slot.has_room(depth):
                     continue
                 assignment = self._retries.take(allow_suspect=depth == 1)
                 if assignment is None:
@@ -131,12 +117,14 @@ class Engine:
                     assignment = Assignment(task)
                 self._give(slot, assignment)
 
-    def _give(self, slot: _Slot, assignment: Assignment) -> None:
-        if slot.worker is None:
-            slot.worker = WorkerProcess(slot.place, self._detector, self._scratch, self._inbox)
-        slot.worker.send(assignment)
-        if slot.worker.is_ready and len(slot.worker.assigned) == 1:
-            self._begin(slot.worker)
+    def _give(self, slot: Slot, assignment: Assignment) -> None:
+        worker = slot.worker
+        if worker is None:
+            worker = WorkerProcess(slot.place, self._detector, self._scratch, self._inbox)
+            slot.worker = worker
+        worker.send(assignment)
+        if worker.is_ready and len(worker.assigned) == 1:
+            self._begin(worker)
 
     def _begin(self, worker: WorkerProcess) -> None:
         """Takes note that a worker starts on its oldest chunk."""
@@ -180,11 +168,11 @@ class Engine:
             worker.overdue = f"no answer within {limit_s:g} s"
             worker.kill()
 
-    def _slot_of(self, worker: WorkerProcess) -> _Slot | None:
+    def _slot_of(self, worker: WorkerProcess) -> Slot | None:
         return next((slot for slot in self._slots if slot.worker is worker), None)
 
     def _understand(
-        self, slot: _Slot, worker: WorkerProcess, content: dict[str, Any] | None
+        self, slot: Slot, worker: WorkerProcess, content: dict[str, Any] | None
     ) -> ChunkResult | None:
         if content is None:
             return self._bury(slot, worker)
@@ -204,13 +192,13 @@ class Engine:
         ending = Ending(error, content["runtime_s"], content, stderr=stderr)
         return self._conclude(worker, worker.assigned.popleft(), ending)
 
-    def _take_refusal(self, slot: _Slot, worker: WorkerProcess, error: BadcError) -> None:
+    def _take_refusal(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
         """Gives up a place without room for the model; any other refusal holds everywhere."""
         if not isinstance(error, OutOfMemory):
             raise error
         self._give_up(slot, worker, error)
 
-    def _bury(self, slot: _Slot, worker: WorkerProcess) -> ChunkResult | None:
+    def _bury(self, slot: Slot, worker: WorkerProcess) -> ChunkResult | None:
         """Takes a dead worker away; its oldest chunk is taken for the cause."""
         code = worker.end(_EXIT_GRACE_S)
         tail = worker.stderr_tail()
@@ -232,7 +220,7 @@ class Engine:
         worker.assigned.clear()
         return self._conclude(worker, culprit, ending)
 
-    def _bury_unready(self, slot: _Slot, worker: WorkerProcess, cause: str, tail: str) -> None:
+    def _bury_unready(self, slot: Slot, worker: WorkerProcess, cause: str, tail: str) -> None:
         slot.n_failed_loads += 1
         if slot.n_failed_loads >= _LOADS_PER_PLACE:
             error = DetectorFailed(
@@ -245,7 +233,7 @@ class Engine:
         _log.warning("worker %s: %s; starting another. %s", worker.label, cause, tail)
         self._take_back(slot, worker)
 
-    def _give_up(self, slot: _Slot, worker: WorkerProcess, error: BadcError) -> None:
+    def _give_up(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
         """Starts no more workers at a place; raises if there is no other."""
         slot.is_closed = True
         self._take_back(slot, worker)
@@ -253,7 +241,7 @@ class Engine:
             raise error
         _log.warning("no worker can be had on %s, going on without it: %s", slot.place.label, error)
 
-    def _take_back(self, slot: _Slot, worker: WorkerProcess) -> None:
+    def _take_back(self, slot: Slot, worker: WorkerProcess) -> None:
         for assignment in worker.assigned:
             self._retries.again(assignment)
         worker.assigned.clear()
@@ -299,16 +287,6 @@ def open_engine(
     inventory = find_gpus() if detector.uses_gpu else GpuInventory((), "")
     places = plan_places(settings.inference, inventory, detector.uses_gpu, usable_cores())
     return Engine(settings, places, observe)
-
-
-def _has_room(slot: _Slot, depth: int) -> bool:
-    """Tells whether a worker may have a `depth`th chunk: a suspect gets no company."""
-    if slot.worker is None:
-        return depth == 1
-    assigned = slot.worker.assigned
-    if slot.worker.overdue or len(assigned) >= depth:
-        return False
-    return not any(one.is_suspect for one in assigned)
 
 
 def _last_line(text: str) -> str:

@@ -20,7 +20,7 @@ DRY_RUN = "DRY_RUN"
 _REQUIRED = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms")
 _SHA256_LENGTH = 64
 _LONGEST_NAME_BYTES = 240
-_REMEDY = "Correct the row, or make a manifest: badc chunk manifest FILE"
+_REMEDY = "Correct it, or make one: badc chunk manifest FILE"
 
 
 @dataclass(frozen=True)

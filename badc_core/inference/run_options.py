@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from badc_core.chunks.source import absolute
 from badc_core.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid
-from badc_core.inference.manifest_run import RunOrder
+from badc_core.inference.run_order import RunOrder
 from badc_core.settings import SETTINGS_FILE, load_settings
 
 _REMEDY = "See: badc infer run --help"

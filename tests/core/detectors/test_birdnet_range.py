@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.birdnet import read_labels
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
-from badc_core.detectors.interface import Occasion
+from badc_core.detectors.interface import Occasion, WindowBatch
 from badc_core.errors import DetectorMissing
 from badc_core.settings import ChunkSettings
 
@@ -91,14 +90,16 @@ def test_sounds_that_are_no_species_are_not_asked_for(load, detect, soundscape: 
     assert all(one.is_expected is None and one.occurrence is None for one in others)
 
 
-def test_a_part_of_a_batch_keeps_its_place(load, soundscape: Path) -> None:
-    detector = load("birdnet", min_score=0.1)
+def test_windows_keep_their_places_when_joined_and_cut_apart(load, soundscape: Path) -> None:
+    detector = load("birdnet", min_score=0.05)
     with AudioFile(soundscape) as audio:
         (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
-        (batch,) = detector.batches(audio, chunk, IN_JUNE)
-    whole = detector.detect(batch)
-    assert len(batch) == len(whole) == 9
-    assert sf.info(soundscape).frames == batch.ends[-1]
-    halves = (batch.part(0, 4), batch.part(4, 9))
-    assert [half.occasion for half in halves] == [IN_JUNE] * 2
-    assert [one for half in halves for one in detector.detect(half)] == whole
+        (here,) = detector.batches(audio, chunk, IN_JUNE)
+        (there,) = detector.batches(audio, chunk, KALAHARI_IN_JUNE)
+    apart = detector.detect(here) + detector.detect(there)
+    together = WindowBatch.join([here, there])
+    n_windows = len(here)
+    parts = [together.part(0, n_windows - 2), together.part(n_windows - 2, 2 * n_windows)]
+    assert parts[1].occasions == (IN_JUNE,) * 2 + (KALAHARI_IN_JUNE,) * n_windows
+    assert [one for part in parts for one in detector.detect(part)] == apart
+    assert {one.is_expected for window in apart for one in window} >= {True, False}

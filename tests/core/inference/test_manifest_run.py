@@ -15,7 +15,8 @@ from badc_core.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.detect import detect_recordings
-from badc_core.inference.manifest_run import ManifestRun, RunMade, RunOrder
+from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.run_order import RunMade, RunOrder
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings

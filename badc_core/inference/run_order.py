@@ -1,0 +1,75 @@
+"""What a run over manifests is told to do, and what it came to.
+
+An order is put together from options in `run_options.py` and carried out in `manifest_run.py`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.settings import Settings
+from badc_core.telemetry.counts import WorkerCounts
+from badc_core.telemetry.totals import Totals
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What is to be run.
+
+    Attributes:
+        manifests: whose chunks.
+        settings: the detector, and how the work is spread.
+        output: where results go.
+        telemetry_log: what is measured goes here; its summary beside it.
+        dataset: the one the manifests belong to; None outside.
+        resume: whether results in journals count.
+        resume_summary: of a run whose successes count, ours or the original's.
+        chunks_dir: folder of the folders of chunk files; None where there is no such place.
+        allow_partial_chunks: whether chunks may be run whose writing was not completed.
+    """
+
+    manifests: tuple[Path, ...]
+    settings: Settings
+    output: InferencePaths
+    telemetry_log: Path
+    dataset: Dataset | None = None
+    resume: bool = True
+    resume_summary: Path | None = None
+    chunks_dir: Path | None = None
+    allow_partial_chunks: bool = False
+
+
+@dataclass(frozen=True)
+class RunMade:
+    """What a run came to.
+
+    Attributes:
+        n_chunks: in the manifests.
+        n_skipped: whose result was there already.
+        n_detections: kept, of all chunks.
+        failed: chunk_id and reason of those without a result.
+        is_failure: more chunks failed than is tolerated.
+        n_orphans: chunks in the summary to resume from that no manifest has.
+        n_redone: chunks it calls done whose result is gone or made with other settings.
+        totals: of this run.
+        wall_s: how long it took.
+        workers: label -> what it did, also in runs before with this log.
+        warnings: one sentence each.
+    """
+
+    n_chunks: int
+    n_skipped: int
+    n_detections: int
+    failed: tuple[tuple[str, str], ...]
+    is_failure: bool
+    n_orphans: int
+    n_redone: int
+    totals: Totals
+    wall_s: float
+    workers: dict[str, WorkerCounts]
+    warnings: tuple[str, ...]
+
+    @property
+    def n_succeeded(self) -> int:
+        """Chunks this run analysed."""
+        return self.n_chunks - self.n_skipped - len(self.failed)
