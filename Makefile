@@ -12,7 +12,7 @@ HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev check test test-core bench docs lock clean
+.PHONY: help demo dev check test test-core bench hawkears docs lock clean
 
 help: ## show this list
 	@echo "BADC, Bird Acoustic Data Cruncher. Start with: make demo"
@@ -46,6 +46,9 @@ test-core: .venv-core/.installed ## the core's tests in an environment without D
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py
+
+hawkears: $(VENV)/.installed-run ## install HawkEars 2 with made-up networks, for its tests (2 GB)
+	@$(BIN)/badc hawkears install --cpu --random-weights
 
 docs: $(VENV)/.installed-run ## renew the reference pages in docs/ from the code
 	@$(BIN)/python docs/generate.py

@@ -68,13 +68,22 @@ def settings_page() -> str:
     ]
     defaults = Settings()
     for name in Settings.model_fields:
-        section: BaseModel = getattr(defaults, name)
-        lines += [f"## [{name}]", "", f"{section.__doc__}", ""]
-        lines += ["| setting | default | meaning |", "|---|---|---|"]
-        for key, field in type(section).model_fields.items():
-            lines.append(f"| `{key}` | `{_default(getattr(section, key))}` | {field.description} |")
-        lines.append("")
+        lines += _section(name, getattr(defaults, name))
     return "\n".join(lines)
+
+
+def _section(name: str, section: BaseModel) -> list[str]:
+    """Returns the lines about a section and, after it, the sections inside it."""
+    lines = [f"## [{name}]", "", f"{section.__doc__}", ""]
+    lines += ["| setting | default | meaning |", "|---|---|---|"]
+    inner = []
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            inner += _section(f"{name}.{key}", value)
+        else:
+            lines.append(f"| `{key}` | `{_default(value)}` | {field.description} |")
+    return [*lines, "", *inner]
 
 
 PAGES = {"columns.md": columns_page, "settings.md": settings_page}
@@ -98,6 +107,8 @@ def _default(value: object) -> str:
         return "[" + ", ".join(f'"{one}"' for one in value).replace("|", "\\|") + "]"
     if value is None:
         return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -159,7 +159,7 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
         assert detector.child_pid == pid
     finally:
         detector.close()
-    assert "SPGR" in codes
+    assert "RUGR" in codes
 
 
 def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
@@ -178,7 +178,7 @@ def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
         assert (one.is_expected, one.occurrence) == (None, None)
     assert detector.child_pid == pid
     labels = {one.label.code: one.label for one in found}
-    assert "SPGR" not in labels
+    assert "RUGR" not in labels
     assert labels["BRCR"].name == "Brown Creeper"
     assert labels["BRCR"].scientific_name == "Certhia americana"
     starts = [one.start_sample for one in found]
