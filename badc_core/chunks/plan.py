@@ -18,6 +18,7 @@ class Chunk:
         start_sample, end_sample: half-open, at the recording's own rate.
         overlap_samples: how much of the start the chunk before holds too.
         sample_rate_hz: the recording's own rate.
+        name: what others called it; empty for BADC's own name.
     """
 
     recording_id: str
@@ -25,6 +26,7 @@ class Chunk:
     end_sample: int
     overlap_samples: int
     sample_rate_hz: int
+    name: str = ""
 
     @property
     def n_samples(self) -> int:
@@ -54,7 +56,7 @@ class Chunk:
     @property
     def chunk_id(self) -> str:
         """Unique in the dataset and the same on every machine."""
-        return f"{self.recording_id}_chunk_{self.start_ms}_{self.end_ms}"
+        return self.name or f"{self.recording_id}_chunk_{self.start_ms}_{self.end_ms}"
 
 
 def halve_chunk(chunk: Chunk) -> tuple[Chunk, Chunk]:
@@ -63,8 +65,8 @@ def halve_chunk(chunk: Chunk) -> tuple[Chunk, Chunk]:
     overlap = min(chunk.overlap_samples, middle - chunk.start_sample)
     rest = chunk.overlap_samples - overlap
     return (
-        replace(chunk, end_sample=middle, overlap_samples=overlap),
-        replace(chunk, start_sample=middle, overlap_samples=rest),
+        replace(chunk, end_sample=middle, overlap_samples=overlap, name=""),
+        replace(chunk, start_sample=middle, overlap_samples=rest, name=""),
     )
 
 

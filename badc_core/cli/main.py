@@ -14,6 +14,7 @@ from rich.markup import escape
 from badc_core.cli.chunk import chunk
 from badc_core.cli.gpus import gpus
 from badc_core.cli.hawkears import hawkears
+from badc_core.cli.infer import infer
 from badc_core.cli.report import report
 from badc_core.cli.signals import INTERRUPTED, Interruptible
 from badc_core.cli.telemetry import telemetry
@@ -37,6 +38,7 @@ def build_app() -> typer.Typer:
     app.command("telemetry")(telemetry)
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")
+    app.add_typer(infer, name="infer")
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         app.command(entry.name)(entry.load())
     return app

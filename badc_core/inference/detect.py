@@ -26,7 +26,6 @@ from badc_core.detections.store import (
 )
 from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
-from badc_core.detectors.interface import Occasion
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
@@ -34,6 +33,7 @@ from badc_core.inference.chunk_json import write_chunk_json
 from badc_core.inference.engine import open_engine
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
+from badc_core.inference.manifest_tasks import occasion_of
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints
@@ -115,7 +115,7 @@ class _Detecting:
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
         audio = self._dataset.audio(recording.path)
-        occasion = _occasion(recording)
+        occasion = occasion_of(recording)
         tasks = {
             chunk_key(
                 self._config_hash, chunk_sha256(recording.sha256, chunk), occasion
@@ -189,11 +189,6 @@ def detect_recordings(
         StorageFull: a journal or the telemetry could not be written.
     """
     return _Detecting(dataset, telemetry).run(recording_ids)
-
-
-def _occasion(recording: Recording) -> Occasion:
-    date = recording.start_local.date().isoformat() if recording.start_local else None
-    return Occasion(recording.latitude, recording.longitude, date)
 
 
 def _require_readable(recording: Recording, failed: list[ChunkResult], n_chunks: int) -> None:

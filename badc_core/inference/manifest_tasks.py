@@ -7,7 +7,7 @@ which, the file's length does. Rows are read in `requests.py`.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
@@ -41,25 +41,6 @@ class ManifestTask:
     request: ChunkRequest
     task: ChunkTask
     sound: str
-
-
-class NamedChunk(Chunk):
-    """A chunk that keeps the name its manifest gives it."""
-
-    def __init__(self, name: str, chunk: Chunk) -> None:
-        super().__init__(
-            chunk.recording_id,
-            chunk.start_sample,
-            chunk.end_sample,
-            chunk.overlap_samples,
-            chunk.sample_rate_hz,
-        )
-        object.__setattr__(self, "_name", name)
-
-    @property
-    def chunk_id(self) -> str:
-        """As the manifest says."""
-        return str(self.__dict__["_name"])
 
 
 def make_tasks(
@@ -111,7 +92,7 @@ class _Sources:
             chunk, n_samples = self._range(request, before)
         sound = self._sound(request, chunk)
         if chunk.chunk_id != request.chunk_id:
-            chunk = NamedChunk(request.chunk_id, chunk)
+            chunk = replace(chunk, name=request.chunk_id)
         return ManifestTask(
             request, ChunkTask(request.audio, n_samples, chunk, self._occasion), sound
         )

@@ -99,9 +99,9 @@ class ReadAhead:
         if self._open.n_samples != task.n_samples:
             raise UnreadableRecording(
                 f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "
-                "the file changed",
+                "it changed since it was cut",
                 task.audio,
-                "Run: badc run DATASET, which describes it again",
+                "Cut it again: badc run DATASET, or badc chunk manifest FILE",
             )
         return self._open
 
