@@ -9,7 +9,7 @@ asset graph's tags.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -44,15 +44,18 @@ class Progress:
         due: stage -> recordings whose input is current and whose output is not, in registry
             order, with the fingerprint the output should have.
         current: stage -> recordings whose output is current, with its fingerprint.
+        incomplete: recordings whose detections lack chunks that failed; due, but used.
     """
 
     due: dict[str, dict[str, str]]
     current: dict[str, dict[str, str]]
+    incomplete: set[str] = field(default_factory=set)
 
     @property
     def finished(self) -> dict[str, str]:
         """Recordings with nothing left to do, with the fingerprint of their last output."""
-        return self.current[STAGES[-1]]
+        last = self.current[STAGES[-1]]
+        return {one: made for one, made in last.items() if one not in self.incomplete}
 
 
 def find_due(
@@ -86,6 +89,7 @@ def find_due(
             for one, wanted in progress.due[stage].items()
             if one in standing and is_incomplete(made.get(one), wanted)
         }
+        progress.incomplete.update(usable)
         sources = current | usable
     return progress
 

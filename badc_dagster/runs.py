@@ -77,6 +77,7 @@ class RunOutcome:
 
     Attributes:
         n_finished: recordings with nothing left to do.
+        n_incomplete: recordings with a result that lacks chunks.
         failures: recordings that failed, now or before, and have not been repaired.
         faults: what stopped a whole run, as against a recording, and checks that failed.
         warnings: checks that only warn.
@@ -85,6 +86,7 @@ class RunOutcome:
     """
 
     n_finished: int
+    n_incomplete: int
     failures: tuple[StandingFailure, ...]
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -184,6 +186,7 @@ class Project:
         failures = tuple(read_failures(self.dataset).values())
         return RunOutcome(
             n_finished=len(progress.finished),
+            n_incomplete=len(progress.incomplete),
             failures=failures,
             faults=tuple(self._faults),
             warnings=tuple(self._warnings),

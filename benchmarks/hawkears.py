@@ -24,7 +24,7 @@ from badc_core.detectors.chunk_files import write_chunk_file
 from badc_core.detectors.hawkears import HawkEars
 from badc_core.detectors.hawkears_check import plain_command
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, install
+from badc_core.detectors.hawkears_install import Networks, install_networks
 from badc_core.detectors.interface import NOWHERE
 from badc_core.errors import DetectorMissing
 from badc_core.settings import DetectorSettings, HawkEarsSettings
@@ -49,9 +49,7 @@ def measure(audio_file: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         home = HawkEarsHome(Path(folder))
         home.venv.symlink_to(installed.venv)
-        cuda = bool(json.loads(home.stamp.read_text(encoding="utf-8"))["cuda"])
-        networks = Networks(random_type=_NETWORK_TYPE)
-        install(home, cuda=cuda, networks=networks, tell=lambda _: None)
+        install_networks(home, Networks(random_type=_NETWORK_TYPE), lambda _: None)
         return _measure(home, audio_file)
 
 

@@ -150,7 +150,8 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         "no_failed_chunks",
         "Every chunk could be analysed.",
         """
-        SELECT concat(chunk_id, ': ', coalesce(error, 'no reason given'))
+        SELECT CASE WHEN starts_with(error, chunk_id) THEN error
+            ELSE concat(chunk_id, ': ', coalesce(error, 'no reason given')) END
         FROM chunks WHERE status = 'error'
         """,
     ),

@@ -86,6 +86,7 @@ class HawkEars:
             DetectorFailed: HawkEars gave up on the file, or ended.
         """
         restarted = self._child is None
+        self._report = None
         try:
             child = self._child = self._child or self._start()
             answer = self._ask(child, batch)
@@ -149,6 +150,9 @@ class HawkEars:
                 command=child.command, returncode=child.returncode, stderr=child.stderr_tail
             )
             raise DetectorFailed(str(error), batch.chunk.chunk_id, CHECK) from error
+        except BaseException:  # its answer would be taken for that to the next question
+            self.close()
+            raise
 
     def _failure(self, answer: dict[str, Any], batch: ChunkFile) -> DetectorFailed:
         """Returns the error to raise; after what nobody foresaw HawkEars is started afresh."""

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from badc_core.detectors import hawkears_worker
 from badc_core.detectors.hawkears_home import HawkEarsHome
@@ -70,6 +71,9 @@ class HawkEarsChild:
                 home.python,
                 "Run: badc hawkears install",
             ) from error
+        self._stdin = cast("TextIO", self._process.stdin)
+        self._stdout = cast("TextIO", self._process.stdout)
+        self._stderr = cast("TextIO", self._process.stderr)
         self._pump = threading.Thread(target=self._keep_tail, name="hawkears-stderr", daemon=True)
         self._pump.start()
         try:
@@ -101,35 +105,29 @@ class HawkEarsChild:
         """
         self._tail.clear()
         try:
-            assert self._process.stdin is not None  # noqa: S101  (for the type checker)
-            self._process.stdin.write(json.dumps(question) + "\n")
-            self._process.stdin.flush()
+            self._stdin.write(json.dumps(question) + "\n")
+            self._stdin.flush()
         except OSError as error:
             raise self._ended() from error
         return self._answer()
 
     def close(self) -> None:
         """Ends it at once; a second call does nothing."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:  # it ended with our question half written
-                    continue
+        with suppress(OSError):  # it ended with our question half written
+            self._stdin.close()
+        self._stdout.close()
         try:
             self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._pump.join(_END_TIMEOUT_S)
-        if self._process.stderr is not None and not self._pump.is_alive():
-            self._process.stderr.close()
+        if not self._pump.is_alive():
+            self._stderr.close()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101  (for the type checker)
-        line = self._process.stdout.readline()
         try:
-            answer: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = json.loads(self._stdout.readline())
         except ValueError as error:
             raise self._ended() from error
         return answer
@@ -164,7 +162,6 @@ class HawkEarsChild:
 
     def _keep_tail(self) -> None:
         """Passes on what it writes to standard error, and keeps the end of it."""
-        assert self._process.stderr is not None  # noqa: S101  (for the type checker)
-        for line in self._process.stderr:
+        for line in self._stderr:
             self._tail.append(line)
             sys.stderr.write(line)

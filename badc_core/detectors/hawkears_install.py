@@ -85,15 +85,14 @@ def install(home: HawkEarsHome, *, cuda: bool, networks: Networks, tell: Tell) -
         ConfigInvalid: the folder or file to copy from holds no networks.
         DetectorMissing: a package or the networks could not be fetched or made.
     """
-    if networks.given is not None and not networks.given.exists():
-        raise ConfigInvalid("no such folder or file", networks.given, "Name another one")
+    _check_given(networks)
     recipe = _recipe(cuda=cuda)
     if _stamped_recipe(home) == recipe:
         tell(f"Packages are installed already in {home.venv}")
     else:
         _make_environment(home, cuda=cuda, tell=tell)
         atomic.write_text(home.stamp, json.dumps({"recipe": recipe, "cuda": cuda}) + "\n")
-    _fill(home, networks, tell)
+    install_networks(home, networks, tell)
 
 
 def _make_environment(home: HawkEarsHome, *, cuda: bool, tell: Tell) -> None:
@@ -127,8 +126,20 @@ def _keep_python_part(home: HawkEarsHome) -> None:
         registrations.write_text(text.replace(_NMS_USE, _NMS_DEFINITION + _NMS_USE), "utf-8")
 
 
-def _fill(home: HawkEarsHome, networks: Networks, tell: Tell) -> None:
-    """Writes HawkEars' tables and fetches or makes its networks, where they are not there."""
+def install_networks(home: HawkEarsHome, networks: Networks, tell: Tell) -> None:
+    """Writes HawkEars' tables and fetches or makes its networks, where they are not there.
+
+    Args:
+        home: with its Python environment in it.
+        networks: where they come from.
+        tell: called with a line for each step.
+
+    Raises:
+        ConfigInvalid: the folder or file to copy from holds no networks, or real ones are there
+            where some are to be made up.
+        DetectorMissing: they could not be downloaded.
+    """
+    _check_given(networks)
     if not networks.random_type and networks.given is None:
         tell("Downloading HawkEars' networks, where they are not there already")
     elif networks.random_type:
@@ -147,6 +158,11 @@ def _fill(home: HawkEarsHome, networks: Networks, tell: Tell) -> None:
     if "error" in told:
         raise _not_filled(told, home, networks)
     tell(f"Networks in {home.checkpoints}: {', '.join(told['done'])}")
+
+
+def _check_given(networks: Networks) -> None:
+    if networks.given is not None and not networks.given.exists():
+        raise ConfigInvalid("no such folder or file", networks.given, "Name another one")
 
 
 def _not_filled(
@@ -181,7 +197,7 @@ def _stamped_recipe(home: HawkEarsHome) -> str | None:
         stamp = json.loads(home.stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return str(stamp["recipe"]) if home.python.exists() else None
+    return str(stamp.get("recipe")) if home.python.exists() else None
 
 
 def _pip(home: HawkEarsHome, *arguments: str) -> None:

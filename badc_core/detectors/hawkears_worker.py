@@ -28,8 +28,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-PROTOCOL = 1
-
 _WARM_UP_S = 3
 _WARM_UP_HZ = 44_100
 
@@ -355,7 +353,6 @@ def main() -> int:
     send(
         {
             "kind": "hello",
-            "protocol": PROTOCOL,
             "versions": _versions(),
             "device": kept.device,
             "networks": kept.networks,

@@ -128,7 +128,7 @@ class FailedChunks:
         n_failed = len(self._failed)
         if n_failed <= self._tolerated * self._n_chunks:
             return ""
-        some = [f"  {one.chunk.chunk_id}: {one.error}" for one in self._failed[:_SHOWN]]
+        some = [f"  {_named(one)}" for one in self._failed[:_SHOWN]]
         more = [f"  and {n_failed - _SHOWN} more"] if n_failed > _SHOWN else []
         head = (
             f"{n_failed} of {self._n_chunks} chunks failed, more than "
@@ -136,3 +136,9 @@ class FailedChunks:
             "kept; run again to try just these:"
         )
         return "\n".join([head, *some, *more])
+
+
+def _named(failed: ChunkResult) -> str:
+    """Returns why a chunk failed, saying once which it is."""
+    told, chunk_id = str(failed.error), failed.chunk.chunk_id
+    return told if told.startswith(chunk_id) else f"{chunk_id}: {told}"

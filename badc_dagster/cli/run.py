@@ -103,8 +103,9 @@ def run(
     print_failures(outcome.failures, console)
     if project.dataset.corpus.duckdb.exists():
         print_report(project.dataset, None, 20, console)
+    incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
     console.print(
-        f"{outcome.n_finished} of {scanned.total} recordings complete, "
+        f"{outcome.n_finished} of {scanned.total} recordings complete, {incomplete}"
         f"{len(outcome.failures)} failed",
         highlight=False,
     )

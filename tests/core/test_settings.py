@@ -36,7 +36,9 @@ def test_what_a_file_says_replaces_defaults_key_by_key(tmp_path: Path) -> None:
 
 def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
     text = '[detector]\nname = "band_energy"\nmin_score = 0.5\n'
-    settings = load(tmp_path, text, {"detector": {"min_score": 0.7}, "inference": {"cpu_workers": 3}})
+    settings = load(
+        tmp_path, text, {"detector": {"min_score": 0.7}, "inference": {"cpu_workers": 3}}
+    )
     assert (settings.detector.name, settings.detector.min_score) == ("band_energy", 0.7)
     assert settings.inference.cpu_workers == 3
     assert load(tmp_path, text, {}).detector.min_score == 0.5

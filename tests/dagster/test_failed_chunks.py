@@ -66,7 +66,7 @@ def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repair
         project.scan()
         outcome = project.bring_up_to_date()
         n_chunks = len(poison.asked()) - 2
-        assert outcome.failures == ()
+        assert (outcome.n_finished, outcome.n_incomplete, outcome.failures) == (2, 1, ())
         (told, *checks) = outcome.faults
         assert told.startswith(f"1 of {n_chunks} chunks failed, more than")
         assert "rec_2_chunk_0_3000: " in told
@@ -139,4 +139,11 @@ def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, pois
         assert "this chunk is poison" in event["details"]["stderr"]
         assert "exit code 1" in event["error"]
     assert log.with_name(f"{log.name}.summary.json").exists()
+    logged = [
+        entry.user_message
+        for run in graph.instance.get_runs()
+        for entry in graph.instance.all_logs(run.run_id)
+    ]
+    (told,) = [one for one in logged if one.startswith("chunks that gave trouble")]
+    assert "rec_2_chunk_0_3000" in told
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()

@@ -31,7 +31,7 @@ from badc_core.detectors.hawkears_check import (
     same,
 )
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, install
+from badc_core.detectors.hawkears_install import Networks, install, install_networks
 from badc_core.detectors.interface import NOWHERE, Detection, Occasion
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.settings import ChunkSettings, DetectorSettings, HawkEarsSettings
@@ -73,8 +73,7 @@ def detector(home: HawkEarsHome) -> Iterator[hawkears.HawkEars]:
 
 
 def fill(home: HawkEarsHome, **networks: str) -> None:
-    cuda = json.loads(home.stamp.read_text())["cuda"]
-    install(home, cuda=cuda, networks=Networks(**networks), tell=lambda _: None)
+    install_networks(home, Networks(**networks), lambda _: None)
 
 
 def settings_for(home: HawkEarsHome, **ours: object) -> DetectorSettings:
@@ -517,7 +516,11 @@ def test_where_networks_cannot_be_downloaded_the_error_says_what_to_fetch(
 def test_installing_again_changes_nothing(home: HawkEarsHome) -> None:
     before = {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()}
     stamp_ns = home.stamp.stat().st_mtime_ns
-    fill(home, random_type="effnet.1")
+    cuda = json.loads(home.stamp.read_text())["cuda"]
+    lines: list[str] = []
+    networks = Networks(random_type="effnet.1")
+    install(home, cuda=cuda, networks=networks, tell=lines.append)
+    assert "installed already" in lines[0]
     assert {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()} == before
     assert home.stamp.stat().st_mtime_ns == stamp_ns
 

@@ -260,9 +260,7 @@ def test_telemetry_has_a_line_for_the_beginning_and_the_end_of_every_attempt(
     foreign("raise_silence_chunk_0_2000", "die_silence_chunk_1750_3750")
     outcomes = detect(reopen(dataset.root, name="foreign"))
     events = read_events(dataset.telemetry("run"))
-    attempts = {
-        (event["chunk_id"], event["attempt"], event["status"]): event for event in events
-    }
+    attempts = {(event["chunk_id"], event["attempt"], event["status"]): event for event in events}
     assert len(attempts) == len(events)
     ended = {key[:2]: event for key, event in attempts.items() if key[2] != "start"}
     begun = {key[:2] for key in attempts if key[2] == "start"}

@@ -26,7 +26,7 @@ from badc_core.chunks.plan import plan_chunks
 from badc_core.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector, load_detector
-from badc_core.errors import DetectorMissing, StorageFull
+from badc_core.errors import ConfigInvalid, DetectorMissing, StorageFull
 from badc_core.inference.detect import DetectionsMade, detect_recordings
 from badc_core.inference.engine import open_engine
 from badc_core.inference.protocol import ChunkTask
@@ -730,6 +730,48 @@ def test_a_process_killed_at_fifty_moments_leaves_no_trace_in_what_is_found(
     assert [str(path) for path in dataset.root.rglob("*.part")] == []
 
 
+_KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from badc_core.atomic import replacing
+with replacing(Path(sys.argv[1])) as aside:
+    aside.write_text("half of the content")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_aside_goes_when_the_file_is_made(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    first = ids(dataset)[0]
+    for path in (dataset.effort(first), dataset.detections(first)):
+        killed = subprocess.run([sys.executable, "-c", _KILLED_WRITER, str(path)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list(path.parent.glob(".*.part"))) == 1
+    made(detect(dataset, [first]))
+    assert [path.name for path in dataset.artifacts.rglob("*.part")] == []
+
+
+def test_scratch_that_a_kill_left_half_made_or_half_removed_goes(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    half_made, half_removed = scratch / ".badc-scratch-made", scratch / "badc-scratch-removed"
+    for folder in (half_made, half_removed):
+        folder.mkdir(parents=True)
+        (folder / "chunk.wav").write_bytes(b"sound")
+    long_ago = time.time() - 24 * 3600
+    os.utime(half_made, (long_ago, long_ago))
+    made(detect(dataset, ids(dataset)[:1]))
+    assert [one.name for one in scratch.iterdir()] == []
+
+
+def test_a_scratch_that_is_no_folder_is_one_clear_error(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "scratch").write_text("a file")
+    with pytest.raises(ConfigInvalid, match=r"inference\.scratch"):
+        detect(dataset)
+
+
 def test_summary_and_table_of_workers_are_there_after_a_kill(
     dataset: Dataset, orders: Path, tmp_path: Path
 ) -> None:
@@ -823,12 +865,12 @@ def test_whatever_fails_every_chunk_is_accounted_for_and_good_ones_are_right(
         }
 
 
-def spans(audio: Path, name: str, workers: int, duration_s: float) -> list[tuple]:
+def spans(audio: Path, detector: dict, workers: int, duration_s: float) -> list[tuple]:
     """Returns every detection in a file, in order."""
     wanted = Settings.model_validate(
         {
             "chunks": {"duration_s": duration_s},
-            "detector": {"name": name, "min_score": 0.1},
+            "detector": detector,
             "inference": {"cpu_workers": workers, "workers_per_gpu": workers},
         }
     )
@@ -848,11 +890,12 @@ def spans(audio: Path, name: str, workers: int, duration_s: float) -> list[tuple
 @pytest.mark.slow
 def test_workers_and_chunk_lengths_change_no_detection(field_audio: Path) -> None:
     audio = field_audio / "soundscape.flac"
-    expected = spans(audio, "band_energy", 1, 1000.0)
+    detector = {"name": "band_energy", "min_score": 0.01}
+    expected = spans(audio, detector, 1, 1000.0)
     assert len(expected) > 50
     for workers in (1, 2, 4):
         for duration_s in (3.0, 6.0, 9.0, 30.0):
-            assert spans(audio, "band_energy", workers, duration_s) == expected
+            assert spans(audio, detector, workers, duration_s) == expected
 
 
 @pytest.mark.slow
@@ -864,7 +907,8 @@ def test_workers_and_chunk_lengths_change_no_detection_of_birdnet(
     except DetectorMissing as error:
         lacking(str(error))
     audio = field_audio / "soundscape.flac"
-    one, four = spans(audio, "birdnet", 1, 60.0), spans(audio, "birdnet", 4, 6.0)
+    detector = {"name": "birdnet", "min_score": 0.1}
+    one, four = spans(audio, detector, 1, 60.0), spans(audio, detector, 4, 6.0)
     assert [each[:-1] for each in four] == [each[:-1] for each in one]
     assert [each[-1] for each in four] == pytest.approx([each[-1] for each in one], abs=1e-5)
     assert len(one) == 36
