@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -119,8 +119,8 @@ class DetectorSettings(_Section):
     min_score: float = Field(0.25, ge=0, le=1, description="Weaker detections are not kept.")
     sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
     window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
-    thresholds: dict[str, float] = Field(
-        {}, description="Label, code or scientific name -> its own minimum score."
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {}, description="Label, code or scientific name -> its own minimum, in place of min_score."
     )
     include: tuple[str, ...] = Field(
         (), description="Only these labels, codes or scientific names; empty means all."
@@ -136,7 +136,14 @@ class DetectorSettings(_Section):
         description="Folder a detector with an environment of its own runs in; empty for the "
         "one it was installed into.",
     )
-    hawkears: HawkEarsSettings = HawkEarsSettings()
+    hawkears: HawkEarsSettings = Field(
+        HawkEarsSettings(), description="What only HawkEars understands."
+    )
+
+    @property
+    def lowest_score(self) -> float:
+        """The weakest score that any label may be kept with."""
+        return min(self.min_score, *self.thresholds.values(), 1.0)
 
     def deciding(self) -> dict[str, Any]:
         """Returns the settings that decide what this detector finds, on any machine."""

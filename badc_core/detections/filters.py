@@ -1,6 +1,6 @@
-"""Which of a detector's detections are kept: thresholds of single labels, and lists of them.
+"""Which of a detector's detections are kept: the minimum score of each label, and lists of labels.
 
-The minimum score of all labels is the detector's own business.
+Workers look for everything down to the lowest of the minima.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from badc_core.settings import DetectorSettings
 
 
 def keep(detections: Iterable[Detection], settings: DetectorSettings) -> tuple[Detection, ...]:
-    """Returns the detections that pass `thresholds`, `include` and `exclude`, in their order.
+    """Returns the detections that pass `min_score`, `thresholds`, `include` and `exclude`.
 
-    A label is meant by its name, its code or its scientific name, in upper or lower case. Of
-    several thresholds for one label the highest counts, and what is excluded is not included. A
-    threshold below `min_score` brings nothing back.
+    A label is meant by its name, its code or its scientific name, in upper or lower case. A label's
+    own threshold counts in place of `min_score`, be it higher or lower; of several the highest.
+    What is excluded is not included.
 
     Args:
         detections: what a detector found.
@@ -28,7 +28,8 @@ def keep(detections: Iterable[Detection], settings: DetectorSettings) -> tuple[D
         names = _names(one.label)
         if names & exclude or (include and not names & include):
             return False
-        return all(one.confidence >= score for name, score in thresholds if name in names)
+        own = [score for name, score in thresholds if name in names]
+        return one.confidence >= max(own, default=settings.min_score)
 
     return tuple(one for one in detections if passes(one))
 

@@ -97,7 +97,8 @@ class WorkerProcess:
             env={**os.environ, **_ONE_THREAD, **place.environment()},
             start_new_session=True,
         )
-        setup = {"detector": settings.model_dump(), "scratch": self._scratch}
+        detector = {**settings.model_dump(), "min_score": settings.lowest_score}
+        setup = {"detector": detector, "scratch": self._scratch}
         self._write(protocol.encode("setup", **setup))
         self._listener = threading.Thread(
             target=self._listen, name=f"hear-{place.label}", daemon=True

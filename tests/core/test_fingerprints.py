@@ -26,14 +26,33 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.min_score": (0.3, "detections"),
     "detector.sensitivity": (1.1, "detections"),
     "detector.window_overlap_s": (1.5, "detections"),
+    "detector.thresholds": ({"Ovenbird": 0.5}, "detections"),
+    "detector.include": (["Ovenbird"], "detections"),
+    "detector.exclude": (["Ovenbird"], "detections"),
+    "detector.command": ("true", None),
+    "detector.runtime": ("elsewhere", None),
+    "detector.hawkears": ({"models": 2}, None),
     "inference.cpu_workers": (3, None),
+    "inference.workers_per_gpu": (3, None),
+    "inference.max_gpus": (1, None),
+    "inference.max_retries": (1, None),
+    "inference.backoff_s": (2.0, None),
+    "inference.timeout_s": (2.0, None),
+    "inference.timeout_per_audio_s": (2.0, None),
+    "inference.load_timeout_s": (2.0, None),
+    "inference.max_failed_fraction": (0.5, None),
+    "inference.chunk_json": (True, None),
+    "inference.scratch": ("elsewhere", None),
     "report.bucket_minutes": (30, "report_bundle"),
     "report.top_labels": (5, "report_bundle"),
     "report.top_recordings": (5, "report_bundle"),
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
 }
-"""Each setting, another value than its default, and the stage whose output that changes."""
+"""Each setting, another value than its default, and the stage whose output that changes.
+
+`detector.command` and `detector.hawkears` decide nothing for the detectors of other names.
+"""
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,8 @@ def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
 def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
-        "valid here: min_score, name, sensitivity, window_overlap_s"
+        "valid here: command, exclude, hawkears, include, min_score, name, runtime, sensitivity, "
+        "thresholds, window_overlap_s"
     )
 
 
@@ -59,7 +60,7 @@ def test_an_unknown_section_is_answered_with_the_valid_ones(tmp_path: Path) -> N
 
 def test_an_unknown_override_is_answered_likewise(tmp_path: Path) -> None:
     told = refusal(tmp_path, overrides={"inference": {"threads": 2}})
-    assert told == "unknown setting inference.threads; valid here: workers"
+    assert told.startswith("unknown setting inference.threads; valid here: backoff_s, chunk_json, ")
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -91,6 +92,13 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("detector", "name", 3),
         ("inference", "cpu_workers", -1),
         ("inference", "cpu_workers", 1.5),
+        ("inference", "workers_per_gpu", 0),
+        ("inference", "max_retries", -1),
+        ("inference", "timeout_s", 0),
+        ("inference", "max_failed_fraction", 1.01),
+        ("detector", "thresholds", {"Ovenbird": 1.5}),
+        ("detector", "hawkears", {"models": 7}),
+        ("detector", "hawkears", {"modles": 3}),
         ("recordings", "min_age_s", -1),
         ("recordings", "fingerprint", "md5"),
         ("recordings", "roots", "audio"),

@@ -28,6 +28,13 @@ def test_a_threshold_is_the_lowest_score_kept() -> None:
     assert keep(ALL, DetectorSettings(thresholds={"OVEN": 0.6, "WIWR": 0.41})) == (OVENBIRD, ENGINE)
 
 
+def test_a_threshold_counts_in_place_of_the_minimum_score_also_where_it_is_lower() -> None:
+    settings = DetectorSettings(min_score=0.95, thresholds={"WIWR": 0.1})
+    assert keep(ALL, settings) == (WREN,)
+    assert settings.lowest_score == 0.1
+    assert DetectorSettings(min_score=0.3, thresholds={"WIWR": 0.9}).lowest_score == 0.3
+
+
 def test_of_several_thresholds_the_highest_counts() -> None:
     for thresholds in ({"OVEN": 0.7, "Ovenbird": 0.5}, {"oven": 0.5, "OVEN": 0.7}):
         assert keep([OVENBIRD], DetectorSettings(thresholds=thresholds)) == ()

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -469,35 +468,52 @@ def added(batching: Batching, sizes: list[int], others: frozenset[int] = frozens
 
 
 @given(SIZES, st.integers(1, 10), st.frozensets(st.integers(0, 11)))
-def test_batches_are_joined_in_order_without_loss_and_never_beyond_the_limit(
+def test_batches_are_joined_and_cut_in_order_without_loss_and_never_beyond_the_limit(
     sizes, batch_windows: int, others
 ) -> None:
     batching: Batching[int] = Batching(Peaks(batch_windows))
     batches = added(batching, sizes, others)
     assert batching.is_full == (sum(sizes) >= batch_windows)
-    taken = list(batching.take())
-    assert [one for owners, _ in taken for one in owners] == list(enumerate(sizes))
-    for owners, batch in taken:
+    given_to: dict[int, list] = {number: [] for number in range(len(sizes))}
+    order = []
+    for owners, batch in batching.take(everything=True):
         assert len(batch) == sum(n_windows for _, n_windows in owners)
-        assert len(owners) == 1 or len(batch) <= batch_windows
-        if len(owners) == 1:
-            assert batch is batches[owners[0][0]]
-        else:
-            assert not others & {number for number, _ in owners}
-            assert batch.starts == sum((batches[number].starts for number, _ in owners), ())
-            assert batch.windows[:, 0].tolist() == [start / 1024 for start in batch.starts]
-    assert list(batching.take()) == []
+        order += [number for number, _ in owners]
+        if isinstance(batch, Whole):
+            ((number, _),) = owners
+            assert batch is batches[number]
+            given_to[number] += [None] * len(batch)
+            continue
+        assert batch_windows == 1 or len(batch) <= batch_windows
+        assert batch.windows[:, 0].tolist() == [start / 1024 for start in batch.starts]
+        starts = iter(batch.starts)
+        for number, n_windows in owners:
+            given_to[number] += [next(starts) for _ in range(n_windows)]
+    assert order == sorted(order)
+    for number, batch in enumerate(batches):
+        wanted = [None] * len(batch) if isinstance(batch, Whole) else [*batch.starts]
+        assert given_to[number] == wanted
+    assert list(batching.take(everything=True)) == []
     assert not batching.is_full
 
 
-@given(SIZES, st.integers(2, 10))
-def test_no_two_neighbours_that_fit_together_stay_apart(sizes, batch_windows: int) -> None:
+@given(st.lists(SIZES, max_size=4), st.integers(2, 10))
+def test_until_everything_is_asked_for_only_full_batches_are_given(
+    portions, batch_windows: int
+) -> None:
     batching: Batching[int] = Batching(Peaks(batch_windows))
-    added(batching, sizes)
-    taken = [owners for owners, _ in batching.take()]
-    for owners, following in pairwise(taken):
-        n_windows = sum(n for _, n in owners)
-        assert n_windows + following[0][1] > batch_windows
+    n_added = n_given = 0
+    for sizes in portions:
+        for size in sizes:
+            batching.add(0, windows(range(n_added, n_added + size)))
+            n_added += size
+        for _, batch in batching.take(everything=False):
+            assert len(batch) == batch_windows
+            assert batch.starts == tuple(range(n_given, n_given + batch_windows))
+            n_given += batch_windows
+        assert n_added - n_given < batch_windows
+    rest = [batch.starts for _, batch in batching.take(everything=True)]
+    assert rest == ([tuple(range(n_given, n_added))] if n_added > n_given else [])
 
 
 @given(SIZES, st.integers(1, 16), st.integers(1, 12))
@@ -509,7 +525,7 @@ def test_whatever_fits_every_window_has_its_own_detections(
     added(batching, sizes)
     found_starts = []
     n_notes = 0
-    for owners, batch in batching.take():
+    for owners, batch in batching.take(everything=True):
         detections, notes_ = batching.detect(batch)
         n_notes += len(notes_)
         assert len(detections) == sum(n_windows for _, n_windows in owners)
