@@ -15,10 +15,9 @@ from uuid import uuid4
 import dagster as dg
 
 from badc_core.dataset import Dataset
-from badc_core.outcomes import for_each
 from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
-from badc_core.recordings.recording import read_recording
+from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import (
     Registry,
     ScanOutcome,
@@ -213,7 +212,7 @@ class Project:
         if not due:
             return 0
         ranges = contiguous_ranges(keys, due, MAX_PARTITIONS_PER_RUN[stage])
-        audio_s = self._audio_s(due) if stage == "detections" else None
+        audio_s = total_audio_s(self.dataset, due) if stage == "detections" else None
         with watched_by(watch(stage, len(due), audio_s)) if watch else nullcontext():
             for some in ranges:
                 self._execute("pipeline_job", range_tags(some), [stage])
@@ -232,13 +231,6 @@ class Project:
             return 0
         self._execute("corpus_job", {}, assets)
         return 1
-
-    def _audio_s(self, recording_ids: list[str]) -> float:
-        """Returns the seconds of audio in recordings; a damaged description counts for nothing."""
-        described = for_each(
-            recording_ids, lambda one: read_recording(self.dataset.recording(one)).duration_s
-        )
-        return sum(outcome.value or 0.0 for outcome in described)
 
     def _execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
         """Executes a job in this process; its run is in the UI like any other."""

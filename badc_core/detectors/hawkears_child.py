@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from badc_core.detectors import hawkears_worker
 from badc_core.detectors.hawkears_home import HawkEarsHome
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 
 CHECK = "Run: badc hawkears check"
 
+_PROGRAM = Path(__file__).with_name("hawkears_worker.py")
 _TAIL_LINES = 40
 _END_TIMEOUT_S = 5.0
 _ENVIRONMENT = {
@@ -52,7 +52,7 @@ class HawkEarsChild:
             OutOfMemory: the networks do not fit the device.
             DetectorFailed: it ended while it was loading.
         """
-        self.command = (str(home.python), "-I", str(hawkears_worker.__file__))
+        self.command = (str(home.python), "-I", str(_PROGRAM))
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         try:
             self._process = subprocess.Popen(

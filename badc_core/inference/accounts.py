@@ -5,6 +5,7 @@ What the records look like is in `telemetry/attempts.py` and `telemetry/summary.
 
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,10 +26,17 @@ class Accounts:
     Args:
         telemetry: gets a line for every beginning and every end of an attempt.
         summary: gets the same, added up.
+        analysed: is told of the seconds of sound that are done with, beside whoever watches.
     """
 
-    def __init__(self, telemetry: TelemetryLog, summary: Summary | None = None) -> None:
+    def __init__(
+        self,
+        telemetry: TelemetryLog,
+        summary: Summary | None = None,
+        analysed: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._telemetry = telemetry
+        self._analysed = analysed
         self._summary = summary or Summary(telemetry.path)
 
     def __enter__(self) -> Self:
@@ -60,6 +68,7 @@ class Accounts:
             chunk = result.chunk
             self._summary.resumed(chunk.chunk_id, chunk.recording_id, result.worker, result.attempt)
         watcher().analysed(result.chunk.duration_s)
+        self._analysed(result.chunk.duration_s)
 
     def _warn_of_the_worst(self) -> None:
         worst = self._summary.worst(_WORST_SHOWN)

@@ -6,7 +6,7 @@ is done, so what is finished stays finished whatever happens next.
 """
 
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -64,9 +64,11 @@ class _InWork:
 class _Detecting:
     """One pass over many recordings."""
 
-    def __init__(self, dataset: Dataset, telemetry: TelemetryLog) -> None:
+    def __init__(
+        self, dataset: Dataset, telemetry: TelemetryLog, analysed: Callable[[float], None]
+    ) -> None:
         self._dataset = dataset
-        self._accounts = Accounts(telemetry)
+        self._accounts = Accounts(telemetry, analysed=analysed)
         self._identity = identify_detector(dataset.settings.detector)
         self._config_hash = Fingerprints(dataset).settings_hash("detections")
         self._in_work: dict[str, _InWork] = {}
@@ -174,7 +176,10 @@ class _Detecting:
 
 
 def detect_recordings(
-    dataset: Dataset, recording_ids: Iterable[str], telemetry: TelemetryLog
+    dataset: Dataset,
+    recording_ids: Iterable[str],
+    telemetry: TelemetryLog,
+    analysed: Callable[[float], None] = lambda _: None,
 ) -> Generator[Outcome[DetectionsMade], None, None]:
     """Yields what became of every recording, as each is finished.
 
@@ -182,13 +187,14 @@ def detect_recordings(
         dataset: holds recordings, manifests and settings.
         recording_ids: drawn as workers need work, so they may be many.
         telemetry: gets a line when an attempt at a chunk begins, and one when it ends.
+        analysed: is told of the seconds of sound that are done with, as they are.
 
     Raises:
         DetectorMissing, ConfigInvalid: the detector cannot be loaded at all.
         DetectorFailed: its workers die before they are ready.
         StorageFull: a journal or the telemetry could not be written.
     """
-    return _Detecting(dataset, telemetry).run(recording_ids)
+    return _Detecting(dataset, telemetry, analysed).run(recording_ids)
 
 
 def _require_readable(recording: Recording, failed: list[ChunkResult], n_chunks: int) -> None:

@@ -7,13 +7,16 @@ How each field is found out is in `naming.py`, `guano.py`, `audiomoth.py`, `cloc
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
+from badc_core.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+from badc_core.outcomes import for_each
 
 SCHEMA_VERSION = 1
 
@@ -114,6 +117,14 @@ def read_recording(path: Path) -> Recording:
         raise DatasetInvalid("the recording has not been described yet", path, remedy) from error
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise DatasetInvalid(f"not a recording description ({error})", path, remedy) from error
+
+
+def total_audio_s(dataset: Dataset, recording_ids: Iterable[str]) -> float:
+    """Returns the seconds of sound in recordings; a damaged description counts for nothing."""
+    described = for_each(
+        recording_ids, lambda one: read_recording(dataset.recording(one)).duration_s
+    )
+    return sum(outcome.value or 0.0 for outcome in described)
 
 
 def _to_json(value: object) -> str:

@@ -7,7 +7,9 @@ import dagster as dg
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.made import DetectionsMade, FailedChunks
+from badc_core.recordings.recording import total_audio_s
 from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.progress import Pace
 from badc_dagster.connections import Connection
 from badc_dagster.metadata import column_schema, detections_metadata
 from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
@@ -33,7 +35,8 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
                 lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
                 return Made({**told, "config_hash": step.settings_hash}, failed_chunks=lacking)
 
-            outcomes = detect_recordings(step.dataset, step.take(), telemetry)
+            pace = Pace(total_audio_s(step.dataset, step.recording_ids), context.log.info)
+            outcomes = detect_recordings(step.dataset, step.take(), telemetry, pace.analysed)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint)
 
     return detections

@@ -544,7 +544,7 @@ def test_windows_of_another_length_or_rate_are_not_joined() -> None:
         [windows([1]), windows([2], 5), windows([3], 5), windows([4], 5, 8000), windows([5])]
     ):
         batching.add(number, batch)
-    assert [[number for number, _ in owners] for owners, _ in batching.take()] == [
+    assert [[number for number, _ in owners] for owners, _ in batching.take(everything=True)] == [
         [0],
         [1, 2],
         [3],
