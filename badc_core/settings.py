@@ -18,6 +18,7 @@ from badc_core.errors import ConfigInvalid
 SETTINGS_FILE = "badc.toml"
 
 _SHORTEST_STEP_S = 0.01
+_OWN_MIN_SCORES = {"hawkears": 0.7, "hawkears1": 0.8}
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
 
 
@@ -116,7 +117,13 @@ class DetectorSettings(_Section):
     """Which detector, and everything that changes what it finds."""
 
     name: str = Field("birdnet", description="A registered detector.")
-    min_score: float = Field(0.25, ge=0, le=1, description="Weaker detections are not kept.")
+    min_score: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Weaker detections are not kept; unless it is given, 0.7 for "
+        "hawkears and 0.8 for hawkears1, as those have it themselves.",
+    )
     sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
     window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -139,6 +146,13 @@ class DetectorSettings(_Section):
     hawkears: HawkEarsSettings = Field(
         HawkEarsSettings(), description="What only HawkEars understands."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_min_score(cls, given: Any) -> Any:
+        """Puts a detector's own minimum score where none is given."""
+        own = _OWN_MIN_SCORES.get(given.get("name")) if isinstance(given, dict) else None
+        return given if own is None else {"min_score": own, **given}
 
     @property
     def lowest_score(self) -> float:

@@ -19,6 +19,8 @@ from typing import Any
 from bare_model import measure_bare_model
 from birdnet_package import measure_birdnet_package
 from corpus import make_corpus
+from hawkears import measure as measure_hawkears
+from memory import measure as measure_memory
 from pipeline import PipelineSpeed, measure_orchestration, measure_pipeline, measure_startup
 from process_per_chunk import measure_process_per_chunk
 
@@ -26,7 +28,7 @@ from badc_core.devices.cores import usable_cores
 
 _RESULTS = Path(__file__).parent / "results"
 _ROUNDS = 3
-_PARTS = ("speed", "startup", "orchestration")
+_PARTS = ("speed", "startup", "orchestration", "memory", "hawkears")
 
 Figures = dict[str, Any]
 
@@ -45,6 +47,14 @@ def measure(parts: set[str]) -> Figures:
         if part in parts:
             _tell(part)
             figures[name] = round(call(), 4)
+    several: dict[str, Callable[[], Figures | None]] = {
+        "memory": measure_memory,
+        "hawkears": lambda: measure_hawkears(files[-1]),
+    }
+    for part, gather in several.items():
+        if part in parts:
+            _tell(part)
+            figures |= gather() or dict.fromkeys(["hawkears_over_process_per_chunk"])
     return figures
 
 

@@ -188,6 +188,17 @@ def test_a_value_where_a_section_belongs_is_refused(tmp_path: Path) -> None:
     assert overridden.detector.name == "band_energy"
 
 
+def test_detectors_have_their_own_minimum_score_unless_one_is_given(tmp_path: Path) -> None:
+    def min_score(text: str) -> float:
+        return load(tmp_path, text).detector.min_score
+
+    assert min_score("") == 0.25
+    assert min_score('[detector]\nname = "hawkears"\n') == 0.7
+    assert min_score('[detector]\nname = "hawkears1"\n') == 0.8
+    assert min_score('[detector]\nname = "hawkears"\nmin_score = 0.25\n') == 0.25
+    assert load(tmp_path, "", {"detector": {"name": "hawkears"}}).detector.min_score == 0.7
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().detector.min_score = 0.9

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -363,6 +364,7 @@ class Peaks:
         guilty: a peak that it stumbles over.
         errors: raised one after the other, by the calls that follow.
         n_missing: windows it says nothing about.
+        n_awaited: chunks whose reading must have begun before anything is found.
         sizes: of the batches it was given.
     """
 
@@ -373,12 +375,17 @@ class Peaks:
     n_missing: int = 0
     sizes: list[int] = field(default_factory=list)
     n_failed: int = 0
+    n_awaited: int = 0
+    n_read: int = 0
     identity = DetectorIdentity("peaks", "1", None, "", 3.0)
 
     def batches(self, audio: AudioFile, chunk: Chunk, _: Occasion) -> Iterator[WindowBatch]:
+        self.n_read += 1
         return WindowGrid(3.0).read(audio, chunk)
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
+        while self.n_read < self.n_awaited:
+            time.sleep(0.001)
         self.sizes.append(len(batch))
         if self.errors:
             raise self.errors.pop(0)
@@ -412,10 +419,23 @@ def work(detector: Peaks, tasks: Iterable[ChunkTask]) -> list[dict]:
 def test_a_worker_that_has_many_chunks_waiting_joins_them(make_tasks) -> None:
     tasks = make_tasks(4)
     expected = [answer["detections"] for answer in work(Peaks(), tasks)]
-    detector = Peaks(batch_windows=200)
+    detector = Peaks(batch_windows=200, n_awaited=6)
     assert [answer["detections"] for answer in work(detector, tasks)] == expected
     assert sum(detector.sizes) == sum(map(len, expected))
-    assert max(detector.sizes) > max(map(len, expected))
+    assert max(detector.sizes) > 6
+
+
+def test_in_a_large_batch_each_guilty_chunk_pays_for_itself(make_tasks) -> None:
+    tasks = make_tasks(4)
+    expected = [answer["detections"] for answer in work(Peaks(), tasks)]
+    guilty = frozenset(expected[number][0][2] for number in (3, 4, 7))
+    detector = Peaks(batch_windows=200, n_awaited=6, guilty=guilty)
+    answers = work(detector, tasks)
+    assert max(detector.sizes) > 6
+    kinds = ["error" if number in {3, 4, 7} else "result" for number in range(len(tasks))]
+    assert [answer["kind"] for answer in answers] == kinds
+    for answer, detections in zip(answers, expected, strict=True):
+        assert answer.get("detections", detections) == detections
 
 
 def test_a_passing_lack_of_memory_gives_no_detection_twice(make_tasks) -> None:
