@@ -5,6 +5,8 @@ Every output of BADC goes through `replacing`. Appending logs are in `telemetry/
 
 import errno
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,7 @@ from badc_core.errors import StorageFull
 
 # What a rename finds where another folder, or a link to one, already has the name.
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+_ASIDE = re.compile(r"\..*\.(?P<host>[A-Za-z0-9]*)-(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
 
 
 @contextmanager
@@ -82,6 +85,19 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Removes from a folder what processes of this machine had aside when they were killed."""
+    try:
+        asides = [entry.name for entry in os.scandir(folder) if _ASIDE.fullmatch(entry.name)]
+    except FileNotFoundError:
+        return
+    for name in asides:
+        found = _ASIDE.fullmatch(name)
+        if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
+            with suppress(OSError):
+                _discard(folder / name)
+
+
 def _swap(aside: Path, path: Path) -> bool:
     """Puts a folder in place of what is at `path`; False if another writer came in between."""
     old = _aside(path)
@@ -110,7 +126,23 @@ def _discard(path: Path) -> None:
 
 def _aside(path: Path) -> Path:
     """Names a sibling no other process uses; hidden, so that no glob for outputs finds it."""
-    return path.with_name(f".{path.name[:180]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+    own = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+    return path.with_name(f".{path.name[:150]}.{own}.part")
+
+
+def _host() -> str:
+    """Returns this machine's name, as far as names of files hold it."""
+    return re.sub(r"[^A-Za-z0-9]", "", platform.node())[:40]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _fsync_tree(folder: Path) -> None:

@@ -153,6 +153,19 @@ class Dataset:
         """Folder of detections files and report bundles."""
         return self.artifacts / "aggregate"
 
+    @property
+    def output_folders(self) -> tuple[Path, ...]:
+        """Folders in which files of single recordings are replaced."""
+        examples = (
+            self.recording("x"),
+            self.manifest("x"),
+            self.detections("x"),
+            self.effort("x"),
+            self.failure("x"),
+            self.telemetry("x"),
+        )
+        return tuple(example.parent for example in examples)
+
     def audio(self, relative_path: str) -> Path:
         """The audio file at a registry path."""
         return self.root / relative_path

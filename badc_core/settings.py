@@ -151,7 +151,8 @@ class DetectorSettings(_Section):
     @classmethod
     def _own_min_score(cls, given: Any) -> Any:
         """Puts a detector's own minimum score where none is given."""
-        own = _OWN_MIN_SCORES.get(given.get("name")) if isinstance(given, dict) else None
+        name = given.get("name") if isinstance(given, dict) else None
+        own = _OWN_MIN_SCORES.get(str(name))
         return given if own is None else {"min_score": own, **given}
 
     @property

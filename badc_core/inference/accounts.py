@@ -37,7 +37,10 @@ class Accounts:
     ) -> None:
         self._telemetry = telemetry
         self._analysed = analysed
-        self._summary = summary or Summary(telemetry.path)
+        if summary is None:
+            summary = Summary(telemetry.path)
+            summary.merge(Summary.load(telemetry.path))
+        self._summary = summary
 
     def __enter__(self) -> Self:
         return self

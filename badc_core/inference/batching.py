@@ -4,13 +4,14 @@ Windows of several chunks are joined where a detector asks for it. What is done 
 is the worker's business (`worker.py`).
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, halve_chunk
 from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
-from badc_core.errors import OutOfMemory
+from badc_core.errors import DetectorFailed, OutOfMemory
 from badc_core.inference.protocol import ChunkTask
 
 _SHORTEST_PART_S = 6.0
@@ -28,6 +29,7 @@ class Batching(Generic[Owner]):
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._limit = detector.batch_windows
+        self._fits = detector.batch_windows if self.joins_windows else sys.maxsize
         self._waiting: list[tuple[Owner, Batch]] = []
 
     @property
@@ -56,7 +58,11 @@ class Batching(Generic[Owner]):
             if n_windows < self._limit and is_all_there_is and not everything:
                 return
             some, self._waiting = self._waiting[:n_batches], self._waiting[n_batches:]
-            if n_windows > self._limit and self.joins_windows:
+            if (
+                n_windows > self._limit
+                and self.joins_windows
+                and isinstance(some[-1][1], WindowBatch)
+            ):
                 some, rest = _cut_last(some, n_windows - self._limit)
                 self._waiting.insert(0, rest)
             owners = [(owner, len(batch)) for owner, batch in some]
@@ -86,16 +92,17 @@ class Batching(Generic[Owner]):
         return n_windows, len(self._waiting)
 
     def _detect(self, batch: Batch, notes: list[str]) -> list[list[Detection]]:
-        if self.joins_windows and isinstance(batch, WindowBatch) and len(batch) > self._limit:
+        if isinstance(batch, WindowBatch) and len(batch) > self._fits:
             return self._detect_halves(batch, notes)
         try:
-            return self._detector.detect(batch)
+            return answer(self._detector, batch)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             if not isinstance(batch, WindowBatch) or len(batch) == 1:
                 raise as_out_of_memory(error) from error
-            self._limit = max(1, len(batch) // 2)
+            self._fits = max(1, len(batch) // 2)
+            self._limit = min(self._limit, self._fits)
             notes.append(f"out of memory: batch of {len(batch)} windows halved")
         return self._detect_halves(batch, notes)
 
@@ -114,6 +121,22 @@ def _cut_last(
         raise TypeError("only windows can be cut")
     kept = len(last) - n_windows
     return [*others, (owner, last.part(0, kept))], (owner, last.part(kept, len(last)))
+
+
+def answer(detector: Detector, batch: Batch) -> list[list[Detection]]:
+    """Returns the detections of each window.
+
+    Raises:
+        DetectorFailed: the detector says nothing about some of them.
+    """
+    found = detector.detect(batch)
+    if len(found) != len(batch):
+        raise DetectorFailed(
+            f"gave {len(found)} answers for {len(batch)} windows",
+            detector.identity.name,
+            "This is a defect of the detector: report it to its makers",
+        )
+    return found
 
 
 def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detection], int]:
@@ -135,7 +158,7 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
             part = waiting.pop()
             try:
                 for batch in detector.batches(audio, part, task.occasion):
-                    found += [one for window in detector.detect(batch) for one in window]
+                    found += [one for window in answer(detector, batch) for one in window]
                 n_parts += 1
             except Exception as error:
                 if not is_out_of_memory(error):

@@ -12,6 +12,7 @@ from functools import partial
 
 import pyarrow.compute as pc
 
+from badc_core.atomic import remove_abandoned
 from badc_core.chunks.manifest import chunk_sha256, read_manifest
 from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
@@ -76,6 +77,8 @@ class _Detecting:
 
     def run(self, recording_ids: Iterable[str]) -> Generator[Outcome[DetectionsMade], None, None]:
         settings = self._dataset.settings
+        for folder in self._dataset.output_folders:
+            remove_abandoned(folder)
         with (
             self._accounts,
             open_engine(settings, self._identity, self._accounts.attempted) as engine,

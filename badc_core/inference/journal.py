@@ -52,7 +52,7 @@ class Journal:
         found: dict[str, ChunkResult] = {}
         for line in self._lines():
             key = line.get("key")
-            if key in keys and key not in found:
+            if isinstance(key, str) and key in keys and key not in found:
                 # Only lines with our schema's keys come here; one that is odd all the same counts
                 # as not written.
                 with suppress(KeyError, TypeError, ValueError):

@@ -22,7 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from badc_core.atomic import naming_full_storage
 from badc_core.devices.places import Place
+from badc_core.errors import ConfigInvalid
 from badc_core.inference import protocol
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import DetectorSettings
@@ -30,6 +32,7 @@ from badc_core.settings import DetectorSettings
 _STDERR_TAIL_BYTES = 2000
 _SCRATCH_PREFIX = "badc-scratch-"
 _LOCK = ".lock"
+_LONGEST_MAKING_S = 60.0
 _EXIT_POLL_S = 0.01
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -85,11 +88,12 @@ class WorkerProcess:
         self.is_ready = False
         self.overdue = ""
         self._inbox = inbox
-        self._scratch = tempfile.mkdtemp(prefix=f"{place.label}-", dir=scratch)
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the worker)
+        with naming_full_storage(scratch):
+            self._scratch = tempfile.mkdtemp(prefix=f"{place.label}-", dir=scratch)
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the worker)
         self.begin()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "badc_core.inference.worker"],
+            [sys.executable, "-m", "badc_core.inference.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -198,27 +202,54 @@ def scratch_folder(parent: str) -> Iterator[Path]:
         parent: where to make it; empty for the system's place.
     """
     place = Path(parent).expanduser() if parent else Path(tempfile.gettempdir())
-    place.mkdir(parents=True, exist_ok=True)
-    _sweep(place)
-    unlocked = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH_PREFIX}", dir=place))
-    descriptor = os.open(unlocked / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    folder = unlocked.with_name(unlocked.name.removeprefix("."))
+    folder, descriptor = _locked_folder(place)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        unlocked.rename(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
 
 
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    """Returns a new folder in a place, and what holds its lock."""
+    try:
+        with naming_full_storage(place):
+            place.mkdir(parents=True, exist_ok=True)
+            _sweep(place)
+            unlocked = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH_PREFIX}", dir=place))
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(unlocked / _LOCK, flags, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            folder = unlocked.with_name(unlocked.name.removeprefix("."))
+            unlocked.rename(folder)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"{place} cannot be used ({error.strerror})",
+            "inference.scratch",
+            "Choose a folder that can be written to",
+        ) from error
+    return folder, descriptor
+
+
 def _sweep(place: Path) -> None:
-    """Removes scratch folders whose makers are dead."""
-    for lock in place.glob(f"{_SCRATCH_PREFIX}*/{_LOCK}"):
+    """Removes scratch folders whose makers are dead.
+
+    A folder has its lock before it has its name, so one without was being removed; one that is
+    hidden still after a minute was being made.
+    """
+    for folder in (*place.glob(f"{_SCRATCH_PREFIX}*"), *place.glob(f".{_SCRATCH_PREFIX}*")):
         with suppress(OSError):
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+            is_named = not folder.name.startswith(".")
+            if is_named and (folder / _LOCK).exists():
+                _remove_unless_locked(folder)
+            elif is_named or time.time() - folder.stat().st_mtime > _LONGEST_MAKING_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)

@@ -1,9 +1,10 @@
 """A worker: one detector, kept in memory, fed chunks through standard input.
 
-Started by `pool.py` as `python -m badc_core.inference.worker`; speaks `protocol.py`. One thread
+Started by `pool.py` as `python -m badc_core.inference.worker PARENT`; speaks `protocol.py`. One thread
 reads and resamples ahead while the main thread runs the model (`batching.py`).
 """
 
+import errno
 import json
 import os
 import queue
@@ -22,7 +23,13 @@ from typing import Any, TextIO
 from badc_core.audio.reader import AudioFile
 from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
 from badc_core.detectors.registry import load_detector
-from badc_core.errors import BadcError, DetectorFailed, OutOfMemory, UnreadableRecording
+from badc_core.errors import (
+    BadcError,
+    DetectorFailed,
+    OutOfMemory,
+    StorageFull,
+    UnreadableRecording,
+)
 from badc_core.inference import protocol
 from badc_core.inference.batching import Batching, detect_in_halves
 from badc_core.inference.protocol import ChunkTask
@@ -116,6 +123,8 @@ class _InWork:
     error: BadcError | None = None
     n_waiting: int = 0
     is_read: bool = False
+    is_whole: bool = False
+    """Analysed as a whole already, in parts, so that batches still to come add nothing."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -138,6 +147,8 @@ class Worker:
             if self._batching.is_full or is_starved:
                 self._detect(everything=is_starved)
             self._answer_what_is_done()
+        self._detect(everything=True)
+        self._answer_what_is_done()
 
     def _take(self, part: _Opened | Batch | _Finished) -> None:
         if isinstance(part, _Opened):
@@ -168,7 +179,7 @@ class Worker:
         for owner, n_windows in owners:
             owner.n_waiting -= n_windows
             owner.notes += notes
-            for window in found[:n_windows]:
+            for window in () if owner.is_whole else found[:n_windows]:
                 owner.detections.extend(window)
             del found[:n_windows]
 
@@ -182,9 +193,12 @@ class Worker:
     def _detect_otherwise(self, owner: _InWork, n_windows: int, error: Exception) -> None:
         """Tries a chunk that did not fit as shorter ones; other failures are the chunk's."""
         owner.n_waiting -= n_windows
+        if owner.is_whole:
+            return
         if isinstance(error, OutOfMemory) and not self._batching.joins_windows:
             try:
                 owner.detections, n_parts = detect_in_halves(self._detector, owner.task)
+                owner.is_whole = True
                 owner.notes.append(f"out of memory: chunk analysed in {n_parts} parts")
             except Exception as worse:  # noqa: BLE001  (a detector's bug costs its chunk only)
                 error = worse
@@ -232,6 +246,9 @@ def as_badc_error(error: Exception) -> BadcError:
     """Returns an error as one that can be shown; an unforeseen one is printed in full."""
     if isinstance(error, BadcError):
         return error
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        place = error.filename or tempfile.gettempdir()
+        return StorageFull("no space left", place, "Free some space, or set inference.scratch")
     traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}"
     return DetectorFailed(what, remedy="The telemetry log has the traceback")
@@ -260,7 +277,7 @@ def _end_with(parent: int) -> None:
 def main() -> int:
     """Runs a worker on standard input and output."""
     replies = _private_replies()
-    _end_with(os.getppid())
+    _end_with(int(sys.argv[1]))
     setup: dict[str, Any] = json.loads(sys.stdin.readline())
     tempfile.tempdir = setup["scratch"]
     started = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from badc_core.atomic import replacing, replacing_folder, write_text
+from badc_core.atomic import remove_abandoned, replacing, replacing_folder, write_text
 from badc_core.errors import StorageFull
 
 OLD = "the old content\n"
@@ -292,3 +292,27 @@ def test_a_folder_may_be_new(tmp_path: Path) -> None:
     with replacing_folder(tmp_path / "a" / "b") as aside:
         (aside / "x").touch()
     assert (tmp_path / "a" / "b" / "x").exists()
+
+
+def test_what_a_killed_writer_had_aside_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from badc_core.atomic import replacing, replacing_folder\n"
+        "with replacing(Path(sys.argv[1])) as aside, replacing_folder(Path(sys.argv[2])) as other:\n"
+        "    aside.write_text('half')\n"
+        "    (other / 'in').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = [str(tmp_path / "it's a table.csv"), str(tmp_path / "folder")]
+    subprocess.run([sys.executable, "-c", script, *killed], check=False)
+    (tmp_path / "song.part").write_text("not ours")
+    (tmp_path / ".other.part").write_text("nor this")
+    with replacing(tmp_path / "mine.csv") as mine:
+        mine.write_text("still being written")
+        assert len(list(tmp_path.iterdir())) == 5
+        remove_abandoned(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *("song.part", ".other.part", mine.name)
+        }
+    remove_abandoned(tmp_path / "absent")
