@@ -1,7 +1,7 @@
 """A worker: one detector, kept in memory, fed chunks through standard input.
 
-Started by `pool.py` as `python -m badc_core.inference.worker PARENT`; speaks `protocol.py`. One thread
-reads and resamples ahead while the main thread runs the model (`batching.py`).
+Started by `pool.py` as `python -m badc_core.inference.worker PARENT`; speaks `protocol.py`. One
+thread reads and resamples ahead while the main thread runs the model (`batching.py`).
 """
 
 import errno
