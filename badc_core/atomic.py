@@ -4,19 +4,28 @@ Every output of BADC goes through `replacing`. Appending logs are in `telemetry/
 """
 
 import errno
+import hashlib
 import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from badc_core.errors import StorageFull
+from badc_core.errors import OutputUnwritable, StorageFull
 
 # What a rename finds where another folder, or a link to one, already has the name.
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
-_ASIDE = re.compile(r"\..*\.(?P<host>[A-Za-z0-9]*)-(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNWRITABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
+    *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST),
+}
+_ASIDE = re.compile(r"\..*\.(?P<where>[0-9a-f]{12})-(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
+_SURELY_ABANDONED_S = 7 * 86_400
 
 
 @contextmanager
@@ -29,17 +38,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         StorageFull: the disk or a quota is full.
+        OutputUnwritable: it may not be written there, or what is there is no file.
     """
     aside = _aside(path)
     try:
         with naming_full_storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_what_is_no_file(path)
             yield aside
             _fsync(aside)
             aside.replace(path)
             _fsync(path.parent)
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -52,6 +64,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         StorageFull: the disk or a quota is full.
+        OutputUnwritable: it may not be written there.
     """
     aside = _aside(path)
     try:
@@ -68,13 +81,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming_full_storage(path: Path) -> Iterator[None]:
-    """Turns a full disk or quota, met while writing `path` in the block, into StorageFull."""
+    """Turns what keeps `path` from being written in the block into an error that says so.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
+        OutputUnwritable: it may not be written there.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in _FULL:
             raise StorageFull(
                 "no space left for the output", path, "Free some space, then run again"
+            ) from error
+        if error.errno in _UNWRITABLE and _concerns(error, path):
+            raise OutputUnwritable(
+                f"cannot be written ({error.strerror})",
+                path,
+                "Choose another place, or make this one writable",
             ) from error
         raise
 
@@ -86,16 +110,40 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes from a folder what processes of this machine had aside when they were killed."""
-    try:
-        asides = [entry.name for entry in os.scandir(folder) if _ASIDE.fullmatch(entry.name)]
-    except FileNotFoundError:
+    """Removes from a folder what processes had aside when they were killed.
+
+    Those of this machine since it was started are known to be gone; others' files are after a week.
+    """
+    if not folder.is_dir():
         return
-    for name in asides:
-        found = _ASIDE.fullmatch(name)
-        if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
-            with suppress(OSError):
-                _discard(folder / name)
+    for path in list(folder.glob(".*.part")):
+        with suppress(OSError):
+            if _is_abandoned(path):
+                _discard(path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    found = _ASIDE.fullmatch(path.name)
+    if found is None:
+        return False
+    if found["where"] == _whereabouts():
+        return not _is_alive(int(found["pid"]))
+    return time.time() - path.lstat().st_mtime > _SURELY_ABANDONED_S
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """Raises OutputUnwritable where renaming would put a file in place of a device or a pipe."""
+    if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
+        what = "is a folder" if path.is_dir() else "is no regular file"
+        raise OutputUnwritable(what, path, "Choose another place for the output")
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Tells whether an error is about an output, its folders, or what is aside of it."""
+    if error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named in {path, *path.parents} or path.parent in named.parents
 
 
 def _swap(aside: Path, path: Path) -> bool:
@@ -126,13 +174,18 @@ def _discard(path: Path) -> None:
 
 def _aside(path: Path) -> Path:
     """Names a sibling no other process uses; hidden, so that no glob for outputs finds it."""
-    own = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+    own = f"{_whereabouts()}-{os.getpid()}-{os.urandom(4).hex()}"
     return path.with_name(f".{path.name[:150]}.{own}.part")
 
 
-def _host() -> str:
-    """Returns this machine's name, as far as names of files hold it."""
-    return re.sub(r"[^A-Za-z0-9]", "", platform.node())[:40]
+@cache
+def _whereabouts() -> str:
+    """Returns what tells apart where process ids mean the same: machine, its start, container."""
+    parts = [platform.node()]
+    with suppress(OSError):  # Linux only
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _is_alive(pid: int) -> bool:

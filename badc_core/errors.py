@@ -49,7 +49,12 @@ class ContentMissing(BadcError):
 
 
 class UnreadableRecording(BadcError):
-    """Audio that cannot be decoded to its end: corrupt, truncated, empty, forbidden, not audio."""
+    """Audio that cannot be decoded to its end: corrupt, truncated, empty, forbidden, not audio.
+
+    Or read just now: a network disk may give it the next time.
+    """
+
+    retryable = True
 
 
 class ManifestMismatch(BadcError):
@@ -76,6 +81,10 @@ class OutOfMemory(DetectorFailed):
 
 class DetectorTimeout(DetectorFailed):
     """A worker did not answer in time and was ended."""
+
+
+class OutputUnwritable(BadcError):
+    """An output cannot be written where it belongs: forbidden, read-only, no place for a file."""
 
 
 class StorageFull(BadcError):

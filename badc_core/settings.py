@@ -155,6 +155,16 @@ class DetectorSettings(_Section):
         own = _OWN_MIN_SCORES.get(str(name))
         return given if own is None else {"min_score": own, **given}
 
+    @model_validator(mode="after")
+    def _thresholds_leave_labels_alone(self) -> Self:
+        # HawkEars' labels grow and merge where it looks for weaker ones.
+        if self.name.startswith("hawkears") and self.lowest_score < self.min_score:
+            raise ValueError(
+                f"thresholds below min_score ({self.min_score:g}) would change {self.name}'s other "
+                "labels: lower min_score instead"
+            )
+        return self
+
     @property
     def lowest_score(self) -> float:
         """The weakest score that any label may be kept with."""

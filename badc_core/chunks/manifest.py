@@ -39,7 +39,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("subtype", _TEXT, "The recording's sample format, such as PCM_16.", nullable=False),
     Column("parent_sha256", _TEXT, "SHA-256 of the recording's file, hex.", nullable=False),
 )
-_NOTE = "virtual: sha256 is of parent_sha256 and the frame range"
+VIRTUAL_NOTE = "virtual: sha256 is of parent_sha256 and the frame range"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:
 
 def store_virtually(parent_sha256: str, chunk: Chunk, source_path: str) -> StoredChunk:
     """Returns a chunk that is a range of its recording."""
-    return StoredChunk(chunk, source_path, chunk_sha256(parent_sha256, chunk), _NOTE)
+    return StoredChunk(chunk, source_path, chunk_sha256(parent_sha256, chunk), VIRTUAL_NOTE)
 
 
 def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -> None:

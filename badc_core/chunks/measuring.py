@@ -31,7 +31,7 @@ class Measured:
 
     Attributes:
         is_ok: whether memory sufficed.
-        peak_rss_mib: most of the machine's memory the process ever held.
+        peak_rss_mib: most of the machine's memory the process ever held, and the programs it ran.
         peak_vram_mib: most GPU memory, if the detector tells.
         reason: why it did not suffice; empty if it did.
         runtime_s: of loading and analysing.
@@ -51,8 +51,9 @@ Measure: TypeAlias = Callable[[float], Measured]
 def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit) -> Measure:
     """Returns a measure that runs the detector on the limit's device.
 
-    On the CPU the process cannot take more than the limit, so that a length too long costs nobody
-    else their memory.
+    On the CPU neither the process nor a program it runs can take more than the limit, so that a
+    length too long costs nobody else their memory. Each may take that much; whether they kept
+    within it together is seen afterwards.
     """
     place = Place("probe", limit.gpu)
     environment = {**os.environ, **place.environment()}

@@ -33,25 +33,35 @@ class MemoryLimit:
         return self.gpu.uuid if self.gpu else "cpu"
 
 
-def find_limit(inventory: GpuInventory, gpu_index: int, uses_gpu: bool) -> MemoryLimit:
+def find_limit(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -> MemoryLimit:
     """Returns the limit on a GPU; on the CPU where there is no GPU or it would not be used.
 
     Args:
         inventory: the GPUs this process may use.
-        gpu_index: which, as `nvidia-smi` counts.
+        gpu_index: which, as `nvidia-smi` counts; None for number 0, or the CPU where no GPU is.
         uses_gpu: whether the detector can use one.
 
     Raises:
-        ConfigInvalid: there are GPUs, but not this one.
+        ConfigInvalid: this GPU was asked for, or there are GPUs, but not this one.
     """
-    if not uses_gpu or not inventory.gpus:
+    gpu = _find_gpu(inventory, gpu_index, uses_gpu)
+    if gpu is None or not uses_gpu:
         return MemoryLimit(SHARE * _machine_mib())
+    # A GPU that shares the machine's memory has none of its own.
+    return MemoryLimit(SHARE * (gpu.memory_mib or _machine_mib()), gpu)
+
+
+def _find_gpu(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -> Gpu | None:
+    """Returns the GPU meant; None where nobody asked for one and none is needed or here."""
+    if gpu_index is None and (not uses_gpu or not inventory.gpus):
+        return None
+    wanted = gpu_index or 0
     for gpu in inventory.gpus:
-        if gpu.index == gpu_index:
-            # A GPU that shares the machine's memory has none of its own.
-            return MemoryLimit(SHARE * (gpu.memory_mib or _machine_mib()), gpu)
+        if gpu.index == wanted:
+            return gpu
     known = ", ".join(str(gpu.index) for gpu in inventory.gpus)
-    raise ConfigInvalid(f"there is no GPU {gpu_index}", "--gpu-index", f"Choose one of: {known}")
+    remedy = f"Choose one of: {known}" if known else "Leave --gpu-index out, which asks for the CPU"
+    raise ConfigInvalid(f"there is no GPU {wanted}", "--gpu-index", remedy)
 
 
 def _machine_mib() -> float:

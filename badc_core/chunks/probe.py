@@ -43,7 +43,7 @@ class ProbeRequest:
         initial_s: tried where the longest does not fit.
         max_s: longest length of interest; None for the file's.
         tolerance_s: how far the answer may lie below the truth.
-        gpu_index: as `nvidia-smi` counts; heeded where there is a GPU that would be used.
+        gpu_index: as `nvidia-smi` counts, and must be there; None for number 0 if there are GPUs.
         log: where attempts are written; None for a file of its own in the dataset, or in the
             current folder.
         is_measured: run the detector; else only estimate.
@@ -53,7 +53,7 @@ class ProbeRequest:
     initial_s: float = 60.0
     max_s: float | None = None
     tolerance_s: float = 5.0
-    gpu_index: int = 0
+    gpu_index: int | None = None
     log: Path | None = None
     is_measured: bool = False
     detector: str | None = None

@@ -10,14 +10,14 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NOWHERE, Detector
+from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import BadcError, OutOfMemory
 from badc_core.inference.batching import Batching, is_out_of_memory
@@ -27,10 +27,44 @@ from badc_core.settings import DetectorSettings
 from badc_core.units import seconds_to_samples
 
 
-def attempt(file: Path, duration_s: float, settings: DetectorSettings) -> dict[str, Any]:
+@dataclass
+class Peaks:
+    """The most memory the detector told of so far, in MiB.
+
+    Attributes:
+        programs_rss: of the programs it runs; 0 if it runs none.
+        vram: None if it tells nothing.
+    """
+
+    programs_rss: float = 0.0
+    vram: float | None = None
+
+    @property
+    def rss(self) -> float:
+        """Of this process and the programs together."""
+        return peak_rss_mib() + self.programs_rss
+
+    def hear(self, report: DetectorReport | None) -> None:
+        """Takes in what a detector tells after a call."""
+        if report is None:
+            return
+        self.programs_rss = max(self.programs_rss, report.peak_rss_mib or 0.0)
+        if report.peak_vram_mib is not None:
+            self.vram = max(self.vram or 0.0, report.peak_vram_mib)
+
+
+def attempt(
+    file: Path, duration_s: float, settings: DetectorSettings, peaks: Peaks
+) -> dict[str, Any]:
     """Returns the most memory that was needed to analyse the first seconds of a file.
 
     Windows are given to the model as a worker gives them: as many at once as it likes.
+
+    Args:
+        file: a recording.
+        duration_s: how much of its beginning.
+        settings: of the detector.
+        peaks: also tells what was needed where this raises.
 
     Raises:
         OutOfMemory: memory did not suffice.
@@ -42,39 +76,39 @@ def attempt(file: Path, duration_s: float, settings: DetectorSettings) -> dict[s
         with AudioFile(file) as audio:
             end = min(audio.n_samples, seconds_to_samples(duration_s, audio.sample_rate_hz))
             chunk = Chunk("probe", 0, max(1, end), 0, audio.sample_rate_hz)
-            peak_vram_mib = _detect(detector, audio, chunk)
+            _detect(detector, audio, chunk, peaks)
     finally:
         detector.close()
     return {
-        "peak_rss_mib": peak_rss_mib(),
-        "peak_vram_mib": peak_vram_mib,
+        "peak_rss_mib": peaks.rss,
+        "peak_vram_mib": peaks.vram,
         "runtime_s": time.monotonic() - started,
     }
 
 
-def _detect(detector: Detector, audio: AudioFile, chunk: Chunk) -> float | None:
-    """Runs the detector over a chunk and returns the most GPU memory it told of."""
-    peaks_mib: list[float] = []
+def _detect(detector: Detector, audio: AudioFile, chunk: Chunk, peaks: Peaks) -> None:
     waiting: Batching[None] = Batching(detector)
     for batch in detector.batches(audio, chunk, NOWHERE):
         waiting.add(None, batch)
         if waiting.is_full:
-            peaks_mib += _detect_waiting(detector, waiting)
-    peaks_mib += _detect_waiting(detector, waiting)
-    return max(peaks_mib, default=None)
+            _detect_waiting(detector, waiting, peaks)
+    _detect_waiting(detector, waiting, peaks)
 
 
-def _detect_waiting(detector: Detector, waiting: Batching[None]) -> Iterator[float]:
-    """Runs the detector on what waits, without halving it; yields the GPU memory it tells of."""
+def _detect_waiting(detector: Detector, waiting: Batching[None], peaks: Peaks) -> None:
+    """Runs the detector on what waits, without halving it."""
     for _, batch in waiting.take(everything=True):
-        detector.detect(batch)
-        report = detector.report()
-        if report is not None and report.peak_vram_mib is not None:
-            yield report.peak_vram_mib
+        try:
+            detector.detect(batch)
+        finally:
+            peaks.hear(detector.report())
 
 
 def _limit_memory(limit_mib: float | None) -> None:
-    """Makes an allocation beyond the limit fail here, before the machine runs out for everybody."""
+    """Makes an allocation beyond the limit fail here, before the machine runs out for everybody.
+
+    Programs started from here inherit the limit, each for itself.
+    """
     if limit_mib is None or not sys.platform.startswith("linux"):
         return
     wanted = int(limit_mib * (1 << 20))
@@ -89,14 +123,15 @@ def main() -> int:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     task = json.load(sys.stdin)
+    peaks = Peaks()
     try:
         _limit_memory(task["limit_mib"])
         settings = DetectorSettings.model_validate(task["detector"])
-        found = {"peak": attempt(Path(task["file"]), task["duration_s"], settings)}
+        found = {"peak": attempt(Path(task["file"]), task["duration_s"], settings, peaks)}
     except Exception as error:
         if is_out_of_memory(error):
             shown = error.what if isinstance(error, OutOfMemory) else type(error).__name__
-            found = {"out_of_memory": {"reason": shown, "peak_rss_mib": peak_rss_mib()}}
+            found = {"out_of_memory": {"reason": shown, "peak_rss_mib": peaks.rss}}
         elif isinstance(error, BadcError):
             found = {"error": dict(error_to_json(error))}
         else:

@@ -15,7 +15,8 @@ from badc_core.detectors.interface import DetectorIdentity
 from badc_core.settings import DetectorSettings
 
 ANSWERS_FILE = "answers.json"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+"""2: memory of programs that a detector runs counts too; 1 left it out."""
 _SAME_LIMIT = 0.05
 """How much of a change of the limit does not matter: free memory is never twice the same."""
 

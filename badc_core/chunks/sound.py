@@ -7,7 +7,7 @@ for, MP3 and Ogg are only ever decoded forwards, and one block is in memory at a
 
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ Block: TypeAlias = npt.NDArray[Any]
 Blocks: TypeAlias = Generator[Block, None, None]
 
 _BLOCK_SAMPLES = 1 << 18
+_FINE_BLOCK_SAMPLES = 1 << 10
 _FULL_SCALE = np.float32(1 << 31)
 
 # What float32, which the reader gives, cannot hold.
@@ -80,6 +81,28 @@ def decode_exactly(file: Path, subtype: str) -> Blocks:
         with closing(decode_to_float(file)) as blocks:
             for block in blocks:
                 yield (block * _FULL_SCALE).astype(np.int32)
+
+
+def count_decodable(file: Path) -> int:
+    """Returns how many samples can be decoded before it breaks, up to 1023 too few.
+
+    A read that fails tells nothing of how far it came, so the last one is done again in small ones.
+    """
+    n_coarse = _read_until_broken(file, 0)
+    return _read_until_broken(file, n_coarse)
+
+
+def _read_until_broken(file: Path, n_coarse: int) -> int:
+    """Reads that many samples in large blocks and what follows in small ones; 0: all in large."""
+    n_read = 0
+    with suppress(sf.LibsndfileError, RuntimeError), sf.SoundFile(file) as opened:
+        while True:
+            is_fine = 0 < n_coarse <= n_read
+            block = opened.read(_FINE_BLOCK_SAMPLES if is_fine else _BLOCK_SAMPLES, always_2d=True)
+            if not len(block):
+                break
+            n_read += len(block)
+    return n_read
 
 
 def read_chunks(

@@ -13,13 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from badc_core.audio.containers import require_content
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import StoredChunk, store_virtually, write_rows
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.chunks.sound import decode_to_float, read_chunks
 from badc_core.dataset import Dataset
-from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
 from badc_core.provenance.content import sha256_file
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry
@@ -107,12 +106,14 @@ def name_file(path: Path) -> NamedFile:
     Raises:
         ContentMissing: there is no such file.
         DatasetInvalid: its path cannot be written down, or the dataset's registry is malformed.
-        ConfigInvalid: the dataset's `badc.toml` is wrong.
+        ConfigInvalid: it is a folder, or the dataset's `badc.toml` is wrong.
     """
     file = absolute(path)
     _require_utf8(file)
     if not os.path.lexists(file):
-        require_content(file)
+        raise ContentMissing("there is no such file", file, "Give an audio file")
+    if file.is_dir():
+        raise ConfigInvalid("is a folder", file, "Give an audio file")
     dataset = find_dataset(file)
     return NamedFile(file, _recording_id(file, dataset), dataset)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.chunks.sound import count_decodable, decode_to_float
 from badc_core.chunks.source import DECODED_NOTE, absolute, find_dataset, hash_samples
 from badc_core.chunks.status import ChunkStatus, read_status
-from badc_core.errors import BadcError, ContentMissing, ManifestMismatch
+from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, UnreadableRecording
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.provenance.content import sha256_file
 from badc_core.units import samples_to_ms
@@ -48,7 +49,7 @@ def check_chunks(manifest: Path, check_hash: bool = False) -> list[Problem]:
 
     Args:
         manifest: the file.
-        check_hash: also read every file in full and compare its hash.
+        check_hash: also read and decode every file in full and compare its hash.
 
     Raises:
         ManifestMismatch: it is no manifest.
@@ -193,6 +194,7 @@ class _Validation:
             elif row.audio not in seen:
                 seen.add(row.audio)
                 self._compare_parent(row, row.audio)
+                self._decode([one for one in rows if one.audio == row.audio])
 
     def _compare_file(self, row: ChunkRequest) -> None:
         if not row.has_hash:
@@ -219,7 +221,31 @@ class _Validation:
                     if by_chunk[chunk].sha256 != sha256:
                         self._report(by_chunk[chunk], path, "its samples are not the manifest's")
             except BadcError as error:
-                self._report(next(iter(by_chunk.values())), path, error.what)
+                self._report_broken(list(by_chunk.values()), sound, error)
+
+    def _decode(self, rows: Sequence[ChunkRequest]) -> None:
+        """Decodes a recording to its end: its bytes may be those that were cut, and cut short."""
+        path = rows[0].audio
+        sound = self._sounds[path]
+        if sound is None:
+            return
+        try:
+            for _ in decode_to_float(path):
+                pass
+        except BadcError as error:
+            self._report_broken(rows, sound, error)
+
+    def _report_broken(self, rows: Sequence[ChunkRequest], sound: _Sound, error: BadcError) -> None:
+        """Tells where decoding stops, at the chunk in which it does."""
+        path, rate_hz = rows[0].audio, sound.sample_rate_hz
+        n_decoded = count_decodable(path) if isinstance(error, UnreadableRecording) else None
+        if n_decoded is None or n_decoded >= sound.n_samples:
+            self._report(rows[0], path, error.what)
+            return
+        broken = next((row for row in rows if n_decoded < _span(row, rate_hz)[1]), rows[-1])
+        what = f"decoding stops at {n_decoded / rate_hz:.2f} s"
+        promised = f"of the {sound.n_samples / rate_hz:.2f} s its header promises"
+        self._report(broken, path, f"{what} {promised}")
 
     def _report(self, row: ChunkRequest, path: Path, what: str, *, is_damaged: bool = True) -> None:
         folder = row.audio.parent if _is_file(row) and is_damaged else None

@@ -20,7 +20,13 @@ chunk = typer.Typer(help="Cut recordings into chunks, and check chunks.", no_arg
 
 _REDIRECTED_COLUMNS = 400
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="An audio file of any format.")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="An audio file of any format; last and behind -- if its name begins with a dash.",
+    ),
+]
 Duration = Annotated[float, typer.Option("--chunk-duration", help="Length of a chunk, seconds.")]
 Overlap = Annotated[
     float, typer.Option("--overlap", help="How much a chunk repeats of the one before, seconds.")
@@ -48,7 +54,7 @@ def manifest(
     """Write the manifest of a file's chunks without copying sound."""
     source = plan_file(file, chunk_duration, overlap)
     path = write_virtual_manifest(source, output, hash_chunks)
-    _say(f"{len(source.chunks)} chunks of {source.name.recording_id}: {path}")
+    _say(f"{_count(len(source.chunks), 'chunk')} of {source.name.recording_id}: {path}")
 
 
 @chunk.command("run")
@@ -84,7 +90,8 @@ def run(  # noqa: PLR0913, PLR0917  (a command line's options)
     done = write_chunks(file, request)
     stale = f", {done.n_removed} of other settings removed" if done.n_removed else ""
     kept = done.n_chunks - done.n_written
-    _say(f"{done.recording_id}: {done.n_written} chunks written, {kept} were there{stale}")
+    written, were = _count(done.n_written, "chunk"), "was" if kept == 1 else "were"
+    _say(f"{done.recording_id}: {written} written, {kept} {were} there{stale}")
     _say(f"Chunks: {done.folder}")
     _say(f"Manifest: {done.manifest}")
 
@@ -101,7 +108,7 @@ def validate(
     if not problems:
         _say(f"{manifest}: everything is as it says")
         return
-    table = Table(title=f"{len(problems)} problems", title_justify="left")
+    table = Table(title=_count(len(problems), "problem"), title_justify="left")
     for name in ("Chunk", "Problem", "File"):
         table.add_column(name, overflow="fold")
     for problem in problems:
@@ -123,7 +130,12 @@ def probe_length(  # noqa: PLR0913, PLR0917  (a command line's options)
     tolerance: Annotated[
         float, typer.Option(help="How far the answer may lie below the truth, seconds.")
     ] = 5.0,
-    gpu_index: Annotated[int, typer.Option(min=0, help="Which GPU, where there is one.")] = 0,
+    gpu_index: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Which GPU; it must be there.", show_default="0, or the CPU without a GPU"
+        ),
+    ] = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -161,7 +173,7 @@ def probe_length(  # noqa: PLR0913, PLR0917  (a command line's options)
 
 
 def _print_chunks(source: ChunkSource, console: Console) -> None:
-    title = f"{len(source.chunks)} chunks in {format_duration(source.duration_s)}"
+    title = f"{_count(len(source.chunks), 'chunk')} in {format_duration(source.duration_s)}"
     table = Table(title=f"{title} at {source.sample_rate_hz} Hz", title_justify="left")
     table.add_column("Chunk", overflow="fold")
     for name in ("Start s", "End s", "First sample", "End sample", "Overlap s"):
@@ -190,6 +202,10 @@ def _print_attempts(attempts: tuple[Attempt, ...], title: str) -> None:
             escape(one.reason),
         )
     _console().print(table)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _console() -> Console:

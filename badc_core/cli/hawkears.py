@@ -40,8 +40,12 @@ def install_hawkears(
         ),
     ] = False,
     random_type: Annotated[
-        str, typer.Option(help="With --random-weights: effnet.1 (small) to effnet.11 (large).")
-    ] = "effnet.1",
+        str | None,
+        typer.Option(
+            help="With --random-weights: effnet.1 (small) to effnet.11 (large).",
+            show_default="effnet.1",
+        ),
+    ] = None,
 ) -> None:
     """Install HawkEars 2 and its networks; again, to complete or renew it."""
     home = find_home(runtime)
@@ -52,7 +56,9 @@ def install_hawkears(
 
     if checkpoints is not None and random_weights:
         raise typer.BadParameter("--checkpoints and --random-weights exclude each other")
-    networks = Networks(checkpoints, random_type if random_weights else "")
+    if random_type is not None and not random_weights:
+        raise typer.BadParameter("--random-type is only for --random-weights: give both")
+    networks = Networks(checkpoints, (random_type or "effnet.1") if random_weights else "")
     wants_cuda = has_nvidia_driver() if cuda is None else cuda
     install(home, cuda=wants_cuda, networks=networks, tell=tell)
     tell("HawkEars is installed. Now run: badc hawkears check")

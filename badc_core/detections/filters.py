@@ -36,7 +36,7 @@ def keep(detections: Iterable[Detection], settings: DetectorSettings) -> tuple[D
 
 def _names(label: Label) -> set[str]:
     """Returns everything a label is called."""
-    return {_folded(name) for name in (label.name, label.code, label.scientific_name) if name}
+    return {_folded(name) for name in label.names}
 
 
 def _folded(name: str) -> str:

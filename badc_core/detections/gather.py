@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,19 @@ from badc_core.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
-from badc_core.inference.chunk_output import ChunkOutput, FoundInChunk, read_chunk_json
+from badc_core.inference.chunk_output import (
+    HAWKEARS_ENDING,
+    ChunkOutput,
+    FoundInChunk,
+    read_chunk_json,
+    read_hawkears_table,
+)
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
 
 NO_DETECTION = "none"
 """Label of the row that stands for a chunk without detections."""
-
-HAWKEARS_TABLE = "HawkEars_labels.csv"
 
 _SUMMARY_ENDING = ".summary.json"
 
@@ -60,7 +64,8 @@ class Gathered:
     Attributes:
         n_files: JSON files read.
         n_chunks: with a result, among them those without detections.
-        n_failed: chunks that failed; they have no row anywhere.
+        n_failed: files that hold a failure in place of a result; they have no row anywhere.
+        n_settings: how many different settings the results were made with.
     """
 
     n_files: int = 0
@@ -68,6 +73,7 @@ class Gathered:
     n_chunks: int = 0
     n_detections: int = 0
     n_failed: int = 0
+    n_settings: int = 0
 
 
 def gather(wanted: Gathering) -> Gathered:
@@ -114,9 +120,15 @@ def find_chunk_files(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*.json")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not any(part.endswith("_hawkears") for part in path.relative_to(folder).parts[:-1])
         and not path.name.endswith(_SUMMARY_ENDING)
+        and not any(map(_is_runners, path.relative_to(folder).parents, repeat(folder)))
     )
+
+
+def _is_runners(inside: Path, folder: Path) -> bool:
+    """Tells whether a runner made a folder for itself: there is its chunk's file beside it."""
+    chunk_id = inside.name.removesuffix(HAWKEARS_ENDING)
+    return chunk_id != inside.name and (folder / inside).with_name(f"{chunk_id}.json").is_file()
 
 
 class _Reading:
@@ -129,6 +141,7 @@ class _Reading:
                 self._requests |= {(one.recording_id, one.chunk_id): one for one in requests}
         self._dataset = Dataset(wanted.root, Settings()) if wanted.root is not None else None
         self._seen: dict[tuple[str, str], Path] = {}
+        self._hashes: set[str] = set()
         self.counts = Gathered()
 
     def recordings(self, paths: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
@@ -142,8 +155,10 @@ class _Reading:
     def _recording(self, recording_id: str, outputs: list[ChunkOutput]) -> list[dict[str, Any]]:
         recording = self._describe(recording_id)
         good = [one for one in outputs if one.status != "error"]
+        self._hashes |= {one.origin.config_hash for one in good}
         self.counts = replace(
             self.counts,
+            n_settings=len(self._hashes),
             n_recordings=self.counts.n_recordings + 1,
             n_chunks=self.counts.n_chunks + len(good),
             n_failed=self.counts.n_failed + len(outputs) - len(good),
@@ -176,7 +191,7 @@ class _Reading:
             )
         if origin.start_ms is None or origin.end_ms is None:
             raise _invalid(output, "does not say when its chunk begins and ends")
-        detections = output.detections or tuple(_read_hawkears(output))
+        detections = output.detections or tuple(read_hawkears_table(output))
         return replace(output, origin=origin, detections=detections)
 
 
@@ -249,30 +264,6 @@ def _detection_id(output: ChunkOutput, start_ms: int, end_ms: int, label: str) -
         *(output.runner, output.model_version),
     )
     return hashlib.sha1("\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
-
-
-def _read_hawkears(output: ChunkOutput) -> Iterator[FoundInChunk]:
-    """Yields what HawkEars' own table says of a chunk, where the JSON file says nothing."""
-    folders = (output.path.with_name(f"{output.origin.chunk_id}_hawkears"), output.path.parent)
-    path = next((one / HAWKEARS_TABLE for one in folders if (one / HAWKEARS_TABLE).is_file()), None)
-    if path is None:
-        return
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file):
-                if Path(row["filename"]).stem == output.origin.chunk_id:
-                    yield FoundInChunk(
-                        timestamp_ms=round(float(row["start_time"]) * 1000),
-                        end_ms=round(float(row["end_time"]) * 1000),
-                        label=row["class_code"] or row["class_name"] or "unknown",
-                        label_code=row["class_code"] or "",
-                        label_name=row["class_name"] or "",
-                        scientific_name="",
-                        confidence=float(row["score"]),
-                    )
-    except (csv.Error, KeyError, ValueError, TypeError) as error:
-        what = f"not a table of HawkEars ({error!r})"
-        raise DetectionsInvalid(what, path, "Remove it, or run the chunk again") from error
 
 
 def _order(row: dict[str, Any]) -> tuple[int, str, int]:

@@ -42,10 +42,7 @@ class BandEnergy:
         self.identity = identify(settings)
         self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s)
         self._min_score = settings.min_score
-        self._labels = tuple(
-            Label(f"{low / 1000:g}-{high / 1000:g} kHz", f"B{low}")
-            for low, high in pairwise(BAND_EDGES_HZ)
-        )
+        self._labels = labels(settings)
 
     @property
     def batch_windows(self) -> int:
@@ -107,6 +104,14 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
             remedy=f"band_energy's windows last {WINDOW_S:g} s: choose less than that",
         )
     return DetectorIdentity("band_energy", "1", None, "", WINDOW_S)
+
+
+def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
+    """Returns the bands."""
+    return tuple(
+        Label(f"{low / 1000:g}-{high / 1000:g} kHz", f"B{low}")
+        for low, high in pairwise(BAND_EDGES_HZ)
+    )
 
 
 def load(settings: DetectorSettings) -> BandEnergy:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.birdnet_files import labels_path, model_path
-from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange
+from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, range_model_path
 from badc_core.detectors.interface import (
     NOWHERE,
     Detection,
@@ -133,7 +133,23 @@ class BirdNet:
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the model's identity; raises DetectorMissing or ConfigInvalid."""
     _check_overlap(settings)
-    return DetectorIdentity("birdnet", "2.4", _sha256(model_path()), LICENCE, WINDOW_S)
+    model = model_path()
+    return DetectorIdentity(
+        name="birdnet",
+        version="2.4",
+        model_sha256=_sha256(model),
+        licence=LICENCE,
+        window_s=WINDOW_S,
+        companions=tuple(
+            f"{path.name}: {_sha256(path) if path.is_file() else 'absent'}"
+            for path in (labels_path(), range_model_path(model))
+        ),
+    )
+
+
+def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
+    """Returns every label there is; raises DetectorMissing."""
+    return read_labels(labels_path())
 
 
 def load(settings: DetectorSettings) -> BirdNet:

@@ -22,12 +22,17 @@ _PLACES_KEPT = 64
 _WEEKS_A_MONTH = 4
 
 
+def range_model_path(acoustic_model: Path) -> Path:
+    """Returns where the meta model is, beside the acoustic one; it may be absent."""
+    return acoustic_model.with_name(_FILE)
+
+
 class SpeciesRange:
     """The meta model, loaded when somebody first asks."""
 
     def __init__(self, beside: Path) -> None:
         """Takes the path of the acoustic model, beside which the meta model lies, or does not."""
-        self._path = beside.with_name(_FILE)
+        self._path = range_model_path(beside)
         self._model: LiteModel | None = None
         self._scores = lru_cache(_PLACES_KEPT)(self._score)
 

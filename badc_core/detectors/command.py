@@ -6,15 +6,17 @@ What it writes is read by `command_output.py`; how it is run is in `programs.py`
 import hashlib
 import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import Chunk
-from badc_core.detectors.chunk_files import ChunkFile, spans, write_chunk_file
+from badc_core.detectors.chunk_files import ChunkFile, spans
 from badc_core.detectors.command_output import read_output
-from badc_core.detectors.interface import Detection, DetectorIdentity, DetectorReport, Occasion
-from badc_core.detectors.programs import describe_exit, file_sha256, run_program
+from badc_core.detectors.interface import Detection, DetectorIdentity
+from badc_core.detectors.programs import (
+    ProgramPerChunk,
+    describe_exit,
+    file_sha256,
+    run_program,
+)
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.settings import DetectorSettings
 
@@ -22,47 +24,17 @@ _VERSION_LENGTH = 12
 _REMEDY = "Set detector.command in badc.toml, or --runner-cmd, to a program that can be run"
 
 
-class Command:
+class Command(ProgramPerChunk):
     """The program, started once for every chunk."""
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        super().__init__()
         self.identity = identify(settings)
         self._command = _words(settings)
         self._min_score = settings.min_score
-        self._report: DetectorReport | None = None
-
-    @property
-    def batch_windows(self) -> int:
-        """One: the program is given one chunk at a time."""
-        return 1
-
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
-        """Yields the chunk as a file."""
-        yield write_chunk_file(audio, chunk, occasion)
-
-    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
-        """Returns what the program found, at or above the minimum score, by start, then label.
-
-        Raises:
-            OutOfMemory: it failed and speaks of memory.
-            DetectorFailed: it failed, or what it wrote cannot be used.
-            DetectorMissing: it cannot be started any more.
-        """
-        try:
-            return [self._run(batch)]
-        finally:
-            batch.remove()
-
-    def report(self) -> DetectorReport | None:
-        """Returns how the program's last run went."""
-        return self._report
-
-    def close(self) -> None:
-        """Does nothing: the program has ended and its files are removed."""
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
-        self._report = None
         output = batch.path.with_suffix(".json")
         ended = run_program([*self._command, "--input", str(batch.path), "--output", str(output)])
         self._report = ended.report()

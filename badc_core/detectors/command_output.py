@@ -15,6 +15,7 @@ from badc_core.detectors.chunk_files import FoundInFile
 from badc_core.detectors.interface import Label
 from badc_core.errors import DetectorFailed
 
+_MOST_MS = 1e12
 _ROUNDING_MS = 1.0
 
 
@@ -78,7 +79,8 @@ class _Fields:
 def _read_one(fields: _Fields, chunk: Chunk) -> FoundInFile:
     end_of_file_ms = math.ceil(chunk.duration_s * 1000) + _ROUNDING_MS
     start_ms = fields.number("timestamp_ms", end_of_file_ms)
-    end_ms = fields.number("end_ms", end_of_file_ms)
+    # The last window may be padded, so what reaches past the end is cut off there.
+    end_ms = fields.number("end_ms", _MOST_MS)
     if end_ms < start_ms:
         raise fields.wrong("end_ms", f"is {end_ms:g}, before timestamp_ms {start_ms:g}")
     label, code = fields.text("label"), fields.text("label_code")

@@ -8,6 +8,7 @@ labels last as long as the sound does, so where chunks overlap they are cut at t
 answers for all of itself but what the chunk before holds too.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,8 @@ from badc_core.settings import DetectorSettings
 
 WINDOW_S = 3.0
 LICENCE = "MIT"
+
+_log = logging.getLogger(__name__)
 
 
 class HawkEars:
@@ -97,6 +100,7 @@ class HawkEars:
             command=child.command,
             stderr=child.stderr_tail,
             peak_vram_mib=answer.get("peak_vram_mib"),
+            peak_rss_mib=answer.get("peak_rss_mib"),
             notes=tuple(notes),
         )
         if answer["kind"] != "result":
@@ -196,7 +200,19 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
 
 def load(settings: DetectorSettings) -> HawkEars:
     """Returns HawkEars, loaded; raises DetectorMissing, ConfigInvalid or OutOfMemory."""
-    return HawkEars(settings)
+    loaded = HawkEars(settings)
+    if find_home(settings.runtime).has_random_weights:
+        _log.warning(
+            "HawkEars %s: its networks are made up; results mean nothing", loaded.identity.version
+        )
+    return loaded
+
+
+def labels(settings: DetectorSettings) -> tuple[Label, ...]:
+    """Returns every label there is, as its tables say; raises DetectorMissing."""
+    home = find_home(settings.runtime)
+    home.require(settings.hawkears)
+    return tuple(Label(name, code, sci) for code, name, sci in home.classes())
 
 
 def _version(home: HawkEarsHome, settings: DetectorSettings) -> str:

@@ -6,15 +6,18 @@ The tables it writes are read by `hawkears1_tables.py`; HawkEars 2 is in `hawkea
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import Chunk
-from badc_core.detectors.chunk_files import ChunkFile, spans, write_chunk_file
+from badc_core.detectors.chunk_files import ChunkFile, spans
 from badc_core.detectors.hawkears1_tables import LABELS_FILE, read_tables
-from badc_core.detectors.interface import Detection, DetectorIdentity, DetectorReport, Occasion
-from badc_core.detectors.programs import Finished, describe_exit, file_sha256, run_program
+from badc_core.detectors.interface import Detection, DetectorIdentity, Occasion
+from badc_core.detectors.programs import (
+    Finished,
+    ProgramPerChunk,
+    describe_exit,
+    file_sha256,
+    run_program,
+)
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.settings import DetectorSettings
 
@@ -33,48 +36,18 @@ _FAILED = re.compile(
 """What its log says where a file or a thread failed, which its exit code does not."""
 
 
-class HawkEars1:
+class HawkEars1(ProgramPerChunk):
     """The checkout, its program started once for every chunk."""
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        super().__init__()
         self.identity = identify(settings)
         self._settings = settings
         self._runtime = _runtime(settings)
         self._python = _python(self._runtime)
-        self._report: DetectorReport | None = None
-
-    @property
-    def batch_windows(self) -> int:
-        """One: the program is given one chunk at a time."""
-        return 1
-
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
-        """Yields the chunk as a file."""
-        yield write_chunk_file(audio, chunk, occasion)
-
-    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
-        """Returns what HawkEars found, at or above the minimum score, by start, then label.
-
-        Raises:
-            OutOfMemory: it failed and speaks of memory.
-            DetectorFailed: it failed, or wrote no table, or one that cannot be used.
-            DetectorMissing: it cannot be started any more.
-        """
-        try:
-            return [self._run(batch)]
-        finally:
-            batch.remove()
-
-    def report(self) -> DetectorReport | None:
-        """Returns how the program's last run went."""
-        return self._report
-
-    def close(self) -> None:
-        """Does nothing: the program has ended and its files are removed."""
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
-        self._report = None
         output = batch.path.with_name("hawkears")
         output.mkdir()
         place = place_arguments(self._settings, batch.occasion)

@@ -3,6 +3,7 @@
 It runs in a Python environment of its own, made by `hawkears_install.py`; nothing here starts it.
 """
 
+import csv
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -98,6 +99,27 @@ class HawkEarsHome:
             if not (self.data_root / name).is_file():
                 raise DetectorMissing("HawkEars' data are missing", self.data_root / name, INSTALL)
         self.networks(settings)
+
+    def classes(self) -> list[list[str]]:
+        """Returns code, common and scientific name of every class, as HawkEars reports them.
+
+        Source: HawkEars 2.3.0, `core/taxonomy.py`: what a class is called today takes the place of
+        what it was called when the networks were trained; an empty cell changes nothing.
+        """
+        newer = {row["model_code"]: row for row in self._table("taxonomy.csv")}
+        found = []
+        for row in self._table("classes.csv"):
+            now = newer.get(row["Code"], {})
+            name, alt_name = now.get("name") or row["Name"], now.get("alt_name") or row["AltName"]
+            found.append(
+                [now.get("code") or row["Code"], name, alt_name if alt_name != name else ""]
+            )
+        return found
+
+    def _table(self, name: str) -> list[dict[str, str]]:
+        path = self.data_root / "data" / name
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
 
     def networks(self, settings: HawkEarsSettings) -> tuple[Path, ...]:
         """Returns the checkpoint files that these settings use, in HawkEars' order.

@@ -38,6 +38,8 @@ _NMS_DEFINITION = (
     'torch.library.define(\n    "torchvision::nms", '
     '"(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"\n)\n\n\n'
 )
+RANDOM_TYPES = tuple(f"effnet.{size}" for size in (*range(1, 12), "6.1"))
+"""What BriteKit 1.8.4 can make up."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 Tell = Callable[[str], None]
@@ -82,7 +84,7 @@ def install(home: HawkEarsHome, *, cuda: bool, networks: Networks, tell: Tell) -
         tell: called with a line for each step.
 
     Raises:
-        ConfigInvalid: the folder or file to copy from holds no networks.
+        ConfigInvalid: the folder or file to copy from holds no networks, or there is no such type.
         DetectorMissing: a package or the networks could not be fetched or made.
     """
     _check_given(networks)
@@ -161,6 +163,12 @@ def install_networks(home: HawkEarsHome, networks: Networks, tell: Tell) -> None
 
 
 def _check_given(networks: Networks) -> None:
+    if networks.random_type and networks.random_type not in RANDOM_TYPES:
+        raise ConfigInvalid(
+            f"there is no network type {networks.random_type!r}",
+            "--random-type",
+            f"Choose one of: {', '.join(RANDOM_TYPES)}",
+        )
     if networks.given is not None and not networks.given.exists():
         raise ConfigInvalid("no such folder or file", networks.given, "Name another one")
 
@@ -170,7 +178,10 @@ def _not_filled(
 ) -> BadcError:
     """Returns the error for networks that are not there, saying how to bring them by hand."""
     if networks.random_type:
-        return ConfigInvalid(f"networks could not be made up ({told['error']})", home.data_root)
+        remedy = "Give --runtime another folder, or remove what is in this one"
+        return ConfigInvalid(
+            f"networks could not be made up ({told['error']})", home.data_root, remedy
+        )
     if networks.given is not None:
         remedy = "Give a folder with *.ckpt, or one of HawkEars' own zip files"
         return ConfigInvalid(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 _WARM_UP_S = 3
 _WARM_UP_HZ = 44_100
 
@@ -21,6 +22,10 @@ Reply = dict[str, Any]
 
 class Refusal(Exception):
     """The setup cannot be used."""
+
+
+class NoResult(Exception):
+    """A recording that is long enough was passed over."""
 
 
 class KeptHawkEars:
@@ -121,7 +126,7 @@ class KeptHawkEars:
                 occurrence_metadata=None if place is None else {task["path"]: place},
             )
         if not self._analyzer.result_dataframes:
-            self._notes.append(f"HawkEars makes nothing of {task['duration_s']:g} s: too short")
+            self._explain_nothing(task["duration_s"])
         found = [
             [one.start_time, one.end_time, one.species, one.score] for one in result.detections
         ]
@@ -134,6 +139,12 @@ class KeptHawkEars:
         return [[*row, *expectations.of(row[2], is_rare=False)] for row in found] + [
             [*row, *expectations.of(row[2], is_rare=True)] for row in rare
         ]
+
+    def _explain_nothing(self, duration_s: float) -> None:
+        """Notes that a recording is too short for a table; raises if it is not."""
+        if duration_s >= float(self._predictor.cfg.audio.spec_duration):
+            raise NoResult(f"HawkEars gave no table for {duration_s:g} s of sound")
+        self._notes.append(f"HawkEars makes nothing of {duration_s:g} s: too short")
 
     def _place(self, task: Task) -> dict[str, Any] | None:
         """Returns where and when, as HawkEars wants it; None where nobody asks or knows."""
@@ -248,7 +259,8 @@ def _save_nothing(*_arguments: Any) -> None:
 
 def is_lack_of_memory(error: BaseException) -> bool:
     """Tells whether an error is a device's lack of memory, however it is worded."""
-    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+    kinds, text = {"OutOfMemoryError", "MemoryError"}, str(error).lower()
+    return type(error).__name__ in kinds or any(words in text for words in _NO_MEMORY)
 
 
 def _peak_vram_mib(device: str) -> float | None:

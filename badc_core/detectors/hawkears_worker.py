@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import queue
+import resource
 import sys
 import threading
 import time
@@ -84,6 +85,20 @@ def _error(error: Exception) -> Reply:
     }
 
 
+def peak_rss_mib() -> float:
+    """Returns the most memory this process ever held.
+
+    From /proc where there is one: what getrusage tells was counted before this program was loaded
+    too, in the process that started it.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / (1 << 10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
 def main() -> int:
     """Runs the program on standard input and output."""
     started_s = time.monotonic()
@@ -114,9 +129,10 @@ def main() -> int:
     while True:
         task = json.loads(lines.get())
         try:
-            send({"kind": "result", **kept.analyze(task)})
+            reply = {"kind": "result", **kept.analyze(task)}
         except Exception as error:  # noqa: BLE001  (the top of a process: must answer)
-            send(_error(error))
+            reply = _error(error)
+        send({**reply, "peak_rss_mib": peak_rss_mib()})
 
 
 if __name__ == "__main__":

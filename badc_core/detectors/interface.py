@@ -26,6 +26,7 @@ class DetectorIdentity:
         licence: of the model, where results must name it; else empty.
         window_s: how much the model sees at once.
         uses_gpu: whether it runs on a GPU where there is one.
+        companions: other files that decide what it tells, each with its SHA-256, or `absent`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DetectorIdentity:
     licence: str
     window_s: float
     uses_gpu: bool = False
+    companions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Label:
     name: str
     code: str = ""
     scientific_name: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything it is called."""
+        return tuple(filter(None, (self.name, self.code, self.scientific_name)))
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,7 @@ class DetectorReport:
         returncode: of that program.
         stdout, stderr: the end of what the program wrote.
         peak_vram_mib: most GPU memory the model ever held; None if it knows of none.
+        peak_rss_mib: most memory of the programs it ran; None if it ran none.
         notes: what else deserves a line, such as a batch halved for lack of memory.
     """
 
@@ -164,6 +172,7 @@ class DetectorReport:
     stderr: str = ""
     peak_vram_mib: float | None = None
     notes: tuple[str, ...] = field(default=())
+    peak_rss_mib: float | None = None
 
 
 class Detector(Protocol):
@@ -212,6 +221,9 @@ class DetectorLoader(Protocol):
         Raises:
             DetectorMissing: package, model file or runtime is not installed.
         """
+
+    # A loader that can name the classes without loading anything has `labels(settings)` too, which
+    # returns `tuple[Label, ...]`: names in `include`, `exclude` and `thresholds` are then checked.
 
     def load(self, settings: Any) -> Detector:
         """Returns the detector, its model in memory and warmed up.

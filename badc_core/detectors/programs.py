@@ -4,17 +4,23 @@ A program stays in the worker's process group, so that whoever ends a worker end
 """
 
 import hashlib
+import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from badc_core.detectors.interface import DetectorReport
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detectors.chunk_files import ChunkFile, write_chunk_file
+from badc_core.detectors.interface import Detection, DetectorReport, Occasion
 from badc_core.errors import BadcError, DetectorFailed, DetectorMissing, OutOfMemory
 
 _REPORTED_CHARACTERS = 500
@@ -32,12 +38,15 @@ class Finished:
         command: what was run.
         returncode: its exit code; below 0 the signal that killed it.
         stdout, stderr: the last 64 KiB of what it wrote.
+        peak_rss_mib: most memory that it, or a program it ran, ever held. Linux counts from before
+            the program was loaded, so it is never below the peak of the process that started it.
     """
 
     command: tuple[str, ...]
     returncode: int
     stdout: str
     stderr: str
+    peak_rss_mib: float
 
     @property
     def last_line(self) -> str:
@@ -53,6 +62,7 @@ class Finished:
             self.returncode,
             self.stdout[-_REPORTED_CHARACTERS:],
             self.stderr[-_REPORTED_CHARACTERS:],
+            peak_rss_mib=self.peak_rss_mib,
         )
 
     def failure(self, what: str, where: str, remedy: str) -> BadcError:
@@ -62,6 +72,49 @@ class Finished:
         """
         kind = OutOfMemory if _MEMORY.search(f"{self.stdout}\n{self.stderr}") else DetectorFailed
         return kind(f"{what}: {self.last_line}" if self.last_line else what, where, remedy)
+
+
+class ProgramPerChunk(ABC):
+    """What detectors share that start a program for every chunk.
+
+    Attributes:
+        batch_windows: 1: the program is given one chunk at a time.
+    """
+
+    batch_windows = 1
+
+    def __init__(self) -> None:
+        """Has nothing to report yet."""
+        self._report: DetectorReport | None = None
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+        """Yields the chunk as a file."""
+        yield write_chunk_file(audio, chunk, occasion)
+
+    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
+        """Returns what the program found, at or above the minimum score, by start, then label.
+
+        Raises:
+            OutOfMemory: it failed and speaks of memory.
+            DetectorFailed: it failed, or what it wrote is missing or cannot be used.
+            DetectorMissing: it cannot be started any more.
+        """
+        self._report = None
+        try:
+            return [self._run(batch)]
+        finally:
+            batch.remove()
+
+    def report(self) -> DetectorReport | None:
+        """Returns how the program's last run went."""
+        return self._report
+
+    def close(self) -> None:  # noqa: B027  (nothing is left to do, for any of them)
+        """Does nothing: the program has ended and its files are removed."""
+
+    @abstractmethod
+    def _run(self, batch: ChunkFile) -> list[Detection]:
+        """Runs the program, sets the report, returns what it found."""
 
 
 def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
@@ -76,19 +129,29 @@ def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         try:
-            ended = subprocess.run(
-                command,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                check=False,
+            program = subprocess.Popen(
+                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
             )
         except OSError as error:
             raise DetectorMissing(
                 f"cannot be started ({error.strerror})", command[0], "Make it a runnable program"
             ) from error
-        return Finished(tuple(command), ended.returncode, _tail(stdout), _tail(stderr))
+        peak_rss_mib = _wait(program)
+        return Finished(
+            tuple(command), program.returncode, _tail(stdout), _tail(stderr), peak_rss_mib
+        )
+
+
+def _wait(program: "subprocess.Popen[bytes]") -> float:
+    """Waits for a program's end, sets its exit code and returns its `peak_rss_mib`."""
+    with program:
+        try:
+            _, status, usage = os.wait4(program.pid, 0)
+        except BaseException:
+            program.kill()
+            raise
+        program.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def describe_exit(returncode: int) -> str:

@@ -4,6 +4,7 @@ Packages add theirs through the entry-point group `badc.detectors`, whose entrie
 object with `identify` and `load` (`interface.DetectorLoader`).
 """
 
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import cast
 
@@ -23,10 +24,12 @@ def identify_detector(settings: DetectorSettings) -> DetectorIdentity:
     """Returns what would run, without loading it.
 
     Raises:
-        ConfigInvalid: no detector of that name.
+        ConfigInvalid: no detector of that name, or it has no label that is asked for.
         DetectorMissing: it is not installed.
     """
-    return _loader(settings.name).identify(settings)
+    loader = _loader(settings.name)
+    _refuse_unknown_labels(loader, settings)
+    return loader.identify(settings)
 
 
 def load_detector(settings: DetectorSettings) -> Detector:
@@ -37,6 +40,29 @@ def load_detector(settings: DetectorSettings) -> Detector:
         DetectorMissing: it is not installed.
     """
     return _loader(settings.name).load(settings)
+
+
+def _refuse_unknown_labels(loader: DetectorLoader, settings: DetectorSettings) -> None:
+    """Raises where a list names what the detector has no label for: that would read as silence."""
+    tables = {
+        "thresholds": settings.thresholds,
+        "include": settings.include,
+        "exclude": settings.exclude,
+    }
+    ask = getattr(loader, "labels", None)
+    if ask is None or not any(tables.values()):
+        return
+    known = {name.casefold(): name for label in ask(settings) for name in label.names}
+    for table, names in tables.items():
+        for name in names:
+            if name.strip().casefold() not in known:
+                near = get_close_matches(name.casefold(), known, n=3)
+                meant = ", ".join(known[one] for one in near)
+                raise ConfigInvalid(
+                    f"{settings.name} has no label {name!r}",
+                    f"detector.{table}",
+                    f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
+                )
 
 
 def _loader(name: str) -> DetectorLoader:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from badc_core.errors import BadcError, OutputUnwritable, StorageFull
 from badc_core.inference.protocol import ChunkResult
 from badc_core.telemetry.attempts import Attempt, record
 from badc_core.telemetry.log import TelemetryLog
@@ -37,6 +38,7 @@ class Accounts:
     ) -> None:
         self._telemetry = telemetry
         self._analysed = analysed
+        self._is_unwritable = False
         if summary is None:
             summary = Summary(telemetry.path)
             summary.merge(Summary.load(telemetry.path))
@@ -51,7 +53,13 @@ class Accounts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._summary.write()
+        try:
+            self._summary.write()
+        except BadcError as trouble:
+            # Never in place of what really ended the run.
+            if error is None and isinstance(trouble, StorageFull):
+                raise
+            _log.warning("the summary could not be written: %s", trouble)
         self._warn_of_the_worst()
 
     @property
@@ -60,10 +68,18 @@ class Accounts:
         return self._summary.totals()
 
     def attempted(self, attempt: Attempt) -> None:
-        """Enters the beginning or the end of an attempt."""
-        self._telemetry.append(**record(attempt))
+        """Enters the beginning or the end of an attempt.
+
+        A log that may not be written costs the measurements, not the work; a full disk costs both.
+        """
         self._summary.add(attempt)
-        self._summary.maybe_write(time.monotonic())
+        try:
+            self._telemetry.append(**record(attempt))
+            self._summary.maybe_write(time.monotonic())
+        except OutputUnwritable as error:
+            if not self._is_unwritable:
+                _log.warning("going on without telemetry: %s", error)
+            self._is_unwritable = True
 
     def ended(self, result: ChunkResult) -> None:
         """Enters that a chunk is done with, well or not."""

@@ -8,7 +8,7 @@ worker it was made: equal results give equal bytes. Reading such files, the orig
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from badc_core.atomic import write_text
 from badc_core.dataset import InferencePaths
@@ -46,25 +46,12 @@ class ChunkOrigin:
     config_hash: str = ""
     key: str = ""
 
-    @classmethod
-    def of(cls, result: ChunkResult) -> Self:
-        """Returns what a result alone tells."""
-        chunk = result.chunk
-        return cls(
-            chunk.chunk_id,
-            chunk.recording_id,
-            str(result.task.audio),
-            chunk.start_ms,
-            chunk.end_ms,
-            chunk.overlap_ms,
-        )
-
 
 def write_chunk_json(
     paths: InferencePaths,
     result: ChunkResult,
     identity: DetectorIdentity,
-    origin: ChunkOrigin | None = None,
+    origin: ChunkOrigin,
 ) -> Path:
     """Writes what came of a chunk, replacing what was there; returns where.
 
@@ -75,12 +62,11 @@ def write_chunk_json(
         paths: where files of chunks are.
         result: what came of it.
         identity: what found it.
-        origin: which chunk; as the result says if left out.
+        origin: which chunk, and what it was made with.
 
     Raises:
         StorageFull: the disk or a quota is full.
     """
-    origin = origin or ChunkOrigin.of(result)
     content: dict[str, Any] = {
         "chunk_id": origin.chunk_id,
         "recording_id": origin.recording_id,

@@ -1,10 +1,12 @@
-"""Reading a chunk's JSON file, ours or one of the original BADC's.
+"""Reading a chunk's JSON file, ours or one of the original BADC's, or HawkEars' table beside it.
 
 Such files are written in `chunk_json.py` and made into one table in `detections/gather.py`.
 """
 
+import csv
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ from badc_core.inference.chunk_json import ChunkOrigin
 STATUSES = ("ok", "no_detections", "error", "no_output", "stub")
 """The last two were written by the original only."""
 
+HAWKEARS_ENDING = "_hawkears"
+"""Of the folder beside a chunk's file that HawkEars 1 was given, behind the chunk_id."""
+
+_HAWKEARS_TABLE = "HawkEars_labels.csv"
 _REMEDY = "Delete it and run: badc infer run MANIFEST"
 
 
@@ -108,6 +114,34 @@ def read_chunk_json(path: Path) -> ChunkOutput:
         error=content.text("error"),
         has_detections_key=content.has("detections"),
     )
+
+
+def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
+    """Yields what HawkEars' own table says of a chunk, where its JSON file says nothing.
+
+    Raises:
+        DetectionsInvalid: there is such a table, and it cannot be read.
+    """
+    folders = (output.path.with_name(f"{output.origin.chunk_id}{HAWKEARS_ENDING}"), output.path.parent)
+    path = next((one / _HAWKEARS_TABLE for one in folders if (one / _HAWKEARS_TABLE).is_file()), None)
+    if path is None:
+        return
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for row in csv.DictReader(file):
+                if Path(row["filename"]).stem == output.origin.chunk_id:
+                    yield FoundInChunk(
+                        timestamp_ms=round(float(row["start_time"]) * 1000),
+                        end_ms=round(float(row["end_time"]) * 1000),
+                        label=row["class_code"] or row["class_name"] or "unknown",
+                        label_code=row["class_code"] or "",
+                        label_name=row["class_name"] or "",
+                        scientific_name="",
+                        confidence=float(row["score"]),
+                    )
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
+        what = f"not a table of HawkEars ({error!r})"
+        raise DetectionsInvalid(what, path, "Remove it, or run the chunk again") from error
 
 
 def times_in_name(chunk_id: str) -> tuple[int | None, int | None]:

@@ -13,7 +13,8 @@ from functools import partial
 import pyarrow.compute as pc
 
 from badc_core.atomic import remove_abandoned
-from badc_core.chunks.manifest import chunk_sha256, read_manifest
+from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256, read_manifest
+from badc_core.chunks.plan import Chunk
 from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
 from badc_core.detections.store import (
@@ -27,10 +28,11 @@ from badc_core.detections.store import (
 )
 from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
+from badc_core.detectors.interface import Occasion
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
-from badc_core.inference.chunk_json import write_chunk_json
+from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.engine import open_engine
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
@@ -39,6 +41,7 @@ from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
+from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.log import TelemetryLog
 
 
@@ -51,12 +54,16 @@ class _InWork:
     tasks: dict[str, ChunkTask]
     """By what the journal knows them by, in order."""
     done: dict[str, ChunkResult] = field(default_factory=dict)
+    keys: dict[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = {id(task): key for key, task in self.tasks.items()}
 
     def in_order(self) -> tuple[ChunkResult, ...]:
         return tuple(self.done[key] for key in self.tasks)
 
     def key_of(self, task: ChunkTask) -> str:
-        return next(key for key, one in self.tasks.items() if one is task)
+        return self.keys[id(task)]
 
     def waiting(self) -> list[ChunkTask]:
         return [task for key, task in self.tasks.items() if key not in self.done]
@@ -81,12 +88,20 @@ class _Detecting:
             remove_abandoned(folder)
         with (
             self._accounts,
-            open_engine(settings, self._identity, self._accounts.attempted) as engine,
+            open_engine(settings, self._identity, self._attempted) as engine,
         ):
             for result in engine.run(self._tasks(recording_ids)):
                 self._take(result)
                 yield from self._drain_ended()
             yield from self._drain_ended()
+
+    def _attempted(self, attempt: Attempt) -> None:
+        """Enters an attempt, a good one with the file its detections will be in."""
+        if attempt.status == "success":
+            path = self._dataset.detections(attempt.recording_id)
+            output = str(path.relative_to(self._dataset.root))
+            attempt = replace(attempt, details=replace(attempt.details, output=output))
+        self._accounts.attempted(attempt)
 
     def _tasks(self, recording_ids: Iterable[str]) -> Iterator[ChunkTask]:
         """Yields the chunks to analyse; recordings that need none end here."""
@@ -122,13 +137,17 @@ class _Detecting:
         audio = self._dataset.audio(recording.path)
         occasion = occasion_of(recording)
         tasks = {
-            chunk_key(
-                self._config_hash, chunk_sha256(recording.sha256, chunk), occasion
-            ): ChunkTask(audio, recording.n_samples, chunk, occasion)
+            self._key(recording, chunk, occasion): ChunkTask(
+                audio, recording.n_samples, chunk, occasion
+            )
             for chunk in manifest.chunks
         }
         journal = Journal(self._dataset.inference.journal(recording_id))
         return _InWork(recording, journal, tasks, journal.known(tasks))
+
+    def _key(self, recording: Recording, chunk: Chunk, occasion: Occasion) -> str:
+        sound = chunk_sha256(recording.sha256, chunk)
+        return chunk_key(self._config_hash, sound, chunk.overlap_samples, occasion)
 
     def _take(self, result: ChunkResult) -> None:
         recording_id = result.chunk.recording_id
@@ -165,8 +184,7 @@ class _Detecting:
         write_effort(self._dataset.effort(recording_id), effort, made_by)
         write_detections(self._dataset.detections(recording_id), table, made_by)
         if settings.inference.chunk_json:
-            for one in results:
-                write_chunk_json(self._dataset.inference, one, self._identity)
+            self._write_chunk_json(recording, results)
         is_final = len(failed) <= settings.inference.max_failed_fraction * len(results)
         return DetectionsMade(
             table=table,
@@ -176,6 +194,24 @@ class _Detecting:
             results=results,
             is_final=is_final,
         )
+
+    def _write_chunk_json(self, recording: Recording, results: Iterable[ChunkResult]) -> None:
+        for one in results:
+            chunk = one.chunk
+            origin = ChunkOrigin(
+                chunk_id=chunk.chunk_id,
+                recording_id=chunk.recording_id,
+                source_path=recording.path,
+                start_ms=chunk.start_ms,
+                end_ms=chunk.end_ms,
+                overlap_ms=chunk.overlap_ms,
+                sha256=chunk_sha256(recording.sha256, chunk),
+                notes=VIRTUAL_NOTE,
+                dataset_root=self._dataset.root.name,
+                config_hash=self._config_hash,
+                key=self._key(recording, chunk, one.task.occasion),
+            )
+            write_chunk_json(self._dataset.inference, one, self._identity, origin)
 
 
 def detect_recordings(

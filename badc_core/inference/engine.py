@@ -6,6 +6,7 @@ that died or hangs, is decided here by `retries.py`'s rules. Writing results is 
 """
 
 import logging
+import math
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.devices.places import Place, plan_places
 from badc_core.devices.sampler import Sampler
-from badc_core.errors import BadcError, DetectorFailed, DetectorTimeout, OutOfMemory
+from badc_core.errors import BadcError, DetectorFailed, DetectorTimeout
 from badc_core.inference import protocol
 from badc_core.inference.endings import Ending, beginning
 from badc_core.inference.pool import Assignment, Heard, WorkerProcess, scratch_folder
@@ -32,7 +33,8 @@ from badc_core.settings import Settings
 from badc_core.telemetry.attempts import Attempt
 
 _log = logging.getLogger(__name__)
-_IN_FLIGHT_PER_WORKER = 2
+_IN_FLIGHT_PER_WORKER = 3
+_LONGEST_WAIT_S = 3600.0
 _LOADS_PER_PLACE = 3
 _EXIT_GRACE_S = 1.0
 
@@ -138,11 +140,11 @@ class Engine:
             for worker in self.workers:
                 self._end_if_overdue(worker)
             return None
-        slot = self._slot_of(heard.worker)
+        slot = next((slot for slot in self._slots if slot.worker is heard.worker), None)
         return None if slot is None else self._understand(slot, heard.worker, heard.content)
 
-    def _patience_s(self) -> float | None:
-        """Returns how long to wait before something must be done; None for ever."""
+    def _patience_s(self) -> float:
+        """Returns how long to wait before something may have to be done."""
         moments = [
             worker.since + self._limit_s(worker)
             for worker in self.workers
@@ -150,7 +152,8 @@ class Engine:
         ]
         if self._retries.next_due is not None:
             moments.append(self._retries.next_due)
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        wait_s = min(moments, default=math.inf) - time.monotonic()
+        return max(0.0, min(wait_s, _LONGEST_WAIT_S))
 
     def _limit_s(self, worker: WorkerProcess) -> float:
         """Returns how long a worker may take for what it is doing."""
@@ -166,10 +169,8 @@ class Engine:
         limit_s = self._limit_s(worker)
         if time.monotonic() >= worker.since + limit_s:
             worker.overdue = f"no answer within {limit_s:g} s"
+            worker.overdue_task = worker.assigned[0].task if worker.is_ready else None
             worker.kill()
-
-    def _slot_of(self, worker: WorkerProcess) -> Slot | None:
-        return next((slot for slot in self._slots if slot.worker is worker), None)
 
     def _understand(
         self, slot: Slot, worker: WorkerProcess, content: dict[str, Any] | None
@@ -193,50 +194,52 @@ class Engine:
         return self._conclude(worker, worker.assigned.popleft(), ending)
 
     def _take_refusal(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
-        """Gives up a place without room for the model; any other refusal holds everywhere."""
-        if not isinstance(error, OutOfMemory):
+        """Tries again what may pass, such as a lack of memory; other refusals hold everywhere."""
+        if not error.retryable:
             raise error
-        self._give_up(slot, worker, error)
+        self._take_failed_load(slot, worker, error)
 
     def _bury(self, slot: Slot, worker: WorkerProcess) -> ChunkResult | None:
-        """Takes a dead worker away; its oldest chunk is taken for the cause."""
+        """Takes a dead worker away; a chunk it had alone is taken for the cause."""
         code = worker.end(_EXIT_GRACE_S)
         tail = worker.stderr_tail()
         cause = worker.overdue or f"worker {worker.label} ended with exit code {code}"
         if not worker.is_ready:
-            self._bury_unready(slot, worker, f"{cause} before it was ready", tail)
+            error = DetectorFailed(
+                f"{cause} before it was ready: {tail or 'no message'}",
+                self._detector.name,
+                "Check the detector with a short recording: badc run DATASET --limit 1",
+            )
+            self._take_failed_load(slot, worker, error)
             return None
         _log.warning("%s; starting another. %s", cause, tail)
         slot.worker = None
         worker.close()
         if not worker.assigned:
             return None
-        culprit = replace(worker.assigned.popleft(), is_suspect=True)
-        for innocent in worker.assigned:
-            self._retries.again(replace(innocent, is_suspect=True))
-        kind = DetectorTimeout if worker.overdue else DetectorFailed
-        error = kind(cause, culprit.task.chunk.chunk_id, _last_line(tail))
-        ending = Ending(error, time.monotonic() - worker.since, {}, code, tail)
+        oldest, *others = (replace(one, is_suspect=True) for one in worker.assigned)
         worker.assigned.clear()
-        return self._conclude(worker, culprit, ending)
+        kind = DetectorTimeout if worker.overdue else DetectorFailed
+        error = kind(cause, oldest.task.chunk.chunk_id, tail.rpartition("\n")[2])
+        ending = Ending(error, time.monotonic() - worker.since, {}, code, tail)
+        answered_late = worker.overdue and worker.overdue_task is not oldest.task
+        if not others and not answered_late:
+            return self._conclude(worker, oldest, ending)
+        # Which of them did it is not known: each gets a worker to itself, and nothing is counted.
+        self._report(worker, oldest, ending, backoff_s=0.0)
+        self._retries.again(replace(oldest, attempt=oldest.attempt + 1))
+        for one in others:
+            self._retries.again(one)
+        return None
 
-    def _bury_unready(self, slot: Slot, worker: WorkerProcess, cause: str, tail: str) -> None:
+    def _take_failed_load(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
+        """Has another worker started at a place, or none any more; raises if none is left."""
+        self._take_back(slot, worker)
         slot.n_failed_loads += 1
-        if slot.n_failed_loads >= _LOADS_PER_PLACE:
-            error = DetectorFailed(
-                f"{cause}: {tail or 'no message'}",
-                self._detector.name,
-                "Check the detector with a short recording: badc run DATASET --limit 1",
-            )
-            self._give_up(slot, worker, error)
+        if slot.n_failed_loads < _LOADS_PER_PLACE:
+            _log.warning("worker %s did not get ready, starting another: %s", worker.label, error)
             return
-        _log.warning("worker %s: %s; starting another. %s", worker.label, cause, tail)
-        self._take_back(slot, worker)
-
-    def _give_up(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
-        """Starts no more workers at a place; raises if there is no other."""
         slot.is_closed = True
-        self._take_back(slot, worker)
         if all(one.is_closed for one in self._slots):
             raise error
         _log.warning("no worker can be had on %s, going on without it: %s", slot.place.label, error)
@@ -251,15 +254,22 @@ class Engine:
     def _conclude(
         self, worker: WorkerProcess, done: Assignment, ending: Ending
     ) -> ChunkResult | None:
-        """Reports how an attempt ended; returns the result unless it is tried again."""
-        ending = replace(ending, gpu=self._gpu_metrics(worker))
+        """Ends an attempt; returns the result unless the chunk is tried again."""
         backoff_s = None
         if ending.error is not None and ending.error.retryable:
             backoff_s = self._retries.after_failure(done)
-        self._observe(ending.attempt(worker, done, self._detector.name, backoff_s))
+        ending = self._report(worker, done, ending, backoff_s)
         if worker.assigned:
             self._begin(worker)
         return ending.result(worker, done) if backoff_s is None else None
+
+    def _report(
+        self, worker: WorkerProcess, done: Assignment, ending: Ending, backoff_s: float | None
+    ) -> Ending:
+        """Tells whoever observes how an attempt ended; returns that with what the GPU did."""
+        ending = replace(ending, gpu=self._gpu_metrics(worker))
+        self._observe(ending.attempt(worker, done, self._detector.name, backoff_s))
+        return ending
 
     def _gpu_metrics(self, worker: WorkerProcess) -> GpuMetrics | None:
         gpu = worker.place.gpu
@@ -287,7 +297,3 @@ def open_engine(
     inventory = find_gpus() if detector.uses_gpu else GpuInventory((), "")
     places = plan_places(settings.inference, inventory, detector.uses_gpu, usable_cores())
     return Engine(settings, places, observe)
-
-
-def _last_line(text: str) -> str:
-    return text.splitlines()[-1] if text else ""

@@ -20,16 +20,19 @@ from badc_core.inference.protocol import ChunkResult, ChunkTask
 SCHEMA_VERSION = 1
 
 
-def chunk_key(config_hash: str, chunk_sha256: str, occasion: Occasion = NOWHERE) -> str:
+def chunk_key(
+    config_hash: str, sound: str, overlap_samples: int = 0, occasion: Occasion = NOWHERE
+) -> str:
     """Returns what a journal line is bound to.
 
     Args:
         config_hash: of the settings, model and code that decide what is found.
-        chunk_sha256: identity of the chunk's sound.
+        sound: identity of the chunk's sound.
+        overlap_samples: how much of it belongs to the chunk before.
         occasion: where and when it was recorded.
     """
     place = (occasion.latitude, occasion.longitude, occasion.date)
-    text = json.dumps([SCHEMA_VERSION, config_hash, chunk_sha256, place])
+    text = json.dumps([SCHEMA_VERSION, config_hash, sound, overlap_samples, place])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

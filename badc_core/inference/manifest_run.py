@@ -21,24 +21,27 @@ from badc_core.inference.chunk_guard import find_incomplete
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.chunk_output import ChunkOutput, read_chunk_json
 from badc_core.inference.engine import open_engine
-from badc_core.inference.journal import Journal, chunk_key
+from badc_core.inference.journal import Journal
 from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.inference.run_order import RunMade, RunOrder
-from badc_core.provenance.fingerprints import Fingerprints
+from badc_core.provenance.fingerprints import CODE_VERSIONS, Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watcher
-from badc_core.telemetry.summary import Summary
+from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
 _SUMMARY_ENDING = ".summary.json"
+_RETRIED_SHOWN = 5
 
 
 @dataclass
 class _Counts:
     n_skipped: int = 0
+    n_succeeded: int = 0
+    n_kept: int = 0
     n_detections: int = 0
     n_redone: int = 0
 
@@ -64,6 +67,7 @@ class ManifestRun:
         self._identity = identify_detector(order.settings.detector)
         self._config_hash = self._hash_config()
         self._previous = _load_previous(order.resume_summary)
+        self._is_new_summary = not summary_path(order.telemetry_log).exists()
         self._summary = Summary.load(order.telemetry_log)
         if self._previous is not None and self._previous.log != order.telemetry_log:
             self._summary.merge(self._previous)
@@ -75,6 +79,16 @@ class ManifestRun:
     def audio_s(self) -> float:
         """Seconds of sound in all chunks."""
         return sum(one.duration_s for requests in self._requests.values() for one in requests)
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks in the manifests."""
+        return sum(map(len, self._requests.values()))
+
+    @property
+    def n_done(self) -> int:
+        """Chunks that have their result by now."""
+        return self._counts.n_skipped + self._counts.n_succeeded
 
     def run(self) -> RunMade:
         """Analyses what has no result yet; returns when everything has been tried.
@@ -95,6 +109,7 @@ class ManifestRun:
                 for result in engine.run(self._tasks(accounts)):
                     self._take(result)
                     accounts.ended(result)
+        self._forget_empty_books()
         return self._conclude(time.monotonic() - started_s)
 
     def _check_chunk_files(self) -> list[str]:
@@ -112,14 +127,18 @@ class ManifestRun:
         """Returns what binds results to settings: in a dataset the same as its assets use."""
         if self._order.dataset is not None:
             return Fingerprints(self._order.dataset).settings_hash("detections")
-        content = [self._order.settings.detector.deciding(), asdict(self._identity)]
+        content = [
+            CODE_VERSIONS["detections"],
+            self._order.settings.detector.deciding(),
+            asdict(self._identity),
+        ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     def _tasks(self, accounts: Accounts) -> Iterator[ChunkTask]:
         """Yields what must be analysed, recording by recording; the rest is taken as it is."""
         for recording_id, requests in self._requests.items():
             tasks = make_tasks(requests, self._recordings[recording_id])
-            keys = [chunk_key(self._config_hash, one.sound, one.task.occasion) for one in tasks]
+            keys = [one.key(self._config_hash) for one in tasks]
             by_key = {key: one.task for key, one in zip(keys, tasks, strict=True)}
             known = self._journal(recording_id).known(by_key) if self._order.resume else {}
             for key, one in zip(keys, tasks, strict=True):
@@ -133,9 +152,16 @@ class ManifestRun:
         """Keeps what came of a chunk."""
         request, key = self._out.pop(id(result.task))
         self._journal(request.recording_id).append(key, result)
-        self._write(request, key, result)
-        if result.error is not None:
-            self._failed.append((request.chunk_id, str(result.error)))
+        if result.error is None:
+            self._write(request, key, result)
+            self._counts.n_succeeded += 1
+            return
+        self._failed.append((request.chunk_id, str(result.error)))
+        # News of a failure is not worth an earlier result, which tells its settings itself.
+        if self._read(request) is not None:
+            self._counts.n_kept += 1
+        else:
+            self._write(request, key, result)
 
     def _skip(
         self, request: ChunkRequest, key: str, result: ChunkResult, accounts: Accounts
@@ -180,13 +206,18 @@ class ManifestRun:
 
     def _existing(self, request: ChunkRequest) -> ChunkOutput | None:
         """Returns a chunk's file if it holds a result under these settings, as far as it says."""
+        found = self._read(request)
+        is_ours = found is not None and found.origin.config_hash in {"", self._config_hash}
+        return found if is_ours else None
+
+    def _read(self, request: ChunkRequest) -> ChunkOutput | None:
+        """Returns a chunk's file if it holds a result, under whatever settings."""
         path = self._order.output.chunk_json(request.recording_id, request.chunk_id)
         try:
             found = read_chunk_json(path)
         except DetectionsInvalid:
             return None
-        is_ours = found.origin.config_hash in {"", self._config_hash}
-        return found if is_ours and found.status != "error" else None
+        return None if found.status == "error" else found
 
     def _write(self, request: ChunkRequest, key: str, result: ChunkResult) -> Path:
         kept = replace(result, detections=keep(result.detections, self._order.settings.detector))
@@ -225,6 +256,22 @@ class ManifestRun:
     def _journal(self, recording_id: str) -> Journal:
         return Journal(self._order.output.journal(recording_id))
 
+    def _forget_empty_books(self) -> None:
+        """Removes the summary of a run that had nothing to do: there is no log beside it."""
+        log = self._order.telemetry_log
+        has_begun = self._counts.n_skipped < self.n_chunks or log.exists()
+        if self._is_new_summary and self._previous is None and not has_begun:
+            for path in (summary_path(log), workers_path(log)):
+                path.unlink(missing_ok=True)
+
+    def _retried(self) -> Worst:
+        """Returns the worst of the chunks that failed before they succeeded."""
+        failed = {chunk_id for chunk_id, _ in self._failed}
+        worst = self._summary.worst(len(failed) + _RETRIED_SHOWN)
+        named = tuple(one for one in worst.hotspots if one.chunk_id not in failed)
+        n_all = len(worst.hotspots) + worst.n_more - len(failed)
+        return Worst(named[:_RETRIED_SHOWN], n_all - len(named[:_RETRIED_SHOWN]))
+
     def _conclude(self, wall_s: float) -> RunMade:
         chunks = {one.chunk_id for requests in self._requests.values() for one in requests}
         previous = self._previous.jobs() if self._previous else {}
@@ -234,6 +281,8 @@ class ManifestRun:
             n_skipped=self._counts.n_skipped,
             n_detections=self._counts.n_detections,
             failed=tuple(self._failed),
+            n_kept=self._counts.n_kept,
+            retried=self._retried(),
             is_failure=len(self._failed) > tolerated,
             n_orphans=len(previous.keys() - chunks),
             n_redone=self._counts.n_redone,

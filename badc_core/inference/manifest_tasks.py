@@ -15,6 +15,7 @@ from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import NOWHERE, Occasion
 from badc_core.errors import BadcError
+from badc_core.inference.journal import chunk_key
 from badc_core.inference.protocol import ChunkTask
 from badc_core.inference.requests import ChunkRequest
 from badc_core.provenance.content import fingerprint_file
@@ -41,6 +42,11 @@ class ManifestTask:
     request: ChunkRequest
     task: ChunkTask
     sound: str
+
+    def key(self, config_hash: str) -> str:
+        """Returns what a journal knows the chunk by under these settings."""
+        task = self.task
+        return chunk_key(config_hash, self.sound, task.chunk.overlap_samples, task.occasion)
 
 
 def make_tasks(
@@ -149,14 +155,21 @@ class _Sources:
 
     def _sound(self, request: ChunkRequest, chunk: Chunk) -> str:
         """Returns the identity of a chunk's sound; in a dataset the one its assets use."""
-        if request.is_file is False and request.parent_sha256:
+        # A manifest's word is not taken for what the file holds now.
+        fingerprint = self._fingerprint(request.audio)
+        if request.is_file is False and self._is_described(request, fingerprint):
             return chunk_sha256(request.parent_sha256, chunk)
-        content = request.sha256 if request.has_hash else self._fingerprint(request.audio)
         # Two chunks may hold the same sound, such as digital silence.
-        text = json.dumps(
-            [content, request.start_ms, chunk.start_sample, chunk.end_sample, chunk.overlap_samples]
-        )
+        text = json.dumps([fingerprint, request.start_ms, chunk.start_sample, chunk.end_sample])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _is_described(self, request: ChunkRequest, fingerprint: str) -> bool:
+        """Tells whether the file still is the one that the dataset described and cut."""
+        one = self._recording
+        return one is not None and (one.sha256, one.fingerprint) == (
+            request.parent_sha256,
+            fingerprint,
+        )
 
     def _header(self, audio: Path) -> _Header | None:
         if audio not in self._headers:

@@ -34,7 +34,9 @@ _SCRATCH_PREFIX = "badc-scratch-"
 _LOCK = ".lock"
 _LONGEST_MAKING_S = 60.0
 _EXIT_POLL_S = 0.01
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Unless the user wants it otherwise; a worker has one core."""
+_MOST_STDERR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Assignment:
 
     Attributes:
         attempt: 1 for the first.
+        n_failures: attempts whose failure was its own.
         is_suspect: it was in a worker that died, so it runs alone in one from now on.
     """
 
     task: ChunkTask
     attempt: int = 1
+    n_failures: int = 0
     is_suspect: bool = False
 
 
@@ -74,6 +78,7 @@ class WorkerProcess:
         since: when it started what it is doing now, loading or its oldest chunk; monotonic.
         since_utc: the same by the clock.
         overdue: why it was ended for taking too long; empty if it was not.
+        overdue_task: what it was at then; None while loading.
     """
 
     def __init__(
@@ -87,10 +92,12 @@ class WorkerProcess:
         self.assigned: deque[Assignment] = deque()
         self.is_ready = False
         self.overdue = ""
+        self.overdue_task: ChunkTask | None = None
         self._inbox = inbox
         with naming_full_storage(scratch):
             self._scratch = tempfile.mkdtemp(prefix=f"{place.label}-", dir=scratch)
-            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the worker)
+            # Lives as long as the worker.
+            self._stderr = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
         self.begin()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "badc_core.inference.worker", str(os.getpid())],
@@ -98,7 +105,13 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             encoding="utf-8",
-            env={**os.environ, **_ONE_THREAD, **place.environment()},
+            env={
+                **_ONE_THREAD,
+                **os.environ,
+                **place.environment(),
+                "PYTHONUNBUFFERED": "1",
+                "TMPDIR": self._scratch,
+            },
             start_new_session=True,
         )
         detector = {**settings.model_dump(), "min_score": settings.lowest_score}
@@ -124,6 +137,9 @@ class WorkerProcess:
         self.since = time.monotonic()
         self.since_utc = datetime.now(UTC)
         self._stderr_start = os.fstat(self._stderr.fileno()).st_size
+        if self._stderr_start > _MOST_STDERR_BYTES:
+            # What is before its end is given back to the disk; the worker writes on behind it.
+            os.ftruncate(self._stderr.fileno(), 0)
 
     def send(self, assignment: Assignment) -> None:
         """Gives it a chunk to do after those it has."""

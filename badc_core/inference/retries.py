@@ -41,7 +41,7 @@ class Retries:
         return bool(self._ready) and self._ready[0].is_suspect
 
     def again(self, assignment: Assignment) -> None:
-        """Puts a chunk in line that did nothing wrong itself: at once, and uncounted."""
+        """Puts a chunk in line of which nothing wrong is known: at once, and uncounted."""
         self._ready.append(assignment)
 
     def after_failure(self, failed: Assignment) -> float | None:
@@ -50,11 +50,11 @@ class Retries:
         Args:
             failed: as it was attempted.
         """
-        if failed.attempt > self._max_retries:
+        if failed.n_failures >= self._max_retries:
             return None
-        delay_s: float = min(self._backoff_s * 2.0 ** (failed.attempt - 1), _LONGEST_BACKOFF_S)
+        delay_s: float = min(self._backoff_s * 2.0**failed.n_failures, _LONGEST_BACKOFF_S)
         due = time.monotonic() + delay_s
-        again = replace(failed, attempt=failed.attempt + 1)
+        again = replace(failed, attempt=failed.attempt + 1, n_failures=failed.n_failures + 1)
         heapq.heappush(self._delayed, (due, next(self._order), again))
         return delay_s
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from badc_core.dataset import Dataset, InferencePaths
 from badc_core.settings import Settings
 from badc_core.telemetry.counts import WorkerCounts
+from badc_core.telemetry.summary import Worst
 from badc_core.telemetry.totals import Totals
 
 
@@ -48,6 +49,8 @@ class RunMade:
         n_skipped: whose result was there already.
         n_detections: kept, of all chunks.
         failed: chunk_id and reason of those without a result.
+        n_kept: failed ones whose file still holds an earlier result, of any settings.
+        retried: the worst of those that failed before they succeeded.
         is_failure: more chunks failed than is tolerated.
         n_orphans: chunks in the summary to resume from that no manifest has.
         n_redone: chunks it calls done whose result is gone or made with other settings.
@@ -61,6 +64,8 @@ class RunMade:
     n_skipped: int
     n_detections: int
     failed: tuple[tuple[str, str], ...]
+    n_kept: int
+    retried: Worst
     is_failure: bool
     n_orphans: int
     n_redone: int

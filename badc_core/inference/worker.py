@@ -4,113 +4,31 @@ Started by `pool.py` as `python -m badc_core.inference.worker PARENT`; speaks `p
 thread reads and resamples ahead while the main thread runs the model (`batching.py`).
 """
 
-import errno
 import json
 import os
-import queue
 import resource
 import signal
 import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
-from badc_core.audio.reader import AudioFile
-from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
+from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import (
     BadcError,
-    DetectorFailed,
     OutOfMemory,
-    StorageFull,
-    UnreadableRecording,
 )
 from badc_core.inference import protocol
 from badc_core.inference.batching import Batching, detect_in_halves
 from badc_core.inference.protocol import ChunkTask
+from badc_core.inference.reading import Finished, Opened, ReadAhead, as_badc_error
 from badc_core.settings import DetectorSettings
 
-_BATCHES_AHEAD = 2
-_WINDOWS_PER_BATCH = 12
 _PARENT_CHECK_S = 1.0
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """Marks the beginning of a task in the stream from the reading thread."""
-
-    task: ChunkTask
-    started: float
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """Marks the end of a task, with the error that cut its reading short."""
-
-    error: BadcError | None = None
-
-
-_Part = _Opened | Batch | _Finished | None
-
-
-class ReadAhead:
-    """Turns task lines into window batches, in a thread, a bounded number ahead."""
-
-    def __init__(self, lines: TextIO, detector: Detector) -> None:
-        self._lines = lines
-        self._detector = detector
-        self._open: AudioFile | None = None
-        n_ahead = _BATCHES_AHEAD + detector.batch_windows // _WINDOWS_PER_BATCH
-        self._parts: queue.Queue[_Part] = queue.Queue(n_ahead)
-        threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
-
-    def __iter__(self) -> Iterator[_Opened | Batch | _Finished]:
-        while (part := self._parts.get()) is not None:
-            yield part
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is ready, so that whoever waits for more may wait long."""
-        return self._parts.empty()
-
-    def _run(self) -> None:
-        try:
-            for line in self._lines:
-                task = protocol.task_from_json(json.loads(line))
-                self._parts.put(_Opened(task, time.monotonic()))
-                self._parts.put(self._read(task))
-        finally:  # also where a line is no task: a worker nobody feeds must end
-            self._parts.put(None)
-
-    def _read(self, task: ChunkTask) -> _Finished:
-        try:
-            audio = self._audio(task)
-            for batch in self._detector.batches(audio, task.chunk, task.occasion):
-                self._parts.put(batch)
-        except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
-            return _Finished(as_badc_error(error))
-        return _Finished()
-
-    def _audio(self, task: ChunkTask) -> AudioFile:
-        """Returns the open file; successive chunks of a recording share it."""
-        if self._open is None or self._open.path != task.audio:
-            if self._open is not None:
-                self._open.close()
-                self._open = None
-            self._open = AudioFile(task.audio)
-        if self._open.n_samples != task.n_samples:
-            raise UnreadableRecording(
-                f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "
-                "it changed since it was cut",
-                task.audio,
-                "Cut it again: badc run DATASET, or badc chunk manifest FILE",
-            )
-        return self._open
 
 
 @dataclass
@@ -126,6 +44,7 @@ class _InWork:
     is_whole: bool = False
     """Analysed as a whole already, in parts, so that batches still to come add nothing."""
     notes: list[str] = field(default_factory=list)
+    report: DetectorReport | None = None
 
 
 class Worker:
@@ -150,12 +69,12 @@ class Worker:
         self._detect(everything=True)
         self._answer_what_is_done()
 
-    def _take(self, part: _Opened | Batch | _Finished) -> None:
-        if isinstance(part, _Opened):
+    def _take(self, part: Opened | Batch | Finished) -> None:
+        if isinstance(part, Opened):
             self._in_work.append(_InWork(part.task, part.started))
             return
         newest = self._in_work[-1]
-        if isinstance(part, _Finished):
+        if isinstance(part, Finished):
             newest.is_read = True
             newest.error = newest.error or part.error
         elif newest.error is None:
@@ -169,7 +88,7 @@ class Worker:
 
     def _detect_for(self, owners: list[tuple[_InWork, int]], batch: Batch) -> None:
         try:
-            found, notes = self._batching.detect(batch)
+            found, notes = self._detect_and_hear(owners, batch)
         except Exception as error:  # noqa: BLE001  (a detector's bug costs its chunk only)
             if len(owners) > 1 and isinstance(batch, WindowBatch):
                 self._detect_apart(owners, batch)
@@ -182,6 +101,17 @@ class Worker:
             for window in () if owner.is_whole else found[:n_windows]:
                 owner.detections.extend(window)
             del found[:n_windows]
+
+    def _detect_and_hear(
+        self, owners: list[tuple[_InWork, int]], batch: Batch
+    ) -> tuple[list[list[Detection]], list[str]]:
+        """Returns what the model finds; its report goes to the chunks concerned, come what may."""
+        try:
+            return self._batching.detect(batch)
+        finally:
+            report = self._detector.report()
+            for owner, _ in owners:
+                owner.report = report
 
     def _detect_apart(self, owners: list[tuple[_InWork, int]], batch: WindowBatch) -> None:
         """Tries each chunk's windows by themselves, so that none pays for another."""
@@ -198,6 +128,7 @@ class Worker:
         if isinstance(error, OutOfMemory) and not self._batching.joins_windows:
             try:
                 owner.detections, n_parts = detect_in_halves(self._detector, owner.task)
+                owner.report = self._detector.report()
                 owner.is_whole = True
                 owner.notes.append(f"out of memory: chunk analysed in {n_parts} parts")
             except Exception as worse:  # noqa: BLE001  (a detector's bug costs its chunk only)
@@ -216,12 +147,11 @@ class Worker:
             self._answer(done, runtime_s)
 
     def _answer(self, done: _InWork, runtime_s: float) -> None:
-        report = self._detector.report()
         measures = {
             "runtime_s": runtime_s,
-            "peak_rss_mib": peak_rss_mib(),
+            "peak_rss_mib": peak_rss_mib() + _peak_rss_mib_of_programs(done.report),
             "notes": done.notes,
-            "report": None if report is None else asdict(report),
+            "report": None if done.report is None else asdict(done.report),
         }
         if done.error is None:
             rows = protocol.detections_to_json(done.detections)
@@ -242,16 +172,8 @@ def peak_rss_mib() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def as_badc_error(error: Exception) -> BadcError:
-    """Returns an error as one that can be shown; an unforeseen one is printed in full."""
-    if isinstance(error, BadcError):
-        return error
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        place = error.filename or tempfile.gettempdir()
-        return StorageFull("no space left", place, "Free some space, or set inference.scratch")
-    traceback.print_exception(error)
-    what = f"{type(error).__name__}: {error}"
-    return DetectorFailed(what, remedy="The telemetry log has the traceback")
+def _peak_rss_mib_of_programs(report: DetectorReport | None) -> float:
+    return (report.peak_rss_mib if report is not None else None) or 0.0
 
 
 def _private_replies() -> TextIO:
@@ -278,6 +200,8 @@ def main() -> int:
     """Runs a worker on standard input and output."""
     replies = _private_replies()
     _end_with(int(sys.argv[1]))
+    # Inherited blocked where badc itself runs in the background; programs started here want it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     setup: dict[str, Any] = json.loads(sys.stdin.readline())
     tempfile.tempdir = setup["scratch"]
     started = time.monotonic()

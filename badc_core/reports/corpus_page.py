@@ -18,7 +18,7 @@ from badc_core.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
-from badc_core.reports.page import render_page
+from badc_core.reports.page import is_made_up, render_page
 from badc_core.units import format_duration
 
 _MAX_STATIONS = 10
@@ -91,6 +91,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         busiest=busiest[: report.top_recordings],
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
         detectors=detectors,
+        made_up=[one for one in detectors if is_made_up(one["model_version"])],
         has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)
         or dataset.settings.detector.name == "birdnet",
         station_name=_station_name,

@@ -32,6 +32,11 @@ def format_count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def is_made_up(model_version: str) -> bool:
+    """Tells whether a detector's networks are made up, as its version says: `2.3.0+3.random`."""
+    return "random" in model_version.partition("+")[2].split(".")
+
+
 def format_clock(time: datetime | None, with_seconds: bool = False) -> str:
     """Returns a clock time such as `05:30`; a dash where it is not known."""
     if time is None:
@@ -69,4 +74,5 @@ def _environment() -> Environment:
         duration=format_duration, clock=format_clock, day=format_day, zone=format_zone
     )
     environment.globals["count"] = format_count
+    environment.tests["made_up"] = is_made_up
     return environment

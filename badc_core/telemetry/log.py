@@ -14,9 +14,14 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from badc_core.atomic import naming_full_storage
+from badc_core.dataset import Dataset
+from badc_core.settings import Settings
 
 SCHEMA_VERSION = 2
 """Raised whenever the fields of a line change (`attempts.py`)."""
+
+OUTSIDE_DATASETS = Path("data", "telemetry", "infer")
+"""Where a run outside a dataset puts its log, below the folder it was started in."""
 
 _BLOCK_BYTES = 1 << 18
 
@@ -114,6 +119,45 @@ class Tail:
                 for line in lines:
                     self._offset_bytes += len(line) + 1
                     yield from _parse(line)
+
+
+class NewestLog:
+    """The newest telemetry log below a folder, looked for again and again.
+
+    Of the logs that are there at the first look it is the one written last; later, any that has
+    come since. So it does not go to and fro between two runs that are at work at the same time.
+
+    Args:
+        root: a dataset's folder, or one that runs outside a dataset are started in.
+    """
+
+    def __init__(self, root: Path) -> None:
+        inside = Dataset(root, Settings()).telemetry("any").parent
+        self._folders = (inside, root / OUTSIDE_DATASETS)
+        self._seen: set[Path] = set()
+        self._newest: Path | None = None
+
+    def look(self) -> Path | None:
+        """Returns the newest log as of now; None where there is none."""
+        logs = {path for folder in self._folders for path in folder.glob("*.jsonl")}
+        if new := logs - self._seen:
+            self._newest = max(new, key=lambda path: (path.stat().st_mtime_ns, path))
+        self._seen |= new
+        return self._newest
+
+
+def is_something_else(path: Path) -> bool:
+    """Tells whether a file's first line is no event: such a file must not be appended to.
+
+    Files that are not there, or empty, are fine; so is a first line that a full disk cut off.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        line = file.readline(_BLOCK_BYTES)
+    if events := _parse(line):
+        return not {"chunk_id", "status"} <= events[0].keys()
+    return bool(line) and not line.startswith(b'{"')
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

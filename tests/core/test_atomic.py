@@ -1,5 +1,6 @@
 """Writers that are really killed, disks that are really full."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.atomic import remove_abandoned, replacing, replacing_folder, write_text
-from badc_core.errors import StorageFull
+from badc_core.errors import OutputUnwritable, StorageFull
 
 OLD = "the old content\n"
 
@@ -128,10 +129,24 @@ def test_a_full_disk_under_a_folder_leaves_the_old_folder(output: Path, full_dis
     assert only(folder)
 
 
-def test_other_errors_of_the_disk_keep_their_own_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file/below", "file/far/below", "folder", "pipe", "n" * 300])
+def test_a_place_that_takes_no_file_is_one_clear_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NotADirectoryError):
-        write_text(tmp_path / "file" / "below", "y")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputUnwritable) as caught:
+        write_text(tmp_path / place, "y")
+    assert caught.value.where == str(tmp_path / place)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_errors_of_other_files_keep_their_own_name(tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "input"
+    other.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError), replacing(tmp_path / "out" / "output"):
+        other.read_text()
 
 
 _CUT_SHORT = """

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import Settings, is_fixed_offset, load_settings
+from badc_core.settings import DetectorSettings, Settings, is_fixed_offset, load_settings
 
 
 def load(tmp_path: Path, text: str = "", overrides=None) -> Settings:
@@ -197,6 +197,12 @@ def test_detectors_have_their_own_minimum_score_unless_one_is_given(tmp_path: Pa
     assert min_score('[detector]\nname = "hawkears1"\n') == 0.8
     assert min_score('[detector]\nname = "hawkears"\nmin_score = 0.25\n') == 0.25
     assert load(tmp_path, "", {"detector": {"name": "hawkears"}}).detector.min_score == 0.7
+
+
+def test_a_low_threshold_that_would_change_other_labels_is_refused() -> None:
+    with pytest.raises(ValidationError, match="would change hawkears's other labels"):
+        DetectorSettings(name="hawkears", thresholds={"Osprey": 0.3})
+    assert DetectorSettings(name="hawkears", thresholds={"Osprey": 0.9}).lowest_score == 0.7
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

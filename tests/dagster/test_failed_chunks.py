@@ -146,4 +146,9 @@ def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, pois
     ]
     (told,) = [one for one in logged if one.startswith("chunks that gave trouble")]
     assert "rec_2_chunk_0_3000" in told
+    assert any(one.startswith("worker cpu-0 is ready") for one in logged)
+    assert {event["details"]["output"] for event in read_events(log)} == {
+        None,
+        *(f"artifacts/aggregate/rec_{number}.parquet" for number in (1, 2, 3)),
+    }
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()

@@ -9,7 +9,7 @@ import soundfile as sf
 from typer.testing import CliRunner
 
 from badc_core.cli.chunk import chunk
-from badc_core.errors import ConfigInvalid, ContentMissing, UnreadableRecording
+from badc_core.errors import ConfigInvalid, ContentMissing
 
 RATE_HZ = 8000
 
@@ -97,11 +97,12 @@ def test_validate_says_that_all_is_well_or_what_is_wrong(folder: Path) -> None:
     assert "everything is as it says" in typed("validate", manifest, "--hash")
     (folder / "artifacts/chunks/rec/rec_chunk_10000_20000.wav").unlink()
     text = typed("validate", manifest, code=1)
-    assert "1 problems" in text
+    assert "1 problem" in text
+    assert "1 problems" not in text
     assert "rec_chunk_10000_20000" in text
     assert "the file is gone" in text
     assert str(folder) in text
-    assert "1 chunks written, 2 were there" in typed("run", "rec.flac", "--chunk-duration", "10")
+    assert "1 chunk written, 2 were there" in typed("run", "rec.flac", "--chunk-duration", "10")
     assert "everything" in typed("validate", manifest, "--hash")
 
 
@@ -120,7 +121,7 @@ def test_probe_says_how_long_and_where_its_log_is(folder: Path) -> None:
 
 
 def test_probe_measures_with_every_option(folder: Path) -> None:
-    options = "--initial-duration 5 --max-duration 9 --tolerance 1 --gpu-index 0 --log log.jsonl"
+    options = "--initial-duration 5 --max-duration 9 --tolerance 1 --log log.jsonl"
     text = typed("probe", "rec.flac", *options.split(), "--measure", "--detector", "band_energy")
     assert "Longest chunk: 9.00 s" in text
     assert len(Path("log.jsonl").read_text().splitlines()) == 1
@@ -133,7 +134,8 @@ def test_probe_measures_with_every_option(folder: Path) -> None:
         (("run", "rec.flac", "--chunk-duration", "0"), ConfigInvalid),
         (("manifest", "rec.flac", "--chunk-duration", "nan"), ConfigInvalid),
         (("split", "typo.flac"), ContentMissing),
-        (("split", "."), UnreadableRecording),
+        (("split", "."), ConfigInvalid),
+        (("probe", "rec.flac", "--gpu-index", "4711"), ConfigInvalid),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -142,3 +144,23 @@ def test_what_cannot_be_done_is_one_line(
     with pytest.raises(kind) as caught:
         typed(*words)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["split", "manifest", "run", "probe"])
+def test_a_mistyped_name_and_a_folder_are_called_what_they_are(folder: Path, command: str) -> None:
+    options = ("--chunk-duration", "10") if command == "run" else ()
+    with pytest.raises(ContentMissing, match=r"there is no such file\. Give an audio file"):
+        typed(command, "typo.flac", *options)
+    with pytest.raises(ConfigInvalid, match=r"is a folder\. Give an audio file"):
+        typed(command, str(folder), *options)
+
+
+def test_one_chunk_is_not_chunks(folder: Path) -> None:
+    assert "1 chunk in" in typed("split", "rec.flac")
+    assert "1 chunk of rec" in typed("manifest", "rec.flac")
+    assert "1 chunk written, 0 were" in typed("run", "rec.flac", "--chunk-duration", "60")
+    assert "0 chunks written, 1 was" in typed("run", "rec.flac", "--chunk-duration", "60")
+
+
+def test_the_help_says_how_to_give_a_name_that_begins_with_a_dash(folder: Path) -> None:
+    assert "behind --" in " ".join(typed("split", "--help").replace("│", " ").split())

@@ -1,6 +1,7 @@
 """The longest chunk: found by few tries, measured in real processes, and then remembered."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_running_out_of_memory_halves_the_way_down(recording: Path) -> None:
 
 
 def test_needing_more_than_the_limit_does_not_fit_either(recording: Path) -> None:
-    limit_mib = find_limit(NO_GPU, 0, uses_gpu=False).mib
+    limit_mib = find_limit(NO_GPU, None, uses_gpu=False).mib
     outcome = ask(recording, needing(limit_mib / 30), is_measured=True, initial_s=10.0)
     assert outcome.longest_s is not None
     assert 24 <= outcome.longest_s <= 31
@@ -182,6 +183,34 @@ def test_a_real_detector_is_measured_in_a_process_of_its_own(recording: Path) ->
     assert attempt.measured.runtime_s
 
 
+def test_the_memory_of_the_programs_a_detector_runs_counts_too(
+    recording: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "greedy.py"
+    program.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "held = b'1' * (300 << 20)\n"
+        "Path(sys.argv[sys.argv.index('--output') + 1]).write_text('[]')\n"
+    )
+    command = shlex.join([sys.executable, str(program)])
+    settings = DetectorSettings(name="command", command=command)
+    measured = measure_in_child(recording, settings, MemoryLimit(4000.0))(60.0)
+    assert measured.is_ok
+    alone = measure_in_child(recording, DetectorSettings(name="band_energy"), MemoryLimit(4000.0))(
+        60.0
+    )
+    # Without the program the process holds what one of another detector does, or less.
+    assert 320 < (measured.peak_rss_mib or 0) < 400 + (alone.peak_rss_mib or 0)
+
+
+def test_an_answer_that_left_programs_out_is_measured_anew(recording: Path) -> None:
+    ask(recording, failing_above(23.0), is_measured=True)
+    answers = recording.parent / "answers.json"
+    answers.write_text(answers.read_text().replace('"schema": 2', '"schema": 1'))
+    assert not ask(recording, failing_above(23.0), is_measured=True).is_recalled
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="missing: RLIMIT_DATA of Linux")
 def test_too_little_memory_is_an_answer_and_no_failure(recording: Path) -> None:
     measure = measure_in_child(recording, DetectorSettings(name="band_energy"), MemoryLimit(8.0))
@@ -229,12 +258,20 @@ def test_a_gpus_limit_is_a_share_of_its_memory() -> None:
 
 def test_a_detector_that_uses_no_gpu_is_limited_by_the_machine() -> None:
     assert find_limit(GPUS, 3, uses_gpu=False).device == "cpu"
-    assert find_limit(NO_GPU, 0, uses_gpu=True).device == "cpu"
+    assert find_limit(GPUS, None, uses_gpu=False).device == "cpu"
+    assert find_limit(NO_GPU, None, uses_gpu=True).device == "cpu"
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(ConfigInvalid, match="1, 3"):
         find_limit(GPUS, 0, uses_gpu=True)
+
+
+@pytest.mark.parametrize("uses_gpu", [True, False])
+@pytest.mark.parametrize("gpu_index", [0, 5])
+def test_a_gpu_asked_for_is_never_answered_for_by_the_cpu(gpu_index: int, uses_gpu: bool) -> None:
+    with pytest.raises(ConfigInvalid, match=f"there is no GPU {gpu_index}.*Leave --gpu-index out"):
+        find_limit(NO_GPU, gpu_index, uses_gpu)
 
 
 @pytest.mark.parametrize(

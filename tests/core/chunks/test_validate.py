@@ -1,6 +1,7 @@
 """Manifests held against their files: every kind of lie is found, and nothing else."""
 
 import csv
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,24 @@ def test_a_torn_status_does_not_stop_the_check(chunks: Path) -> None:
     (chunks.parent / ".chunk_status.json").write_text('{"torn')
     second(chunks).unlink()
     assert [one.what for one in check_chunks(chunks)] == ["the file is gone"]
+
+
+@pytest.mark.parametrize("hash_chunks", [False, True])
+def test_a_compressed_recording_cut_in_half_is_found_where_it_breaks(
+    tmp_path: Path, hash_chunks: bool
+) -> None:
+    file = record(tmp_path / "rec.flac", n_s=90.0)
+    content = file.read_bytes()
+    if hash_chunks:  # which decodes, so that only a whole file gets such a manifest
+        manifest = write_virtual_manifest(plan_file(file, 10.0, 0.0), tmp_path / "m.csv", True)
+    file.write_bytes(content[: len(content) // 2])
+    if not hash_chunks:
+        manifest = write_virtual_manifest(plan_file(file, 10.0, 0.0), tmp_path / "m.csv", False)
+    assert said(manifest) == ""
+    (problem,) = validate_manifest(manifest, check_hash=True)
+    assert (problem.chunk_id, problem.path) == ("rec_chunk_40000_50000", file)
+    found = re.fullmatch(
+        r"decoding stops at (4\d\.\d\d) s of the 90\.00 s its header promises", problem.what
+    )
+    assert found
+    assert 43.5 < float(found[1]) < 45.5

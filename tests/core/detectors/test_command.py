@@ -278,3 +278,27 @@ def test_the_program_stays_in_this_process_group(run, tmp_path: Path) -> None:
     )
     run(shlex.join([sys.executable, "-c", code, str(tmp_path / "group")]))
     assert int((tmp_path / "group").read_text()) == os.getpgrp()
+
+
+def test_the_programs_memory_is_reported_though_it_failed(write_program, run) -> None:
+    greedy = f"{shlex.quote(sys.executable)} -c \"x = b'1' * (300 << 20)\""
+    for ending, code in (('echo [] > "$4"', 0), ("exit 3", 3)):
+        detector = load(settings_of(write_program(f"{greedy}; {ending}")))
+        if code:
+            with pytest.raises(DetectorFailed, match="exit code 3"):
+                run(detector)
+        else:
+            assert run(detector) == []
+        report = detector.report()
+        assert report is not None
+        assert report.returncode == code
+        assert 300 < (report.peak_rss_mib or 0) < 3000
+
+
+def test_a_program_killed_is_told_by_its_signal(write_program, run) -> None:
+    detector = load(settings_of(write_program("kill -9 $$")))
+    with pytest.raises(DetectorFailed, match="killed by SIGKILL"):
+        run(detector)
+    report = detector.report()
+    assert report is not None
+    assert report.returncode == -9

@@ -338,5 +338,15 @@ def test_an_unknown_detector_is_answered_with_the_names_there_are() -> None:
             ask(settings)
 
 
+@pytest.mark.parametrize("table", ["include", "exclude", "thresholds"])
+def test_a_label_that_a_detector_does_not_have_is_refused_with_the_nearest(table: str) -> None:
+    names = {"Black-caped Chickadee": 0.5} if table == "thresholds" else ["Black-caped Chickadee"]
+    settings = DetectorSettings(name="birdnet", **{table: names})
+    with pytest.raises(ConfigInvalid, match=rf"detector.{table}.*Black-capped Chickadee"):
+        identify_detector(settings)
+    good = {"poecile atricapillus": 0.5} if table == "thresholds" else ["poecile atricapillus"]
+    assert identify_detector(DetectorSettings(name="birdnet", **{table: good})).name == "birdnet"
+
+
 def _unmarked(one) -> tuple[int, int, str, float]:
     return (one.start_sample, one.end_sample, one.label.name, one.confidence)

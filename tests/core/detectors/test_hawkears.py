@@ -16,11 +16,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
+from typer.testing import CliRunner
 
 import badc_core
 from badc_core.audio.reader import AudioFile
+from badc_core.chunks.measuring import measure_in_child
+from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.cli.hawkears import hawkears as hawkears_command
 from badc_core.detectors import hawkears, hawkears_worker
 from badc_core.detectors.hawkears_check import (
     Row,
@@ -31,8 +37,8 @@ from badc_core.detectors.hawkears_check import (
     same,
 )
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, install, install_networks
-from badc_core.detectors.interface import NOWHERE, Detection, Occasion
+from badc_core.detectors.hawkears_install import RANDOM_TYPES, Networks, install, install_networks
+from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.settings import ChunkSettings, DetectorSettings, HawkEarsSettings
 
@@ -338,8 +344,8 @@ def test_hawkears_ends_with_the_process_that_started_it_even_in_the_middle_of_wo
     wait_for_end(pid)
 
 
-def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
-    """Returns a home whose networks take no more than some spectrograms at a time."""
+def wrapped(home: HawkEarsHome, root: Path, patch: str) -> HawkEarsHome:
+    """Returns a home whose interpreter runs some lines before the program."""
     poor = HawkEarsHome(root)
     (poor.venv / "bin").mkdir(parents=True)
     (poor.venv / "lib").symlink_to(home.venv / "lib")
@@ -347,19 +353,27 @@ def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
     poor.data_root.symlink_to(home.data_root)
     wrapper = root / "short_of_memory.py"
     wrapper.write_text(
-        "import runpy, sys, torch, hawkears\n"
+        f"import runpy, sys, torch, hawkears\n{patch}"
+        "runpy.run_path(sys.argv[2], run_name='__main__')\n"
+    )
+    poor.python.write_text(f'#!/bin/sh\nexec "{home.python}" -I "{wrapper}" "$@"\n')
+    poor.python.chmod(0o755)
+    return poor
+
+
+def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
+    """Returns a home whose networks take no more than some spectrograms at a time."""
+    return wrapped(
+        home,
+        root,
         "from britekit.models.base_model import BaseModel\n"
         "predict = BaseModel.predict\n"
         "def predict_or_fail(self, *arguments):\n"
         f"    if self.cfg.infer.block_size > {holds}:\n"
         "        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate')\n"
         "    return predict(self, *arguments)\n"
-        "BaseModel.predict = predict_or_fail\n"
-        "runpy.run_path(sys.argv[2], run_name='__main__')\n"
+        "BaseModel.predict = predict_or_fail\n",
     )
-    poor.python.write_text(f'#!/bin/sh\nexec "{home.python}" -I "{wrapper}" "$@"\n')
-    poor.python.chmod(0o755)
-    return poor
 
 
 def test_out_of_memory_halves_the_block_and_goes_on(
@@ -554,3 +568,105 @@ def test_a_check_notices_a_difference(detector: hawkears.HawkEars, soundscape: P
     assert not same(found, found[1:])
     start_s, end_s, code, score = found[0]
     assert not same(found, [(start_s, end_s, code, score - 0.01), *found[1:]])
+
+
+def test_hawkears_tells_its_own_memory(detector: hawkears.HawkEars, soundscape: Path) -> None:
+    detect(detector, soundscape, chunks_of(soundscape, duration_s=12.0)[0])
+    report = detector.report()
+    assert report is not None
+    status = Path(f"/proc/{detector.child_pid}/status").read_text()
+    held_mib = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    assert report.peak_rss_mib == pytest.approx(held_mib, rel=0.05)
+    assert held_mib > 200
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="missing: RLIMIT_DATA of Linux")
+def test_a_probe_counts_hawkears_with_the_process_that_asks_it(
+    home: HawkEarsHome, soundscape: Path
+) -> None:
+    measured = measure_in_child(soundscape, settings_for(home), MemoryLimit(8000.0))(12.0)
+    assert measured.is_ok
+    assert (measured.peak_rss_mib or 0) > 300
+    short = measure_in_child(soundscape, settings_for(home), MemoryLimit(400.0))(12.0)
+    assert not short.is_ok
+    assert "out of memory" in short.reason
+
+
+def test_made_up_networks_are_warned_of_once_a_load(
+    home: HawkEarsHome, caplog: pytest.LogCaptureFixture
+) -> None:
+    hawkears.load(settings_for(home)).close()
+    (warning,) = [one for one in caplog.records if one.name == "badc_core.detectors.hawkears"]
+    assert "2.3.0+3.random: its networks are made up" in warning.getMessage()
+
+
+def test_the_labels_are_known_without_starting_it(
+    home: HawkEarsHome, detector: hawkears.HawkEars
+) -> None:
+    told = [Label(name, code, sci) for code, name, sci in detector.hello["classes"]]
+    assert list(hawkears.labels(settings_for(home))) == told
+    assert Label("Barred Owl", "BAOW", "Strix varia") in told
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100, 48_000])
+def test_a_chunk_of_one_window_is_analysed_and_silence_is_no_failure(
+    detector: hawkears.HawkEars, tmp_path: Path, rate_hz: int
+) -> None:
+    path = tmp_path / "still.wav"
+    for n_samples in (3 * rate_hz, 3 * rate_hz + 1, 4 * rate_hz):
+        sf.write(path, np.zeros(n_samples), rate_hz)
+        detect(detector, path, Chunk("still", 0, n_samples, 0, rate_hz))
+        report = detector.report()
+        assert report is not None
+        assert report.notes == ()
+
+
+def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
+    home: HawkEarsHome, soundscape: Path, tmp_path: Path
+) -> None:
+    silent = wrapped(
+        home,
+        tmp_path / "silent",
+        "import hawkears.core.analyzer as it\n"
+        "run = it.Analyzer.run\n"
+        "def run_in_vain(self, path, *arguments, **named):\n"
+        "    result = run(self, path, *arguments, **named)\n"
+        "    if 'warm-up' not in str(path):\n"
+        "        self.result_dataframes = []\n"
+        "    return result\n"
+        "it.Analyzer.run = run_in_vain\n",
+    )
+    detector = hawkears.load(settings_for(silent))
+    try:
+        with pytest.raises(DetectorFailed, match="gave no table for 12 s"):
+            detect(detector, soundscape, chunks_of(soundscape, duration_s=12.0)[0])
+        rate_hz = 48_000
+        assert detect(detector, soundscape, Chunk("rec", 0, 2 * rate_hz, 0, rate_hz)) == []
+        report = detector.report()
+        assert report is not None
+        assert "too short" in report.notes[-1]
+    finally:
+        detector.close()
+
+
+def test_a_network_type_that_is_none_is_refused_before_anything_is_installed(
+    tmp_path: Path,
+) -> None:
+    home = HawkEarsHome(tmp_path / "new")
+    with pytest.raises(ConfigInvalid, match=r"no network type 'foo'.*effnet\.1, effnet\.2"):
+        install(home, cuda=False, networks=Networks(random_type="foo"), tell=lambda _: None)
+    assert not home.root.exists()
+
+
+def test_the_network_types_are_those_there_are(home: HawkEarsHome) -> None:
+    program = "from britekit.models.effnet import MODEL_REGISTRY as all; print(*all)"
+    environment = {**os.environ, "BRITEKIT_INFERENCE_ONLY": "1"}
+    command = (str(home.python), "-I", "-c", program)
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert set(told.stdout.split()) == set(RANDOM_TYPES)
+
+
+def test_a_type_without_made_up_networks_is_refused() -> None:
+    outcome = CliRunner().invoke(hawkears_command, ["install", "--random-type", "effnet.5"])
+    assert outcome.exit_code == 2
+    assert "--random-weights" in outcome.output

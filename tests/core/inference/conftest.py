@@ -27,7 +27,7 @@ from pathlib import Path
 
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label, WindowBatch
 from badc_core.detectors.windows import WindowGrid
-from badc_core.errors import DetectorMissing
+from badc_core.errors import DetectorMissing, OutOfMemory
 
 ORDERS = Path(__file__).parent
 
@@ -112,6 +112,9 @@ def load(settings):
     if is_ordered("leave_once"):
         (ORDERS / "leave_once").unlink()
         sys.exit(3)
+    if is_ordered("refuse_once"):
+        (ORDERS / "refuse_once").unlink()
+        raise OutOfMemory("another program holds the device", "foreign")
     if is_ordered("hang_loading"):
         time.sleep(3600)
     return Foreign()
@@ -122,7 +125,8 @@ def load(settings):
 def foreign(tmp_path: Path, monkeypatch) -> Callable[..., None]:
     """Installs the detector `foreign` for every process started here; returns what orders it.
 
-    Orders are `slowly`, `chatter`, `missing`, `broken`, `leave`, `leave_once`, `hang_loading`, and
+    Orders are `slowly`, `chatter`, `missing`, `broken`, `leave`, `leave_once`, `refuse_once`,
+    `hang_loading`, and
     with a chunk_id behind them `die_`, `die_once_`, `die_reading_`, `die_reading_once_`, `hang_`,
     `hang_once_`, `hang_reading_`, `raise_`, `raise_once_`, `raise_reading_`.
     """

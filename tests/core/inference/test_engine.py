@@ -168,7 +168,8 @@ def test_a_chunk_that_kills_three_workers_is_reported_and_costs_no_other(
     assert_complete(results, tasks, failed={"b_chunk_0_6000"})
     failed = by_chunk(results)["b_chunk_0_6000"]
     assert isinstance(failed.error, DetectorFailed)
-    assert failed.attempt == 3
+    # Three times alone, and perhaps once in company, which is not counted.
+    assert failed.attempt in {3, 4}
     assert failed.status == "error"
     assert "b_chunk_0_6000" in str(failed.error)
     assert "exit code 7" in str(failed.error)
@@ -339,7 +340,7 @@ def test_tasks_are_drawn_only_as_workers_need_them(foreign, make_tasks) -> None:
     workers = 2
     with open_one(workers) as engine:
         for n_results, _ in enumerate(engine.run(endless()), start=1):
-            assert drawn <= n_results + 2 * workers
+            assert drawn <= n_results + 3 * workers
             if n_results == 50:
                 break
 
@@ -395,11 +396,30 @@ def test_each_further_wait_is_twice_as_long(foreign, make_tasks) -> None:
 
 
 def test_without_retries_a_chunk_has_one_chance(foreign, make_tasks) -> None:
-    tasks = make_tasks(1)
-    foreign("die_once_a_chunk_0_6000")
+    tasks = make_tasks(1, length_s=5.0)
+    foreign("die_once_a_chunk_0_5000")
     results = run(tasks, max_retries=0)
-    assert_complete(results, tasks, failed={"a_chunk_0_6000"})
-    assert by_chunk(results)["a_chunk_0_6000"].attempt == 1
+    assert_complete(results, tasks, failed={"a_chunk_0_5000"})
+    assert by_chunk(results)["a_chunk_0_5000"].attempt == 1
+
+
+def test_a_death_in_company_is_counted_against_nobody(foreign, make_tasks) -> None:
+    tasks = make_tasks(1)
+    foreign("slowly", "die_reading_a_chunk_6000_12000")
+    assert_complete(run(tasks, max_retries=0), tasks, failed={"a_chunk_6000_12000"})
+
+
+def test_a_place_whose_worker_does_not_get_ready_for_once_is_not_given_up(
+    foreign, make_tasks
+) -> None:
+    tasks = make_tasks(2)
+    foreign("refuse_once")
+    assert_complete(run(tasks), tasks)
+
+
+def test_a_time_limit_beyond_all_waiting_is_as_good_as_none(foreign, make_tasks) -> None:
+    tasks = make_tasks(1)
+    assert_complete(run(tasks, timeout_s=1e12, load_timeout_s=1e12), tasks)
 
 
 @pytest.mark.parametrize("order", ["hang_once_a_chunk_6000_12000"])

@@ -25,7 +25,7 @@ def task(number: int) -> ChunkTask:
 
 
 def key(number: int, config_hash: str = "settings", occasion: Occasion = NOWHERE) -> str:
-    return chunk_key(config_hash, f"sha of chunk {number}", occasion)
+    return chunk_key(config_hash, f"sha of chunk {number}", occasion=occasion)
 
 
 def result(number: int, *detections: Detection) -> ChunkResult:
@@ -142,8 +142,9 @@ def test_any_byte_changed_never_gives_another_detection(
     [
         chunk_key("other settings", "sha of chunk 0"),
         chunk_key("settings", "another sha"),
-        chunk_key("settings", "sha of chunk 0", Occasion(62.4, -121.0, None)),
-        chunk_key("settings", "sha of chunk 0", Occasion(None, None, "2024-05-28")),
+        chunk_key("settings", "sha of chunk 0", occasion=Occasion(62.4, -121.0, None)),
+        chunk_key("settings", "sha of chunk 0", 480),
+        chunk_key("settings", "sha of chunk 0", occasion=Occasion(None, None, "2024-05-28")),
     ],
 )
 def test_lines_under_other_settings_of_other_sound_or_another_occasion_do_not_count(

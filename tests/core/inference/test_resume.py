@@ -335,6 +335,23 @@ def test_what_is_known_under_other_settings_is_not_taken(dataset: Dataset) -> No
     assert results(other) == expected
 
 
+@pytest.mark.parametrize(("before_s", "after_s"), [(1.5, 0.0), (0.0, 1.5)])
+def test_what_is_known_of_chunks_that_overlapped_otherwise_is_not_taken(
+    dataset: Dataset, before_s: float, after_s: float
+) -> None:
+    def cut(overlap_s: float) -> Dataset:
+        wanted = overrides(dataset.root.parent)
+        wanted["chunks"] = {**wanted["chunks"], "overlap_s": overlap_s}
+        opened = Dataset.open(dataset.root, wanted)
+        prepare(opened)
+        return opened
+
+    expected = undisturbed(cut(after_s))
+    stop_after(cut(before_s), 8)
+    made(detect(cut(after_s)))
+    assert results(dataset) == expected
+
+
 def test_what_is_known_is_taken_under_settings_that_change_no_detection(dataset: Dataset) -> None:
     expected = undisturbed(dataset)
     stop_after(dataset, 3)

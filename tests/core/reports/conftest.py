@@ -44,6 +44,7 @@ class Workbench:
         recording_id: str = "soundscape",
         found: Sequence[Found] | None = None,
         failed: dict[int, str] | None = None,
+        detector: tuple[str, str] = ("birdnet", "2.4"),
         source: str = "soundscape.flac",
         **fields: object,
     ) -> Recording:
@@ -61,7 +62,8 @@ class Workbench:
         for one in found:
             at = next(i for i, c in enumerate(chunks) if c.start_ms <= one[0] * 1000 < c.end_ms)
             counts[at] += 1
-            rows.append(_row(recording, chunks[at], one, len(rows)))
+            row = _row(recording, chunks[at], one, len(rows))
+            rows.append({**row, "runner": detector[0], "model_version": detector[1]})
         effort = [
             {
                 "recording_id": recording_id,

@@ -185,3 +185,18 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
 def test_a_page_of_no_corpus_is_refused(workbench):
     with pytest.raises(DatasetInvalid, match="there is no corpus yet"):
         write_corpus_page(workbench.dataset)
+
+
+def test_a_corpus_with_results_of_made_up_networks_says_so(workbench):
+    made_up = ("hawkears", "2.3.0+3.random")
+    workbench.add("a", detector=made_up)
+    workbench.add("b")
+    for recording_ids, said in (
+        (["a"], "These results mean nothing"),
+        (["a", "b"], "Some of these results mean nothing"),
+        (["b"], None),
+    ):
+        build_corpus(workbench.dataset, recording_ids, {})
+        page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+        assert (said or "</main>") in page
+        assert ("mean nothing" in page) == (said is not None)

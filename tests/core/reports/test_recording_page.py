@@ -121,3 +121,18 @@ def test_detections_without_a_fingerprint_are_still_of_a_schema(workbench):
     stored = read_metadata(workbench.dataset.detections("soundscape"))
     assert FINGERPRINT_KEY not in stored
     assert stored == {"badc.schema": "1"}
+
+
+def test_results_of_made_up_networks_are_called_so_at_the_top(workbench):
+    workbench.add(detector=("hawkears", "2.3.0+3.lowband.random"))
+    page = page_of(workbench)
+    before = page.index("These results mean nothing")
+    assert before < page.index('class="lead"')
+    balance = Balance()
+    balance.feed(page)
+    assert (balance.wrong, balance.open) == ([], [])
+
+
+def test_results_of_real_networks_have_no_such_banner(workbench):
+    workbench.add(detector=("hawkears", "2.3.0+3"))
+    assert "mean nothing" not in page_of(workbench)
