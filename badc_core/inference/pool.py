@@ -24,7 +24,7 @@ from typing import Any
 
 from badc_core.atomic import naming_full_storage
 from badc_core.devices.places import Place
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import ConfigInvalid, OutputUnwritable
 from badc_core.inference import protocol
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import DetectorSettings
@@ -238,11 +238,9 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             folder = unlocked.with_name(unlocked.name.removeprefix("."))
             unlocked.rename(folder)
-    except OSError as error:
+    except OutputUnwritable as error:
         raise ConfigInvalid(
-            f"{place} cannot be used ({error.strerror})",
-            "inference.scratch",
-            "Choose a folder that can be written to",
+            str(error.what), f"inference.scratch, {place}", "Choose a folder that can be written to"
         ) from error
     return folder, descriptor
 

@@ -435,7 +435,7 @@ def test_summary_and_table_of_workers_are_there_after_any_end(dataset: Dataset) 
 
 
 def test_a_summary_does_not_shrink_when_a_run_goes_on_with_its_log(dataset: Dataset) -> None:
-    stop_after(dataset, 9)
+    stop_after(reopen(dataset, workers=1), 9)
     finished = {path.stem for path in dataset.aggregate.glob("*.parquet")}
     assert finished
     detect(dataset, set(ids(dataset)) - finished)
