@@ -136,7 +136,11 @@ class _Cells:
         source_path = self._required("source_path")
         sha256 = self._text("sha256")
         if sha256 == DRY_RUN:
-            raise self._wrong("sha256", "is DRY_RUN: no chunk was made. Run: badc chunk run FILE")
+            raise ManifestMismatch(
+                f"line {self._line}: sha256 is DRY_RUN: no chunk was made",
+                self._manifest,
+                "Run: badc chunk run FILE",
+            )
         rate_hz, frames = self._integer("sample_rate"), self._frames()
         named = times_in_name(chunk_id)
         times_ms = [self._integer("start_ms"), self._integer("end_ms")]

@@ -96,6 +96,11 @@ def test_what_begins_in_the_overlap_is_the_chunk_befores(run_writing) -> None:
     assert run_writing(json.dumps([OVENBIRD])) == []
 
 
+def test_what_reaches_past_the_end_ends_there(run_writing) -> None:
+    (one,) = run_writing(json.dumps([{**OVENBIRD, "timestamp_ms": 9000, "end_ms": 12_000}]))
+    assert (one.start_sample, one.end_sample) == (18 * RATE_HZ, 19 * RATE_HZ)
+
+
 def test_the_minimum_score_counts(run_writing) -> None:
     rows = [{**OVENBIRD, "timestamp_ms": 3000, "confidence": score} for score in (0.2, 0.5, 0.6)]
     found = run_writing(json.dumps(rows), min_score=0.5)
@@ -157,7 +162,8 @@ def test_output_of_another_shape_is_refused(run_writing, text: str, complaint: s
         ({"end_ms": ...}, "end_ms in the program's output is missing"),
         ({"confidence": ...}, "confidence in the program's output is missing"),
         ({"timestamp_ms": -1}, "timestamp_ms in the program's output is -1, not between 0 and"),
-        ({"end_ms": 10_002}, "end_ms in the program's output is 10002, not between 0 and 10001"),
+        ({"end_ms": -1}, "end_ms in the program's output is -1, not between 0 and"),
+        ({"timestamp_ms": 10_002}, "timestamp_ms in the program's output is 10002, not between 0"),
         ({"end_ms": 1499}, "end_ms in the program's output is 1499, before timestamp_ms 1500"),
         ({"confidence": 1.01}, "confidence in the program's output is 1.01, not between 0 and 1"),
         ({"confidence": float("nan")}, "confidence in the program's output is nan"),

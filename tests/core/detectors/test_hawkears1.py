@@ -54,7 +54,7 @@ def run_writing(make_hawkears1, run) -> Callable[..., list[Detection]]:
             "        (output / f'HawkEars_{name}.csv').write_text(text, encoding='utf-8')\n"
             f"print({log!r}, file=sys.stderr)\n"
         )
-        return run(load(settings_of(checkout)))
+        return run(load(settings_of(checkout, min_score=0.25)))
 
     return start
 
