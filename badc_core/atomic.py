@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     aside = _aside(path)
     try:
-        with naming_full_storage(path):
+        with naming_storage_trouble(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_what_is_no_file(path)
             yield aside
@@ -68,7 +68,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     aside = _aside(path)
     try:
-        with naming_full_storage(path):
+        with naming_storage_trouble(path):
             aside.mkdir(parents=True)
             yield aside
             _fsync_tree(aside)
@@ -80,7 +80,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def naming_full_storage(path: Path) -> Iterator[None]:
+def naming_storage_trouble(path: Path) -> Iterator[None]:
     """Turns what keeps `path` from being written in the block into an error that says so.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from badc_core.atomic import naming_full_storage
+from badc_core.atomic import naming_storage_trouble
 
 _LOCK_FILE = ".chunk_lock"
 _ASIDE_LETTERS = 180
@@ -23,7 +23,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
     Raises:
         StorageFull: the disk or a quota is full.
     """
-    with naming_full_storage(folder):
+    with naming_storage_trouble(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / _LOCK_FILE).open("a")
     with lock:

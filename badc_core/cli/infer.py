@@ -1,11 +1,13 @@
 """`badc infer`: running detectors over chunk manifests, and gathering what they found."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -14,27 +16,28 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
+from badc_core.cli.plain_help import PlainHelp
+from badc_core.cli.run_output import print_made, print_places, print_troubled, say
 from badc_core.cli.telemetry import monitor
+from badc_core.cli.wording import counted
 from badc_core.detections.gather import Gathering, gather
+from badc_core.inference import accounts
 from badc_core.inference.manifest_run import ManifestRun
-from badc_core.inference.run_options import RunOptions, find_root, read_run_config
-from badc_core.inference.run_order import RunMade, RunOrder
+from badc_core.inference.run_config import read_run_config
+from badc_core.inference.run_options import OptionInvalid, RunOptions, find_root
+from badc_core.inference.run_order import RunOrder
 from badc_core.telemetry.progress import watched_by
-from badc_core.telemetry.summary import summary_path
 from badc_core.units import format_duration
 
 infer = typer.Typer(
     help="Run detectors over chunk manifests, watch them, gather results.", no_args_is_help=True
 )
-infer.command("monitor")(monitor)
-
-_FAILED_SHOWN = 20
+infer.command("monitor", cls=PlainHelp)(monitor)
 
 
-@infer.command("run")
+@infer.command("run", cls=PlainHelp)
 def run(  # noqa: PLR0913, PLR0917  (a command line's options)
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A chunk manifest.")],
     detector: Annotated[
@@ -132,10 +135,14 @@ def run(  # noqa: PLR0913, PLR0917  (a command line's options)
         resume_summary=resume_summary,
         allow_partial_chunks=allow_partial_chunks,
     )
-    _run(options.order(), Console())
+    try:
+        order = options.order()
+    except OptionInvalid as error:
+        raise typer.BadParameter(error.what, param_hint=error.where) from error
+    _run(order, Console())
 
 
-@infer.command("run-config")
+@infer.command("run-config", cls=PlainHelp)
 def run_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML with a section [runner].")],
 ) -> None:
@@ -143,7 +150,7 @@ def run_config(
     _run(read_run_config(file).order(), Console())
 
 
-@infer.command("aggregate")
+@infer.command("aggregate", cls=PlainHelp)
 def aggregate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds chunks' JSON files.")],
     output: Annotated[Path, typer.Option(help="The table as CSV.")] = Path(
@@ -167,16 +174,17 @@ def aggregate(
     root = dataset_root or find_root(folder.absolute() / "-")
     made = gather(Gathering(folder, output, parquet, manifest, root))
     if not made.n_files:
-        _say(Console(stderr=True), f"No chunk's JSON file below {folder}; nothing written.")
+        say(Console(stderr=True), f"No chunk's JSON file below {folder}; nothing written.")
         return
     console = Console()
-    _say(
-        console,
-        f"{made.n_detections} detections in {made.n_chunks} chunks of "
-        f"{made.n_recordings} recordings, {made.n_failed} chunks failed",
-    )
+    found, chunks = counted(made.n_detections, "detection"), counted(made.n_chunks, "chunk")
+    recordings, failed = counted(made.n_recordings, "recording"), counted(made.n_failed, "chunk")
+    say(console, f"{found} in {chunks} of {recordings}; {failed} failed and have no result")
+    if made.n_settings > 1:
+        kinds = f"{made.n_settings} different settings, see the column config_hash"
+        say(Console(stderr=True), f"Warning: these results were made with {kinds}.")
     for path in filter(None, (output, parquet)):
-        _say(console, f"Table: {path}")
+        say(console, f"Table: {path}")
 
 
 class _Amount(ProgressColumn):
@@ -215,58 +223,36 @@ def _run(order: RunOrder, console: Console) -> None:
             disable=not console.is_terminal,
         ) as bars,
         watched_by(_Bar(bars, prepared.audio_s)),
+        _told_once(),
+        _telling_how_far(prepared, order),
     ):
         made = prepared.run()
-    _print_made(made, console)
-    _say(console, f"Results: {order.output.folder}")
-    if order.telemetry_log.exists():
-        _say(console, f"Telemetry: {order.telemetry_log}")
-    _say(console, f"Summary: {summary_path(order.telemetry_log)}")
+    print_made(made, console)
+    print_places(order, console)
+    print_troubled(made, Console(stderr=True))
     if made.is_failure:
-        _print_failed(made)
         raise typer.Exit(1)
 
 
-def _print_made(made: RunMade, console: Console) -> None:
-    for warning in made.warnings:
-        console.print(f"[yellow]Warning[/] {escape(warning)}", soft_wrap=True, highlight=False)
-    if made.n_orphans:
-        _say(console, f"{made.n_orphans} chunks of the summary are not in the manifest.")
-    if made.n_redone:
-        _say(console, f"{made.n_redone} chunks it calls done have no such result: done again.")
-    if made.n_skipped == made.n_chunks:
-        _say(console, f"Nothing to do: all {made.n_chunks} chunks have their result.")
-    elif made.workers:
-        console.print(_workers(made))
-    n_failed = len(made.failed)
-    chunks = f"{made.n_succeeded} ok, {n_failed} failed, {made.n_skipped} skipped"
-    _say(console, f"{made.n_detections} detections; chunks: {chunks}")
-    if made.totals.audio_s and made.wall_s:
-        amount, took = format_duration(made.totals.audio_s), format_duration(made.wall_s)
-        speed = made.totals.audio_s / made.wall_s
-        _say(console, f"{amount} of sound in {took}: {speed:.1f}x real time")
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keeps the log from telling of troubled chunks what is printed at the end."""
+    log = logging.getLogger(accounts.__name__)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
-def _workers(made: RunMade) -> Table:
-    table = Table(title="Workers", title_justify="left")
-    table.add_column("Worker")
-    for name in ("Jobs", "Failures", "Retries", "Failed attempts"):
-        table.add_column(name, justify="right")
-    for label, one in made.workers.items():
-        cells = (one.jobs, one.failure, one.retries, one.failed_retries)
-        table.add_row(escape(label), *map(str, cells))
-    return table
-
-
-def _print_failed(made: RunMade) -> None:
-    console = Console(stderr=True)
-    _say(console, f"{len(made.failed)} of {made.n_chunks} chunks failed:")
-    for chunk_id, reason in made.failed[:_FAILED_SHOWN]:
-        _say(console, f"  {chunk_id}: {reason}")
-    if len(made.failed) > _FAILED_SHOWN:
-        _say(console, f"  and {len(made.failed) - _FAILED_SHOWN} more: see the summary")
-    _say(console, "Everything else is kept; run again to try just these.")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+@contextmanager
+def _telling_how_far(prepared: ManifestRun, order: RunOrder) -> Iterator[None]:
+    """Tells of a run that is interrupted what it has done and where that is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console = Console(stderr=True)
+        say(console, f"{prepared.n_done} of {counted(prepared.n_chunks, 'chunk')} done.")
+        print_places(order, console)
+        raise

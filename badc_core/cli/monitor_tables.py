@@ -1,4 +1,4 @@
-"""How a run looks on screen while it goes on: tables made from what was counted.
+"""How a run looks on screen while it goes on: tables made from what was counted, a line a row.
 
 The counting is in `badc_core/telemetry/monitor.py`.
 """
@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from badc_core.cli.wording import counted, reason_alone
 from badc_core.telemetry.monitor import MonitorState, Seen, WorkerView, sparkline
 from badc_core.units import format_duration
 
@@ -18,27 +21,39 @@ _STYLES = {"success": "green", "failure": "bold red", "start": "cyan"}
 _NOTHING = "-"
 _MIB_PER_GIB = 1024
 _FULL_PERCENT = 100.0
-_ERROR_CHARACTERS = 160
+_LEAST_EVENTS = 5
+_SHORTEST_NAME = 8
+_LONGEST_GPU_NAME = 24
+_LEAST_METRICS = 20
+_OTHER_COLUMNS = 80
 
 
-def render(state: MonitorState, title: str) -> RenderableType:
+def render(
+    state: MonitorState, title: str, console: Console, is_cut: bool = False
+) -> RenderableType:
     """Returns the whole picture.
 
     Args:
         state: what was counted.
         title: where it was read.
+        console: where it is shown; its width decides how much of long texts there is room for.
+        is_cut: whether it must fit the console's height: then there are as many events as there
+            is room for, and tables of workers are left out before the newest events are.
     """
+    head: list[RenderableType] = [_EndOf(title, "bold")]
     if not state.workers:
-        return Group(Text(title, style="bold"), Text("Nothing has happened yet."))
+        return Group(*head, Text("Nothing has happened yet."))
+    head.append(Text(_progress(state)))
     workers = sorted(state.workers.items())
-    return Group(
-        Text(title, style="bold"),
-        Text(_progress(state)),
-        _work(workers),
-        _devices(workers),
-        _now(workers),
-        _tail(state.tail),
-    )
+    tables = [_work(workers), _devices(workers), _now(workers)]
+    events = list(reversed(state.tail))
+    if is_cut:
+        frame = _height(console, _tail(events[:1], console.width)) - 1
+        room = console.height - frame - _height(console, *head, *tables)
+        while tables and room < min(len(events), _LEAST_EVENTS):
+            room += _height(console, tables.pop())
+        events = events[: max(1, room)]
+    return Group(*head, *tables, _tail(events, console.width))
 
 
 def event_line(seen: Seen) -> str:
@@ -52,10 +67,10 @@ def event_line(seen: Seen) -> str:
 def _progress(state: MonitorState) -> str:
     counts = state.counts
     parts = [
-        f"{counts.success + counts.failure} chunks ended",
+        f"{counted(counts.success + counts.failure, 'chunk')} ended",
         f"{counts.success} with a result",
         f"{counts.failure} failed",
-        f"{counts.retry_attempts} retries",
+        "1 retry" if counts.retry_attempts == 1 else f"{counts.retry_attempts} retries",
         f"{format_duration(counts.audio_s)} of sound in {format_duration(state.elapsed_s)}",
     ]
     if state.elapsed_s > 0:
@@ -94,8 +109,8 @@ def _work(workers: Iterable[tuple[str, WorkerView]]) -> Table:
 def _devices(workers: Iterable[tuple[str, WorkerView]]) -> Table:
     table = _table("Devices")
     table.add_column("Worker", no_wrap=True)
-    table.add_column("Util %\nmin/avg/max", justify="right")
-    table.add_column("Memory\nmax", justify="right")
+    table.add_column("Util %\nmin/avg/max", justify="right", no_wrap=True)
+    table.add_column("Memory\nmax", justify="right", no_wrap=True)
     for name in ("Util", "Memory", "Retry"):
         table.add_column(name, no_wrap=True)
     for label, view in workers:
@@ -113,35 +128,35 @@ def _devices(workers: Iterable[tuple[str, WorkerView]]) -> Table:
 def _now(workers: Iterable[tuple[str, WorkerView]]) -> Table:
     table = _table("Now")
     table.add_column("Worker", no_wrap=True)
-    table.add_column("GPU")
+    table.add_column("GPU", no_wrap=True, max_width=_LONGEST_GPU_NAME)
     table.add_column("Last", no_wrap=True)
-    table.add_column("Chunk", overflow="fold")
-    table.add_column("Time (UTC)", no_wrap=True)
+    table.add_column("Chunk")
+    table.add_column("UTC", no_wrap=True)
     for label, view in workers:
         table.add_row(
             Text(label),
             Text(view.last.gpu_name or _NOTHING),
             _status(view.last),
-            Text(view.last.chunk_id),
+            _EndOf(view.last.chunk_id),
             _clock(view.last),
         )
     return table
 
 
-def _tail(tail: Iterable[Seen]) -> Table:
-    table = _table("Last events")
-    table.add_column("Time (UTC)", no_wrap=True)
+def _tail(events: Iterable[Seen], width: int) -> Table:
+    table = _table("Last events, newest first")
+    table.add_column("UTC", no_wrap=True)
     table.add_column("Status", no_wrap=True)
-    table.add_column("Chunk", overflow="fold")
-    table.add_column("GPU", justify="right")
-    table.add_column("Runtime", justify="right")
-    table.add_column("Attempt", justify="right")
-    table.add_column("Metrics")
-    for seen in tail:
+    table.add_column("Chunk")
+    for name in ("GPU", "Runtime", "Try"):
+        table.add_column(name, justify="right", no_wrap=True)
+    metrics = max(_LEAST_METRICS, width - _OTHER_COLUMNS)
+    table.add_column("Metrics", no_wrap=True, max_width=metrics)
+    for seen in events:
         table.add_row(
             _clock(seen),
             _status(seen),
-            Text(seen.chunk_id),
+            _EndOf(seen.chunk_id),
             _NOTHING if seen.gpu_index is None else str(seen.gpu_index),
             _NOTHING if seen.runtime_s is None else f"{seen.runtime_s:.2f} s",
             str(seen.attempt),
@@ -163,6 +178,30 @@ def _table(title: str) -> Table:
     )
 
 
+class _EndOf:
+    """A line of text that loses its beginning where there is too little room."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self._text = "".join(one if one.isprintable() else " " for one in text)
+        self._style = style
+
+    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
+        width = cell_len(self._text)
+        return Measurement(min(width, _SHORTEST_NAME), width)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self._text
+        n_lost = 0
+        while cell_len(text) > options.max_width and n_lost < len(self._text):
+            n_lost += 1
+            text = f"…{self._text[n_lost:]}"
+        yield Text(text, self._style, no_wrap=True)
+
+
+def _height(console: Console, *parts: RenderableType) -> int:
+    return len(console.render_lines(Group(*parts), console.options, pad=False))
+
+
 def _status(seen: Seen) -> Text:
     is_retried = seen.status == "failure" and seen.will_retry
     return Text("retrying" if is_retried else seen.status, _STYLES.get(seen.status, ""))
@@ -176,7 +215,7 @@ def _utilization(view: WorkerView) -> str:
     values = (view.utilization_min, view.utilization_mean, view.utilization_max)
     if any(one is None for one in values):
         return _NOTHING
-    shared = "" if view.last.utilization_of != "device" else " (device)"
+    shared = "" if view.last.utilization_of != "device" else " (all)"
     return "/".join(f"{one:.0f}" for one in values) + shared
 
 
@@ -196,12 +235,12 @@ def _memory_line(view: WorkerView) -> str:
 def _metrics(seen: Seen) -> str:
     """Returns the event's measurements, or what went wrong."""
     if seen.error:
-        return " ".join(seen.error.split())[:_ERROR_CHARACTERS]
+        return reason_alone(seen.error, seen.chunk_id)
     parts = []
     if seen.utilization_mean is not None:
         parts.append(f"util {seen.utilization_mean:.0f} %")
     if seen.vram_mib is not None:
-        parts.append(f"VRAM {_size(seen.vram_mib)}")
+        parts.append(_size(seen.vram_mib))
     elif seen.rss_mib:
         parts.append(f"RSS {_size(seen.rss_mib)}")
     return ", ".join(parts)

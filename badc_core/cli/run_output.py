@@ -1,4 +1,4 @@
-"""What `badc infer run` prints: what came of it, which chunks failed, how far it was interrupted."""
+"""What `badc infer run` prints: what came of it, which chunks failed, where files are."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -27,7 +27,11 @@ def print_made(made: RunMade, console: Console) -> None:
         redone = counted(made.n_redone, "chunk")
         say(console, f"{redone} it calls done: done again, there is no such result.")
     if made.n_skipped == made.n_chunks:
-        have = "the one chunk has its" if made.n_chunks == 1 else f"all {made.n_chunks} chunks have their"
+        have = (
+            "the one chunk has its"
+            if made.n_chunks == 1
+            else f"all {made.n_chunks} chunks have their"
+        )
         say(console, f"Nothing to do: {have} result.")
     elif made.workers:
         console.print(_workers(made))

@@ -1,6 +1,7 @@
 """`badc telemetry` and `badc infer monitor`: what a run has measured, afterwards or meanwhile."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,9 @@ from rich.live import Live
 
 from badc_core.cli.monitor_tables import event_line, render
 from badc_core.errors import DatasetInvalid
-from badc_core.telemetry.log import Tail, read_last_events
+from badc_core.telemetry.log import NewestLog, Tail, read_last_events
 from badc_core.telemetry.monitor import MonitorState, Seen
 
-_FOLDERS = ("artifacts/telemetry/infer", "data/telemetry/infer")
 _N_LAST = 10
 
 _Dataset = Annotated[Path, typer.Argument(help="The dataset's folder, whose newest log is read.")]
@@ -22,8 +22,7 @@ _Log = Annotated[Path | None, typer.Option("--log", help="This log instead.")]
 
 def telemetry(dataset: _Dataset = Path(), log: _Log = None) -> None:
     """Show the last ten events of a telemetry log."""
-    path = _existing(log) if log else newest_log(dataset)
-    print_last(path, Console())
+    print_last(_existing(log, dataset), Console())
 
 
 def monitor(
@@ -31,37 +30,24 @@ def monitor(
     log: _Log = None,
     tail: Annotated[int, typer.Option(min=1, help="How many of the last events are shown.")] = 15,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C; the log may come later.")
+        bool,
+        typer.Option(
+            "--follow", "-f", help="Go on until Ctrl-C; the log, or a newer one, may come later."
+        ),
     ] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, help="Seconds between two looks at the log.")
     ] = 5.0,
 ) -> None:
     """Show what workers are doing: chunks, speed, retries, GPU use and memory."""
-    path = log or newest_log(dataset)
-    if follow:
-        watch(path, tail, interval, Console())
+    if not follow:
+        print_once(_existing(log, dataset), tail, Console())
+    elif log is None:
+        watch(NewestLog(dataset).look, tail, interval, Console())
     else:
-        print_once(_existing(path), tail, Console())
-
-
-def newest_log(root: Path) -> Path:
-    """Returns the telemetry log of a dataset that was written last.
-
-    Args:
-        root: the dataset's folder.
-
-    Raises:
-        DatasetInvalid: there is none.
-    """
-    logs = [path for folder in _FOLDERS for path in (root / folder).glob("*.jsonl")]
-    if not logs:
-        raise DatasetInvalid(
-            "no telemetry here",
-            root / _FOLDERS[0],
-            "Give the dataset's folder, or a log with --log; badc run makes one",
-        )
-    return max(logs, key=lambda path: (path.stat().st_mtime_ns, path))
+        if log.exists():
+            _existing(log, dataset)
+        watch(lambda: log, tail, interval, Console())
 
 
 def print_last(log: Path, console: Console) -> None:
@@ -87,27 +73,35 @@ def print_once(log: Path, n_tail: int, console: Console) -> None:
     """
     state = MonitorState(n_tail)
     _catch_up(state, Tail(log))
-    console.print(render(state, str(log)))
+    console.print(render(state, str(log), console))
 
 
-def watch(log: Path, n_tail: int, interval_s: float, console: Console) -> None:
-    """Shows the state of a run until somebody presses Ctrl-C.
+def watch(
+    find: Callable[[], Path | None], n_tail: int, interval_s: float, console: Console
+) -> None:
+    """Shows the state of a run until somebody presses Ctrl-C, and leaves the last one behind.
 
     Args:
-        log: its telemetry log, there or not yet.
-        n_tail: events shown.
+        find: tells at every look which log to show; None where there is none yet.
+        n_tail: events shown at most.
         interval_s: between two looks.
-        console: where to.
+        console: where to; it is filled and nothing is cut off.
     """
-    state, new = MonitorState(n_tail), Tail(log)
+    log, state, new = Path(), MonitorState(n_tail), Tail(Path())
+    title = "No telemetry log yet"
     try:
-        with Live(render(state, str(log)), console=console, auto_refresh=False) as live:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
-                _catch_up(state, new)
-                live.update(render(state, str(log)), refresh=True)
+                found = find()
+                if found is not None and found != log:
+                    log, state, new = found, MonitorState(n_tail), Tail(found)
+                    title = str(log)
+                if found is not None:
+                    _catch_up(state, new)
+                live.update(render(state, title, console, is_cut=True), refresh=True)
                 time.sleep(interval_s)
     except KeyboardInterrupt:
-        return
+        console.print(render(state, title, console))
 
 
 def _catch_up(state: MonitorState, new: Tail) -> None:
@@ -115,7 +109,19 @@ def _catch_up(state: MonitorState, new: Tail) -> None:
         state.add(event)
 
 
-def _existing(log: Path) -> Path:
-    if not log.is_file():
-        raise DatasetInvalid("no such telemetry log", log, "See: badc infer monitor --help")
-    return log
+def _existing(log: Path | None, dataset: Path) -> Path:
+    """Returns the log asked for, or a dataset's newest.
+
+    Raises:
+        DatasetInvalid: there is none, or it is another kind of file.
+    """
+    path = log or NewestLog(dataset).look()
+    if path is None:
+        what = "no telemetry here"
+        raise DatasetInvalid(what, dataset, "Give the dataset's folder, or a log with --log")
+    if not path.is_file():
+        raise DatasetInvalid("no such telemetry log", path, "See: badc infer monitor --help")
+    if path.stat().st_size and not any(map(Seen.from_event, Tail(path).read())):
+        what = "no event of a run is in it"
+        raise DatasetInvalid(what, path, "Give a telemetry log; its name ends in .jsonl")
+    return path

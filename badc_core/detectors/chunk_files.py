@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.atomic import naming_full_storage
+from badc_core.atomic import naming_storage_trouble
 from badc_core.audio.reader import AudioFile, Samples
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.wave_file import WaveForm
@@ -75,7 +75,7 @@ def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Chun
     """
     form = WaveForm(audio.sample_rate_hz, 1, chunk.n_samples, "FLOAT")
     scratch = Path(tempfile.gettempdir())
-    with naming_full_storage(scratch):
+    with naming_storage_trouble(scratch):
         folder = Path(tempfile.mkdtemp(prefix="badc-chunk-"))
         file = ChunkFile(folder / f"{chunk.chunk_id}.wav", chunk, occasion)
         try:

@@ -122,8 +122,13 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
     Raises:
         DetectionsInvalid: there is such a table, and it cannot be read.
     """
-    folders = (output.path.with_name(f"{output.origin.chunk_id}{HAWKEARS_ENDING}"), output.path.parent)
-    path = next((one / _HAWKEARS_TABLE for one in folders if (one / _HAWKEARS_TABLE).is_file()), None)
+    folders = (
+        output.path.with_name(f"{output.origin.chunk_id}{HAWKEARS_ENDING}"),
+        output.path.parent,
+    )
+    path = next(
+        (one / _HAWKEARS_TABLE for one in folders if (one / _HAWKEARS_TABLE).is_file()), None
+    )
     if path is None:
         return
     try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from badc_core.atomic import naming_full_storage
+from badc_core.atomic import naming_storage_trouble
 from badc_core.detectors.interface import NOWHERE, Occasion
 from badc_core.inference import protocol
 from badc_core.inference.protocol import ChunkResult, ChunkTask
@@ -69,7 +69,7 @@ class Journal:
             StorageFull: the disk or a quota is full.
         """
         line = (json.dumps(_line(key, result), separators=(",", ":")) + "\n").encode()
-        with naming_full_storage(self.path):
+        with naming_storage_trouble(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             descriptor = os.open(self.path, flags, 0o644)

@@ -15,7 +15,7 @@ from pathlib import Path
 from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
 from badc_core.detectors.registry import identify_detector
-from badc_core.errors import ConfigInvalid, DetectionsInvalid, ManifestMismatch
+from badc_core.errors import DetectionsInvalid, ManifestMismatch
 from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_guard import find_incomplete
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
@@ -25,7 +25,7 @@ from badc_core.inference.journal import Journal
 from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.requests import ChunkRequest, read_requests
-from badc_core.inference.run_order import RunMade, RunOrder
+from badc_core.inference.run_order import RunMade, RunOrder, load_previous
 from badc_core.provenance.fingerprints import CODE_VERSIONS, Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
@@ -33,7 +33,6 @@ from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watcher
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
-_SUMMARY_ENDING = ".summary.json"
 _RETRIED_SHOWN = 5
 
 
@@ -66,7 +65,7 @@ class ManifestRun:
         self._recordings = {one: _described(order.dataset, one) for one in self._requests}
         self._identity = identify_detector(order.settings.detector)
         self._config_hash = self._hash_config()
-        self._previous = _load_previous(order.resume_summary)
+        self._previous = load_previous(order.resume_summary)
         self._is_new_summary = not summary_path(order.telemetry_log).exists()
         self._summary = Summary.load(order.telemetry_log)
         if self._previous is not None and self._previous.log != order.telemetry_log:
@@ -267,10 +266,9 @@ class ManifestRun:
     def _retried(self) -> Worst:
         """Returns the worst of the chunks that failed before they succeeded."""
         failed = {chunk_id for chunk_id, _ in self._failed}
-        worst = self._summary.worst(len(failed) + _RETRIED_SHOWN)
-        named = tuple(one for one in worst.hotspots if one.chunk_id not in failed)
-        n_all = len(worst.hotspots) + worst.n_more - len(failed)
-        return Worst(named[:_RETRIED_SHOWN], n_all - len(named[:_RETRIED_SHOWN]))
+        troubled = self._summary.worst(self.n_chunks).hotspots
+        retried = tuple(one for one in troubled if one.chunk_id not in failed)
+        return Worst(retried[:_RETRIED_SHOWN], len(retried[_RETRIED_SHOWN:]))
 
     def _conclude(self, wall_s: float) -> RunMade:
         chunks = {one.chunk_id for requests in self._requests.values() for one in requests}
@@ -298,17 +296,3 @@ def _described(dataset: Dataset | None, recording_id: str) -> Recording | None:
     if dataset is None or not dataset.recording(recording_id).exists():
         return None
     return read_recording(dataset.recording(recording_id))
-
-
-def _load_previous(path: Path | None) -> Summary | None:
-    """Returns the summary to resume from."""
-    if path is None:
-        return None
-    if not path.name.endswith(_SUMMARY_ENDING) or not path.is_file():
-        is_file = path.is_file()
-        raise ConfigInvalid(
-            f"its name does not end in {_SUMMARY_ENDING}" if is_file else "there is no such file",
-            path,
-            "Give the summary beside a telemetry log to --resume-summary",
-        )
-    return Summary.load(path.with_name(path.name.removesuffix(_SUMMARY_ENDING)))

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from badc_core.atomic import naming_full_storage
+from badc_core.atomic import naming_storage_trouble
 from badc_core.devices.places import Place
 from badc_core.errors import ConfigInvalid, OutputUnwritable
 from badc_core.inference import protocol
@@ -94,7 +94,7 @@ class WorkerProcess:
         self.overdue = ""
         self.overdue_task: ChunkTask | None = None
         self._inbox = inbox
-        with naming_full_storage(scratch):
+        with naming_storage_trouble(scratch):
             self._scratch = tempfile.mkdtemp(prefix=f"{place.label}-", dir=scratch)
             # Lives as long as the worker.
             self._stderr = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
@@ -229,7 +229,7 @@ def scratch_folder(parent: str) -> Iterator[Path]:
 def _locked_folder(place: Path) -> tuple[Path, int]:
     """Returns a new folder in a place, and what holds its lock."""
     try:
-        with naming_full_storage(place):
+        with naming_storage_trouble(place):
             place.mkdir(parents=True, exist_ok=True)
             _sweep(place)
             unlocked = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH_PREFIX}", dir=place))

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.dataset import Dataset, InferencePaths
+from badc_core.errors import ConfigInvalid
 from badc_core.settings import Settings
 from badc_core.telemetry.counts import WorkerCounts
-from badc_core.telemetry.summary import Worst
+from badc_core.telemetry.summary import Summary, Worst
 from badc_core.telemetry.totals import Totals
+
+_SUMMARY_ENDING = ".summary.json"
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,22 @@ class RunMade:
     def n_succeeded(self) -> int:
         """Chunks this run analysed."""
         return self.n_chunks - self.n_skipped - len(self.failed)
+
+
+def load_previous(path: Path | None) -> Summary | None:
+    """Returns the summary to resume from; None for none.
+
+    Raises:
+        ConfigInvalid: there is no such file, or it is not called one.
+        DatasetInvalid: it is none.
+    """
+    if path is None:
+        return None
+    if not path.name.endswith(_SUMMARY_ENDING) or not path.is_file():
+        is_file = path.is_file()
+        raise ConfigInvalid(
+            f"its name does not end in {_SUMMARY_ENDING}" if is_file else "there is no such file",
+            path,
+            "Give the summary beside a telemetry log to --resume-summary",
+        )
+    return Summary.load(path.with_name(path.name.removesuffix(_SUMMARY_ENDING)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from badc_core.atomic import naming_full_storage
+from badc_core.atomic import naming_storage_trouble
 from badc_core.dataset import Dataset
 from badc_core.settings import Settings
 
@@ -59,7 +59,7 @@ class TelemetryLog:
         """
         stamped = {"schema": SCHEMA_VERSION, "timestamp": datetime.now(UTC).isoformat(), **event}
         line = (json.dumps(stamped) + "\n").encode()
-        with naming_full_storage(self.path):
+        with naming_storage_trouble(self.path):
             if self._descriptor is None:
                 self._descriptor = self._open()
             while not self._write(self._descriptor, line):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-_REMEMBERED = 12
+_REMEMBERED = 10
 _BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -39,7 +39,10 @@ def folder(tmp_path: Path) -> Path:
         a_result(2, error=DetectorFailed("no luck")),
         a_result(3, Detection(50_000, 60_000, OWL, 0.75, is_expected=True, occurrence=0.5)),
     ):
-        write_chunk_json(paths, one, IDENTITY)
+        origin = ChunkOrigin(
+            one.chunk.chunk_id, NAME, "a.wav", one.chunk.start_ms, one.chunk.end_ms
+        )
+        write_chunk_json(paths, one, IDENTITY, origin)
     (paths.folder / NAME / ".chunk_status.json").write_text("{}")
     (paths.folder / NAME / "journal.jsonl").write_text("{}")
     (paths.folder / "one.jsonl.summary.json").write_text("{}")
@@ -55,7 +58,7 @@ def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):
     table, parquet = tmp_path / "x" / "a, b.csv", tmp_path / "a'b.parquet"
     made = gather(Gathering(folder, table, parquet))
     assert (made.n_files, made.n_recordings, made.n_chunks) == (4, 1, 3)
-    assert (made.n_detections, made.n_failed) == (3, 1)
+    assert (made.n_detections, made.n_failed, made.n_settings) == (3, 1, 1)
     rows = rows_of(table)
     assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
     assert [row["label"] for row in rows] == ["Dog", "GHOW", "none", "GHOW"]
@@ -149,3 +152,20 @@ def test_the_originals_results_are_completed_from_manifest_and_hawkears_own_tabl
     assert (row["label"], row["label_name"]) == ("GHOW", "Owl, Great Horned")
     assert (row["chunk_sha256"], row["source_path"]) == ("ab" * 32, "chunks/part_b.wav")
     assert read_detections(tmp_path / "a.parquet")["confidence"].to_pylist() == [0.875]
+
+
+def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path):
+    (folder / NAME).rename(folder / "REC_hawkears")
+    made = gather(Gathering(folder, tmp_path / "a.csv"))
+    assert (made.n_files, made.n_detections) == (4, 3)
+    (chunk, *_) = find_chunk_files(folder)
+    raw = chunk.with_name(f"{chunk.stem}_hawkears") / "deeper"
+    raw.mkdir(parents=True)
+    (raw / "anything.json").write_text("not for us")
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_files == 4
+
+
+def test_results_of_several_settings_are_counted(folder, tmp_path):
+    content = json.loads((first := find_chunk_files(folder)[0]).read_text())
+    first.write_text(json.dumps({**content, "config_hash": "other"}))
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_settings == 2

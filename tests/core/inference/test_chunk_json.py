@@ -17,6 +17,7 @@ from badc_core.inference.protocol import ChunkResult, ChunkTask
 IDENTITY = DetectorIdentity("band_energy", "1", None, "MIT", 3.0)
 NAME = "Sambaa K'e, été"
 CHUNK = Chunk(NAME, 32_000, 64_000, 16_000, 16_000)
+ORIGIN = ChunkOrigin(CHUNK.chunk_id, NAME, "/audio/é 1.wav", 2000, 4000, 1000)
 FOUND = Detection(40_000, 56_001, Label("Owl, Great Horned", "GHOW", "Bubo virginianus"), 0.75)
 
 
@@ -30,7 +31,7 @@ def paths(tmp_path: Path) -> InferencePaths:
 
 
 def test_a_file_has_the_originals_keys_and_counts_from_the_chunks_start(paths):
-    path = write_chunk_json(paths, result_of(FOUND), IDENTITY)
+    path = write_chunk_json(paths, result_of(FOUND), IDENTITY, ORIGIN)
     assert path == paths.folder / NAME / f"{NAME}_chunk_2000_4000.json"
     content = json.loads(path.read_text())
     assert content == {
@@ -76,31 +77,34 @@ def test_a_file_is_read_back_as_it_was_written(paths):
 )
 def test_a_label_is_the_code_else_the_name_else_unknown(paths, label, shown):
     read = read_chunk_json(
-        write_chunk_json(paths, result_of(replace(FOUND, label=label)), IDENTITY)
+        write_chunk_json(paths, result_of(replace(FOUND, label=label)), IDENTITY, ORIGIN)
     )
     assert read.detections[0].label == shown
 
 
 def test_a_chunk_without_detections_and_a_failed_one_say_so(paths):
-    assert read_chunk_json(write_chunk_json(paths, result_of(), IDENTITY)).status == "no_detections"
+    assert (
+        read_chunk_json(write_chunk_json(paths, result_of(), IDENTITY, ORIGIN)).status
+        == "no_detections"
+    )
     failed = result_of(error=DetectorFailed("no luck", CHUNK.chunk_id))
-    read = read_chunk_json(write_chunk_json(paths, failed, IDENTITY))
+    read = read_chunk_json(write_chunk_json(paths, failed, IDENTITY, ORIGIN))
     assert read.status == "error"
     assert "no luck" in read.error
 
 
 def test_a_file_that_says_the_same_already_is_not_written_again(paths):
-    path = write_chunk_json(paths, result_of(FOUND), IDENTITY)
+    path = write_chunk_json(paths, result_of(FOUND), IDENTITY, ORIGIN)
     before = path.stat()
-    write_chunk_json(paths, result_of(FOUND), IDENTITY)
+    write_chunk_json(paths, result_of(FOUND), IDENTITY, ORIGIN)
     assert path.stat().st_ino == before.st_ino
-    write_chunk_json(paths, result_of(), IDENTITY)
+    write_chunk_json(paths, result_of(), IDENTITY, ORIGIN)
     assert path.stat().st_ino != before.st_ino
 
 
 def test_a_folder_named_for_the_recording_is_not_doubled(tmp_path):
     paths = InferencePaths(tmp_path / NAME)
-    assert write_chunk_json(paths, result_of(), IDENTITY).parent == tmp_path / NAME
+    assert write_chunk_json(paths, result_of(), IDENTITY, ORIGIN).parent == tmp_path / NAME
 
 
 def test_the_originals_files_are_read(tmp_path):

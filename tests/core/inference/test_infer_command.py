@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
+from typer.main import get_command
 
 from badc_core.cli.infer import infer
 from badc_core.detections.schema import DETECTION_COLUMNS
@@ -169,6 +170,8 @@ def test_a_manifest_is_run_in_its_dataset_and_says_what_came_of_it(badc, root, m
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()
     again = badc("run", manifest, "--detector", "band_energy")
     assert "Nothing to do: all 10 chunks have their result." in again.stdout
+    assert "Summary:" not in again.stdout
+    assert len(list(log.parent.glob("*.summary.json"))) == 1
 
 
 def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(
@@ -206,6 +209,11 @@ def test_an_interrupted_run_writes_its_summary_and_says_so_by_its_exit_code(
     ended, errors = start_and_interrupt(words, out, number)
     assert ended == code, errors
     assert "run again to go on" in errors
+    (n_done,) = re.findall(r"^(\d+) of 10 chunks done\.$", errors, re.MULTILINE)
+    # The signal may come between a chunk's journal line, its file and its being counted.
+    assert 2 <= int(n_done) <= len(results(out)) <= int(n_done) + 1
+    assert f"Results: {out}\n" in errors
+    assert f"Summary: {log}.summary.json\n" in errors
     jobs = json.loads(log.with_name(f"{log.name}.summary.json").read_text())["jobs"]
     kept = {line["chunk_id"] for line in journal_lines(out)}
     assert kept <= {name for name, job in jobs.items() if job["status"] == "success"}
@@ -222,7 +230,10 @@ def test_a_program_that_fails_twice_and_then_does_not_is_tried_again(
     words = ["run", manifest, "--runner-cmd", runner, "--telemetry-log", log]
     done = badc(*words, "--cpu-workers", 1, "--max-retries", 2)
     assert "10 ok, 0 failed" in done.stdout
-    assert "chunks that gave trouble" in done.stderr
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("  ")]
+    assert "out of luck" in line
+    assert done.stderr.count("4000_5000: ") == 1
+    assert done.stderr.startswith("Done, but not at the first attempt:")
     failed = [one for one in read_events(log) if one["status"] == "failure"]
     assert len(failed) == 2
     assert all(one["details"]["returncode"] == 1 for one in failed)
@@ -241,9 +252,13 @@ def test_chunks_that_fail_are_listed_at_the_end_and_the_rest_is_kept(
     done = badc(*words, code=1)
     assert "9 ok, 1 failed" in done.stdout
     assert f"1 of 10 chunks failed:\n  {NAME}_" in done.stderr
+    assert done.stderr.count("4000_5000: ") == 1, "told once, and the name is not repeated"
+    assert "trouble" not in done.stderr
+    assert "retries" not in done.stderr
     (tmp_path / "failures").write_text("1")
     done = badc(*words, "--max-failed-fraction", 0.1, "--no-resume-completed")
     assert "9 ok, 1 failed" in done.stdout
+    assert "left as before" not in done.stderr, "it had no result"
     assert "1 ok, 0 failed, 9 skipped" in badc(*words).stdout
 
 
@@ -254,7 +269,10 @@ def test_a_programs_detections_are_kept_and_gathered_with_quotes(
     table, parquet = tmp_path / "l'été, 1.csv", tmp_path / "l'été, 1.parquet"
     out = root / "artifacts" / "infer"
     done = badc("aggregate", out, "--output", table, "--parquet", parquet)
-    assert "10 detections in 10 chunks of 1 recordings, 0 chunks failed" in done.stdout
+    assert (
+        "10 detections in 10 chunks of 1 recording; 0 chunks failed and have no result"
+        in done.stdout
+    )
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, strict=True))
     assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
@@ -266,16 +284,46 @@ def test_a_programs_detections_are_kept_and_gathered_with_quotes(
     assert pq.ParquetFile(parquet).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_options_that_contradict_each_other_are_refused(badc, manifest):
-    refused = badc("run", manifest, "--runner-cmd", "x", "--use-hawkears", code=1)
-    assert "--runner-cmd: excludes --use-hawkears" in refused.stderr
-    refused = badc("run", manifest, "--runner-cmd", "x", "--detector", "birdnet", code=1)
-    assert "--runner-cmd: excludes --detector birdnet" in refused.stderr
-    refused = badc("run", manifest, "--hawkears-arg", "--fast", code=1)
-    assert "HawkEars 1 only" in refused.stderr
-    assert "No such option" in badc("run", manifest, "--stub-runner", code=2).stderr
-    refused = badc("run", manifest, "--detector", "stub", code=1)
-    assert "no detector is called 'stub'" in refused.stderr
+def plain(text: str) -> str:
+    """Returns what is in a frame around a message as one line."""
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--runner-cmd", "x", "--use-hawkears"], "--runner-cmd: excludes --use-hawkears"),
+        (["--runner-cmd", "x", "--detector", "birdnet"], "excludes --detector birdnet"),
+        (["--use-hawkears", "--detector", "birdnet"], "--use-hawkears: excludes --detector"),
+        (["--hawkears-arg", "--fast"], "--hawkears-arg: arguments can be passed to HawkEars 1"),
+        (["--detector", "stub"], "--detector: no detector is called 'stub', only band_energy"),
+        (["--min-score", "7"], "--min-score: Input should be less than or equal to 1, not 7"),
+        (["--min-score", "nan"], "--min-score: Input should be"),
+        (["--worker-per-gpu", "0"], "'--worker-per-gpu'"),
+        (["--stub-runner"], "No such option"),
+    ],
+)
+def test_wrong_options_are_named_and_exit_with_2(badc, manifest, words, complaint):
+    refused = badc("run", manifest, *words, code=2)
+    assert complaint in plain(refused.stderr)
+    assert "badc.toml" not in refused.stderr
+
+
+def test_a_wrong_settings_file_is_blamed_itself(badc, root, manifest):
+    (root / "badc.toml").write_text("[detector]\nmin_score = 7\n")
+    refused = badc("run", manifest, "--cpu-workers", 1, code=1)
+    assert "badc.toml: detector.min_score: Input should be" in refused.stderr
+    (root / "badc.toml").write_text("[detector]\nthresholds = { Owl = 0.1 }\n")
+    refused = badc("run", manifest, "--use-hawkears", code=2)
+    assert "--use-hawkears: thresholds below min_score" in plain(refused.stderr)
+
+
+def test_a_file_that_is_no_log_is_not_appended_to(badc, root, manifest):
+    notes = root / "notes.txt"
+    notes.write_text("mine\n")
+    refused = badc("run", manifest, "--telemetry-log", notes, code=1)
+    assert "notes.txt: this file is no telemetry log" in refused.stderr
+    assert notes.read_text() == "mine\n"
 
 
 def write_config(path: Path, *lines: str) -> Path:
@@ -309,23 +357,25 @@ def test_a_toml_file_runs_from_its_own_folder(badc, root, manifest, tmp_path):
         (["[paths]"], "runner is missing"),
         (["[runner]", 'manifest = "m.csv"', "max_gpu = 1"], "unknown key runner.max_gpu; valid"),
         (["[runner]", 'manifest = "m.csv"', 'cpu_workers = "many"'], "runner.cpu_workers: "),
-        (["[runner]", 'manifest = "m.csv"', "cpu_workers = -1"], "inference.cpu_workers: "),
+        (["[runner]", 'manifest = "m.csv"', "cpu_workers = -1"], "run.toml: runner.cpu_workers: "),
+        (["[runner]", 'manifest = "m.csv"', "min_score = 7"], "run.toml: runner.min_score: "),
         (["[runner]", 'manifest = "m.csv"', "[hawkears]", "extra_args = 3"], "hawkears.extra_args"),
         (["[runner]", 'manifest = "m.csv"', "[hawk]"], "unknown key hawk; valid here: hawkears"),
         (["[runner", "x"], "not valid TOML"),
         (
             ["[runner]", 'manifest = "m.csv"', 'runner_cmd = "x"', "use_hawkears = true"],
-            "--runner-cmd: excludes --use-hawkears",
+            "run.toml: runner.runner_cmd: excludes runner.use_hawkears",
         ),
     ],
 )
 def test_a_toml_file_that_cannot_be_used_is_refused_by_key(tmp_path, lines, complaint):
     from badc_core.errors import ConfigInvalid  # noqa: PLC0415
-    from badc_core.inference.run_options import read_run_config  # noqa: PLC0415
+    from badc_core.inference.run_config import read_run_config  # noqa: PLC0415
 
     with pytest.raises(ConfigInvalid) as caught:
         read_run_config(write_config(tmp_path / "run.toml", *lines)).order()
     assert complaint in str(caught.value)
+    assert "badc.toml" not in str(caught.value)
 
 
 def test_hawkears_is_asked_for_in_three_ways(tmp_path):
@@ -359,3 +409,20 @@ def test_the_real_detector_is_the_default(badc, tmp_path, field_audio):
 def test_the_group_has_its_commands():
     names = {command.name for command in infer.registered_commands}
     assert names >= {"run", "run-config", "aggregate", "monitor"}
+
+
+@pytest.mark.parametrize("command", ["run", "run-config", "aggregate", "monitor"])
+def test_help_in_eighty_columns_cuts_no_option_and_loses_no_bracket(badc, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = badc(command, "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    words = " ".join(shown.split())
+    for parameter in get_command(infer).commands[command].params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            is_option = option.startswith("-")
+            assert not is_option or re.search(rf"(?<!\S){option}(?![\w-])", shown), option
+        assert " ".join((parameter.help or "").split()) in words
+
+
+def test_help_shows_sections_of_files_as_they_are_written(badc):
+    assert "TOML with a section [runner]." in badc("run-config", "--help").stdout

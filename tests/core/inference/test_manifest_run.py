@@ -173,6 +173,52 @@ def test_a_missing_and_a_broken_file_cost_their_own_chunks_only(order, manifest)
     ]
 
 
+def test_a_failure_leaves_an_earlier_result_in_its_file(order, manifest):
+    run(order)
+    before = results(order)
+    sound = manifest.parent / "chunks" / f"{chunk_id(1)}.wav"
+    kept = sound.read_bytes()
+    sound.unlink()
+    two = order.telemetry_log.with_name("two.jsonl")
+    made = run(order, resume=False, telemetry_log=two)
+    assert [name for name, _ in made.failed] == [chunk_id(1)]
+    assert (made.n_kept, made.n_succeeded, made.is_failure) == (1, 3, True)
+    assert results(order) == before
+    jobs = json.loads(summary_path(two).read_text())["jobs"]
+    assert jobs[chunk_id(1)]["status"] == "failure"
+    assert "failure" in {one["status"] for one in read_events(two)}
+    sound.write_bytes(kept)
+    assert run(order).n_skipped == 4
+
+
+def test_an_earlier_result_of_other_settings_stays_but_counts_for_those_only(order, manifest):
+    run(order)
+    before = results(order)
+    sound = manifest.parent / "chunks" / f"{chunk_id(1)}.wav"
+    kept = sound.read_bytes()
+    sound.unlink()
+    others = settings(min_score=1.0)
+    made = run(order, settings=others)
+    assert (len(made.failed), made.n_kept) == (1, 1)
+    name = f"{chunk_id(1)}.json"
+    assert results(order)[name] == before[name]
+    assert sum(content != before[one] for one, content in results(order).items()) == 3
+    order.output.journal(NAME).unlink()
+    sound.write_bytes(kept)
+    made = run(order, settings=others, resume_summary=summary_path(order.telemetry_log))
+    assert (made.n_skipped, made.n_succeeded) == (3, 1), "what failed is not taken for done"
+
+
+def test_a_run_with_nothing_to_do_leaves_no_summary(order):
+    run(order)
+    two = order.telemetry_log.with_name("two.jsonl")
+    assert run(order, telemetry_log=two).n_skipped == 4
+    assert not list(two.parent.glob("two*"))
+    order.telemetry_log.unlink()
+    assert run(order).n_skipped == 4
+    assert summary_path(order.telemetry_log).exists(), "it was there before"
+
+
 def test_some_failures_may_be_tolerated(order, manifest):
     (manifest.parent / "chunks" / f"{chunk_id(1)}.wav").unlink()
     tolerant = settings().model_copy(

@@ -15,6 +15,7 @@ from badc_core.telemetry.log import (
     SCHEMA_VERSION,
     Tail,
     TelemetryLog,
+    is_something_else,
     read_events,
     read_last_events,
 )
@@ -261,3 +262,22 @@ def test_blocks_of_any_size_give_the_same_events(sizes, limit, block_bytes, n_to
         assert read_events(path) == expected
         assert list(Tail(path).read()) == expected
         assert read_last_events(path, limit) == expected[-limit:]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_foreign"),
+    [
+        (b"", False),
+        (b'{"schema": 2, "chunk_id": "a", "status": "start"}\n', False),
+        (b'{"schema": 2, "chunk_', False),
+        (b"my notes\n", True),
+        (b'{"runner": 1}\n', True),
+        (b"{\n", True),
+        (b"[]\n", True),
+    ],
+)
+def test_a_file_that_is_no_log_is_known_by_its_first_line(tmp_path, content, is_foreign) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    assert is_something_else(path) is is_foreign
+    assert not is_something_else(tmp_path / "not there")

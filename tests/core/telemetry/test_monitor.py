@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
 from badc_core.cli.monitor_tables import event_line, render
-from badc_core.cli.telemetry import monitor, newest_log, telemetry
+from badc_core.cli.telemetry import monitor, telemetry
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import record
-from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.log import NewestLog, TelemetryLog
 from badc_core.telemetry.monitor import MonitorState, Seen, sparkline
 
 ORIGINAL = {
@@ -56,10 +60,11 @@ def state_of(*events: dict, n_tail: int = 15) -> MonitorState:
     return state
 
 
-def shown(state: MonitorState, width: int = 160) -> str:
-    console = Console(width=width, no_color=True)
+def shown(state: MonitorState, width: int = 160, height: int | None = None) -> str:
+    """Returns what is printed, or with a height what fits the screen."""
+    console = Console(width=width, height=height, no_color=True)
     with console.capture() as capture:
-        console.print(render(state, "run.jsonl"))
+        console.print(render(state, "run.jsonl", console, is_cut=height is not None))
     return capture.get()
 
 
@@ -90,7 +95,7 @@ def test_attempts_are_counted_per_worker(attempt) -> None:
         "gpu-0", "NVIDIA Test 80GB", "success", "c", "06:00:10",
     ]  # fmt: skip
     assert (
-        "3 chunks ended, 2 with a result, 1 failed, 1 retries, 2 min 00 s of sound in 10.0 s, "
+        "3 chunks ended, 2 with a result, 1 failed, 1 retry, 2 min 00 s of sound in 10.0 s, "
         "12.0 x real time"
     ) in text
 
@@ -108,7 +113,7 @@ def test_devices_show_what_the_worker_used_not_what_everybody_did(attempt) -> No
 def test_utilization_of_the_whole_device_is_called_that(attempt) -> None:
     one = event(attempt("a", on_gpu=True))
     one["details"]["gpu_metrics"]["utilization_of"] = "device"
-    assert "50/50/75 (device)" in shown(state_of(one))
+    assert "50/50/75 (all)" in shown(state_of(one))
 
 
 def test_sparklines_follow_the_last_attempts(attempt) -> None:
@@ -143,12 +148,67 @@ def test_names_and_messages_are_shown_as_they_are(attempt) -> None:
     assert "[bold]no way" in text
 
 
-def test_eighty_columns_are_enough(attempt) -> None:
-    chunk_id = "XHL012_20260501_060000_0001860000"
-    text = shown(state_of(*[event(attempt(chunk_id, on_gpu=True, runtime_s=12.0))] * 20), width=80)
-    assert max(len(line) for line in text.splitlines()) <= 80
-    assert "…" not in text
-    assert len(row(text, "Devices", "gpu-0")) == 6
+LONG = "Sambaa K'e, été; $HOME_20260501_060000_mono_resampled_chunk_0001860000_0001920000"
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_every_row_is_one_line_and_names_keep_their_end(attempt, width) -> None:
+    error = f"{LONG}: band_energy failed: no luck at all, and none tomorrow, {'whatever ' * 20}"
+    state = state_of(
+        event(attempt(LONG, on_gpu=True, runtime_s=123.45)),
+        event(attempt(LONG, "failure", will_retry=True, error=error)),
+        event(attempt("音" * 40, attempt=3)),
+    )
+    state.workers["gpu-0"].last = replace(state.tail[0], gpu_name="NVIDIA RTX 6000 Ada Generation")
+    text = shown(state, width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    tail = text[text.index("Last events") :].splitlines()
+    assert len(tail) == 3 + 3
+    assert "0000_0001920000  " in tail[4]
+    assert "band_energy failed" in tail[4], "without the chunk_id, which is there already"
+    assert "util 50 %, 2.0 GiB" in tail[5]
+    for table in ("Workers", "Devices", "Now"):
+        lines = text[text.index(f"\n{table}  ") + 1 :].splitlines()
+        rule = next(n for n, line in enumerate(lines) if "──" in line)
+        labels = [line.split()[0] if line.strip() else "" for line in lines[rule + 1 :][:3]]
+        assert labels == ["cpu-0", "gpu-0", ""][: len(labels)]
+
+
+def test_a_full_device_row_fits_eighty_columns(attempt) -> None:
+    events = [event(attempt("a", on_gpu=True, worker="gpu-10.1")) for _ in range(12)]
+    for one in events:
+        one["details"]["gpu_metrics"] |= {"utilization_of": "device", "memory_used_mib": 81_000.0}
+        for kind in ("mean", "max"):
+            one["details"]["gpu_metrics"][f"utilization_{kind}"] = 100.0
+    cells = row(shown(state_of(*events), 80), "Devices", "gpu-10.1")
+    text = " ".join(cells)
+    assert "100/100/100 (all)" in text
+    assert "VRAM 79.1 GiB" in text
+    assert text.count("█") == 20
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 40])
+@pytest.mark.parametrize("height", [24, 50])
+def test_a_small_screen_shows_the_newest_events(attempt, n_workers, height) -> None:
+    state = state_of(
+        *(
+            event(attempt(f"chunk_{n:03}", worker=f"cpu-{n % n_workers}"), n % 60)
+            for n in range(100)
+        )
+    )
+    lines = shown(state, 80, height).splitlines()
+    assert len(lines) <= height
+    tail = lines[next(n for n, line in enumerate(lines) if "Last events" in line) + 3 :]
+    named = [line.split()[2] for line in tail]
+    assert named[:5] == [f"chunk_{n:03}" for n in range(99, 94, -1)]
+
+
+def test_a_large_screen_shows_all_tables_and_no_more_events_than_wanted(attempt) -> None:
+    state = state_of(*(event(attempt(f"c{n}")) for n in range(20)), n_tail=3)
+    text = shown(state, 80, 60)
+    assert all(f"\n{table}  " in text for table in ("Workers", "Devices", "Now"))
+    assert "c17" in text
+    assert "c16" not in text
 
 
 def test_lines_of_the_original_are_understood(attempt) -> None:
@@ -208,7 +268,7 @@ def test_the_newest_log_of_a_dataset_is_taken(tmp_path, attempt, run, monkeypatc
     old = write(tmp_path / "data" / "telemetry" / "infer" / "b.jsonl", attempt("old"))
     write(folder / "a.jsonl.summary.json", attempt("not a log"))
     os.utime(old, (1, 1))
-    assert newest_log(tmp_path) == new
+    assert NewestLog(tmp_path).look() == new
     assert "new" in run("telemetry", tmp_path).output
     monkeypatch.chdir(tmp_path)
     assert "new" in run("monitor").output
@@ -217,7 +277,7 @@ def test_the_newest_log_of_a_dataset_is_taken(tmp_path, attempt, run, monkeypatc
 
 
 def test_a_missing_log_is_an_error_that_says_where(tmp_path, run) -> None:
-    for words in (["telemetry", tmp_path], ["monitor", tmp_path, "--follow"]):
+    for words in (["telemetry", tmp_path], ["monitor", tmp_path]):
         error = run(*words).exception
         assert isinstance(error, DatasetInvalid)
         assert "no telemetry here" in str(error)
@@ -225,6 +285,29 @@ def test_a_missing_log_is_an_error_that_says_where(tmp_path, run) -> None:
         error = run(command, "--log", tmp_path / "x.jsonl").exception
         assert isinstance(error, DatasetInvalid)
         assert "x.jsonl" in str(error)
+
+
+@pytest.mark.parametrize("content", ["notes\nof mine\n", "[1]\n", '{"a": 1}\n', "no end", "\0\n"])
+@pytest.mark.parametrize("words", [["telemetry"], ["monitor"], ["monitor", "--follow"]])
+def test_another_kind_of_file_is_refused(tmp_path, run, words, content) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text(content)
+    error = run(*words, "--log", notes).exception
+    assert isinstance(error, DatasetInvalid)
+    assert "notes.txt: no event of a run is in it" in str(error)
+
+
+def test_a_folder_or_a_pipe_is_no_log(tmp_path, run) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        error = run("monitor", "--follow", "--log", path).exception
+        assert isinstance(error, DatasetInvalid)
+        assert "no such telemetry log" in str(error)
+
+
+def test_an_empty_log_is_fine(tmp_path, run) -> None:
+    (tmp_path / "log.jsonl").touch()
+    assert "Nothing has happened yet." in run("monitor", "--log", tmp_path / "log.jsonl").output
 
 
 def test_a_log_with_a_torn_line_is_shown(tmp_path, attempt, run) -> None:
@@ -242,23 +325,23 @@ from pathlib import Path
 from rich.console import Console
 from badc_core.cli.telemetry import watch
 signal.signal(signal.SIGINT, signal.default_int_handler)
-watch(Path(sys.argv[1]), 5, 0.05, Console(width=160, force_terminal=True, no_color=True))
+from badc_core.telemetry.log import NewestLog
+path = Path(sys.argv[1])
+find = NewestLog(path).look if path.is_dir() else lambda: path
+screen = Console(width=80, height=24, force_terminal=True, no_color=True)
+watch(find, 5, 0.05, screen)
 """
 
 
-def test_following_shows_new_events_and_ends_quietly_on_ctrl_c(tmp_path, attempt) -> None:
-    log = tmp_path / "later.jsonl"
-    screen = tmp_path / "screen"
+@contextmanager
+def following(what: Path, screen: Path) -> Iterator[subprocess.Popen]:
+    """Follows a log or a dataset's logs; ends it by Ctrl-C, which must be quiet."""
     with screen.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", _FOLLOW, str(log)], stdout=output, stderr=subprocess.PIPE
+            [sys.executable, "-c", _FOLLOW, str(what)], stdout=output, stderr=subprocess.PIPE
         )
     try:
-        wait_for(screen, "Nothing has happened yet.")
-        write(log, attempt("first"))
-        wait_for(screen, "1 chunks ended")
-        write(log, attempt("second", "failure"))
-        wait_for(screen, "2 chunks ended, 1 with a result, 1 failed")
+        yield process
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     finally:
@@ -266,6 +349,33 @@ def test_following_shows_new_events_and_ends_quietly_on_ctrl_c(tmp_path, attempt
         process.wait()
     assert process.returncode == 0
     assert errors == b""
+
+
+def test_following_shows_new_events_and_ends_quietly_on_ctrl_c(tmp_path, attempt) -> None:
+    log, screen = tmp_path / "later.jsonl", tmp_path / "screen"
+    with following(log, screen):
+        wait_for(screen, "Nothing has happened yet.")
+        write(log, attempt("first"))
+        wait_for(screen, "1 chunk ended")
+        write(log, attempt("second", "failure"))
+        wait_for(screen, "2 chunks ended, 1 with a result, 1 failed")
+    _, _, left_behind = screen.read_text(encoding="utf-8").rpartition("\x1b[?1049l")
+    assert "2 chunks ended" in left_behind, "the alternate screen is left, the last state stays"
+
+
+def test_following_a_dataset_waits_for_a_log_and_goes_over_to_a_newer_one(
+    tmp_path, attempt
+) -> None:
+    folder, screen = tmp_path / "artifacts" / "telemetry" / "infer", tmp_path / "screen"
+    with following(tmp_path, screen):
+        wait_for(screen, "No telemetry log yet")
+        first = write(folder / "a.jsonl", attempt("early"))
+        wait_for(screen, "early")
+        write(folder / "0.jsonl", attempt("late"))
+        wait_for(screen, "late")
+        write(first, attempt("of_the_first_again"))
+        time.sleep(0.3)
+    assert "of_the_first_again" not in screen.read_text(encoding="utf-8")
 
 
 def wait_for(screen: Path, text: str, limit_s: float = 30.0) -> None:
