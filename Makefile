@@ -36,13 +36,13 @@ check: $(VENV)/.installed-dev ## format, lint, types, import rules
 test: $(VENV)/.installed-dev ## all tests
 	@$(BIN)/python -m pytest tests
 
-test-core: .venv-core/.installed ## the core's tests in an environment without Dagster
+test-core: .venv-core/.installed ## the core's quick tests in an environment without Dagster
 	@if .venv-core/bin/python -c 'import dagster' 2>/dev/null; then \
 		echo "test-core: Dagster is installed in .venv-core, so this proves nothing." >&2; \
 		echo "Some core requirement pulls it in; see .venv-core/requirements.txt" >&2; \
 		exit 1; \
 	fi
-	@.venv-core/bin/python -m pytest tests/core
+	@.venv-core/bin/python -m pytest tests/core -m "not slow"
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py

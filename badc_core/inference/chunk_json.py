@@ -56,7 +56,7 @@ def write_chunk_json(
     """Writes what came of a chunk, replacing what was there; returns where.
 
     A file that says the same already is left alone. A chunk that failed gets a file too, with the
-    reason, so that what was found under other settings does not stay in its place.
+    reason; whether that may take the place of a good one is for the caller to decide.
 
     Args:
         paths: where files of chunks are.

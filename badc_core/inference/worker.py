@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
@@ -167,7 +168,15 @@ class Worker:
 
 
 def peak_rss_mib() -> float:
-    """Returns the largest resident size this process ever had, in MiB."""
+    """Returns the largest resident size this process ever had, in MiB.
+
+    Linux's `ru_maxrss` is never below that of the process which started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / (1 << 10)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

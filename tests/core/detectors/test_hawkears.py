@@ -47,6 +47,9 @@ EDMONTON_IN_JUNE = Occasion(53.5, -113.5, "2024-06-05")
 RARE_BELOW = 0.0002
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="session")
 def home(lacking, tmp_path_factory) -> HawkEarsHome:
     """Returns the installed packages with small made-up networks."""
@@ -144,7 +147,6 @@ def wait_for_end(pid: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_each_chunk_gives_what_hawkears_own_command_gives(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
@@ -218,7 +220,6 @@ def test_a_recording_too_short_for_hawkears_has_no_sounds_and_a_note(
     assert "too short" in report.notes[0]
 
 
-@pytest.mark.slow
 def test_species_rare_at_a_place_and_date_are_marked_and_kept(
     home: HawkEarsHome, detector: hawkears.HawkEars, soundscape: Path, tmp_path: Path
 ) -> None:
@@ -553,7 +554,6 @@ def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
         home.version()
 
 
-@pytest.mark.slow
 def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) -> None:
     result = check(settings_for(home))
     assert result.agree

@@ -49,6 +49,8 @@ found = {"timestamp_ms": 100, "end_ms": 900, "confidence": size % 97 / 100,
 pathlib.Path(output).write_text(json.dumps({"detections": [found]}))
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
