@@ -23,7 +23,7 @@ from badc_core.devices.cores import usable_cores
 
 WINDOW_S = 3
 WINDOW_SAMPLES = WINDOW_S * 48_000
-WINDOWS_PER_PROCESS = 400
+WINDOWS_PER_PROCESS = 240
 _LOAD_TIMEOUT_S = 120
 
 

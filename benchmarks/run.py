@@ -59,40 +59,51 @@ def measure(parts: set[str]) -> Figures:
 
 
 def _measure_speed(files: list[Path]) -> Figures:
-    """Measures the pipeline and its peers in turn, a few rounds; every round is in the result."""
-    bare: list[float] = []
+    """Measures the pipeline and its peers in turn, a few rounds; every round is in the result.
+
+    The bare model runs before and after the pipeline, so that a machine whose speed drifts favours
+    neither.
+    """
+    rounds: dict[str, list[float]] = {
+        name: []
+        for name in ("bare_model", "pipeline", "birdnet_package", "process_per_chunk", "bare_loop")
+    }
     pipeline: list[PipelineSpeed] = []
-    package: list[float] = []
-    loop: list[float] = []
     for number in range(1, _ROUNDS + 1):
         _tell(f"round {number} of {_ROUNDS}: the bare model, the pipeline, its peers")
-        bare.append(measure_bare_model(files, usable_cores()))
+        before = measure_bare_model(files, usable_cores())
         pipeline.append(measure_pipeline(files))
-        other = measure_birdnet_package(files)
-        package += [] if other is None else [other]
-        loop.append(measure_process_per_chunk(files, usable_cores()))
-    ours = [one.x_realtime for one in pipeline]
+        after = measure_bare_model(files, usable_cores())
+        rounds["bare_model"].append((before + after) / 2)
+        rounds["pipeline"].append(pipeline[-1].x_realtime)
+        package = measure_birdnet_package(files)
+        rounds["birdnet_package"] += [] if package is None else [package]
+        rounds["process_per_chunk"].append(measure_process_per_chunk(files, usable_cores()))
+        rounds["bare_loop"].append(measure_process_per_chunk(files, usable_cores(), "model"))
+    ours = rounds["pipeline"]
+    peers = {
+        "pipeline_over_bare": "bare_model",
+        "pipeline_over_birdnet_package": "birdnet_package",
+        "pipeline_over_process_per_chunk": "process_per_chunk",
+        "pipeline_over_bare_loop": "bare_loop",
+    }
     return {
-        "bare_model_x_realtime": round(median(bare), 1),
-        "pipeline_x_realtime": round(median(ours), 1),
-        "pipeline_over_bare": _ratio(ours, bare),
+        **{f"{name}_x_realtime": _median(speeds) for name, speeds in rounds.items()},
+        **{name: _ratio(ours, rounds[peer]) for name, peer in peers.items()},
         "worker_peak_rss_mib": round(max(one.worker_peak_rss_mib for one in pipeline)),
         "audio_bytes_written": max(one.audio_bytes_written for one in pipeline),
-        "birdnet_package_x_realtime": round(median(package), 1) if package else None,
-        "pipeline_over_birdnet_package": _ratio(ours, package) if package else None,
-        "process_per_chunk_x_realtime": round(median(loop), 1),
-        "pipeline_over_process_per_chunk": _ratio(ours, loop),
-        "rounds": {
-            "bare_model": [round(one, 1) for one in bare],
-            "pipeline": [round(one, 1) for one in ours],
-            "birdnet_package": [round(one, 1) for one in package],
-            "process_per_chunk": [round(one, 1) for one in loop],
-        },
+        "rounds": {name: [round(one, 1) for one in speeds] for name, speeds in rounds.items()},
     }
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> float:
+def _median(speeds: list[float]) -> float | None:
+    return round(median(speeds), 1) if speeds else None
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float | None:
     """Returns the median of the rounds' ratios: what is divided was measured side by side."""
+    if not theirs:
+        return None
     return round(median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 
