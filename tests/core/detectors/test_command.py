@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ OVENBIRD = {
     "label_name": "Ovenbird",
     "confidence": 0.75,
 }
+
+_NOBODY = 65534
 
 
 def settings_of(command: str, **settings: float) -> DetectorSettings:
@@ -262,14 +266,28 @@ def test_a_changed_program_script_or_command_line_is_another_version(
     assert len({*before, *after, identify(longer).version}) == 5
 
 
-def test_an_unreadable_file_on_the_command_line_is_named(tmp_path: Path) -> None:
-    model = tmp_path / "model.bin"
-    model.write_bytes(b"weights")
-    model.chmod(0)
-    if os.access(model, os.R_OK):
-        pytest.skip("missing: a user who may not read everything")
-    with pytest.raises(DetectorMissing, match=r"model\.bin: cannot be read"):
-        identify(settings_of(shlex.join([sys.executable, str(model)])))
+@contextmanager
+def _as_anybody() -> Iterator[None]:
+    """Gives up, in the block, root's right to read everything."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_an_unreadable_file_on_the_command_line_is_named() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        model = Path(folder) / "model.bin"
+        model.write_bytes(b"weights")
+        model.chmod(0)
+        wanted = settings_of(shlex.join(["/bin/sh", str(model)]))
+        with _as_anybody(), pytest.raises(DetectorMissing, match=r"model\.bin: cannot be read"):
+            identify(wanted)
 
 
 def test_an_argument_may_be_longer_than_any_file_name(run) -> None:
