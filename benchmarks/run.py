@@ -33,12 +33,12 @@ _PARTS = ("speed", "startup", "orchestration", "memory", "hawkears")
 Figures = dict[str, Any]
 
 
-def measure(parts: set[str]) -> Figures:
+def measure(parts: set[str], n_rounds: int) -> Figures:
     """Returns the figures of the parts asked for, saying on stderr what runs."""
     figures: Figures = {"cores": usable_cores()}
     files = make_corpus(_RESULTS / "corpus")
     if "speed" in parts:
-        figures |= _measure_speed(files)
+        figures |= _measure_speed(files, n_rounds)
     single: dict[str, tuple[str, Callable[[], float]]] = {
         "startup": ("run_startup_s", lambda: measure_startup(files[0])),
         "orchestration": ("orchestration_s_per_recording_asset", measure_orchestration),
@@ -58,7 +58,7 @@ def measure(parts: set[str]) -> Figures:
     return figures
 
 
-def _measure_speed(files: list[Path]) -> Figures:
+def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
     """Measures the pipeline and its peers in turn, a few rounds; every round is in the result.
 
     The bare model runs before and after the pipeline, so that a machine whose speed drifts favours
@@ -69,8 +69,8 @@ def _measure_speed(files: list[Path]) -> Figures:
         for name in ("bare_model", "pipeline", "birdnet_package", "process_per_chunk", "bare_loop")
     }
     pipeline: list[PipelineSpeed] = []
-    for number in range(1, _ROUNDS + 1):
-        _tell(f"round {number} of {_ROUNDS}: the bare model, the pipeline, its peers")
+    for number in range(1, n_rounds + 1):
+        _tell(f"round {number} of {n_rounds}: the bare model, the pipeline, its peers")
         before = measure_bare_model(files, usable_cores())
         pipeline.append(measure_pipeline(files))
         after = measure_bare_model(files, usable_cores())
@@ -115,10 +115,12 @@ def main() -> None:
     """Measures, keeps the result, prints it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(_PARTS), help=f"of {', '.join(_PARTS)}")
-    parts = set(parser.parse_args().only.split(","))
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="of the speed part")
+    wanted = parser.parse_args()
+    parts = set(wanted.only.split(","))
     if unknown := parts - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    figures = measure(parts)
+    figures = measure(parts, wanted.rounds)
     line = json.dumps(figures)
     kept = _RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     kept.write_text(line + "\n", encoding="utf-8")

@@ -187,10 +187,11 @@ class Engine:
         if content["kind"] == "refused":
             self._take_refusal(slot, worker, protocol.error_from_json(content["error"]))
             return None
-        error, stderr = None, ""
+        error = None
         if content["kind"] == "error":
-            error, stderr = protocol.error_from_json(content["error"]), worker.stderr_tail()
-        ending = Ending(error, content["runtime_s"], content, stderr=stderr)
+            error = protocol.error_from_json(content["error"])
+        trace = content.get("traceback", "").strip()
+        ending = Ending(error, content["runtime_s"], content, stderr=trace)
         return self._conclude(worker, worker.assigned.popleft(), ending)
 
     def _take_refusal(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:

@@ -136,8 +136,7 @@ class WorkerProcess:
         """Takes note that it starts something now."""
         self.since = time.monotonic()
         self.since_utc = datetime.now(UTC)
-        self._stderr_start = os.fstat(self._stderr.fileno()).st_size
-        if self._stderr_start > _MOST_STDERR_BYTES:
+        if os.fstat(self._stderr.fileno()).st_size > _MOST_STDERR_BYTES:
             # What is before its end is given back to the disk; the worker writes on behind it.
             os.ftruncate(self._stderr.fileno(), 0)
 
@@ -147,11 +146,11 @@ class WorkerProcess:
         self._write(protocol.encode("chunk", **protocol.task_to_json(assignment.task)))
 
     def stderr_tail(self) -> str:
-        """Returns the end of what it wrote to standard error about what it is doing now."""
+        """Returns the end of what it wrote to standard error."""
         size = os.fstat(self._stderr.fileno()).st_size
-        start = max(self._stderr_start, size - _STDERR_TAIL_BYTES)
+        start = max(0, size - _STDERR_TAIL_BYTES)
         tail = os.pread(self._stderr.fileno(), size - start, start)
-        return tail.decode(errors="replace").strip()
+        return tail.decode(errors="replace").replace("\0", "").strip()
 
     def kill(self) -> None:
         """Ends it and all it started, at once; its listener then says that it is gone."""

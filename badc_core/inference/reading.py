@@ -9,7 +9,6 @@ import queue
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
@@ -98,12 +97,13 @@ class ReadAhead:
 
 
 def as_badc_error(error: Exception) -> BadcError:
-    """Returns an error as one that can be shown; an unforeseen one is printed in full."""
+    """Returns an error as one that can be shown; it keeps an unforeseen one as its cause."""
     if isinstance(error, BadcError):
         return error
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         place = error.filename or tempfile.gettempdir()
         return StorageFull("no space left", place, "Free some space, or set inference.scratch")
-    traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}"
-    return DetectorFailed(what, remedy="The telemetry log has the traceback")
+    unforeseen = DetectorFailed(what, remedy="The telemetry log has the traceback")
+    unforeseen.__cause__ = error
+    return unforeseen

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -159,7 +160,10 @@ class Worker:
             self.send(protocol.encode("result", detections=rows, **measures))
         else:
             told = protocol.error_to_json(done.error)
-            self.send(protocol.encode("error", error=told, **measures))
+            cause = done.error.__cause__
+            # With the answer, since what is on standard error may be another chunk's.
+            trace = "".join(traceback.format_exception(cause)) if cause is not None else ""
+            self.send(protocol.encode("error", error=told, traceback=trace, **measures))
 
     def send(self, line: str) -> None:
         """Writes one line at once."""
