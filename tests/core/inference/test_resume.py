@@ -542,12 +542,12 @@ for path in sorted(Path(dataset.artifacts).rglob("*.parquet")) if copied else ()
 
 
 @pytest.fixture
-def on_small_disk(tmp_path: Path):
+def on_small_disk(tmp_path: Path, lacking):
     """Returns what runs twice with a folder on a disk of its own, small and then large."""
     own = ["unshare", "--map-root-user", "--mount"]
     tried = ["sh", "-c", "mount -t tmpfs none /mnt"]
     if shutil.which("unshare") is None or subprocess.run([*own, *tried], check=False).returncode:
-        pytest.skip("missing: the right to mount a disk in a namespace of one's own")
+        lacking("the right to mount a disk in a namespace of one's own")
 
     def run(dataset: Dataset, place: Path, options: str, *copied: Path) -> list[str]:
         wanted = json.dumps(overrides(dataset.root.parent))
