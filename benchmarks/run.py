@@ -61,20 +61,28 @@ def measure(parts: set[str], n_rounds: int) -> Figures:
 def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
     """Measures the pipeline and its peers in turn, a few rounds; every round is in the result.
 
-    The bare model runs before and after the pipeline, so that a machine whose speed drifts favours
-    neither.
+    The bare detector runs before and after the pipeline, so that a machine whose speed drifts
+    favours neither.
     """
     rounds: dict[str, list[float]] = {
         name: []
-        for name in ("bare_model", "pipeline", "birdnet_package", "process_per_chunk", "bare_loop")
+        for name in (
+            "bare_model",
+            "bare_detector",
+            "pipeline",
+            "birdnet_package",
+            "process_per_chunk",
+            "bare_loop",
+        )
     }
     pipeline: list[PipelineSpeed] = []
     for number in range(1, n_rounds + 1):
         _tell(f"round {number} of {n_rounds}: the bare model, the pipeline, its peers")
-        before = measure_bare_model(files, usable_cores())
+        before = measure_bare_model(files, usable_cores(), "detector")
         pipeline.append(measure_pipeline(files))
-        after = measure_bare_model(files, usable_cores())
-        rounds["bare_model"].append((before + after) / 2)
+        after = measure_bare_model(files, usable_cores(), "detector")
+        rounds["bare_detector"].append((before + after) / 2)
+        rounds["bare_model"].append(measure_bare_model(files, usable_cores()))
         rounds["pipeline"].append(pipeline[-1].x_realtime)
         package = measure_birdnet_package(files)
         rounds["birdnet_package"] += [] if package is None else [package]
@@ -83,6 +91,7 @@ def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
     ours = rounds["pipeline"]
     peers = {
         "pipeline_over_bare": "bare_model",
+        "pipeline_over_bare_detector": "bare_detector",
         "pipeline_over_birdnet_package": "birdnet_package",
         "pipeline_over_process_per_chunk": "process_per_chunk",
         "pipeline_over_bare_loop": "bare_loop",
