@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from badc_core.errors import BadcError
 
@@ -27,6 +27,12 @@ class Outcome(Generic[T]):
     recording_id: str
     value: T | None = None
     error: BadcError | None = None
+
+    def require(self) -> T:
+        """Returns what was made; raises the reason where there is nothing."""
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.value)
 
 
 def attempt(recording_id: str, work: Callable[[str], T]) -> Outcome[T]:
@@ -59,10 +65,14 @@ def for_each(
         running: deque[Future[Outcome[T]]] = deque(
             executor.submit(attempt, one, work) for one in islice(waiting, 2 * n_threads)
         )
-        while running:
-            outcome = running.popleft().result()
-            running.extend(executor.submit(attempt, one, work) for one in islice(waiting, 1))
-            yield outcome
+        try:
+            while running:
+                outcome = running.popleft().result()
+                running.extend(executor.submit(attempt, one, work) for one in islice(waiting, 1))
+                yield outcome
+        finally:
+            for one in running:
+                one.cancel()
 
 
 def unexpected(recording_id: str, error: Exception) -> BadcError:

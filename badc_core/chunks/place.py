@@ -5,10 +5,12 @@ Nothing is written here; that is `writer.py`.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.source import NamedFile, absolute, cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
+from badc_core.options import Asked
 from badc_core.settings import ChunkSettings
 
 
@@ -16,19 +18,26 @@ from badc_core.settings import ChunkSettings
 class CutRequest:
     """How a recording is to be cut, and where the files go.
 
-    Attributes:
-        duration_s, overlap_s: of a chunk.
-        output_dir: holds a folder for each recording, unless it is named for the recording itself;
-            None for `artifacts/chunks` in the dataset, or in the current folder.
-        manifest: what to write; None for `<recording_id>.csv` beside the chunks.
-        include_existing: write again what is there already.
+    An `output_dir` that is named for the recording itself gets no second folder in it.
     """
 
-    duration_s: float
-    overlap_s: float = 0.0
-    output_dir: Path | None = None
-    manifest: Path | None = None
-    include_existing: bool = False
+    duration_s: Annotated[float, Asked("Length of a chunk, seconds.", option="--chunk-duration")]
+    overlap_s: Annotated[
+        float,
+        Asked("How much a chunk repeats of the one before, seconds.", option="--overlap"),
+    ] = 0.0
+    output_dir: Annotated[
+        Path | None,
+        Asked(
+            "Holds a folder for each recording.",
+            "artifacts/chunks, in the dataset if there is one",
+        ),
+    ] = None
+    manifest: Annotated[
+        Path | None,
+        Asked("The manifest to write.", "beside the chunks: <recording_id>.csv"),
+    ] = None
+    include_existing: Annotated[bool, Asked("Write again what is there and right.")] = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,16 @@ def find_place(file: Path, request: CutRequest) -> ChunkPlace:
         ConfigInvalid: settings that cannot be used.
         DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
     """
-    name = name_file(file)
-    root = request.output_dir or name.default_folder("artifacts", "chunks")
-    root = absolute(root)
+    return place_chunks(name_file(file), request)
+
+
+def place_chunks(name: NamedFile, request: CutRequest) -> ChunkPlace:
+    """Returns where the chunks of a file go whose name is known.
+
+    Raises:
+        ConfigInvalid: settings that cannot be used.
+    """
+    root = absolute(request.output_dir or name.default_folder("artifacts", "chunks"))
     folder = root if root.name == name.recording_id else root / name.recording_id
     manifest = request.manifest or folder / f"{name.recording_id}.csv"
     settings = cut_settings(name.dataset, request.duration_s, request.overlap_s)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.measuring import Measure, Measured, measure_in_child
@@ -20,6 +20,7 @@ from badc_core.chunks.source import NamedFile, absolute, name_file
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.errors import ConfigInvalid
+from badc_core.options import Asked
 from badc_core.settings import DetectorSettings
 from badc_core.telemetry.log import TelemetryLog
 
@@ -37,26 +38,31 @@ Fits: TypeAlias = Callable[[float], bool]
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What is to be found out.
+    """What is to be found out; `detector` is a registered name in place of the dataset's."""
 
-    Attributes:
-        initial_s: tried where the longest does not fit.
-        max_s: longest length of interest; None for the file's.
-        tolerance_s: how far the answer may lie below the truth.
-        gpu_index: as `nvidia-smi` counts, and must be there; None for number 0 if there are GPUs.
-        log: where attempts are written; None for a file of its own in the dataset, or in the
-            current folder.
-        is_measured: run the detector; else only estimate.
-        detector: a registered name in place of the dataset's.
-    """
-
-    initial_s: float = 60.0
-    max_s: float | None = None
-    tolerance_s: float = 5.0
-    gpu_index: int | None = None
-    log: Path | None = None
-    is_measured: bool = False
-    detector: str | None = None
+    initial_s: Annotated[
+        float,
+        Asked("Tried where the longest does not fit, seconds.", option="--initial-duration"),
+    ] = 60.0
+    max_s: Annotated[
+        float | None,
+        Asked("Longest length of interest, seconds.", "the file's length", "--max-duration"),
+    ] = None
+    tolerance_s: Annotated[
+        float,
+        Asked("How far the answer may lie below the truth, seconds.", option="--tolerance"),
+    ] = 5.0
+    gpu_index: Annotated[
+        int | None,
+        Asked("Which GPU; it must be there.", "0, or the CPU without a GPU", least=0),
+    ] = None
+    log: Annotated[
+        Path | None, Asked("Where attempts are written.", "artifacts/telemetry/chunk_probe/")
+    ] = None
+    is_measured: Annotated[
+        bool, Asked("Run the detector; else only estimate.", option="--measure")
+    ] = False
+    detector: Annotated[str | None, Asked("A registered detector.", "the dataset's")] = None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,15 @@ def read_status(folder: Path) -> ChunkStatus | None:
     return status
 
 
+def name_status(folder: Path) -> str | None:
+    """Returns the state of a folder; `malformed` if its file is no status, None without one."""
+    try:
+        status = read_status(folder)
+    except ManifestMismatch:
+        return "malformed"
+    return None if status is None else status.status
+
+
 def utc_now() -> str:
     """Returns the time in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat()

@@ -64,13 +64,25 @@ def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
         DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
         StorageFull: the disk or a quota is full.
     """
-    place = find_place(file, request)
+    return write_chunks_at(find_place(file, request), request.include_existing)
+
+
+def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> WrittenChunks:
+    """Writes a recording's chunk files where they go, with their manifest and status.
+
+    Args:
+        place: where that is, and how the recording is cut.
+        include_existing: write again what is there and right.
+
+    Raises:
+        ContentMissing, UnreadableRecording, ConfigInvalid, StorageFull: as for `write_chunks`.
+    """
     if not (place.folder / STATUS_FILE).exists():
         require_content(place.name.file)
     with hold_folder(place.folder):
         before = _status_before(place)
         begun = place.begin(_fingerprint(place.name))
-        if before and (request.include_existing or not _same_work(before, begun)):
+        if before and (include_existing or not _same_work(before, begun)):
             before = None
         if before and _is_done(place, before):
             n_chunks = before.manifest_rows or 0
@@ -93,6 +105,18 @@ def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
         return WrittenChunks(
             place.name.recording_id, place.folder, place.manifest, n_chunks, n_written, n_stale
         )
+
+
+def has_chunks(place: ChunkPlace) -> bool:
+    """Tells whether a recording's chunk files, manifest and status are there and right.
+
+    Raises:
+        ConfigInvalid: the folder is another recording's.
+    """
+    before = _status_before(place)
+    if before is None or before.status != "completed":
+        return False
+    return _same_work(before, place.begin(_fingerprint(place.name))) and _is_done(place, before)
 
 
 def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
@@ -164,9 +188,13 @@ def _is_done(place: ChunkPlace, before: ChunkStatus) -> bool:
     if before.status != "completed" or before.manifest_path != named:
         return False
     try:
-        return not validate_manifest(place.manifest)
+        if validate_manifest(place.manifest):
+            return False
+        rows = read_requests([place.manifest], place.root).get(place.name.recording_id, ())
     except ManifestMismatch:
         return False
+    # A dataset's manifest may have been written anew since, with ranges of the recording.
+    return bool(rows) and all(row.audio.parent == place.folder for row in rows)
 
 
 def _clear(place: ChunkPlace, source: ChunkSource, is_all: bool) -> int:

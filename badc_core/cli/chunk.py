@@ -1,6 +1,5 @@
 """`badc chunk`: cutting recordings into chunks, as manifests or as files, and checking them."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +13,15 @@ from badc_core.chunks.probe import ESTIMATED, Attempt, ProbeRequest, probe
 from badc_core.chunks.source import ChunkSource, plan_file, write_virtual_manifest
 from badc_core.chunks.validate import check_chunks
 from badc_core.chunks.writer import plan_chunk_files, write_chunks
+from badc_core.cli.consoles import wide_console
+from badc_core.cli.options import taking_options
+from badc_core.cli.orchestrate import orchestrate_chunks
+from badc_core.cli.plain_help import PlainHelp
+from badc_core.cli.wording import counted, told_written
 from badc_core.units import format_duration
 
 chunk = typer.Typer(help="Cut recordings into chunks, and check chunks.", no_args_is_help=True)
-
-_REDIRECTED_COLUMNS = 400
+chunk.command("orchestrate", cls=PlainHelp)(orchestrate_chunks)
 
 File = Annotated[
     Path,
@@ -36,7 +39,7 @@ Overlap = Annotated[
 @chunk.command("split")
 def split(file: File, chunk_duration: Duration = 60.0, overlap: Overlap = 0.0) -> None:
     """List the chunks of a file; nothing is written."""
-    _print_chunks(plan_file(file, chunk_duration, overlap), _console())
+    _print_chunks(plan_file(file, chunk_duration, overlap), wide_console())
 
 
 @chunk.command("manifest")
@@ -54,44 +57,24 @@ def manifest(
     """Write the manifest of a file's chunks without copying sound."""
     source = plan_file(file, chunk_duration, overlap)
     path = write_virtual_manifest(source, output, hash_chunks)
-    _say(f"{_count(len(source.chunks), 'chunk')} of {source.name.recording_id}: {path}")
+    _say(f"{counted(len(source.chunks), 'chunk')} of {source.name.recording_id}: {path}")
 
 
 @chunk.command("run")
-def run(  # noqa: PLR0913, PLR0917  (a command line's options)
+@taking_options
+def run(
     file: File,
-    chunk_duration: Duration,
-    overlap: Overlap = 0.0,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Holds a folder for each recording.",
-            show_default="artifacts/chunks, in the dataset if there is one",
-        ),
-    ] = None,
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            help="The manifest to write.", show_default="beside the chunks: <recording_id>.csv"
-        ),
-    ] = None,
+    request: CutRequest,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write no sound; only a manifest you name.")
     ] = False,
-    include_existing: Annotated[
-        bool, typer.Option("--include-existing", help="Write again what is there and right.")
-    ] = False,
 ) -> None:
     """Write the chunks of a file as WAV files, with a manifest."""
-    request = CutRequest(chunk_duration, overlap, output_dir, manifest, include_existing)
     if dry_run:
-        _print_chunks(plan_chunk_files(file, request), _console())
+        _print_chunks(plan_chunk_files(file, request), wide_console())
         return
     done = write_chunks(file, request)
-    stale = f", {done.n_removed} of other settings removed" if done.n_removed else ""
-    kept = done.n_chunks - done.n_written
-    written, were = _count(done.n_written, "chunk"), "was" if kept == 1 else "were"
-    _say(f"{done.recording_id}: {written} written, {kept} {were} there{stale}")
+    _say(told_written(done))
     _say(f"Chunks: {done.folder}")
     _say(f"Manifest: {done.manifest}")
 
@@ -108,51 +91,19 @@ def validate(
     if not problems:
         _say(f"{manifest}: everything is as it says")
         return
-    table = Table(title=_count(len(problems), "problem"), title_justify="left")
+    table = Table(title=counted(len(problems), "problem"), title_justify="left")
     for name in ("Chunk", "Problem", "File"):
         table.add_column(name, overflow="fold")
     for problem in problems:
         table.add_row(*map(escape, (problem.chunk_id, problem.what, str(problem.path))))
-    _console().print(table)
+    wide_console().print(table)
     raise typer.Exit(1)
 
 
 @chunk.command("probe")
-def probe_length(  # noqa: PLR0913, PLR0917  (a command line's options)
-    file: File,
-    initial_duration: Annotated[
-        float, typer.Option(help="Tried where the longest does not fit, seconds.")
-    ] = 60.0,
-    max_duration: Annotated[
-        float | None,
-        typer.Option(help="Longest length of interest, seconds.", show_default="the file's length"),
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option(help="How far the answer may lie below the truth, seconds.")
-    ] = 5.0,
-    gpu_index: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Which GPU; it must be there.", show_default="0, or the CPU without a GPU"
-        ),
-    ] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where attempts are written.", show_default="artifacts/telemetry/chunk_probe/"
-        ),
-    ] = None,
-    measure: Annotated[
-        bool, typer.Option("--measure", help="Run the detector; else only estimate.")
-    ] = False,
-    detector: Annotated[
-        str | None, typer.Option(help="A registered detector.", show_default="the dataset's")
-    ] = None,
-) -> None:
+@taking_options
+def probe_length(file: File, request: ProbeRequest) -> None:
     """Find how long a chunk may be so that the detector's memory suffices."""
-    request = ProbeRequest(
-        initial_duration, max_duration, tolerance, gpu_index, log, measure, detector
-    )
     outcome = probe(file, request)
     limit = outcome.limit
     place = f"GPU {limit.gpu.index} ({limit.gpu.name})" if limit.gpu else "the CPU"
@@ -173,7 +124,7 @@ def probe_length(  # noqa: PLR0913, PLR0917  (a command line's options)
 
 
 def _print_chunks(source: ChunkSource, console: Console) -> None:
-    title = f"{_count(len(source.chunks), 'chunk')} in {format_duration(source.duration_s)}"
+    title = f"{counted(len(source.chunks), 'chunk')} in {format_duration(source.duration_s)}"
     table = Table(title=f"{title} at {source.sample_rate_hz} Hz", title_justify="left")
     table.add_column("Chunk", overflow="fold")
     for name in ("Start s", "End s", "First sample", "End sample", "Overlap s"):
@@ -201,17 +152,8 @@ def _print_attempts(attempts: tuple[Attempt, ...], title: str) -> None:
             "yes" if one.fits else "no",
             escape(one.reason),
         )
-    _console().print(table)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _console() -> Console:
-    """Returns a console that folds nothing where the output goes into a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else _REDIRECTED_COLUMNS, highlight=False)
+    wide_console().print(table)
 
 
 def _say(line: str) -> None:
-    _console().print(line, soft_wrap=True, markup=False)
+    wide_console().print(line, soft_wrap=True, markup=False)

@@ -7,7 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from badc_core.chunks.status import read_status
+from badc_core.errors import ManifestMismatch
 from badc_core.inference.requests import ChunkRequest
+from badc_core.inference.run_order import RunOrder
+
+
+def check_chunk_files(
+    requests: Mapping[str, Sequence[ChunkRequest]], order: RunOrder
+) -> tuple[str, ...]:
+    """Returns warnings of chunk files that are not complete.
+
+    Args:
+        requests: recording_id -> its rows.
+        order: says where chunk files are, and whether they may be incomplete.
+
+    Raises:
+        ManifestMismatch: they are not complete and must be, or a status is malformed.
+    """
+    incomplete = find_incomplete(requests, order.chunks_dir)
+    if incomplete and not order.allow_partial_chunks:
+        raise ManifestMismatch(
+            "; ".join(incomplete),
+            order.manifests[0],
+            "Run: badc chunk run FILE, or give --allow-partial-chunks",
+        )
+    return tuple(incomplete)
 
 
 def find_incomplete(

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from badc_core.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
 
 STATUSES = ("ok", "no_detections", "error", "no_output", "stub")
 """The last two were written by the original only."""
-
-HAWKEARS_ENDING = "_hawkears"
-"""Of the folder beside a chunk's file that HawkEars 1 was given, behind the chunk_id."""
 
 _HAWKEARS_TABLE = "HawkEars_labels.csv"
 _REMEDY = "Delete it and run: badc infer run MANIFEST"

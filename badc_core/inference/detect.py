@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -17,6 +19,7 @@ from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256, read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
+from badc_core.detections.joining import join_touching
 from badc_core.detections.store import (
     DETECTOR_SETTINGS_KEY,
     FINGERPRINT_KEY,
@@ -43,6 +46,7 @@ from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.summary import Summary
 
 
 @dataclass
@@ -72,13 +76,13 @@ class _InWork:
 class _Detecting:
     """One pass over many recordings."""
 
-    def __init__(
-        self, dataset: Dataset, telemetry: TelemetryLog, analysed: Callable[[float], None]
-    ) -> None:
+    def __init__(self, dataset: Dataset, accounts: Accounts) -> None:
         self._dataset = dataset
-        self._accounts = Accounts(telemetry, analysed=analysed)
+        self._accounts = accounts
         self._identity = identify_detector(dataset.settings.detector)
-        self._config_hash = Fingerprints(dataset).settings_hash("detections")
+        fingerprints = Fingerprints(dataset)
+        self._config_hash = fingerprints.config_hash
+        self._chunk_hash = fingerprints.settings_hash("detections")
         self._in_work: dict[str, _InWork] = {}
         self._ended: list[Outcome[DetectionsMade]] = []
 
@@ -132,22 +136,30 @@ class _Detecting:
                 Journal(self._dataset.inference.journal(outcome.recording_id)).remove()
 
     def _start(self, recording_id: str) -> _InWork:
+        remove_abandoned(self._dataset.inference.recording(recording_id))
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
         audio = self._dataset.audio(recording.path)
         occasion = occasion_of(recording)
         tasks = {
             self._key(recording, chunk, occasion): ChunkTask(
-                audio, recording.n_samples, chunk, occasion
+                audio, recording.n_samples, chunk, occasion, self._files(chunk)
             )
             for chunk in manifest.chunks
         }
         journal = Journal(self._dataset.inference.journal(recording_id))
         return _InWork(recording, journal, tasks, journal.known(tasks))
 
+    def _files(self, chunk: Chunk) -> Path | None:
+        """Returns where the detector's own files of a chunk go, if chunks have files at all."""
+        if not self._dataset.settings.inference.chunk_json:
+            return None
+        paths, names = self._dataset.inference, (chunk.recording_id, chunk.chunk_id)
+        return paths.chunk_files(*names, self._identity.name)
+
     def _key(self, recording: Recording, chunk: Chunk, occasion: Occasion) -> str:
         sound = chunk_sha256(recording.sha256, chunk)
-        return chunk_key(self._config_hash, sound, chunk.overlap_samples, occasion)
+        return chunk_key(self._chunk_hash, sound, chunk.overlap_samples, occasion)
 
     def _take(self, result: ChunkResult) -> None:
         recording_id = result.chunk.recording_id
@@ -169,17 +181,18 @@ class _Detecting:
         )
         failed = [one for one in results if one.error is not None]
         _require_readable(recording, failed, len(results))
+        joined = self._joined(results)
         table = detections_table(
-            recording, results, self._identity, self._config_hash, self._dataset.root.name
+            recording, joined, self._identity, self._config_hash, self._dataset.root.name
         )
-        effort = effort_table(recording_id, results)
+        effort = effort_table(recording_id, results, table)
         verify_recording(recording, table, effort)
         made_by = {
             RUNNER_KEY: self._identity.name,
             MODEL_VERSION_KEY: self._identity.version,
             MODEL_SHA256_KEY: self._identity.model_sha256 or "",
             FINGERPRINT_KEY: self._config_hash,
-            DETECTOR_SETTINGS_KEY: json.dumps(settings.detector.deciding()),
+            DETECTOR_SETTINGS_KEY: json.dumps(self._deciding()),
         }
         write_effort(self._dataset.effort(recording_id), effort, made_by)
         write_detections(self._dataset.detections(recording_id), table, made_by)
@@ -195,6 +208,18 @@ class _Detecting:
             is_final=is_final,
         )
 
+    def _joined(self, results: tuple[ChunkResult, ...]) -> tuple[ChunkResult, ...]:
+        """Returns the chunks with the labels that begin in them, as long as is wished."""
+        if self._dataset.settings.detector.label_length == "fixed":
+            return results
+        found = join_touching([one.detections for one in results])
+        return tuple(replace(one, detections=own) for one, own in zip(results, found, strict=True))
+
+    def _deciding(self) -> dict[str, Any]:
+        """Returns the settings that decided a recording's detections."""
+        detector = self._dataset.settings.detector
+        return {**detector.deciding(), "label_length": detector.label_length}
+
     def _write_chunk_json(self, recording: Recording, results: Iterable[ChunkResult]) -> None:
         for one in results:
             chunk = one.chunk
@@ -208,7 +233,7 @@ class _Detecting:
                 sha256=chunk_sha256(recording.sha256, chunk),
                 notes=VIRTUAL_NOTE,
                 dataset_root=self._dataset.root.name,
-                config_hash=self._config_hash,
+                config_hash=self._chunk_hash,
                 key=self._key(recording, chunk, one.task.occasion),
             )
             write_chunk_json(self._dataset.inference, one, self._identity, origin)
@@ -219,6 +244,7 @@ def detect_recordings(
     recording_ids: Iterable[str],
     telemetry: TelemetryLog,
     analysed: Callable[[float], None] = lambda _: None,
+    summary: Summary | None = None,
 ) -> Generator[Outcome[DetectionsMade], None, None]:
     """Yields what became of every recording, as each is finished.
 
@@ -227,13 +253,15 @@ def detect_recordings(
         recording_ids: drawn as workers need work, so they may be many.
         telemetry: gets a line when an attempt at a chunk begins, and one when it ends.
         analysed: is told of the seconds of sound that are done with, as they are.
+        summary: adds up the same attempts, for whoever asks it afterwards; None for one of its own.
 
     Raises:
         DetectorMissing, ConfigInvalid: the detector cannot be loaded at all.
         DetectorFailed: its workers die before they are ready.
         StorageFull: a journal or the telemetry could not be written.
     """
-    return _Detecting(dataset, telemetry, analysed).run(recording_ids)
+    accounts = Accounts(telemetry, summary, analysed)
+    return _Detecting(dataset, accounts).run(recording_ids)
 
 
 def _require_readable(recording: Recording, failed: list[ChunkResult], n_chunks: int) -> None:

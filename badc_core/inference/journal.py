@@ -87,7 +87,7 @@ class Journal:
     def _lines(self) -> list[dict[str, Any]]:
         try:
             content = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         lines = []
         for line in content.split(b"\n")[:-1]:

@@ -2,37 +2,40 @@
 
 Chunks go through the same engine as a dataset's assets, with the same journals; a recording's
 journal stays beside the JSON files of its chunks. What is to be done is put together in
-`run_options.py`; a dataset's recordings are detected in `detect.py`.
+`run_options.py`, what is there already is in `earlier.py`, and many manifests share an engine in
+`run_together.py`; a dataset's recordings are detected in `detect.py`.
 """
 
-import hashlib
-import json
+import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
 from badc_core.detectors.registry import identify_detector
-from badc_core.errors import DetectionsInvalid, ManifestMismatch
+from badc_core.errors import BadcError
 from badc_core.inference.accounts import Accounts
-from badc_core.inference.chunk_guard import find_incomplete
+from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.chunk_output import ChunkOutput, read_chunk_json
-from badc_core.inference.engine import open_engine
+from badc_core.inference.chunk_output import ChunkOutput
+from badc_core.inference.earlier import Earlier, EarlierResults, hash_config
 from badc_core.inference.journal import Journal
 from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.inference.run_order import RunMade, RunOrder, load_previous
-from badc_core.provenance.fingerprints import CODE_VERSIONS, Fingerprints
+from badc_core.inference.run_together import run_together
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
-from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.counts import Job
+from badc_core.telemetry.log import TelemetryLog, require_telemetry
 from badc_core.telemetry.progress import watcher
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
+_log = logging.getLogger(__name__)
 _RETRIED_SHOWN = 5
 
 
@@ -54,18 +57,21 @@ class ManifestRun:
     Raises:
         ManifestMismatch: a manifest cannot be used, or chunk files are not complete.
         DatasetInvalid: a recording's description or the summary to resume from is malformed.
-        ConfigInvalid, DetectorMissing: the detector cannot be run.
+        ConfigInvalid: the detector cannot be run, or the telemetry log is another kind of file.
+        DetectorMissing: the detector cannot be run.
     """
 
     def __init__(self, order: RunOrder) -> None:
+        require_telemetry(order.telemetry_log)
         self._order = order
         root = order.dataset.root if order.dataset else None
         self._requests = read_requests(order.manifests, root)
-        self._warnings = self._check_chunk_files()
+        self._warnings = check_chunk_files(self._requests, order)
         self._recordings = {one: _described(order.dataset, one) for one in self._requests}
         self._identity = identify_detector(order.settings.detector)
-        self._config_hash = self._hash_config()
+        self._config_hash = hash_config(order, self._identity)
         self._previous = load_previous(order.resume_summary)
+        self._earlier = EarlierResults(order, self._config_hash, self._previous)
         self._is_new_summary = not summary_path(order.telemetry_log).exists()
         self._summary = Summary.load(order.telemetry_log)
         if self._previous is not None and self._previous.log != order.telemetry_log:
@@ -73,11 +79,26 @@ class ManifestRun:
         self._counts = _Counts()
         self._failed: list[tuple[str, str]] = []
         self._out: dict[int, tuple[ChunkRequest, str]] = {}
+        self._books = ExitStack()
+        self._log = TelemetryLog(order.telemetry_log)
+        self._accounts = Accounts(self._log, self._summary)
+        self._started_s = 0.0
+
+    @property
+    def recording_ids(self) -> tuple[str, ...]:
+        """Whose chunks are in the manifests."""
+        return tuple(self._requests)
 
     @property
     def audio_s(self) -> float:
         """Seconds of sound in all chunks."""
         return sum(one.duration_s for requests in self._requests.values() for one in requests)
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Files with the sound, or folders of chunk files; absolute, sorted."""
+        rows = (one for requests in self._requests.values() for one in requests)
+        return tuple(sorted({one.audio.parent if one.is_file else one.audio for one in rows}))
 
     @property
     def n_chunks(self) -> int:
@@ -89,6 +110,19 @@ class ManifestRun:
         """Chunks that have their result by now."""
         return self._counts.n_skipped + self._counts.n_succeeded
 
+    @property
+    def n_out(self) -> int:
+        """Chunks that were handed out and have no result yet."""
+        return len(self._out)
+
+    def count_left(self) -> int:
+        """Returns how many chunks have no result yet; nothing is written."""
+        return sum(
+            earlier.result is None
+            for recording_id in self._requests
+            for earlier in self._look_up(recording_id)
+        )
+
     def run(self) -> RunMade:
         """Analyses what has no result yet; returns when everything has been tried.
 
@@ -97,74 +131,71 @@ class ManifestRun:
         Raises:
             DetectorFailed, DetectorMissing: no worker can be had.
             StorageFull: the disk or a quota is full.
+            OutputUnwritable: it may not be written where results belong.
         """
-        order, started_s = self._order, time.monotonic()
-        with TelemetryLog(order.telemetry_log) as log, Accounts(log, self._summary) as accounts:
+        named = (str(self._order.manifests[0]), lambda _: self)
+        (outcome,) = run_together([named], self._order.settings, self._identity)
+        return outcome.require()
 
-            def observe(attempt: Attempt) -> None:
-                accounts.attempted(self._with_output(attempt))
-
-            with open_engine(order.settings, self._identity, observe) as engine:
-                for result in engine.run(self._tasks(accounts)):
-                    self._take(result)
-                    accounts.ended(result)
-        self._forget_empty_books()
-        return self._conclude(time.monotonic() - started_s)
-
-    def _check_chunk_files(self) -> list[str]:
-        """Returns warnings of chunk files that are not complete; raises unless that is allowed."""
-        incomplete = find_incomplete(self._requests, self._order.chunks_dir)
-        if incomplete and not self._order.allow_partial_chunks:
-            raise ManifestMismatch(
-                "; ".join(incomplete),
-                self._order.manifests[0],
-                "Run: badc chunk run FILE, or give --allow-partial-chunks",
-            )
-        return incomplete
-
-    def _hash_config(self) -> str:
-        """Returns what binds results to settings: in a dataset the same as its assets use."""
-        if self._order.dataset is not None:
-            return Fingerprints(self._order.dataset).settings_hash("detections")
-        content = [
-            CODE_VERSIONS["detections"],
-            self._order.settings.detector.deciding(),
-            asdict(self._identity),
-        ]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-    def _tasks(self, accounts: Accounts) -> Iterator[ChunkTask]:
+    def tasks(self) -> Iterator[ChunkTask]:
         """Yields what must be analysed, recording by recording; the rest is taken as it is."""
-        for recording_id, requests in self._requests.items():
-            tasks = make_tasks(requests, self._recordings[recording_id])
-            keys = [one.key(self._config_hash) for one in tasks]
-            by_key = {key: one.task for key, one in zip(keys, tasks, strict=True)}
-            known = self._journal(recording_id).known(by_key) if self._order.resume else {}
-            for key, one in zip(keys, tasks, strict=True):
-                if key in known:
-                    self._skip(one.request, key, replace(known[key], task=one.task), accounts)
-                elif not self._skip_by_file(one.request, key):
-                    self._out[id(one.task)] = (one.request, key)
-                    yield one.task
+        self._started_s = time.monotonic()
+        self._books.enter_context(self._log)
+        self._books.enter_context(self._accounts)
+        for recording_id in self._requests:
+            for earlier in self._look_up(recording_id):
+                request = earlier.one.request
+                if isinstance(earlier.result, ChunkResult):
+                    self._skip(request, earlier.key, earlier.result)
+                elif earlier.result is not None:
+                    self._skip_by_file(request, earlier.result, earlier.job)
+                else:
+                    self._counts.n_redone += earlier.job is not None
+                    self._out[id(earlier.one.task)] = (request, earlier.key)
+                    yield earlier.one.task
 
-    def _take(self, result: ChunkResult) -> None:
+    def attempted(self, attempt: Attempt) -> None:
+        """Takes note of the beginning or the end of an attempt."""
+        self._accounts.attempted(self._with_output(attempt))
+
+    def take(self, result: ChunkResult) -> None:
         """Keeps what came of a chunk."""
         request, key = self._out.pop(id(result.task))
         self._journal(request.recording_id).append(key, result)
         if result.error is None:
             self._write(request, key, result)
             self._counts.n_succeeded += 1
-            return
-        self._failed.append((request.chunk_id, str(result.error)))
-        # News of a failure is not worth an earlier result, which tells its settings itself.
-        if self._read(request) is not None:
-            self._counts.n_kept += 1
         else:
-            self._write(request, key, result)
+            self._failed.append((request.chunk_id, str(result.error)))
+            # News of a failure is not worth an earlier result, which tells its settings itself.
+            if self._earlier.stored(request) is not None:
+                self._counts.n_kept += 1
+            else:
+                self._write(request, key, result)
+        self._accounts.ended(result)
 
-    def _skip(
-        self, request: ChunkRequest, key: str, result: ChunkResult, accounts: Accounts
-    ) -> None:
+    def finish(self) -> RunMade:
+        """Closes the books, and returns what the run came to.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+        """
+        self._books.close()
+        self._forget_empty_books()
+        return self._conclude(time.monotonic() - self._started_s)
+
+    def abandon(self) -> None:
+        """Closes the books of a run that is not done, as far as the disk lets it."""
+        try:
+            self._books.close()
+        except BadcError as trouble:
+            _log.warning("the summary could not be written: %s", trouble)
+
+    def _look_up(self, recording_id: str) -> Iterator[Earlier]:
+        requests, recording = self._requests[recording_id], self._recordings[recording_id]
+        return self._earlier.of(recording_id, make_tasks(requests, recording, self._order.files))
+
+    def _skip(self, request: ChunkRequest, key: str, result: ChunkResult) -> None:
         """Takes a result from the journal; its file may have been lost, or be of other settings."""
         path = self._write(request, key, result)
         self._counts.n_skipped += 1
@@ -175,23 +206,10 @@ class ManifestRun:
             result.attempt,
             self._mention(path),
         )
-        accounts.ended(result)
+        self._accounts.ended(result)
 
-    def _skip_by_file(self, request: ChunkRequest, key: str) -> bool:
-        """Takes a result from its file, if that is known to be what this run would find.
-
-        It is where the file says so, the journal being gone: a dataset's assets remove it once a
-        recording is finished. It may also be where a summary to resume from calls the chunk done.
-        """
-        job = self._previous.jobs().get(request.chunk_id) if self._previous else None
-        was_done = (
-            job is not None and job.status == "success" and job.recording_id == request.recording_id
-        )
-        found = self._existing(request)
-        is_same = self._order.resume and found is not None and found.origin.key == key
-        if found is None or not (is_same or was_done):
-            self._counts.n_redone += was_done
-            return False
+    def _skip_by_file(self, request: ChunkRequest, found: ChunkOutput, job: Job | None) -> None:
+        """Takes a result from its file."""
         self._counts.n_skipped += 1
         self._counts.n_detections += len(found.detections)
         self._summary.resumed(
@@ -201,22 +219,6 @@ class ManifestRun:
             output=self._mention(found.path),
         )
         watcher().analysed(request.duration_s)
-        return True
-
-    def _existing(self, request: ChunkRequest) -> ChunkOutput | None:
-        """Returns a chunk's file if it holds a result under these settings, as far as it says."""
-        found = self._read(request)
-        is_ours = found is not None and found.origin.config_hash in {"", self._config_hash}
-        return found if is_ours else None
-
-    def _read(self, request: ChunkRequest) -> ChunkOutput | None:
-        """Returns a chunk's file if it holds a result, under whatever settings."""
-        path = self._order.output.chunk_json(request.recording_id, request.chunk_id)
-        try:
-            found = read_chunk_json(path)
-        except DetectionsInvalid:
-            return None
-        return None if found.status == "error" else found
 
     def _write(self, request: ChunkRequest, key: str, result: ChunkResult) -> Path:
         kept = replace(result, detections=keep(result.detections, self._order.settings.detector))

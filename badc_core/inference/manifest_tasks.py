@@ -6,7 +6,7 @@ which, the file's length does. Rows are read in `requests.py`.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,7 +50,9 @@ class ManifestTask:
 
 
 def make_tasks(
-    requests: Sequence[ChunkRequest], recording: Recording | None = None
+    requests: Sequence[ChunkRequest],
+    recording: Recording | None = None,
+    files: Callable[[ChunkRequest], Path | None] = lambda _: None,
 ) -> tuple[ManifestTask, ...]:
     """Returns the tasks of one recording, in order.
 
@@ -60,12 +62,14 @@ def make_tasks(
     Args:
         requests: its rows, by start.
         recording: what it is, where a dataset describes it.
+        files: says where the detector's own files about a row are kept, if anywhere.
     """
     sources = _Sources(recording)
     before: ChunkRequest | None = None
     tasks = []
     for request in requests:
-        tasks.append(sources.task(request, before))
+        one = sources.task(request, before)
+        tasks.append(replace(one, task=replace(one.task, files=files(request))))
         before = request
     return tuple(tasks)
 

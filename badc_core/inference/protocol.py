@@ -29,12 +29,14 @@ class ChunkTask:
         n_samples: the length the file must have; anything else means it changed.
         chunk: which part.
         occasion: where and when it was recorded, as far as known.
+        files: folder that keeps what a detector's program writes about the chunk; None for none.
     """
 
     audio: Path
     n_samples: int
     chunk: Chunk
     occasion: Occasion = NOWHERE
+    files: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def task_to_json(task: ChunkTask) -> dict[str, Any]:
         "n_samples": task.n_samples,
         "chunk": asdict(task.chunk),
         "occasion": asdict(task.occasion),
+        "files": None if task.files is None else str(task.files),
     }
 
 
@@ -98,6 +101,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         content["n_samples"],
         Chunk(**content["chunk"]),
         Occasion(**content["occasion"]),
+        Path(content["files"]) if content["files"] else None,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from badc_core.audio.reader import AudioFile
+from badc_core.detectors.chunk_files import ChunkFile
 from badc_core.detectors.interface import Batch, Detector
 from badc_core.errors import BadcError, DetectorFailed, StorageFull, UnreadableRecording
 from badc_core.inference import protocol
@@ -74,7 +75,9 @@ class ReadAhead:
         try:
             audio = self._audio(task)
             for batch in self._detector.batches(audio, task.chunk, task.occasion):
-                self._parts.put(batch)
+                self._parts.put(
+                    batch.kept_in(task.files) if isinstance(batch, ChunkFile) else batch
+                )
         except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
             return Finished(as_badc_error(error))
         return Finished()

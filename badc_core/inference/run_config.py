@@ -1,18 +1,19 @@
 """Reading what `badc infer run-config` is told in a TOML file.
 
-What the keys mean is in `run_options.py`.
+Which keys there are, and what they mean, is in `run_options.py`.
 """
 
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
 from badc_core.chunks.source import absolute
 from badc_core.errors import ConfigInvalid
 from badc_core.inference.run_options import RunOptions
+from badc_core.options import AskedField, asked_fields
 
 _REMEDY = "See: badc infer run-config --help"
 
@@ -25,74 +26,60 @@ def read_run_config(path: Path) -> RunOptions:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        config = _RunConfig.model_validate(content)
+        config = _RunConfig.model_validate(content).model_dump()
     except OSError as error:
         raise ConfigInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
     except ValidationError as error:
         raise ConfigInvalid(_explain(error), path, "Correct the key named") from error
-    return config.options(absolute(path))
+    return _options(config, absolute(path))
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Runner(_Section):
-    manifest: Path
-    output_dir: Path | None = None
-    telemetry_log: Path | None = None
-    chunks_dir: Path | None = None
-    resume_summary: Path | None = None
-    detector: str | None = None
-    min_score: float | None = None
-    runner_cmd: str | None = None
-    use_hawkears: bool = False
-    max_gpus: int | None = None
-    workers_per_gpu: int | None = None
-    cpu_workers: int | None = None
-    max_retries: int | None = None
-    max_failed_fraction: float | None = None
-    resume_completed: bool = True
-    allow_partial_chunks: bool = False
+def _place(one: AskedField) -> tuple[str, str]:
+    """Returns the section and the key of an option."""
+    section, _, key = (one.asked.key or f"runner.{one.name}").partition(".")
+    return section, key
 
 
-class _HawkEars(_Section):
-    extra_args: tuple[str, ...] = ()
+def _model() -> type[BaseModel]:
+    sections: dict[str, dict[str, Any]] = {}
+    for one in asked_fields(RunOptions):
+        section, key = _place(one)
+        kind = Annotated[one.kind, BeforeValidator(_split)] if one.default == () else one.kind
+        sections.setdefault(section, {})[key] = (kind, ... if one.is_required else one.default)
+    models = {
+        name: create_model(name, __base__=_Section, **keys) for name, keys in sections.items()
+    }
+    optional = {name: (model, model()) for name, model in models.items() if name != "runner"}
+    given: dict[str, Any] = {"runner": (models["runner"], ...), **optional}
+    return create_model("_RunConfig", __base__=_Section, **given)
 
-    @field_validator("extra_args", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return shlex.split(value) if isinstance(value, str) else value
+
+def _split(value: Any) -> Any:
+    """Returns a list of words that may be given as one string."""
+    return shlex.split(value) if isinstance(value, str) else value
 
 
-class _Paths(_Section):
-    dataset_root: Path | None = None
+_RunConfig = _model()
 
 
-class _RunConfig(_Section):
-    runner: _Runner
-    hawkears: _HawkEars = _HawkEars()
-    paths: _Paths = Field(default=_Paths())
-
-    def options(self, file: Path) -> RunOptions:
-        """Returns the options; `file` is where they are from."""
-        folder = file.parent
-        content: dict[str, Any] = {
-            key: folder / value if isinstance(value, Path) else value
-            for key, value in self.runner.model_dump().items()
-        }
-        # A file may list arguments for the day it uses HawkEars 1.
-        is_hawkears = self.runner.use_hawkears or self.runner.detector == "hawkears1"
-        root = self.paths.dataset_root
-        return RunOptions(
-            **content,
-            hawkears_args=self.hawkears.extra_args if is_hawkears else (),
-            dataset_root=None if root is None else folder / root,
-            here=folder,
-            config=file,
-        )
+def _options(config: dict[str, dict[str, Any]], file: Path) -> RunOptions:
+    """Returns the options; `file` is where they are from."""
+    folder = file.parent
+    given: dict[str, Any] = {}
+    for one in asked_fields(RunOptions):
+        section, key = _place(one)
+        value = config[section][key]
+        given[one.name] = folder / value if isinstance(value, Path) else value
+    # A file may list arguments for the day it uses HawkEars 1.
+    if not given["use_hawkears"] and given["detector"] != "hawkears1":
+        given["hawkears_args"] = ()
+    return RunOptions(**given, here=folder, config=file)
 
 
 def _explain(error: ValidationError) -> str:
@@ -104,12 +91,9 @@ def _explain_one(found: dict[str, Any]) -> str:
     location = [str(part) for part in found["loc"]]
     name = ".".join(location)
     if found["type"] == "extra_forbidden":
-        sections: dict[str, type[BaseModel]] = {
-            "runner": _Runner,
-            "hawkears": _HawkEars,
-            "paths": _Paths,
-        }
-        section = _RunConfig if len(location) == 1 else sections[location[0]]
+        section: Any = _RunConfig
+        for part in location[:-1]:
+            section = section.model_fields[part].annotation
         return f"unknown key {name}; valid here: {', '.join(sorted(section.model_fields))}"
     if found["type"] == "missing":
         return f"{name} is missing"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from badc_core.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid
+from badc_core.inference.requests import ChunkRequest
 from badc_core.settings import Settings
 from badc_core.telemetry.counts import WorkerCounts
 from badc_core.telemetry.summary import Summary, Worst
@@ -41,6 +42,11 @@ class RunOrder:
     resume_summary: Path | None = None
     chunks_dir: Path | None = None
     allow_partial_chunks: bool = False
+
+    def files(self, request: ChunkRequest) -> Path:
+        """Returns where the detector's own files about a row's chunk are kept."""
+        runner = self.settings.detector.name
+        return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.dataset import Dataset
+from badc_core.errors import ConfigInvalid
 from badc_core.settings import Settings
 
 SCHEMA_VERSION = 2
@@ -107,6 +108,8 @@ class Tail:
         try:
             file = self._path.open("rb")
         except FileNotFoundError:
+            # The next file of this name may get the number of the one that is gone.
+            self._file_number, self._offset_bytes = None, 0
             return
         with file:
             found = os.fstat(file.fileno())
@@ -144,6 +147,14 @@ class NewestLog:
             self._newest = max(new, key=lambda path: (path.stat().st_mtime_ns, path))
         self._seen |= new
         return self._newest
+
+
+def require_telemetry(path: Path) -> None:
+    """Raises ConfigInvalid where a file is something else than a telemetry log, or none yet."""
+    if is_something_else(path):
+        raise ConfigInvalid(
+            "this file is no telemetry log", path, "Name a new one; nothing was written"
+        )
 
 
 def is_something_else(path: Path) -> bool:

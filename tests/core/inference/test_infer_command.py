@@ -410,10 +410,10 @@ def test_the_real_detector_is_the_default(badc, tmp_path, field_audio):
 
 def test_the_group_has_its_commands():
     names = {command.name for command in infer.registered_commands}
-    assert names >= {"run", "run-config", "aggregate", "monitor"}
+    assert names >= {"run", "orchestrate", "run-config", "aggregate", "monitor"}
 
 
-@pytest.mark.parametrize("command", ["run", "run-config", "aggregate", "monitor"])
+@pytest.mark.parametrize("command", ["run", "orchestrate", "run-config", "aggregate", "monitor"])
 def test_help_in_eighty_columns_cuts_no_option_and_loses_no_bracket(badc, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = badc(command, "--help").stdout

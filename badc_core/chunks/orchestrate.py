@@ -1,0 +1,185 @@
+"""Chunk files for a whole dataset: which recordings lack them, and writing them side by side.
+
+Each recording is cut by `writer.py`, as it is when its file is given by name.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from badc_core.chunks.place import ChunkPlace, CutRequest, place_chunks
+from badc_core.chunks.source import NamedFile
+from badc_core.chunks.writer import WrittenChunks, has_chunks, write_chunks_at
+from badc_core.dataset import Dataset
+from badc_core.errors import ConfigInvalid
+from badc_core.options import Asked
+from badc_core.outcomes import Outcome, attempt, for_each
+from badc_core.plan_files import Entry
+from badc_core.provenance.datalad import below, render_datalad_run
+from badc_core.recordings.identity import assign_ids
+from badc_core.recordings.registry import read_registry, register_recordings
+from badc_core.recordings.scan import find_audio
+
+PLAN_COLUMNS = (
+    *("recording_id", "audio_path", "manifest_path", "chunk_output_dir"),
+    *("chunk_duration", "overlap"),
+)
+
+
+@dataclass(frozen=True)
+class DatasetCut:
+    """Which of a dataset's recordings are to be cut, and how; relative folders begin there."""
+
+    dataset: Annotated[Path, Asked("The folder that holds audio/.", metavar="DATASET")]
+    pattern: Annotated[
+        str, Asked("Names of recordings, in any case; with a slash, paths in the dataset.")
+    ] = "*.wav"
+    duration_s: Annotated[
+        float, Asked("Length of a chunk, seconds.", option="--chunk-duration")
+    ] = 60.0
+    overlap_s: Annotated[
+        float,
+        Asked("How much a chunk repeats of the one before, seconds.", option="--overlap"),
+    ] = 0.0
+    manifest_dir: Annotated[Path, Asked("Holds a manifest for each recording.")] = Path("manifests")
+    chunks_dir: Annotated[Path, Asked("Holds a folder for each recording.")] = Path(
+        "artifacts/chunks"
+    )
+    include_existing: Annotated[bool, Asked("Also recordings whose chunks are there.")] = False
+    limit: Annotated[int, Asked("At most so many recordings; 0: all.", least=0)] = 0
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """The recordings that are to be cut.
+
+    Attributes:
+        dataset: theirs.
+        cut: what was asked for.
+        places: theirs, by path.
+        n_finished: recordings that were left out since their chunks are there.
+        n_unmatched: audio files that the pattern leaves out.
+    """
+
+    dataset: Dataset
+    cut: DatasetCut
+    places: tuple[ChunkPlace, ...]
+    n_finished: int
+    n_unmatched: int
+
+    def entries(self) -> list[Entry]:
+        """Returns the plan as it is saved; see `PLAN_COLUMNS`."""
+        return [self._entry(place) for place in self.places]
+
+    def commands(self) -> Iterator[str]:
+        """Yields a `datalad run` command for every recording."""
+        for place in self.places:
+            yield self._command(place)
+
+    def _entry(self, place: ChunkPlace) -> Entry:
+        root = self.dataset.root
+        return {
+            "recording_id": place.name.recording_id,
+            "audio_path": below(root, place.name.file),
+            "manifest_path": below(root, place.manifest),
+            "chunk_output_dir": below(root, place.folder),
+            "chunk_duration": place.settings.duration_s,
+            "overlap": place.settings.overlap_s,
+        }
+
+    def _command(self, place: ChunkPlace) -> str:
+        entry = self._entry(place)
+        words = ["badc", "chunk", "run"]
+        words += ["--chunk-duration", f"{entry['chunk_duration']:g}"]
+        words += ["--overlap", f"{entry['overlap']:g}"]
+        words += ["--output-dir", entry["chunk_output_dir"], "--manifest", entry["manifest_path"]]
+        words += ["--include-existing"] if self.cut.include_existing else []
+        return render_datalad_run(
+            self.dataset.root,
+            f"Cut {entry['recording_id']} into chunks",
+            [place.name.file],
+            [place.manifest, place.folder],
+            [*words, "--", entry["audio_path"]],
+        )
+
+
+def plan_dataset(cut: DatasetCut, register: bool = False) -> ChunkPlan:
+    """Returns which recordings are to be cut; of those without chunks no sound is looked at.
+
+    Args:
+        cut: what is asked for.
+        register: enter the recordings into the registry first, so that the names which their
+            chunks get stay theirs; else nothing is written.
+
+    Raises:
+        DatasetInvalid: no dataset, or its registry is malformed.
+        ConfigInvalid: settings that cannot be used, or there is no audio that fits the pattern.
+        StorageFull: the registry cannot be written.
+    """
+    dataset = Dataset.open(cut.dataset)
+    if register:
+        register_recordings(dataset)
+    names = name_recordings(dataset)
+    fitting = [one for one in names if _fits(cut.pattern, below(dataset.root, one.file))]
+    if not fitting:
+        raise ConfigInvalid(
+            f"none of {len(names)} audio files fits the pattern {cut.pattern!r}",
+            dataset.root,
+            "Give another --pattern, such as '*'",
+        )
+    places: list[ChunkPlace] = []
+    n_finished = 0
+    for name in fitting:
+        place = _place(cut, name, dataset.root)
+        if cut.limit and len(places) == cut.limit:
+            break
+        if cut.include_existing or not _is_finished(place):
+            places.append(place)
+        else:
+            n_finished += 1
+    return ChunkPlan(dataset, cut, tuple(places), n_finished, len(names) - len(fitting))
+
+
+def cut_dataset(
+    plan: ChunkPlan, n_workers: int = 1
+) -> Generator[Outcome[WrittenChunks], None, None]:
+    """Writes the chunks of every recording of a plan; yields what became of each, in order.
+
+    Args:
+        plan: which recordings.
+        n_workers: how many are written at once.
+    """
+    places = {place.name.recording_id: place for place in plan.places}
+    is_anew = plan.cut.include_existing
+    return for_each(places, lambda one: write_chunks_at(places[one], is_anew), n_workers)
+
+
+def name_recordings(dataset: Dataset) -> list[NamedFile]:
+    """Returns a dataset's audio files, by path, named as registered or as a scan would name them.
+
+    Raises:
+        DatasetInvalid: a folder may not be read, or the registry is malformed.
+    """
+    paths = [one.path for one in find_audio(dataset)]
+    ids = {one.path: one.recording_id for one in read_registry(dataset.registry)}
+    taken = {recording_id: path for path, recording_id in ids.items()}
+    ids |= assign_ids(paths, taken, dataset.settings.recordings.roots)
+    return [NamedFile(dataset.audio(path), ids[path], dataset) for path in paths]
+
+
+def _fits(pattern: str, path: str) -> bool:
+    name = path if "/" in pattern else path.rpartition("/")[2]
+    return fnmatchcase(name.lower(), pattern.lower())
+
+
+def _place(cut: DatasetCut, name: NamedFile, root: Path) -> ChunkPlace:
+    manifest = root / cut.manifest_dir / f"{name.recording_id}.csv"
+    request = CutRequest(cut.duration_s, cut.overlap_s, root / cut.chunks_dir, manifest)
+    return place_chunks(name, request)
+
+
+def _is_finished(place: ChunkPlace) -> bool:
+    """Tells whether there is nothing to do; what is wrong is said when the recording is cut."""
+    return bool(attempt(place.name.recording_id, lambda _: has_chunks(place)).value)

@@ -1,0 +1,176 @@
+"""Options of every command that runs a detector: which one, and how its work is spread.
+
+They become settings here. Options of single commands are in `run_options.py` and `plan.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ValidationError
+
+from badc_core.detectors.registry import detector_names
+from badc_core.errors import ConfigInvalid
+from badc_core.options import Asked, asked_fields
+from badc_core.settings import Settings, load_settings
+
+
+class OptionInvalid(ConfigInvalid):
+    """An option of the command line, which it names, has a value that cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorOptions:
+    """Options as they were given; None, false or empty where they were not.
+
+    Attributes:
+        command: what they were given to.
+        config: TOML file they are from; None for the command line.
+    """
+
+    command: ClassVar[str] = "badc infer run"
+
+    detector: Annotated[str | None, Asked("A registered detector.", "badc.toml's")] = None
+    min_score: Annotated[
+        float | None, Asked("Weakest score kept, 0 to 1.", default="badc.toml's")
+    ] = None
+    runner_cmd: Annotated[
+        str | None,
+        Asked("A program of yours, called with --input CHUNK.wav --output OUT.json."),
+    ] = None
+    use_hawkears: Annotated[bool, Asked("HawkEars 2, or 1 if it is given arguments.")] = False
+    hawkears_args: Annotated[
+        tuple[str, ...],
+        Asked(
+            "Passed to HawkEars 1's analyze.py; may be given again.",
+            option="--hawkears-arg",
+            key="hawkears.extra_args",
+        ),
+    ] = ()
+    max_gpus: Annotated[int | None, Asked("At most so many GPUs; 0: all.", least=0)] = None
+    workers_per_gpu: Annotated[
+        int | None, Asked("Workers on each GPU.", option="--worker-per-gpu", least=1)
+    ] = None
+    cpu_workers: Annotated[
+        int | None, Asked("Workers on the CPU; 0: one per core without GPUs.", least=0)
+    ] = None
+    max_retries: Annotated[
+        int | None, Asked("How often a failed chunk is tried again.", "2", least=0)
+    ] = None
+    max_failed_fraction: Annotated[
+        float | None,
+        Asked("Exit with 1 if more of the chunks failed.", "0", least=0, most=1),
+    ] = None
+    resume_completed: Annotated[
+        bool, Asked("Skip what an earlier run with these settings has analysed.")
+    ] = True
+    allow_partial_chunks: Annotated[bool, Asked("Also run chunk files that are not complete.")] = (
+        False
+    )
+    chunks_dir: Annotated[
+        Path | None,
+        Asked(
+            "Holds a folder of chunk files for each recording.",
+            "artifacts/chunks, in the dataset if there is one",
+        ),
+    ] = None
+    config: Path | None = None
+
+    def settings(self, file: Path) -> Settings:
+        """Returns the settings in a file with these options laid on.
+
+        Args:
+            file: a `badc.toml`, which need not be there.
+
+        Raises:
+            OptionInvalid: options that exclude each other, or a value outside its limits.
+            ConfigInvalid: the same in a TOML file of options, or in `file`.
+        """
+        overrides = self._overrides()
+        if self.hawkears_args:
+            kept = load_settings(file).detector.hawkears.model_dump()
+            overrides["detector"]["hawkears"] = {**kept, "arguments": list(self.hawkears_args)}
+        try:
+            return load_settings(file, overrides)
+        except ConfigInvalid as error:
+            load_settings(file)  # which raises where the file alone is to blame
+            raise self._blame(error, overrides) from error
+
+    def _blame(
+        self, error: ConfigInvalid, overrides: Mapping[str, Mapping[str, Any]]
+    ) -> ConfigInvalid:
+        """Returns an error about settings as one about the options they came from."""
+        cause = error.__cause__
+        if not isinstance(cause, ValidationError):
+            return error
+        found = cause.errors()[0]
+        section, *rest = (str(one) for one in found["loc"])
+        given = overrides.get(section, {})
+        keys = [key for key in rest[:1] if key in given] or list(given)
+        if not keys:
+            return error
+        what = found["msg"].removeprefix("Value error, ")
+        given_value = f", not {found['input']}" if rest else ""
+        return self._refuse(what + given_value, *map(self._field, keys))
+
+    def _field(self, key: str) -> str:
+        """Returns the option that a setting was put together from."""
+        if key == "name" and self.detector is None:
+            return "use_hawkears" if self.use_hawkears else "runner_cmd"
+        fields = {"name": "detector", "command": "runner_cmd", "hawkears": "hawkears_args"}
+        return fields.get(key, key)
+
+    def _overrides(self) -> dict[str, dict[str, Any]]:
+        """Returns the options that were given as settings: section -> key -> value."""
+        sections = {
+            "detector": self._detector(),
+            "inference": {
+                "max_gpus": self.max_gpus,
+                "workers_per_gpu": self.workers_per_gpu,
+                "cpu_workers": self.cpu_workers,
+                "max_retries": self.max_retries,
+                "max_failed_fraction": self.max_failed_fraction,
+            },
+        }
+        given = {
+            section: {key: value for key, value in values.items() if value is not None}
+            for section, values in sections.items()
+        }
+        return {section: values for section, values in given.items() if values}
+
+    def _detector(self) -> dict[str, Any]:
+        name = self.detector
+        if self.runner_cmd and self.use_hawkears:
+            raise self._contradiction("runner_cmd", self._called("use_hawkears"))
+        if self.runner_cmd:
+            if self.detector not in {None, "command"}:
+                raise self._contradiction("runner_cmd", f"{self._called('detector')} {name}")
+            name = "command"
+        elif self.use_hawkears:
+            # Arguments are those of HawkEars 1's analyze.py; HawkEars 2 has settings instead.
+            name = name or ("hawkears1" if self.hawkears_args else "hawkears")
+            if not name.startswith("hawkears"):
+                raise self._contradiction("use_hawkears", f"{self._called('detector')} {name}")
+        if self.hawkears_args and name != "hawkears1":
+            what = "arguments can be passed to HawkEars 1 only"
+            raise self._refuse(what, "hawkears_args")
+        if self.detector is not None and self.detector not in detector_names():
+            what = f"no detector is called {name!r}, only {', '.join(detector_names())}"
+            raise self._refuse(what, "detector")
+        return {"name": name, "min_score": self.min_score, "command": self.runner_cmd or None}
+
+    def _contradiction(self, field: str, other: str) -> ConfigInvalid:
+        return self._refuse(f"excludes {other}", field)
+
+    def _refuse(self, what: str, *fields: str) -> ConfigInvalid:
+        """Returns the complaint about options, or about the keys of the file they are from."""
+        names = ", ".join(map(self._called, fields))
+        if self.config is None:
+            return OptionInvalid(what, names, f"See: {self.command} --help")
+        return ConfigInvalid(f"{names}: {what}", self.config, "Correct the key named")
+
+    def _called(self, field: str) -> str:
+        """Returns what somebody calls a field: an option, or a key of their file."""
+        found = next(one for one in asked_fields(type(self)) if one.name == field)
+        return found.option if self.config is None else found.asked.key or f"runner.{field}"

@@ -1,0 +1,51 @@
+"""Commands that have DataLad record what a BADC command reads and writes.
+
+Text only: nothing is run here.
+"""
+
+import glob
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def render_datalad_run(
+    root: Path,
+    message: str,
+    inputs: Iterable[Path],
+    outputs: Iterable[Path],
+    words: Sequence[str],
+) -> str:
+    """Returns a `datalad run` command as one line for a shell.
+
+    It changes into the dataset's root, where relative paths then begin: `datalad run -d ROOT` runs
+    a command wherever it is typed (DataLad 1.7.1). What lies outside the dataset cannot be
+    recorded and is left out.
+
+    Args:
+        root: of the dataset, absolute.
+        message: of the commit.
+        inputs: absolute paths; DataLad fetches them first.
+        outputs: absolute paths; DataLad unlocks them first.
+        words: the command.
+    """
+    line = ["datalad", "run", "-d", ".", "-m", message]
+    for option, paths in (("-i", inputs), ("-o", outputs)):
+        for path in paths:
+            if path.is_relative_to(root):
+                line += [option, _literal(glob.escape(below(root, path)))]
+    line += ["--", *map(_literal, words)]
+    return f"cd {shlex.quote(str(root))} && {shlex.join(line)}"
+
+
+def below(root: Path, path: Path) -> str:
+    """Returns an absolute path as it is named in a dataset: relative if it lies in there."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _literal(text: str) -> str:
+    """Returns a word in which DataLad finds no placeholder.
+
+    Source: "Command format" in `datalad run --help`.
+    """
+    return text.replace("{", "{{").replace("}", "}}")

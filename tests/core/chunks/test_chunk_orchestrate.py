@@ -1,0 +1,241 @@
+"""`badc chunk orchestrate`: a dataset's chunk files, planned, written side by side, recorded."""
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from badc_core.chunks.manifest import read_manifest
+from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, plan_dataset
+from badc_core.chunks.status import read_status
+from badc_core.cli.chunk import chunk
+from badc_core.dataset import Dataset
+from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.inference.requests import read_requests
+from badc_core.plan_files import read_plan
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import read_registry
+
+RATE_HZ = 8000
+ODD = "audio/S 2/l'été [1] {x}, $HOME.WAV"
+PATHS = ("audio/S1/a.wav", "audio/S3/a.wav", ODD)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a dataset of three recordings, two of one name, and a FLAC file."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "Sambaa K'e, 2024"
+    for number, path in enumerate((*PATHS, "audio/S3/b.flac")):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        samples = np.random.default_rng(number).normal(0, 0.1, RATE_HZ * 10)
+        sf.write(root / path, samples, RATE_HZ)
+    return root
+
+
+def typed(*words: object, code: int = 0) -> tuple[str, str]:
+    """Returns what a command wrote to standard output and to standard error."""
+    outcome = CliRunner().invoke(chunk, ["orchestrate", *map(str, words)])
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == code, outcome.output
+    return outcome.stdout, outcome.stderr
+
+
+def everything_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def rows_of(manifest: Path) -> list[dict[str, str]]:
+    with manifest.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def ids_of(root: Path) -> dict[str, str]:
+    return {one.path: one.recording_id for one in read_registry(root / "recordings.csv")}
+
+
+def test_a_plan_is_a_table_and_touches_nothing(root):
+    before = everything_in(root)
+    shown, _ = typed(root)
+    for path in PATHS:
+        assert path in shown
+    assert "manifests/S1__a.csv" in shown
+    assert "artifacts/chunks/S3__a" in shown
+    assert "1 other audio file not matched by --pattern *.wav" in shown
+    assert everything_in(root) == before
+
+
+def test_a_plan_needs_no_sound(root):
+    for path in PATHS:
+        (root / path).unlink()
+        (root / path).symlink_to("../../.git/annex/objects/elsewhere.wav")
+    assert all(path in typed(root)[0] for path in PATHS)
+
+
+def test_saved_plans_say_the_same_in_both_formats(root, tmp_path):
+    typed(root, "--overlap", 1.5, "--plan-csv", "p, 1.csv", "--plan-json", "p.json")
+    entries = read_plan(tmp_path / "p.json")
+    assert [list(one) for one in entries] == [list(PLAN_COLUMNS)] * 3
+    assert [one["audio_path"] for one in entries] == sorted(PATHS)
+    assert {(one["chunk_duration"], one["overlap"]) for one in entries} == {(60.0, 1.5)}
+    texts = [{name: str(value) for name, value in one.items()} for one in entries]
+    assert read_plan(tmp_path / "p, 1.csv") == texts
+
+
+def test_apply_writes_what_chunk_run_writes(root):
+    shown, _ = typed(root, "--chunk-duration", 4, "--overlap", 1, "--apply", "--workers", 3)
+    assert shown.count("3 chunks written, 0 were there") == 3
+    assert "3 recordings done." in shown
+    for path, recording_id in ids_of(root).items():
+        if not path.endswith(".flac"):
+            folder = root / "artifacts/chunks" / recording_id
+            assert read_status(folder).status == "completed"
+            assert read_status(folder).manifest_path == f"manifests/{recording_id}.csv"
+    folder, manifest = root / "artifacts/chunks/S1__a", root / "manifests/S1__a.csv"
+    made = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
+    rows = rows_of(manifest)
+    again = ["run", str(root / PATHS[0]), "--chunk-duration", "4", "--overlap", "1"]
+    again += ["--output-dir", str(root / "other"), "--manifest", "m.csv"]
+    assert CliRunner().invoke(chunk, again).exit_code == 0
+    files = (root / "other/S1__a").glob("*.wav")
+    assert {path.name: path.read_bytes() for path in files} == made
+    kept = ("chunk_id", "sha256", "start_frame", "end_frame", "overlap_ms", "notes")
+    assert [[row[one] for one in kept] for row in rows_of(Path("m.csv"))] == [
+        [row[one] for one in kept] for row in rows
+    ]
+
+
+def test_what_is_there_is_left_out_until_it_is_damaged(root):
+    typed(root, "--chunk-duration", 4, "--apply")
+    shown, _ = typed(root, "--chunk-duration", 4, "--plan-json", "p.json")
+    assert "3 recordings left out: the chunks are there." in shown
+    assert "Nothing to do." in shown
+    assert json.loads(Path("p.json").read_text()) == []
+    assert "Chunks of 3 recordings" in typed(root, "--chunk-duration", 4, "--include-existing")[0]
+    assert "Chunks of 3 recordings" in typed(root, "--chunk-duration", 5)[0]
+    (gone,) = (root / "artifacts/chunks/S1__a").glob("*_0_4000.wav")
+    gone.unlink()
+    sf.write(root / PATHS[1], np.zeros(RATE_HZ * 9), RATE_HZ)
+    shown, _ = typed(root, "--chunk-duration", 4, "--apply")
+    assert "S1__a: 1 chunk written, 1 was there" in shown
+    assert "S3__a: 2 chunks written" in shown
+    assert "2 recordings done" in shown
+
+
+def test_a_manifest_of_ranges_in_place_of_files_is_written_again(root):
+    typed(root, "--chunk-duration", 4, "--apply")
+    manifest = root / "manifests/S1__a.csv"
+    words = ["manifest", str(root / PATHS[0]), "--chunk-duration", "4", "--output", str(manifest)]
+    assert CliRunner().invoke(chunk, words).exit_code == 0
+    assert {row["source_path"] for row in rows_of(manifest)} == {PATHS[0]}
+    assert "S1__a: 2 chunks written" in typed(root, "--chunk-duration", 4, "--apply")[0]
+    assert {Path(row["source_path"]).parent.name for row in rows_of(manifest)} == {"S1__a"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_failure_stops_no_other_and_exits_with_1(root, workers):
+    (root / PATHS[0]).write_bytes(b"RIFF no sound at all")
+    shown, errors = typed(root, "--chunk-duration", 4, "--apply", "--workers", workers, code=1)
+    assert shown.count("2 chunks written") == 2
+    assert f"Error {root / PATHS[0]}: not audio" in errors
+    assert "1 of 3 recordings failed" in errors
+    assert read_status(root / "artifacts/chunks/S1__a").status == "failed"
+    assert "failed" in typed(root, "--chunk-duration", 4)[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n"), [("*.WAV", 3), ("*.flac", 1), ("*", 4), ("audio/s3/*", 2), ("a.wav", 2)]
+)
+def test_a_pattern_knows_no_upper_case_and_may_name_folders(root, pattern, n):
+    plan = plan_dataset(DatasetCut(root, pattern))
+    assert (len(plan.places), plan.n_unmatched) == (n, 4 - n)
+
+
+def test_a_limit_counts_what_is_to_be_done(root):
+    (outcome,) = cut_dataset(plan_dataset(DatasetCut(root, limit=1), register=True))
+    plan = plan_dataset(DatasetCut(root, limit=1))
+    assert [place.name.recording_id for place in plan.places] != [outcome.recording_id]
+    assert (len(plan.places), plan.n_finished) == (1, 1)
+
+
+def test_folders_begin_at_the_dataset_or_are_absolute(root, tmp_path):
+    cut = DatasetCut(root, manifest_dir=Path("m/deep"), chunks_dir=tmp_path / "c", limit=1)
+    (entry,) = plan_dataset(cut).entries()
+    assert entry["manifest_path"].startswith("m/deep/")
+    assert entry["chunk_output_dir"] == str(tmp_path / "c" / entry["recording_id"])
+
+
+def test_a_file_that_comes_later_takes_no_names_away(root):
+    (root / "audio/S1/only.wav").write_bytes((root / PATHS[0]).read_bytes())
+    typed(root, "--chunk-duration", 4, "--apply")
+    (root / "audio/S3/only.wav").write_bytes((root / PATHS[1]).read_bytes())
+    assert {one["recording_id"] for one in plan_dataset(DatasetCut(root)).entries()} >= {"S3__only"}
+    assert (root / "artifacts/chunks/only").is_dir()
+    assert ids_of(root)["audio/S1/only.wav"] == "only"
+
+
+def test_the_asset_graph_takes_the_manifests(root):
+    typed(root, "--chunk-duration", 4, "--apply")
+    dataset = Dataset.open(root)
+    registered = read_registry(dataset.registry).by_path[PATHS[0]]
+    recording = describe_recording(dataset, registered)
+    assert len(read_manifest(dataset.manifest("S1__a"), recording).chunks) == 2
+    assert read_requests([dataset.manifest("S1__a")], root)["S1__a"][0].is_file
+
+
+def test_wrong_input_is_one_clear_error(root, tmp_path):
+    with pytest.raises(DatasetInvalid, match="no such folder"):
+        plan_dataset(DatasetCut(tmp_path / "nowhere"))
+    with pytest.raises(ConfigInvalid, match=r"none of 4 audio files fits .*Give another --pattern"):
+        plan_dataset(DatasetCut(root, "*.mp3"))
+    with pytest.raises(ConfigInvalid, match="overlap_s must be smaller"):
+        plan_dataset(DatasetCut(root, duration_s=5, overlap_s=5))
+    _, errors = typed(root, "--apply", "--print-datalad-run", code=2)
+    assert "--print-datalad-run: excludes --apply" in errors
+    assert "No such option" in typed(root, "--record-datalad", code=2)[1]
+
+
+def test_datalad_commands_are_all_there_is_and_name_every_path(root):
+    shown, notes = typed(root, "--chunk-duration", 4, "--print-datalad-run")
+    lines = shown.splitlines()
+    assert len(lines) == 3
+    assert "not matched" in notes
+    line = next(one for one in lines if "{{x}}" in one)
+    words = shlex.split(line)
+    assert words[:6] == ["cd", str(root), "&&", "datalad", "run", "-d"]
+    assert words[words.index("-i") + 1] == "audio/S 2/l'été [[]1] {{x}}, $HOME.WAV"
+    assert words[-2:] == ["--", "audio/S 2/l'été [1] {{x}}, $HOME.WAV"]
+
+
+@pytest.mark.slow
+def test_datalad_records_each_recording(root, tmp_path, lacking):
+    bin_folder = Path(sys.executable).parent
+    if not (bin_folder / "datalad").exists():
+        lacking("DataLad")
+    words = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "HOME": str(tmp_path)}
+    words |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+    environment = {**os.environ, **words, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+
+    def call(*command: str) -> str:
+        done = subprocess.run(
+            command, env=environment, check=False, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    call("datalad", "create", "--force", str(root))
+    call("datalad", "save", "-d", str(root), "-m", "sound")
+    commands, _ = typed(root, "--chunk-duration", 4, "--print-datalad-run")
+    call("sh", "-e", "-c", commands)
+    log = call("git", "-C", str(root), "log", "--format=%s")
+    assert log.count("[DATALAD RUNCMD] Cut ") == 3
+    assert "Nothing to do." in typed(root, "--chunk-duration", 4)[0]

@@ -1,0 +1,308 @@
+"""`badc infer orchestrate`: which manifests of a dataset are run, and that one engine runs them."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from badc_core.cli.chunk import chunk
+from badc_core.cli.infer import infer
+from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.inference.orchestrate import PLAN_COLUMNS, DatasetRun, plan_inference
+from badc_core.plan_files import read_plan
+from badc_core.telemetry.log import read_events
+
+RATE_HZ = 16_000
+NAMES = ("a", "b", "c")
+ENERGY = ("--detector", "band_energy", "--cpu-workers", "1", "--max-retries", "0")
+
+COUNTING = """
+from pathlib import Path
+
+from badc_core.detectors import band_energy
+
+identify = band_energy.identify
+
+
+def load(settings):
+    with (Path(__file__).parent / "loads").open("a") as file:
+        file.write("x")
+    return band_energy.load(settings)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a dataset of three recordings of ten seconds, cut into three chunk files each."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "l'été, 2024"
+    times_s = np.arange(10 * RATE_HZ) / RATE_HZ
+    tone = 0.2 * np.sin(2 * np.pi * 3000 * times_s) * (times_s % 3 < 0.6)
+    for number, name in enumerate(NAMES):
+        path = root / "audio" / "S 1" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, tone + np.random.default_rng(number).normal(0, 0.05, len(tone)), RATE_HZ)
+    cut(root, "--apply", "--plan-json", "chunks.json", "--plan-csv", "chunks.csv")
+    return root
+
+
+def cut(root: Path, *words: str) -> None:
+    done = CliRunner().invoke(chunk, ["orchestrate", str(root), "--chunk-duration", "3.5", *words])
+    assert done.exit_code == 0, done.output
+
+
+def typed(*words: object, code: int = 0) -> tuple[str, str]:
+    """Returns what a command wrote to standard output and to standard error."""
+    outcome = CliRunner().invoke(infer, ["orchestrate", *map(str, words)])
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == code, outcome.output
+    return outcome.stdout, outcome.stderr
+
+
+def results(root: Path, name: str) -> dict[str, bytes]:
+    folder = root / "artifacts/infer" / name
+    return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+
+def planned(root: Path, **options: object) -> list[str]:
+    options = {"detector": "band_energy", **options}
+    return [one.recording_id for one in plan_inference(DatasetRun(root, **options)).entries]
+
+
+def everything_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def test_a_plan_is_a_table_and_writes_nothing(root):
+    before = everything_in(root)
+    shown, _ = typed(root, *ENERGY)
+    assert "3 recordings, 30.0 s of sound, with band_energy" in shown
+    for name in NAMES:
+        assert f"manifests/{name}.csv" in shown
+        assert f"artifacts/telemetry/infer/{name}.jsonl" in shown
+    assert shown.count("3 of 3") == shown.count("completed") == 3
+    assert everything_in(root) == before
+
+
+def test_apply_finds_what_infer_run_finds_with_a_log_for_each_recording(root):
+    shown, _ = typed(root, *ENERGY, "--apply")
+    assert shown.count("chunks: 3 ok, 0 failed, 0 skipped") == 3
+    assert "3 recordings done." in shown
+    for name in NAMES:
+        log = root / "artifacts/telemetry/infer" / f"{name}.jsonl"
+        assert {one["recording_id"] for one in read_events(log)} == {name}
+        jobs = json.loads(log.with_name(f"{log.name}.summary.json").read_text())["jobs"]
+        assert {f"{one}.json" for one in jobs} == results(root, name).keys()
+        assert {job["output"] for job in jobs.values()} == {
+            f"artifacts/infer/{name}/{one}" for one in results(root, name)
+        }
+    manifest = root / "manifests/b.csv"
+    words = ["run", str(manifest), *ENERGY, "--output-dir", "alone"]
+    assert CliRunner().invoke(infer, words).exit_code == 0
+    alone = {path.name: path.read_bytes() for path in Path("alone/b").glob("*.json")}
+    assert alone == results(root, "b")
+    assert any(json.loads(one)["detections"] for one in alone.values())
+
+
+def test_one_worker_loads_its_model_once_for_all_recordings(root, install_detector):
+    site = install_detector("counting", COUNTING)
+    typed(root, "--detector", "counting", "--cpu-workers", 1, "--apply")
+    assert (site / "loads").read_text() == "x"
+    assert all(len(results(root, name)) == 3 for name in NAMES)
+
+
+def test_what_is_partly_done_is_run_and_what_is_done_is_left_out(root):
+    typed(root, *ENERGY, "--apply", "--limit", 2)
+    assert planned(root) == ["c"]
+    for path in (root / "artifacts/infer/b/journal.jsonl", next(iter(results(root, "b")))):
+        (root / "artifacts/infer/b" / path).unlink()
+    before = results(root, "a")
+    shown, _ = typed(root, *ENERGY, "--apply")
+    assert "b" in planned(root, include_existing=True)
+    assert "1 of 3" in shown
+    assert "1 recording left out: all chunks have a result." in shown
+    assert "b: " in shown
+    assert "1 ok, 0 failed, 2 skipped" in shown
+    assert results(root, "a") == before
+    assert "Nothing to do." in typed(root, *ENERGY, "--apply", "--plan-json", "p.json")[0]
+    assert read_plan(Path("p.json")) == []
+    assert planned(root, min_score=0.9) == list(NAMES)
+    assert planned(root, resume_completed=False) == list(NAMES)
+    shown, _ = typed(root, *ENERGY, "--apply", "--include-existing")
+    assert shown.count("0 ok, 0 failed, 3 skipped") == 3
+
+
+@pytest.mark.parametrize("name", ["chunks.json", "chunks.csv"])
+def test_a_saved_chunk_plan_is_taken(root, name):
+    plan = plan_inference(DatasetRun(root, detector="band_energy", chunk_plan=Path(name), limit=2))
+    assert [one.manifest for one in plan.entries] == [
+        root / "manifests" / f"{one}.csv" for one in NAMES[:2]
+    ]
+    assert [(one.n_left, one.error, one.chunk_status) for one in plan.entries] == [
+        *((3, None, "completed"), (3, None, "completed"))
+    ]
+
+
+def test_a_plan_of_other_makers_names_manifests_by_another_key(root):
+    rows = [("manifest", "note"), ("manifests/c.csv", "x"), (root / "manifests/a.csv", "")]
+    with Path("mine.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert planned(root, chunk_plan=Path("mine.csv")) == ["c", "a"]
+
+
+def test_an_infer_plan_has_the_columns_and_is_taken_again(root):
+    typed(root, *ENERGY, "--plan-csv", "i.csv", "--plan-json", "i.json")
+    entries = read_plan(Path("i.json"))
+    assert [list(one) for one in entries] == [list(PLAN_COLUMNS)] * 3
+    first = entries[0]
+    assert (first["recording_id"], first["output_dir"]) == ("a", "artifacts/infer")
+    assert first["recording_output_dir"] == "artifacts/infer/a"
+    assert (first["use_hawkears"], first["hawkears_args"]) == (False, [])
+    assert (first["max_gpus"], first["cpu_workers"]) == (None, 1)
+    assert first["chunk_status_path"] == "artifacts/chunks/a/.chunk_status.json"
+    assert first["chunk_status"] == "completed"
+    assert planned(root, chunk_plan=Path("i.csv")) == list(NAMES)
+
+
+def test_a_plan_says_which_hawkears_with_which_arguments(root):
+    options = DatasetRun(
+        root, use_hawkears=True, hawkears_args=("--band", "1, 2"), detector="hawkears1"
+    )
+    settings = options.settings(root / "badc.toml")
+    assert settings.detector.hawkears.arguments == ("--band", "1, 2")
+
+
+def spoil(root: Path) -> None:
+    """Makes the first of the manifests malformed, and the second's chunk files incomplete."""
+    (root / "manifests/a.csv").write_text("recording_id\nnothing\n")
+    status = root / "artifacts/chunks/b/.chunk_status.json"
+    status.write_text(status.read_text().replace("completed", "in_progress", 1))
+
+
+def test_manifests_that_cannot_be_run_are_told_and_stop_no_other(root):
+    spoil(root)
+    shown, errors = typed(root, *ENERGY)
+    assert shown.count("cannot be run") == 2
+    assert "manifests/a.csv: it has no column" in errors
+    shown, errors = typed(root, *ENERGY, "--apply", code=1)
+    assert "manifests/a.csv: it has no column" in errors
+    assert "chunk files of b" in errors
+    assert "in_progress" in errors
+    assert "2 of 3 recordings failed" in errors
+    assert "c: " in shown
+    assert len(results(root, "c")) == 3
+    assert not results(root, "b")
+    shown, errors = typed(root, *ENERGY, "--apply", "--allow-partial-chunks", code=1)
+    assert "Warning chunk files of b" in errors
+    assert len(results(root, "b")) == 3
+
+
+def test_failed_chunks_cost_their_own_recording_only(root):
+    (broken,) = (root / "artifacts/chunks/b").glob("*_3500_7000.wav")
+    broken.write_bytes(b"RIFF no sound")
+    shown, errors = typed(root, *ENERGY, "--apply", code=1)
+    assert "2 ok, 1 failed, 0 skipped" in shown
+    assert "1 of 3 chunks failed" in errors
+    assert "1 of 3 recordings failed" in errors
+    assert [len(results(root, name)) for name in NAMES] == [3, 3, 3]
+    assert planned(root) == ["b"]
+    assert typed(root, *ENERGY, "--apply", "--max-failed-fraction", 0.5)
+
+
+def test_an_output_that_cannot_be_written_stops_no_other(root):
+    (root / "artifacts/infer").mkdir(parents=True)
+    (root / "artifacts/infer/a").write_text("in the way")
+    _, errors = typed(root, *ENERGY, "--apply", code=1)
+    assert "artifacts/infer/a" in errors
+    assert "cannot be written" in errors
+    assert [len(results(root, name)) for name in ("b", "c")] == [3, 3]
+    assert "1 of 3 recordings failed" in errors
+
+
+def test_a_recording_in_two_manifests_is_run_once(root):
+    text = (root / "manifests/b.csv").read_text()
+    (root / "manifests/z.csv").write_text(text)
+    shown, errors = typed(root, *ENERGY, "--apply", code=1)
+    assert "recording b is in" in errors
+    assert "Keep one manifest of each" in errors
+    assert shown.count("3 ok, 0 failed") == 3
+    both = (root / "manifests/a.csv").read_text() + text.partition("\n")[2]
+    (root / "manifests/z.csv").write_text(both)
+    assert "chunks of 2 recordings" in typed(root, *ENERGY)[1]
+
+
+def test_ranges_of_recordings_need_no_chunk_files(root):
+    for name in NAMES:
+        words = [str(root / "audio/S 1" / f"{name}.wav"), "--chunk-duration", "5"]
+        words += ["--output", str(root / "m" / f"{name}.csv")]
+        assert CliRunner().invoke(chunk, ["manifest", *words]).exit_code == 0
+    words = ("--manifest-dir", "m", "--chunks-dir", "none", "--output-dir", "x")
+    shown, _ = typed(root, *ENERGY, *words, "--telemetry-dir", "t", "--apply")
+    assert shown.count("2 ok, 0 failed") == 3
+    assert len(list((root / "x").glob("*/*.json"))) == 6
+    assert len(list((root / "t/infer").glob("*.jsonl"))) == 3
+
+
+def test_wrong_input_is_one_clear_error(root, tmp_path):
+    def refusal(**options: object) -> str:
+        with pytest.raises((ConfigInvalid, DatasetInvalid)) as caught:
+            plan_inference(DatasetRun(**{"dataset": root, "detector": "band_energy", **options}))
+        return str(caught.value)
+
+    assert "nowhere: no such folder" in refusal(dataset=tmp_path / "nowhere")
+    assert "no chunk manifests" in refusal(manifest_dir=Path("audio"))
+    assert "badc chunk orchestrate" in refusal(manifest_dir=Path("audio"))
+    assert "there is no such plan" in refusal(chunk_plan=Path("gone.csv"))
+    for name, content, complaint in (
+        ("p.json", "{}", "not a list of objects"),
+        ("p.json", "[", "not a plan"),
+        ("p.json", '[{"manifest": 3}]', "entry 1 has neither manifest_path nor manifest"),
+        ("p.csv", "recording_id\na\n", "entry 1 has neither manifest_path nor manifest"),
+    ):
+        Path(name).write_text(content)
+        assert f"{name}: {complaint}" in refusal(chunk_plan=Path(name))
+    _, errors = typed(root, "--runner-cmd", "x", "--use-hawkears", code=2)
+    assert "--runner-cmd: excludes --use-hawkears" in errors
+    assert "No such option" in typed(root, "--sockeye-script", "x", code=2)[1]
+
+
+def test_a_plan_entry_whose_manifest_is_gone_says_so(root):
+    (root / "manifests/b.csv").unlink()
+    _, errors = typed(root, *ENERGY, "--chunk-plan", "chunks.json", "--apply", code=1)
+    assert "manifests/b.csv: there is no such file" in errors
+    assert [len(results(root, name)) for name in NAMES] == [3, 0, 3]
+
+
+def test_datalad_commands_run_the_same_thing(root):
+    shown, _ = typed(root, *ENERGY, "--no-resume-completed", "--print-datalad-run", "--limit", 1)
+    (line,) = shown.splitlines()
+    words = shlex.split(line)
+    assert words[:5] == ["cd", str(root), "&&", "datalad", "run"]
+    assert [words[n + 1] for n, one in enumerate(words) if one == "-i"] == [
+        *("manifests/a.csv", "artifacts/chunks/a")
+    ]
+    command = words[words.index("--") + 1 :]
+    assert command[:3] == ["badc", "infer", "run"]
+    assert command[-1] == "manifests/a.csv"
+    places = [root / one if "/" in one else one for one in command[2:]]
+    places[places.index("--dataset-root") + 1] = root
+    assert CliRunner().invoke(infer, [str(one) for one in places]).exit_code == 0
+    assert len(results(root, "a")) == 3
+    assert (root / "artifacts/telemetry/infer/a.jsonl").exists()
+
+
+def test_manifests_of_the_original_are_planned(root):
+    columns = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms")
+    rows = [("a", f"a_{n}_{n + 5000}", "audio/S 1/a.wav", n, n + 5000, 0) for n in (0, 5000)]
+    (root / "old").mkdir()
+    with (root / "old/a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([(*columns, "sha256", "notes")])
+        csv.writer(file).writerows([(*row, "TODO_HASH", "") for row in rows])
+    plan = plan_inference(DatasetRun(root, detector="band_energy", manifest_dir=Path("old")))
+    assert [(one.n_chunks, one.n_left) for one in plan.entries] == [(2, 2)]
