@@ -12,6 +12,12 @@ from typing import Any, Self
 from badc_core.errors import DatasetInvalid
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 
+HAWKEARS_ENDING = "_hawkears"
+"""Of the folder of HawkEars' own files about a chunk, behind the chunk_id."""
+
+RUNNER_ENDING = "_runner"
+"""The same for other programs."""
+
 
 @dataclass(frozen=True)
 class BundlePaths:
@@ -87,6 +93,11 @@ class InferencePaths:
     def chunk_json(self, recording_id: str, chunk_id: str) -> Path:
         """A chunk's detections as the original BADC wrote them."""
         return self.recording(recording_id) / f"{chunk_id}.json"
+
+    def chunk_files(self, recording_id: str, chunk_id: str, runner: str) -> Path:
+        """What the detector's own program wrote about a chunk, beside `chunk_json`."""
+        ending = HAWKEARS_ENDING if runner.startswith("hawkears") else RUNNER_ENDING
+        return self.recording(recording_id) / f"{chunk_id}{ending}"
 
 
 @dataclass(frozen=True)

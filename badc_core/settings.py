@@ -135,6 +135,11 @@ class DetectorSettings(_Section):
     exclude: tuple[str, ...] = Field(
         (), description="Never these labels, codes or scientific names."
     )
+    label_length: Literal["fixed", "variable"] = Field(
+        "fixed",
+        description="`fixed`: labels as the detector gives them, a window long from most; "
+        "`variable`: those of one label that touch are joined into one.",
+    )
     command: str = Field(
         "", description="The program of the detector `command`, with its own arguments."
     )
@@ -171,8 +176,8 @@ class DetectorSettings(_Section):
         return min(self.min_score, *self.thresholds.values(), 1.0)
 
     def deciding(self) -> dict[str, Any]:
-        """Returns the settings that decide what this detector finds, on any machine."""
-        content = self.model_dump(exclude={"runtime"})
+        """Returns the settings that decide what this detector finds in a chunk, on any machine."""
+        content = self.model_dump(exclude={"runtime", "label_length"})
         if not self.name.startswith("hawkears"):
             del content["hawkears"]
         if self.name != "command":
@@ -204,6 +209,13 @@ class InferenceSettings(_Section):
     load_timeout_s: float = Field(300.0, gt=0, description="A worker may take this long to load.")
     max_failed_fraction: float = Field(
         0.0, ge=0, le=1, description="A step fails if more of its chunks than this failed."
+    )
+    retry_budget: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The check `retry_budget` warns if more of a step's chunks than this failed "
+        "or were tried again.",
     )
     chunk_json: bool = Field(
         False, description="Also write a JSON file for every chunk, as the original BADC did."

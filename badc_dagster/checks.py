@@ -1,7 +1,8 @@
 """Asset checks on the corpus database.
 
 What is checked is in `badc_core.detections.verify`; recordings are checked inside their steps,
-since checks on a hundred thousand partitions show only the last one.
+since checks on a hundred thousand partitions show only the last one. What a step of `detections`
+says of itself is in `step_checks.py`.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ Good recordings are materialised as they finish; bad ones are logged, one line e
 one failure at the end. So a failed recording costs nobody else's result.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from functools import wraps
@@ -31,7 +31,7 @@ from badc_dagster.liveness import hold
 from badc_dagster.partitions import backfill_policy, recording_partitions
 
 T = TypeVar("T")
-Results = Iterator[dg.MaterializeResult[Any]]
+Results = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 _MADE_BY: dict[type[BadcError], str] = {
     DatasetInvalid: "recording",
@@ -62,6 +62,7 @@ def per_recording_asset(
     description: str | None,
     kinds: Set[str],
     metadata: Mapping[str, Any] | None = None,
+    checks: Sequence[dg.AssetCheckSpec] = (),
 ) -> Callable[[Callable[..., Results]], dg.AssetsDefinition]:
     """Returns the decorator for an asset of which every recording has a partition.
 
@@ -71,6 +72,7 @@ def per_recording_asset(
         description: what the UI says of it.
         kinds: what it is made of, for the UI.
         metadata: what holds for every partition.
+        checks: what each step evaluates at its end.
     """
     declare = dg.asset(
         name=stage,
@@ -85,6 +87,7 @@ def per_recording_asset(
         code_version=CODE_VERSIONS[stage],
         required_resource_keys={connection.scoped("dataset")},
         output_required=False,
+        check_specs=checks,
     )
 
     def decorate(body: Callable[..., Results]) -> dg.AssetsDefinition:
@@ -134,11 +137,6 @@ class Step:
             self._sources = made_fingerprints(context.instance, self._input, self.recording_ids)
             self._source_events = made_event_ids(context.instance, self._input, self.recording_ids)
 
-    @property
-    def settings_hash(self) -> str:
-        """Hash of the settings and the code that decide this stage's output."""
-        return self.fingerprints.settings_hash(self._stage)
-
     def take(self) -> Iterator[str]:
         """Yields the recordings one by one, each marked as in work until it is materialised."""
         for recording_id in self.recording_ids:
@@ -150,6 +148,7 @@ class Step:
         outcomes: Generator[Outcome[T], None, None],
         describe: Callable[[str, T], Made],
         complain: Callable[[], str] = str,
+        checks: Callable[[], Iterable[dg.AssetCheckResult]] = tuple,
     ) -> Results:
         """Materialises every good recording, then fails if there was a bad one.
 
@@ -161,6 +160,8 @@ class Step:
             outcomes: in any order.
             describe: what to tell of a good one.
             complain: asked at the end whether anything else is wrong; empty if not.
+            checks: asked for the results of the asset's checks, once all is told; what they find
+                is recorded whether the step then fails or not.
 
         Raises:
             dg.Failure: naming every recording that failed, and the complaint.
@@ -180,6 +181,7 @@ class Step:
                 else:
                     self._context.log_event(self._materialization(outcome.recording_id, made))
                 unmark(self.dataset, self._stage, outcome.recording_id)
+        yield from checks()
         complaint = complain()
         if bad or complaint:
             raise failure_of(bad, len(self.recording_ids), complaint)

@@ -22,9 +22,12 @@ def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
 
 
 def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
-    """Yields what stopped a run or its steps, leaving out the failures of single recordings."""
-    step_failures = [event.step_failure_data for event in events if event.is_step_failure]
-    for data in step_failures:
+    """Yields what stopped a run or its steps, leaving out the failures of single recordings.
+
+    And the checks that failed, but for those of a step that failed itself: it said so already.
+    """
+    failed = {event.step_key: event.step_failure_data for event in events if event.is_step_failure}
+    for data in failed.values():
         told = data.user_failure_data
         if told is None:
             yield _sentence(data.error)
@@ -32,10 +35,11 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
             yield str(told.metadata[COMPLAINT].value)
         elif RECORDINGS_FAILED not in told.metadata:
             yield told.description or "unknown failure"
-    if not step_failures:
+    if not failed:
         # The dataset could not be opened, say, so that no step was begun.
         yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
-    yield from _failed_checks(events, dg.AssetCheckSeverity.ERROR)
+    others = [event for event in events if event.step_key not in failed]
+    yield from _failed_checks(others, dg.AssetCheckSeverity.ERROR)
 
 
 def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:

@@ -6,7 +6,6 @@ The Parquet file follows the one schema; chunks without detections are rows of t
 """
 
 import csv
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,12 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from badc_core.atomic import replacing
-from badc_core.dataset import Dataset
-from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
+from badc_core.dataset import HAWKEARS_ENDING, RUNNER_ENDING, Dataset
+from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_output import (
-    HAWKEARS_ENDING,
     ChunkOutput,
     FoundInChunk,
     read_chunk_json,
@@ -127,8 +125,11 @@ def find_chunk_files(folder: Path) -> list[Path]:
 
 def _is_runners(inside: Path, folder: Path) -> bool:
     """Tells whether a runner made a folder for itself: there is its chunk's file beside it."""
-    chunk_id = inside.name.removesuffix(HAWKEARS_ENDING)
-    return chunk_id != inside.name and (folder / inside).with_name(f"{chunk_id}.json").is_file()
+    return any(
+        (folder / inside).with_name(f"{inside.name.removesuffix(ending)}.json").is_file()
+        for ending in (HAWKEARS_ENDING, RUNNER_ENDING)
+        if inside.name.endswith(ending)
+    )
 
 
 class _Reading:
@@ -191,8 +192,10 @@ class _Reading:
             )
         if origin.start_ms is None or origin.end_ms is None:
             raise _invalid(output, "does not say when its chunk begins and ends")
-        detections = output.detections or tuple(read_hawkears_table(output))
-        return replace(output, origin=origin, detections=detections)
+        # In a file of ours an empty list says that nothing was kept of what such a table holds.
+        if not output.detections and not origin.config_hash:
+            output = replace(output, detections=tuple(read_hawkears_table(output)))
+        return replace(output, origin=origin)
 
 
 def _rows(output: ChunkOutput, recording: Recording | None) -> list[dict[str, Any]]:
@@ -234,7 +237,10 @@ def _detection_columns(
         "label_code": one.label_code or None,
         "label_name": one.label_name or one.label,
         "confidence": one.confidence,
-        "detection_id": _detection_id(output, start_ms, end_ms, one.label),
+        "detection_id": make_detection_id(
+            *(output.origin.recording_id, start_ms, end_ms, one.label),
+            *(output.runner, output.model_version),
+        ),
         "is_detection": True,
         "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
         "scientific_name": one.scientific_name or None,
@@ -255,15 +261,6 @@ def _recording_columns(recording: Recording | None) -> dict[str, Any]:
         "lat": recording.latitude,
         "lon": recording.longitude,
     }
-
-
-def _detection_id(output: ChunkOutput, start_ms: int, end_ms: int, label: str) -> str:
-    """Returns the id `table.py` gives the same detection."""
-    parts = (
-        *(output.origin.recording_id, start_ms, end_ms, label),
-        *(output.runner, output.model_version),
-    )
-    return hashlib.sha1("\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 def _order(row: dict[str, Any]) -> tuple[int, str, int]:

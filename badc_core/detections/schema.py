@@ -4,6 +4,7 @@ Files are written by `store.py`; the documentation's column tables are made from
 Which run made a file is in the asset graph, not in the file: equal inputs give equal bytes.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -81,7 +82,7 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
     Column("chunk_end_ms", _MS, "Chunk end, ms from the recording's start.", nullable=False),
     Column("overlap_ms", _MS, "Shared with the chunk before.", nullable=False),
     Column("status", _LABEL, "ok, no_detections or error.", nullable=False),
-    Column("detections", pa.int64(), "Detections kept.", nullable=False),
+    Column("detections", pa.int64(), "Detections kept that begin in it.", nullable=False),
     Column("effort_s", pa.float64(), "Seconds really analysed; 0 for an error.", nullable=False),
     Column("error", _TEXT, "Why it failed."),
 )
@@ -90,6 +91,14 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Returns the Arrow schema of a table."""
     return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in columns])
+
+
+def make_detection_id(
+    recording_id: str, start_ms: int, end_ms: int, label: str, runner: str, model_version: str
+) -> str:
+    """Returns a row's `detection_id`, from the columns of those names and the absolute times."""
+    parts = (recording_id, start_ms, end_ms, label, runner, model_version)
+    return hashlib.sha1("\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 DETECTIONS = arrow_schema(DETECTION_COLUMNS)

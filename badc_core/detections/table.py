@@ -3,7 +3,7 @@
 Columns are in `schema.py`, files in `store.py`.
 """
 
-import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
-from badc_core.detections.schema import DETECTIONS, EFFORT
+from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.inference.protocol import ChunkResult
 from badc_core.recordings.recording import Recording
@@ -44,7 +44,6 @@ def detections_table(
         "config_hash": config_hash,
         "status": "ok",
         "is_detection": True,
-        "n_merged": 1,
     }
     rows = [
         {**constant, **_detection_columns(recording, result.chunk, one, detector)}
@@ -55,15 +54,24 @@ def detections_table(
     return pa.Table.from_pylist(rows, DETECTIONS)
 
 
-def effort_table(recording_id: str, results: Sequence[ChunkResult]) -> pa.Table:
+def effort_table(
+    recording_id: str, results: Sequence[ChunkResult], detections: pa.Table
+) -> pa.Table:
     """Returns the chunks of a recording with what became of them; schema `EFFORT`.
 
     The overlap with the chunk before counts as effort once, in the earlier chunk.
+
+    Args:
+        recording_id: the recording.
+        results: what was found in each chunk, in order; that decides its status.
+        detections: the recording's; each counts in the chunk it begins in.
     """
-    return pa.Table.from_pylist([_effort_row(recording_id, one) for one in results], EFFORT)
+    begun = Counter(detections["chunk_id"].to_pylist())
+    rows = [_effort_row(recording_id, one, begun[one.chunk.chunk_id]) for one in results]
+    return pa.Table.from_pylist(rows, EFFORT)
 
 
-def _effort_row(recording_id: str, result: ChunkResult) -> dict[str, Any]:
+def _effort_row(recording_id: str, result: ChunkResult, n_begun: int) -> dict[str, Any]:
     chunk = result.chunk
     new_samples = chunk.n_samples - chunk.overlap_samples
     return {
@@ -73,7 +81,7 @@ def _effort_row(recording_id: str, result: ChunkResult) -> dict[str, Any]:
         "chunk_end_ms": chunk.end_ms,
         "overlap_ms": chunk.overlap_ms,
         "status": result.status,
-        "detections": len(result.detections),
+        "detections": n_begun,
         "effort_s": 0.0 if result.error else new_samples / chunk.sample_rate_hz,
         "error": str(result.error) if result.error else None,
     }
@@ -115,13 +123,10 @@ def _detection_columns(
         "confidence": one.confidence,
         "is_expected": one.is_expected,
         "occurrence": one.occurrence,
+        "n_merged": one.n_merged,
         "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
-        "detection_id": _detection_id(recording.recording_id, start_ms, end_ms, label, detector),
+        "detection_id": make_detection_id(
+            *(recording.recording_id, start_ms, end_ms, label),
+            *(detector.name, detector.version),
+        ),
     }
-
-
-def _detection_id(
-    recording_id: str, start_ms: int, end_ms: int, label: str, detector: DetectorIdentity
-) -> str:
-    parts = (recording_id, start_ms, end_ms, label, detector.name, detector.version)
-    return hashlib.sha1("\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()

@@ -6,10 +6,11 @@ A detector that sees windows reads through `windows.py` instead and writes nothi
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from badc_core.atomic import naming_storage_trouble
+from badc_core.atomic import naming_storage_trouble, replacing_folder
 from badc_core.audio.reader import AudioFile, Samples
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.wave_file import WaveForm
@@ -24,20 +25,43 @@ class ChunkFile:
     """A chunk in a file, a batch of one.
 
     Attributes:
-        path: WAV, mono, 32-bit float, at the recording's own rate, alone in its folder.
+        path: WAV, mono, 32-bit float, at the recording's own rate, alone in its folder but for
+            `output`.
         chunk: what it holds.
         occasion: where and when that was recorded.
+        keep_in: what `keep_output` makes; None where nobody wants it.
     """
 
     path: Path
     chunk: Chunk
     occasion: Occasion
+    keep_in: Path | None = None
 
     def __len__(self) -> int:
         return 1
 
+    @property
+    def output(self) -> Path:
+        """The folder beside it for whatever a program writes about it."""
+        return self.path.with_name("output")
+
+    def kept_in(self, folder: Path | None) -> Self:
+        """Returns the same file, of which `folder` is to keep the output."""
+        return replace(self, keep_in=folder)
+
+    def keep_output(self) -> None:
+        """Copies the output to where it is wanted, in place of what is there, whole or not at all.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+            OutputUnwritable: it may not be written there.
+        """
+        if self.keep_in is not None:
+            with replacing_folder(self.keep_in) as aside:
+                _copy(self.output, aside)
+
     def remove(self) -> None:
-        """Removes the file and its folder; a second call does nothing."""
+        """Removes the file, the output and their folder; a second call does nothing."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
@@ -79,6 +103,7 @@ def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Chun
         folder = Path(tempfile.mkdtemp(prefix="badc-chunk-"))
         file = ChunkFile(folder / f"{chunk.chunk_id}.wav", chunk, occasion)
         try:
+            file.output.mkdir()
             with file.path.open("wb") as wav:
                 wav.writelines(form.encode(_blocks(audio, chunk)))
         except BaseException:
@@ -103,6 +128,16 @@ def spans(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
                 Detection(start, end, one.label, one.confidence, one.is_expected, one.occurrence)
             )
     return sorted(detections, key=lambda one: (one.start_sample, one.label.name, one.end_sample))
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copies what is in a folder into another; unlike `copytree` it ends at the first error."""
+    for path in sorted(folder.rglob("*")):
+        there = target / path.relative_to(folder)
+        if path.is_dir() and not path.is_symlink():
+            there.mkdir()
+        else:
+            shutil.copyfile(path, there, follow_symlinks=False)
 
 
 def _blocks(audio: AudioFile, chunk: Chunk) -> Iterator[Samples]:

@@ -35,7 +35,7 @@ class Command(ProgramPerChunk):
         self._min_score = settings.min_score
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
-        output = batch.path.with_suffix(".json")
+        output = batch.output / f"{batch.chunk.chunk_id}.json"
         ended = run_program([*self._command, "--input", str(batch.path), "--output", str(output)])
         self._report = ended.report()
         if ended.returncode != 0:

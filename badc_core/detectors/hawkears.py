@@ -87,12 +87,15 @@ class HawkEars:
         Raises:
             OutOfMemory: the device's memory does not hold even one window at a time.
             DetectorFailed: HawkEars gave up on the file, or ended.
+            StorageFull, OutputUnwritable: what it wrote cannot be kept where that is wanted.
         """
         restarted = self._child is None
         self._report = None
         try:
             child = self._child = self._child or self._start()
             answer = self._ask(child, batch)
+            if answer["kind"] == "result":
+                batch.keep_output()
         finally:
             batch.remove()
         notes = [*(["HawkEars was started again"] if restarted else []), *answer.get("notes", ())]
@@ -137,6 +140,7 @@ class HawkEars:
     def _ask(self, child: HawkEarsChild, batch: ChunkFile) -> dict[str, Any]:
         question: dict[str, Any] = {
             "path": str(batch.path),
+            "output": str(batch.output),
             "duration_s": batch.chunk.duration_s,
         }
         if self._settings.hawkears.use_occurrence:

@@ -48,8 +48,7 @@ class HawkEars1(ProgramPerChunk):
         self._python = _python(self._runtime)
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
-        output = batch.path.with_name("hawkears")
-        output.mkdir()
+        output = batch.output
         place = place_arguments(self._settings, batch.occasion)
         ended = run_program(self._command(batch.path, output, place), cwd=self._runtime)
         self._report = ended.report()

@@ -82,7 +82,8 @@ class KeptHawkEars:
         """Returns what is in a recording.
 
         Args:
-            task: `path`, `duration_s`, and where known `latitude`, `longitude`, `date`.
+            task: `path`, `output` (a folder for what HawkEars writes), `duration_s`, and where
+                known `latitude`, `longitude`, `date`.
 
         Returns:
             `detections`: rows of start_s, end_s, code, score, is_expected, occurrence; `notes`;
@@ -109,22 +110,21 @@ class KeptHawkEars:
         with tempfile.TemporaryDirectory(prefix="hawkears-", dir=self._scratch) as folder:
             path = Path(folder) / "warm-up.wav"
             _write_beep(path)
-            self.analyze({"path": str(path), "duration_s": _WARM_UP_S})
+            self.analyze({"path": str(path), "output": folder, "duration_s": _WARM_UP_S})
 
     def _run(self, task: Task) -> list[list[Any]]:
         """Analyses once, in the state that a fresh process would be in."""
         # What the low-band classifier leaves behind are the settings before the checkpoints'.
         self._predictor.audio.set_config(self._predictor.cfg, resample=False)
         place = self._place(task)
-        with tempfile.TemporaryDirectory(prefix="hawkears-", dir=self._scratch) as folder:
-            result = self._analyzer.run(
-                task["path"],
-                folder,
-                ["csv"],
-                quiet=True,
-                return_results=True,
-                occurrence_metadata=None if place is None else {task["path"]: place},
-            )
+        result = self._analyzer.run(
+            task["path"],
+            task["output"],
+            ["csv"],
+            quiet=True,
+            return_results=True,
+            occurrence_metadata=None if place is None else {task["path"]: place},
+        )
         if not self._analyzer.result_dataframes:
             self._explain_nothing(task["duration_s"])
         found = [

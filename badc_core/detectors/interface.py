@@ -67,6 +67,7 @@ class Detection:
         confidence: the detector's score, 0 to 1.
         is_expected: whether the species is expected there and then; None where nobody asked.
         occurrence: how often it is reported there and then, 0 to 1; None where nobody asked.
+        n_merged: how many of the detector's own it was joined from (`detections/joining.py`).
     """
 
     start_sample: int
@@ -75,6 +76,7 @@ class Detection:
     confidence: float
     is_expected: bool | None = None
     occurrence: float | None = None
+    n_merged: int = field(default=1, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -98,10 +98,13 @@ class ProgramPerChunk(ABC):
             OutOfMemory: it failed and speaks of memory.
             DetectorFailed: it failed, or what it wrote is missing or cannot be used.
             DetectorMissing: it cannot be started any more.
+            StorageFull, OutputUnwritable: what it wrote cannot be kept where that is wanted.
         """
         self._report = None
         try:
-            return [self._run(batch)]
+            found = self._run(batch)
+            batch.keep_output()
+            return [found]
         finally:
             batch.remove()
 

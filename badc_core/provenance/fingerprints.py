@@ -41,6 +41,11 @@ def is_incomplete(made: str | None, wanted: str) -> bool:
     return made is not None and made.startswith(wanted + _INCOMPLETE)
 
 
+def lacks_chunks(made: str) -> bool:
+    """Tells whether an output lacks chunks that failed, whatever it was made from."""
+    return _INCOMPLETE in made
+
+
 class Fingerprints:
     """Fingerprints under one dataset's settings.
 
@@ -51,6 +56,7 @@ class Fingerprints:
 
     def __init__(self, dataset: Dataset) -> None:
         self._settings = {stage: _digest(_settings(dataset, stage)) for stage in STAGES}
+        self._label_length = dataset.settings.detector.label_length
         self._roots = dataset.settings.recordings.roots
         self._templates = dataset.settings.recordings.templates
         self._stations = {
@@ -82,7 +88,8 @@ class Fingerprints:
             source: fingerprint of what it was made from: `of_file` for the first stage, else the
                 output of the stage before.
         """
-        return _digest([source, self._settings[stage]])
+        own = self.config_hash if stage == "detections" else self._settings[stage]
+        return _digest([source, own])
 
     def incomplete(self, fingerprint: str, failed_chunks: Iterable[str]) -> str:
         """Returns the fingerprint of an output that lacks chunks: never current, yet usable.
@@ -94,8 +101,19 @@ class Fingerprints:
         return f"{fingerprint}{_INCOMPLETE}{_digest(sorted(failed_chunks))[:8]}"
 
     def settings_hash(self, stage: str) -> str:
-        """Returns the hash of the settings and the code version of one stage alone."""
+        """Returns the hash of the settings and the code version of one stage alone.
+
+        That of `detections` is about what is found in a chunk, and so is part of the chunk's key in
+        a journal; `config_hash` is about a whole recording's detections.
+        """
         return self._settings[stage]
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of what decides a recording's detections: as in its chunks, and if joined there."""
+        found = self._settings["detections"]
+        is_as_found = self._label_length == "fixed"
+        return found if is_as_found else _digest([found, self._label_length])
 
 
 def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:

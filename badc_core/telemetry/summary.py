@@ -45,6 +45,12 @@ class Hotspot:
     retries: int
     last_error: str | None
 
+    def __str__(self) -> str:
+        retries = "1 retry" if self.retries == 1 else f"{self.retries} retries"
+        when = f"after {retries}" if self.retries else "at the first attempt"
+        error = f", last error: {self.last_error}" if self.last_error else ""
+        return f"{self.chunk_id} on {self.worker}: {self.status} {when}{error}"
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -58,12 +64,13 @@ class Worst:
     hotspots: tuple[Hotspot, ...]
     n_more: int
 
+    @property
+    def n_chunks(self) -> int:
+        """How many there are, named or not."""
+        return len(self.hotspots) + self.n_more
+
     def __str__(self) -> str:
-        lines = [
-            f"{one.chunk_id} on {one.worker}: {one.status} after {one.retries} retries"
-            + (f", last error: {one.last_error}" if one.last_error else "")
-            for one in self.hotspots
-        ]
+        lines = [str(one) for one in self.hotspots]
         return "\n".join(lines + ([f"and {self.n_more} more"] if self.n_more else []))
 
 

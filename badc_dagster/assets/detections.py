@@ -1,6 +1,7 @@
 """What the detector found in a recording, and the effort behind it, chunk by chunk."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
@@ -10,9 +11,11 @@ from badc_core.inference.made import DetectionsMade, FailedChunks
 from badc_core.recordings.recording import total_audio_s
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import Pace
+from badc_core.telemetry.summary import Summary
 from badc_dagster.connections import Connection
 from badc_dagster.metadata import column_schema, detections_metadata
 from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+from badc_dagster.step_checks import check_detections, detections_check_specs
 
 STAGE = "detections"
 
@@ -20,23 +23,34 @@ STAGE = "detections"
 def build_detections(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that runs the detector."""
     schema = {"dagster/column_schema": column_schema(DETECTION_COLUMNS)}
+    specs = detections_check_specs(connection)
 
-    @per_recording_asset(connection, STAGE, __doc__, {"parquet"}, schema)
+    @per_recording_asset(connection, STAGE, __doc__, {"parquet"}, schema, specs)
     def detections(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
         name = f"detections_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{step.run_id[:8]}"
-        failed_chunks = FailedChunks(step.dataset.settings.inference.max_failed_fraction)
+        inference = step.dataset.settings.inference
+        failed_chunks = FailedChunks(inference.max_failed_fraction)
         with TelemetryLog(step.dataset.telemetry(name)) as telemetry:
+            summary = Summary(telemetry.path)
 
             def describe(recording_id: str, value: DetectionsMade) -> Made:
                 failed_chunks.add(value)
                 path = step.dataset.detections(recording_id)
-                told = detections_metadata(value, path, telemetry.path)
+                told = {
+                    **detections_metadata(value, path, telemetry.path),
+                    "config_hash": step.fingerprints.config_hash,
+                }
                 lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
-                return Made({**told, "config_hash": step.settings_hash}, failed_chunks=lacking)
+                return Made(told, failed_chunks=lacking)
 
             pace = Pace(total_audio_s(step.dataset, step.recording_ids), context.log.info)
-            outcomes = detect_recordings(step.dataset, step.take(), telemetry, pace.analysed)
-            yield from step.materialise(outcomes, describe, failed_chunks.complaint)
+            outcomes = detect_recordings(
+                step.dataset, step.take(), telemetry, pace.analysed, summary
+            )
+            checks = partial(
+                check_detections, context.instance, connection, summary, inference.retry_budget
+            )
+            yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
 
     return detections

@@ -29,6 +29,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.thresholds": ({"0.5-1 kHz": 0.5}, "detections"),
     "detector.include": (["0.5-1 kHz"], "detections"),
     "detector.exclude": (["0.5-1 kHz"], "detections"),
+    "detector.label_length": ("variable", "detections"),
     "detector.command": ("true", None),
     "detector.runtime": ("elsewhere", None),
     "detector.hawkears": ({"models": 2}, None),
@@ -41,6 +42,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "inference.timeout_per_audio_s": (2.0, None),
     "inference.load_timeout_s": (2.0, None),
     "inference.max_failed_fraction": (0.5, None),
+    "inference.retry_budget": (0.5, None),
     "inference.chunk_json": (True, None),
     "inference.scratch": ("elsewhere", None),
     "report.bucket_minutes": (30, "report_bundle"),
@@ -84,7 +86,7 @@ def open_dataset(folder: Path, **overrides: dict[str, Any]) -> Dataset:
 
 def hashes(folder: Path, **overrides: dict[str, Any]) -> dict[str, str]:
     fingerprints = Fingerprints(open_dataset(folder, **overrides))
-    return {stage: fingerprints.settings_hash(stage) for stage in STAGES}
+    return {stage: fingerprints.of(stage, "the same source") for stage in STAGES}
 
 
 def chain(fingerprints: Fingerprints, source: str) -> list[str]:

@@ -47,8 +47,8 @@ def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
 def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
-        "valid here: command, exclude, hawkears, include, min_score, name, runtime, sensitivity, "
-        "thresholds, window_overlap_s"
+        "valid here: command, exclude, hawkears, include, label_length, min_score, name, runtime, "
+        "sensitivity, thresholds, window_overlap_s"
     )
 
 

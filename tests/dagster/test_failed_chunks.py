@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from badc_core.detections.store import read_effort
@@ -20,6 +21,9 @@ with open(here / "asked", "a") as asked:
     asked.write(chunk.stem + "\\n")
 if chunk.stem in (here / "poisoned").read_text().split():
     sys.exit("this chunk is poison")
+if chunk.stem in (here / "once").read_text().split():
+    (here / "once").write_text("")
+    sys.exit("this once")
 found = [{"timestamp_ms": 100, "end_ms": 900, "label": "Res", "confidence": 0.9}]
 Path(sys.argv[sys.argv.index("--output") + 1]).write_text(json.dumps({"detections": found}))
 """
@@ -34,11 +38,19 @@ def poison(graph, tmp_path: Path):
     (program.parent / "poisoned").write_text("")
     (program.parent / "asked").write_text("")
 
-    def choose(*chunk_ids: str, tolerated: float = 0.0) -> None:
+    def choose(
+        *chunk_ids: str,
+        tolerated: float = 0.0,
+        budget: float = 0.0,
+        once: str = "",
+        chunk_s: float = 3.0,
+    ) -> None:
         (program.parent / "poisoned").write_text("\n".join(chunk_ids))
+        (program.parent / "once").write_text(once)
         graph.configure(
-            "[chunks]\nduration_s = 3.0\nmin_chunk_s = 1.0\n"
-            f"[inference]\nbackoff_s = 0.01\nmax_failed_fraction = {tolerated}\n",
+            f"[chunks]\nduration_s = {chunk_s}\nmin_chunk_s = {chunk_s / 3}\n"
+            f"[inference]\nbackoff_s = 0.01\nmax_failed_fraction = {tolerated}\n"
+            f"retry_budget = {budget}\n",
             f"[detector]\nname = 'command'\ncommand = '{sys.executable} {program}'\n",
         )
 
@@ -152,3 +164,110 @@ def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, pois
         *(f"artifacts/aggregate/rec_{number}.parquet" for number in (1, 2, 3)),
     }
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()
+
+
+def checks(result) -> dict[str, dg.AssetCheckEvaluation]:
+    """Returns what a run's checks of detections found; each is evaluated once, whatever happens."""
+    found = result.get_asset_check_evaluations()
+    assert len(found) == len({one.check_name for one in found}) == 2
+    return {one.check_name: one for one in found}
+
+
+def cut(graph) -> tuple[str, ...]:
+    ids = graph.scan().ids
+    for stage in ("recording", "chunk_manifest"):
+        assert graph.run_range(stage, *ids).success
+    return ids
+
+
+def test_a_step_without_trouble_passes_its_checks_once_for_all_its_recordings(
+    graph, poison
+) -> None:
+    poison()
+    result = graph.run_range("detections", *cut(graph))
+    assert result.success
+    for check in checks(result).values():
+        assert check.passed
+        assert check.metadata["examples"].value == "-"
+        assert not check.blocking
+    assert checks(result)["retry_budget"].metadata["chunks"].value == len(poison.asked())
+
+
+def test_a_chunk_that_was_tried_again_is_beyond_a_budget_of_none(graph, poison) -> None:
+    poison(once="rec_2_chunk_0_3000")
+    ids = cut(graph)
+    result = graph.run_range("detections", *ids)
+    assert result.success
+    found = checks(result)
+    assert found["chunks_complete"].passed
+    retries = found["retry_budget"]
+    assert (retries.passed, retries.severity) == (False, dg.AssetCheckSeverity.WARN)
+    told = retries.metadata
+    assert (told["violations"].value, told["retries"].value) == (1, 1)
+    assert told["examples"].value.startswith("rec_2_chunk_0_3000 on cpu-")
+    assert "success after 1 retry, last error: " in told["examples"].value
+    assert "this once" in told["examples"].value
+
+
+def test_retries_within_the_budget_pass(graph, poison) -> None:
+    poison(once="rec_2_chunk_0_3000", budget=0.5)
+    ids = cut(graph)
+    retries = checks(graph.run_range("detections", *ids))["retry_budget"]
+    assert retries.passed
+    assert retries.metadata["violations"].value == 1
+
+
+def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) -> None:
+    poison(*[f"rec_2_chunk_{n * 500}_{(n + 1) * 500}" for n in range(7)], chunk_s=0.5)
+    ids = cut(graph)
+    retries = checks(graph.run_range("detections", *ids))["retry_budget"]
+    named = retries.metadata["examples"].value.split("; ")
+    n_failed = retries.metadata["violations"].value
+    assert n_failed == 7
+    assert len(named) == 6
+    assert all("failure after 2 retries" in one for one in named[:5])
+    assert named[5] == "and 2 more"
+
+
+def test_a_recording_that_lacks_chunks_fails_its_check_and_is_used(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000")
+    ids = cut(graph)
+    result = graph.run_range("detections", *ids)
+    assert not result.success
+    complete = checks(result)["chunks_complete"]
+    assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert complete.metadata["examples"].value == "rec_2"
+    assert graph.run_range("report_bundle", *ids).success
+    # A step that has nothing to do with it does not make the recording whole.
+    assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
+    poison()
+    assert checks(graph.run_range("detections", "rec_2", "rec_2"))["chunks_complete"].passed
+
+
+def test_chunks_that_may_fail_leave_a_recording_complete(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000", tolerated=0.9)
+    ids = cut(graph)
+    found = checks(graph.run_range("detections", *ids))
+    assert found["chunks_complete"].passed
+    assert not found["retry_budget"].passed
+
+
+def test_a_recording_that_was_pruned_is_no_longer_missed(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000")
+    assert not checks(graph.run_range("detections", *cut(graph)))["chunks_complete"].passed
+    (graph.root / "audio" / "S1" / "rec_2.mp3").unlink()
+    with reopened(graph) as project:
+        project.scan()
+        assert project.prune() == ("rec_2",)
+    assert checks(graph.run_one("rec_1"))["chunks_complete"].passed
+
+
+def test_what_a_failed_step_says_is_not_said_again_by_its_check(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000")
+    with reopened(graph) as project:
+        project.scan()
+        outcome = project.bring_up_to_date()
+    assert not any("chunks_complete" in one for one in outcome.faults)
+    (warning,) = outcome.warnings
+    assert warning.startswith("check retry_budget failed. It asks: No more of the step's chunks")
+    assert "rec_2_chunk_0_3000 on cpu-" in warning

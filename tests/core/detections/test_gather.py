@@ -154,12 +154,27 @@ def test_the_originals_results_are_completed_from_manifest_and_hawkears_own_tabl
     assert read_detections(tmp_path / "a.parquet")["confidence"].to_pylist() == [0.875]
 
 
-def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path):
-    (folder / NAME).rename(folder / "REC_hawkears")
+def test_what_our_own_file_leaves_out_is_not_fetched_from_hawkears_table(tmp_path):
+    paths = InferencePaths(tmp_path / "infer")
+    empty = a_result(1)
+    origin = ChunkOrigin(empty.chunk.chunk_id, NAME, "a.wav", 1000, 2000, config_hash="c0")
+    write_chunk_json(paths, empty, IDENTITY, origin)
+    raw = paths.chunk_files(NAME, empty.chunk.chunk_id, "hawkears1")
+    raw.mkdir()
+    (raw / "HawkEars_labels.csv").write_text(
+        "filename,start_time,end_time,class_name,class_code,score\n"
+        f"{empty.chunk.chunk_id}.wav,0.0,1.0,Dog,DOG,0.5\n"
+    )
+    assert gather(Gathering(paths.folder, tmp_path / "a.csv")).n_detections == 0
+
+
+@pytest.mark.parametrize("ending", ["_hawkears", "_runner"])
+def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path, ending):
+    (folder / NAME).rename(folder / f"REC{ending}")
     made = gather(Gathering(folder, tmp_path / "a.csv"))
     assert (made.n_files, made.n_detections) == (4, 3)
     (chunk, *_) = find_chunk_files(folder)
-    raw = chunk.with_name(f"{chunk.stem}_hawkears") / "deeper"
+    raw = chunk.with_name(f"{chunk.stem}{ending}") / "deeper"
     raw.mkdir(parents=True)
     (raw / "anything.json").write_text("not for us")
     assert gather(Gathering(folder, tmp_path / "a.csv")).n_files == 4

@@ -1,5 +1,7 @@
 """Chunks as files, and times in them as samples of the recording."""
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.chunk_files import FoundInFile, spans, write_chunk_file
 from badc_core.detectors.interface import NOWHERE, Label, Occasion
-from badc_core.errors import StorageFull, UnreadableRecording
+from badc_core.errors import OutputUnwritable, StorageFull, UnreadableRecording
 
 RATE_HZ = 8000
 WREN = Label("Wren", "WREN")
@@ -43,6 +45,51 @@ def test_the_file_holds_exactly_the_chunk(recording: Path, scratch: Path) -> Non
     found = sf.info(file.path)
     assert (found.samplerate, found.channels, found.subtype) == (RATE_HZ, 1, "FLOAT")
     np.testing.assert_array_equal(sf.read(file.path, dtype="float32")[0], expected)
+
+
+def test_what_a_program_wrote_is_kept_only_where_that_is_wanted(
+    recording: Path, scratch: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "new" / "l'été; $HOME_runner"
+    with AudioFile(recording) as audio:
+        file = write_chunk_file(audio, chunk_of(0, 100), NOWHERE)
+    file.keep_output()
+    assert not kept.exists()
+    (file.output / "a b").mkdir()
+    (file.output / "a b" / "x.csv").write_text("first")
+    wanted = file.kept_in(kept)
+    wanted.keep_output()
+    assert [path.name for path in kept.rglob("*")] == ["a b", "x.csv"]
+    (file.output / "a b" / "x.csv").rename(file.output / "y.csv")
+    wanted.keep_output()
+    assert sorted(path.name for path in kept.rglob("*")) == ["a b", "y.csv"]
+    wanted.remove()
+    assert list(scratch.iterdir()) == []
+    assert (kept / "y.csv").read_text() == "first"
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+def test_what_cannot_be_kept_is_an_error_that_leaves_what_was_there(
+    recording: Path, scratch: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "old.csv").write_text("old")
+    with AudioFile(recording) as audio:
+        file = write_chunk_file(audio, chunk_of(0, 100), NOWHERE).kept_in(kept)
+    (file.output / "a.csv").write_text("new")
+    (file.output / "nowhere").symlink_to("gone")
+    os.mkfifo(file.output / "z")
+    with pytest.raises(shutil.SpecialFileError, match="named pipe"):
+        file.keep_output()
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+    assert [path.name for path in kept.iterdir()] == ["old.csv"]
+    (file.output / "z").unlink()
+    file.keep_output()
+    assert sorted(path.name for path in kept.iterdir()) == ["a.csv", "nowhere"]
+    with pytest.raises(OutputUnwritable):
+        file.kept_in(recording / "below a file").keep_output()
+    file.remove()
 
 
 def test_the_same_chunk_may_lie_there_twice_and_is_removed_by_itself(

@@ -295,6 +295,19 @@ def test_after_hawkears_was_killed_the_next_chunk_works(
     assert report.command[-1] == hawkears_worker.__file__
 
 
+def test_hawkears_own_table_is_kept_where_that_is_wanted(
+    detector: hawkears.HawkEars, soundscape: Path, scratch: Path, tmp_path: Path
+) -> None:
+    chunk = chunks_of(soundscape, duration_s=12.0)[0]
+    kept = tmp_path / "out" / f"{chunk.chunk_id}_hawkears"
+    with AudioFile(soundscape) as audio:
+        (batch,) = detector.batches(audio, chunk, NOWHERE)
+    (found,) = detector.detect(batch.kept_in(kept))
+    assert len(rows_in(kept / "scores.csv")) == len(found) > 0
+    assert not list(kept.rglob("*.wav"))
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_file_hawkears_cannot_read_fails_and_the_next_chunk_works(
     detector: hawkears.HawkEars, soundscape: Path
 ) -> None:

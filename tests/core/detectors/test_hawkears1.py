@@ -282,3 +282,17 @@ def test_the_identity_follows_program_and_networks(make_hawkears1) -> None:
 
 def _unmarked(one: Detection) -> tuple[int, int, Label, float]:
     return (one.start_sample, one.end_sample, one.label, one.confidence)
+
+
+def test_its_tables_are_kept_where_that_is_wanted(
+    hawkears1: Path, soundscape: Path, scratch: Path, tmp_path: Path
+) -> None:
+    detector = load(settings_of(hawkears1))
+    kept = tmp_path / "out" / "rec_hawkears"
+    with AudioFile(soundscape) as audio:
+        chunk = Chunk("rec", 0, 10 * audio.sample_rate_hz, 0, audio.sample_rate_hz)
+        for batch in detector.batches(audio, chunk, NOWHERE):
+            detector.detect(batch.kept_in(kept))
+    assert (kept / "HawkEars_labels.csv").read_text().startswith("filename,start_time,")
+    assert not list(kept.rglob("*.wav"))
+    assert list(scratch.iterdir()) == []

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
+from badc_core.settings import ChunkSettings
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.progress import watched_by
 
@@ -355,3 +357,51 @@ def test_a_recording_a_sample_longer_than_a_window_passes_with_every_score_kept(
     assert errors(detect(dataset)) == {}
     rows = read_detections(dataset.detections("over")).to_pylist()
     assert {(row["absolute_time_ms"], row["absolute_end_ms"]) for row in rows} == {(0, 3000)}
+
+
+def rows_of(dataset: Dataset) -> dict[str, list[tuple]]:
+    """Returns each recording's detections without what depends on its chunks."""
+    columns = ("absolute_time_ms", "absolute_end_ms", "label", "confidence", "n_merged")
+    return {
+        one: list(zip(*(table[name].to_pylist() for name in columns), strict=True))
+        for one in ids(dataset)
+        for table in [read_detections(dataset.detections(one))]
+    }
+
+
+def test_labels_of_variable_length_do_not_depend_on_how_a_recording_is_cut(
+    dataset: Dataset,
+) -> None:
+    variable = reopen(dataset.root, min_score=0.05, label_length="variable")
+    detect(variable)
+    cut = rows_of(variable)
+    assert any(row[-1] > 1 and row[1] - row[0] > 2000 for rows in cut.values() for row in rows)
+    for rows in cut.values():
+        begun = {(start_ms, label) for start_ms, _, label, _, _ in rows}
+        assert not begun & {(end_ms, label) for _, end_ms, label, _, _ in rows}
+    whole = replace(
+        variable,
+        settings=variable.settings.model_copy(update={"chunks": ChunkSettings(duration_s=600)}),
+    )
+    prepare(whole)
+    detect(whole, name="whole")
+    assert rows_of(whole) == cut
+
+
+def test_how_long_labels_are_is_decided_after_the_model_ran(dataset: Dataset) -> None:
+    fixed = reopen(dataset.root, min_score=0.05)
+    with TelemetryLog(fixed.telemetry("stopped")) as telemetry:
+        outcomes = detect_recordings(fixed, ids(fixed), telemetry)
+        first = next(outcomes).recording_id
+        outcomes.close()
+    variable = reopen(dataset.root, min_score=0.05, label_length="variable")
+    outcome = detect(variable, [first])[first].value
+    assert outcome is not None
+    assert outcome.n_resumed == len(outcome.results)
+    ours, before = Fingerprints(variable), Fingerprints(fixed)
+    assert before.config_hash == before.settings_hash("detections")
+    assert ours.settings_hash("detections") == before.settings_hash("detections")
+    assert ours.of("detections", "x") != before.of("detections", "x")
+    metadata = read_metadata(variable.detections(first))
+    assert metadata["badc.fingerprint"] == ours.config_hash != before.config_hash
+    assert '"label_length": "variable"' in metadata["badc.detector_settings"]

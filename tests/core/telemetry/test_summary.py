@@ -274,10 +274,23 @@ def test_the_worst_chunks_are_named_failures_first(log, attempt) -> None:
     assert [one.chunk_id for one in worst.hotspots] == ["chunk_7", "chunk_0", "chunk_1"]
     assert worst.n_more == 5
     assert str(worst).splitlines() == [
-        "chunk_7 on cpu-1: failure after 1 retries, last error: for good",
-        "chunk_0 on cpu-0: success after 1 retries, last error: cause 0",
-        "chunk_1 on cpu-0: success after 1 retries, last error: cause 1",
+        "chunk_7 on cpu-1: failure after 1 retry, last error: for good",
+        "chunk_0 on cpu-0: success after 1 retry, last error: cause 0",
+        "chunk_1 on cpu-0: success after 1 retry, last error: cause 1",
         "and 5 more",
+    ]
+
+
+def test_a_chunk_that_gave_trouble_is_told_in_good_english(log, attempt) -> None:
+    summary = Summary(log)
+    summary.add(attempt("never_tried_again", "failure", error="it is broken"))
+    for number in (1, 2, 3):
+        summary.add(attempt("stubborn", "failure", attempt=number, will_retry=number < 3))
+    worst = summary.worst()
+    assert worst.n_chunks == 2
+    assert str(worst).splitlines() == [
+        "stubborn on cpu-0: failure after 2 retries, last error: it broke",
+        "never_tried_again on cpu-0: failure at the first attempt, last error: it is broken",
     ]
 
 
