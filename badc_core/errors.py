@@ -91,3 +91,9 @@ class StorageFull(BadcError):
     """An output could not be written: the disk or a quota is full."""
 
     retryable = True
+
+
+class LeasesBusy(BadcError):
+    """Another process keeps everybody from deciding about leases of devices."""
+
+    retryable = True

@@ -1,0 +1,67 @@
+"""The lease this process works under, as whoever started it said.
+
+A process that holds a lease passes it on to what it starts: descriptors, so that the devices are
+free only when the last of them has ended, and a variable that says what they stand for.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from badc_core.devices.inventory import VISIBLE
+from badc_core.devices.lease_table import Lease
+
+HELD_VARIABLE = "BADC_LEASE"
+
+
+@dataclass(frozen=True)
+class HeldLease:
+    """Devices a piece of work may use.
+
+    Attributes:
+        devices: what CUDA_VISIBLE_DEVICES calls each, or `cpu`.
+        slots: the slot on each, in words.
+        waited_s: how long the work waited for them.
+        descriptors: open files that hold the lease; empty where it is another process's business.
+    """
+
+    devices: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+    waited_s: float = 0.0
+    descriptors: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, lease: Lease, waited_s: float) -> Self:
+        """Returns what there is to say of a lease."""
+        return cls(
+            tuple(slot.device.uuid for slot in lease.slots),
+            tuple(f"{slot.device.label} slot {slot.number}" for slot in lease.slots),
+            waited_s,
+            lease.descriptors,
+        )
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """Those of the devices that are GPUs."""
+        return tuple(device for device in self.devices if device != "cpu")
+
+    def environment(self) -> dict[str, str]:
+        """Returns the variables that make a process see these devices, and nothing else."""
+        return {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            VISIBLE: ",".join(self.gpus),
+            HELD_VARIABLE: json.dumps(asdict(self)),
+        }
+
+
+def held_lease(environment: Mapping[str, str] | None = None) -> HeldLease | None:
+    """Returns the lease this process was started under; None if there is none."""
+    text = (os.environ if environment is None else environment).get(HELD_VARIABLE)
+    if not text:
+        return None
+    told = json.loads(text)
+    return HeldLease(
+        tuple(told["devices"]), tuple(told["slots"]), told["waited_s"], tuple(told["descriptors"])
+    )

@@ -1,0 +1,179 @@
+"""The executor: a process for each step, as Dagster's multiprocess executor has it, with devices.
+
+Steps ask by their tags (`op_tags` of an asset): `badc/devices: "1"`, `badc/vram_mib: "6000"`. What
+they get is named to them in CUDA_VISIBLE_DEVICES; steps that do not ask see no GPU.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.executor import multiprocess
+from dagster._core.executor.multiprocess import MultiprocessExecutor
+
+from badc_core.devices.inventory import find_gpus
+from badc_core.devices.leasable import leasable_devices, read_declaration
+from badc_core.devices.lease_files import lease_folder
+from badc_core.devices.leases import LeaseStore
+from badc_dagster.executor.execution import LeasingExecution
+from badc_dagster.executor.step_leases import StepLeases
+from badc_dagster.executor.step_process import LeasedStepCommand
+from badc_dagster.liveness import hold
+
+_PRELOAD = "badc_dagster.executor.preload"
+_START_METHODS = ["forkserver", "spawn"]
+
+
+class GpuExecutor(MultiprocessExecutor):
+    """Runs each step in a process of its own once it has the devices it asks for.
+
+    Dagster's own loop does it, with two of its parts replaced: the account of what may start, and
+    what starts a step. So retries, termination and all events are Dagster's.
+
+    Args:
+        lease_dir, devices, slots_per_device: see `gpu_executor`.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease_dir: str | None,
+        devices: list[str],
+        slots_per_device: int | None,
+        **named: Any,
+    ) -> None:
+        super().__init__(explicit_forkserver_preload=[_PRELOAD], **named)
+        self._lease_dir = lease_dir
+        self._devices = devices
+        self._slots_per_device = slots_per_device
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Runs a plan; yields its events.
+
+        Raises:
+            ConfigInvalid: a step asks for what this machine does not have, or the lease folder
+                cannot be used.
+        """
+        hold(plan_context.run_id)  # a run that waits for devices is alive
+        inventory = find_gpus()
+        folder = lease_folder(self._lease_dir)
+        lent = leasable_devices(
+            inventory, read_declaration(folder.parent), self._devices, self._slots_per_device
+        )
+        leases = StepLeases(LeaseStore(folder, lent), execution_plan, plan_context.run_id)
+        if leases.wants_any and inventory.diagnosis and all(one.is_cpu for one in lent):
+            yield dg.DagsterEvent.engine_event(
+                plan_context, f"{inventory.diagnosis}: the CPU is lent instead."
+            )
+        run = _with_parts(
+            MultiprocessExecutor.execute,
+            ActiveExecution=partial(LeasingExecution, leases=leases),
+            execute_step_out_of_process=partial(_execute_step, leases),
+        )
+        try:
+            yield from run(self, plan_context, execution_plan)
+        finally:
+            leases.close()
+
+
+def _execute_step(
+    leases: StepLeases,
+    processes: Any,
+    job: Any,
+    context: IStepContext,
+    step: ExecutionStep,
+    *rest: Any,
+) -> Iterator[dg.DagsterEvent | None]:
+    """Starts a step with its lease, and yields its events."""
+    held = leases.holds(step.key)
+    if held is not None:
+        metadata = {
+            "devices": dg.MetadataValue.text(", ".join(held.slots)),
+            "waited_s": dg.MetadataValue.float(held.waited_s),
+        }
+        told = f"Step {step.key} holds {', '.join(held.slots)} after {held.waited_s:.1f} s."
+        yield dg.DagsterEvent.engine_event(context, told, EngineEventData(metadata=metadata))
+    start = _with_parts(
+        multiprocess.execute_step_out_of_process,
+        MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, held=held),
+    )
+    yield from start(processes, job, context, step, *rest)
+
+
+def _with_parts(function: Any, **parts: Any) -> Any:
+    """Returns one of Dagster's functions that finds our parts where it looks for its own."""
+    for name in parts:
+        if name not in function.__globals__:
+            raise ImportError(f"this Dagster has no {name} in {function.__module__}")
+    return FunctionType(
+        function.__code__,
+        {**function.__globals__, **parts},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+
+
+@dg.executor(
+    name="gpu",
+    config_schema={
+        "retries": get_retries_config(),  # type: ignore[no-untyped-call]
+        "max_concurrent": dg.Field(
+            dg.Noneable(dg.IntSource),
+            default_value=None,
+            is_required=False,
+            description="Steps of one run at once; as many as there are cores if not set.",
+        ),
+        "tag_concurrency_limits": dg.Field(
+            [dict],
+            default_value=[],
+            is_required=False,
+            description="As of Dagster's multiprocess executor; they hold inside one run.",
+        ),
+        "start_method": dg.Field(
+            dg.Enum("StartMethod", [dg.EnumValue(one) for one in _START_METHODS]),
+            default_value=_START_METHODS[0],
+            is_required=False,
+        ),
+        "lease_dir": dg.Field(
+            dg.Noneable(dg.StringSource),
+            default_value=None,
+            is_required=False,
+            description="Folder that all users of this machine share; BADC_LEASE_DIR if not set.",
+        ),
+        "devices": dg.Field(
+            [str],
+            default_value=[],
+            is_required=False,
+            description="Devices that stand in for those NVML shows.",
+        ),
+        "slots_per_device": dg.Field(
+            dg.Noneable(dg.IntSource),
+            default_value=None,
+            is_required=False,
+            description="Leases on one GPU at once; what devices.toml says if not set, or one.",
+        ),
+    },
+    requirements=dg.multiple_process_executor_requirements(),
+)
+def gpu_executor(context: dg.InitExecutorContext) -> GpuExecutor:
+    """Leases GPUs to steps, across all runs and users of this machine."""
+    config: dict[str, Any] = dict(context.executor_config)
+    return GpuExecutor(
+        retries=RetryMode.from_config(config["retries"]),
+        max_concurrent=config["max_concurrent"],
+        tag_concurrency_limits=config["tag_concurrency_limits"],
+        start_method=config["start_method"],
+        lease_dir=config["lease_dir"],
+        devices=config["devices"],
+        slots_per_device=config["slots_per_device"],
+    )
