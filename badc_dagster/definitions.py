@@ -8,6 +8,7 @@ import dagster as dg
 from badc_dagster.assets import build_assets
 from badc_dagster.checks import build_checks
 from badc_dagster.connections import Connection, read_connections
+from badc_dagster.executor import gpu_executor
 from badc_dagster.home import home_path
 from badc_dagster.jobs import build_jobs
 from badc_dagster.resources import DatasetResource
@@ -21,11 +22,10 @@ warnings.filterwarnings("ignore", "Asset job .* varying BackfillPolicies", UserW
 def build_defs(connections: Sequence[Connection]) -> dg.Definitions:
     """Returns fresh definitions for some datasets.
 
-    Steps run inside their run's process: the detector has worker processes of its own, and a
-    process per step would cost seconds more.
+    Every step has a process of its own, and the devices it asks for.
     """
     parts = [_dataset_defs(connection) for connection in connections]
-    return dg.Definitions.merge(*parts, dg.Definitions(executor=dg.in_process_executor))
+    return dg.Definitions.merge(*parts, dg.Definitions(executor=gpu_executor))
 
 
 def _dataset_defs(connection: Connection) -> dg.Definitions:

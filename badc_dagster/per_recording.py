@@ -4,11 +4,11 @@ Good recordings are materialised as they finish; bad ones are logged, one line e
 one failure at the end. So a failed recording costs nobody else's result.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 
@@ -61,8 +61,7 @@ def per_recording_asset(
     stage: str,
     description: str | None,
     kinds: Set[str],
-    metadata: Mapping[str, Any] | None = None,
-    checks: Sequence[dg.AssetCheckSpec] = (),
+    **declared: Any,
 ) -> Callable[[Callable[..., Results]], dg.AssetsDefinition]:
     """Returns the decorator for an asset of which every recording has a partition.
 
@@ -71,8 +70,7 @@ def per_recording_asset(
         stage: one of `STAGES`; it depends on the one before.
         description: what the UI says of it.
         kinds: what it is made of, for the UI.
-        metadata: what holds for every partition.
-        checks: what each step evaluates at its end.
+        declared: what else `dg.asset` should know.
     """
     declare = dg.asset(
         name=stage,
@@ -83,11 +81,10 @@ def per_recording_asset(
         deps=[connection_key(connection, input_of(stage))],
         description=description,
         kinds=set(kinds),
-        metadata=metadata,
         code_version=CODE_VERSIONS[stage],
         required_resource_keys={connection.scoped("dataset")},
         output_required=False,
-        check_specs=checks,
+        **declared,
     )
 
     def decorate(body: Callable[..., Results]) -> dg.AssetsDefinition:
@@ -96,7 +93,7 @@ def per_recording_asset(
             with as_failures():
                 yield from body(context)
 
-        return declare(guarded)
+        return cast("dg.AssetsDefinition", declare(guarded))
 
     return decorate
 

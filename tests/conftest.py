@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +20,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Machines that run tests are slow and shared; in CI a failure must be the same failure again.
 settings.register_profile("badc", deadline=None, derandomize=_IN_CI)
 settings.load_profile("badc")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_leases(tmp_path_factory) -> Iterator[None]:
+    """Keeps what tests lease apart from what is really at work on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BADC_LEASE_DIR", str(tmp_path_factory.mktemp("leases")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import DetectorSettings
 
+USES_GPU = False
+
 WINDOW_S = 3.0
 BAND_EDGES_HZ = (500, 1000, 2000, 4000, 8000, 12_000)
 _FRAME_SAMPLES = 1024

@@ -31,6 +31,8 @@ from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.settings import DetectorSettings
 
+USES_GPU = False
+
 SAMPLE_RATE_HZ = 48_000
 WINDOW_S = 3.0
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial)"

@@ -20,6 +20,8 @@ from badc_core.detectors.programs import (
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.settings import DetectorSettings
 
+USES_GPU = True
+
 _VERSION_LENGTH = 12
 _REMEDY = "Set detector.command in badc.toml, or --runner-cmd, to a program that can be run"
 
@@ -70,7 +72,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
             f"cannot be read ({error.strerror})", str(error.filename), _REMEDY
         ) from error
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return DetectorIdentity("command", digest[:_VERSION_LENGTH], None, "", 0.0, uses_gpu=True)
+    return DetectorIdentity("command", digest[:_VERSION_LENGTH], None, "", 0.0, uses_gpu=USES_GPU)
 
 
 def load(settings: DetectorSettings) -> Command:

@@ -29,6 +29,8 @@ from badc_core.detectors.interface import (
 from badc_core.errors import DetectorFailed, OutOfMemory
 from badc_core.settings import DetectorSettings
 
+USES_GPU = True
+
 WINDOW_S = 3.0
 LICENCE = "MIT"
 
@@ -198,7 +200,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         home.networks_sha256(settings.hawkears),
         LICENCE,
         WINDOW_S,
-        uses_gpu=True,
+        uses_gpu=USES_GPU,
     )
 
 

@@ -21,6 +21,8 @@ from badc_core.detectors.programs import (
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.settings import DetectorSettings
 
+USES_GPU = True
+
 WINDOW_S = 3.0
 LICENCE = "MIT"
 _VERSION_LENGTH = 8
@@ -119,7 +121,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         hashlib.sha256(networks.encode()).hexdigest(),
         LICENCE,
         WINDOW_S,
-        uses_gpu=True,
+        uses_gpu=USES_GPU,
     )
 
 

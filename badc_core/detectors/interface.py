@@ -224,6 +224,7 @@ class DetectorLoader(Protocol):
             DetectorMissing: package, model file or runtime is not installed.
         """
 
+    # A loader that knows it without looking has `USES_GPU`, a bool, too.
     # A loader that can name the classes without loading anything has `labels(settings)` too, which
     # returns `tuple[Label, ...]`: names in `include`, `exclude` and `thresholds` are then checked.
 

@@ -32,6 +32,18 @@ def identify_detector(settings: DetectorSettings) -> DetectorIdentity:
     return loader.identify(settings)
 
 
+def uses_gpu(settings: DetectorSettings) -> bool:
+    """Tells whether a GPU is any use to a detector, without looking for its files if possible.
+
+    Raises:
+        ConfigInvalid: no detector of that name.
+        DetectorMissing: it is not installed, and does not say otherwise.
+    """
+    loader = _loader(settings.name)
+    told = getattr(loader, "USES_GPU", None)
+    return loader.identify(settings).uses_gpu if told is None else bool(told)
+
+
 def load_detector(settings: DetectorSettings) -> Detector:
     """Returns a detector ready to run.
 

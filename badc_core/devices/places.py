@@ -17,10 +17,13 @@ class Place:
     Attributes:
         label: `gpu-0` for the first worker on physical GPU 0, `gpu-0.1` for the second; `cpu-0`.
         gpu: the one it may use; None for the CPU.
+        descriptors: open files that hold the lease of it, for the worker to inherit, so that a GPU
+            is lent to nobody else while a worker uses it.
     """
 
     label: str
     gpu: Gpu | None
+    descriptors: tuple[int, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """Returns the variables that make a worker see its GPU only, or none."""
@@ -31,7 +34,11 @@ class Place:
 
 
 def plan_places(
-    settings: InferenceSettings, inventory: GpuInventory, uses_gpu: bool, n_cores: int
+    settings: InferenceSettings,
+    inventory: GpuInventory,
+    uses_gpu: bool,
+    n_cores: int,
+    descriptors: tuple[int, ...] = (),
 ) -> tuple[Place, ...]:
     """Returns the places of all workers, at least one, the first of every GPU first.
 
@@ -40,6 +47,7 @@ def plan_places(
         inventory: the GPUs this process may use.
         uses_gpu: whether the detector can use one.
         n_cores: cores this process may use.
+        descriptors: of the lease under which the workers run.
     """
     n_gpus = settings.max_gpus or len(inventory.gpus)
     gpus = inventory.gpus[:n_gpus] if uses_gpu else ()
@@ -47,10 +55,10 @@ def plan_places(
     seen: Counter[int] = Counter()
     for _ in range(settings.workers_per_gpu):
         for gpu in gpus:
-            places.append(Place(_label(gpu, seen[gpu.index]), gpu))
+            places.append(Place(_label(gpu, seen[gpu.index]), gpu, descriptors))
             seen[gpu.index] += 1
     n_cpu_workers = settings.cpu_workers or (0 if gpus else max(1, n_cores))
-    places += [Place(f"cpu-{number}", None) for number in range(n_cpu_workers)]
+    places += [Place(f"cpu-{number}", None, descriptors) for number in range(n_cpu_workers)]
     return tuple(places)
 
 

@@ -36,10 +36,10 @@ from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.engine import open_engine
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
 from badc_core.inference.manifest_tasks import occasion_of
+from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints

@@ -16,11 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from badc_core.detectors.interface import DetectorIdentity
-from badc_core.devices.cores import usable_cores
-from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.devices.metrics import GpuMetrics
-from badc_core.devices.places import Place, plan_places
+from badc_core.devices.places import Place
 from badc_core.devices.sampler import Sampler
 from badc_core.errors import BadcError, DetectorFailed, DetectorTimeout
 from badc_core.inference import protocol
@@ -283,18 +280,3 @@ class Engine:
             if slot.worker is not None:
                 slot.worker.close()
                 slot.worker = None
-
-
-def open_engine(
-    settings: Settings, detector: DetectorIdentity, observe: Callable[[Attempt], None]
-) -> Engine:
-    """Returns an engine with workers on this machine's devices, as the settings say.
-
-    Args:
-        settings: the detector and how the work is spread.
-        detector: says whether a GPU is any use to it.
-        observe: is told of every attempt.
-    """
-    inventory = find_gpus() if detector.uses_gpu else GpuInventory((), "")
-    places = plan_places(settings.inference, inventory, detector.uses_gpu, usable_cores())
-    return Engine(settings, places, observe)

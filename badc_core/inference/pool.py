@@ -113,6 +113,7 @@ class WorkerProcess:
                 "TMPDIR": self._scratch,
             },
             start_new_session=True,
+            pass_fds=place.descriptors,
         )
         detector = {**settings.model_dump(), "min_score": settings.lowest_score}
         setup = {"detector": detector, "scratch": self._scratch}

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import BadcError, ManifestMismatch, StorageFull
-from badc_core.inference.engine import open_engine
+from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.run_order import RunMade
 from badc_core.outcomes import Outcome, attempt

@@ -15,7 +15,7 @@ def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that plans chunks."""
     schema = {"dagster/column_schema": manifest_schema()}
 
-    @per_recording_asset(connection, STAGE, __doc__, {"csv"}, schema)
+    @per_recording_asset(connection, STAGE, __doc__, {"csv"}, metadata=schema)
     def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
         outcomes = for_each(step.take(), lambda one: write_manifest(step.dataset, one))

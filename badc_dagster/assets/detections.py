@@ -13,6 +13,7 @@ from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import Pace
 from badc_core.telemetry.summary import Summary
 from badc_dagster.connections import Connection
+from badc_dagster.lent_devices import device_tags, lease_metadata, refuse_without_gpu
 from badc_dagster.metadata import column_schema, detections_metadata
 from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
 from badc_dagster.step_checks import check_detections, detections_check_specs
@@ -23,11 +24,19 @@ STAGE = "detections"
 def build_detections(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that runs the detector."""
     schema = {"dagster/column_schema": column_schema(DETECTION_COLUMNS)}
-    specs = detections_check_specs(connection)
 
-    @per_recording_asset(connection, STAGE, __doc__, {"parquet"}, schema, specs)
+    @per_recording_asset(
+        connection,
+        STAGE,
+        __doc__,
+        {"parquet"},
+        metadata=schema,
+        check_specs=detections_check_specs(connection),
+        op_tags=device_tags(connection),
+    )
     def detections(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
+        refuse_without_gpu(step.dataset.settings.detector)
         name = f"detections_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{step.run_id[:8]}"
         inference = step.dataset.settings.inference
         failed_chunks = FailedChunks(inference.max_failed_fraction)
@@ -39,6 +48,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
                 path = step.dataset.detections(recording_id)
                 told = {
                     **detections_metadata(value, path, telemetry.path),
+                    **lease_metadata(),
                     "config_hash": step.fingerprints.config_hash,
                 }
                 lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)

@@ -20,7 +20,7 @@ from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.interface import Label
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import DetectorMissing
-from badc_core.inference.engine import open_engine
+from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import Settings
 

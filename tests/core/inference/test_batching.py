@@ -21,7 +21,7 @@ from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import BadcError, DetectorFailed, OutOfMemory
 from badc_core.inference import protocol
 from badc_core.inference.batching import Batching
-from badc_core.inference.engine import open_engine
+from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.inference.worker import Worker
 from badc_core.settings import Settings

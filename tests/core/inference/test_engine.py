@@ -25,7 +25,8 @@ from badc_core.errors import (
     DetectorTimeout,
     UnreadableRecording,
 )
-from badc_core.inference.engine import Engine, open_engine
+from badc_core.inference.engine import Engine
+from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.settings import DetectorSettings, Settings
 from badc_core.telemetry.attempts import Attempt
@@ -278,7 +279,7 @@ _PARENT = """
 import pickle, sys
 from pathlib import Path
 from badc_core.detectors.registry import identify_detector
-from badc_core.inference.engine import open_engine
+from badc_core.inference.opening import open_engine
 from badc_core.settings import Settings
 tasks = pickle.loads(Path(sys.argv[1]).read_bytes())
 settings = {"detector": {"name": "foreign"}, "inference": {"cpu_workers": 2}}

@@ -1,0 +1,146 @@
+"""Work outside any executor takes GPUs only where nobody else has them; the GPUs are made up."""
+
+import fcntl
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from badc_core.chunks.plan import plan_chunks
+from badc_core.detectors.registry import identify_detector
+from badc_core.devices import borrowing
+from badc_core.devices.borrowing import borrowed_gpus, held_descriptors
+from badc_core.devices.held import HELD_VARIABLE, HeldLease
+from badc_core.devices.inventory import Gpu, GpuInventory
+from badc_core.devices.leasable import leasable_devices, read_declaration
+from badc_core.devices.lease_files import lease_folder
+from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.lease_table import Holder, Lease
+from badc_core.devices.leases import LeaseStore
+from badc_core.errors import ConfigInvalid
+from badc_core.inference.opening import open_engine
+from badc_core.inference.protocol import ChunkTask
+from badc_core.settings import ChunkSettings, Settings
+
+GPUS = tuple(Gpu(number, f"GPU-{number}", "Test", 8000) for number in range(3))
+ALL_IDLE = DeviceRequest(1, None)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> LeaseStore:
+    """Returns the leases of a machine with three GPUs."""
+    monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path / "leases"))
+    inventory = GpuInventory(GPUS, "")
+    monkeypatch.setattr(borrowing, "find_gpus", lambda: inventory)
+    folder = lease_folder()
+    return LeaseStore(folder, leasable_devices(inventory, read_declaration(folder.parent)))
+
+
+def take(store: LeaseStore, request: DeviceRequest) -> Lease:
+    answer = store.take(request, Holder("another's work"))
+    assert isinstance(answer, Lease)
+    return answer
+
+
+def held(store: LeaseStore) -> set[str]:
+    return {slot.device.uuid for slot in store.look()[0] if slot.holder}
+
+
+def test_idle_gpus_are_all_taken_and_given_back(store) -> None:
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert borrowed.inventory.gpus == GPUS
+        assert held(store) == {"GPU-0", "GPU-1", "GPU-2"}
+    assert held(store) == set()
+
+
+def test_no_more_are_taken_than_are_asked_for(store) -> None:
+    with borrowed_gpus(DeviceRequest(1, 2), "mine") as borrowed:
+        assert borrowed.inventory.gpus == GPUS[:2]
+
+
+def test_what_another_holds_is_left_alone(store) -> None:
+    other = take(store, DeviceRequest.parse("2"))
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert borrowed.inventory.gpus == GPUS[2:]
+    other.release()
+
+
+def test_work_waits_for_a_gpu_and_says_so(store, caplog) -> None:
+    other = take(store, DeviceRequest.parse("3"))
+    threading.Timer(0.6, other.release).start()
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert len(borrowed.inventory.gpus) == 3
+    (told,) = caplog.messages
+    assert told.startswith("Work is waiting for 1+ GPU")
+    assert "another's work" in told
+    assert store.look()[1] == []
+
+
+def test_interrupted_waiting_leaves_no_place_in_the_queue(store, monkeypatch) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    other = take(store, DeviceRequest.parse("3"))
+    monkeypatch.setattr(borrowing.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt), borrowed_gpus(ALL_IDLE, "mine"):
+        pass
+    assert store.look()[1] == []
+    other.release()
+
+
+def test_more_memory_than_any_gpu_has_is_refused_at_once(store) -> None:
+    with (
+        pytest.raises(ConfigInvalid, match="9000 MiB"),
+        borrowed_gpus(DeviceRequest(1, 1, 9000), "mine"),
+    ):
+        pass
+
+
+def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> None:
+    lease = take(store, DeviceRequest.parse("1"))
+    monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert borrowed.descriptors == lease.descriptors
+        assert held(store) == {"GPU-0"}
+    assert held(store) == {"GPU-0"}
+    lease.release()
+
+
+def test_descriptors_that_mean_nothing_here_are_not_passed_on(monkeypatch) -> None:
+    told = {"devices": ["cpu"], "slots": ["cpu slot 0"], "waited_s": 0, "descriptors": [9999]}
+    monkeypatch.setenv(HELD_VARIABLE, json.dumps(told))
+    assert held_descriptors() == ()
+
+
+def test_a_lease_lasts_until_the_last_worker_has_ended(tmp_path: Path, monkeypatch) -> None:
+    audio = tmp_path / "rec.wav"
+    sf.write(audio, np.zeros(16_000 * 20), 16_000)
+    chunks = plan_chunks("rec", 320_000, 16_000, ChunkSettings(duration_s=10))
+    path = tmp_path / "slot"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    lease = HeldLease(("cpu",), ("cpu slot 0",), 0.0, (descriptor,))
+    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    wanted = Settings.model_validate(
+        {"detector": {"name": "band_energy"}, "inference": {"cpu_workers": 1}}
+    )
+
+    def is_free() -> bool:
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    with open_engine(wanted, identify_detector(wanted.detector), lambda _: None) as engine:
+        results = engine.run(ChunkTask(audio, 320_000, chunk) for chunk in chunks)
+        next(results)
+        os.close(descriptor)
+        assert not is_free()
+        assert len(list(results)) == 1
+    assert is_free()

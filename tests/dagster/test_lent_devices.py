@@ -1,0 +1,65 @@
+"""What the detector's step asks of the executor, and what it tells of what it got."""
+
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from badc_core.devices.held import HELD_VARIABLE, HeldLease
+from badc_core.devices.inventory import Gpu, GpuInventory
+from badc_core.errors import ConfigInvalid
+from badc_core.settings import DetectorSettings
+from badc_dagster import lent_devices
+from badc_dagster.definitions import build_defs
+from badc_dagster.lent_devices import device_tags, refuse_without_gpu
+
+
+@pytest.mark.parametrize(
+    ("settings", "tags"),
+    [
+        ('[detector]\nname = "birdnet"\n', {"badc/devices": "cpu"}),
+        ('[detector]\nname = "hawkears"\n', {"badc/devices": "1+"}),
+        (
+            '[detector]\nname = "hawkears"\n[inference]\nmax_gpus = 2\nvram_mib = 6000\n',
+            {"badc/devices": "1-2", "badc/vram_mib": "6000"},
+        ),
+        ('[detector]\nname = "command"\ncommand = "true"\n', {"badc/devices": "1+"}),
+        ("[detector]\nname = 7\n", {}),
+    ],
+)
+def test_tags_follow_the_datasets_settings(connection, settings, tags) -> None:
+    (connection.root / "audio").mkdir(parents=True)
+    (connection.root / "badc.toml").write_text(settings, encoding="utf-8")
+    assert device_tags(connection) == tags
+
+
+def test_the_executor_sees_the_tags_of_the_step(connection) -> None:
+    (connection.root / "audio").mkdir(parents=True)
+    (connection.root / "badc.toml").write_text('[detector]\nname = "hawkears"\n')
+    job = build_defs([connection]).resolve_job_def("infer_job")
+    assert job.get_node_named("detections").definition.tags["badc/devices"] == "1+"
+    assert job.executor_def.name == "gpu"
+
+
+def test_a_step_for_gpus_does_not_run_on_the_cpu_by_accident(monkeypatch) -> None:
+    lease = SimpleNamespace(slots=(), descriptors=())
+    monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
+    here = GpuInventory((Gpu(0, "GPU-0", "Test", 8000),), "")
+    monkeypatch.setattr(lent_devices, "find_gpus", lambda **_: here)
+    with pytest.raises(ConfigInvalid, match=r"lent none.*reload the code location"):
+        refuse_without_gpu(DetectorSettings(name="hawkears"))
+    refuse_without_gpu(DetectorSettings(name="birdnet"))
+
+
+def test_a_step_tells_what_it_was_lent(graph, run_outside) -> None:
+    graph.scan()
+    config = "execution: {config: {slots_per_device: 1}}"
+    path = graph.root / "run.yaml"
+    path.write_text(config, encoding="utf-8")
+    tag = '{"dagster/partition": "rec_1"}'
+    job = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job")
+    done = run_outside("dagster", *job, "--tags", tag, "-c", path)
+    assert done.returncode == 0, done.stderr
+    told = graph.latest("detections", "rec_1").metadata
+    assert told["lent"] == dg.MetadataValue.text("cpu slot 0")
+    assert told["waited_for_device_s"].value >= 0
