@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from badc_core.chunks.memory_limit import MemoryLimit
+from badc_core.devices.borrowing import borrowed_gpus
+from badc_core.devices.inventory import GpuInventory
+from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.places import Place
 from badc_core.errors import DetectorFailed
 from badc_core.inference.protocol import error_from_json
@@ -53,10 +56,11 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
 
     On the CPU neither the process nor a program it runs can take more than the limit, so that a
     length too long costs nobody else their memory. Each may take that much; whether they kept
-    within it together is seen afterwards.
+    within it together is seen afterwards. A GPU is leased for each measure.
     """
     place = Place("probe", limit.gpu)
     environment = {**os.environ, **place.environment()}
+    wanted = GpuInventory((limit.gpu,) if limit.gpu else (), "")
 
     def measure(duration_s: float) -> Measured:
         task = {
@@ -65,7 +69,10 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
             "detector": settings.model_dump(mode="json"),
             "limit_mib": None if limit.gpu else limit.mib,
         }
-        with tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch:
+        with (
+            borrowed_gpus(DeviceRequest(), "a chunk probe", wanted) as gpu,
+            tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch,
+        ):
             done = subprocess.run(
                 [sys.executable, "-m", "badc_core.chunks.probe_attempt"],
                 input=json.dumps(task),
@@ -73,6 +80,7 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
                 encoding="utf-8",
                 errors="replace",
                 env={**environment, "TMPDIR": scratch},
+                pass_fds=gpu.descriptors,
                 check=False,
             )
         return read_answer(done.returncode, done.stdout, done.stderr)

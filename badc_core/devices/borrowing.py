@@ -36,7 +36,9 @@ class BorrowedGpus:
 
 
 @contextmanager
-def borrowed_gpus(request: DeviceRequest, work: str) -> Iterator[BorrowedGpus]:
+def borrowed_gpus(
+    request: DeviceRequest, work: str, inventory: GpuInventory | None = None
+) -> Iterator[BorrowedGpus]:
     """Yields the GPUs to work on, leased for as long as that lasts.
 
     Where this process was lent devices already, those are all; where there is no GPU, none.
@@ -44,12 +46,13 @@ def borrowed_gpus(request: DeviceRequest, work: str) -> Iterator[BorrowedGpus]:
     Args:
         request: how many.
         work: what others are told of it.
+        inventory: the GPUs to choose from; None for all that this process may use.
 
     Raises:
         ConfigInvalid: the machine does not have what is asked for, or the lease folder cannot be
             used.
     """
-    inventory = find_gpus()
+    inventory = inventory or find_gpus()
     if held_lease() is not None or not inventory.gpus:
         yield BorrowedGpus(inventory, held_descriptors())
         return

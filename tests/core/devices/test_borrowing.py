@@ -100,6 +100,13 @@ def test_more_memory_than_any_gpu_has_is_refused_at_once(store) -> None:
         pass
 
 
+def test_one_gpu_of_several_may_be_meant(store) -> None:
+    wanted = GpuInventory(GPUS[1:2], "")
+    with borrowed_gpus(DeviceRequest(), "mine", wanted) as borrowed:
+        assert borrowed.inventory == wanted
+        assert held(store) == {"GPU-1"}
+
+
 def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> None:
     lease = take(store, DeviceRequest.parse("1"))
     monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
