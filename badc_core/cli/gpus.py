@@ -1,34 +1,84 @@
-"""`badc gpus`: what there is to compute on."""
+"""`badc gpus`: what there is to compute on, who holds it, who waits for it."""
 
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
 from rich.console import Console
-from rich.table import Table
+from rich.live import Live
 
-from badc_core.devices.inventory import GpuInventory, find_gpus
+from badc_core.cli.consoles import wide_console
+from badc_core.cli.gpu_tables import Picture, render
+from badc_core.devices.inventory import find_gpus
+from badc_core.devices.leasable import leasable_devices, read_declaration
+from badc_core.devices.lease_files import lease_folder
+from badc_core.devices.leases import LeaseStore, measured_free_mib
+from badc_core.errors import ConfigInvalid, LeasesBusy
+
+_INTERVAL_S = 2.0
 
 
-def gpus() -> None:
-    """List the GPUs this user may use, or say why there is none."""
-    print_gpus(find_gpus(), Console())
+def gpus(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on, every 2 s, until Ctrl-C.")
+    ] = False,
+    lease_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--lease-dir", help="Where leases are kept; BADC_LEASE_DIR or the usual one if not set."
+        ),
+    ] = None,
+) -> None:
+    """List devices, their slots, who holds them and who waits; or say why there is no GPU."""
+    if watch:
+        watch_leases(lambda: look(lease_dir), _INTERVAL_S, Console())
+    else:
+        wide_console().print(render(look(lease_dir)))
 
 
-def print_gpus(inventory: GpuInventory, console: Console) -> None:
-    """Prints a table of GPUs, or the diagnosis.
+def look(lease_dir: Path | None) -> Picture:
+    """Returns what there is to see just now; nobody is disturbed by it.
 
     Args:
-        inventory: what was found.
-        console: where to.
+        lease_dir: the lease folder; None for the usual one.
+
+    Raises:
+        ConfigInvalid: the lease folder cannot be used, or its devices.toml is wrong.
     """
-    if not inventory.gpus:
-        console.print(
-            f"No GPU: {inventory.diagnosis}.", soft_wrap=True, highlight=False, markup=False
-        )
-        return
-    table = Table(title="GPUs", title_justify="left")
-    table.add_column("Index", justify="right")
-    table.add_column("Name")
-    table.add_column("UUID", overflow="fold")
-    table.add_column("Memory", justify="right")
-    for gpu in inventory.gpus:
-        memory = f"{gpu.memory_mib} MiB" if gpu.memory_mib else "shared"
-        table.add_row(str(gpu.index), gpu.name, gpu.uuid, memory)
-    console.print(table)
+    inventory = find_gpus()
+    folder = lease_folder(lease_dir)
+    devices = leasable_devices(inventory, read_declaration(folder.parent))
+    free_mib = {one.uuid: measured_free_mib(one) for one in devices if not one.is_cpu}
+    at = datetime.now(UTC)
+    try:
+        slots, queue = LeaseStore(folder, devices).look()
+    except LeasesBusy as error:
+        return Picture(inventory, devices, free_mib, (), (), folder, at, str(error))
+    except OSError as error:
+        raise ConfigInvalid(f"leases cannot be read: {error.strerror}", folder) from error
+    return Picture(inventory, devices, free_mib, slots, queue, folder, at)
+
+
+def watch_leases(see: Callable[[], Picture], interval_s: float, console: Console) -> None:
+    """Shows who holds what until somebody presses Ctrl-C, and leaves the last picture behind.
+
+    Args:
+        see: tells what there is to see.
+        interval_s: between two looks.
+        console: where to.
+
+    Raises:
+        ConfigInvalid: of `look`.
+    """
+    picture = see()
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(render(picture), refresh=True)
+                time.sleep(interval_s)
+                picture = see()
+    except KeyboardInterrupt:
+        console.print(render(picture))

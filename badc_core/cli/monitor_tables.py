@@ -40,7 +40,7 @@ def render(
         is_cut: whether it must fit the console's height: then there are as many events as there
             is room for, and tables of workers are left out before the newest events are.
     """
-    head: list[RenderableType] = [_EndOf(title, "bold")]
+    head: list[RenderableType] = [EndOf(title, "bold")]
     if not state.workers:
         return Group(*head, Text("Nothing has happened yet."))
     head.append(Text(_progress(state)))
@@ -79,7 +79,7 @@ def _progress(state: MonitorState) -> str:
 
 
 def _work(workers: Iterable[tuple[str, WorkerView]]) -> Table:
-    table = _table("Workers")
+    table = plain_table("Workers")
     table.add_column("Worker", no_wrap=True)
     for name in (
         "Events",
@@ -107,7 +107,7 @@ def _work(workers: Iterable[tuple[str, WorkerView]]) -> Table:
 
 
 def _devices(workers: Iterable[tuple[str, WorkerView]]) -> Table:
-    table = _table("Devices")
+    table = plain_table("Devices")
     table.add_column("Worker", no_wrap=True)
     table.add_column("Util %\nmin/avg/max", justify="right", no_wrap=True)
     table.add_column("Memory\nmax", justify="right", no_wrap=True)
@@ -126,7 +126,7 @@ def _devices(workers: Iterable[tuple[str, WorkerView]]) -> Table:
 
 
 def _now(workers: Iterable[tuple[str, WorkerView]]) -> Table:
-    table = _table("Now")
+    table = plain_table("Now")
     table.add_column("Worker", no_wrap=True)
     table.add_column("GPU", no_wrap=True, max_width=_LONGEST_GPU_NAME)
     table.add_column("Last", no_wrap=True)
@@ -137,14 +137,14 @@ def _now(workers: Iterable[tuple[str, WorkerView]]) -> Table:
             Text(label),
             Text(view.last.gpu_name or _NOTHING),
             _status(view.last),
-            _EndOf(view.last.chunk_id),
+            EndOf(view.last.chunk_id),
             _clock(view.last),
         )
     return table
 
 
 def _tail(events: Iterable[Seen], width: int) -> Table:
-    table = _table("Last events, newest first")
+    table = plain_table("Last events, newest first")
     table.add_column("UTC", no_wrap=True)
     table.add_column("Status", no_wrap=True)
     table.add_column("Chunk")
@@ -156,7 +156,7 @@ def _tail(events: Iterable[Seen], width: int) -> Table:
         table.add_row(
             _clock(seen),
             _status(seen),
-            _EndOf(seen.chunk_id),
+            EndOf(seen.chunk_id),
             _NOTHING if seen.gpu_index is None else str(seen.gpu_index),
             _NOTHING if seen.runtime_s is None else f"{seen.runtime_s:.2f} s",
             str(seen.attempt),
@@ -165,7 +165,8 @@ def _tail(events: Iterable[Seen], width: int) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """Returns a table without columns yet, in the style of these."""
     # Without edges and with one blank for a border, so that eighty columns are enough.
     return Table(
         title=f"\n{title}",
@@ -178,7 +179,7 @@ def _table(title: str) -> Table:
     )
 
 
-class _EndOf:
+class EndOf:
     """A line of text that loses its beginning where there is too little room."""
 
     def __init__(self, text: str, style: str = "") -> None:

@@ -1,7 +1,7 @@
 """The devices of this machine that are lent, and how often each.
 
 They are the GPUs that NVML shows, or, where there is none, the CPU. A file `devices.toml` in the
-lease folder may declare others, and how many slots there are on each.
+lease folder may say how many slots there are on each, and declare devices that NVML does not show.
 """
 
 import re
@@ -13,12 +13,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from badc_core.devices.inventory import GpuInventory
+from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid
 
 CPU = "cpu"
 DECLARATION = "devices.toml"
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]*"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}"
+_REAL = ("GPU-", "MIG-")
 _Name = Annotated[str, StringConstraints(pattern=re.compile(f"^{_NAME}$"))]
 _Count = Annotated[int, Field(ge=1)]
 
@@ -101,24 +102,59 @@ def leasable_devices(
         slots: leases on one GPU at once; None for what the file says, or one.
 
     Raises:
-        ConfigInvalid: a name cannot be one of a device, or stands twice.
+        ConfigInvalid: a name cannot be one of a device, or stands twice, or no slots are asked for.
     """
+    if slots is not None and slots < 1:
+        raise ConfigInvalid(
+            f"{slots} slots on a device", remedy="Set slots_per_device to 1 or more"
+        )
     each = slots or declaration.slots_per_device or 1
     if names:
-        devices = [LeasableDevice(name, name, 0, each) for name in names]
+        devices = [_named(name, inventory, 0, each) for name in names]
     elif declaration.device:
         devices = [
-            LeasableDevice(one.uuid, one.uuid, one.memory_mib, one.slots or each)
+            _named(one.uuid, inventory, one.memory_mib, one.slots or each)
             for one in declaration.device
+            if not _is_out_of_reach(one.uuid, inventory)
         ]
     else:
-        devices = [
-            LeasableDevice(gpu.uuid, f"gpu-{gpu.index}", gpu.memory_mib, each)
-            for gpu in inventory.gpus
-        ]
+        devices = [_shown(gpu, gpu.memory_mib, each) for gpu in inventory.gpus]
     _check([device.uuid for device in devices])
     cpus = [device for device in devices if device.is_cpu]
     return (*_labelled(devices), *(() if cpus else (LeasableDevice(CPU, CPU),)))
+
+
+def _shown(gpu: Gpu, memory_mib: int, slots: int) -> LeasableDevice:
+    return LeasableDevice(gpu.uuid, f"gpu-{gpu.index}", memory_mib, slots)
+
+
+def _named(name: str, inventory: GpuInventory, memory_mib: int, slots: int) -> LeasableDevice:
+    """Returns a declared device, by its UUID if it is a GPU that NVML shows.
+
+    So that two ways to call a GPU are not two GPUs.
+    """
+    found = _meant(name, inventory)
+    if found is None:
+        return LeasableDevice(name, name, memory_mib, slots)
+    return _shown(found, memory_mib or found.memory_mib, slots)
+
+
+def _meant(name: str, inventory: GpuInventory) -> Gpu | None:
+    """Returns the GPU that a UUID, the beginning of one or an index means, if it is one."""
+    found = [
+        gpu
+        for gpu in inventory.gpus
+        if name in {str(gpu.index), f"gpu-{gpu.index}"}
+        or (name.startswith(_REAL) and gpu.uuid.startswith(name))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_out_of_reach(name: str, inventory: GpuInventory) -> bool:
+    """Tells whether a GPU of the machine's file is hidden from this process, or not there."""
+    are_hidden = inventory.diagnosis.startswith(VISIBLE)
+    is_known = are_hidden or bool(inventory.gpus)
+    return is_known and name.startswith(_REAL) and _meant(name, inventory) is None
 
 
 def _labelled(devices: list[LeasableDevice]) -> list[LeasableDevice]:

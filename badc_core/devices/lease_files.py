@@ -1,12 +1,14 @@
 """Files that are locked while somebody needs them, in a folder that all users of a host share.
 
 The kernel releases a lock when the last process that has the file open ends, however it ends. So
-nothing here expires, and nothing has to be cleaned up. What stands in a file only informs.
+nothing here expires, and nothing has to be cleaned up. What stands in a file only informs: nobody
+trusts it to be there or to make sense.
 """
 
 import fcntl
 import json
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -20,11 +22,16 @@ from badc_core.errors import ConfigInvalid, LeasesBusy
 
 FOLDER_VARIABLE = "BADC_LEASE_DIR"
 _USUAL_FOLDER = Path("/run/lock")
+# Not tempfile.gettempdir(): TMPDIR differs between users, who must meet in one folder.
+_OTHER_FOLDER = Path("/tmp")  # noqa: S108
 _NAME = "badc-leases"
 _MUTEX = "mutex.lock"
+_ASIDE = ".new-"
 _LONGEST_WAIT_S = 10.0
 _POLL_S = 0.001
-_MOST_BYTES = 4096
+_MOST_BYTES = 65_536
+_LONGEST_TEXT = 200
+_LARGEST_NUMBER = 2**31
 
 
 def lease_folder(chosen: str | Path | None = None) -> Path:
@@ -37,12 +44,13 @@ def lease_folder(chosen: str | Path | None = None) -> Path:
         ConfigInvalid: it cannot be made or written to.
     """
     given = chosen or os.environ.get(FOLDER_VARIABLE)
-    is_usual_there = os.access(_USUAL_FOLDER, os.W_OK)
-    usual = (_USUAL_FOLDER if is_usual_there else Path(tempfile.gettempdir())) / _NAME
-    folder = (Path(given) if given else usual) / socket.gethostname()
+    folder = (Path(given) if given else _usual_folder()) / _host_name()
     try:
         for each in (folder.parent, folder):
-            _make_shared(each)
+            make_folder(each)
+            if not os.access(each, os.W_OK | os.X_OK):
+                raise PermissionError(0, "you may not write to it")
+        os.close(open_shared(folder / _MUTEX))
     except OSError as error:
         raise ConfigInvalid(
             f"leases cannot be kept there: {error.strerror}",
@@ -52,12 +60,37 @@ def lease_folder(chosen: str | Path | None = None) -> Path:
     return folder
 
 
-def _make_shared(folder: Path) -> None:
-    with suppress(FileExistsError):
-        folder.mkdir(parents=True)
-        folder.chmod(0o1777)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(0, "you may not write to it")
+def _usual_folder() -> Path:
+    """Returns the same folder to every user: the mode decides, not what this one may do."""
+    try:
+        is_for_all = _USUAL_FOLDER.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        is_for_all = False
+    return (_USUAL_FOLDER if is_for_all else _OTHER_FOLDER) / _NAME
+
+
+def _host_name() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname()).lstrip(".") or "host"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder that all users may write to, unless it is there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when its mode is right: nobody ever meets one they may not write to.
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder.parent))
+    try:
+        aside.chmod(0o1777)
+        aside.rename(folder)
+    except OSError:
+        aside.rmdir()
+        if not folder.is_dir():
+            raise
 
 
 def open_shared(path: Path) -> int:
@@ -66,15 +99,37 @@ def open_shared(path: Path) -> int:
     Raises:
         OSError: neither can be done.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         # Linux refuses O_CREAT on other users' files in sticky folders, so it is for new ones.
         with suppress(FileNotFoundError):
-            return os.open(path, flags)
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         with suppress(FileExistsError):
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-            os.fchmod(descriptor, 0o666)
-            return descriptor
+            return create_shared(path)
+
+
+def create_shared(path: Path, content: Mapping[str, Any] | None = None) -> int:
+    """Returns a descriptor of a new file, which nobody sees before it is as it should be.
+
+    Args:
+        path: where it will be.
+        content: what it says; with it, the file is locked.
+
+    Raises:
+        OSError: it cannot be made, or is there.
+    """
+    descriptor, aside = tempfile.mkstemp(prefix=_ASIDE, dir=path.parent)
+    try:
+        os.fchmod(descriptor, 0o666)
+        if content is not None:
+            try_lock(descriptor)
+            write_content(descriptor, content)
+        os.link(aside, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    finally:
+        Path(aside).unlink()
+    return descriptor
 
 
 def try_lock(descriptor: int) -> bool:
@@ -86,34 +141,60 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def let_go(descriptor: int) -> None:
+    """Closes a file, and unlocks it for processes too that were forked meanwhile."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keeps others of the host from deciding about leases meanwhile.
 
     Raises:
         LeasesBusy: somebody keeps this process from it for many seconds.
+        OSError: the folder cannot be used.
     """
-    descriptor = open_shared(folder / _MUTEX)
+    deadline = time.monotonic() + _LONGEST_WAIT_S
+    while (descriptor := _locked(folder / _MUTEX)) is None:
+        if time.monotonic() > deadline:
+            raise LeasesBusy(
+                f"another process has kept it locked for {_LONGEST_WAIT_S:g} s",
+                folder / _MUTEX,
+                "See which: fuser -v FILE; end it if it hangs",
+            )
+        time.sleep(_POLL_S)
     try:
-        deadline = time.monotonic() + _LONGEST_WAIT_S
-        while not try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise LeasesBusy(
-                    f"another process has kept it locked for {_LONGEST_WAIT_S:g} s",
-                    folder / _MUTEX,
-                    "See which: fuser -v FILE; end it if it hangs",
-                )
-            time.sleep(_POLL_S)
         yield
     finally:
+        let_go(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """Returns a descriptor of a file that is now locked; None if somebody else holds it."""
+    descriptor = open_shared(path)
+    try:
+        # Machines sweep old files away: a lock on one that is gone keeps nobody out.
+        if try_lock(descriptor) and path.stat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except BaseException:
         os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def write_content(descriptor: int, content: Mapping[str, Any]) -> None:
-    """Writes what a locked file says."""
-    line = json.dumps(content).encode()
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, line, 0)
+    """Writes what a locked file says, if the disk has room: the lock counts, not the words."""
+    n_written = 0
+    with suppress(OSError):
+        # Written over before it is cut: a full disk has room for what is there already.
+        n_written = os.pwrite(descriptor, json.dumps(content).encode(), 0)
+    with suppress(OSError):
+        os.ftruncate(descriptor, n_written)
 
 
 def read_content(descriptor: int) -> dict[str, Any]:
@@ -122,6 +203,22 @@ def read_content(descriptor: int) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def told_text(content: Mapping[str, Any], key: str, otherwise: str) -> str:
+    """Returns a text that a file tells, on one line and not without end."""
+    told = content.get(key)
+    if not isinstance(told, str):
+        return otherwise
+    return "".join(one if one.isprintable() else " " for one in told[:_LONGEST_TEXT])
+
+
+def told_number(content: Mapping[str, Any], key: str, otherwise: int) -> int:
+    """Returns a whole number, not negative, that a file tells."""
+    told = content.get(key)
+    if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told < _LARGEST_NUMBER:
+        return otherwise
+    return told

@@ -1,6 +1,7 @@
 """Who waits for a device, first come first: so that nobody starves and no device idles for nobody.
 
-Everything here happens while `lease_files.alone` keeps others out.
+Everything here happens while `lease_files.alone` keeps others out, but for `Ticket`, which makes
+and removes its own file at one stroke, and `is_memory_asked_for`, which only reads.
 """
 
 import os
@@ -12,7 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from badc_core.devices.lease_files import open_shared, read_content, try_lock, write_content
+from badc_core.devices.lease_files import (
+    create_shared,
+    let_go,
+    make_folder,
+    read_content,
+    try_lock,
+)
 from badc_core.devices.lease_request import DeviceRequest
 
 _FOLDER = "waiting"
@@ -29,28 +36,41 @@ class Waiting:
         request: what they want.
         content: who they are.
         is_awake: they have asked in the last half minute; places are kept for no others.
+        devices: those they could use, by UUID; None where they do not say.
     """
 
     request: DeviceRequest
     content: Mapping[str, Any]
     is_awake: bool
+    devices: frozenset[str] | None = None
 
 
 class Ticket:
-    """A place in the queue, which is given up when this process ends."""
+    """A place in the queue, which is given up when this process ends.
 
-    def __init__(self, folder: Path, request: DeviceRequest, content: Mapping[str, Any]) -> None:
-        """Takes a place at the end of the queue.
+    Args:
+        folder: the host's.
+        request: what is wanted.
+        content: who wants it.
+        devices: those that will do, by UUID.
 
-        Raises:
-            OSError: the folder cannot be written to.
-        """
-        queue = _queue(folder)
-        name = f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers)}{_ENDING}"
-        self._path = queue / name
-        self._descriptor = open_shared(self._path)
-        try_lock(self._descriptor)
-        write_content(self._descriptor, {**content, "request": asdict(request)})
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        request: DeviceRequest,
+        content: Mapping[str, Any],
+        devices: list[str] | None = None,
+    ) -> None:
+        queue = folder / _FOLDER
+        make_folder(queue)
+        # Of a clock that nobody sets, and that all processes of a machine share.
+        self._path = queue / f"{time.monotonic_ns():020d}-{os.getpid()}-{next(_numbers)}{_ENDING}"
+        wanted = {"request": asdict(request), "devices": devices}
+        self._descriptor = create_shared(self._path, {**content, **wanted})
 
     @property
     def name(self) -> str:
@@ -59,40 +79,51 @@ class Ticket:
 
     def touch(self) -> None:
         """Says that whoever holds it still asks."""
-        os.utime(self._descriptor)
+        with suppress(OSError):
+            os.utime(self._descriptor)
 
     def withdraw(self) -> None:
         """Gives the place up; may be called again."""
         if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
-            os.close(self._descriptor)
+            with suppress(OSError):
+                self._path.unlink()
+            let_go(self._descriptor)
             self._descriptor = -1
 
 
 def waiting(folder: Path) -> Iterator[tuple[str, Waiting]]:
     """Yields the name of each ticket whose holder lives, with what it says, oldest first."""
-    for path in sorted(_queue(folder).glob(f"*{_ENDING}")):
+    for path, descriptor in _open_tickets(folder):
+        if try_lock(descriptor):
+            with suppress(OSError):  # another user's: nobody but they may remove it
+                path.unlink()
+            continue
+        # After the clock was set, either way, whoever is awake soon says so again.
+        quiet_s = abs(time.time() - os.fstat(descriptor).st_mtime)
+        yield path.name, _understood(read_content(descriptor), quiet_s < _QUIET_S)
+
+
+def is_memory_asked_for(folder: Path) -> bool:
+    """Tells whether any ticket says how much memory it needs."""
+    contents = (read_content(descriptor) for _, descriptor in _open_tickets(folder))
+    return any(_understood(content, True).request.vram_mib for content in contents)
+
+
+def _open_tickets(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yields each ticket with a descriptor, which is closed at the next step."""
+    for path in sorted((folder / _FOLDER).glob(f"*{_ENDING}")):
         try:
-            descriptor = open_shared(path)
-        except OSError:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # withdrawn meanwhile, or none of ours
             continue
         try:
-            if try_lock(descriptor):
-                with suppress(OSError):  # another user's: nobody but they may remove it
-                    path.unlink()
-                continue
-            content = read_content(descriptor)
-            quiet_s = time.time() - os.fstat(descriptor).st_mtime
+            yield path, descriptor
         finally:
-            os.close(descriptor)
-        with suppress(TypeError):
-            request = DeviceRequest(**content.pop("request", {}))
-            yield path.name, Waiting(request, content, quiet_s < _QUIET_S)
+            let_go(descriptor)
 
 
-def _queue(folder: Path) -> Path:
-    queue = folder / _FOLDER
-    with suppress(FileExistsError):
-        queue.mkdir()
-        queue.chmod(0o1777)
-    return queue
+def _understood(content: dict[str, Any], is_awake: bool) -> Waiting:
+    told = content.pop("devices", None)
+    devices = frozenset(map(str, told)) if isinstance(told, list) else None
+    request = DeviceRequest.read(content.pop("request", None))
+    return Waiting(request, content, is_awake, devices)

@@ -1,12 +1,15 @@
 """What a piece of work asks for: how many devices, and how much memory on each."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from badc_core.devices.lease_files import told_number
 from badc_core.errors import ConfigInvalid
 
-_COUNT = re.compile(r"(?P<least>[1-9]\d*)(?P<more>\+|-(?P<most>[1-9]\d*))?")
+_COUNT = re.compile(r"(?P<least>[1-9][0-9]{0,3})(?P<more>\+|-(?P<most>[1-9][0-9]{0,3}))?")
+_MEMORY = re.compile(r"[0-9]{0,8}")
 _CPU = "cpu"
 
 
@@ -38,13 +41,10 @@ class DeviceRequest:
         Raises:
             ConfigInvalid: a string that is none of these.
         """
-        needs = 0
-        if vram_mib:
-            if not vram_mib.isdecimal():
-                raise ConfigInvalid(
-                    f"{vram_mib!r} is no number of MiB", remedy="Write one such as 6000"
-                )
-            needs = int(vram_mib)
+        if not _MEMORY.fullmatch(vram_mib):
+            raise ConfigInvalid(
+                f"{vram_mib!r} is no number of MiB", remedy="Write one such as 6000"
+            )
         if devices == _CPU:
             return cls(on_cpu=True)
         found = _COUNT.fullmatch(devices or "1")
@@ -54,7 +54,18 @@ class DeviceRequest:
             )
         least = int(found["least"])
         most = int(found["most"]) if found["most"] else None if found["more"] else least
-        return cls(least, most, needs)
+        return cls(least, most, int(vram_mib or "0"))
+
+    @classmethod
+    def read(cls, content: object) -> Self:
+        """Returns the request a file tells of, as far as it can be understood."""
+        told = content if isinstance(content, Mapping) else {}
+        if told.get("on_cpu") is True:
+            return cls(on_cpu=True)
+        least = told_number(told, "least", 0) or 1
+        is_open = "most" in told and told["most"] is None
+        most = None if is_open else max(least, told_number(told, "most", least))
+        return cls(least, most, told_number(told, "vram_mib", 0))
 
     def __str__(self) -> str:
         if self.on_cpu:

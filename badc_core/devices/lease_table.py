@@ -3,129 +3,66 @@
 Nobody else decides meanwhile (`lease_files.alone`); the rules are in `leases.py`.
 """
 
-import getpass
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from badc_core.devices.leasable import LeasableDevice
-from badc_core.devices.lease_files import open_shared, read_content, try_lock, write_content
+from badc_core.devices.lease_files import write_content
 from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.lease_slots import Holder, Lease, Place, Slot, slot_numbers
 
-
-def user_name() -> str:
-    """Returns this user's name, or number where they have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a slot, or waits for one.
-
-    Attributes:
-        work: what for, such as a step of a run.
-        run_id: of the asset graph; empty outside it.
-        pid, user: the process that asked.
-        since: UTC, ISO 8601.
-        vram_mib: memory it said it needs.
-    """
-
-    work: str
-    run_id: str = ""
-    pid: int = field(default_factory=os.getpid)
-    user: str = field(default_factory=user_name)
-    since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    vram_mib: int = 0
-
-    @classmethod
-    def read(cls, content: Mapping[str, Any]) -> "Holder":
-        """Returns what a file says of its holder, as far as it can be understood."""
-        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
-        blank = {"work": "?", "pid": 0, "user": "?", "since": ""}
-        return cls(**{**blank, **known})
-
-    def __str__(self) -> str:
-        run = f" of run {self.run_id[:8]}" if self.run_id else ""
-        return f"{self.work}{run} ({self.user}, pid {self.pid}, since {self.since})"
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One of the leases there may be on a device.
-
-    Attributes:
-        number: from 0.
-        holder: None while it is free.
-    """
-
-    device: LeasableDevice
-    number: int
-    holder: Holder | None = None
-
-
-class Lease:
-    """Slots that are held by this process, and by every process that inherits `descriptors`."""
-
-    def __init__(self, slots: Sequence[Slot], descriptors: Sequence[int]) -> None:
-        self.slots = tuple(slots)
-        self.descriptors = tuple(descriptors)
-
-    @property
-    def devices(self) -> tuple[LeasableDevice, ...]:
-        """The devices, one for each slot."""
-        return tuple(slot.device for slot in self.slots)
-
-    def release(self) -> None:
-        """Ends this process's part in the lease; may be called again."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-        self.descriptors = ()
-
-
-@dataclass
-class Place:
-    """A slot while it is being decided about; its descriptor is open, and locked if it is free."""
-
-    slot: Slot
-    descriptor: int
-    is_free: bool
-
-    @classmethod
-    def open(cls, folder: Path, device: LeasableDevice, number: int) -> "Place":
-        """Opens a slot's file, and locks it if nobody has.
-
-        Raises:
-            OSError: the file cannot be opened.
-        """
-        descriptor = open_shared(folder / f"{device.uuid}.{number}.slot")
-        is_free = try_lock(descriptor)
-        holder = None if is_free else Holder.read(read_content(descriptor))
-        return cls(Slot(device, number, holder), descriptor, is_free)
+__all__ = ["Holder", "Lease", "Slot", "Table", "may_ever_hold"]
 
 
 class Table:
-    """All slots of a host, while one process decides about them."""
+    """All slots of a host, while one process decides about them.
 
-    def __init__(self, places: list[Place], free_mib: Mapping[str, float | None]) -> None:
-        self.places = places
+    Args:
+        folder: the host's.
+        devices: those that are lent.
+        free_mib: UUID -> memory free by measurement, where it is known.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        devices: Sequence[LeasableDevice],
+        free_mib: Mapping[str, float | None],
+    ) -> None:
+        self.places: list[Place] = []
         self._free_mib = free_mib
         self._reserved: dict[str, int] = {}
         self._reserved_mib: dict[str, int] = {}
+        try:
+            there = slot_numbers(folder)
+            for device in devices:
+                self._open(folder, device, there.get(device.uuid, set()))
+        except BaseException:
+            self.close()
+            raise
 
     def reserve(
         self, devices: Sequence[LeasableDevice], request: DeviceRequest, wanted: int
     ) -> None:
-        """Keeps slots for somebody who came before, as far as there are any."""
-        for device in self.choose(devices, request, wanted):
-            self._reserved[device.uuid] = self._reserved.get(device.uuid, 0) + 1
-            mib = self._reserved_mib.get(device.uuid, 0)
-            self._reserved_mib[device.uuid] = mib + request.vram_mib
+        """Keeps slots for somebody who came before, as far as there are any.
+
+        Where leases take the memory they need, no more are given until enough have ended. Where
+        something else takes it, nothing is kept: nobody knows when that ends.
+        """
+        chosen = self.choose(devices, request, wanted)
+        for device in chosen:
+            self._keep(device, 1, request.vram_mib)
+        crowded = [
+            one
+            for one in devices
+            if one not in chosen and self._n_held(one) and may_ever_hold(one, request)
+        ]
+        for device in sorted(crowded, key=self._n_used)[: wanted - len(chosen)]:
+            self._keep(device, self._n_free(device), 0)
 
     def choose(
         self, devices: Sequence[LeasableDevice], request: DeviceRequest, wanted: int
@@ -149,14 +86,13 @@ class Table:
 
     def lend(self, devices: Sequence[LeasableDevice], holder: Holder) -> Lease:
         """Returns a lease on a free slot of each device; their descriptors are no longer ours."""
-        slots, descriptors = [], []
-        for device in devices:
-            place = next(one for one in self.places if one.is_free and one.slot.device == device)
+        lent = [next(place for place in self._of(device) if place.is_free) for device in devices]
+        for place in lent:
             write_content(place.descriptor, asdict(holder))
-            slots.append(Slot(device, place.slot.number, holder))
-            descriptors.append(place.descriptor)
-            self.places.remove(place)
-        return Lease(slots, descriptors)
+        slots = [Slot(place.slot.device, place.slot.number, holder) for place in lent]
+        lease = Lease(slots, [place.descriptor for place in lent])
+        self.places = [place for place in self.places if place not in lent]
+        return lease
 
     def explain(
         self, devices: Sequence[LeasableDevice], request: DeviceRequest, n_before: int
@@ -168,7 +104,7 @@ class Table:
             if place.slot.device in devices and place.slot.holder
         ]
         short = [
-            f"{device.label} has {self._memory_left(device):.0f} MiB free"
+            f"{device.label} has {max(0.0, self._memory_left(device) or 0.0):.0f} MiB free"
             for device in devices
             if self._n_free(device) and not self._has_memory(device, request)
         ]
@@ -178,18 +114,35 @@ class Table:
     def close(self) -> None:
         """Lets go of every slot that was not lent."""
         for place in self.places:
-            os.close(place.descriptor)
+            place.close()
+        self.places = []
+
+    def _open(self, folder: Path, device: LeasableDevice, numbers: set[int]) -> None:
+        """Opens a device's slots; those that only others lend count while they are held."""
+        for number in sorted(numbers.union(range(device.slots))):
+            place = Place.open(folder, device, number)
+            if place.is_free and number >= device.slots:
+                place.close()
+            else:
+                self.places.append(place)
+
+    def _keep(self, device: LeasableDevice, n_slots: int, mib: int) -> None:
+        self._reserved[device.uuid] = self._reserved.get(device.uuid, 0) + n_slots
+        self._reserved_mib[device.uuid] = self._reserved_mib.get(device.uuid, 0) + mib
 
     def _of(self, device: LeasableDevice) -> list[Place]:
-        return [place for place in self.places if place.slot.device == device]
+        return [place for place in self.places if place.slot.device.uuid == device.uuid]
+
+    def _n_held(self, device: LeasableDevice) -> int:
+        return sum(not place.is_free for place in self._of(device))
 
     def _n_free(self, device: LeasableDevice) -> int:
         n_free = sum(place.is_free for place in self._of(device))
-        return max(0, n_free - self._reserved.get(device.uuid, 0))
+        n_allowed = min(n_free, device.slots - self._n_held(device))
+        return max(0, n_allowed - self._reserved.get(device.uuid, 0))
 
     def _n_used(self, device: LeasableDevice) -> int:
-        n_held = sum(not place.is_free for place in self._of(device))
-        return n_held + self._reserved.get(device.uuid, 0)
+        return self._n_held(device) + self._reserved.get(device.uuid, 0)
 
     def _has_memory(self, device: LeasableDevice, request: DeviceRequest) -> bool:
         left = self._memory_left(device)
@@ -197,9 +150,16 @@ class Table:
 
     def _memory_left(self, device: LeasableDevice) -> float | None:
         """Returns what is free both by measurement and by what holders said they need."""
-        said = sum(one.slot.holder.vram_mib for one in self._of(device) if one.slot.holder)
-        said += self._reserved_mib.get(device.uuid, 0)
+        places = [(place, place.slot.holder) for place in self._of(device)]
+        said = sum(holder.vram_mib for _, holder in places if holder)
+        unclaimed = sum(holder.vram_mib for one, holder in places if holder and not one.is_settled)
+        kept = self._reserved_mib.get(device.uuid, 0)
         measured = self._free_mib.get(device.uuid)
-        known: list[float] = [device.memory_mib - said] if device.memory_mib else []
-        known += [] if measured is None else [measured]
+        known: list[float] = [device.memory_mib - said - kept] if device.memory_mib else []
+        known += [] if measured is None else [measured - unclaimed - kept]
         return min(known, default=None)
+
+
+def may_ever_hold(device: LeasableDevice, request: DeviceRequest) -> bool:
+    """Tells whether a device has the memory that is asked for, if nobody else used it."""
+    return device.is_cpu or not device.memory_mib or device.memory_mib >= request.vram_mib

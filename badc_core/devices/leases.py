@@ -11,9 +11,10 @@ from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import alone
-from badc_core.devices.lease_queue import Ticket, Waiting, waiting
+from badc_core.devices.lease_queue import Ticket, Waiting, is_memory_asked_for, waiting
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_table import Holder, Lease, Place, Slot, Table
+from badc_core.devices.lease_slots import Holder, Lease, Slot, slots_in_use
+from badc_core.devices.lease_table import Table, may_ever_hold
 from badc_core.devices.nvml import Nvml, NvmlFailed
 from badc_core.errors import ConfigInvalid, LeasesBusy
 
@@ -50,7 +51,7 @@ class LeaseStore:
         Raises:
             ConfigInvalid: it asks for more than there is.
         """
-        able = [one for one in self._suited(request) if _may_ever_hold(one, request)]
+        able = [one for one in self._suited(request) if may_ever_hold(one, request)]
         if len(able) < (least := _least(request, self._devices)):
             there = ", ".join(_describe(one) for one in self._devices)
             raise ConfigInvalid(
@@ -72,12 +73,20 @@ class LeaseStore:
         Raises:
             OSError: the folder cannot be used.
         """
+        if ticket is not None:
+            ticket.touch()
         free_mib = self._measure(request)
         try:
-            with alone(self._folder), closing(Table(self._slots(), free_mib)) as table:
-                return self._take(table, request, holder, ticket)
+            with (
+                alone(self._folder),
+                closing(Table(self._folder, self._devices, free_mib)) as table,
+            ):
+                lease = self._decide(table, request, holder, ticket)
         except LeasesBusy as error:
-            return Refusal(str(error))
+            return Refusal(f"waiting for {request}: {error}")
+        if ticket is not None and isinstance(lease, Lease):
+            ticket.withdraw()
+        return lease
 
     def queue(self, request: DeviceRequest, holder: Holder) -> Ticket:
         """Returns a place at the end of the queue.
@@ -85,44 +94,55 @@ class LeaseStore:
         Raises:
             OSError: the folder cannot be used.
         """
-        return Ticket(self._folder, request, asdict(holder))
+        devices = [device.uuid for device in self._suited(request)]
+        return Ticket(self._folder, request, asdict(holder), devices)
 
     def look(self) -> tuple[list[Slot], list[Waiting]]:
         """Returns every slot with who holds it, and who waits, first come first.
+
+        Slots that only others lend are among them while they are held.
 
         Raises:
             LeasesBusy: the folder is kept locked by another process.
             OSError: the folder cannot be used.
         """
         with alone(self._folder):
-            with closing(Table(self._slots(), {})) as table:
-                slots = [one.slot for one in table.places]
+            slots = slots_in_use(self._folder, self._devices)
             return slots, [who for _, who in waiting(self._folder)]
 
-    def _take(
+    def _decide(
         self, table: Table, request: DeviceRequest, holder: Holder, ticket: Ticket | None
     ) -> Lease | Refusal:
-        n_before = n_others = 0
-        for name, other in waiting(self._folder):
-            if ticket is not None and name == ticket.name:
-                continue
-            n_others += 1
-            if (ticket is None or name < ticket.name) and other.is_awake:
-                n_before += 1
-                wanted = _least(other.request, self._devices)
-                table.reserve(self._suited(other.request), other.request, wanted)
-        least = _least(request, self._devices)
         suited = self._suited(request)
+        n_before = n_after = 0
+        for name, other in waiting(self._folder):
+            wanted, able = self._wanted(other)
+            if (
+                (ticket and name == ticket.name)
+                or not other.is_awake
+                or not set(able) & set(suited)
+            ):
+                continue
+            if ticket is None or name < ticket.name:
+                n_before += 1
+                table.reserve(able, other.request, wanted)
+            else:
+                n_after += wanted
+        least = _least(request, self._devices)
         chosen = table.choose(suited, request, least)
         if len(chosen) < least:
-            if ticket is not None:
-                ticket.touch()
             return Refusal(table.explain(suited, request, n_before))
         most = len(suited) if request.most is None else request.most
-        chosen += table.idle(suited, request, chosen)[: max(0, most - least - n_others)]
-        if ticket is not None:
-            ticket.withdraw()
+        idle = table.idle(suited, request, chosen)
+        chosen += idle[: max(0, min(most - least, len(idle) - n_after))]
         return table.lend(chosen, holder)
+
+    def _wanted(self, other: Waiting) -> tuple[int, list[LeasableDevice]]:
+        """Returns how many devices somebody needs, and which of ours would do."""
+        if other.devices is None:
+            return _least(other.request, self._devices), self._suited(other.request)
+        able = [device for device in self._devices if device.uuid in other.devices]
+        return min(other.request.least, len(other.devices)), able
 
     def _suited(self, request: DeviceRequest) -> list[LeasableDevice]:
         """Returns the GPUs, or the CPU where it is wanted or there is nothing else."""
@@ -131,17 +151,10 @@ class LeaseStore:
         return cpus if request.on_cpu or not gpus else gpus
 
     def _measure(self, request: DeviceRequest) -> dict[str, float | None]:
-        if not request.vram_mib:
+        """Returns how much memory is free, if anybody asks; others are not kept out for that."""
+        if not request.vram_mib and not is_memory_asked_for(self._folder):
             return {}
-        return {one.uuid: self._free_mib(one) for one in self._suited(request) if not one.is_cpu}
-
-    def _slots(self) -> list[Place]:
-        """Returns all slots, opened, and locked where they were free."""
-        return [
-            Place.open(self._folder, device, number)
-            for device in self._devices
-            for number in range(device.slots)
-        ]
+        return {one.uuid: self._free_mib(one) for one in self._devices if not one.is_cpu}
 
 
 def measured_free_mib(device: LeasableDevice) -> float | None:
@@ -158,10 +171,6 @@ def _least(request: DeviceRequest, devices: Sequence[LeasableDevice]) -> int:
     """Returns how many devices a request needs; of the CPU there is one."""
     has_gpus = any(not device.is_cpu for device in devices)
     return request.least if has_gpus and not request.on_cpu else 1
-
-
-def _may_ever_hold(device: LeasableDevice, request: DeviceRequest) -> bool:
-    return device.is_cpu or not device.memory_mib or device.memory_mib >= request.vram_mib
 
 
 def _describe(device: LeasableDevice) -> str:

@@ -1,8 +1,6 @@
 import pynvml
 import pytest
-from rich.console import Console
 
-from badc_core.cli.gpus import print_gpus
 from badc_core.devices import nvml as codes
 from badc_core.devices.inventory import Gpu, find_gpus
 from badc_core.devices.nvml import Nvml, NvmlFailed
@@ -164,19 +162,3 @@ def test_units_are_converted(library, device, is_old) -> None:
     assert nvml.power_w(one) == 250.5
     assert nvml.energy_j(one) == 7
     assert nvml.processes(one) == {7: 300, 8: None}
-
-
-def shown(inventory) -> str:
-    console = Console(width=100, no_color=True, record=True, quiet=False)
-    with console.capture() as capture:
-        print_gpus(inventory, console)
-    return capture.get()
-
-
-def test_the_command_lists_gpus_or_says_why_there_is_none(three) -> None:
-    listed = shown(find_gpus({}, Nvml(three)))
-    for text in (A, B, C, "81559 MiB", "NVIDIA Test 80GB"):
-        assert text in listed
-    assert shown(find_gpus({"CUDA_VISIBLE_DEVICES": ""}, Nvml(three))).startswith(
-        "No GPU: CUDA_VISIBLE_DEVICES='' hides"
-    )
