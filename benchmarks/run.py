@@ -19,6 +19,7 @@ from typing import Any
 from bare_model import measure_bare_model
 from birdnet_package import measure_birdnet_package
 from corpus import make_corpus
+from executor import measure as measure_executor
 from hawkears import measure as measure_hawkears
 from memory import measure as measure_memory
 from pipeline import PipelineSpeed, measure_orchestration, measure_pipeline, measure_startup
@@ -28,7 +29,7 @@ from badc_core.devices.cores import usable_cores
 
 _RESULTS = Path(__file__).parent / "results"
 _ROUNDS = 3
-_PARTS = ("speed", "startup", "orchestration", "memory", "hawkears")
+_PARTS = ("speed", "startup", "orchestration", "memory", "hawkears", "executor")
 
 Figures = dict[str, Any]
 
@@ -50,6 +51,7 @@ def measure(parts: set[str], n_rounds: int) -> Figures:
     several: dict[str, Callable[[], Figures | None]] = {
         "memory": measure_memory,
         "hawkears": lambda: measure_hawkears(files[-1]),
+        "executor": measure_executor,
     }
     for part, gather in several.items():
         if part in parts:

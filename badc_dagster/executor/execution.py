@@ -1,15 +1,18 @@
-"""Which of a run's steps may start: Dagster's own choice, less those whose devices are not free."""
+"""Which of a run's steps may start: Dagster's rules, and devices for those that ask for them."""
 
 import time
 from collections.abc import Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 import dagster as dg
 from dagster._core.events import EngineEventData
-from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.active import ActiveExecution, _pool_key_for_step
 from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.storage.tags import PRIORITY_TAG
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
-from badc_dagster.executor.step_leases import StepLeases
+from badc_dagster.executor.step_leases import StepLeases, request_of
 
 _PAUSE_S = 0.05
 _REMIND_S = 60.0
@@ -18,46 +21,83 @@ _REMIND_S = 60.0
 class LeasingExecution(ActiveExecution):
     """Dagster's account of a run in progress, with devices.
 
+    A step is asked about in this order: is its earlier attempt's process gone, do tags' limits
+    allow it, has it its pool, has it its devices. So nothing holds a device, or a place in the
+    queue for one, that something else keeps from starting.
+
     Args:
-        leases: of the run's steps.
+        leases: of the run's steps; None where no step asks for devices.
     """
 
-    def __init__(self, *arguments: Any, leases: StepLeases, **named: Any) -> None:
+    def __init__(self, *arguments: Any, leases: StepLeases | None, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._leases = leases
+        self._with_process: set[str] = set()
+        self._with_pool: set[str] = set()
         self._told: dict[str, tuple[str, float]] = {}
 
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Frees the pools of steps that never started; Dagster frees those of steps that did."""
+        for key in list(self._with_pool):
+            self._leave_pool(key)
+        super().__exit__(exc_type, exc_value, traceback)
+
     def get_steps_to_execute(self, limit: int | None = None) -> Sequence[ExecutionStep]:
-        """Returns the steps to start now; those that ask for devices hold them."""
+        """Returns the steps to start now; those that ask for devices hold them.
+
+        Raises:
+            ConfigInvalid: the lease folder can no longer be used.
+        """
         self._update()
-        held_back = self._without_devices(self._room(limit))
-        self._executable = [key for key in self._executable if key not in held_back]
-        try:
-            steps = super().get_steps_to_execute(limit)
-        finally:
-            self._executable += held_back
-        started = {step.key for step in steps}
-        for key in self._executable:
-            if key not in started and self._leases.holds(key):
-                self._leases.give_back(key)  # something else holds it up, such as a tag's limit
-        return steps
+        limits = TagConcurrencyLimitsCounter(
+            self._tag_concurrency_limits, [self.get_step_by_key(key) for key in self._in_flight]
+        )
+        started: list[ExecutionStep] = []
+        room = self._room(limit)
+        if room <= 0:
+            return started
+        if self._leases:
+            self._leases.begin_round()
+        for step in sorted(map(self.get_step_by_key, self._executable), key=self._sort_key_fn):
+            if len(started) == room:
+                break
+            if self._may_start(step, limits):
+                limits.update_counters_with_launched_item(step)
+                started.append(step)
+        if self._leases and len(started) < room:
+            self._leases.end_round()
+        for step in started:
+            self._start(step)
+        return started
 
     def concurrency_event_iterator(self, plan_context: Any) -> Iterator[dg.DagsterEvent]:
         """Yields why steps wait, and rests a little if there is nothing else to do."""
         yield from super().concurrency_event_iterator(plan_context)
-        waiting = self._leases.waiting
+        waiting = self._leases.waiting if self._leases else {}
         for key, reason in waiting.items():
             if self._is_news(key, reason):
                 context = plan_context.for_step(self.get_step_by_key(key))
                 data = EngineEventData(metadata={"waiting_for": dg.MetadataValue.text(reason)})
                 yield dg.DagsterEvent.engine_event(context, f"Step {key} is {reason}.", data)
-        if waiting and not self._in_flight:
-            time.sleep(_PAUSE_S)
+        if not self._in_flight and (self._executable or self._waiting_to_retry):
+            time.sleep(_PAUSE_S)  # Dagster's own loop would spin
 
     def verify_complete(self, job_context: Any, step_key: str) -> None:
         """Gives a step's devices back, now that its process is gone."""
-        self._leases.give_back(step_key)
+        self._with_process.discard(step_key)
+        if self._leases:
+            self._leases.give_back(step_key)
         super().verify_complete(job_context, step_key)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the run is being ended before its time, so that nothing may start any more."""
+        return self._interrupted
 
     def _room(self, limit: int | None) -> int:
         """Returns how many more steps may start."""
@@ -66,16 +106,45 @@ class LeasingExecution(ActiveExecution):
             rooms.append(self._max_concurrent - len(self._in_flight))
         return min(rooms)
 
-    def _without_devices(self, room: int) -> list[str]:
-        """Returns the steps whose turn it is and which do not get their devices."""
-        held_back = []
-        steps = [self.get_step_by_key(key) for key in self._executable]
-        for step in sorted(steps, key=self._sort_key_fn):
-            if not self._leases.wants(step.key) or (room > 0 and self._leases.take(step.key)):
-                room -= 1
-            else:
-                held_back.append(step.key)
-        return held_back
+    def _may_start(self, step: ExecutionStep, limits: TagConcurrencyLimitsCounter) -> bool:
+        # An attempt is over before its process is, and that still has the device.
+        if step.key in self._with_process:
+            return False
+        if limits.is_blocked(step):
+            self._leave_pool(step.key)
+            return False
+        return self._has_pool(step) and self._has_devices(step)
+
+    def _has_pool(self, step: ExecutionStep) -> bool:
+        pool, pools = _pool_key_for_step(step), self._instance_concurrency_context
+        if not pool or pools is None or step.key in self._with_pool:
+            return True
+        priority = step.tags.get(PRIORITY_TAG, "0")
+        is_number = priority.lstrip("-").isdecimal()
+        if not pools.claim(pool, step.key, int(priority) if is_number else 0):
+            return False
+        self._with_pool.add(step.key)
+        return True
+
+    def _has_devices(self, step: ExecutionStep) -> bool:
+        request = request_of(step)
+        return request is None or (
+            self._leases is not None and self._leases.take(step.key, request)
+        )
+
+    def _start(self, step: ExecutionStep) -> None:
+        """Notes that a step is handed out; what Dagster's own method does at its end."""
+        self._in_flight.add(step.key)
+        self._executable.remove(step.key)
+        self._prep_for_dynamic_outputs(step)
+        self._with_process.add(step.key)
+        self._with_pool.discard(step.key)
+        self._told.pop(step.key, None)
+
+    def _leave_pool(self, step_key: str) -> None:
+        if step_key in self._with_pool and self._instance_concurrency_context:
+            self._with_pool.discard(step_key)
+            self._instance_concurrency_context.free_step(step_key)
 
     def _is_news(self, key: str, reason: str) -> bool:
         before, when = self._told.get(key, ("", 0.0))

@@ -15,16 +15,19 @@ from dagster._core.execution.context.system import IStepContext, PlanOrchestrati
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.execution.tags import get_tag_concurrency_limits_config
 from dagster._core.executor import multiprocess
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from badc_core.devices.held import HeldLease
 from badc_core.devices.inventory import find_gpus
-from badc_core.devices.leasable import leasable_devices, read_declaration
+from badc_core.devices.leasable import LeasableDevice, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.leases import LeaseStore
 from badc_dagster.executor.execution import LeasingExecution
-from badc_dagster.executor.step_leases import StepLeases
+from badc_dagster.executor.step_leases import StepLeases, check_requests, requests_of
 from badc_dagster.executor.step_process import LeasedStepCommand
+from badc_dagster.failures import as_failures
 from badc_dagster.liveness import hold
 
 _PRELOAD = "badc_dagster.executor.preload"
@@ -60,53 +63,84 @@ class GpuExecutor(MultiprocessExecutor):
         """Runs a plan; yields its events.
 
         Raises:
-            ConfigInvalid: a step asks for what this machine does not have, or the lease folder
+            dagster.Failure: a step asks for what this machine does not have, or the lease folder
                 cannot be used.
         """
         hold(plan_context.run_id)  # a run that waits for devices is alive
-        inventory = find_gpus()
-        folder = lease_folder(self._lease_dir)
-        lent = leasable_devices(
-            inventory, read_declaration(folder.parent), self._devices, self._slots_per_device
-        )
-        leases = StepLeases(LeaseStore(folder, lent), execution_plan, plan_context.run_id)
-        if leases.wants_any and inventory.diagnosis and all(one.is_cpu for one in lent):
-            yield dg.DagsterEvent.engine_event(
-                plan_context, f"{inventory.diagnosis}: the CPU is lent instead."
+        with as_failures():
+            requests = requests_of(execution_plan)
+            leases = None
+            if requests:
+                lent, told = self._find_devices()
+                if told and any(not request.on_cpu for request in requests.values()):
+                    yield dg.DagsterEvent.engine_event(plan_context, told, EngineEventData())
+                folder = lease_folder(self._lease_dir)
+                store = LeaseStore(folder, lent)
+                check_requests(store, requests)
+                leases = StepLeases(store, folder, plan_context.run_id)
+            run = RunParts(leases)
+            loop = _with_parts(
+                MultiprocessExecutor.execute,
+                ActiveExecution=run.follow,
+                execute_step_out_of_process=run.execute_step,
             )
-        run = _with_parts(
-            MultiprocessExecutor.execute,
-            ActiveExecution=partial(LeasingExecution, leases=leases),
-            execute_step_out_of_process=partial(_execute_step, leases),
+            try:
+                yield from loop(self, plan_context, execution_plan)
+            finally:
+                if leases:
+                    leases.close()
+
+    def _find_devices(self) -> tuple[tuple[LeasableDevice, ...], str]:
+        """Returns what is lent, and what to tell of it."""
+        inventory = find_gpus()
+        declaration = read_declaration(lease_folder(self._lease_dir).parent)
+        lent = leasable_devices(inventory, declaration, self._devices, self._slots_per_device)
+        if inventory.diagnosis and all(one.is_cpu for one in lent):
+            return lent, f"{inventory.diagnosis}: the CPU is lent instead."
+        return lent, ""
+
+
+class RunParts:
+    """What of one run takes the place of Dagster's own parts.
+
+    Args:
+        leases: of its steps; None where no step asks for devices.
+    """
+
+    def __init__(self, leases: StepLeases | None) -> None:
+        self._leases = leases
+        self._execution: LeasingExecution | None = None
+
+    def follow(self, *arguments: Any, **named: Any) -> LeasingExecution:
+        """Returns the account of the run."""
+        self._execution = LeasingExecution(*arguments, leases=self._leases, **named)
+        return self._execution
+
+    def execute_step(
+        self, processes: Any, job: Any, context: IStepContext, step: ExecutionStep, *rest: Any
+    ) -> Iterator[dg.DagsterEvent | None]:
+        """Starts a step with its lease; yields its events."""
+        held = self._leases.holds(step.key) if self._leases else None
+        if held is not None:
+            yield _lent(context, step, held)
+        start = _with_parts(
+            multiprocess.execute_step_out_of_process,
+            MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, held=held),
         )
-        try:
-            yield from run(self, plan_context, execution_plan)
-        finally:
-            leases.close()
+        events = start(processes, job, context, step, *rest)
+        yield next(events)  # says that there will be a process
+        if self._execution is None or not self._execution.is_interrupted:
+            yield from events
 
 
-def _execute_step(
-    leases: StepLeases,
-    processes: Any,
-    job: Any,
-    context: IStepContext,
-    step: ExecutionStep,
-    *rest: Any,
-) -> Iterator[dg.DagsterEvent | None]:
-    """Starts a step with its lease, and yields its events."""
-    held = leases.holds(step.key)
-    if held is not None:
-        metadata = {
-            "devices": dg.MetadataValue.text(", ".join(held.slots)),
-            "waited_s": dg.MetadataValue.float(held.waited_s),
-        }
-        told = f"Step {step.key} holds {', '.join(held.slots)} after {held.waited_s:.1f} s."
-        yield dg.DagsterEvent.engine_event(context, told, EngineEventData(metadata=metadata))
-    start = _with_parts(
-        multiprocess.execute_step_out_of_process,
-        MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, held=held),
-    )
-    yield from start(processes, job, context, step, *rest)
+def _lent(context: IStepContext, step: ExecutionStep, held: HeldLease) -> dg.DagsterEvent:
+    """Returns the event that says what a step was lent."""
+    metadata = {
+        "devices": dg.MetadataValue.text(", ".join(held.slots)),
+        "waited_s": dg.MetadataValue.float(held.waited_s),
+    }
+    told = f"Step {step.key} holds {', '.join(held.slots)} after {held.waited_s:.1f} s."
+    return dg.DagsterEvent.engine_event(context, told, EngineEventData(metadata=metadata))
 
 
 def _with_parts(function: Any, **parts: Any) -> Any:
@@ -133,12 +167,7 @@ def _with_parts(function: Any, **parts: Any) -> Any:
             is_required=False,
             description="Steps of one run at once; as many as there are cores if not set.",
         ),
-        "tag_concurrency_limits": dg.Field(
-            [dict],
-            default_value=[],
-            is_required=False,
-            description="As of Dagster's multiprocess executor; they hold inside one run.",
-        ),
+        "tag_concurrency_limits": get_tag_concurrency_limits_config(),  # type: ignore[no-untyped-call]
         "start_method": dg.Field(
             dg.Enum("StartMethod", [dg.EnumValue(one) for one in _START_METHODS]),
             default_value=_START_METHODS[0],
@@ -171,7 +200,7 @@ def gpu_executor(context: dg.InitExecutorContext) -> GpuExecutor:
     return GpuExecutor(
         retries=RetryMode.from_config(config["retries"]),
         max_concurrent=config["max_concurrent"],
-        tag_concurrency_limits=config["tag_concurrency_limits"],
+        tag_concurrency_limits=config.get("tag_concurrency_limits"),
         start_method=config["start_method"],
         lease_dir=config["lease_dir"],
         devices=config["devices"],

@@ -1,7 +1,10 @@
 """The leases of a run's steps: asked for, waited for, held, given back."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import IExecutionStep
@@ -9,7 +12,7 @@ from dagster._core.execution.plan.step import IExecutionStep
 from badc_core.devices.held import HeldLease
 from badc_core.devices.lease_queue import Ticket
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_table import Holder, Lease
+from badc_core.devices.lease_slots import Holder, Lease
 from badc_core.devices.leases import LeaseStore, Refusal
 from badc_core.errors import ConfigInvalid
 
@@ -19,107 +22,134 @@ _POLL_S = 0.25
 
 
 @dataclass
-class _Wait:
-    """A step in the queue."""
+class _Queue:
+    """A run's one place in the host's queue for a kind of request."""
 
     ticket: Ticket
     reason: str
-    since: float = field(default_factory=time.monotonic)
-    asked: float = field(default_factory=time.monotonic)
+    asked: float
 
 
 class StepLeases:
     """What a run's steps hold and wait for.
 
+    A run has one place in the queue for each kind of request, whichever of its steps comes next:
+    so runs take turns, however many steps each has.
+
     Args:
         store: of this host.
-        plan: the run's steps, some of which ask for devices by their tags.
+        folder: where the store keeps its files, to be named in errors.
         run_id: for others to see.
-
-    Raises:
-        ConfigInvalid: a step asks for what this machine does not have, or in words that say
-            nothing.
     """
 
-    def __init__(self, store: LeaseStore, plan: ExecutionPlan, run_id: str) -> None:
+    def __init__(self, store: LeaseStore, folder: Path, run_id: str) -> None:
         self._store = store
+        self._folder = folder
         self._run_id = run_id
-        self._requests: dict[str, DeviceRequest] = {}
         self._leases: dict[str, Lease] = {}
         self._held: dict[str, HeldLease] = {}
-        self._waits: dict[str, _Wait] = {}
-        for step in plan.steps:
-            request = _request(step)
-            if request is not None:
-                store.check(request)
-                self._requests[step.key] = request
-
-    @property
-    def wants_any(self) -> bool:
-        """Whether any step asks for devices."""
-        return bool(self._requests)
+        self._since: dict[str, float] = {}
+        self._queues: dict[DeviceRequest, _Queue] = {}
+        self._waiting: dict[str, DeviceRequest] = {}
 
     @property
     def waiting(self) -> dict[str, str]:
-        """Step -> why it waits."""
-        return {key: wait.reason for key, wait in self._waits.items()}
-
-    def wants(self, step_key: str) -> bool:
-        """Tells whether a step asks for devices."""
-        return step_key in self._requests
+        """Step -> why it waits, as of the last round."""
+        return {key: self._queues[request].reason for key, request in self._waiting.items()}
 
     def holds(self, step_key: str) -> HeldLease | None:
         """Returns what a step holds."""
         return self._held.get(step_key)
 
-    def take(self, step_key: str) -> bool:
+    def begin_round(self) -> None:
+        """Forgets who waited: whoever still does asks again."""
+        self._waiting = {}
+
+    def take(self, step_key: str, request: DeviceRequest) -> bool:
         """Tells whether a step has its devices, after having asked for them now if it is time.
 
         Raises:
-            OSError: the lease folder cannot be used.
+            ConfigInvalid: the lease folder can no longer be used.
         """
-        if step_key in self._held:
-            return True
-        wait = self._waits.get(step_key)
-        if wait and time.monotonic() - wait.asked < _POLL_S:
+        now = time.monotonic()
+        self._since.setdefault(step_key, now)
+        queue = self._queues.get(request)
+        is_time = queue is None or now - queue.asked >= _POLL_S
+        # What one step of this run was refused, the next in line would be refused as well.
+        if request in self._waiting.values() or not is_time:
+            self._waiting[step_key] = request
             return False
-        request = self._requests[step_key]
-        holder = Holder(f"step {step_key}", self._run_id, vram_mib=request.vram_mib)
-        answer = self._store.take(request, holder, wait.ticket if wait else None)
-        if isinstance(answer, Refusal):
-            self._queue(step_key, wait, holder, answer)
-            return False
-        waited_s = time.monotonic() - wait.since if wait else 0.0
-        self._waits.pop(step_key, None)
-        self._leases[step_key] = answer
-        self._held[step_key] = HeldLease.of(answer, round(waited_s, 3))
-        return True
+        with self._folder_in_use():
+            return self._ask(step_key, request, queue)
+
+    def end_round(self) -> None:
+        """Leaves the queues in which no step of the run stands any more."""
+        for request in self._queues.keys() - set(self._waiting.values()):
+            self._leave(request)
 
     def give_back(self, step_key: str) -> None:
-        """Ends this process's part in a step's lease, and its waiting; may be called again."""
-        wait = self._waits.pop(step_key, None)
-        if wait is not None:
-            wait.ticket.withdraw()
+        """Ends this process's part in a step's lease; may be called again."""
+        self._since.pop(step_key, None)
+        self._held.pop(step_key, None)
         lease = self._leases.pop(step_key, None)
         if lease is not None:
             lease.release()
-        self._held.pop(step_key, None)
 
     def close(self) -> None:
         """Gives everything back; processes that still run keep theirs until they end."""
-        for step_key in self._requests:
+        for step_key in list(self._leases):
             self.give_back(step_key)
+        for request in list(self._queues):
+            self._leave(request)
+        self._waiting = {}
 
-    def _queue(self, step_key: str, wait: _Wait | None, holder: Holder, answer: Refusal) -> None:
-        if wait is None:
-            ticket = self._store.queue(self._requests[step_key], holder)
-            self._waits[step_key] = _Wait(ticket, answer.reason)
-        else:
-            wait.reason, wait.asked = answer.reason, time.monotonic()
+    def _ask(self, step_key: str, request: DeviceRequest, queue: _Queue | None) -> bool:
+        holder = Holder(f"step {step_key}", self._run_id, vram_mib=request.vram_mib)
+        answer = self._store.take(request, holder, queue.ticket if queue else None)
+        if isinstance(answer, Refusal):
+            ticket = queue.ticket if queue else self._store.queue(request, holder)
+            self._queues[request] = _Queue(ticket, answer.reason, time.monotonic())
+            self._waiting[step_key] = request
+            return False
+        self._queues.pop(request, None)  # the store has withdrawn the ticket
+        self._leases[step_key] = answer
+        waited_s = time.monotonic() - self._since[step_key]
+        self._held[step_key] = HeldLease.of(answer, round(waited_s, 3))
+        return True
+
+    def _leave(self, request: DeviceRequest) -> None:
+        with suppress(OSError):  # the folder is gone, and the ticket with it
+            self._queues.pop(request).ticket.withdraw()
+
+    @contextmanager
+    def _folder_in_use(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigInvalid(
+                f"leases cannot be kept there any more: {error}",
+                self._folder,
+                "Put the folder right, then run again what is missing",
+            ) from error
 
 
-def _request(step: IExecutionStep) -> DeviceRequest | None:
-    """Returns what a step's tags ask for; None if they do not."""
+def requests_of(plan: ExecutionPlan) -> dict[str, DeviceRequest]:
+    """Returns what each step that is to run asks for; those that ask nothing are left out.
+
+    Raises:
+        ConfigInvalid: a step asks in words that say nothing.
+    """
+    steps = [plan.get_step_by_key(key) for key in plan.step_keys_to_execute]
+    asked = {step.key: request_of(step) for step in steps}
+    return {key: request for key, request in asked.items() if request is not None}
+
+
+def request_of(step: IExecutionStep) -> DeviceRequest | None:
+    """Returns what a step's tags ask for; None if they do not.
+
+    Raises:
+        ConfigInvalid: they say nothing that can be understood.
+    """
     tags = step.tags or {}
     if DEVICES_TAG not in tags and VRAM_TAG not in tags:
         return None
@@ -127,3 +157,16 @@ def _request(step: IExecutionStep) -> DeviceRequest | None:
         return DeviceRequest.parse(tags.get(DEVICES_TAG, ""), tags.get(VRAM_TAG, ""))
     except ConfigInvalid as error:
         raise ConfigInvalid(error.what, f"step {step.key}", error.remedy) from error
+
+
+def check_requests(store: LeaseStore, requests: dict[str, DeviceRequest]) -> None:
+    """Makes sure that every step could once get what it asks for.
+
+    Raises:
+        ConfigInvalid: this machine does not have it.
+    """
+    for step_key, request in requests.items():
+        try:
+            store.check(request)
+        except ConfigInvalid as error:
+            raise ConfigInvalid(error.what, f"step {step_key}", error.remedy) from error

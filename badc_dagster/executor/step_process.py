@@ -1,6 +1,8 @@
 """A step's own process: it sees the devices it was lent, and keeps them while it lives."""
 
+import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import reduction
@@ -38,6 +40,24 @@ class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
         self._held = replace(self._held, descriptors=descriptors)
 
     def execute(self) -> Iterator[dg.DagsterEvent]:
-        """Runs the step, which sees its devices only; before any of the user's code is loaded."""
+        """Runs the step, which sees its devices only; before any of the user's code is loaded.
+
+        A step whose run's process is killed goes on to its end and keeps its devices so long. Its
+        events reach the event log, but nobody empties the pipe to that process: full, it would
+        keep this one, and the devices, for ever.
+        """
         os.environ.update(self._held.environment())
-        yield from super().execute()
+        try:
+            for event in super().execute():
+                if not _is_orphan():
+                    yield event
+        finally:
+            if _is_orphan():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(1)  # without the wait for the pipe that an ordinary exit begins with
+
+
+def _is_orphan() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
