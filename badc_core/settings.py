@@ -137,8 +137,8 @@ class DetectorSettings(_Section):
     )
     label_length: Literal["fixed", "variable"] = Field(
         "fixed",
-        description="`fixed`: labels as the detector gives them, a window long from most; "
-        "`variable`: those of one label that touch are joined into one.",
+        description="`fixed`: labels as the detector gives them; `variable`: those of one label "
+        "that touch are joined into one. A change makes finished recordings be analysed again.",
     )
     command: str = Field(
         "", description="The program of the detector `command`, with its own arguments."

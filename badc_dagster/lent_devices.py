@@ -7,7 +7,6 @@ import dagster as dg
 from badc_core.dataset import Dataset
 from badc_core.detectors.registry import uses_gpu
 from badc_core.devices.held import held_lease
-from badc_core.devices.inventory import find_gpus
 from badc_core.errors import BadcError, ConfigInvalid
 from badc_core.inference.opening import gpu_request
 from badc_core.settings import DetectorSettings
@@ -34,19 +33,18 @@ def device_tags(connection: Connection) -> dict[str, str]:
 
 
 def refuse_without_gpu(settings: DetectorSettings) -> None:
-    """Makes sure that a step that needs a GPU was lent one, where there are any.
+    """Makes sure that a step that needs a GPU was lent one, where any are lent.
 
     Raises:
-        ConfigInvalid: it was not, since the settings said something else when they were read.
+        ConfigInvalid: it was not, since the run's settings are not those of the dataset.
     """
     held = held_lease()
-    if held is None or held.gpus or not uses_gpu(settings):
-        return
-    if find_gpus(environment={}).gpus:
+    if held is not None and held.lends_gpus and not held.gpus and uses_gpu(settings):
         raise ConfigInvalid(
             f"{settings.name} runs on GPUs, and this step was lent none",
             "detector.name",
-            "Set it in the dataset's badc.toml, then reload the code location (Deployment page)",
+            "What a step is lent follows the dataset's badc.toml: set the detector there, not in "
+            "the run's overrides",
         )
 
 

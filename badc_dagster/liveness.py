@@ -81,8 +81,8 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
 
     Args:
         instance: holds the runs.
-        grace_s: runs that changed more recently are left alone, since between two steps of a
-            multiprocess run nobody holds the lock.
+        grace_s: runs that changed more recently are left alone, since nobody holds the lock between
+            two steps of a run under an executor that is not ours.
     """
     unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     dead = []

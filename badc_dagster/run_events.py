@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from badc_dagster.failures import COMPLAINT, RECORDINGS_FAILED
+from badc_dagster.step_checks import CHUNKS_COMPLETE
 
 
 def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
@@ -24,7 +25,8 @@ def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
 def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     """Yields what stopped a run or its steps, leaving out the failures of single recordings.
 
-    And the checks that failed, but for those of a step that failed itself: it said so already.
+    And the checks that failed, but for those of a step that failed itself: it said so already. Nor
+    is `chunks_complete` one: it is about all recordings, of which a later run may mend some.
     """
     failed = {event.step_key: event.step_failure_data for event in events if event.is_step_failure}
     for data in failed.values():
@@ -39,25 +41,31 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
         # The dataset could not be opened, say, so that no step was begun.
         yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
     others = [event for event in events if event.step_key not in failed]
-    yield from _failed_checks(others, dg.AssetCheckSeverity.ERROR)
+    checks = _failed_checks(others, dg.AssetCheckSeverity.ERROR)
+    yield from (_told(check) for check in checks if check.check_name != CHUNKS_COMPLETE)
 
 
 def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     """Yields the checks that failed but only warn."""
-    yield from _failed_checks(events, dg.AssetCheckSeverity.WARN)
+    yield from map(_told, _failed_checks(events, dg.AssetCheckSeverity.WARN))
 
 
 def _failed_checks(
     events: Sequence[dg.DagsterEvent], severity: dg.AssetCheckSeverity
-) -> Iterator[str]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     for event in events:
         if event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
         check = event.asset_check_evaluation_data
         if not check.passed and check.severity == severity:
-            examples = check.metadata.get("examples")
-            told = f" For example: {examples.value}" if examples is not None else ""
-            yield f"check {check.check_name} failed. It asks: {check.description}{told}"
+            yield check
+
+
+def _told(check: dg.AssetCheckEvaluation) -> str:
+    """Returns a failed check as a sentence or two."""
+    examples = check.metadata.get("examples")
+    told = f" For example: {examples.value}" if examples is not None else ""
+    return f"check {check.check_name} failed. It asks: {check.description}{told}"
 
 
 def _sentence(error: Any) -> str:

@@ -10,14 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.devices.borrowing import borrowed_gpus
-from badc_core.devices.inventory import GpuInventory
+from badc_core.devices.inventory import Gpu
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.places import Place
 from badc_core.errors import DetectorFailed
@@ -60,7 +61,6 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
     """
     place = Place("probe", limit.gpu)
     environment = {**os.environ, **place.environment()}
-    wanted = GpuInventory((limit.gpu,) if limit.gpu else (), "")
 
     def measure(duration_s: float) -> Measured:
         task = {
@@ -70,7 +70,7 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
             "limit_mib": None if limit.gpu else limit.mib,
         }
         with (
-            borrowed_gpus(DeviceRequest(), "a chunk probe", wanted) as gpu,
+            _leased(limit.gpu) as descriptors,
             tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch,
         ):
             done = subprocess.run(
@@ -80,12 +80,22 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
                 encoding="utf-8",
                 errors="replace",
                 env={**environment, "TMPDIR": scratch},
-                pass_fds=gpu.descriptors,
+                pass_fds=descriptors,
                 check=False,
             )
         return read_answer(done.returncode, done.stdout, done.stderr)
 
     return measure
+
+
+@contextmanager
+def _leased(gpu: Gpu | None) -> Iterator[tuple[int, ...]]:
+    """Yields the open files that hold the lease of a GPU, if one is meant."""
+    if gpu is None:
+        yield ()
+        return
+    with borrowed_gpus(DeviceRequest(), "a chunk probe", gpu) as borrowed:
+        yield borrowed.descriptors
 
 
 def read_answer(returncode: int, stdout: str, stderr: str) -> Measured:

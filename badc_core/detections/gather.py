@@ -1,22 +1,23 @@
 """Detections of single chunks, in JSON files of ours or the original BADC's, as one table.
 
 The Parquet file follows the one schema; chunks without detections are rows of the CSV only, where
-`label` is `none`, as the original's readers expect. Reading one file is in
-`inference/chunk_output.py`.
+`label` is `none`, as the original's readers expect. Which files count is in `chunk_paths.py`;
+reading one is in `inference/chunk_output.py`.
 """
 
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import groupby, repeat
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from badc_core.atomic import replacing
-from badc_core.dataset import HAWKEARS_ENDING, RUNNER_ENDING, Dataset
+from badc_core.dataset import Dataset
+from badc_core.detections.chunk_paths import find_chunk_files
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
@@ -32,8 +33,6 @@ from badc_core.settings import Settings
 
 NO_DETECTION = "none"
 """Label of the row that stands for a chunk without detections."""
-
-_SUMMARY_ENDING = ".summary.json"
 
 
 @dataclass(frozen=True)
@@ -102,34 +101,6 @@ def gather(wanted: Gathering) -> Gathered:
     if wanted.parquet is not None:
         write_detections(wanted.parquet, table)
     return replace(reading.counts, n_files=len(paths), n_detections=len(table))
-
-
-def find_chunk_files(folder: Path) -> list[Path]:
-    """Returns the JSON files of chunks below a folder, in order of their paths.
-
-    Hidden files are left out, and summaries, and what runners left in folders of their own.
-
-    Raises:
-        DetectionsInvalid: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise DetectionsInvalid("no such folder", folder, "Give the folder of badc infer run")
-    return sorted(
-        path
-        for path in folder.rglob("*.json")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.name.endswith(_SUMMARY_ENDING)
-        and not any(map(_is_runners, path.relative_to(folder).parents, repeat(folder)))
-    )
-
-
-def _is_runners(inside: Path, folder: Path) -> bool:
-    """Tells whether a runner made a folder for itself: there is its chunk's file beside it."""
-    return any(
-        (folder / inside).with_name(f"{inside.name.removesuffix(ending)}.json").is_file()
-        for ending in (HAWKEARS_ENDING, RUNNER_ENDING)
-        if inside.name.endswith(ending)
-    )
 
 
 class _Reading:

@@ -3,21 +3,31 @@
 A detector that sees windows reads through `windows.py` instead and writes nothing.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from badc_core.atomic import naming_storage_trouble, replacing_folder
+from badc_core.atomic import (
+    STORAGE_FULL,
+    naming_storage_trouble,
+    remove_folder,
+    replacing_folder,
+)
 from badc_core.audio.reader import AudioFile, Samples
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.wave_file import WaveForm
+from badc_core.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, Label, Occasion
+from badc_core.errors import OutputUnwritable
 from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BLOCK_SAMPLES = 1 << 20
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -49,16 +59,30 @@ class ChunkFile:
         """Returns the same file, of which `folder` is to keep the output."""
         return replace(self, keep_in=folder)
 
-    def keep_output(self) -> None:
-        """Copies the output to where it is wanted, in place of what is there, whole or not at all.
+    def keep_output(self) -> tuple[str, ...]:
+        """Copies the output to where it is wanted, in place of what is there.
+
+        Files are copied, and what links to files lead to; whatever else a program may leave, such
+        as a pipe, and what cannot be copied, is left out.
+
+        Returns:
+            A note on what was left out; none if nothing was.
 
         Raises:
             StorageFull: the disk or a quota is full.
             OutputUnwritable: it may not be written there.
         """
-        if self.keep_in is not None:
-            with replacing_folder(self.keep_in) as aside:
-                _copy(self.output, aside)
+        if self.keep_in is None:
+            return ()
+        with replacing_folder(self.keep_in) as aside:
+            left_out = [
+                f"{_printable(path.relative_to(self.output))} ({why})"
+                for path, why in _copy(self.output, aside)
+            ]
+        if not left_out:
+            return ()
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        return (f"not kept of the program's files: {', '.join(left_out[:_NAMED])}{more}",)
 
     def remove(self) -> None:
         """Removes the file, the output and their folder; a second call does nothing."""
@@ -112,6 +136,25 @@ def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Chun
     return file
 
 
+def forget_output(files: Path, *, is_kept: bool) -> tuple[str, ...]:
+    """Removes what earlier results of a chunk left, now that it has another.
+
+    Args:
+        files: where this detector's files of the chunk are kept.
+        is_kept: whether they are this result's; if not, they are an earlier one's too.
+
+    Returns:
+        A note for each folder that could not be removed: that must not cost the result.
+    """
+    notes = []
+    for stale in (InferencePaths.other_chunk_files(files), *(() if is_kept else (files,))):
+        try:
+            remove_folder(stale)
+        except (OSError, OutputUnwritable) as error:
+            notes.append(f"files of an earlier result are still there: {error}")
+    return tuple(notes)
+
+
 def spans(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
     """Returns what was found in a chunk's file as detections, by start, then label.
 
@@ -130,14 +173,36 @@ def spans(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
     return sorted(detections, key=lambda one: (one.start_sample, one.label.name, one.end_sample))
 
 
-def _copy(folder: Path, target: Path) -> None:
-    """Copies what is in a folder into another; unlike `copytree` it ends at the first error."""
-    for path in sorted(folder.rglob("*")):
-        there = target / path.relative_to(folder)
-        if path.is_dir() and not path.is_symlink():
-            there.mkdir()
+def _copy(source: Path, target: Path) -> Iterator[tuple[Path, str]]:
+    """Copies a file, or a folder's content; yields what is left out, and why.
+
+    A full disk alone is raised.
+    """
+    inside: list[Path] = []
+    why = ""
+    try:
+        if source.is_dir() and not source.is_symlink():
+            target.mkdir(exist_ok=True)
+            inside = sorted(source.iterdir())
+        elif source.is_file():
+            shutil.copyfile(source, target)
         else:
-            shutil.copyfile(path, there, follow_symlinks=False)
+            why = "no regular file"
+    except OSError as error:
+        if error.errno in STORAGE_FULL:
+            raise
+        why = error.strerror or str(error)
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
+    if why:
+        yield source, why
+    for one in inside:
+        yield from _copy(one, target / one.name)
+
+
+def _printable(path: Path) -> str:
+    """Returns a path as text, whatever its bytes."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _blocks(audio: AudioFile, chunk: Chunk) -> Iterator[Samples]:

@@ -93,20 +93,21 @@ class HawkEars:
         """
         restarted = self._child is None
         self._report = None
+        kept: tuple[str, ...] = ()
         try:
             child = self._child = self._child or self._start()
             answer = self._ask(child, batch)
             if answer["kind"] == "result":
-                batch.keep_output()
+                kept = batch.keep_output()
         finally:
             batch.remove()
-        notes = [*(["HawkEars was started again"] if restarted else []), *answer.get("notes", ())]
+        again = ["HawkEars was started again"] if restarted else []
         self._report = DetectorReport(
             command=child.command,
             stderr=child.stderr_tail,
             peak_vram_mib=answer.get("peak_vram_mib"),
             peak_rss_mib=answer.get("peak_rss_mib"),
-            notes=tuple(notes),
+            notes=(*again, *answer.get("notes", ()), *kept),
         )
         if answer["kind"] != "result":
             raise self._failure(answer, batch)

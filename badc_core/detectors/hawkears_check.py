@@ -1,6 +1,7 @@
 """Whether an installed HawkEars 2 works, and works as it does when left alone."""
 
 import csv
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detectors.hawkears import HawkEars
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.interface import NOWHERE
+from badc_core.devices.borrowing import borrowed_gpus
+from badc_core.devices.lease_request import DeviceRequest
 from badc_core.errors import DetectorFailed
 from badc_core.settings import DetectorSettings
 
@@ -65,7 +68,11 @@ def check(settings: DetectorSettings) -> CheckResult:
         DetectorMissing: something is not installed.
         DetectorFailed: HawkEars did not get to an end.
     """
-    with tempfile.TemporaryDirectory(prefix="badc-hawkears-") as folder:
+    with (
+        borrowed_gpus(DeviceRequest(), "badc hawkears check") as gpus,
+        tempfile.TemporaryDirectory(prefix="badc-hawkears-") as folder,
+    ):
+        os.environ.update(gpus.environment())
         sound = Path(folder) / "check.wav"
         _write_test_sound(sound)
         detector = HawkEars(settings)

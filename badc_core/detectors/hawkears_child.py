@@ -64,6 +64,7 @@ class HawkEarsChild:
                 encoding="utf-8",
                 errors="replace",
                 env={**os.environ, **_ENVIRONMENT},
+                close_fds=False,  # the lease of the device is the child's too
             )
         except OSError as error:
             raise DetectorMissing(

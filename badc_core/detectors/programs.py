@@ -12,7 +12,7 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -103,7 +103,7 @@ class ProgramPerChunk(ABC):
         self._report = None
         try:
             found = self._run(batch)
-            batch.keep_output()
+            self._add_notes(batch.keep_output())
             return [found]
         finally:
             batch.remove()
@@ -114,6 +114,10 @@ class ProgramPerChunk(ABC):
 
     def close(self) -> None:  # noqa: B027  (nothing is left to do, for any of them)
         """Does nothing: the program has ended and its files are removed."""
+
+    def _add_notes(self, notes: tuple[str, ...]) -> None:
+        if self._report is not None and notes:
+            self._report = replace(self._report, notes=(*self._report.notes, *notes))
 
     @abstractmethod
     def _run(self, batch: ChunkFile) -> list[Detection]:
@@ -133,7 +137,12 @@ def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         try:
             program = subprocess.Popen(
-                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                close_fds=False,  # the lease of the device is the program's too
             )
         except OSError as error:
             raise DetectorMissing(

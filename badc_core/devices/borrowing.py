@@ -6,17 +6,18 @@ It leases them as steps do, so that nobody gets onto a card that is taken; and w
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from badc_core.devices.held import held_lease
-from badc_core.devices.inventory import GpuInventory, find_gpus
-from badc_core.devices.leasable import leasable_devices, read_declaration
+from badc_core.devices.held import HeldLease, held_lease, working_under
+from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory, find_gpus
+from badc_core.devices.leasable import DECLARATION, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_table import Holder, Lease
+from badc_core.devices.lease_slots import Holder, Lease
 from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.errors import ConfigInvalid
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
@@ -34,39 +35,73 @@ class BorrowedGpus:
     inventory: GpuInventory
     descriptors: tuple[int, ...] = ()
 
+    def environment(self) -> dict[str, str]:
+        """Returns the variables that show a program these GPUs only; nothing without any."""
+        gpus = ",".join(gpu.uuid for gpu in self.inventory.gpus)
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VISIBLE: gpus} if gpus else {}
+
 
 @contextmanager
 def borrowed_gpus(
-    request: DeviceRequest, work: str, inventory: GpuInventory | None = None
+    request: DeviceRequest, work: str, only: Gpu | None = None
 ) -> Iterator[BorrowedGpus]:
     """Yields the GPUs to work on, leased for as long as that lasts.
 
-    Where this process was lent devices already, those are all; where there is no GPU, none.
+    Where this process was lent devices already, those are all; where no GPU is lent, none.
 
     Args:
         request: how many.
         work: what others are told of it.
-        inventory: the GPUs to choose from; None for all that this process may use.
+        only: the one that is meant; None for any.
 
     Raises:
         ConfigInvalid: the machine does not have what is asked for, or the lease folder cannot be
             used.
     """
-    inventory = inventory or find_gpus()
-    if held_lease() is not None or not inventory.gpus:
-        yield BorrowedGpus(inventory, held_descriptors())
+    inventory = find_gpus()
+    held = held_lease()
+    if held is not None:
+        yield BorrowedGpus(_known(inventory, held.gpus), held_descriptors())
         return
-    folder = lease_folder()
-    devices = leasable_devices(inventory, read_declaration(folder.parent))
-    store = LeaseStore(folder, devices)
+    store = _store(inventory, only)
+    if store is None:
+        yield BorrowedGpus(GpuInventory((), inventory.diagnosis))
+        return
     store.check(request)
+    started = time.monotonic()
     lease = _wait(store, request, Holder(work, vram_mib=request.vram_mib))
+    own = HeldLease.of(lease, round(time.monotonic() - started, 3), lends_gpus=True)
     try:
-        lent = {device.uuid for device in lease.devices}
-        gpus = tuple(gpu for gpu in inventory.gpus if gpu.uuid in lent)
-        yield BorrowedGpus(replace(inventory, gpus=gpus), lease.descriptors)
+        with working_under(own):
+            yield BorrowedGpus(_known(inventory, own.gpus), lease.descriptors)
     finally:
         lease.release()
+
+
+def _store(inventory: GpuInventory, only: Gpu | None) -> LeaseStore | None:
+    """Returns the leases of the GPUs that are lent here; None if none is."""
+    try:
+        folder = lease_folder()
+    except ConfigInvalid:
+        if inventory.gpus:
+            raise
+        return None
+    lent = leasable_devices(inventory, read_declaration(folder.parent))
+    gpus = [one for one in lent if not one.is_cpu and (only is None or one.uuid == only.uuid)]
+    if only is not None and not gpus:
+        raise ConfigInvalid(
+            f"GPU {only.index} is not lent: it is not listed",
+            folder.parent / DECLARATION,
+            "List it there, or choose another",
+        )
+    return LeaseStore(folder, gpus) if gpus else None
+
+
+def _known(inventory: GpuInventory, names: Sequence[str]) -> GpuInventory:
+    """Returns those GPUs, in that order; one that NVML does not know is taken at its name."""
+    found = {gpu.uuid: gpu for gpu in inventory.gpus}
+    gpus = [found.get(name, Gpu(number, name, name, 0)) for number, name in enumerate(names)]
+    return GpuInventory(tuple(gpus), "" if gpus else inventory.diagnosis)
 
 
 def held_descriptors() -> tuple[int, ...]:

@@ -6,14 +6,16 @@ free only when the last of them has ended, and a variable that says what they st
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Self
 
 from badc_core.devices.inventory import VISIBLE
-from badc_core.devices.lease_table import Lease
+from badc_core.devices.lease_slots import Lease
 
 HELD_VARIABLE = "BADC_LEASE"
+_own: "list[HeldLease]" = []
 
 
 @dataclass(frozen=True)
@@ -25,21 +27,24 @@ class HeldLease:
         slots: the slot on each, in words.
         waited_s: how long the work waited for them.
         descriptors: open files that hold the lease; empty where it is another process's business.
+        lends_gpus: whether GPUs are lent here at all, be it to others.
     """
 
     devices: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
     waited_s: float = 0.0
     descriptors: tuple[int, ...] = ()
+    lends_gpus: bool = False
 
     @classmethod
-    def of(cls, lease: Lease, waited_s: float) -> Self:
+    def of(cls, lease: Lease, waited_s: float, lends_gpus: bool = False) -> Self:
         """Returns what there is to say of a lease."""
         return cls(
             tuple(slot.device.uuid for slot in lease.slots),
             tuple(f"{slot.device.label} slot {slot.number}" for slot in lease.slots),
             waited_s,
             lease.descriptors,
+            lends_gpus,
         )
 
     @property
@@ -56,12 +61,23 @@ class HeldLease:
         }
 
 
+@contextmanager
+def working_under(lease: HeldLease) -> Iterator[None]:
+    """Makes a lease that this process took itself the one it works under."""
+    _own.append(lease)
+    try:
+        yield
+    finally:
+        _own.remove(lease)
+
+
 def held_lease(environment: Mapping[str, str] | None = None) -> HeldLease | None:
-    """Returns the lease this process was started under; None if there is none."""
+    """Returns the lease this process works under, its own or its starter's; None without one."""
+    if _own and environment is None:
+        return _own[-1]
     text = (os.environ if environment is None else environment).get(HELD_VARIABLE)
     if not text:
         return None
     told = json.loads(text)
-    return HeldLease(
-        tuple(told["devices"]), tuple(told["slots"]), told["waited_s"], tuple(told["descriptors"])
-    )
+    lists = {name: tuple(told[name]) for name in ("devices", "slots", "descriptors")}
+    return HeldLease(**lists, waited_s=told["waited_s"], lends_gpus=told["lends_gpus"])

@@ -4,6 +4,7 @@ They are the GPUs that NVML shows, or, where there is none, the CPU. A file `dev
 lease folder may say how many slots there are on each, and declare devices that NVML does not show.
 """
 
+import logging
 import re
 import tomllib
 from collections.abc import Sequence
@@ -13,13 +14,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory
+from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid
 
+_log = logging.getLogger(__name__)
 CPU = "cpu"
 DECLARATION = "devices.toml"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}"
 _REAL = ("GPU-", "MIG-")
+_INDEX = re.compile(r"(?:gpu-)?([0-9]+)")
+_NO_DRIVER = "No NVIDIA driver is installed"
 _Name = Annotated[str, StringConstraints(pattern=re.compile(f"^{_NAME}$"))]
 _Count = Annotated[int, Field(ge=1)]
 
@@ -98,11 +102,13 @@ def leasable_devices(
     Args:
         inventory: the GPUs this process may use.
         declaration: the machine's own file.
-        names: devices that stand in for both.
+        names: devices that stand in for both. Of these too, GPUs that this process may not use
+            are left out.
         slots: leases on one GPU at once; None for what the file says, or one.
 
     Raises:
-        ConfigInvalid: a name cannot be one of a device, or stands twice, or no slots are asked for.
+        ConfigInvalid: a name cannot be one of a device, means several, or stands twice, or no slots
+            are asked for.
     """
     if slots is not None and slots < 1:
         raise ConfigInvalid(
@@ -110,16 +116,20 @@ def leasable_devices(
         )
     each = slots or declaration.slots_per_device or 1
     if names:
-        devices = [_named(name, inventory, 0, each) for name in names]
+        _check_names(names)
+        found = [_named(name, inventory, 0, each) for name in names]
+        missing = [name for name, device in zip(names, found, strict=True) if device is None]
+        if missing:
+            _log.warning("Not lent, as this process may not use them: %s", ", ".join(missing))
     elif declaration.device:
-        devices = [
+        found = [
             _named(one.uuid, inventory, one.memory_mib, one.slots or each)
             for one in declaration.device
-            if not _is_out_of_reach(one.uuid, inventory)
         ]
     else:
-        devices = [_shown(gpu, gpu.memory_mib, each) for gpu in inventory.gpus]
-    _check([device.uuid for device in devices])
+        found = [_shown(gpu, gpu.memory_mib, each) for gpu in inventory.gpus]
+    devices = [device for device in found if device is not None]
+    _check_names([device.uuid for device in devices])
     cpus = [device for device in devices if device.is_cpu]
     return (*_labelled(devices), *(() if cpus else (LeasableDevice(CPU, CPU),)))
 
@@ -128,33 +138,34 @@ def _shown(gpu: Gpu, memory_mib: int, slots: int) -> LeasableDevice:
     return LeasableDevice(gpu.uuid, f"gpu-{gpu.index}", memory_mib, slots)
 
 
-def _named(name: str, inventory: GpuInventory, memory_mib: int, slots: int) -> LeasableDevice:
+def _named(
+    name: str, inventory: GpuInventory, memory_mib: int, slots: int
+) -> LeasableDevice | None:
     """Returns a declared device, by its UUID if it is a GPU that NVML shows.
 
-    So that two ways to call a GPU are not two GPUs.
+    So that two ways to call a GPU are not two GPUs. None for one that is hidden, or not there.
     """
-    found = _meant(name, inventory)
-    if found is None:
-        return LeasableDevice(name, name, memory_mib, slots)
-    return _shown(found, memory_mib or found.memory_mib, slots)
+    called = _gpus_called(name, inventory)
+    if len(called) > 1:
+        raise ConfigInvalid(
+            f"device {name} means several: {', '.join(gpu.uuid for gpu in called)}",
+            remedy="Call each by its UUID, as badc gpus shows it",
+        )
+    if called:
+        return _shown(called[0], memory_mib or called[0].memory_mib, slots)
+    is_real = name.startswith(_REAL) or _INDEX.fullmatch(name)
+    if is_real and not inventory.diagnosis.startswith(_NO_DRIVER):
+        return None
+    return LeasableDevice(name, name, memory_mib, slots)
 
 
-def _meant(name: str, inventory: GpuInventory) -> Gpu | None:
-    """Returns the GPU that a UUID, the beginning of one or an index means, if it is one."""
-    found = [
-        gpu
-        for gpu in inventory.gpus
-        if name in {str(gpu.index), f"gpu-{gpu.index}"}
-        or (name.startswith(_REAL) and gpu.uuid.startswith(name))
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _is_out_of_reach(name: str, inventory: GpuInventory) -> bool:
-    """Tells whether a GPU of the machine's file is hidden from this process, or not there."""
-    are_hidden = inventory.diagnosis.startswith(VISIBLE)
-    is_known = are_hidden or bool(inventory.gpus)
-    return is_known and name.startswith(_REAL) and _meant(name, inventory) is None
+def _gpus_called(name: str, inventory: GpuInventory) -> list[Gpu]:
+    """Returns the GPUs that a UUID, the beginning of one or an index means; slices share one."""
+    if index := _INDEX.fullmatch(name):
+        return [gpu for gpu in inventory.gpus if gpu.index == int(index[1])]
+    exact = [gpu for gpu in inventory.gpus if gpu.uuid == name]
+    is_beginning = name.startswith(_REAL)
+    return exact or [gpu for gpu in inventory.gpus if is_beginning and gpu.uuid.startswith(name)]
 
 
 def _labelled(devices: list[LeasableDevice]) -> list[LeasableDevice]:
@@ -166,9 +177,9 @@ def _labelled(devices: list[LeasableDevice]) -> list[LeasableDevice]:
     ]
 
 
-def _check(uuids: list[str]) -> None:
-    for uuid in uuids:
-        if not re.fullmatch(_NAME, uuid):
-            raise ConfigInvalid(f"{uuid!r} is no name of a device", remedy="See docs/gpus.md")
-        if uuids.count(uuid) > 1:
-            raise ConfigInvalid(f"device {uuid} is declared twice", remedy="See docs/gpus.md")
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if not re.fullmatch(_NAME, name):
+            raise ConfigInvalid(f"{name!r} is no name of a device", remedy="See docs/gpus.md")
+        if names.count(name) > 1:
+            raise ConfigInvalid(f"device {name} is declared twice", remedy="See docs/gpus.md")

@@ -149,18 +149,23 @@ def let_go(descriptor: int) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
     """Keeps others of the host from deciding about leases meanwhile.
 
+    Args:
+        folder: of `lease_folder`.
+        longest_wait_s: for those who decide just now; None for many seconds.
+
     Raises:
-        LeasesBusy: somebody keeps this process from it for many seconds.
+        LeasesBusy: somebody keeps this process from it for longer than that.
         OSError: the folder cannot be used.
     """
-    deadline = time.monotonic() + _LONGEST_WAIT_S
+    wait_s = _LONGEST_WAIT_S if longest_wait_s is None else longest_wait_s
+    deadline = time.monotonic() + wait_s
     while (descriptor := _locked(folder / _MUTEX)) is None:
         if time.monotonic() > deadline:
             raise LeasesBusy(
-                f"another process has kept it locked for {_LONGEST_WAIT_S:g} s",
+                f"another process has kept it locked for {wait_s:g} s",
                 folder / _MUTEX,
                 "See which: fuser -v FILE; end it if it hangs",
             )

@@ -82,6 +82,11 @@ class Ticket:
         with suppress(OSError):
             os.utime(self._descriptor)
 
+    def doze(self) -> None:
+        """Says that whoever holds it could use nothing now; the place is theirs when they ask."""
+        with suppress(OSError):
+            os.utime(self._descriptor, (0, 0))
+
     def withdraw(self) -> None:
         """Gives the place up; may be called again."""
         if self._descriptor >= 0:

@@ -45,6 +45,7 @@ class Holder:
         pid, user: the process that asked.
         since: UTC, ISO 8601.
         vram_mib: memory it said it needs.
+        slots: leases on the device that it allows, its own included; 0 where that is not known.
     """
 
     work: str
@@ -53,6 +54,7 @@ class Holder:
     user: str = field(default_factory=user_name)
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     vram_mib: int = 0
+    slots: int = 0
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "Holder":
@@ -64,6 +66,7 @@ class Holder:
             told_text(content, "user", "?"),
             told_text(content, "since", "?"),
             told_number(content, "vram_mib", 0),
+            told_number(content, "slots", 0),
         )
 
     def __str__(self) -> str:
@@ -105,7 +108,7 @@ class Lease:
 
 
 @dataclass
-class Place:
+class OpenSlot:
     """A slot while it is being decided about.
 
     Attributes:
@@ -119,7 +122,7 @@ class Place:
     is_settled: bool
 
     @classmethod
-    def open(cls, folder: Path, device: LeasableDevice, number: int) -> "Place":
+    def open(cls, folder: Path, device: LeasableDevice, number: int) -> "OpenSlot":
         """Opens a slot's file, and locks it if nobody has.
 
         Raises:
@@ -157,9 +160,9 @@ def slots_in_use(folder: Path, devices: Sequence[LeasableDevice]) -> list[Slot]:
         for number in sorted(numbers.union(range(device.slots))):
             slot = Slot(device, number)
             if number in numbers:
-                place = Place.open(folder, device, number)
-                slot = place.slot
-                place.close()
+                opened = OpenSlot.open(folder, device, number)
+                slot = opened.slot
+                opened.close()
             if slot.holder or number < device.slots:
                 slots.append(slot)
     return slots

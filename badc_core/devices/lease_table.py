@@ -4,15 +4,13 @@ Nobody else decides meanwhile (`lease_files.alone`); the rules are in `leases.py
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import write_content
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease, Place, Slot, slot_numbers
-
-__all__ = ["Holder", "Lease", "Slot", "Table", "may_ever_hold"]
+from badc_core.devices.lease_slots import Holder, Lease, OpenSlot, Slot, slot_numbers
 
 
 class Table:
@@ -33,7 +31,7 @@ class Table:
         devices: Sequence[LeasableDevice],
         free_mib: Mapping[str, float | None],
     ) -> None:
-        self.places: list[Place] = []
+        self.open_slots: list[OpenSlot] = []
         self._free_mib = free_mib
         self._reserved: dict[str, int] = {}
         self._reserved_mib: dict[str, int] = {}
@@ -86,12 +84,14 @@ class Table:
 
     def lend(self, devices: Sequence[LeasableDevice], holder: Holder) -> Lease:
         """Returns a lease on a free slot of each device; their descriptors are no longer ours."""
-        lent = [next(place for place in self._of(device) if place.is_free) for device in devices]
-        for place in lent:
-            write_content(place.descriptor, asdict(holder))
-        slots = [Slot(place.slot.device, place.slot.number, holder) for place in lent]
-        lease = Lease(slots, [place.descriptor for place in lent])
-        self.places = [place for place in self.places if place not in lent]
+        lent = [next(one for one in self._of(device) if one.is_free) for device in devices]
+        slots = []
+        for device, one in zip(devices, lent, strict=True):
+            told = replace(holder, slots=device.slots)
+            write_content(one.descriptor, asdict(told))
+            slots.append(Slot(device, one.slot.number, told))
+        lease = Lease(slots, [one.descriptor for one in lent])
+        self.open_slots = [one for one in self.open_slots if one not in lent]
         return lease
 
     def explain(
@@ -99,9 +99,9 @@ class Table:
     ) -> str:
         """Returns why a request cannot be met now."""
         held = [
-            f"{place.slot.device.label} slot {place.slot.number} is held by {place.slot.holder}"
-            for place in self.places
-            if place.slot.device in devices and place.slot.holder
+            f"{one.slot.device.label} slot {one.slot.number} is held by {one.slot.holder}"
+            for one in self.open_slots
+            if one.slot.device in devices and one.slot.holder
         ]
         short = [
             f"{device.label} has {max(0.0, self._memory_left(device) or 0.0):.0f} MiB free"
@@ -113,33 +113,38 @@ class Table:
 
     def close(self) -> None:
         """Lets go of every slot that was not lent."""
-        for place in self.places:
-            place.close()
-        self.places = []
+        for one in self.open_slots:
+            one.close()
+        self.open_slots = []
 
     def _open(self, folder: Path, device: LeasableDevice, numbers: set[int]) -> None:
         """Opens a device's slots; those that only others lend count while they are held."""
         for number in sorted(numbers.union(range(device.slots))):
-            place = Place.open(folder, device, number)
-            if place.is_free and number >= device.slots:
-                place.close()
+            one = OpenSlot.open(folder, device, number)
+            if one.is_free and number >= device.slots:
+                one.close()
             else:
-                self.places.append(place)
+                self.open_slots.append(one)
 
     def _keep(self, device: LeasableDevice, n_slots: int, mib: int) -> None:
         self._reserved[device.uuid] = self._reserved.get(device.uuid, 0) + n_slots
         self._reserved_mib[device.uuid] = self._reserved_mib.get(device.uuid, 0) + mib
 
-    def _of(self, device: LeasableDevice) -> list[Place]:
-        return [place for place in self.places if place.slot.device.uuid == device.uuid]
+    def _of(self, device: LeasableDevice) -> list[OpenSlot]:
+        return [one for one in self.open_slots if one.slot.device.uuid == device.uuid]
 
     def _n_held(self, device: LeasableDevice) -> int:
-        return sum(not place.is_free for place in self._of(device))
+        return sum(not one.is_free for one in self._of(device))
 
     def _n_free(self, device: LeasableDevice) -> int:
-        n_free = sum(place.is_free for place in self._of(device))
-        n_allowed = min(n_free, device.slots - self._n_held(device))
+        n_free = sum(one.is_free for one in self._of(device))
+        n_allowed = min(n_free, self._n_slots(device) - self._n_held(device))
         return max(0, n_allowed - self._reserved.get(device.uuid, 0))
+
+    def _n_slots(self, device: LeasableDevice) -> int:
+        """Returns how many leases there may be: the fewest that anybody on the device counts."""
+        holders = [one.slot.holder for one in self._of(device)]
+        return min([device.slots, *(one.slots for one in holders if one and one.slots)])
 
     def _n_used(self, device: LeasableDevice) -> int:
         return self._n_held(device) + self._reserved.get(device.uuid, 0)
@@ -150,9 +155,9 @@ class Table:
 
     def _memory_left(self, device: LeasableDevice) -> float | None:
         """Returns what is free both by measurement and by what holders said they need."""
-        places = [(place, place.slot.holder) for place in self._of(device)]
-        said = sum(holder.vram_mib for _, holder in places if holder)
-        unclaimed = sum(holder.vram_mib for one, holder in places if holder and not one.is_settled)
+        held = [(one, one.slot.holder) for one in self._of(device)]
+        said = sum(holder.vram_mib for _, holder in held if holder)
+        unclaimed = sum(holder.vram_mib for one, holder in held if holder and not one.is_settled)
         kept = self._reserved_mib.get(device.uuid, 0)
         measured = self._free_mib.get(device.uuid)
         known: list[float] = [device.memory_mib - said - kept] if device.memory_mib else []

@@ -18,6 +18,9 @@ from badc_core.devices.lease_table import Table, may_ever_hold
 from badc_core.devices.nvml import Nvml, NvmlFailed
 from badc_core.errors import ConfigInvalid, LeasesBusy
 
+# Who takes asks again soon, and must see to other work meanwhile; who looks does it once.
+_LONGEST_TAKE_S = 0.5
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -45,6 +48,11 @@ class LeaseStore:
         self._devices = tuple(devices)
         self._free_mib = free_mib or measured_free_mib
 
+    @property
+    def lends_gpus(self) -> bool:
+        """Whether there is any GPU among the devices."""
+        return any(not device.is_cpu for device in self._devices)
+
     def check(self, request: DeviceRequest) -> None:
         """Makes sure that a request could ever be met.
 
@@ -65,6 +73,8 @@ class LeaseStore:
     ) -> Lease | Refusal:
         """Leases devices if nobody before has a better claim; does not wait.
 
+        Where another process keeps the folder locked, that is a refusal after half a second.
+
         Args:
             request: what is wanted.
             holder: what to tell others.
@@ -78,7 +88,7 @@ class LeaseStore:
         free_mib = self._measure(request)
         try:
             with (
-                alone(self._folder),
+                alone(self._folder, _LONGEST_TAKE_S),
                 closing(Table(self._folder, self._devices, free_mib)) as table,
             ):
                 lease = self._decide(table, request, holder, ticket)

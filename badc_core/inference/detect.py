@@ -47,6 +47,7 @@ from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.summary import Summary
+from badc_core.tolerance import is_tolerated
 
 
 @dataclass
@@ -198,14 +199,14 @@ class _Detecting:
         write_detections(self._dataset.detections(recording_id), table, made_by)
         if settings.inference.chunk_json:
             self._write_chunk_json(recording, results)
-        is_final = len(failed) <= settings.inference.max_failed_fraction * len(results)
+        tolerated = settings.inference.max_failed_fraction
         return DetectionsMade(
             table=table,
             detector=self._identity,
             effort_s=pc.sum(effort["effort_s"]).as_py(),
             detector_s=sum(one.runtime_s for one in results),
             results=results,
-            is_final=is_final,
+            is_final=is_tolerated(len(failed), tolerated, len(results)),
         )
 
     def _joined(self, results: tuple[ChunkResult, ...]) -> tuple[ChunkResult, ...]:

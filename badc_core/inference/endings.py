@@ -46,8 +46,15 @@ class Ending:
             worker.label,
             done.attempt,
             self.content.get("peak_rss_mib", 0.0),
-            self.gpu,
+            self._gpu_use(),
         )
+
+    def _gpu_use(self) -> GpuMetrics | None:
+        """Returns what the GPU did; its memory in the detector's count if the driver tells none."""
+        told = protocol.report_from_json(self.content.get("report")) or DetectorReport()
+        if self.gpu is None or self.gpu.memory_used_mib is not None:
+            return self.gpu
+        return replace(self.gpu, memory_used_mib=told.peak_vram_mib)
 
     def attempt(
         self, worker: WorkerProcess, done: Assignment, runner: str, backoff_s: float | None

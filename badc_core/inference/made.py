@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.inference.protocol import ChunkResult
+from badc_core.tolerance import is_tolerated
 
 _SHOWN = 10
 
@@ -126,7 +127,7 @@ class FailedChunks:
     def complaint(self) -> str:
         """Returns what to say of them; empty where they are within bounds."""
         n_failed = len(self._failed)
-        if n_failed <= self._tolerated * self._n_chunks:
+        if is_tolerated(n_failed, self._tolerated, self._n_chunks):
             return ""
         some = [f"  {_named(one)}" for one in self._failed[:_SHOWN]]
         more = [f"  and {n_failed - _SHOWN} more"] if n_failed > _SHOWN else []

@@ -139,11 +139,9 @@ def report_from_json(content: dict[str, Any] | None) -> DetectorReport | None:
     """Returns what a detector told of its work, if it told anything."""
     if content is None:
         return None
-    command = content.pop("command")
-    notes = tuple(content.pop("notes"))
-    return DetectorReport(
-        command=None if command is None else tuple(command), notes=notes, **content
-    )
+    command = content["command"]
+    lists = {"command": None if command is None else tuple(command)}
+    return DetectorReport(**{**content, **lists, "notes": tuple(content["notes"])})
 
 
 def _detection_to_json(one: Detection) -> list[Any]:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from badc_core.detectors.chunk_files import ChunkFile, forget_output
 from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import (
@@ -45,6 +46,8 @@ class _InWork:
     is_read: bool = False
     is_whole: bool = False
     """Analysed as a whole already, in parts, so that batches still to come add nothing."""
+    is_file: bool = False
+    """Given to the detector as a file, so that what its program writes is kept, if it is whole."""
     notes: list[str] = field(default_factory=list)
     report: DetectorReport | None = None
 
@@ -81,6 +84,7 @@ class Worker:
             newest.error = newest.error or part.error
         elif newest.error is None:
             newest.n_waiting += len(part)
+            newest.is_file = isinstance(part, ChunkFile)
             self._batching.add(newest, part)
 
     def _detect(self, *, everything: bool) -> None:
@@ -146,6 +150,9 @@ class Worker:
             # Reading ahead of the chunk before does not count: that time was that chunk's.
             runtime_s = now - max(done.started, self._answered)
             self._answered = now
+            if done.error is None and done.task.files is not None:
+                is_kept = done.is_file and not done.is_whole
+                done.notes += forget_output(done.task.files, is_kept=is_kept)
             self._answer(done, runtime_s)
 
     def _answer(self, done: _InWork, runtime_s: float) -> None:

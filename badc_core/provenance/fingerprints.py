@@ -22,7 +22,7 @@ STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
 CODE_VERSIONS = {
     "recording": "1",
     "chunk_manifest": "1",
-    "detections": "2",
+    "detections": "3",
     "report_bundle": "1",
 }
 """Raised by hand when a stage's code gives different results for the same input."""

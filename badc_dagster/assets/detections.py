@@ -58,9 +58,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
             outcomes = detect_recordings(
                 step.dataset, step.take(), telemetry, pace.analysed, summary
             )
-            checks = partial(
-                check_detections, context.instance, connection, summary, inference.retry_budget
-            )
+            checks = partial(check_detections, context.instance, connection, step.dataset, summary)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
 
     return detections

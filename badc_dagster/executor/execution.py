@@ -60,6 +60,7 @@ class LeasingExecution(ActiveExecution):
         started: list[ExecutionStep] = []
         room = self._room(limit)
         if room <= 0:
+            self._rest()
             return started
         if self._leases:
             self._leases.begin_round()
@@ -69,7 +70,9 @@ class LeasingExecution(ActiveExecution):
             if self._may_start(step, limits):
                 limits.update_counters_with_launched_item(step)
                 started.append(step)
-        if self._leases and len(started) < room:
+        if len(started) == room:
+            self._rest()
+        elif self._leases:
             self._leases.end_round()
         for step in started:
             self._start(step)
@@ -82,8 +85,8 @@ class LeasingExecution(ActiveExecution):
         for key, reason in waiting.items():
             if self._is_news(key, reason):
                 context = plan_context.for_step(self.get_step_by_key(key))
-                data = EngineEventData(metadata={"waiting_for": dg.MetadataValue.text(reason)})
-                yield dg.DagsterEvent.engine_event(context, f"Step {key} is {reason}.", data)
+                told = f"Step {key} is {reason}."
+                yield dg.DagsterEvent.engine_event(context, told, EngineEventData())
         if not self._in_flight and (self._executable or self._waiting_to_retry):
             time.sleep(_PAUSE_S)  # Dagster's own loop would spin
 
@@ -98,6 +101,10 @@ class LeasingExecution(ActiveExecution):
     def is_interrupted(self) -> bool:
         """Whether the run is being ended before its time, so that nothing may start any more."""
         return self._interrupted
+
+    def _rest(self) -> None:
+        if self._leases:
+            self._leases.rest()
 
     def _room(self, limit: int | None) -> int:
         """Returns how many more steps may start."""

@@ -31,6 +31,8 @@ from badc_dagster.failures import as_failures
 from badc_dagster.liveness import hold
 
 _PRELOAD = "badc_dagster.executor.preload"
+_LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
+_STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
 _START_METHODS = ["forkserver", "spawn"]
 
 
@@ -53,6 +55,8 @@ class GpuExecutor(MultiprocessExecutor):
         **named: Any,
     ) -> None:
         super().__init__(explicit_forkserver_preload=[_PRELOAD], **named)
+        _with_parts(MultiprocessExecutor.execute, **dict.fromkeys(_LOOP_PARTS))
+        _with_parts(multiprocess.execute_step_out_of_process, **dict.fromkeys(_STEP_PARTS))
         self._lease_dir = lease_dir
         self._devices = devices
         self._slots_per_device = slots_per_device
@@ -146,8 +150,8 @@ def _lent(context: IStepContext, step: ExecutionStep, held: HeldLease) -> dg.Dag
 def _with_parts(function: Any, **parts: Any) -> Any:
     """Returns one of Dagster's functions that finds our parts where it looks for its own."""
     for name in parts:
-        if name not in function.__globals__:
-            raise ImportError(f"this Dagster has no {name} in {function.__module__}")
+        if name not in function.__code__.co_names:
+            raise ImportError(f"this Dagster's {function.__qualname__} does not use {name}")
     return FunctionType(
         function.__code__,
         {**function.__globals__, **parts},

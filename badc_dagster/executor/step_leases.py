@@ -87,6 +87,11 @@ class StepLeases:
         for request in self._queues.keys() - set(self._waiting.values()):
             self._leave(request)
 
+    def rest(self) -> None:
+        """Keeps no device from others while the run has no room for another step."""
+        for queue in self._queues.values():
+            queue.ticket.doze()
+
     def give_back(self, step_key: str) -> None:
         """Ends this process's part in a step's lease; may be called again."""
         self._since.pop(step_key, None)
@@ -114,7 +119,7 @@ class StepLeases:
         self._queues.pop(request, None)  # the store has withdrawn the ticket
         self._leases[step_key] = answer
         waited_s = time.monotonic() - self._since[step_key]
-        self._held[step_key] = HeldLease.of(answer, round(waited_s, 3))
+        self._held[step_key] = HeldLease.of(answer, round(waited_s, 3), self._store.lends_gpus)
         return True
 
     def _leave(self, request: DeviceRequest) -> None:

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster._core.executor.multiprocess import MultiprocessExecutorChildProcessCommand
 
 from badc_core.devices.held import HeldLease
+from badc_core.devices.lease_files import read_content, write_content
 
 
 class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
@@ -47,6 +48,9 @@ class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
         keep this one, and the devices, for ever.
         """
         os.environ.update(self._held.environment())
+        for descriptor in self._held.descriptors:
+            # Whoever looks for the holder should find the process that has the device.
+            write_content(descriptor, {**read_content(descriptor), "pid": os.getpid()})
         try:
             for event in super().execute():
                 if not _is_orphan():

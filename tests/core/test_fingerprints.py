@@ -36,6 +36,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "inference.cpu_workers": (3, None),
     "inference.workers_per_gpu": (3, None),
     "inference.max_gpus": (1, None),
+    "inference.vram_mib": (1024, None),
     "inference.max_retries": (1, None),
     "inference.backoff_s": (2.0, None),
     "inference.timeout_s": (2.0, None),
@@ -144,6 +145,14 @@ def test_a_code_version_changes_its_own_stage(tmp_path: Path, monkeypatch, stage
     before = hashes(tmp_path)
     monkeypatch.setitem(CODE_VERSIONS, stage, "next")  # else the code itself had to change
     assert changed(before, hashes(tmp_path)) == {stage}
+
+
+def test_scores_of_the_whole_birdnet_file_do_not_pass_for_those_of_its_parts(
+    tmp_path: Path, monkeypatch
+) -> None:
+    now = hashes(tmp_path)
+    monkeypatch.setitem(CODE_VERSIONS, "detections", "2")  # when they differed by up to 2e-6
+    assert changed(now, hashes(tmp_path)) == {"detections"}
 
 
 def test_every_stage_has_a_code_version() -> None:

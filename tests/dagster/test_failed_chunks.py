@@ -6,10 +6,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from badc_core.chunks.manifest import read_manifest
+from badc_core.chunks.plan import Chunk
 from badc_core.detections.store import read_effort
 from badc_core.provenance.fingerprints import Fingerprints
+from badc_core.recordings.recording import read_recording
 from badc_core.telemetry.log import read_events
+from badc_core.telemetry.summary import Summary
 from badc_dagster.runs import Project
+from badc_dagster.step_checks import _check_retries
 
 _PROGRAM = """
 import json, os, sys
@@ -173,6 +178,11 @@ def checks(result) -> dict[str, dg.AssetCheckEvaluation]:
     return {one.check_name: one for one in found}
 
 
+def chunks_of(graph, recording_id: str) -> tuple[Chunk, ...]:
+    recording = read_recording(graph.dataset.recording(recording_id))
+    return read_manifest(graph.dataset.manifest(recording_id), recording).chunks
+
+
 def cut(graph) -> tuple[str, ...]:
     ids = graph.scan().ids
     for stage in ("recording", "chunk_manifest"):
@@ -217,6 +227,15 @@ def test_retries_within_the_budget_pass(graph, poison) -> None:
     assert retries.metadata["violations"].value == 1
 
 
+def test_as_many_retries_as_the_budget_says_pass_whatever_floats_make_of_it(tmp_path) -> None:
+    summary = Summary(tmp_path / "run.jsonl")
+    for number in range(100):
+        summary.resumed(f"c{number}", "rec_1", attempts=2)
+    summary._troubled |= {f"c{number}" for number in range(29)}
+    assert _check_retries(summary, 0.29).passed
+    assert not _check_retries(summary, 0.28).passed
+
+
 def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) -> None:
     poison(*[f"rec_2_chunk_{n * 500}_{(n + 1) * 500}" for n in range(7)], chunk_s=0.5)
     ids = cut(graph)
@@ -242,6 +261,39 @@ def test_a_recording_that_lacks_chunks_fails_its_check_and_is_used(graph, poison
     assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
     poison()
     assert checks(graph.run_range("detections", "rec_2", "rec_2"))["chunks_complete"].passed
+
+
+def test_a_recording_without_any_chunk_fails_the_check_too(graph, poison) -> None:
+    ids = cut(graph)
+    poison(*(chunk.chunk_id for chunk in chunks_of(graph, "rec_2")), tolerated=1.0)
+    result = graph.run_range("detections", *ids)
+    complete = checks(result)["chunks_complete"]
+    assert (complete.passed, complete.metadata["examples"].value) == (False, "rec_2")
+    assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
+    poison(tolerated=1.0)
+    assert checks(graph.run_range("detections", "rec_2", "rec_2"))["chunks_complete"].passed
+
+
+def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
+    lacking = ("rec_1_chunk_0_1000", "rec_3_chunk_0_1000")
+    poison(*lacking, chunk_s=1.0)
+    with reopened(graph) as project:
+        project.scan()
+        assert project.bring_up_to_date().n_incomplete == 2
+        poison.asked()
+        poison(chunk_s=1.0)
+    with reopened(graph) as project:
+        mended = project.bring_up_to_date()
+    assert sorted(poison.asked()) == sorted(lacking)
+    assert (mended.n_finished, mended.n_incomplete, mended.faults) == (3, 0, ())
+
+
+def test_chunks_of_an_interrupted_run_count_towards_the_budget(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000")
+    graph.run_range("detections", *cut(graph))
+    poison()
+    retries = checks(graph.run_range("detections", "rec_2", "rec_2"))["retry_budget"]
+    assert retries.metadata["chunks"].value == len(chunks_of(graph, "rec_2")) > 1
 
 
 def test_chunks_that_may_fail_leave_a_recording_complete(graph, poison) -> None:

@@ -1,15 +1,11 @@
 """What the detector's step asks of the executor, and what it tells of what it got."""
 
-from types import SimpleNamespace
-
 import dagster as dg
 import pytest
 
 from badc_core.devices.held import HELD_VARIABLE, HeldLease
-from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import DetectorSettings
-from badc_dagster import lent_devices
 from badc_dagster.definitions import build_defs
 from badc_dagster.lent_devices import device_tags, refuse_without_gpu
 
@@ -41,14 +37,20 @@ def test_the_executor_sees_the_tags_of_the_step(connection) -> None:
     assert job.executor_def.name == "gpu"
 
 
+@pytest.mark.parametrize(("lends_gpus", "name"), [(True, "birdnet"), (False, "hawkears")])
+def test_the_cpu_is_enough_for_its_own_detectors_and_where_no_gpu_is_lent(
+    monkeypatch, lends_gpus, name
+) -> None:
+    lease = HeldLease(lends_gpus=lends_gpus)
+    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    refuse_without_gpu(DetectorSettings(name=name))
+
+
 def test_a_step_for_gpus_does_not_run_on_the_cpu_by_accident(monkeypatch) -> None:
-    lease = SimpleNamespace(slots=(), descriptors=())
-    monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
-    here = GpuInventory((Gpu(0, "GPU-0", "Test", 8000),), "")
-    monkeypatch.setattr(lent_devices, "find_gpus", lambda **_: here)
-    with pytest.raises(ConfigInvalid, match=r"lent none.*reload the code location"):
+    lease = HeldLease(lends_gpus=True)
+    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    with pytest.raises(ConfigInvalid, match="lent none"):
         refuse_without_gpu(DetectorSettings(name="hawkears"))
-    refuse_without_gpu(DetectorSettings(name="birdnet"))
 
 
 def test_a_step_tells_what_it_was_lent(graph, run_outside) -> None:

@@ -5,7 +5,8 @@
 A line is a JSON object: `start` when a process has its slot; `done` or `broken off` when its work
 is over; `killed` (with no more than its pid) as it was killed. What overlaps on a slot, stands on a
 device more often than there are slots, or never ended is named, as is every lock in FOLDER that
-somebody still holds and every ticket left there. Exit code 1 if there is anything to name.
+somebody still holds, every ticket left there, and that there is no slot. Exit code 1 if there is
+anything to name.
 """
 
 import argparse
@@ -70,7 +71,9 @@ def find_overlaps(everything: list[Held], n_slots: int) -> list[str]:
 def find_leftovers(folder: Path) -> list[str]:
     """Returns the locks of a folder that somebody holds, tried here, and the tickets in it."""
     found = [f"{path.name} was left behind" for path in folder.rglob("*.ticket")]
-    for path in [*folder.rglob("*.slot"), *folder.rglob("*.lock")]:
+    slots = list(folder.rglob("*.slot"))
+    found += [] if slots else [f"no slot was ever lent in {folder}"]
+    for path in [*slots, *folder.rglob("*.lock")]:
         with path.open("r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

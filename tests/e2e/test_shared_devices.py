@@ -262,6 +262,7 @@ def test_random_kills_at_random_moments_leave_no_lease_behind(server, seed):
     chance = random.Random(seed)
     runs = server.launch_all([{"seconds": lengths(chance)} for _ in range(5)])
     unharmed = set(runs)
+    befallen = []
     wait_until(server.trace)
     for _ in range(6):
         time.sleep(chance.uniform(0.0, 1.5))
@@ -269,11 +270,14 @@ def test_random_kills_at_random_moments_leave_no_lease_behind(server, seed):
         if not at_work:
             continue
         line = chance.choice(at_work)
-        what = chance.choice(["terminate", "kill worker", "kill step"])
+        kills = ["kill worker", "kill step"]
+        what = chance.choice([*kills, "terminate"] if befallen else kills)
         if what != "kill step" or line["attempt"] == 2:
             unharmed.discard(line["run"])
         if is_alive(line["worker"]) and server.status(line["run"]) == "STARTED":
             befall(server, what, line)
+            befallen.append(what)
+    assert befallen, "nothing was killed"
     wait_until(lambda: all(is_over(server, one) for one in runs))
     finish(server, sorted(unharmed), sorted(set(runs) - unharmed))
 

@@ -1,5 +1,6 @@
 """Chunks as files, and times in them as samples of the recording."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.chunk_files import FoundInFile, spans, write_chunk_file
+from badc_core.detectors.chunk_files import (
+    ChunkFile,
+    FoundInFile,
+    forget_output,
+    spans,
+    write_chunk_file,
+)
 from badc_core.detectors.interface import NOWHERE, Label, Occasion
 from badc_core.errors import OutputUnwritable, StorageFull, UnreadableRecording
 
@@ -69,27 +76,85 @@ def test_what_a_program_wrote_is_kept_only_where_that_is_wanted(
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
-def test_what_cannot_be_kept_is_an_error_that_leaves_what_was_there(
-    recording: Path, scratch: Path, tmp_path: Path
+@pytest.fixture
+def file(recording: Path, scratch: Path) -> ChunkFile:
+    with AudioFile(recording) as audio:
+        return write_chunk_file(audio, chunk_of(0, 100), NOWHERE)
+
+
+def test_what_is_no_file_is_left_out_and_told(file: ChunkFile, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (file.output / "a b").mkdir()
+    (file.output / "a b" / "x.csv").write_text("found")
+    (file.output / "link").symlink_to("a b/x.csv")
+    (file.output / "nowhere").symlink_to("gone")
+    (file.output / "there").symlink_to("a b")
+    os.mkfifo(file.output / "pipe")
+    os.mkfifo(os.fsencode(file.output) + b"/p\xff")
+    (note,) = file.kept_in(kept).keep_output()
+    why = "(no regular file)"
+    names = ["nowhere", "pipe", "p\N{REPLACEMENT CHARACTER}", "there"]
+    assert note == f"not kept of the program's files: {', '.join(f'{n} {why}' for n in names)}"
+    found = {path.relative_to(kept).as_posix() for path in kept.rglob("*")}
+    assert found == {"a b", "a b/x.csv", "link"}
+    file.remove()
+    assert (kept / "link").read_text() == "found"
+
+
+def test_no_more_than_five_that_are_left_out_are_named(file: ChunkFile, tmp_path: Path) -> None:
+    for number in range(7):
+        os.mkfifo(file.output / f"pipe {number}")
+    (note,) = file.kept_in(tmp_path / "kept").keep_output()
+    assert note.count("no regular file") == 5
+    assert note.endswith("pipe 4 (no regular file) and 2 more")
+
+
+def test_a_file_that_cannot_be_read_is_left_out(file: ChunkFile, tmp_path: Path, lacking) -> None:
+    unreadable = Path("/proc/self/mem")  # also for root
+    if not unreadable.exists():
+        lacking(str(unreadable))
+    (file.output / "a").symlink_to(unreadable)
+    (file.output / "b").write_text("found")
+    (note,) = file.kept_in(tmp_path / "kept").keep_output()
+    assert note == "not kept of the program's files: a (Input/output error)"
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["b"]
+
+
+def test_a_disk_that_is_full_or_may_not_be_written_is_an_error_that_leaves_what_was_there(
+    file: ChunkFile, recording: Path, tmp_path: Path, monkeypatch
 ) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "old.csv").write_text("old")
-    with AudioFile(recording) as audio:
-        file = write_chunk_file(audio, chunk_of(0, 100), NOWHERE).kept_in(kept)
     (file.output / "a.csv").write_text("new")
-    (file.output / "nowhere").symlink_to("gone")
-    os.mkfifo(file.output / "z")
-    with pytest.raises(shutil.SpecialFileError, match="named pipe"):
-        file.keep_output()
-    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
-    assert [path.name for path in kept.iterdir()] == ["old.csv"]
-    (file.output / "z").unlink()
-    file.keep_output()
-    assert sorted(path.name for path in kept.iterdir()) == ["a.csv", "nowhere"]
     with pytest.raises(OutputUnwritable):
         file.kept_in(recording / "below a file").keep_output()
-    file.remove()
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # In place of a file system of its own, which only root may mount.
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with pytest.raises(StorageFull, match=str(kept)):
+        file.kept_in(kept).keep_output()
+    assert [path.name for path in kept.iterdir()] == ["old.csv"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_files_of_earlier_results_are_removed_but_for_those_of_this_one(tmp_path: Path) -> None:
+    ours, others, elses = (tmp_path / f"c{one}" for one in ("_runner", "_hawkears", "2_hawkears"))
+    for folder in (ours, others, elses):
+        (folder / "deep").mkdir(parents=True)
+    assert forget_output(ours, is_kept=True) == ()
+    assert sorted(tmp_path.iterdir()) == [elses, ours]
+    assert forget_output(others, is_kept=False) == ()
+    assert sorted(tmp_path.iterdir()) == [elses]
+    assert forget_output(tmp_path / "none" / "c_runner", is_kept=False) == ()
+
+
+def test_files_that_cannot_be_removed_are_told_and_cost_nothing(recording: Path) -> None:
+    (note, _) = forget_output(recording / "c_runner", is_kept=False)
+    assert note.startswith("files of an earlier result are still there: ")
 
 
 def test_the_same_chunk_may_lie_there_twice_and_is_removed_by_itself(

@@ -15,6 +15,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.command import identify, load
 from badc_core.detectors.interface import NOWHERE, Detection, Detector, Label
+from badc_core.detectors.programs import run_program
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.settings import DetectorSettings
 
@@ -326,3 +327,10 @@ def test_a_program_killed_is_told_by_its_signal(write_program, run) -> None:
     report = detector.report()
     assert report is not None
     assert report.returncode == -9
+
+
+def test_a_program_holds_the_lease_of_its_worker(tmp_path) -> None:
+    with (tmp_path / "slot").open("w") as slot:
+        os.set_inheritable(slot.fileno(), True)
+        program = f"import os; os.fstat({slot.fileno()})"
+        assert run_program([sys.executable, "-c", program]).returncode == 0

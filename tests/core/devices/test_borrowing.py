@@ -14,12 +14,12 @@ from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices import borrowing
 from badc_core.devices.borrowing import borrowed_gpus, held_descriptors
-from badc_core.devices.held import HELD_VARIABLE, HeldLease
+from badc_core.devices.held import HELD_VARIABLE, HeldLease, held_lease
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_table import Holder, Lease
+from badc_core.devices.lease_slots import Holder, Lease
 from badc_core.devices.leases import LeaseStore
 from badc_core.errors import ConfigInvalid
 from badc_core.inference.opening import open_engine
@@ -101,9 +101,8 @@ def test_more_memory_than_any_gpu_has_is_refused_at_once(store) -> None:
 
 
 def test_one_gpu_of_several_may_be_meant(store) -> None:
-    wanted = GpuInventory(GPUS[1:2], "")
-    with borrowed_gpus(DeviceRequest(), "mine", wanted) as borrowed:
-        assert borrowed.inventory == wanted
+    with borrowed_gpus(DeviceRequest(), "mine", GPUS[1]) as borrowed:
+        assert borrowed.inventory.gpus == GPUS[1:2]
         assert held(store) == {"GPU-1"}
 
 
@@ -112,13 +111,50 @@ def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> N
     monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
     with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
         assert borrowed.descriptors == lease.descriptors
+        assert borrowed.inventory.gpus == GPUS[:1]
         assert held(store) == {"GPU-0"}
     assert held(store) == {"GPU-0"}
     lease.release()
 
 
+def test_a_lent_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch) -> None:
+    lease = HeldLease(("odd-1",), ("odd-1 slot 0",), 0.0)
+    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        (gpu,) = borrowed.inventory.gpus
+    assert gpu.uuid == "odd-1"
+    assert borrowed.environment()["CUDA_VISIBLE_DEVICES"] == "odd-1"
+
+
+def test_declared_devices_are_leased_where_nvml_shows_none(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
+    monkeypatch.setattr(borrowing, "find_gpus", lambda: GpuInventory((), "No driver"))
+    (tmp_path / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n', encoding="utf-8")
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert [gpu.uuid for gpu in borrowed.inventory.gpus] == ["odd-1"]
+        assert len(borrowed.descriptors) == 1
+
+
+def test_without_any_gpu_nothing_is_leased(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
+    monkeypatch.setattr(borrowing, "find_gpus", lambda: GpuInventory((), "No driver"))
+    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+        assert borrowed.inventory == GpuInventory((), "No driver")
+        assert borrowed.descriptors == ()
+
+
+def test_whoever_asks_knows_what_was_taken(store) -> None:
+    assert held_lease() is None
+    with borrowed_gpus(DeviceRequest(), "mine"):
+        lease = held_lease()
+        assert lease is not None
+        assert lease.slots == ("gpu-0 slot 0",)
+    assert held_lease() is None
+
+
 def test_descriptors_that_mean_nothing_here_are_not_passed_on(monkeypatch) -> None:
     told = {"devices": ["cpu"], "slots": ["cpu slot 0"], "waited_s": 0, "descriptors": [9999]}
+    told["lends_gpus"] = False
     monkeypatch.setenv(HELD_VARIABLE, json.dumps(told))
     assert held_descriptors() == ()
 

@@ -1,5 +1,6 @@
 import pytest
 
+from badc_core.devices import nvml as codes
 from badc_core.devices.inventory import Gpu, GpuInventory, find_gpus
 from badc_core.devices.leasable import (
     Declaration,
@@ -86,6 +87,46 @@ def test_declared_gpus_that_this_process_may_not_use_are_not_lent_to_it(
         fake = library(device(A), device(B))
         inventory = find_gpus({"CUDA_VISIBLE_DEVICES": visible}, Nvml(fake))
         assert [one.uuid for one in leasable_devices(inventory, declaration)] == expected
+
+
+@pytest.mark.parametrize("name", ["0", "gpu-0", "00", "7", "gpu-7", "GPU-none", "MIG-none"])
+@pytest.mark.parametrize("visible", ["1", ""])
+def test_a_hidden_gpu_is_no_device_of_its_own_whatever_it_is_called(
+    tmp_path, library, device, name, visible, caplog
+) -> None:
+    inventory = find_gpus({"CUDA_VISIBLE_DEVICES": visible}, Nvml(library(device(A), device(B))))
+    expected = [*([B] if visible else []), "cpu"]
+    declaration = declared(tmp_path, f'[[device]]\nuuid = "{name}"\n[[device]]\nuuid = "1"\n')
+    assert [one.uuid for one in leasable_devices(inventory, declaration)] == expected
+    assert not caplog.messages  # one file serves all, so that is as it should be
+    lent = leasable_devices(inventory, Declaration(), [name, "gpu-1"])
+    assert [one.uuid for one in lent] == expected
+    assert name in caplog.text
+
+
+@pytest.mark.parametrize("code", [codes.NO_PERMISSION, codes.DRIVER_NOT_LOADED, 999])
+def test_where_a_driver_does_not_answer_its_gpus_are_not_lent(library, code) -> None:
+    inventory = find_gpus({}, Nvml(library(init_failure=code)))
+    lent = leasable_devices(inventory, Declaration(), ["0", "gpu-1", A, "odd"])
+    assert [one.uuid for one in lent] == ["odd", "cpu"]
+
+
+def test_where_there_is_no_driver_declared_names_are_taken_as_they_are(library) -> None:
+    inventory = find_gpus({}, Nvml(library(init_failure=codes.LIBRARY_NOT_FOUND)))
+    names = ["0", "gpu-1", A, "odd"]
+    lent = leasable_devices(inventory, Declaration(), names)
+    assert [one.uuid for one in lent] == [*names, "cpu"]
+
+
+@pytest.mark.parametrize("name", ["0", "gpu-0", "MIG-"])
+def test_a_name_of_several_slices_is_an_error(tmp_path, name) -> None:
+    slices = GpuInventory((Gpu(0, "MIG-1", "X", 10), Gpu(0, "MIG-12", "X", 10)), "")
+    declaration = declared(tmp_path, f'[[device]]\nuuid = "{name}"\n')
+    for given in ((declaration,), (Declaration(), [name])):
+        with pytest.raises(ConfigInvalid, match="means several: MIG-1, MIG-12") as caught:
+            leasable_devices(slices, *given)
+        assert "by its UUID" in str(caught.value)
+    assert leasable_devices(slices, Declaration(), ["MIG-1"])[0].uuid == "MIG-1"
 
 
 @pytest.mark.parametrize("slots", [0, -1])

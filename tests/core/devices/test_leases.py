@@ -183,7 +183,22 @@ def test_runs_that_count_slots_differently_never_exceed_the_smaller_number(folde
     leases[0].release()
     assert isinstance(strict.take(ONE, Holder("strict")), Refusal)
     leases[1].release()
-    assert got(strict.take(ONE, Holder("strict"))) == ["a"]
+    lease = strict.take(ONE, Holder("strict"))
+    assert got(lease) == ["a"]
+    assert isinstance(generous.take(ONE, Holder("generous")), Refusal)
+    lease.release()
+    first = generous.take(ONE, Holder("generous"))
+    assert [got(generous.take(ONE, Holder(f"{n}"))) for n in range(2)] == [["a"], ["a"]]
+    assert isinstance(generous.take(ONE, Holder("one too many")), Refusal)
+    first.release()
+
+
+def test_each_device_is_held_as_often_as_its_own_holder_allows(folder) -> None:
+    ours = LeaseStore(folder, [A, LeasableDevice("b", "b", 0, 2)])
+    assert got(ours.take(DeviceRequest(2, 2), Holder("both"))) == ["a", "b"]
+    others = LeaseStore(folder, [LeasableDevice(name, name, 0, 2) for name in "ab"])
+    assert got(others.take(ONE, Holder("joins"))) == ["b"]
+    assert isinstance(others.take(ONE, Holder("joins")), Refusal)
 
 
 # --- memory ---
@@ -572,6 +587,15 @@ def test_who_is_kept_out_for_long_is_told_by_which_file(folder, monkeypatch) -> 
     assert got(store.take(ONE, Holder("work"))) == ["a"]
 
 
+def test_who_takes_is_kept_out_for_less_than_a_second(folder) -> None:
+    # A process that was stopped amid a decision must not stop those who have other work, too.
+    store = LeaseStore(folder, [A])
+    with alone(folder):
+        start = time.monotonic()
+        assert isinstance(store.take(ONE, Holder("work")), Refusal)
+        assert 0.3 < time.monotonic() - start < 2.0
+
+
 def test_looking_shows_what_others_hold_of_other_devices_and_makes_no_file(folder) -> None:
     other = LeaseStore(folder, [LeasableDevice("MIG-GPU-x/1/0", "x", 0, 2)])
     lease = other.take(ONE, Holder("there"))
@@ -596,7 +620,7 @@ def test_taking_and_releasing_uncontended_takes_less_than_five_milliseconds(fold
 
 
 def test_a_holder_says_who_it_is() -> None:
-    holder = Holder("step detections", "0123456789ab", vram_mib=6000)
+    holder = Holder("step detections", "0123456789ab", vram_mib=6000, slots=2)
     read = Holder.read(json.loads(json.dumps(vars(holder))))
     assert read == holder
     assert "step detections of run 01234567 (" in str(holder)

@@ -8,6 +8,13 @@ import time
 import dagster as dg
 import pytest
 
+from badc_core.devices.leasable import LeasableDevice
+from badc_core.devices.lease_files import lease_folder
+from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.lease_slots import Holder
+from badc_core.devices.leases import LeaseStore
+from badc_dagster.executor.step_leases import StepLeases
+
 SUCCESS = dg.DagsterRunStatus.SUCCESS
 FAILURE = dg.DagsterRunStatus.FAILURE
 
@@ -52,7 +59,9 @@ def test_a_waiting_step_says_so_takes_no_place_and_begins_when_the_device_is_fre
     holder.started(2)
     run = lab.start("mixed", max_concurrent=1)
     lab.wait_until(lambda: {one["step"] for one in run.has_told("end")} == {"free_0", "free_1"})
-    [reason] = [one for one in run.messages("lent_0") if "waiting for" in one]
+    [reason] = lab.wait_until(
+        lambda: [one for one in run.messages("lent_0") if "waiting for" in one]
+    )
     assert "a slot 0 is held by step lent_" in reason
     assert f"of run {holder.record.run_id[:8]}" in reason
     assert len(lab.tickets()) == 1
@@ -221,3 +230,20 @@ def test_what_step_processes_are_forked_from_has_one_thread_and_no_heavy_module(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [1, []]
+
+
+def test_a_run_without_room_keeps_no_device_from_others(tmp_path):
+    folder = lease_folder(tmp_path)
+    store = LeaseStore(folder, [LeasableDevice("a", "a")])
+    request = DeviceRequest()
+    full, other = (StepLeases(store, folder, name) for name in ("full", "other"))
+    holder = store.take(request, Holder("before"))
+    assert not full.take("waiting", request)
+    full.rest()
+    holder.release()
+    assert other.take("step", request)
+    other.close()
+    time.sleep(0.3)
+    full.begin_round()
+    assert full.take("waiting", request)
+    full.close()

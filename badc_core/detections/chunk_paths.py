@@ -1,0 +1,70 @@
+"""Which JSON files below a folder are those of chunks, and not what a runner left for itself.
+
+Reading one is in `inference/chunk_output.py`; gathering all of them is in `gather.py`.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from badc_core.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
+from badc_core.errors import DetectionsInvalid
+
+_SUMMARY_ENDING = ".summary.json"
+
+
+def find_chunk_files(folder: Path) -> list[Path]:
+    """Returns the JSON files of chunks below a folder, in order of their paths.
+
+    Hidden files are left out, and summaries, and what runners left in folders of their own.
+
+    Raises:
+        DetectionsInvalid: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DetectionsInvalid("no such folder", folder, "Give the folder of badc infer run")
+    holds_chunks = cache(_holds_chunks)
+    return sorted(
+        path
+        for path in folder.rglob("*.json")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.name.endswith(_SUMMARY_ENDING)
+        and not _is_runners(path, folder, holds_chunks)
+    )
+
+
+def _is_runners(path: Path, top: Path, holds_chunks: Callable[[Path, str], bool]) -> bool:
+    """Tells whether a file lies in a folder that a runner made for itself.
+
+    The folder's chunk may have no file beside it yet: a killed run left it so. A recording's own
+    folder, or one of many recordings, may have such a name too; those hold files of chunks.
+    """
+    for inside in path.relative_to(top).parents:
+        for ending in (HAWKEARS_ENDING, RUNNER_ENDING):
+            chunk_id = inside.name.removesuffix(ending)
+            if chunk_id == inside.name:
+                continue
+            is_beside_it = (top / inside).with_name(f"{chunk_id}.json").is_file()
+            if is_beside_it or not holds_chunks(path.parent, chunk_id):
+                return True
+    return False
+
+
+def _holds_chunks(folder: Path, chunk_id: str) -> bool:
+    """Tells whether files of chunks lie in a folder, rather than a runner's about one chunk."""
+    journal = InferencePaths(folder).journal(folder.name)
+    return journal.is_file() or any(_is_chunks(path, chunk_id) for path in folder.glob("*.json"))
+
+
+def _is_chunks(path: Path, chunk_id: str) -> bool:
+    """Tells whether a file says whose chunk it is: of the recording it lies under, or another."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(content, dict) or not content.get("chunk_id"):
+        return False
+    recording_id = content.get("recording_id")
+    is_others = bool(recording_id) and content["chunk_id"] != chunk_id
+    return recording_id == path.parent.name or is_others
