@@ -17,9 +17,11 @@ from pathlib import Path
 
 from badc_core.errors import OutputUnwritable, StorageFull
 
+STORAGE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the operating system says where the disk or a quota is full."""
+
 # What a rename finds where another folder, or a link to one, already has the name.
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNWRITABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
     *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST),
@@ -90,7 +92,7 @@ def naming_storage_trouble(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in STORAGE_FULL:
             raise StorageFull(
                 "no space left for the output", path, "Free some space, then run again"
             ) from error
@@ -107,6 +109,18 @@ def write_text(path: Path, text: str) -> None:
     """Replaces the file's content by `text`, as UTF-8."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder, if it is there; a reader sees all of it or nothing.
+
+    Raises:
+        OutputUnwritable: nothing may be removed there.
+    """
+    aside = _aside(path)
+    with naming_storage_trouble(path), suppress(FileNotFoundError):
+        path.rename(aside)
+        _discard(aside)
 
 
 def remove_abandoned(folder: Path) -> None:

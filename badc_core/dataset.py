@@ -99,6 +99,14 @@ class InferencePaths:
         ending = HAWKEARS_ENDING if runner.startswith("hawkears") else RUNNER_ENDING
         return self.recording(recording_id) / f"{chunk_id}{ending}"
 
+    @staticmethod
+    def other_chunk_files(files: Path) -> Path:
+        """What the other kind of program wrote about the chunk whose `chunk_files` is given."""
+        mine, other = HAWKEARS_ENDING, RUNNER_ENDING
+        if not files.name.endswith(mine):
+            mine, other = other, mine
+        return files.with_name(files.name.removesuffix(mine) + other)
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -93,6 +93,12 @@ class StorageFull(BadcError):
     retryable = True
 
 
+class RecordingBusy(BadcError):
+    """Another process is at work on a recording, whose outputs only one may write at a time."""
+
+    retryable = True
+
+
 class LeasesBusy(BadcError):
     """Another process keeps everybody from deciding about leases of devices."""
 

@@ -17,6 +17,9 @@ from badc_core.errors import ConfigInvalid
 Entry: TypeAlias = dict[str, Any]
 """Column -> text, number, truth value, list of texts, or None."""
 
+MANIFEST_KEYS = ("manifest_path", "manifest")
+"""Where an entry names its manifest: one of these columns is in every plan."""
+
 _REMEDY = "Make one: badc chunk orchestrate DATASET --plan-json FILE"
 
 
@@ -48,11 +51,11 @@ def read_plan(path: Path) -> list[Entry]:
     """Returns the entries of a plan: JSON if its name ends in `.json`, else CSV, all text.
 
     Raises:
-        ConfigInvalid: absent, or neither of the two.
+        ConfigInvalid: absent, neither of the two, or CSV without a column of manifests.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return _parse_json(text, path) if path.suffix.lower() == ".json" else _parse_csv(text)
+        return _parse_json(text, path) if path.suffix.lower() == ".json" else _parse_csv(text, path)
     except FileNotFoundError as error:
         raise ConfigInvalid("there is no such plan", path, _REMEDY) from error
     except OSError as error:
@@ -68,8 +71,10 @@ def _parse_json(text: str, path: Path) -> list[Entry]:
     return content
 
 
-def _parse_csv(text: str) -> list[Entry]:
+def _parse_csv(text: str, path: Path) -> list[Entry]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    if not {*MANIFEST_KEYS} & {*(reader.fieldnames or ())}:
+        raise ConfigInvalid(f"it has no column {' or '.join(MANIFEST_KEYS)}", path, _REMEDY)
     return [{name: cell or "" for name, cell in row.items() if name is not None} for row in reader]
 
 

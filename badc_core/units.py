@@ -15,6 +15,12 @@ def seconds_to_samples(seconds: float, sample_rate_hz: int) -> int:
     return round(seconds * sample_rate_hz)
 
 
+def write_seconds(seconds: float) -> str:
+    """Returns seconds as somebody would type them, to the last digit: `60`, `3600.125`."""
+    exact = float(seconds)
+    return str(int(exact)) if exact.is_integer() else repr(exact)
+
+
 def format_duration(seconds: float) -> str:
     """Returns a duration for people: `0.14 s`, `59.0 s`, `12 min 05 s`, `3 h 07 min`."""
     if seconds < 1:

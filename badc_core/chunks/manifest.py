@@ -39,7 +39,10 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("subtype", _TEXT, "The recording's sample format, such as PCM_16.", nullable=False),
     Column("parent_sha256", _TEXT, "SHA-256 of the recording's file, hex.", nullable=False),
 )
-VIRTUAL_NOTE = "virtual: sha256 is of parent_sha256 and the frame range"
+VIRTUAL_MARK = "virtual:"
+"""Begins the notes of chunks that are ranges of their recording."""
+
+VIRTUAL_NOTE = f"{VIRTUAL_MARK} sha256 is of parent_sha256 and the frame range"
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,19 @@ def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(one.name for one in MANIFEST_COLUMNS)
         writer.writerows(_row(parent, one) for one in stored)
+
+
+def has_ranges(path: Path) -> bool:
+    """Tells whether there is a manifest whose chunks are ranges of their recording.
+
+    Only its first row is looked at. What cannot be read as a manifest has none.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first = next(csv.DictReader(file), {})
+    except (OSError, ValueError, csv.Error):
+        return False
+    return (first.get("notes") or "").startswith(VIRTUAL_MARK)
 
 
 def read_manifest(path: Path, recording: Recording) -> Manifest:

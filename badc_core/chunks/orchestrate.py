@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
+from badc_core.chunks.manifest import has_ranges
 from badc_core.chunks.place import ChunkPlace, CutRequest, place_chunks
-from badc_core.chunks.source import NamedFile
+from badc_core.chunks.source import NamedFile, cut_settings
 from badc_core.chunks.writer import WrittenChunks, has_chunks, write_chunks_at
 from badc_core.dataset import Dataset
 from badc_core.errors import ConfigInvalid
@@ -21,6 +22,7 @@ from badc_core.provenance.datalad import below, render_datalad_run
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.recordings.scan import find_audio
+from badc_core.units import write_seconds
 
 PLAN_COLUMNS = (
     *("recording_id", "audio_path", "manifest_path", "chunk_output_dir"),
@@ -69,6 +71,10 @@ class ChunkPlan:
     n_finished: int
     n_unmatched: int
 
+    def count_replaced(self) -> int:
+        """Returns how many manifests of ranges, such as `badc run` makes, would be replaced."""
+        return sum(has_ranges(place.manifest) for place in self.places)
+
     def entries(self) -> list[Entry]:
         """Returns the plan as it is saved; see `PLAN_COLUMNS`."""
         return [self._entry(place) for place in self.places]
@@ -92,8 +98,8 @@ class ChunkPlan:
     def _command(self, place: ChunkPlace) -> str:
         entry = self._entry(place)
         words = ["badc", "chunk", "run"]
-        words += ["--chunk-duration", f"{entry['chunk_duration']:g}"]
-        words += ["--overlap", f"{entry['overlap']:g}"]
+        words += ["--chunk-duration", write_seconds(entry["chunk_duration"])]
+        words += ["--overlap", write_seconds(entry["overlap"])]
         words += ["--output-dir", entry["chunk_output_dir"], "--manifest", entry["manifest_path"]]
         words += ["--include-existing"] if self.cut.include_existing else []
         return render_datalad_run(
@@ -119,6 +125,7 @@ def plan_dataset(cut: DatasetCut, register: bool = False) -> ChunkPlan:
         StorageFull: the registry cannot be written.
     """
     dataset = Dataset.open(cut.dataset)
+    cut_settings(dataset, cut.duration_s, cut.overlap_s)  # which raises before anything is written
     if register:
         register_recordings(dataset)
     names = name_recordings(dataset)

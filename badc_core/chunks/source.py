@@ -24,6 +24,7 @@ from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import find_audio
 from badc_core.settings import SETTINGS_FILE, ChunkSettings
+from badc_core.units import write_seconds
 
 DECODED_NOTE = (
     "virtual: sha256 is of the decoded samples, 32-bit float little-endian, channels interleaved"
@@ -160,7 +161,7 @@ def cut_settings(dataset: Dataset | None, duration_s: float, overlap_s: float) -
         place = name.get(str(found["loc"][0]) if found["loc"] else "", "")
         raise ConfigInvalid(
             f"{place}{found['msg'].removeprefix('Value error, ')}",
-            f"chunks of {duration_s:g} s with {overlap_s:g} s overlap",
+            f"chunks of {write_seconds(duration_s)} s with {write_seconds(overlap_s)} s overlap",
             "Give a --chunk-duration above 0 and a smaller --overlap",
         ) from error
 

@@ -77,6 +77,7 @@ def orchestrate_chunks(
     if plan.n_unmatched:
         others = counted(plan.n_unmatched, "other audio file")
         say(notes, f"{others} not matched by --pattern {cut.pattern}.")
+    _warn_of_ranges(plan, use.apply)
     if not plan.places:
         say(notes, "Nothing to do.")
     use.save(chunk_plans.PLAN_COLUMNS, plan.entries(), notes)
@@ -91,23 +92,36 @@ def orchestrate_inference(options: DatasetRun, use: PlanUse) -> None:
     """Plan detecting over a dataset's chunk manifests; with --apply run it."""
     with refusing_options():
         use.require_one()
+        options = options.anchored()
         plan = plan_inference(options)
     notes = _notes(use)
     if plan.entries and not use.print_datalad_run:
         _print_inference(plan)
     if plan.n_finished:
         say(notes, f"{counted(plan.n_finished, 'recording')} left out: all chunks have a result.")
+    if plan.n_unplanned:
+        others = f"{counted(plan.n_unplanned, 'manifest')} in {options.manifest_dir}"
+        say(notes, f"{others} left out: not in this plan.")
     if not plan.entries:
         say(notes, "Nothing to do.")
     use.save(infer_plans.PLAN_COLUMNS, list(plan.rows()), notes)
     if use.apply:
-        _run(plan)
+        _run(plan, "--no-resume-completed" if not options.resume_completed else "")
         return
     for one in plan.entries:
         if one.error is not None:
             _print_error(one.error)
     if use.print_datalad_run:
         _print_lines(plan.commands(words_of(options, DetectorOptions)))
+
+
+def _warn_of_ranges(plan: ChunkPlan, is_applied: bool) -> None:
+    """Says how many manifests of another way of working go when the plan is carried out."""
+    if n_replaced := plan.count_replaced():
+        manifests, where = counted(n_replaced, "manifest"), plan.cut.manifest_dir
+        when = "replaced" if is_applied else "to be replaced"
+        told = f"{manifests} of ranges in {where}, such as badc run makes, {when}"
+        say(Console(stderr=True), f"Warning: {told}; with another --manifest-dir both are kept.")
 
 
 def _write(plan: ChunkPlan, n_workers: int) -> None:
@@ -118,10 +132,11 @@ def _write(plan: ChunkPlan, n_workers: int) -> None:
             _print_error(outcome.error)
         else:
             say(Console(), told_written(outcome.require()))
-    _conclude(len(plan.places), n_failed)
+    anew = "--include-existing" if plan.cut.include_existing else ""
+    _conclude(len(plan.places), n_failed, anew)
 
 
-def _run(plan: InferPlan) -> None:
+def _run(plan: InferPlan, anew: str) -> None:
     console, failed = Console(), 0
     with shown_progress(plan.audio_s, console), told_once():
         for outcome in run_plan(plan):
@@ -130,7 +145,7 @@ def _run(plan: InferPlan) -> None:
             else:
                 _print_made(outcome.recording_id, outcome.require(), console)
             failed += outcome.error is not None or outcome.require().is_failure
-    _conclude(len(plan.entries), failed)
+    _conclude(len(plan.entries), failed, anew)
 
 
 def _print_made(recording_id: str, made: RunMade, console: Console) -> None:
@@ -142,12 +157,19 @@ def _print_made(recording_id: str, made: RunMade, console: Console) -> None:
     print_troubled(made, errors)
 
 
-def _conclude(n_recordings: int, n_failed: int) -> None:
-    """Says what came of a plan; ends with exit code 1 if anything failed."""
+def _conclude(n_recordings: int, n_failed: int, anew: str) -> None:
+    """Says what came of a plan; ends with exit code 1 if anything failed.
+
+    Args:
+        n_recordings: of the plan.
+        n_failed: of them.
+        anew: the option by which everything was done anew, and would be again; empty for none.
+    """
     recordings = counted(n_recordings, "recording")
     if n_failed:
         line = f"{n_failed} of {recordings} failed; what is done is kept"
-        say(Console(stderr=True), f"{line}. Run again to try just these.")
+        how = f"Run again without {anew}" if anew else "Run again"
+        say(Console(stderr=True), f"{line}. {how} to try just these.")
         raise typer.Exit(1)
     if n_recordings:
         say(Console(), f"{recordings} done.")

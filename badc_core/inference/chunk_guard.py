@@ -3,7 +3,7 @@
 How far it came is told by `chunks/status.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from badc_core.chunks.status import read_status
@@ -24,7 +24,7 @@ def check_chunk_files(
     Raises:
         ManifestMismatch: they are not complete and must be, or a status is malformed.
     """
-    incomplete = find_incomplete(requests, order.chunks_dir)
+    incomplete = find_incomplete(requests, order.chunk_files_of)
     if incomplete and not order.allow_partial_chunks:
         raise ManifestMismatch(
             "; ".join(incomplete),
@@ -35,7 +35,7 @@ def check_chunk_files(
 
 
 def find_incomplete(
-    requests: Mapping[str, Sequence[ChunkRequest]], chunks_dir: Path | None
+    requests: Mapping[str, Sequence[ChunkRequest]], chunk_files_of: Callable[[str], Path | None]
 ) -> list[str]:
     """Returns what is wrong with folders of chunk files, a sentence each.
 
@@ -44,8 +44,8 @@ def find_incomplete(
 
     Args:
         requests: recording_id -> its rows.
-        chunks_dir: holds a folder of chunk files for each recording; those that rows name are
-            looked at anyway.
+        chunk_files_of: says where a recording's chunk files would be, if anywhere; folders that
+            rows name are looked at anyway.
 
     Raises:
         ManifestMismatch: a status is malformed.
@@ -53,8 +53,9 @@ def find_incomplete(
     incomplete = []
     for recording_id, rows in requests.items():
         folders = {row.audio.parent for row in rows if row.is_file is not False}
-        if folders and chunks_dir is not None:
-            folders.add(chunks_dir / recording_id)
+        told = chunk_files_of(recording_id)
+        if folders and told is not None:
+            folders.add(told)
         for folder in sorted(folders):
             status = read_status(folder)
             if status is None or status.recording_id != recording_id:

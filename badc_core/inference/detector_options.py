@@ -1,12 +1,13 @@
 """Options of every command that runs a detector: which one, and how its work is spread.
 
-They become settings here. Options of single commands are in `run_options.py` and `plan.py`.
+They become settings here. Options of single commands are in `run_options.py` and `orchestrate.py`.
 """
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ValidationError
 
@@ -76,6 +77,18 @@ class DetectorOptions:
         ),
     ] = None
     config: Path | None = None
+
+    def anchored(self) -> Self:
+        """Returns the same options with whole paths in `runner_cmd`, good in every folder.
+
+        Whole are the program, where it is not looked for in PATH, and arguments that are files.
+        """
+        try:
+            words = shlex.split(self.runner_cmd or "")
+        except ValueError:  # said where the command is run
+            return self
+        whole = [_whole_path(word, is_program=not n) for n, word in enumerate(words)]
+        return self if whole == words else replace(self, runner_cmd=shlex.join(whole))
 
     def settings(self, file: Path) -> Settings:
         """Returns the settings in a file with these options laid on.
@@ -174,3 +187,12 @@ class DetectorOptions:
         """Returns what somebody calls a field: an option, or a key of their file."""
         found = next(one for one in asked_fields(type(self)) if one.name == field)
         return found.option if self.config is None else found.asked.key or f"runner.{field}"
+
+
+def _whole_path(word: str, is_program: bool) -> str:
+    """Returns the whole path of a file that a word of a command names; else the word itself."""
+    try:
+        is_ours = Path(word).is_file() and ("/" in word or not is_program)
+    except (OSError, ValueError):
+        return word
+    return str(Path(word).absolute()) if is_ours else word

@@ -1,14 +1,14 @@
 """Which chunk manifests a dataset has: those in a folder, or those that a saved plan names."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.chunks.source import absolute
 from badc_core.errors import ConfigInvalid, ManifestMismatch
 from badc_core.inference.requests import read_requests
-from badc_core.plan_files import Entry, read_plan
-
-_MANIFEST_KEYS = ("manifest_path", "manifest")
+from badc_core.plan_files import MANIFEST_KEYS, Entry, read_plan
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,21 @@ def list_manifests(root: Path, folder: Path, plan: Path | None) -> list[ListedMa
         plan: saved by `badc chunk orchestrate` or `badc infer orchestrate`; None for the folder's.
 
     Raises:
-        ConfigInvalid: the folder has no manifests; the plan cannot be read, or an entry names none.
+        ConfigInvalid: the folder has no manifests; the plan cannot be read or has no entry, or one
+            that names no manifest.
     """
     if plan is not None:
-        return [_listed(root, plan, n, one) for n, one in enumerate(read_plan(plan), start=1)]
+        entries = read_plan(plan)
+        if not entries:
+            raise ConfigInvalid(
+                "the plan is empty: whoever saved it had nothing left to do",
+                plan,
+                "Leave --chunk-plan out for all of the dataset's manifests, or save the plan with "
+                "--include-existing",
+            )
+        return [_listed(root, plan, n, one) for n, one in enumerate(entries, start=1)]
     folder = absolute(root / folder)
-    found = sorted(path for path in folder.glob("*.csv") if not path.name.startswith("."))
+    found = _manifests_in(folder)
     if not found:
         raise ConfigInvalid(
             "no chunk manifests (*.csv) there",
@@ -66,13 +75,46 @@ def list_manifests(root: Path, folder: Path, plan: Path | None) -> list[ListedMa
     return [ListedManifest(path) for path in found]
 
 
+def count_unlisted(root: Path, folder: Path, listed: Iterable[ListedManifest]) -> int:
+    """Returns how many manifests a folder has that a plan does not name.
+
+    Args:
+        root: the dataset's, absolute; a relative folder begins there.
+        folder: with manifests.
+        listed: those of the plan.
+    """
+    named = {_spelled_out(one.path) for one in listed}
+    return sum(_spelled_out(one) not in named for one in _manifests_in(absolute(root / folder)))
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.csv") if not path.name.startswith("."))
+
+
+def _spelled_out(path: Path) -> Path:
+    """Returns a file's path through no linked folder, itself kept if it is a link."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
 def _listed(root: Path, plan: Path, number: int, entry: Entry) -> ListedManifest:
-    named = next((entry[key] for key in _MANIFEST_KEYS if entry.get(key)), None)
+    named = next((entry[key] for key in MANIFEST_KEYS if entry.get(key)), None)
     if not isinstance(named, str):
-        keys = " nor ".join(_MANIFEST_KEYS)
-        raise ConfigInvalid(
-            f"entry {number} has neither {keys}", plan, "Make it anew: badc chunk orchestrate"
-        )
+        raise _unusable(plan, f"entry {number} has neither {' nor '.join(MANIFEST_KEYS)}")
     chunks = entry.get("chunk_output_dir")
-    is_told = isinstance(chunks, str) and chunks
-    return ListedManifest(absolute(root / named), absolute(root / str(chunks)) if is_told else None)
+    folder = chunks if isinstance(chunks, str) and chunks else None
+    for text in filter(None, (named, folder)):
+        if not _can_be_path(text):
+            raise _unusable(plan, f"entry {number}: {text!r} cannot be the name of a file")
+    return ListedManifest(absolute(root / named), absolute(root / folder) if folder else None)
+
+
+def _can_be_path(text: str) -> bool:
+    """Tells whether the system could have such a file, whether it is there or not."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def _unusable(plan: Path, what: str) -> ConfigInvalid:
+    return ConfigInvalid(what, plan, "Make it anew: badc chunk orchestrate")

@@ -275,7 +275,6 @@ class ManifestRun:
     def _conclude(self, wall_s: float) -> RunMade:
         chunks = {one.chunk_id for requests in self._requests.values() for one in requests}
         previous = self._previous.jobs() if self._previous else {}
-        tolerated = self._order.settings.inference.max_failed_fraction * len(chunks)
         return RunMade(
             n_chunks=len(chunks),
             n_skipped=self._counts.n_skipped,
@@ -283,7 +282,7 @@ class ManifestRun:
             failed=tuple(self._failed),
             n_kept=self._counts.n_kept,
             retried=self._retried(),
-            is_failure=len(self._failed) > tolerated,
+            is_failure=not self._order.tolerates(len(self._failed), len(chunks)),
             n_orphans=len(previous.keys() - chunks),
             n_redone=self._counts.n_redone,
             totals=self._summary.totals(),

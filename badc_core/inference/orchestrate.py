@@ -16,7 +16,8 @@ from badc_core.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.inference.detector_options import DetectorOptions
-from badc_core.inference.manifest_list import ListedManifest, list_manifests
+from badc_core.inference.holding import HeldRun
+from badc_core.inference.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.run_order import RunMade, RunOrder
 from badc_core.inference.run_together import run_together, shared_recording
@@ -108,12 +109,14 @@ class InferPlan:
         root: the dataset's folder.
         entries: in the order of their manifests.
         n_finished: recordings that were left out since no chunk of them is left.
+        n_unplanned: manifests of the dataset that the plan it was made from does not name.
     """
 
     root: Path
     settings: Settings
     entries: tuple[InferEntry, ...]
     n_finished: int
+    n_unplanned: int = 0
 
     @property
     def audio_s(self) -> float:
@@ -153,12 +156,13 @@ class InferPlan:
                 manifest = below(self.root, one.manifest)
                 places = ["--output-dir", below(self.root, one.order.output.folder)]
                 places += ["--telemetry-log", below(self.root, one.order.telemetry_log)]
+                places += ["--dataset-root", "."]
                 yield render_datalad_run(
                     self.root,
                     f"Detect in {one.recording_id}",
                     [one.manifest, *one.sources],
                     one.outputs,
-                    ["badc", "infer", "run", *places, "--dataset-root", ".", *words, manifest],
+                    ["badc", "infer", "run", *places, *words, "--", manifest],
                 )
 
 
@@ -181,11 +185,19 @@ def plan_inference(options: DatasetRun) -> InferPlan:
         entry = planning.entry(listed)
         if entry is not None:
             entries.append(entry)
-    return InferPlan(planning.root, planning.settings, tuple(entries), planning.n_finished)
+    return InferPlan(
+        planning.root,
+        planning.settings,
+        tuple(entries),
+        planning.n_finished,
+        planning.count_unplanned(),
+    )
 
 
 def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
     """Runs every recording of a plan; yields what became of each, as it is finished.
+
+    A recording that another such run is at work on is told as that, and left to it.
 
     Raises:
         DetectorFailed, DetectorMissing: no worker can be had.
@@ -195,15 +207,11 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
         if entry.error is not None:
             yield Outcome(entry.recording_id, error=entry.error)
     runs = [
-        (one.recording_id, partial(_prepare, one.order)) for one in plan.entries if not one.error
+        (one.recording_id, partial(HeldRun, one.order)) for one in plan.entries if not one.error
     ]
     if runs:
         detector = identify_detector(plan.settings.detector)
         yield from run_together(runs, plan.settings, detector)
-
-
-def _prepare(order: RunOrder, _recording_id: str) -> ManifestRun:
-    return ManifestRun(order)
 
 
 class _Planning:
@@ -242,6 +250,12 @@ class _Planning:
             return None
         return entry
 
+    def count_unplanned(self) -> int:
+        """Returns how many of the dataset's manifests are not in the plan that was given."""
+        if self._options.chunk_plan is None:
+            return 0
+        return count_unlisted(self.root, self._options.manifest_dir, self.listed)
+
     def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunOrder:
         options = self._options
         log = self.root / options.telemetry_dir / "infer" / f"{recording_id}.jsonl"
@@ -252,7 +266,7 @@ class _Planning:
             telemetry_log=absolute(log),
             dataset=self._dataset,
             resume=options.resume_completed,
-            chunks_dir=chunk_folder.parent,
+            chunk_folder=chunk_folder,
             allow_partial_chunks=options.allow_partial_chunks,
         )
 

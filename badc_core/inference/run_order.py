@@ -13,6 +13,7 @@ from badc_core.settings import Settings
 from badc_core.telemetry.counts import WorkerCounts
 from badc_core.telemetry.summary import Summary, Worst
 from badc_core.telemetry.totals import Totals
+from badc_core.tolerance import is_tolerated
 
 _SUMMARY_ENDING = ".summary.json"
 
@@ -30,6 +31,7 @@ class RunOrder:
         resume: whether results in journals count.
         resume_summary: of a run whose successes count, ours or the original's.
         chunks_dir: folder of the folders of chunk files; None where there is no such place.
+        chunk_folder: of the one recording's chunk files, wherever it is; None: in `chunks_dir`.
         allow_partial_chunks: whether chunks may be run whose writing was not completed.
     """
 
@@ -41,12 +43,23 @@ class RunOrder:
     resume: bool = True
     resume_summary: Path | None = None
     chunks_dir: Path | None = None
+    chunk_folder: Path | None = None
     allow_partial_chunks: bool = False
 
     def files(self, request: ChunkRequest) -> Path:
         """Returns where the detector's own files about a row's chunk are kept."""
         runner = self.settings.detector.name
         return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
+
+    def chunk_files_of(self, recording_id: str) -> Path | None:
+        """Returns where a recording's chunk files would be; None where there is no such place."""
+        if self.chunk_folder is not None or self.chunks_dir is None:
+            return self.chunk_folder
+        return self.chunks_dir / recording_id
+
+    def tolerates(self, n_failed: int, n_chunks: int) -> bool:
+        """Tells whether so many of a number of chunks may fail."""
+        return is_tolerated(n_failed, self.settings.inference.max_failed_fraction, n_chunks)
 
 
 @dataclass(frozen=True)

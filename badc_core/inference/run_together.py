@@ -88,7 +88,10 @@ class _Desk:
     def tasks(self, runs: Iterable[tuple[str, Callable[[str], Run]]]) -> Iterator[ChunkTask]:
         for name, prepare in runs:
             run = self._guarded(name, prepare)
-            if run is None or not self._is_alone(name, run):
+            if run is None:
+                continue
+            if not self._is_alone(name, run):
+                run.abandon()
                 continue
             self._runs[name] = run
             tasks = run.tasks()

@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 from typer.testing import CliRunner
 
-from badc_core.chunks.manifest import read_manifest
+from badc_core.chunks.manifest import read_manifest, write_manifest
 from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.status import read_status
 from badc_core.cli.chunk import chunk
@@ -147,9 +147,11 @@ def test_one_failure_stops_no_other_and_exits_with_1(root, workers):
     shown, errors = typed(root, "--chunk-duration", 4, "--apply", "--workers", workers, code=1)
     assert shown.count("2 chunks written") == 2
     assert f"Error {root / PATHS[0]}: not audio" in errors
-    assert "1 of 3 recordings failed" in errors
+    assert "1 of 3 recordings failed; what is done is kept. Run again to try just these." in errors
     assert read_status(root / "artifacts/chunks/S1__a").status == "failed"
     assert "failed" in typed(root, "--chunk-duration", 4)[0]
+    anew = ("--chunk-duration", 4, "--apply", "--include-existing")
+    assert "Run again without --include-existing to try just" in typed(root, *anew, code=1)[1]
 
 
 @pytest.mark.parametrize(
@@ -183,13 +185,49 @@ def test_a_file_that_comes_later_takes_no_names_away(root):
     assert ids_of(root)["audio/S1/only.wav"] == "only"
 
 
-def test_the_asset_graph_takes_the_manifests(root):
+def test_manifests_of_files_can_be_read_as_ranges_of_the_recording(root):
     typed(root, "--chunk-duration", 4, "--apply")
     dataset = Dataset.open(root)
     registered = read_registry(dataset.registry).by_path[PATHS[0]]
     recording = describe_recording(dataset, registered)
     assert len(read_manifest(dataset.manifest("S1__a"), recording).chunks) == 2
     assert read_requests([dataset.manifest("S1__a")], root)["S1__a"][0].is_file
+
+
+def test_manifests_that_the_asset_graph_made_are_not_replaced_without_a_warning(root):
+    typed(root, "--chunk-duration", 4, "--apply")
+    dataset = Dataset.open(root)
+    for registered in read_registry(dataset.registry):
+        if registered.path in PATHS[:2]:
+            recording = describe_recording(dataset, registered)
+            recording.write(dataset.recording(registered.recording_id))
+            write_manifest(dataset, registered.recording_id)
+    shown, warning = typed(root, "--chunk-duration", 4)
+    assert "Chunks of 2 recordings" in shown
+    assert "Warning: 2 manifests of ranges in manifests, such as badc run makes" in warning
+    assert "to be replaced; with another --manifest-dir both are kept" in warning
+    assert warning.count("\n") == 1
+    assert "Warning" not in typed(root, "--chunk-duration", 4, "--manifest-dir", "m", "--apply")[1]
+    assert not read_requests([dataset.manifest("S1__a")], root)["S1__a"][0].is_file
+    assert "makes, replaced;" in typed(root, "--chunk-duration", 4, "--apply")[1]
+    assert "Warning" not in typed(root, "--chunk-duration", 4, "--include-existing")[1]
+
+
+def test_a_manifest_that_cannot_be_read_is_no_reason_for_a_warning(root):
+    (root / "manifests").mkdir()
+    (root / "manifests/S1__a.csv").write_bytes(b"\xff\xfe nothing")
+    (root / "manifests/S3__a.csv").write_text("recording_id,notes\nS3__a\n")
+    shown, warning = typed(root)
+    assert "Chunks of 3 recordings" in shown
+    assert not warning
+
+
+@pytest.mark.parametrize("words", [("--chunk-duration", 0), ("--overlap", 60)])
+def test_a_cut_that_cannot_be_is_refused_before_anything_is_registered(root, words):
+    before = everything_in(root)
+    with pytest.raises(ConfigInvalid):
+        typed(root, *words, "--apply")
+    assert everything_in(root) == before
 
 
 def test_wrong_input_is_one_clear_error(root, tmp_path):
@@ -214,6 +252,15 @@ def test_datalad_commands_are_all_there_is_and_name_every_path(root):
     assert words[:6] == ["cd", str(root), "&&", "datalad", "run", "-d"]
     assert words[words.index("-i") + 1] == "audio/S 2/l'été [[]1] {{x}}, $HOME.WAV"
     assert words[-2:] == ["--", "audio/S 2/l'été [1] {{x}}, $HOME.WAV"]
+
+
+def test_datalad_commands_give_durations_to_the_last_digit(root):
+    words = ("--chunk-duration", 3600.125, "--overlap", 0.1234567, "--print-datalad-run")
+    exact = ["--chunk-duration", "3600.125", "--overlap", "0.1234567"]
+    for line in typed(root, *words)[0].splitlines():
+        command = shlex.split(line)
+        assert command[command.index("--chunk-duration") :][:4] == exact
+    assert "--chunk-duration 60 --overlap 0 " in typed(root, "--print-datalad-run")[0]
 
 
 @pytest.mark.slow

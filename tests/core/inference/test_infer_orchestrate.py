@@ -1,8 +1,12 @@
 """`badc infer orchestrate`: which manifests of a dataset are run, and that one engine runs them."""
 
+import contextlib
 import csv
 import json
 import shlex
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +17,14 @@ from typer.testing import CliRunner
 from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
 from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.inference.detector_options import DetectorOptions
 from badc_core.inference.orchestrate import PLAN_COLUMNS, DatasetRun, plan_inference
 from badc_core.plan_files import read_plan
 from badc_core.telemetry.log import read_events
 
 RATE_HZ = 16_000
 NAMES = ("a", "b", "c")
+NO_FOLDER = r'"chunk_output_dir": "\u0000"'
 ENERGY = ("--detector", "band_energy", "--cpu-workers", "1", "--max-retries", "0")
 
 COUNTING = """
@@ -263,7 +269,18 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
         ("p.json", "{}", "not a list of objects"),
         ("p.json", "[", "not a plan"),
         ("p.json", '[{"manifest": 3}]', "entry 1 has neither manifest_path nor manifest"),
-        ("p.csv", "recording_id\na\n", "entry 1 has neither manifest_path nor manifest"),
+        (
+            "p.json",
+            '[{"manifest": "a"}, {"manifest": "\\u0000"}]',
+            r"entry 2: '\x00' cannot be the",
+        ),
+        ("p.json", '[{"manifest": "\\ud800"}]', r"entry 1: '\ud800' cannot be the name of a file"),
+        ("p.json", f'[{{"manifest": "a", {NO_FOLDER}}}]', r"entry 1: '\x00' cannot be the name"),
+        ("p.json", "[]", "the plan is empty"),
+        ("p.csv", "manifest_path\n", "the plan is empty"),
+        ("p.csv", "", "it has no column manifest_path or manifest"),
+        ("p.csv", "recording_id\na\n", "it has no column manifest_path or manifest"),
+        ("p.csv", "manifest,note\n,x\n", "entry 1 has neither manifest_path nor manifest"),
     ):
         Path(name).write_text(content)
         assert f"{name}: {complaint}" in refusal(chunk_plan=Path(name))
@@ -289,7 +306,7 @@ def test_datalad_commands_run_the_same_thing(root):
     ]
     command = words[words.index("--") + 1 :]
     assert command[:3] == ["badc", "infer", "run"]
-    assert command[-1] == "manifests/a.csv"
+    assert command[-2:] == ["--", "manifests/a.csv"]
     places = [root / one if "/" in one else one for one in command[2:]]
     places[places.index("--dataset-root") + 1] = root
     assert CliRunner().invoke(infer, [str(one) for one in places]).exit_code == 0
@@ -306,3 +323,170 @@ def test_manifests_of_the_original_are_planned(root):
         csv.writer(file).writerows([(*row, "TODO_HASH", "") for row in rows])
     plan = plan_inference(DatasetRun(root, detector="band_energy", manifest_dir=Path("old")))
     assert [(one.n_chunks, one.n_left) for one in plan.entries] == [(2, 2)]
+
+
+def test_a_plan_of_what_was_left_does_not_hide_the_rest(root):
+    """A plan is saved anew by each call, and then names only what that call had left to do."""
+    (root / "audio/S 1/b.wav").touch()
+    cut(root, "--include-existing", "--limit", "1", "--plan-json", "left.json")
+    shown, _ = typed(root, *ENERGY, "--chunk-plan", "left.json", "--apply")
+    assert "2 manifests in manifests left out: not in this plan." in shown
+    assert "1 recording done." in shown
+    shown, _ = typed(root, *ENERGY, "--chunk-plan", "left.json")
+    assert "2 manifests in manifests left out: not in this plan." in shown
+    assert "left out: not in" not in typed(root, *ENERGY, "--chunk-plan", "chunks.json")[0]
+    assert "left out: not in" not in typed(root, *ENERGY)[0]
+    cut(root, "--plan-json", "left.json")
+    with pytest.raises(ConfigInvalid, match=r"the plan is empty: .*\. Leave --chunk-plan out "):
+        typed(root, *ENERGY, "--chunk-plan", "left.json", "--apply")
+    cut(root, "--include-existing", "--plan-json", "all.json")
+    assert planned(root, chunk_plan=Path("all.json"), include_existing=True) == list(NAMES)
+
+
+def test_a_plan_by_way_of_a_link_leaves_nothing_out(root, tmp_path):
+    (tmp_path / "link").symlink_to(root, target_is_directory=True)
+    linked = tmp_path / "link"
+    Path("p.csv").write_text("manifest\n" + "".join(f"{linked}/manifests/{n}.csv\n" for n in NAMES))
+    options = DatasetRun(root, detector="band_energy", chunk_plan=Path("p.csv"))
+    assert plan_inference(options).n_unplanned == 0
+
+
+def test_a_plan_says_where_the_status_is_and_that_one_counts(root):
+    """Also where the folder is not named for the recording."""
+    status = (root / "artifacts/chunks/a/.chunk_status.json").read_text()
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere/.chunk_status.json").write_text(status.replace("completed", "failed", 1))
+    rows = [("manifest", "chunk_output_dir"), ("manifests/a.csv", "elsewhere")]
+    with Path("mine.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    options = DatasetRun(root, detector="band_energy", chunk_plan=Path("mine.csv"))
+    (entry,) = plan_inference(options).entries
+    assert entry.chunk_status == "failed"
+    assert f"chunk files of a in {root / 'elsewhere'}: failed" in str(entry.error)
+
+
+def test_how_to_try_the_rest_again_is_true(root):
+    (broken,) = (root / "artifacts/chunks/b").glob("*_3500_7000.wav")
+    broken.write_bytes(b"RIFF no sound")
+    assert "Run again to try just these." in typed(root, *ENERGY, "--apply", code=1)[1]
+    _, errors = typed(root, *ENERGY, "--apply", "--no-resume-completed", code=1)
+    assert "Run again without --no-resume-completed to try just these." in errors
+
+
+def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import json, sys\n"
+        "words = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "open(words['--output'], 'w').write(json.dumps({'detections': []}))\n"
+    )
+    (tmp_path / "mine it.sh").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "mine it.sh").chmod(0o755)
+    given = ("--runner-cmd", "'./mine it.sh' mine.py", "--cpu-workers", 1)
+    shown, _ = typed(root, *given, "--print-datalad-run", "--limit", 1)
+    words = shlex.split(shlex.split(shown)[shlex.split(shown).index("--runner-cmd") + 1])
+    assert words == [str(tmp_path / "mine it.sh"), str(tmp_path / "mine.py")]
+    command = shlex.split(shown)[shlex.split(shown).index("--") + 3 :]
+    with contextlib.chdir(root):
+        assert CliRunner().invoke(infer, command).exit_code == 0
+    assert len(results(root, "a")) == 3
+    assert "1 recording left out: all chunks have a result." in typed(root, *given)[0]
+    assert DetectorOptions(runner_cmd="python3 -m x").anchored().runner_cmd == "python3 -m x"
+    assert DetectorOptions(runner_cmd="'no end").anchored().runner_cmd == "'no end"
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+from badc_core.detectors import band_energy
+
+identify = band_energy.identify
+
+
+class Slow:
+    def __init__(self, detector):
+        self._detector = detector
+
+    def __getattr__(self, name):
+        return getattr(self._detector, name)
+
+    def batches(self, audio, chunk, occasion):
+        folder = Path(__file__).parent
+        with (folder / "begun").open("a") as file:
+            file.write(f"{chunk.chunk_id}\\n")
+        until_s = time.monotonic() + 20
+        while not (folder / "go").exists() and time.monotonic() < until_s:
+            time.sleep(0.02)
+        return self._detector.batches(audio, chunk, occasion)
+
+
+def load(settings):
+    return Slow(band_energy.load(settings))
+"""
+
+
+def locks(root: Path) -> list[Path]:
+    """Returns the files by which runs hold recordings."""
+    return [
+        one
+        for name in ("infer", "telemetry")
+        for one in (root / "artifacts" / name).rglob(".*.lock")
+    ]
+
+
+def wait_for(path: Path) -> None:
+    until_s = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until_s, f"{path} does not come"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def other_run(root, install_detector):
+    """Yields a run of the dataset that is at work on `a`, and a folder: `go` lets it go on."""
+    site = install_detector("slow", SLOW)
+    command = [str(Path(sys.executable).with_name("badc")), "infer", "orchestrate", str(root)]
+    command += ["--detector", "slow", "--cpu-workers", "1", "--apply"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            wait_for(site / "begun")
+            yield process, site
+        finally:
+            (site / "go").touch()
+            process.kill()
+
+
+def test_what_another_run_is_at_work_on_is_left_to_it(root, other_run):
+    process, site = other_run
+    words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply", "--limit", 1)
+    _, errors = typed(*words, code=1)
+    assert "Error a: another run is at work on this recording. Let that end" in errors
+    assert "1 of 1 recording failed" in errors
+    assert len(locks(root)) == 2
+    (site / "go").touch()
+    assert process.wait(60) == 0
+    begun = (site / "begun").read_text().split()
+    assert len(begun) == len(set(begun)) == 9
+    for name in NAMES:
+        log = root / "artifacts/telemetry/infer" / f"{name}.jsonl"
+        jobs = json.loads(log.with_name(f"{log.name}.summary.json").read_text())["jobs"]
+        assert [one["status"] for one in jobs.values()] == ["success"] * 3
+    assert "Nothing to do." in typed(*words)[0]
+    assert not locks(root)
+
+
+def test_two_runs_share_a_log_only_one_after_the_other(root, other_run):
+    words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply", "--limit", 1)
+    _, errors = typed(*words, "--output-dir", "elsewhere", code=1)
+    assert "Error a: another run is at work on this recording" in errors
+    assert not (root / "elsewhere/a").exists()
+
+
+def test_a_run_that_was_killed_holds_nothing(root, other_run):
+    process, site = other_run
+    process.kill()
+    process.wait(60)
+    (site / "go").touch()
+    words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply")
+    assert "3 recordings done." in typed(*words)[0]
+    assert not locks(root)

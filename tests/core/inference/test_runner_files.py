@@ -21,13 +21,13 @@ from badc_core.inference.protocol import ChunkTask, task_from_json, task_to_json
 from badc_core.inference.run_order import RunOrder
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
-from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.log import TelemetryLog, read_events
 
 RATE_HZ = 16_000
 CHUNKS = tuple(f"R_chunk_{2000 * n}_{2000 * n + 2000}" for n in range(3))
 
 _PROGRAM = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 
 here = Path(__file__).parent
@@ -38,8 +38,12 @@ output.write_text(json.dumps({"detections": found}))
 (output.parent / "spectra" / "deep").mkdir(parents=True)
 (output.parent / "spectra" / "deep" / "a b.json").write_text("neither JSON nor ours")
 (output.parent / "say.txt").write_text((here / "say").read_text())
+if chunk.stem in (here / "piped").read_text().split():
+    os.mkfifo(output.parent / "pipe")
 if chunk.stem in (here / "poisoned").read_text().split():
     sys.exit("poison")
+if (here / "longest").exists() and chunk.stat().st_size > int((here / "longest").read_text()):
+    sys.exit("out of memory")
 """
 
 
@@ -50,22 +54,21 @@ def program(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "detector.py").write_text(_PROGRAM)
     (folder / "poisoned").write_text("")
+    (folder / "piped").write_text("")
     (folder / "say").write_text("first")
     return folder
 
 
-@pytest.fixture
-def dataset(tmp_path: Path, program: Path) -> Dataset:
+def lay_out(root: Path, program: Path, chunk_s: float) -> Dataset:
     """Returns a dataset of one recording in three chunks, which asks for files of chunks."""
-    root = tmp_path / "l'été; $HOME"
     (root / "audio").mkdir(parents=True)
-    noise = np.random.default_rng(1).normal(0, 0.05, 6 * RATE_HZ)
+    noise = np.random.default_rng(1).normal(0, 0.05, int(3 * chunk_s * RATE_HZ))
     sf.write(root / "audio" / "R.wav", noise, RATE_HZ)
     command = shlex.join([sys.executable, str(program / "detector.py")])
     dataset = Dataset.open(
         root,
         {
-            "chunks": {"duration_s": 2.0, "min_chunk_s": 1.0},
+            "chunks": {"duration_s": chunk_s, "min_chunk_s": 1.0},
             "detector": {"name": "command", "command": command},
             "inference": {
                 "cpu_workers": 1,
@@ -81,15 +84,24 @@ def dataset(tmp_path: Path, program: Path) -> Dataset:
     return dataset
 
 
-@pytest.fixture
-def order(dataset: Dataset, tmp_path: Path) -> RunOrder:
+def order_of(dataset: Dataset, folder: Path) -> RunOrder:
     return RunOrder(
         (dataset.manifest("R"),),
         dataset.settings,
-        InferencePaths(tmp_path / "out"),
-        tmp_path / "telemetry" / "one.jsonl",
+        InferencePaths(folder / "out"),
+        folder / "telemetry" / "one.jsonl",
         dataset,
     )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, program: Path) -> Dataset:
+    return lay_out(tmp_path / "l'été; $HOME", program, chunk_s=2.0)
+
+
+@pytest.fixture
+def order(dataset: Dataset, tmp_path: Path) -> RunOrder:
+    return order_of(dataset, tmp_path)
 
 
 def detect(dataset: Dataset) -> None:
@@ -162,6 +174,110 @@ def test_gathering_leaves_them_out_and_finds_what_the_chunks_files_say(
     made = gather(Gathering(order.output.folder, tmp_path / "a.csv", tmp_path / "a.parquet"))
     assert (made.n_files, made.n_detections) == (3, 3)
     assert set(read_detections(tmp_path / "a.parquet")["label"].to_pylist()) == {"Res"}
+
+
+def lose(order: RunOrder, chunk_id: str) -> None:
+    """Leaves a chunk as a run does that is killed before it can write the chunk's JSON file."""
+    order.output.chunk_json("R", chunk_id).unlink()
+
+
+@pytest.mark.parametrize("ending", ["_runner", "_hawkears"])
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_gathering_leaves_them_out_where_a_killed_run_left_no_file_of_the_chunk(
+    order: RunOrder, tmp_path: Path, ending: str, has_journal: bool
+) -> None:
+    ManifestRun(order).run()
+    lose(order, CHUNKS[1])
+    raw = order.output.recording("R") / f"{CHUNKS[1]}_runner"
+    raw.rename(raw.with_name(f"{CHUNKS[1]}{ending}"))
+    if not has_journal:
+        order.output.journal("R").unlink()
+    made = gather(Gathering(order.output.folder, tmp_path / "a.csv"))
+    assert (made.n_files, made.n_detections) == (2, 2)
+    for one in (CHUNKS[0], CHUNKS[2]):
+        lose(order, one)
+    assert gather(Gathering(order.output.folder, tmp_path / "a.csv")).n_files == 0
+
+
+def test_a_program_may_say_whose_chunk_its_files_are_about(order: RunOrder, tmp_path: Path) -> None:
+    ManifestRun(order).run()
+    lose(order, CHUNKS[1])
+    raw = order.output.recording("R") / f"{CHUNKS[1]}_runner"
+    said = {"chunk_id": CHUNKS[1], "recording_id": "R", "detections": []}
+    (raw / f"{CHUNKS[1]}.json").write_text(json.dumps(said))
+    assert gather(Gathering(order.output.folder, tmp_path / "a.csv")).n_files == 2
+
+
+@pytest.mark.parametrize("name", ["R_runner", "out_hawkears/R", "out_hawkears/deeper/R"])
+@pytest.mark.parametrize("lost", ["journal", "names", "nothing"])
+def test_folders_of_chunks_may_be_called_as_a_runners_is(
+    order: RunOrder, tmp_path: Path, name: str, lost: str
+) -> None:
+    ManifestRun(order).run()
+    folder = tmp_path / "all" / name
+    folder.parent.mkdir(parents=True)
+    order.output.recording("R").rename(folder)
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        if lost == "names":
+            del content["recording_id"]
+        path.write_text(json.dumps(content))
+    if lost == "journal":
+        (folder / "journal.jsonl").unlink()
+    assert gather(Gathering(tmp_path / "all", tmp_path / "a.csv")).n_files == 3
+
+
+def choose(order: RunOrder, **detector: str) -> RunOrder:
+    """Returns an order for another detector."""
+    made = order.settings.detector.model_copy(update=detector)
+    settings = order.settings.model_copy(update={"detector": made})
+    dataset = replace(order.dataset, settings=settings)
+    return replace(order, settings=settings, dataset=dataset)
+
+
+def test_another_detectors_result_leaves_no_files_of_the_one_before(order: RunOrder) -> None:
+    ManifestRun(order).run()
+    foreign = order.output.recording("R") / f"{CHUNKS[0]}_hawkears"
+    foreign.mkdir()
+    (foreign / "scores.csv").write_text("old")
+    ManifestRun(choose(order, name="band_energy")).run()
+    assert kept(order.output) == {}
+
+
+def test_a_programs_result_leaves_no_files_of_hawkears(order: RunOrder) -> None:
+    foreign = order.output.recording("R") / f"{CHUNKS[0]}_hawkears"
+    foreign.mkdir(parents=True)
+    (foreign / "scores.csv").write_text("old")
+    ManifestRun(order).run()
+    assert kept(order.output) == wanted(*CHUNKS)
+
+
+def test_a_chunk_analysed_in_parts_leaves_no_files_of_an_earlier_result(
+    program: Path, tmp_path: Path
+) -> None:
+    order = order_of(lay_out(tmp_path / "long", program, chunk_s=12.0), tmp_path)
+    assert not ManifestRun(order).run().failed
+    before = kept(order.output)
+    assert len(before) == 3
+    (program / "longest").write_text(str(RATE_HZ * 4 * 7))
+    (program / "poisoned").write_text("R_chunk_0_12000")
+    made = ManifestRun(replace(order, resume=False)).run()
+    assert [chunk_id for chunk_id, _ in made.failed] == ["R_chunk_0_12000"]
+    assert kept(order.output) == {"R_chunk_0_12000_runner": before["R_chunk_0_12000_runner"]}
+
+
+def test_a_pipe_among_them_costs_no_result_and_is_told(order: RunOrder, program: Path) -> None:
+    (program / "piped").write_text(CHUNKS[1])
+    made = ManifestRun(order).run()
+    assert (made.n_succeeded, made.failed) == (3, ())
+    assert kept(order.output) == wanted(*CHUNKS)
+    told = {
+        event["chunk_id"]: event["details"]["notes"]
+        for event in read_events(order.telemetry_log)
+        if event["status"] == "success"
+    }
+    note = "not kept of the program's files: pipe (no regular file)"
+    assert told == {CHUNKS[0]: [], CHUNKS[1]: [note], CHUNKS[2]: []}
 
 
 def test_what_is_in_their_place_is_replaced(order: RunOrder) -> None:

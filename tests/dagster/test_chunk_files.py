@@ -1,0 +1,43 @@
+"""What becomes of a dataset's chunk files, and of results from them, once `badc run` is used."""
+
+from pathlib import Path
+
+from badc_core.chunks.orchestrate import DatasetCut, cut_dataset, plan_dataset
+from badc_core.inference.orchestrate import DatasetRun, InferEntry, plan_inference, run_plan
+from badc_core.inference.requests import read_requests
+from badc_dagster.runs import Project
+
+
+def cut(graph, **folders: Path) -> None:
+    plan = plan_dataset(DatasetCut(graph.root, duration_s=2.0, **folders), register=True)
+    assert [one.error for one in cut_dataset(plan)] == [None] * 3
+
+
+def is_file(graph, folder: str) -> bool:
+    manifest = graph.root / folder / "rec_1.csv"
+    return bool(read_requests([manifest], graph.root)["rec_1"][0].is_file)
+
+
+def left(graph, folder: str) -> tuple[InferEntry, ...]:
+    run = DatasetRun(graph.root, manifest_dir=Path(folder), cpu_workers=1)
+    return plan_inference(run).entries
+
+
+def test_the_asset_graph_puts_its_own_manifests_in_place_of_those_of_files(graph):
+    graph.configure("[chunks]\nduration_s = 2.0\n")
+    cut(graph)
+    cut(graph, manifest_dir=Path("kept"), chunks_dir=Path("kept_chunks"))
+    plan = plan_inference(DatasetRun(graph.root, cpu_workers=1))
+    assert [one.error for one in run_plan(plan)] == [None] * 3
+    assert left(graph, "manifests") == ()
+    with Project.open(graph.root) as project:
+        project.scan()
+        assert project.bring_up_to_date().n_finished == 3
+        assert (is_file(graph, "manifests"), is_file(graph, "kept")) == (False, True)
+        assert [one.n_left for one in left(graph, "manifests")] == [
+            one.n_chunks for one in plan.entries
+        ]
+        assert plan_dataset(DatasetCut(graph.root, duration_s=2.0)).count_replaced() == 3
+        cut(graph)
+        assert is_file(graph, "manifests")
+        assert graph.due() == {}
