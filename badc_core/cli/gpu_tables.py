@@ -142,5 +142,7 @@ def _age(since: str, at: datetime) -> str:
 
 
 def _n_free(device: LeasableDevice, slots: Sequence[Slot]) -> int:
-    n_held = sum(slot.device == device and slot.holder is not None for slot in slots)
-    return max(0, device.slots - n_held)
+    """Returns how many more leases there may be: the fewest that anybody on the device allows."""
+    holders = [slot.holder for slot in slots if slot.device == device and slot.holder]
+    allowed = min([device.slots, *(one.slots for one in holders if one.slots)])
+    return max(0, allowed - len(holders))

@@ -194,3 +194,11 @@ def test_watching_goes_on_until_ctrl_c_and_leaves_the_last_picture(place) -> Non
     lease.release()
     assert started.returncode == 0
     assert "step detections" in seen[seen.rindex("Devices") :]
+
+
+def test_no_slot_is_free_where_a_holder_allows_no_other(picture) -> None:
+    first = picture.devices[0]
+    for slots, free in ((1, "0"), (2, "1"), (0, "1")):
+        held = (Slot(first, 0, Holder("mine", slots=slots)), Slot(first, 1))
+        row = next(line for line in shown(replace(picture, slots=held)) if "gpu-0" in line)
+        assert row.split()[1:3] == ["2", free]
