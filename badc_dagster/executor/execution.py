@@ -6,12 +6,15 @@ from types import TracebackType
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import EngineEventData
-from dagster._core.execution.plan.active import ActiveExecution, _pool_key_for_step
-from dagster._core.execution.plan.step import ExecutionStep
-from dagster._core.storage.tags import PRIORITY_TAG
-from dagster._utils.tags import TagConcurrencyLimitsCounter
 
+from badc_dagster.dagster_private import (
+    PRIORITY_TAG,
+    ActiveExecution,
+    EngineEventData,
+    ExecutionStep,
+    TagConcurrencyLimitsCounter,
+    pool_key_for_step,
+)
 from badc_dagster.executor.step_leases import StepLeases, request_of
 
 _PAUSE_S = 0.05
@@ -123,7 +126,7 @@ class LeasingExecution(ActiveExecution):
         return self._has_pool(step) and self._has_devices(step)
 
     def _has_pool(self, step: ExecutionStep) -> bool:
-        pool, pools = _pool_key_for_step(step), self._instance_concurrency_context
+        pool, pools = pool_key_for_step(step), self._instance_concurrency_context
         if not pool or pools is None or step.key in self._with_pool:
             return True
         priority = step.tags.get(PRIORITY_TAG, "0")

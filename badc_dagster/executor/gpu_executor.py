@@ -10,27 +10,31 @@ from types import FunctionType
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.step import ExecutionStep
-from dagster._core.execution.retries import RetryMode, get_retries_config
-from dagster._core.execution.tags import get_tag_concurrency_limits_config
-from dagster._core.executor import multiprocess
-from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from badc_core.devices.held import HeldLease
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import LeasableDevice, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.leases import LeaseStore
+from badc_dagster.dagster_private import (
+    EngineEventData,
+    ExecutionPlan,
+    ExecutionStep,
+    IStepContext,
+    MultiprocessExecutor,
+    PlanOrchestrationContext,
+    RetryMode,
+    execute_step_out_of_process,
+    get_retries_config,
+    get_tag_concurrency_limits_config,
+)
 from badc_dagster.executor.execution import LeasingExecution
 from badc_dagster.executor.step_leases import StepLeases, check_requests, requests_of
 from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
 from badc_dagster.liveness import hold
 
-_PRELOAD = "badc_dagster.executor.preload"
+_PRELOAD = "badc_dagster.executor.step_process"
 _LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
 _STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
 _START_METHODS = ["forkserver", "spawn"]
@@ -56,7 +60,7 @@ class GpuExecutor(MultiprocessExecutor):
     ) -> None:
         super().__init__(explicit_forkserver_preload=[_PRELOAD], **named)
         _with_parts(MultiprocessExecutor.execute, **dict.fromkeys(_LOOP_PARTS))
-        _with_parts(multiprocess.execute_step_out_of_process, **dict.fromkeys(_STEP_PARTS))
+        _with_parts(execute_step_out_of_process, **dict.fromkeys(_STEP_PARTS))
         self._lease_dir = lease_dir
         self._devices = devices
         self._slots_per_device = slots_per_device
@@ -128,7 +132,7 @@ class RunParts:
         if held is not None:
             yield _lent(context, step, held)
         start = _with_parts(
-            multiprocess.execute_step_out_of_process,
+            execute_step_out_of_process,
             MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, held=held),
         )
         events = start(processes, job, context, step, *rest)

@@ -6,15 +6,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.step import IExecutionStep
-
 from badc_core.devices.held import HeldLease
 from badc_core.devices.lease_queue import Ticket
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
 from badc_core.devices.leases import LeaseStore, Refusal
 from badc_core.errors import ConfigInvalid
+from badc_dagster.dagster_private import (
+    ExecutionPlan,
+    IExecutionStep,
+)
 
 DEVICES_TAG = "badc/devices"
 VRAM_TAG = "badc/vram_mib"

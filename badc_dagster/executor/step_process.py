@@ -9,10 +9,12 @@ from multiprocessing import reduction
 from typing import Any
 
 import dagster as dg
-from dagster._core.executor.multiprocess import MultiprocessExecutorChildProcessCommand
 
 from badc_core.devices.held import HeldLease
 from badc_core.devices.lease_files import read_content, write_content
+from badc_dagster.dagster_private import (
+    MultiprocessExecutorChildProcessCommand,
+)
 
 
 class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):

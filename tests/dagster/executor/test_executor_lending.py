@@ -64,6 +64,7 @@ def test_a_waiting_step_says_so_takes_no_place_and_begins_when_the_device_is_fre
     )
     assert "a slot 0 is held by step lent_" in reason
     assert f"of run {holder.record.run_id[:8]}" in reason
+    assert any(f"pid {line['pid']}," in reason for line in holder.trace)
     assert len(lab.tickets()) == 1
     time.sleep(0.6)
     lab.let_go()
@@ -224,7 +225,7 @@ def test_devices_and_slots_may_come_from_the_machines_own_file(lab):
 
 def test_what_step_processes_are_forked_from_has_one_thread_and_no_heavy_module():
     code = (
-        "import sys, json, threading, badc_dagster.executor.preload as _\n"
+        "import sys, json, threading, badc_dagster.executor.step_process as _\n"
         "print(json.dumps([threading.active_count(), sorted({'torch', 'numpy', 'pandas', 'duckdb',"
         "'ai_edge_litert'} & set(sys.modules))]))"
     )
