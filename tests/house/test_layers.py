@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_no_module_is_longer_than_300_lines():
         if (n_lines := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert too_long == {}
+
+
+def test_no_two_test_modules_share_a_name():
+    """Test folders are no packages, so pytest stops at the second module of a name."""
+    names = [path.name for path in (REPOSITORY / "tests").rglob("*.py")]
+    counts = Counter(name for name in names if name != "conftest.py")
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def test_modules_are_named_for_what_they_hold():
