@@ -2,12 +2,11 @@
 
 import fcntl
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.commands import BADC
+from support.waiting import wait_until
 
 from badc_dagster.connections import connect
 from badc_dagster.due import find_busy
@@ -15,8 +14,6 @@ from badc_dagster.home import open_instance
 from badc_dagster.liveness import close_dead_runs, hold, release
 from badc_dagster.partitions import range_tags
 from badc_dagster.runs import Project
-
-BADC = Path(sys.executable).with_name("badc")
 
 
 @pytest.fixture
@@ -40,13 +37,6 @@ def running(home, tmp_path, field_audio):
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until(is_so, timeout_s=120):
-    end_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
 
 
 def statuses(instance):

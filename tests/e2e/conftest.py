@@ -4,13 +4,12 @@ import ctypes
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.commands import BADC
 
-_BADC = Path(sys.executable).with_name("badc")
 _PR_CAPBSET_DROP = 24
 _CAPABILITIES_OVER_FILES = (1, 2)
 
@@ -36,7 +35,7 @@ def badc(environment, tmp_path) -> Callable[..., subprocess.CompletedProcess[str
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [_BADC, *map(str, arguments)],
+            [BADC, *map(str, arguments)],
             env=own,
             capture_output=True,
             text=True,

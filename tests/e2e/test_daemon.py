@@ -1,19 +1,15 @@
 """`dagster dev` as `make dev` starts it: a backfill, the sensor, and pages that show them."""
 
-import http.client
-import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.processes import command_lines
+from support.waiting import wait_until
+from support.web_server import WebServer
 
 from badc_core.recordings.registry import read_registry
 
@@ -63,7 +59,6 @@ mutation($selector: SensorSelector!) {
     ... on PythonError { message }
   }
 }"""
-LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 SELECTOR = {
     "repositoryName": "__repository__",
     "repositoryLocationName": "badc_dagster",
@@ -71,47 +66,12 @@ SELECTOR = {
 }
 
 
-class Dev:
+class Dev(WebServer):
     """A running `dagster dev` and what can be asked of it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.home = environment["DAGSTER_HOME"]
-        self.log = folder / "dev.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [
-                    Path(sys.executable).with_name("dagster"),
-                    *("dev", "-m", "badc_dagster", "-h", "127.0.0.1", "-p", str(self.port)),
-                ],
-                cwd=folder,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Inherited as ignored, it could not be stopped; no thread runs yet.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )
-
-    def ask(self, query: str, **variables: object):
-        """Returns the data of a GraphQL query."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            body = json.dumps({"query": query, "variables": variables})
-            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        assert not answer.get("errors"), answer
-        return answer["data"]
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
-        try:
-            return bool(self.ask(LOADED)["repositoriesOrError"].get("nodes"))
-        except OSError:
-            return False
+        super().__init__(folder, environment, "dagster", "dev", "-m", "badc_dagster")
+        self._home = environment["DAGSTER_HOME"]
 
     def node(self, asset: str):
         return self.ask(MATERIALIZED, key={"path": [asset]})["assetNodeOrError"]
@@ -125,32 +85,9 @@ class Dev:
         assert asked["staleStatus"] in {"FRESH", "STALE"}
         return [cause["reason"] for cause in asked["staleCauses"]]
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
-
     def processes(self) -> list[str]:
         """Returns the command lines of all processes that use this test's Dagster home."""
-        mark = f"DAGSTER_HOME={self.home}\0".encode()
-        return [
-            (entry / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
-            for entry in Path("/proc").glob("[0-9]*")
-            if int(entry.name) != os.getpid() and mark in _environ(entry)
-        ]
-
-
-def _environ(entry: Path) -> bytes:
-    try:
-        return (entry / "environ").read_bytes()
-    except OSError:
-        return b""
-
-
-def wait_until(is_so, timeout_s, every_s=1.0):
-    end_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < end_s, "it took too long"
-        time.sleep(every_s)
+        return command_lines(f"DAGSTER_HOME={self._home}\0")
 
 
 def fill(root: Path, field_audio: Path) -> None:
@@ -172,12 +109,10 @@ def dev(badc, environment, tmp_path, field_audio, lacking):
     assert badc("scan", tmp_path / "dataset").returncode == 0
     dev = Dev(tmp_path, {**environment, "DAGSTER_HOME": str(tmp_path / "dagster_home")})
     try:
-        wait_until(dev.is_up, 180)
+        wait_until(dev.is_up, 180, every_s=1)
         yield dev
     finally:
-        if dev.process.poll() is None:
-            dev.process.send_signal(signal.SIGINT)
-            dev.process.wait(60)
+        dev.stop()
 
 
 @pytest.fixture
@@ -222,7 +157,7 @@ def run_backfill(dev: Dev) -> tuple[str, str]:
     def status():
         return dev.ask(BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]["status"]
 
-    wait_until(lambda: status() not in {"REQUESTED", "FAILING"}, 600)
+    wait_until(lambda: status() not in {"REQUESTED", "FAILING"}, 600, every_s=1)
     return backfill_id, status()
 
 
@@ -262,7 +197,7 @@ def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
     (tmp_path / "dataset" / "audio" / "S1" / "dropped.wav").write_bytes(sound)
     started = dev.ask(START_SENSOR, selector=SELECTOR)["startSensor"]
     assert started["sensorState"]["status"] == "RUNNING"
-    wait_until(lambda: "dropped" in dev.materialized("report_bundle"), 300)
+    wait_until(lambda: "dropped" in dev.materialized("report_bundle"), 300, every_s=1)
     recorder.is_done.set()
     recorder.join()
     assert dev.materialized("report_bundle") == sorted([*GOOD, "dropped"])

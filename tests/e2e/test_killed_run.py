@@ -3,17 +3,17 @@
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support.commands import BADC
+from support.processes import worker_command_lines
+from support.waiting import wait_until
 
 from badc_core.dataset import Dataset
 from badc_core.telemetry.log import read_events
 
-BADC = Path(sys.executable).with_name("badc")
 N_RECORDINGS = 6
 
 pytestmark = pytest.mark.slow
@@ -38,24 +38,8 @@ def environ(environment, tmp_path, lacking) -> dict[str, str]:
 
 
 def workers(environ: dict[str, str]) -> list[str]:
-    """Returns the ids of worker processes that use this test's Dagster home."""
-    mark = f"DAGSTER_HOME={environ['DAGSTER_HOME']}\0".encode()
-    return [entry.name for entry in Path("/proc").glob("[0-9]*") if _is_worker(entry, mark)]
-
-
-def _is_worker(entry: Path, mark: bytes) -> bool:
-    try:
-        is_ours = mark in (entry / "environ").read_bytes()
-        return is_ours and b"badc_core.inference.worker" in (entry / "cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def wait_until(is_so, timeout_s=180):
-    end_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < end_s, "it took too long"
-        time.sleep(0.05)
+    """Returns the command lines of workers that use this test's Dagster home."""
+    return worker_command_lines(f"DAGSTER_HOME={environ['DAGSTER_HOME']}\0")
 
 
 def stop_in_the_middle(

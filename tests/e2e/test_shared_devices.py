@@ -1,19 +1,20 @@
 """Many runs on few devices, with kills, terminations and retries: nobody gets a slot twice."""
 
-import http.client
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import is_alive
+from support.waiting import wait_until
+from support.web_server import WebServer
 
 HERE = Path(__file__).parent
 DEVICES = ["g0", "g1", "g2", "g3"]
@@ -25,7 +26,6 @@ telemetry: {enabled: false}
 run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
 """
 
-LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 LAUNCH = """
 mutation($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
@@ -44,30 +44,10 @@ STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 pytestmark = pytest.mark.slow
 
 
-def wait_until(is_so: Callable[[], Any], timeout_s: float = 150.0) -> Any:
-    end_s = time.monotonic() + timeout_s
-    while not (answer := is_so()):
-        assert time.monotonic() < end_s, "it took too long"
-        time.sleep(0.1)
-    return answer
-
-
-def is_alive(pid: int) -> bool:
-    """Tells whether a process lives; one that only waits to be buried does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
-
-
-class Server:
+class Server(WebServer):
     """A running `dagster-webserver` with the job of `shared_devices.py`, and what it is asked."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
         self.leases = folder / "leases"
         self.trace_file = folder / "trace.jsonl"
         self._gate = folder / "gate"
@@ -79,37 +59,8 @@ class Server:
         }
         (folder / "home").mkdir()
         (folder / "home" / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
-        self._log = folder / "webserver.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    Path(sys.executable).with_name("dagster-webserver"),
-                    *("-f", HERE / "shared_devices.py", "-h", "127.0.0.1", "-p", str(self._port)),
-                ],
-                cwd=folder,
-                env={**environment, **own},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def ask(self, query: str, **variables: object) -> dict[str, Any]:
-        """Returns the data of a GraphQL query."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        try:
-            body = json.dumps({"query": query, "variables": variables})
-            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        assert not answer.get("errors"), answer
-        return answer["data"]
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
-        try:
-            return bool(self.ask(LOADED)["repositoriesOrError"].get("nodes"))
-        except OSError:
-            return False
+        job = HERE / "shared_devices.py"
+        super().__init__(folder, {**environment, **own}, "dagster-webserver", "-f", job)
 
     def launch(self, tags: dict[str, str]) -> str:
         """Returns the id of a new run."""
@@ -172,8 +123,7 @@ class Server:
             for pid in (line["pid"], line.get("worker", 0)):
                 if pid and is_alive(pid):
                     os.kill(pid, signal.SIGKILL)
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        self.stop()
 
 
 @pytest.fixture

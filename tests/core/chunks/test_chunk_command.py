@@ -1,12 +1,12 @@
 """`badc chunk` as it is typed."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
-from typer.testing import CliRunner
+from support.commands import run_typed
+from support.tables import rows_of
 
 from badc_core.cli.chunk import chunk
 from badc_core.errors import ConfigInvalid, ContentMissing
@@ -26,16 +26,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def typed(*words: str, code: int = 0) -> str:
-    outcome = CliRunner().invoke(chunk, words)
-    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == code, outcome.output
-    return outcome.output
+    return run_typed(chunk, *words, code=code).output
 
 
 def ids_in(manifest: str) -> list[str]:
-    with Path(manifest).open(newline="", encoding="utf-8") as file:
-        return [row["chunk_id"] for row in csv.DictReader(file)]
+    return [row["chunk_id"] for row in rows_of(Path(manifest))]
 
 
 def test_split_lists_real_chunks_and_writes_nothing(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`badc chunk orchestrate`: a dataset's chunk files, planned, written side by side, recorded."""
 
-import csv
 import json
 import os
 import shlex
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from typer.testing import CliRunner
+from support.commands import run_typed
+from support.tables import rows_of
 
 from badc_core.chunks.manifest import read_manifest, write_manifest
 from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, plan_dataset
@@ -43,20 +43,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def typed(*words: object, code: int = 0) -> tuple[str, str]:
     """Returns what a command wrote to standard output and to standard error."""
-    outcome = CliRunner().invoke(chunk, ["orchestrate", *map(str, words)])
-    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == code, outcome.output
+    outcome = run_typed(chunk, "orchestrate", *words, code=code)
     return outcome.stdout, outcome.stderr
 
 
 def everything_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def rows_of(manifest: Path) -> list[dict[str, str]]:
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def ids_of(root: Path) -> dict[str, str]:
@@ -105,7 +97,7 @@ def test_apply_writes_what_chunk_run_writes(root):
     rows = rows_of(manifest)
     again = ["run", str(root / PATHS[0]), "--chunk-duration", "4", "--overlap", "1"]
     again += ["--output-dir", str(root / "other"), "--manifest", "m.csv"]
-    assert CliRunner().invoke(chunk, again).exit_code == 0
+    run_typed(chunk, *again)
     files = (root / "other/S1__a").glob("*.wav")
     assert {path.name: path.read_bytes() for path in files} == made
     kept = ("chunk_id", "sha256", "start_frame", "end_frame", "overlap_ms", "notes")
@@ -135,7 +127,7 @@ def test_a_manifest_of_ranges_in_place_of_files_is_written_again(root):
     typed(root, "--chunk-duration", 4, "--apply")
     manifest = root / "manifests/S1__a.csv"
     words = ["manifest", str(root / PATHS[0]), "--chunk-duration", "4", "--output", str(manifest)]
-    assert CliRunner().invoke(chunk, words).exit_code == 0
+    run_typed(chunk, *words)
     assert {row["source_path"] for row in rows_of(manifest)} == {PATHS[0]}
     assert "S1__a: 2 chunks written" in typed(root, "--chunk-duration", 4, "--apply")[0]
     assert {Path(row["source_path"]).parent.name for row in rows_of(manifest)} == {"S1__a"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.tables import ORIGINAL_COLUMNS, rows_of, write_rows
 
 from badc_core.chunks.place import CutRequest
 from badc_core.chunks.source import plan_file, write_virtual_manifest
@@ -45,8 +46,7 @@ def virtual(recording: Path) -> Path:
 
 
 def edit(manifest: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(manifest)
     columns = list(rows[0])
     change(rows)
     with manifest.open("w", newline="", encoding="utf-8") as file:
@@ -187,17 +187,10 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes | None) -
         validate_manifest(path)
 
 
-OLD = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms", "sha256")
-
-
 def as_of_old(manifest: Path, **cells: str) -> None:
     """Rewrites a manifest with the columns of the original BADC only."""
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with manifest.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, (*OLD, "notes"), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({**row, "notes": "", **cells} for row in rows)
+    rows = [{**row, "notes": "", **cells} for row in rows_of(manifest)]
+    write_rows(manifest, *([row[name] for name in ORIGINAL_COLUMNS] for row in rows))
 
 
 def test_manifests_of_the_original_badc_are_checked_too(chunks: Path, virtual: Path) -> None:

@@ -1,6 +1,5 @@
 """Chunk files: exactly the recording's sound, whole or not there, and never anybody else's."""
 
-import csv
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import rows_of
 
 from badc_core.atomic import replacing
 from badc_core.audio.reader import AudioFile
@@ -55,11 +55,6 @@ def record(path: Path, n_s: float = 25.0, n_channels: int = 1, **form: object) -
 def cut(file: Path, duration_s: float = 10.0, overlap_s: float = 0.0, **more: object):
     more.setdefault("output_dir", file.parent / "chunks")
     return write_chunks(file, CutRequest(duration_s, overlap_s, **more))
-
-
-def rows_of(manifest: Path) -> list[dict[str, str]]:
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def files_in(folder: Path) -> list[str]:

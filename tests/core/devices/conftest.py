@@ -1,11 +1,15 @@
-"""A stand-in for the module `pynvml`, for GPUs that are not here."""
+"""A lease folder, and a stand-in for the module `pynvml`, for GPUs that are not here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import pynvml
 import pytest
+from leasing import Taker
+
+from badc_core.devices.lease_files import FOLDER_VARIABLE, lease_folder
 
 MIB = 1024 * 1024
 
@@ -150,3 +154,24 @@ def device() -> type[Device]:
 @pytest.fixture
 def library() -> Callable[..., FakeLibrary]:
     return FakeLibrary
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Returns where leases of this test are kept, by every process that it starts."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "leases"))
+    return lease_folder()
+
+
+@pytest.fixture
+def taker(folder) -> Iterator[Callable[..., Taker]]:
+    """Yields what starts another process that takes leases; it ends with the test."""
+    takers = []
+
+    def start(*devices: str) -> Taker:
+        takers.append(Taker(folder, *devices))
+        return takers[-1]
+
+    yield start
+    for one in takers:
+        one.kill()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.locks import is_locked
 
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.registry import identify_detector
@@ -172,18 +173,10 @@ def test_a_lease_lasts_until_the_last_worker_has_ended(tmp_path: Path, monkeypat
         {"detector": {"name": "band_energy"}, "inference": {"cpu_workers": 1}}
     )
 
-    def is_free() -> bool:
-        with path.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
     with open_engine(wanted, identify_detector(wanted.detector), lambda _: None) as engine:
         results = engine.run(ChunkTask(audio, 320_000, chunk) for chunk in chunks)
         next(results)
         os.close(descriptor)
-        assert not is_free()
+        assert is_locked(path)
         assert len(list(results)) == 1
-    assert is_free()
+    assert not is_locked(path)

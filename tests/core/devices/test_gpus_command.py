@@ -2,7 +2,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,30 +9,28 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
+from support.commands import BADC, run_typed
+from support.waiting import wait_until
 
 from badc_core.cli.gpu_tables import Picture, render
 from badc_core.cli.gpus import look
 from badc_core.cli.main import build_app
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import Declaration, LeasableDevice, leasable_devices
-from badc_core.devices.lease_files import FOLDER_VARIABLE, alone, lease_folder
+from badc_core.devices.lease_files import alone, lease_folder
 from badc_core.devices.lease_queue import Waiting
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Slot
 from badc_core.devices.leases import LeaseStore
 from badc_core.devices.nvml import Nvml
 
-BADC = Path(sys.executable).with_name("badc")
 A, B = "GPU-8f2c1a0e-9f6d-7a53-2b1c-0d5e6f7a8b9c", "GPU-1f2c1a0e-9f6d-7a53-2b1c-0d5e6f7a8b9d"
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "leases"))
-    lease_folder()
-    return tmp_path / "leases"
+def place(folder) -> Path:
+    return folder.parent
 
 
 @pytest.fixture
@@ -51,9 +48,7 @@ def shown(picture: Picture, width: int = 80) -> list[str]:
 
 
 def said(*arguments: str) -> str:
-    done = CliRunner().invoke(build_app(), ["gpus", *arguments], catch_exceptions=False)
-    assert done.exit_code == 0
-    return done.output
+    return run_typed(build_app(), "gpus", *arguments).output
 
 
 def test_gpus_are_listed_with_slots_memory_name_and_uuid(picture) -> None:
@@ -178,9 +173,7 @@ def test_watching_goes_on_until_ctrl_c_and_leaves_the_last_picture(place) -> Non
     mutex.unlink()
     started = subprocess.Popen([BADC, "gpus", "--watch"], stdout=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 30
-        while not mutex.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(mutex.exists, 30)
         store = LeaseStore(lease_folder(), [LeasableDevice("declared:0", "declared:0")])
         for _ in range(20):  # and is in nobody's way
             store.take(DeviceRequest(), Holder("passing")).release()

@@ -7,6 +7,7 @@ import time
 
 import pynvml
 import pytest
+from support.waiting import wait_until
 
 from badc_core.devices.inventory import Gpu
 from badc_core.devices.metrics import Reading, summarize
@@ -116,13 +117,6 @@ def test_a_process_the_driver_never_names_has_the_devices_utilization() -> None:
     told = summarize([Reading(1.0, 70.0, process_utilization={9: 70.0})], {7}, 0.0, 2.0)
     assert told is not None
     assert (told.utilization_of, told.utilization_mean) == ("device", 70.0)
-
-
-def wait_until(is_so, limit_s: float = 20.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not is_so():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
 
 
 def n_samples(sampler: Sampler) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.processes import is_alive
 
 from badc_core.chunks.plan import plan_chunks
 from badc_core.inference.protocol import ChunkTask
@@ -122,26 +123,15 @@ def load(settings):
 
 
 @pytest.fixture
-def foreign(tmp_path: Path, monkeypatch) -> Callable[..., None]:
+def foreign(install_detector) -> Callable[..., None]:
     """Installs the detector `foreign` for every process started here; returns what orders it.
 
     Orders are `slowly`, `chatter`, `missing`, `broken`, `leave`, `leave_once`, `refuse_once`,
-    `hang_loading`, and
-    with a chunk_id behind them `die_`, `die_once_`, `die_reading_`, `die_reading_once_`, `hang_`,
-    `hang_once_`, `hang_reading_`, `raise_`, `raise_once_`, `raise_reading_`.
+    `hang_loading`, and with a chunk_id behind them `die_`, `die_once_`, `die_reading_`,
+    `die_reading_once_`, `hang_`, `hang_once_`, `hang_reading_`, `raise_`, `raise_once_`,
+    `raise_reading_`.
     """
-    site = tmp_path / "site"
-    metadata = site / "foreign_detector-7.dist-info"
-    metadata.mkdir(parents=True)
-    (site / "foreign_detector.py").write_text(_FOREIGN)
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: foreign-detector\nVersion: 7\n"
-    )
-    (metadata / "entry_points.txt").write_text("[badc.detectors]\nforeign = foreign_detector\n")
-    search = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(search))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "foreign_detector", raising=False)
+    site = install_detector("foreign", _FOREIGN)
 
     def order(*names: str) -> None:
         for name in names:
@@ -200,12 +190,4 @@ def is_running(lacking) -> Callable[[int], bool]:
     """Returns what tells whether a process still runs; one that nobody buried does not."""
     if not Path("/proc/self/stat").exists():
         lacking("/proc")
-
-    def ask(pid: int) -> bool:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
-
-    return ask
+    return is_alive

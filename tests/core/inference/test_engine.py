@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.waiting import wait_until
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import detector_names, identify_detector
 from badc_core.devices.cores import usable_cores
 from badc_core.errors import (
@@ -28,7 +29,7 @@ from badc_core.errors import (
 from badc_core.inference.engine import Engine
 from badc_core.inference.opening import open_engine
 from badc_core.inference.protocol import ChunkResult, ChunkTask
-from badc_core.settings import DetectorSettings, Settings
+from badc_core.settings import Settings
 from badc_core.telemetry.attempts import Attempt
 
 WINDOW_SAMPLES = 3 * 16_000
@@ -304,10 +305,7 @@ def test_workers_end_when_their_parent_is_killed_even_while_they_hang(
         assert len(pids) == 2
         assert all(map(is_running, pids))
         parent.kill()
-    deadline = time.monotonic() + 10
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(is_running, pids))
+    wait_until(lambda: not any(map(is_running, pids)), 10)
 
 
 def test_a_recording_that_changed_since_it_was_cut_fails_and_costs_no_other(

@@ -1,6 +1,5 @@
 """`badc infer` as people meet it: as a process, with its exit codes, killed and started again."""
 
-import csv
 import json
 import os
 import re
@@ -8,16 +7,17 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import soundfile as sf
+from support.commands import BADC
+from support.sounds import write_tone
+from support.tables import rows_of, write_rows
+from support.waiting import wait_until
 from typer.main import get_command
 
 from badc_core.cli.infer import infer
@@ -25,13 +25,7 @@ from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.detections.store import read_detections
 from badc_core.telemetry.log import read_events
 
-RATE_HZ = 16_000
 NAME = "Sambaa K'e, été; $HOME"
-BADC = (sys.executable, "-c", "from badc_core.cli.main import main; main()")
-COLUMNS = (
-    *("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms"),
-    *("sha256", "notes"),
-)
 
 RUNNER = """
 import json, pathlib, sys, time
@@ -56,28 +50,20 @@ pytestmark = pytest.mark.slow
 def root(tmp_path: Path) -> Path:
     """Returns a dataset's folder with one recording of ten seconds in it."""
     root = tmp_path / "l'été, 2024"
-    audio = root / "audio" / "S 1" / f"{NAME}.wav"
-    audio.parent.mkdir(parents=True)
-    times_s = np.arange(10 * RATE_HZ) / RATE_HZ
-    noise = np.random.default_rng(0).normal(0, 0.05, len(times_s))
-    tone = 0.2 * np.sin(2 * np.pi * 3000 * times_s) * (times_s % 3 < 0.6)
-    sf.write(audio, tone + noise, RATE_HZ)
+    write_tone(root / "audio" / "S 1" / f"{NAME}.wav", 10.0)
     return root
 
 
 @pytest.fixture
 def manifest(root: Path) -> Path:
     """Returns a manifest of the original's kind without hashes: ten ranges of the recording."""
-    path = root / "manifests" / f"{NAME}.csv"
-    path.parent.mkdir()
     source = f"audio/S 1/{NAME}.wav"
     rows = [
         (NAME, f"{NAME}_{1000 * n}_{1000 * n + 1000}", source, 1000 * n, 1000 * n + 1000, 0)
         for n in range(10)
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *((*row, "TODO_HASH", "") for row in rows)])
-    return path
+    rows = ((*row, "TODO_HASH", "") for row in rows)
+    return write_rows(root / "manifests" / f"{NAME}.csv", *rows)
 
 
 @pytest.fixture
@@ -92,7 +78,7 @@ def runner(tmp_path: Path) -> str:
 def badc(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*BADC, "infer", *map(str, arguments)],
+            [BADC, "infer", *map(str, arguments)],
             capture_output=True,
             check=False,
             text=True,
@@ -115,32 +101,25 @@ def journal_lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def wait_for(condition: Callable[[], object], limit_s: float = 60.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-
-
 def start_and_interrupt(
     words: list[str], out: Path, number: int, n_chunks: int = 3
 ) -> tuple[int, str]:
     """Sends a signal once some chunks are done; returns exit code and standard error."""
     running = subprocess.Popen(
-        [*BADC, "infer", *words],
+        [BADC, "infer", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd=out.parent,
         start_new_session=True,
     )
-    wait_for(lambda: len(journal_lines(out)) >= n_chunks)
+    wait_until(lambda: len(journal_lines(out)) >= n_chunks)
     if number == signal.SIGKILL:
         os.killpg(running.pid, number)
     else:
         running.send_signal(number)
     _, errors = running.communicate(timeout=30)
-    wait_for(lambda: not left_over(running.pid), 10.0)
+    wait_until(lambda: not left_over(running.pid), 10)
     return running.returncode, errors
 
 
@@ -275,8 +254,7 @@ def test_a_programs_detections_are_kept_and_gathered_with_quotes(
         "10 detections in 10 chunks of 1 recording; 0 chunks failed and have no result"
         in done.stdout
     )
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, strict=True))
+    rows = rows_of(table)
     assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
     assert [row["label"] for row in rows] == ["Owl, Great Horned"] * 10
     assert [int(row["absolute_time_ms"]) for row in rows] == [1000 * n + 100 for n in range(10)]
@@ -396,11 +374,9 @@ def test_hawkears_is_asked_for_in_three_ways(tmp_path):
 
 
 def test_the_real_detector_is_the_default(badc, tmp_path, field_audio):
-    manifest = tmp_path / "m.csv"
     source = field_audio / "CommonYellowthroat.mp3"
-    with manifest.open("w", newline="", encoding="utf-8") as file:
-        row = ("COYE", "COYE_0_5903", source, 0, 5903, 0, "TODO_HASH", "")
-        csv.writer(file).writerows([COLUMNS, row])
+    row = ("COYE", "COYE_0_5903", source, 0, 5903, 0, "TODO_HASH", "")
+    manifest = write_rows(tmp_path / "m.csv", row)
     badc("run", manifest, "--cpu-workers", 1)
     content = json.loads((tmp_path / "artifacts/infer/COYE/COYE_0_5903.json").read_text())
     assert content["runner"] == "birdnet"
@@ -413,7 +389,9 @@ def test_the_group_has_its_commands():
     assert names >= {"run", "orchestrate", "run-config", "aggregate", "monitor"}
 
 
-@pytest.mark.parametrize("command", ["run", "orchestrate", "run-config", "aggregate", "monitor"])
+@pytest.mark.parametrize(
+    "command", ["run", "orchestrate", "run-config", "aggregate", "compare", "monitor"]
+)
 def test_help_in_eighty_columns_cuts_no_option_and_loses_no_bracket(badc, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = badc(command, "--help").stdout

@@ -6,13 +6,13 @@ import json
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
-from typer.testing import CliRunner
+from support.commands import BADC, run_typed
+from support.sounds import write_tone
+from support.tables import write_rows
+from support.waiting import wait_until
 
 from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
@@ -22,7 +22,6 @@ from badc_core.inference.orchestrate import PLAN_COLUMNS, DatasetRun, plan_infer
 from badc_core.plan_files import read_plan
 from badc_core.telemetry.log import read_events
 
-RATE_HZ = 16_000
 NAMES = ("a", "b", "c")
 NO_FOLDER = r'"chunk_output_dir": "\u0000"'
 ENERGY = ("--detector", "band_energy", "--cpu-workers", "1", "--max-retries", "0")
@@ -47,27 +46,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a dataset of three recordings of ten seconds, cut into three chunk files each."""
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "l'été, 2024"
-    times_s = np.arange(10 * RATE_HZ) / RATE_HZ
-    tone = 0.2 * np.sin(2 * np.pi * 3000 * times_s) * (times_s % 3 < 0.6)
     for number, name in enumerate(NAMES):
-        path = root / "audio" / "S 1" / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sf.write(path, tone + np.random.default_rng(number).normal(0, 0.05, len(tone)), RATE_HZ)
+        write_tone(root / "audio" / "S 1" / f"{name}.wav", 10.0, number)
     cut(root, "--apply", "--plan-json", "chunks.json", "--plan-csv", "chunks.csv")
     return root
 
 
 def cut(root: Path, *words: str) -> None:
-    done = CliRunner().invoke(chunk, ["orchestrate", str(root), "--chunk-duration", "3.5", *words])
-    assert done.exit_code == 0, done.output
+    run_typed(chunk, "orchestrate", root, "--chunk-duration", 3.5, *words)
 
 
 def typed(*words: object, code: int = 0) -> tuple[str, str]:
     """Returns what a command wrote to standard output and to standard error."""
-    outcome = CliRunner().invoke(infer, ["orchestrate", *map(str, words)])
-    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == code, outcome.output
+    outcome = run_typed(infer, "orchestrate", *words, code=code)
     return outcome.stdout, outcome.stderr
 
 
@@ -110,7 +101,7 @@ def test_apply_finds_what_infer_run_finds_with_a_log_for_each_recording(root):
         }
     manifest = root / "manifests/b.csv"
     words = ["run", str(manifest), *ENERGY, "--output-dir", "alone"]
-    assert CliRunner().invoke(infer, words).exit_code == 0
+    run_typed(infer, *words)
     alone = {path.name: path.read_bytes() for path in Path("alone/b").glob("*.json")}
     assert alone == results(root, "b")
     assert any(json.loads(one)["detections"] for one in alone.values())
@@ -247,7 +238,7 @@ def test_ranges_of_recordings_need_no_chunk_files(root):
     for name in NAMES:
         words = [str(root / "audio/S 1" / f"{name}.wav"), "--chunk-duration", "5"]
         words += ["--output", str(root / "m" / f"{name}.csv")]
-        assert CliRunner().invoke(chunk, ["manifest", *words]).exit_code == 0
+        run_typed(chunk, "manifest", *words)
     words = ("--manifest-dir", "m", "--chunks-dir", "none", "--output-dir", "x")
     shown, _ = typed(root, *ENERGY, *words, "--telemetry-dir", "t", "--apply")
     assert shown.count("2 ok, 0 failed") == 3
@@ -309,18 +300,14 @@ def test_datalad_commands_run_the_same_thing(root):
     assert command[-2:] == ["--", "manifests/a.csv"]
     places = [root / one if "/" in one else one for one in command[2:]]
     places[places.index("--dataset-root") + 1] = root
-    assert CliRunner().invoke(infer, [str(one) for one in places]).exit_code == 0
+    run_typed(infer, *places)
     assert len(results(root, "a")) == 3
     assert (root / "artifacts/telemetry/infer/a.jsonl").exists()
 
 
 def test_manifests_of_the_original_are_planned(root):
-    columns = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms")
     rows = [("a", f"a_{n}_{n + 5000}", "audio/S 1/a.wav", n, n + 5000, 0) for n in (0, 5000)]
-    (root / "old").mkdir()
-    with (root / "old/a.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([(*columns, "sha256", "notes")])
-        csv.writer(file).writerows([(*row, "TODO_HASH", "") for row in rows])
+    write_rows(root / "old" / "a.csv", *((*row, "TODO_HASH", "") for row in rows))
     plan = plan_inference(DatasetRun(root, detector="band_energy", manifest_dir=Path("old")))
     assert [(one.n_chunks, one.n_left) for one in plan.entries] == [(2, 2)]
 
@@ -387,7 +374,7 @@ def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_pat
     assert words == [str(tmp_path / "mine it.sh"), str(tmp_path / "mine.py")]
     command = shlex.split(shown)[shlex.split(shown).index("--") + 3 :]
     with contextlib.chdir(root):
-        assert CliRunner().invoke(infer, command).exit_code == 0
+        run_typed(infer, *command)
     assert len(results(root, "a")) == 3
     assert "1 recording left out: all chunks have a result." in typed(root, *given)[0]
     assert DetectorOptions(runner_cmd="python3 -m x").anchored().runner_cmd == "python3 -m x"
@@ -434,22 +421,15 @@ def locks(root: Path) -> list[Path]:
     ]
 
 
-def wait_for(path: Path) -> None:
-    until_s = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < until_s, f"{path} does not come"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def other_run(root, install_detector):
     """Yields a run of the dataset that is at work on `a`, and a folder: `go` lets it go on."""
     site = install_detector("slow", SLOW)
-    command = [str(Path(sys.executable).with_name("badc")), "infer", "orchestrate", str(root)]
+    command = [str(BADC), "infer", "orchestrate", str(root)]
     command += ["--detector", "slow", "--cpu-workers", "1", "--apply"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
-            wait_for(site / "begun")
+            wait_until((site / "begun").exists)
             yield process, site
         finally:
             (site / "go").touch()

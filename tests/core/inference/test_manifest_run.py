@@ -1,14 +1,13 @@
 """Running manifests: results, resuming, guards, with real workers."""
 
-import csv
 import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
+from support.sounds import write_tone
+from support.tables import write_rows
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.dataset import Dataset, InferencePaths
@@ -23,22 +22,7 @@ from badc_core.settings import Settings
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.summary import summary_path
 
-RATE_HZ = 16_000
 NAME = "Sambaa K'e, été"
-COLUMNS = (
-    *("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms"),
-    *("sha256", "notes"),
-)
-
-
-def write_tone(path: Path, length_s: float, seed: int = 0) -> Path:
-    """Writes a short tone in noise every three seconds, which band_energy finds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    times_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
-    noise = np.random.default_rng(seed).normal(0, 0.05, len(times_s))
-    tone = 0.2 * np.sin(2 * np.pi * 3000 * times_s) * (times_s % 3 < 0.6)
-    sf.write(path, tone + noise, RATE_HZ)
-    return path
 
 
 @pytest.fixture
@@ -52,9 +36,7 @@ def manifest(tmp_path: Path) -> Path:
         write_tone(path.parent / "chunks" / f"{chunk_id}.wav", 3.0, number)
         source = f"chunks/{chunk_id}.wav"
         rows.append((NAME, chunk_id, source, start_ms, start_ms + 3000, 0, f"{number}" * 64, ""))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    return path
+    return write_rows(path, *rows)
 
 
 @pytest.fixture

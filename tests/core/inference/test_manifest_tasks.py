@@ -1,11 +1,11 @@
 """From manifests of every kind to tasks."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+from support.tables import ORIGINAL_COLUMNS, write_rows
 
 from badc_core.audio.reader import AudioFile
 from badc_core.errors import ContentMissing, ManifestMismatch
@@ -14,34 +14,13 @@ from badc_core.inference.protocol import task_from_json, task_to_json
 from badc_core.inference.requests import read_requests
 
 RATE_HZ = 16_000
-ORIGINAL = (
-    "recording_id",
-    "chunk_id",
-    "source_path",
-    "start_ms",
-    "end_ms",
-    "overlap_ms",
-    "sha256",
-    "notes",
-)
-OURS = (*ORIGINAL, "start_frame", "end_frame", "sample_rate", "parent_sha256")
+OURS = (*ORIGINAL_COLUMNS, "start_frame", "end_frame", "sample_rate", "parent_sha256")
 
 
 def write_wav(path: Path, length_s: float, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).normal(0, 0.1, round(length_s * RATE_HZ))
     sf.write(path, noise, RATE_HZ)
-    return path
-
-
-def write_manifest(
-    path: Path, *rows: tuple[object, ...], columns: tuple[str, ...] = ORIGINAL
-) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
     return path
 
 
@@ -60,23 +39,23 @@ def test_a_virtual_row_is_a_range_of_its_recording(tmp_path):
         ("R", "R_chunk_1500_3000", path, 1500, 3000, 500, "ef" * 32, "virtual: x", *frames[1]),
     ]
     rows = [(*row, RATE_HZ, parent) for row in rows]
-    first, second = tasks_of(write_manifest(tmp_path / "m.csv", *rows, columns=OURS))
+    first, second = tasks_of(write_rows(tmp_path / "m.csv", *rows, columns=OURS))
     assert (first.task.chunk.start_sample, first.task.chunk.end_sample) == (0, 32_000)
     assert (second.task.chunk.start_sample, second.task.chunk.overlap_samples) == (24_000, 8_000)
     assert second.task.n_samples == 48_000
     assert len({first.sound, second.sound}) == 2
-    again = tasks_of(write_manifest(tmp_path / "m.csv", *rows, columns=OURS))
+    again = tasks_of(write_rows(tmp_path / "m.csv", *rows, columns=OURS))
     assert [one.sound for one in again] == [first.sound, second.sound]
     # What the manifest says of the sound is not believed where the file says otherwise.
     write_wav(tmp_path / path, 3.0, seed=2)
-    changed = tasks_of(write_manifest(tmp_path / "m.csv", *rows, columns=OURS))
+    changed = tasks_of(write_rows(tmp_path / "m.csv", *rows, columns=OURS))
     assert not {one.sound for one in changed} & {first.sound, second.sound}
 
 
 def test_a_row_of_a_chunk_file_is_that_whole_file(tmp_path):
     write_wav(tmp_path / "c" / "R_chunk_1500_3000.wav", 1.5)
     row = ("R", "R_chunk_1500_3000", "c/R_chunk_1500_3000.wav", 1500, 3000, 500, "ef" * 32)
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv", (*row, "file: WAV", 24_000, 48_000, RATE_HZ, ""), columns=OURS
     )
     (one,) = tasks_of(manifest)
@@ -89,7 +68,7 @@ def test_a_row_of_a_chunk_file_is_that_whole_file(tmp_path):
 def test_the_originals_chunk_files_are_taken_whole(tmp_path):
     write_wav(tmp_path / "a.wav", 2.0)
     write_wav(tmp_path / "b.wav", 1.02)
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("R", "R_chunk_0_2000", "a.wav", "0.0", "2000.0", "", "ab" * 32, ""),
         ("R", "R_chunk_2000_3000", "b.wav", "2000", "3000", "", "cd" * 32, ""),
@@ -101,7 +80,7 @@ def test_the_originals_chunk_files_are_taken_whole(tmp_path):
 
 def test_the_originals_no_hash_rows_are_ranges_and_not_the_recording_again_and_again(tmp_path):
     write_wav(tmp_path / "rec.wav", 3.0)
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("R", "rec_0_1000", "rec.wav", 0, 1000, 0, "TODO_HASH", ""),
         ("R", "rec_1000_2000", "rec.wav", 1000, 2000, 0, "TODO_HASH", ""),
@@ -123,7 +102,7 @@ def test_the_originals_no_hash_rows_are_ranges_and_not_the_recording_again_and_a
 def test_an_overlap_that_is_only_written_down_is_none(tmp_path):
     for name in ("a", "b"):
         write_wav(tmp_path / f"{name}.wav", 2.0)
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("R", "R_0", "a.wav", 0, 2000, 3000, "", ""),
         ("R", "R_1", "b.wav", 2000, 4000, 3000, "", ""),
@@ -134,7 +113,7 @@ def test_an_overlap_that_is_only_written_down_is_none(tmp_path):
 def test_two_chunks_of_the_same_sound_are_two_chunks(tmp_path):
     for name in ("a", "b"):
         write_wav(tmp_path / f"{name}.wav", 2.0)
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("R", "R_0", "a.wav", 0, 2000, 0, "ab" * 32, ""),
         ("R", "R_1", "b.wav", 2000, 4000, 0, "ab" * 32, ""),
@@ -151,7 +130,7 @@ def test_relative_paths_begin_at_the_dataset_then_beside_the_manifest_never_here
     write_wav(root / "manifests" / "b.wav", 1.0)
     write_wav(here / "c.wav", 1.0)
     monkeypatch.chdir(here)
-    manifest = write_manifest(
+    manifest = write_rows(
         root / "manifests" / "m.csv",
         ("R", "a", "audio/a.wav", 0, 1000, 0, "", ""),
         ("R", "b", "b.wav", 1000, 2000, 0, "", ""),
@@ -168,7 +147,7 @@ def test_a_link_keeps_its_own_name(tmp_path):
     write_wav(tmp_path / "objects" / "MD5E-s7--0.wav", 1.0)
     (tmp_path / "rec.wav").symlink_to("objects/MD5E-s7--0.wav")
     (tmp_path / "gone.wav").symlink_to("objects/not fetched")
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("R", "a", "rec.wav", 0, 1000, 0, "", ""),
         ("R", "b", "gone.wav", 1000, 2000, 0, "", ""),
@@ -182,12 +161,12 @@ def test_a_link_keeps_its_own_name(tmp_path):
 
 def test_a_file_that_was_cut_short_is_not_taken_for_its_chunk(tmp_path):
     write_wav(tmp_path / "a.wav", 1.0)
-    manifest = write_manifest(tmp_path / "m.csv", ("R", "a", "a.wav", 0, 2000, 0, "ab" * 32, ""))
+    manifest = write_rows(tmp_path / "m.csv", ("R", "a", "a.wav", 0, 2000, 0, "ab" * 32, ""))
     assert tasks_of(manifest)[0].task.n_samples == 32_000
 
 
 def test_recordings_keep_their_order_and_rows_are_sorted_by_start(tmp_path):
-    manifest = write_manifest(
+    manifest = write_rows(
         tmp_path / "m.csv",
         ("B", "B_chunk_5_9", "b.wav", "", "", "", "", ""),
         ("A", "A_chunk_0_5", "a.wav", "", "", "", "", ""),
@@ -221,7 +200,7 @@ GOOD = ("R", "R_0", "a.wav", 0, 1000, 0, "", "")
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused_by_line(tmp_path, rows, complaint):
-    manifest = write_manifest(tmp_path / "m.csv", *rows)
+    manifest = write_rows(tmp_path / "m.csv", *rows)
     with pytest.raises(ManifestMismatch) as caught:
         read_requests([manifest])
     assert complaint in str(caught.value)
@@ -229,7 +208,7 @@ def test_a_manifest_that_cannot_be_used_is_refused_by_line(tmp_path, rows, compl
 
 
 def test_a_manifest_without_a_column_or_a_file_is_refused(tmp_path):
-    manifest = write_manifest(tmp_path / "m.csv", ("R", "x"), columns=("recording_id", "chunk_id"))
+    manifest = write_rows(tmp_path / "m.csv", ("R", "x"), columns=("recording_id", "chunk_id"))
     with pytest.raises(ManifestMismatch, match="no column source_path, start_ms, end_ms"):
         read_requests([manifest])
     with pytest.raises(ManifestMismatch, match="no such file"):

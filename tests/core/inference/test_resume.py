@@ -19,6 +19,8 @@ import pytest
 import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.processes import is_alive, worker_command_lines
+from support.waiting import wait_until
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import read_manifest, write_manifest
@@ -663,29 +665,9 @@ class Runs:
         log = self.dataset.telemetry("run")
         return log.read_bytes().count(b"\n") if log.exists() else 0
 
-    def is_running(self, pid: int) -> bool:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return False
-        return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
-
     def _read(self) -> str:
         assert self._server.stdout is not None
         return self._server.stdout.readline()
-
-
-def workers_left(mark: Path) -> list[int]:
-    """Returns worker processes that were started with a folder in their environment."""
-    left = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            is_worker = b"badc_core.inference.worker" in (entry / "cmdline").read_bytes()
-            if is_worker and os.fsencode(mark) in (entry / "environ").read_bytes():
-                left.append(int(entry.name))
-        except OSError:
-            continue
-    return left
 
 
 def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
@@ -696,7 +678,7 @@ def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
         time.sleep(rng.uniform(0, 1.0))
     else:
         wanted = n_lines + rng.randint(1, 8)
-        while runs.n_lines() < wanted and runs.is_running(pid):
+        while runs.n_lines() < wanted and is_alive(pid):
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.03))
     with suppress(ProcessLookupError):
@@ -739,10 +721,7 @@ def test_a_process_killed_at_fifty_moments_leaves_no_trace_in_what_is_found(
     log = dataset.telemetry("run")
     assert summary_path(log).exists()
     assert workers_path(log).exists()
-    deadline = time.monotonic() + 10
-    while workers_left(orders) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert workers_left(orders) == []
+    wait_until(lambda: not worker_command_lines(str(orders)), 10)
     assert [one.name for one in (tmp_path / "scratch").iterdir()] == []
     assert [str(path) for path in dataset.root.rglob("*.part")] == []
 
@@ -795,8 +774,7 @@ def test_summary_and_table_of_workers_are_there_after_a_kill(
     (orders / "delay_s").write_text("0.05")
     runs = Runs(dataset, overrides(tmp_path))
     pid = runs.start()
-    while runs.n_lines() < 8:
-        time.sleep(0.01)
+    wait_until(lambda: runs.n_lines() >= 8, every_s=0.01)
     os.kill(pid, signal.SIGKILL)
     assert runs.wait() == signal.SIGKILL
     log = dataset.telemetry("run")

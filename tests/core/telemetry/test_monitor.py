@@ -14,6 +14,7 @@ import pytest
 import typer
 from rich.cells import cell_len
 from rich.console import Console
+from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from badc_core.cli.monitor_tables import event_line, render
@@ -354,11 +355,11 @@ def following(what: Path, screen: Path) -> Iterator[subprocess.Popen]:
 def test_following_shows_new_events_and_ends_quietly_on_ctrl_c(tmp_path, attempt) -> None:
     log, screen = tmp_path / "later.jsonl", tmp_path / "screen"
     with following(log, screen):
-        wait_for(screen, "Nothing has happened yet.")
+        wait_until_shown(screen, "Nothing has happened yet.")
         write(log, attempt("first"))
-        wait_for(screen, "1 chunk ended")
+        wait_until_shown(screen, "1 chunk ended")
         write(log, attempt("second", "failure"))
-        wait_for(screen, "2 chunks ended, 1 with a result, 1 failed")
+        wait_until_shown(screen, "2 chunks ended, 1 with a result, 1 failed")
     _, _, left_behind = screen.read_text(encoding="utf-8").rpartition("\x1b[?1049l")
     assert "2 chunks ended" in left_behind, "the alternate screen is left, the last state stays"
 
@@ -368,18 +369,15 @@ def test_following_a_dataset_waits_for_a_log_and_goes_over_to_a_newer_one(
 ) -> None:
     folder, screen = tmp_path / "artifacts" / "telemetry" / "infer", tmp_path / "screen"
     with following(tmp_path, screen):
-        wait_for(screen, "No telemetry log yet")
+        wait_until_shown(screen, "No telemetry log yet")
         first = write(folder / "a.jsonl", attempt("early"))
-        wait_for(screen, "early")
+        wait_until_shown(screen, "early")
         write(folder / "0.jsonl", attempt("late"))
-        wait_for(screen, "late")
+        wait_until_shown(screen, "late")
         write(first, attempt("of_the_first_again"))
         time.sleep(0.3)
     assert "of_the_first_again" not in screen.read_text(encoding="utf-8")
 
 
-def wait_for(screen: Path, text: str, limit_s: float = 30.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while text not in screen.read_text(encoding="utf-8", errors="replace"):
-        assert time.monotonic() < end_s, text
-        time.sleep(0.02)
+def wait_until_shown(screen: Path, text: str) -> None:
+    wait_until(lambda: text in screen.read_text(encoding="utf-8", errors="replace"))

@@ -1,41 +1,24 @@
 """Real runs of `steps.py`, each in a run worker of its own, and what they leave behind."""
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from support.locks import is_locked
+from support.processes import is_alive
+from support.waiting import wait_until
 
 from badc_dagster.home import open_instance
 
 RUN_WORKER = Path(__file__).with_name("run_worker.py")
 DEVICES = ["a", "b"]
-
-
-def wait_until(is_so: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    """Returns what a question finally answers."""
-    end_s = time.monotonic() + timeout_s
-    while not (answer := is_so()):
-        assert time.monotonic() < end_s, "it took too long"
-        time.sleep(0.03)
-    return answer
-
-
-def is_alive(pid: int) -> bool:
-    """Tells whether a process lives; one that only waits to be buried does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 class Run:
@@ -88,9 +71,6 @@ class Run:
 
 class Lab:
     """A machine with declared devices, and runs on it."""
-
-    wait_until = staticmethod(wait_until)
-    is_alive = staticmethod(is_alive)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -163,7 +143,8 @@ class Lab:
 
     def locked(self) -> list[str]:
         """Returns the lease folder's files that somebody holds."""
-        return [path.name for path in self.lease_dir.rglob("*.*") if _is_locked(path)]
+        files = (path for path in self.lease_dir.rglob("*.*") if path.is_file())
+        return [path.name for path in files if path.name != "devices.toml" and is_locked(path)]
 
     def tickets(self) -> list[str]:
         return [path.name for path in self.lease_dir.rglob("*.ticket")]
@@ -177,17 +158,6 @@ class Lab:
         for pid in {line["pid"] for line in self.trace if is_alive(line["pid"])}:
             os.kill(pid, signal.SIGKILL)
         self.instance.dispose()
-
-
-def _is_locked(path: Path) -> bool:
-    if not path.is_file() or path.name == "devices.toml":
-        return False
-    with path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.processes import is_alive
+from support.waiting import wait_until
 
 SUCCESS = dg.DagsterRunStatus.SUCCESS
 FAILURE = dg.DagsterRunStatus.FAILURE
@@ -38,7 +40,7 @@ def test_only_the_run_worker_and_the_step_itself_have_a_lease_open(lab, lacking,
     expected = {name: {pid, run.process.pid} for name, pid in pids.items()}
     assert holders_of(lab.lease_dir) == expected
     lab.let_go("go_0")
-    lab.wait_until(lambda: len(lab.locked()) == 1)
+    wait_until(lambda: len(lab.locked()) == 1)
     lab.let_go("go_1")
     assert run.finish() is SUCCESS
 
@@ -47,7 +49,7 @@ def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
     run = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
     [first] = run.started()
     guest = lab.start("one", devices=["a"])
-    lab.wait_until(lab.tickets)
+    wait_until(lab.tickets)
     os.kill(first["pid"], signal.SIGKILL)
     killed_s = time.monotonic()
     taken = guest.started()[0]["at_s"]
@@ -71,13 +73,13 @@ def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_i
     run.process.kill()
     run.process.wait()
     guest = lab.start("one", devices=["a"])
-    lab.wait_until(lab.tickets)
+    wait_until(lab.tickets)
     time.sleep(1)
     assert not guest.has_told("start")
-    assert lab.is_alive(step["pid"])
+    assert is_alive(step["pid"])
     lab.let_go()
     assert guest.finish() is SUCCESS
-    lab.wait_until(lambda: not lab.is_alive(step["pid"]), 20)
+    wait_until(lambda: not is_alive(step["pid"]), 20)
     [end] = run.has_told("end")
     assert end["at_s"] < guest.trace[0]["at_s"]
     assert (lab.locked(), lab.tickets()) == ([], [])
@@ -88,7 +90,7 @@ def test_a_run_worker_killed_while_its_steps_wait_leaves_no_claim(lab):
     holder = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
     holder.started()
     waiting = lab.start("one", devices=["a"])
-    lab.wait_until(lab.tickets)
+    wait_until(lab.tickets)
     waiting.process.kill()
     waiting.process.wait()
     lab.let_go()
@@ -101,10 +103,10 @@ def test_a_run_whose_steps_all_wait_ends_soon_when_told_to_and_leaves_no_ticket(
     holder = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
     holder.started()
     waiting = lab.start("four", devices=["a"])
-    lab.wait_until(lambda: waiting.messages("lent_0"))
+    wait_until(lambda: waiting.messages("lent_0"))
     asked_s = time.monotonic()
     waiting.process.send_signal(signal.SIGINT)
-    lab.wait_until(lambda: not lab.tickets())
+    wait_until(lambda: not lab.tickets())
     assert waiting.finish() is FAILURE
     assert time.monotonic() - asked_s < 4
     assert waiting.trace == []
@@ -148,4 +150,4 @@ def test_a_lease_folder_lost_during_a_run_ends_it_with_one_sentence(lab):
     assert run.finish() is FAILURE
     assert "leases cannot be kept there any more" in run.failure()
     assert "Put the folder right" in run.failure()
-    lab.wait_until(lambda: not any(lab.is_alive(one["pid"]) for one in lab.trace), 30)
+    wait_until(lambda: not any(is_alive(one["pid"]) for one in lab.trace), 30)

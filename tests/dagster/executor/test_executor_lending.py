@@ -7,6 +7,7 @@ import time
 
 import dagster as dg
 import pytest
+from support.waiting import wait_until
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import lease_folder
@@ -58,10 +59,8 @@ def test_a_waiting_step_says_so_takes_no_place_and_begins_when_the_device_is_fre
     holder = lab.start("two", ops={"lent_0": lab.waits(), "lent_1": lab.waits()})
     holder.started(2)
     run = lab.start("mixed", max_concurrent=1)
-    lab.wait_until(lambda: {one["step"] for one in run.has_told("end")} == {"free_0", "free_1"})
-    [reason] = lab.wait_until(
-        lambda: [one for one in run.messages("lent_0") if "waiting for" in one]
-    )
+    wait_until(lambda: {one["step"] for one in run.has_told("end")} == {"free_0", "free_1"})
+    [reason] = wait_until(lambda: [one for one in run.messages("lent_0") if "waiting for" in one])
     assert "a slot 0 is held by step lent_" in reason
     assert f"of run {holder.record.run_id[:8]}" in reason
     assert any(f"pid {line['pid']}," in reason for line in holder.trace)
@@ -79,12 +78,12 @@ def test_runs_take_turns_however_many_steps_each_has(lab):
         "four", ops={f"lent_{n}": lab.waits(f"go_{n}") for n in range(4)}, devices=["a"]
     )
     first = crowd.started()[0]["step"]
-    lab.wait_until(lambda: len(lab.tickets()) == 1)
+    wait_until(lambda: len(lab.tickets()) == 1)
     guest = lab.start("one", ops={"lent_0": lab.waits("guest")}, devices=["a"])
-    lab.wait_until(lambda: len(lab.tickets()) == 2)
+    wait_until(lambda: len(lab.tickets()) == 2)
     lab.let_go(f"go_{first.removeprefix('lent_')}")
     second = crowd.started(2)[1]["step"]
-    lab.wait_until(lambda: len(lab.tickets()) == 2)
+    wait_until(lambda: len(lab.tickets()) == 2)
     lab.let_go(f"go_{second.removeprefix('lent_')}")
     guest.started()
     assert len(crowd.has_told("start")) == 2
@@ -97,7 +96,7 @@ def test_steps_of_higher_priority_come_first(lab):
     holder = lab.start("one", ops={"lent_0": lab.waits()}, devices=["a"])
     holder.started()
     run = lab.start("ranking", devices=["a"])
-    lab.wait_until(lab.tickets)
+    wait_until(lab.tickets)
     lab.let_go()
     assert (holder.finish(), run.finish()) == (SUCCESS, SUCCESS)
     assert [one["step"] for one in run.has_told("start")] == ["rank_2", "rank_1", "rank_0"]
@@ -105,7 +104,7 @@ def test_steps_of_higher_priority_come_first(lab):
 
 def test_no_more_steps_run_than_max_concurrent_says(lab):
     run = lab.start("four", slots_per_device=2, max_concurrent=2, ops={"lent_0": lab.waits()})
-    lab.wait_until(lambda: len(run.has_told("end")) == 3)
+    wait_until(lambda: len(run.has_told("end")) == 3)
     lab.let_go()
     assert run.finish() is SUCCESS
     n_running = peak = 0
@@ -122,7 +121,7 @@ def test_a_step_that_a_tag_limit_keeps_waiting_holds_no_device(lab):
     assert {one["step"][:6] for one in run.started(2)} == {"tagged", "lent_0"}
     assert lab.tickets() == []
     lab.let_go("other")
-    lab.wait_until(lambda: len(run.has_told("end")) == 1)
+    wait_until(lambda: len(run.has_told("end")) == 1)
     guest = lab.start("one")
     assert guest.finish() is SUCCESS, "the device that the tag's limit leaves unused is free"
     lab.let_go()
@@ -135,7 +134,7 @@ def test_a_step_that_waits_for_a_pool_holds_no_device_and_leaves_the_pool_afterw
     holder = lab.start("gated", ops={"pooled": lab.waits()})
     holder.started()
     blocked = lab.start("gated", ops={"pooled": lab.waits()})
-    lab.wait_until(lambda: any("limit for pool gate" in one for one in blocked.messages("pooled")))
+    wait_until(lambda: any("limit for pool gate" in one for one in blocked.messages("pooled")))
     assert (len(lab.locked()), lab.tickets()) == (1, [])
     lab.let_go()
     assert (holder.finish(), blocked.finish()) == (SUCCESS, SUCCESS)
@@ -148,8 +147,8 @@ def test_a_step_that_waits_for_a_device_gives_its_pool_back_when_its_run_is_ende
     holder = lab.start("one", ops={"lent_0": lab.waits()}, devices=["a"])
     holder.started()
     waiting = lab.start("gated", devices=["a"])
-    lab.wait_until(lambda: pools.get_concurrency_info("gate").active_slot_count)
-    lab.wait_until(lab.tickets)
+    wait_until(lambda: pools.get_concurrency_info("gate").active_slot_count)
+    wait_until(lab.tickets)
     waiting.process.terminate()
     assert waiting.finish() is FAILURE
     assert pools.get_concurrency_info("gate").active_slot_count == 0
