@@ -4,6 +4,7 @@ Steps ask by their tags (`op_tags` of an asset): `badc/devices: "1"`, `badc/vram
 they get is named to them in CUDA_VISIBLE_DEVICES; steps that do not ask see no GPU.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from types import FunctionType
@@ -34,7 +35,10 @@ from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
 from badc_dagster.liveness import hold
 
-_PRELOAD = "badc_dagster.executor.step_process"
+# What the server that steps are forked from imports, so that they need not: 0.25 instead of 0.85 s
+# a step. The threads this starts are OpenBLAS's and jemalloc's, which know of forks.
+_PRELOAD = ("badc_dagster.executor.step_process", "dagster._cli", "upath.implementations.local")
+_PRELOAD_FOR_OURS = ("badc_dagster.assets", "badc_dagster.checks", "pandas")
 _LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
 _STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
 _START_METHODS = ["forkserver", "spawn"]
@@ -58,7 +62,7 @@ class GpuExecutor(MultiprocessExecutor):
         slots_per_device: int | None,
         **named: Any,
     ) -> None:
-        super().__init__(explicit_forkserver_preload=[_PRELOAD], **named)
+        super().__init__(explicit_forkserver_preload=preloaded(), **named)
         _with_parts(MultiprocessExecutor.execute, **dict.fromkeys(_LOOP_PARTS))
         _with_parts(execute_step_out_of_process, **dict.fromkeys(_STEP_PARTS))
         self._lease_dir = lease_dir
@@ -139,6 +143,12 @@ class RunParts:
         yield next(events)  # says that there will be a process
         if self._execution is None or not self._execution.is_interrupted:
             yield from events
+
+
+def preloaded() -> list[str]:
+    """Returns what steps will import in any case; of BADC's assets where the run is of these."""
+    ours = _PRELOAD_FOR_OURS if "badc_dagster.definitions" in sys.modules else ()
+    return [*_PRELOAD, *ours] if sys.platform == "linux" else [*_PRELOAD]
 
 
 def _lent(context: IStepContext, step: ExecutionStep, held: HeldLease) -> dg.DagsterEvent:
