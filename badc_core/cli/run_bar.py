@@ -1,4 +1,4 @@
-"""What is to be seen while a detector runs: a bar that moves by seconds of sound, and no log."""
+"""What is to be seen while a command works: bars, and no log beside them."""
 
 import logging
 from collections.abc import Iterator
@@ -29,17 +29,51 @@ def shown_progress(audio_s: float, console: Console) -> Iterator[None]:
         console: where to.
     """
     with (
-        Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            _Amount(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        ) as bars,
-        watched_by(_Bar(bars, audio_s)),
+        progress_bars(console, disable=not console.is_terminal) as bars,
+        watched_by(Bar(bars, "detecting", audio_s=audio_s)),
     ):
         yield
+
+
+def progress_bars(console: Console, *, transient: bool = False, disable: bool = False) -> Progress:
+    """Returns what shows `Bar`s: how much is done, how fast, how long the rest may take.
+
+    Args:
+        console: where to.
+        transient: whether they go in the end.
+        disable: whether there are none.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=transient, disable=disable)
+
+
+class Bar:
+    """A watcher that moves a progress bar: by seconds of sound where it is told them.
+
+    Args:
+        bars: shows it.
+        what: is being made.
+        n_recordings: to come; what moves it where `audio_s` is None.
+        audio_s: seconds of sound to come; None where no detector runs.
+    """
+
+    def __init__(
+        self, bars: Progress, what: str, n_recordings: int = 0, audio_s: float | None = None
+    ) -> None:
+        self._bars = bars
+        self._is_audio = audio_s is not None
+        total = n_recordings if audio_s is None else audio_s
+        self._task = bars.add_task(what, total=total, is_audio=self._is_audio)
+
+    def analysed(self, audio_s: float) -> None:
+        """Moves a bar of sound."""
+        if self._is_audio:
+            self._bars.advance(self._task, audio_s)
+
+    def ended(self) -> None:
+        """Moves a bar of recordings."""
+        if not self._is_audio:
+            self._bars.advance(self._task)
 
 
 @contextmanager
@@ -55,24 +89,11 @@ def told_once() -> Iterator[None]:
 
 
 class _Amount(ProgressColumn):
-    """How much sound is done of how much, and how fast it goes."""
+    """How much is done of how much: recordings, or sound and how fast it goes."""
 
     def render(self, task: Task) -> Text:
+        total = task.total or 0.0
+        if not task.fields["is_audio"]:
+            return Text(f"{task.completed:.0f} of {total:.0f} recordings")
         speed = f"  {task.speed:.0f}x real time" if task.speed else ""
-        total = format_duration(task.total or 0.0)
-        return Text(f"{format_duration(task.completed)} of {total}{speed}")
-
-
-class _Bar:
-    """A watcher that moves a progress bar by seconds of sound."""
-
-    def __init__(self, bars: Progress, audio_s: float) -> None:
-        self._bars = bars
-        self._task = bars.add_task("detecting", total=audio_s)
-
-    def analysed(self, audio_s: float) -> None:
-        """Moves the bar."""
-        self._bars.advance(self._task, audio_s)
-
-    def ended(self) -> None:
-        """Does nothing: a recording's end moves no bar."""
+        return Text(f"{format_duration(task.completed)} of {format_duration(total)}{speed}")

@@ -7,52 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from badc_core.cli.report import print_report
-from badc_core.units import format_duration
+from badc_core.cli.run_bar import Bar, progress_bars
 from badc_dagster.cli.notices import print_failures, tell_home
-
-
-class _Amount(ProgressColumn):
-    """How much is done of how much: recordings, or audio and how fast it goes."""
-
-    def render(self, task: Task) -> Text:
-        total = task.total or 0.0
-        if not task.fields["is_audio"]:
-            return Text(f"{task.completed:.0f} of {total:.0f} recordings")
-        speed = f"  {task.speed:.0f}x real time" if task.speed else ""
-        return Text(f"{format_duration(task.completed)} of {format_duration(total)}{speed}")
-
-
-class _Bar:
-    """A watcher that moves a progress bar: by audio where a detector runs, else by recordings."""
-
-    def __init__(
-        self, bars: Progress, stage: str, n_recordings: int, audio_s: float | None
-    ) -> None:
-        self._bars = bars
-        self._is_audio = audio_s is not None
-        total = n_recordings if audio_s is None else audio_s
-        self._task = bars.add_task(stage, total=total, is_audio=self._is_audio)
-
-    def analysed(self, audio_s: float) -> None:
-        """Moves an audio bar."""
-        if self._is_audio:
-            self._bars.advance(self._task, audio_s)
-
-    def ended(self) -> None:
-        """Moves a bar of recordings."""
-        if not self._is_audio:
-            self._bars.advance(self._task)
 
 
 def run(
@@ -83,15 +41,8 @@ def run(
     with Project.open(dataset, name, overrides) as project:
         scanned = project.scan()
         console.print(f"{scanned.total} recordings, {len(scanned.added)} new", highlight=False)
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            _Amount(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=not console.is_terminal,
-        ) as bars:
-            outcome = project.bring_up_to_date(limit, partial(_Bar, bars))
+        with progress_bars(console, transient=not console.is_terminal) as bars:
+            outcome = project.bring_up_to_date(limit, partial(Bar, bars))
     if outcome.nothing_to_do:
         console.print("Nothing to do: every recording is up to date.")
     if outcome.n_busy:
