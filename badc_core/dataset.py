@@ -90,6 +90,10 @@ class InferencePaths:
         """What is known of the recording's chunks so far (`inference/journal.py`)."""
         return self.recording(recording_id) / "journal.jsonl"
 
+    def lock(self, recording_id: str) -> Path:
+        """What a run locks that is at work on the recording (`inference/holding.py`)."""
+        return self.recording(recording_id).with_name(f".{recording_id}.lock")
+
     def chunk_json(self, recording_id: str, chunk_id: str) -> Path:
         """A chunk's detections as the original BADC wrote them."""
         return self.recording(recording_id) / f"{chunk_id}.json"

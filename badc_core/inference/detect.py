@@ -7,6 +7,7 @@ is done, so what is finished stays finished whatever happens next.
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.inference.holding import hold_recording
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
 from badc_core.inference.manifest_tasks import occasion_of
@@ -59,6 +61,8 @@ class _InWork:
     tasks: dict[str, ChunkTask]
     """By what the journal knows them by, in order."""
     done: dict[str, ChunkResult] = field(default_factory=dict)
+    held: ExitStack = field(default_factory=ExitStack)
+    """Keeps it to this run."""
     keys: dict[int, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +96,7 @@ class _Detecting:
         for folder in self._dataset.output_folders:
             remove_abandoned(folder)
         with (
+            closing(self),
             self._accounts,
             open_engine(settings, self._identity, self._attempted) as engine,
         ):
@@ -99,6 +104,11 @@ class _Detecting:
                 self._take(result)
                 yield from self._drain_ended()
             yield from self._drain_ended()
+
+    def close(self) -> None:
+        """Leaves the recordings that are not done to other runs."""
+        while self._in_work:
+            self._in_work.popitem()[1].held.close()
 
     def _attempted(self, attempt: Attempt) -> None:
         """Enters an attempt, a good one with the file its detections will be in."""
@@ -137,6 +147,13 @@ class _Detecting:
                 Journal(self._dataset.inference.journal(outcome.recording_id)).remove()
 
     def _start(self, recording_id: str) -> _InWork:
+        with ExitStack() as begun:
+            begun.enter_context(hold_recording(self._dataset.inference, recording_id))
+            in_work = self._look_up(recording_id)
+            in_work.held = begun.pop_all()
+        return in_work
+
+    def _look_up(self, recording_id: str) -> _InWork:
         remove_abandoned(self._dataset.inference.recording(recording_id))
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
@@ -174,7 +191,11 @@ class _Detecting:
             self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
 
     def _finish(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
-        """Writes a recording's files once all its chunks are done."""
+        """Writes a recording's files once all its chunks are done, and lets it go."""
+        with in_work.held:
+            return self._write(in_work, recording_id)
+
+    def _write(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
         recording, settings = in_work.recording, self._dataset.settings
         results = tuple(
             replace(one, detections=keep(one.detections, settings.detector))
