@@ -1,4 +1,4 @@
-"""`badc infer`: running detectors over chunk manifests, and gathering what they found."""
+"""`badc infer`: running detectors over chunk manifests, gathering and comparing what they found."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from badc_core.cli.compare import compare
 from badc_core.cli.options import refusing_options, taking_options
 from badc_core.cli.orchestrate import orchestrate_inference
 from badc_core.cli.plain_help import PlainHelp
@@ -16,16 +17,19 @@ from badc_core.cli.run_output import print_made, print_places, print_troubled, s
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
 from badc_core.detections.gather import Gathering, gather
+from badc_core.inference.holding import HeldRun
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.run_config import read_run_config
 from badc_core.inference.run_options import RunOptions, find_root
 from badc_core.inference.run_order import RunOrder
 
 infer = typer.Typer(
-    help="Run detectors over chunk manifests, watch them, gather results.", no_args_is_help=True
+    help="Run detectors over chunk manifests, watch them, gather and compare results.",
+    no_args_is_help=True,
 )
 infer.command("orchestrate", cls=PlainHelp)(orchestrate_inference)
 infer.command("monitor", cls=PlainHelp)(monitor)
+infer.command("compare", cls=PlainHelp)(compare)
 
 
 @infer.command("run", cls=PlainHelp)
@@ -83,7 +87,7 @@ def aggregate(
 
 
 def _run(order: RunOrder, console: Console) -> None:
-    prepared = ManifestRun(order)
+    prepared = HeldRun(order, ManifestRun(order).recording_ids)
     with shown_progress(prepared.audio_s, console), told_once(), _telling_how_far(prepared, order):
         made = prepared.run()
     print_made(made, console)

@@ -3,8 +3,8 @@
 import pytest
 
 from badc_core.detections.filters import keep
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detection, Label
-from badc_core.settings import DetectorSettings
 
 OVENBIRD = Detection(0, 10, Label("Ovenbird", "OVEN", "Seiurus aurocapilla"), 0.6)
 WREN = Detection(10, 20, Label("Winter Wren", "WIWR", "Troglodytes hiemalis"), 0.4)

@@ -1,0 +1,58 @@
+"""`badc infer compare`: what several detectors found in the same recordings, side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from badc_core.cli.comparison_table import print_comparison
+from badc_core.cli.consoles import wide_console
+from badc_core.cli.options import refusing_options
+from badc_core.cli.run_output import say
+from badc_core.detections.comparing import Rule, compare_tables
+from badc_core.detections.comparison_files import ENDINGS, write_comparison
+from badc_core.detections.table_arguments import read_tables
+from badc_core.inference.detector_options import OptionInvalid
+
+_LONGEST_S = 86_400
+
+
+def compare(
+    tables: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]TABLE...",
+            help="CSV or Parquet of badc infer aggregate, or a dataset's folder; two or more.",
+        ),
+    ],
+    min_overlap: Annotated[
+        float,
+        typer.Option(
+            min=0, max=_LONGEST_S, help="Seconds that detections must share; 0: any time at all."
+        ),
+    ] = 0.0,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            min=0, max=_LONGEST_S, help="Seconds taken to be shared beyond those that are."
+        ),
+    ] = 0.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="All figures as .csv, .json or .parquet.", show_default="none"),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Species shown; files are always whole.")] = 20,
+) -> None:
+    """Compare detectors: what each found of each species, and where they agree."""
+    with refusing_options():
+        if len(tables) == 1:
+            raise OptionInvalid("one table cannot be compared: give two or more", "TABLE")
+        if output is not None and output.suffix.lower() not in ENDINGS:
+            raise OptionInvalid(f"must end in {', '.join(ENDINGS)}", "--output")
+    rule = Rule(round(min_overlap * 1000), round(tolerance * 1000))
+    comparison = compare_tables(read_tables(tables), rule)
+    console = wide_console()
+    print_comparison(comparison, limit, console)
+    if output is not None:
+        write_comparison(output, comparison)
+        say(console, f"Table: {output}")

@@ -1,0 +1,117 @@
+"""How a comparison of detectors looks on screen.
+
+What is compared, and how, is in `badc_core/detections/comparing.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from badc_core.cli.monitor_tables import plain_table
+from badc_core.cli.run_output import say
+from badc_core.cli.wording import counted
+from badc_core.detections.comparing import Comparison
+from badc_core.detections.comparison_files import make_notes
+from badc_core.units import format_duration
+
+_Row = Mapping[str, Any]
+_NOTHING = "-"
+_TWO = 2
+
+
+def print_comparison(comparison: Comparison, limit: int, console: Console) -> None:
+    """Prints the species, what all have together, and what must be known of it.
+
+    Args:
+        comparison: what came of it.
+        limit: species shown.
+        console: where to; eighty columns are enough.
+    """
+    species = _by_species(comparison.species.to_pylist())
+    table = _empty_table(len(comparison.tables))
+    for rows in species[:limit]:
+        _add(table, _names(rows[0]), rows)
+        table.add_section()
+    _add(table, [Text("All species", "bold")], _by_species(comparison.totals.to_pylist())[0])
+    console.print(table)
+    if len(species) > limit:
+        say(console, f"and {len(species) - limit} more species: --limit {len(species)}")
+    say(console, "")
+    for line in _summary(comparison, species):
+        say(console, line)
+    for note in make_notes(comparison):
+        say(console, f"Note: {note}")
+
+
+def _by_species(rows: Sequence[_Row]) -> list[list[_Row]]:
+    """Returns the rows of each species, one for each table."""
+    groups = groupby(rows, key=lambda row: (row["scientific_name"], row["common_name"]))
+    return [list({row["table"]: row for row in some}.values()) for _, some in groups]
+
+
+def _empty_table(n_tables: int) -> Table:
+    table = plain_table("Detections by species, and how many of them the others have too")
+    table.add_column("Species")
+    table.add_column("Table", overflow="fold")
+    table.add_column("Found", justify="right", no_wrap=True)
+    for name in ("best", "median"):
+        table.add_column(f"Score\n{name}", justify="right", no_wrap=True)
+    table.add_column("Recordings\nwith/only/all", justify="right", no_wrap=True)
+    if n_tables == _TWO:
+        table.add_column("Agreed", justify="right", no_wrap=True)
+    else:
+        for name in ("any", "all"):
+            table.add_column(f"Agreed\nwith {name}", justify="right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, names: Sequence[Text], rows: Sequence[_Row]) -> None:
+    for number, row in enumerate(rows):
+        agreed = ("agreed_any", "agreed_all") if len(rows) > _TWO else ("agreed_any",)
+        places = (row["recordings"], row["recordings_only"], row["recordings_all"])
+        table.add_row(
+            names[number] if number < len(names) else "",
+            Text(row["table"]),
+            str(row["detections"]),
+            _score(row["best_confidence"]),
+            _score(row["median_confidence"]),
+            "/".join(map(str, places)),
+            *(_share(row[name], row["detections"]) for name in agreed),
+        )
+
+
+def _names(row: _Row) -> list[Text]:
+    names = [Text(row["common_name"])]
+    if row["scientific_name"]:
+        names.append(Text(row["scientific_name"], "italic"))
+    return names
+
+
+def _score(confidence: float | None) -> str:
+    return _NOTHING if confidence is None else f"{confidence:.2f}"
+
+
+def _share(agreed: int, detections: int) -> str:
+    return f"{agreed} ({agreed / detections:4.0%})" if detections else _NOTHING
+
+
+def _summary(comparison: Comparison, species: Sequence[Sequence[_Row]]) -> list[str]:
+    finders = [tuple(row["table"] for row in rows if row["detections"]) for rows in species]
+    names = [table.name for table in comparison.tables]
+    by = [f"{finders.count(tuple(names))} found by all"]
+    by += [f"{finders.count((name,))} by {name} alone" for name in names]
+    recordings = counted(len(comparison.recordings), "recording")
+    amount = "" if comparison.effort_s is None else f", {format_duration(comparison.effort_s)}"
+    return [
+        *(
+            f"{table.name}: {comparison.n_compared[table.name]} of "
+            f"{counted(len(table.found), 'detection')} compared, {table.path}"
+            for table in comparison.tables
+        ),
+        f"Compared: {recordings}{amount} that all tables analysed",
+        f"Species: {len(species)}; {', '.join(by)}",
+    ]
