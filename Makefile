@@ -120,7 +120,7 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']
 extras = project['optional-dependencies']
 wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
 wanted += extras['birdnet']
-wanted += [line for line in extras['dev'] if line.startswith(('pytest', 'hypothesis'))]
+wanted += [line for line in extras['dev'] if line.startswith(('pytest', 'hypothesis', 'onnx'))]
 print(*wanted, sep='\n')
 endef
 export CORE_REQUIREMENTS

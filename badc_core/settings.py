@@ -1,4 +1,4 @@
-"""Every setting, its default and its limits: the only place for any of them.
+"""Every setting, its default and its limits; those of detectors are in `detector_settings.py`.
 
 A dataset's settings are read from `badc.toml` at its root; a run may override single values.
 Unknown keys are errors. Nothing here reads the environment.
@@ -8,25 +8,22 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
+from badc_core.settings_section import Section
 
 SETTINGS_FILE = "badc.toml"
 
 _SHORTEST_STEP_S = 0.01
-_OWN_MIN_SCORES = {"hawkears": 0.7, "hawkears1": 0.8}
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class RecordingSettings(_Section):
+class RecordingSettings(Section):
     """Which files are recordings, and what their names and places say."""
 
     roots: tuple[str, ...] = Field(
@@ -69,7 +66,7 @@ class RecordingSettings(_Section):
         return value
 
 
-class ChunkSettings(_Section):
+class ChunkSettings(Section):
     """How a recording is cut."""
 
     duration_s: float = Field(60.0, gt=0, description="Length of a chunk.")
@@ -88,104 +85,7 @@ class ChunkSettings(_Section):
         return self
 
 
-class HawkEarsSettings(_Section):
-    """What only HawkEars understands."""
-
-    models: int = Field(
-        3, ge=1, le=6, description="Networks in HawkEars 2's ensemble, fewest first in speed."
-    )
-    low_band: bool = Field(
-        False, description="HawkEars 2's extra classifier for grouse and other low sounds."
-    )
-    region: str = Field(
-        "", description="eBird region such as CA-AB, where a recording's place is not known."
-    )
-    use_occurrence: bool = Field(
-        True, description="Mark species that are rare at a recording's place and date."
-    )
-    block_size: int = Field(
-        200,
-        ge=1,
-        description="Spectrograms HawkEars 2 gives a network at once; less needs less memory.",
-    )
-    arguments: tuple[str, ...] = Field(
-        (), description="Passed to HawkEars 1's analyze.py as they are."
-    )
-
-
-class DetectorSettings(_Section):
-    """Which detector, and everything that changes what it finds."""
-
-    name: str = Field("birdnet", description="A registered detector.")
-    min_score: float = Field(
-        0.25,
-        ge=0,
-        le=1,
-        description="Weaker detections are not kept; unless it is given, 0.7 for "
-        "hawkears and 0.8 for hawkears1, as those have it themselves.",
-    )
-    sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
-    window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
-    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        {}, description="Label, code or scientific name -> its own minimum, in place of min_score."
-    )
-    include: tuple[str, ...] = Field(
-        (), description="Only these labels, codes or scientific names; empty means all."
-    )
-    exclude: tuple[str, ...] = Field(
-        (), description="Never these labels, codes or scientific names."
-    )
-    label_length: Literal["fixed", "variable"] = Field(
-        "fixed",
-        description="`fixed`: labels as the detector gives them; `variable`: those of one label "
-        "that touch are joined into one. A change makes finished recordings be analysed again.",
-    )
-    command: str = Field(
-        "", description="The program of the detector `command`, with its own arguments."
-    )
-    runtime: str = Field(
-        "",
-        description="Folder a detector with an environment of its own runs in; empty for the "
-        "one it was installed into.",
-    )
-    hawkears: HawkEarsSettings = Field(
-        HawkEarsSettings(), description="What only HawkEars understands."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_min_score(cls, given: Any) -> Any:
-        """Puts a detector's own minimum score where none is given."""
-        name = given.get("name") if isinstance(given, dict) else None
-        own = _OWN_MIN_SCORES.get(str(name))
-        return given if own is None else {"min_score": own, **given}
-
-    @model_validator(mode="after")
-    def _thresholds_leave_labels_alone(self) -> Self:
-        # HawkEars' labels grow and merge where it looks for weaker ones.
-        if self.name.startswith("hawkears") and self.lowest_score < self.min_score:
-            raise ValueError(
-                f"thresholds below min_score ({self.min_score:g}) would change {self.name}'s other "
-                "labels: lower min_score instead"
-            )
-        return self
-
-    @property
-    def lowest_score(self) -> float:
-        """The weakest score that any label may be kept with."""
-        return min(self.min_score, *self.thresholds.values(), 1.0)
-
-    def deciding(self) -> dict[str, Any]:
-        """Returns the settings that decide what this detector finds in a chunk, on any machine."""
-        content = self.model_dump(exclude={"runtime", "label_length"})
-        if not self.name.startswith("hawkears"):
-            del content["hawkears"]
-        if self.name != "command":
-            del content["command"]
-        return content
-
-
-class InferenceSettings(_Section):
+class InferenceSettings(Section):
     """How the work is spread and what happens when it fails; never changes a detection."""
 
     cpu_workers: int = Field(
@@ -231,7 +131,7 @@ class InferenceSettings(_Section):
     )
 
 
-class ReportSettings(_Section):
+class ReportSettings(Section):
     """What reports show."""
 
     bucket_minutes: int = Field(60, ge=1, le=1440, description="Width of a timeline bucket.")
@@ -241,7 +141,7 @@ class ReportSettings(_Section):
     padding_s: float = Field(1.0, ge=0, description="Sound added around a shown detection.")
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of a dataset."""
 
     recordings: RecordingSettings = RecordingSettings()
@@ -253,6 +153,8 @@ class Settings(_Section):
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
     """Returns the settings in a TOML file (defaults where it is absent), with overrides laid on.
+
+    Paths of a model of the user's own, which begin at the file's folder, are made whole.
 
     Args:
         path: a `badc.toml`.
@@ -270,9 +172,11 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         base = merged.get(section, {})
         merged[section] = {**base, **values} if isinstance(base, dict) else dict(values)
     try:
-        return Settings.model_validate(merged)
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigInvalid(_explain(error), path, "Correct badc.toml or the option") from error
+    detector = settings.detector.anchored(path.parent.absolute())
+    return settings.model_copy(update={"detector": detector})
 
 
 def is_fixed_offset(text: str) -> bool:

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.birdnet import BirdNet
 from badc_core.detectors.birdnet_files import model_path
 from badc_core.devices.cores import usable_cores
-from badc_core.settings import DetectorSettings
 
 WINDOW_S = 3
 WINDOW_SAMPLES = WINDOW_S * 48_000

@@ -20,6 +20,7 @@ import soundfile
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.chunk_files import write_chunk_file
 from badc_core.detectors.hawkears import HawkEars
 from badc_core.detectors.hawkears_check import plain_command
@@ -27,7 +28,6 @@ from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.hawkears_install import Networks, install_networks
 from badc_core.detectors.interface import NOWHERE
 from badc_core.errors import DetectorMissing
-from badc_core.settings import DetectorSettings, HawkEarsSettings
 
 CHUNK_S = 30
 _NETWORK_TYPE = "effnet.1"

@@ -32,7 +32,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import NOWHERE
 from badc_core.detectors.registry import load_detector
-from badc_core.settings import DetectorSettings
+from badc_core.detector_settings import DetectorSettings
 
 path, end, rate = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 detector = load_detector(DetectorSettings(name="birdnet", min_score=0.1))

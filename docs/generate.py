@@ -62,7 +62,7 @@ def settings_page() -> str:
         "",
         (
             "In `badc.toml` in the dataset's folder; all are optional. Made from "
-            "`badc_core/settings.py` by `make docs`."
+            "`badc_core/settings.py` and `badc_core/detector_settings.py` by `make docs`."
         ),
         "",
     ]

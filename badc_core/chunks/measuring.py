@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from badc_core.chunks.memory_limit import MemoryLimit
+from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.borrowing import borrowed_gpus
 from badc_core.devices.inventory import Gpu
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.places import Place
 from badc_core.errors import DetectorFailed
 from badc_core.inference.protocol import error_from_json
-from badc_core.settings import DetectorSettings
 
 _LIBRARY_MESSAGES = ("bad_alloc", "out of memory", "Cannot allocate memory", "MemoryError")
 _STDERR_LETTERS = 300

@@ -17,11 +17,11 @@ from badc_core.chunks.measuring import Measure, Measured, measure_in_child
 from badc_core.chunks.memory_limit import MemoryLimit, find_limit
 from badc_core.chunks.probe_memory import Question, recall_answer, remember_answer
 from badc_core.chunks.source import NamedFile, absolute, name_file
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.errors import ConfigInvalid
 from badc_core.options import Asked
-from badc_core.settings import DetectorSettings
 from badc_core.telemetry.log import TelemetryLog
 
 SCHEMA_VERSION = 1

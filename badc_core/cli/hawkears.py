@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.hawkears_check import CheckResult, check
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.hawkears_install import Networks, has_nvidia_driver, install
 from badc_core.errors import DetectorFailed
-from badc_core.settings import DetectorSettings, HawkEarsSettings
 
 hawkears = typer.Typer(
     help="Install HawkEars 2 in an environment of its own, and check it.", no_args_is_help=True

@@ -5,8 +5,8 @@ Workers look for everything down to the lowest of the minima.
 
 from collections.abc import Iterable
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detection, Label
-from badc_core.settings import DetectorSettings
 
 
 def keep(detections: Iterable[Detection], settings: DetectorSettings) -> tuple[Detection, ...]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
@@ -21,7 +22,6 @@ from badc_core.detectors.interface import (
 )
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import DetectorSettings
 
 USES_GPU = False
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, range_model_path
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
@@ -25,11 +26,11 @@ from badc_core.detectors.interface import (
     Occasion,
     WindowBatch,
 )
+from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.litert import LiteModel
 from badc_core.detectors.litert_file import LiteFile
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid, DetectorMissing
-from badc_core.settings import DetectorSettings
 
 USES_GPU = False
 
@@ -175,20 +176,6 @@ def _load_model(path: Path) -> tuple[Spectrograms, LiteModel]:
             "Run: pip install --force-reinstall 'badc[birdnet]'",
         ) from error
     return spectrograms, LiteModel(network, (_WINDOWS_AT_ONCE, *spectrograms.shape))
-
-
-def read_labels(path: Path) -> tuple[Label, ...]:
-    """Returns the labels in the model's order.
-
-    Lines are `Scientific name_Common name`; where both halves are equal the sound has no species
-    of its own (Engine, Noise, Dog, some crickets).
-    """
-    labels = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        scientific_name, _, name = line.partition("_")
-        is_species = name != scientific_name
-        labels.append(Label(name, scientific_name=scientific_name if is_species else ""))
-    return tuple(labels)
 
 
 def _check_overlap(settings: DetectorSettings) -> None:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, spans
 from badc_core.detectors.command_output import read_output
 from badc_core.detectors.interface import Detection, DetectorIdentity
@@ -18,7 +19,6 @@ from badc_core.detectors.programs import (
     run_program,
 )
 from badc_core.errors import ConfigInvalid, DetectorMissing
-from badc_core.settings import DetectorSettings
 
 USES_GPU = True
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans, write_chunk_file
 from badc_core.detectors.hawkears_child import CHECK, ChildEnded, HawkEarsChild
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
@@ -27,7 +28,6 @@ from badc_core.detectors.interface import (
     Occasion,
 )
 from badc_core.errors import DetectorFailed, OutOfMemory
-from badc_core.settings import DetectorSettings
 
 USES_GPU = True
 

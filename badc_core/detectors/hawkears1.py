@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, spans
 from badc_core.detectors.hawkears1_tables import LABELS_FILE, read_tables
 from badc_core.detectors.interface import Detection, DetectorIdentity, Occasion
@@ -19,7 +20,6 @@ from badc_core.detectors.programs import (
     run_program,
 )
 from badc_core.errors import ConfigInvalid, DetectorMissing
-from badc_core.settings import DetectorSettings
 
 USES_GPU = True
 

@@ -13,13 +13,13 @@ import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.hawkears import HawkEars
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.interface import NOWHERE
 from badc_core.devices.borrowing import borrowed_gpus
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.errors import DetectorFailed
-from badc_core.settings import DetectorSettings
 
 _TEST_SOUND_S = 12
 _TEST_SOUND_HZ = 44_100

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 import badc_core
+from badc_core.detector_settings import HawkEarsSettings
 from badc_core.errors import ConfigInvalid, DetectorMissing
-from badc_core.settings import HawkEarsSettings
 
 INSTALL = "Run: badc hawkears install"
 STAMP = "badc-installed.json"

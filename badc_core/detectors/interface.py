@@ -5,7 +5,7 @@ thread while `detect` runs the model in another. One file per detector lies besi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import OWN_MODELS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class DetectorIdentity:
     window_s: float
     uses_gpu: bool = False
     companions: tuple[str, ...] = ()
+
+    def deciding(self) -> dict[str, Any]:
+        """Returns what of it decides what the detector finds, the same on any machine.
+
+        Whether a model of the user's own can use a GPU depends on what is installed.
+        """
+        content = asdict(self)
+        return {**content, "uses_gpu": False} if self.name in OWN_MODELS else content
 
 
 @dataclass(frozen=True)

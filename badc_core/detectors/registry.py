@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import cast
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detector, DetectorIdentity, DetectorLoader
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import DetectorSettings
 
 ENTRY_POINT_GROUP = "badc.detectors"
 

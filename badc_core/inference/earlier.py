@@ -7,7 +7,7 @@ from the chunk's JSON file. Nothing is written here; running what is left is in 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import DetectionsInvalid
@@ -100,5 +100,6 @@ def hash_config(order: RunOrder, detector: DetectorIdentity) -> str:
     """Returns what binds results to settings: in a dataset the same as its assets use."""
     if order.dataset is not None:
         return Fingerprints(order.dataset).settings_hash("detections")
-    content = [CODE_VERSIONS["detections"], order.settings.detector.deciding(), asdict(detector)]
+    found = [order.settings.detector.deciding(), detector.deciding()]
+    content = [CODE_VERSIONS["detections"], *found]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble
+from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.places import Place
 from badc_core.errors import ConfigInvalid, OutputUnwritable
 from badc_core.inference import protocol
 from badc_core.inference.protocol import ChunkTask
-from badc_core.settings import DetectorSettings
 
 _STDERR_TAIL_BYTES = 2000
 _SCRATCH_PREFIX = "badc-scratch-"

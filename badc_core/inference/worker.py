@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, forget_output
 from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
 from badc_core.detectors.registry import load_detector
@@ -29,7 +30,6 @@ from badc_core.inference import protocol
 from badc_core.inference.batching import Batching, detect_in_halves
 from badc_core.inference.protocol import ChunkTask
 from badc_core.inference.reading import Finished, Opened, ReadAhead, as_badc_error
-from badc_core.settings import DetectorSettings
 
 _PARENT_CHECK_S = 1.0
 

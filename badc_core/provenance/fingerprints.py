@@ -128,7 +128,7 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
         content["settings"] = settings.chunks.model_dump()
     elif stage == "detections":
         content["settings"] = settings.detector.deciding()
-        content["detector"] = asdict(identify_detector(settings.detector))
+        content["detector"] = identify_detector(settings.detector).deciding()
     else:
         content["settings"] = settings.report.model_dump()
     return content

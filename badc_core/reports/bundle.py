@@ -9,11 +9,11 @@ from typing import Any
 from badc_core.atomic import replacing, write_text
 from badc_core.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
+from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.database import new_recording_database, query
 from badc_core.reports.recording_page import render_recording_page
 from badc_core.reports.summaries import write_summaries
-from badc_core.settings import DetectorSettings
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from badc_core.dataset import Dataset
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
 from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.settings import Settings
@@ -33,6 +36,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.command": ("true", None),
     "detector.runtime": ("elsewhere", None),
     "detector.hawkears": ({"models": 2}, None),
+    "detector.model": ({"window_s": 5.0}, None),
     "inference.cpu_workers": (3, None),
     "inference.workers_per_gpu": (3, None),
     "inference.max_gpus": (1, None),
@@ -54,7 +58,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
 }
 """Each setting, another value than its default, and the stage whose output that changes.
 
-`detector.command` and `detector.hawkears` decide nothing for the detectors of other names.
+`detector.command`, `detector.hawkears` and `detector.model` decide nothing for the detectors of
+other names.
 """
 
 
@@ -165,6 +170,86 @@ def test_another_version_of_the_detector_changes_the_detections(
     before = hashes(tmp_path, detector={"name": "foreign"})
     foreign.write_text("2")
     assert changed(before, hashes(tmp_path, detector={"name": "foreign"})) == {"detections"}
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> dict[str, Any]:
+    """Returns settings of a function of the user's own, whose files lie in `models`."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "score.py").write_text("def score(windows):\n    return [[0.5]] * len(windows)\n")
+    (folder / "labels.txt").write_text("Ovenbird\n")
+    (folder / "weights").write_bytes(b"1")
+    return {
+        "name": "python",
+        "model": {
+            "function": f"{folder / 'score.py'}:score",
+            "labels": f"{folder / 'labels.txt'}",
+            "file": f"{folder / 'weights'}",
+            "sample_rate_hz": 48_000,
+            "window_s": 3.0,
+        },
+    }
+
+
+@pytest.mark.parametrize("file", ["score.py", "labels.txt", "weights"])
+def test_every_file_of_a_model_of_ones_own_decides_the_detections(
+    tmp_path: Path, own_model: dict[str, Any], file: str
+) -> None:
+    before = hashes(tmp_path, detector=own_model)
+    path = tmp_path / "models" / file
+    path.write_text(path.read_text() + "1")
+    assert changed(before, hashes(tmp_path, detector=own_model)) == {"detections"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "decides"),
+    [
+        ("sample_rate_hz", 32_000, True),
+        ("window_s", 5.0, True),
+        ("output", "scores", True),
+        ("activation", "softmax", True),
+        ("licence", "MIT", True),
+        ("batch_windows", 9, False),
+        ("uses_gpu", True, False),
+    ],
+)
+def test_what_is_said_of_a_model_decides_the_detections_unless_it_is_about_speed(
+    tmp_path: Path, own_model: dict[str, Any], key: str, value: Any, decides: bool
+) -> None:
+    before = hashes(tmp_path, detector=own_model)
+    own_model["model"][key] = value
+    after = hashes(tmp_path, detector=own_model)
+    assert changed(before, after) == ({"detections"} if decides else set())
+
+
+def test_a_model_that_was_moved_with_its_dataset_keeps_its_fingerprints(tmp_path: Path) -> None:
+    relative = {
+        "function": "score.py:score",
+        "labels": "labels.txt",
+        "sample_rate_hz": 48_000,
+        "window_s": 3.0,
+    }
+    made = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "score.py").write_text("def score(windows):\n    return windows\n")
+        (tmp_path / place / "labels.txt").write_text("Ovenbird\n")
+        made.append(hashes(tmp_path / place, detector={"name": "python", "model": relative}))
+    assert made[0] == made[1]
+
+
+def test_detectors_without_a_model_of_ones_own_keep_the_settings_they_had() -> None:
+    shared = {
+        *("name", "min_score", "sensitivity", "window_overlap_s", "thresholds"),
+        *("include", "exclude"),
+    }
+    more = {"command": {"command"}, "hawkears": {"hawkears"}, "hawkears1": {"hawkears"}}
+    for name in ("birdnet", "band_energy", "command", "hawkears", "hawkears1", "foreign"):
+        deciding = DetectorSettings(name=name).deciding()
+        assert set(deciding) == shared | more.get(name, set())
+    identity = DetectorIdentity("hawkears", "2", None, "MIT", 3.0, uses_gpu=True)
+    assert identity.deciding() == asdict(identity)
 
 
 def test_a_change_reaches_every_stage_behind_it_and_none_before(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import DetectorSettings, Settings, is_fixed_offset, load_settings
+from badc_core.settings import Settings, is_fixed_offset, load_settings
 
 
 def load(tmp_path: Path, text: str = "", overrides=None) -> Settings:
@@ -47,8 +48,8 @@ def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
 def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
-        "valid here: command, exclude, hawkears, include, label_length, min_score, name, runtime, "
-        "sensitivity, thresholds, window_overlap_s"
+        "valid here: command, exclude, hawkears, include, label_length, min_score, model, name, "
+        "runtime, sensitivity, thresholds, window_overlap_s"
     )
 
 
@@ -99,6 +100,11 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("detector", "thresholds", {"Ovenbird": 1.5}),
         ("detector", "hawkears", {"models": 7}),
         ("detector", "hawkears", {"modles": 3}),
+        ("detector", "model", {"flie": "x"}),
+        ("detector", "model", {"activation": "relu"}),
+        ("detector", "model", {"window_s": 0}),
+        ("detector", "model", {"sample_rate_hz": 48_000.5}),
+        ("detector", "model", {"batch_windows": 0}),
         ("recordings", "min_age_s", -1),
         ("recordings", "fingerprint", "md5"),
         ("recordings", "roots", "audio"),
@@ -203,6 +209,26 @@ def test_a_low_threshold_that_would_change_other_labels_is_refused() -> None:
     with pytest.raises(ValidationError, match="would change hawkears's other labels"):
         DetectorSettings(name="hawkears", thresholds={"Osprey": 0.3})
     assert DetectorSettings(name="hawkears", thresholds={"Osprey": 0.9}).lowest_score == 0.7
+
+
+def test_a_models_paths_begin_at_the_folder_of_the_file(tmp_path: Path, monkeypatch) -> None:
+    text = """
+        [detector.model]
+        file = "models/a.onnx"
+        labels = "~/labels.txt"
+        function = "our code/a.py:score"
+    """
+    monkeypatch.setenv("HOME", "/home/somebody")
+    model = load(tmp_path, text).detector.model
+    assert model.file == str(tmp_path / "models" / "a.onnx")
+    assert model.labels == "/home/somebody/labels.txt"
+    assert model.function == f"{tmp_path}/our code/a.py:score"
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(Path("badc.toml")).detector.model == model
+    whole = {"file": "/models/a.onnx", "function": "package.module:score", "labels": "~nobody1/a"}
+    model = load(tmp_path, "", {"detector": {"model": whole}}).detector.model
+    assert (model.file, model.labels) == ("/models/a.onnx", str(tmp_path / "~nobody1" / "a"))
+    assert model.function == "package.module:score"
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

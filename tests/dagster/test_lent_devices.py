@@ -3,9 +3,9 @@
 import dagster as dg
 import pytest
 
+from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.held import HELD_VARIABLE, HeldLease
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import DetectorSettings
 from badc_dagster.definitions import build_defs
 from badc_dagster.lent_devices import device_tags, refuse_without_gpu
 

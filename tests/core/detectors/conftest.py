@@ -14,15 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from support.own_models import (
+    BIRD_FUNCTION,
+    BIRD_LABELS,
+    BIRD_RATE_HZ,
+    BIRD_WINDOW_S,
+    write_bird_model,
+)
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.hawkears_install import Networks, install
 from badc_core.detectors.interface import NOWHERE, Detection, Detector, Occasion
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import DetectorMissing
-from badc_core.settings import ChunkSettings, DetectorSettings
+from badc_core.settings import ChunkSettings
 
 SOUNDSCAPE_HZ = 48_000
 _LENGTH_S = 25.3
@@ -88,6 +96,21 @@ def program(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bird_models(tmp_path_factory) -> dict[str, dict[str, Any]]:
+    """Returns what `detector.model` says for each detector of a lab's own models."""
+    folder = tmp_path_factory.mktemp("our models")
+    labels, function = folder / "labels.txt", folder / "our birds.py"
+    labels.write_text(BIRD_LABELS)
+    function.write_text(BIRD_FUNCTION)
+    both = {"labels": str(labels), "sample_rate_hz": BIRD_RATE_HZ, "window_s": BIRD_WINDOW_S}
+    network = str(write_bird_model(folder / "birds.onnx"))
+    return {
+        "onnx": {**both, "file": network, "activation": "sigmoid"},
+        "python": {**both, "function": f"{function}:score"},
+    }
+
+
+@pytest.fixture(scope="session")
 def make_hawkears1(tmp_path_factory) -> Callable[[], Path]:
     """Returns what makes a HawkEars 1 checkout whose analyze.py is the stand-in."""
 
@@ -150,6 +173,8 @@ def needed(request) -> Callable[[str], dict[str, Any]]:
         if name == "command":
             script = request.getfixturevalue("program")
             return {"command": shlex.join([sys.executable, str(script)])}
+        if name in {"onnx", "python"}:
+            return {"model": request.getfixturevalue("bird_models")[name]}
         if name == "hawkears1":
             return {"runtime": str(request.getfixturevalue("hawkears1"))}
         if name == "hawkears":

@@ -15,9 +15,9 @@ import soundfile as sf
 import badc_core
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.birdnet import read_labels
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.interface import Label
+from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import DetectorMissing
 from badc_core.inference.opening import open_engine
@@ -143,7 +143,7 @@ def test_where_a_package_is_missing_the_error_names_what_to_install(
     program = (
         "from badc_core.detectors.registry import load_detector\n"
         "from badc_core.errors import DetectorMissing\n"
-        "from badc_core.settings import DetectorSettings\n"
+        "from badc_core.detector_settings import DetectorSettings\n"
         "try: load_detector(DetectorSettings(name='birdnet'))\n"
         "except DetectorMissing as error: print(error)\n"
     )

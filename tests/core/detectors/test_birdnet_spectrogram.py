@@ -8,13 +8,13 @@ import scipy.signal
 import soundfile as sf
 
 from badc_core.audio.resampling import resample_windows
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import birdnet
 from badc_core.detectors.birdnet_files import model_path
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.litert import LiteModel
 from badc_core.detectors.litert_file import LiteFile
 from badc_core.errors import DetectorMissing
-from badc_core.settings import DetectorSettings
 
 RATE_HZ = 48_000
 WINDOW = 3 * RATE_HZ

@@ -13,11 +13,11 @@ import pytest
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.command import identify, load
 from badc_core.detectors.interface import NOWHERE, Detection, Detector, Label
 from badc_core.detectors.programs import run_program
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
-from badc_core.settings import DetectorSettings
 
 RATE_HZ = 48_000
 OVENBIRD = {

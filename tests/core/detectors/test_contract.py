@@ -15,12 +15,13 @@ import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport, Occasion
 from badc_core.detectors.registry import detector_names, identify_detector, load_detector
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import ChunkSettings, DetectorSettings
+from badc_core.settings import ChunkSettings
 
-ON_THE_GRID = ("band_energy", "birdnet")
+ON_THE_GRID = ("band_energy", "birdnet", "onnx", "python")
 """Windows at multiples of a hop from the recording's start, and a rule or weights that mean it."""
 
 PROGRAMS = ("command", "hawkears1")
@@ -68,7 +69,7 @@ def test_asking_who_it_is_loads_no_model(detector: Detector, needed, name: str) 
     program = (
         "import json, sys\n"
         "from badc_core.detectors.registry import identify_detector\n"
-        "from badc_core.settings import DetectorSettings\n"
+        "from badc_core.detector_settings import DetectorSettings\n"
         "identify_detector(DetectorSettings.model_validate_json(sys.argv[1]))\n"
         "heavy = {'ai_edge_litert', 'scipy', 'tensorflow', 'torch', 'birdnetlib', 'hawkears'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"

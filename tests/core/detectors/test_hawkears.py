@@ -27,6 +27,7 @@ from badc_core.chunks.measuring import measure_in_child
 from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.cli.hawkears import hawkears as hawkears_command
+from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors import hawkears, hawkears_worker
 from badc_core.detectors.hawkears_check import (
     Row,
@@ -40,7 +41,7 @@ from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
 from badc_core.detectors.hawkears_install import RANDOM_TYPES, Networks, install, install_networks
 from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
-from badc_core.settings import ChunkSettings, DetectorSettings, HawkEarsSettings
+from badc_core.settings import ChunkSettings
 
 MIN_SCORE = 0.7
 EDMONTON_IN_JUNE = Occasion(53.5, -113.5, "2024-06-05")
@@ -333,7 +334,7 @@ def test_hawkears_ends_with_the_process_that_started_it_even_in_the_middle_of_wo
         "from badc_core.chunks.plan import Chunk\n"
         "from badc_core.detectors import hawkears\n"
         "from badc_core.detectors.interface import NOWHERE\n"
-        "from badc_core.settings import DetectorSettings\n"
+        "from badc_core.detector_settings import DetectorSettings\n"
         "detector = hawkears.load(DetectorSettings(name='hawkears', runtime=sys.argv[1]))\n"
         "print(detector.child_pid, flush=True)\n"
         "while True:\n"

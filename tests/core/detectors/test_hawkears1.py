@@ -8,10 +8,11 @@ import pytest
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
+from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.hawkears1 import HawkEars1, identify, load, place_arguments
 from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
-from badc_core.settings import ChunkSettings, DetectorSettings
+from badc_core.settings import ChunkSettings
 
 HEADER = "filename,start_time,end_time,class_name,class_code,score"
 TORONTO = Occasion(43.65, -79.38, "2024-06-01")

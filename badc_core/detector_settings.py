@@ -1,0 +1,190 @@
+"""Every setting that decides what a detector finds; `settings.py` has the others.
+
+Nothing here reads a file or the environment.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from badc_core.settings_section import Section
+
+OWN_MODELS = frozenset({"onnx", "python"})
+"""The detectors that run a model of the user's own, described in `detector.model`."""
+
+_OWN_MIN_SCORES = {"hawkears": 0.7, "hawkears1": 0.8}
+
+
+class HawkEarsSettings(Section):
+    """What only HawkEars understands."""
+
+    models: int = Field(
+        3, ge=1, le=6, description="Networks in HawkEars 2's ensemble, fewest first in speed."
+    )
+    low_band: bool = Field(
+        False, description="HawkEars 2's extra classifier for grouse and other low sounds."
+    )
+    region: str = Field(
+        "", description="eBird region such as CA-AB, where a recording's place is not known."
+    )
+    use_occurrence: bool = Field(
+        True, description="Mark species that are rare at a recording's place and date."
+    )
+    block_size: int = Field(
+        200,
+        ge=1,
+        description="Spectrograms HawkEars 2 gives a network at once; less needs less memory.",
+    )
+    arguments: tuple[str, ...] = Field(
+        (), description="Passed to HawkEars 1's analyze.py as they are."
+    )
+
+
+class OwnModelSettings(Section):
+    """What only `onnx` and `python` understand; relative paths begin at `badc.toml`'s folder."""
+
+    file: str = Field(
+        "",
+        description="The model: for `onnx` an ONNX file, for `python` the file of weights that its "
+        "function reads, if any.",
+    )
+    labels: str = Field(
+        "", description="File of the classes' names, in the order of the model's scores."
+    )
+    sample_rate_hz: int | None = Field(
+        None, gt=0, description="Rate of the sound the model wants; must be given."
+    )
+    window_s: float | None = Field(
+        None, ge=0.01, description="Length of sound the model sees at once; must be given."
+    )
+    output: str = Field(
+        "",
+        description="Which output of an ONNX model holds the scores; empty for the only one, or "
+        "the only one with a value for each label.",
+    )
+    activation: Literal["none", "sigmoid", "softmax"] = Field(
+        "none", description="What turns that output into scores from 0 to 1."
+    )
+    function: str = Field(
+        "",
+        description="What the detector `python` calls: `package.module:name` or "
+        "`path/to/file.py:name`.",
+    )
+    uses_gpu: bool = Field(
+        False, description="Whether that function runs on a GPU where there is one."
+    )
+    batch_windows: int = Field(
+        4, ge=1, description="How many windows the model is given at once; on a GPU more is faster."
+    )
+    licence: str = Field("", description="The model's licence, where results must name it.")
+
+    @property
+    def function_place(self) -> tuple[str, str]:
+        """The module or file of `function`, and the name in it."""
+        place, _, name = self.function.rpartition(":")
+        return place, name
+
+    def anchored(self, folder: Path) -> Self:
+        """Returns the same settings with paths that begin at a folder, good in every other."""
+        place, name = self.function_place
+        is_file = place.endswith(".py")
+        return self.model_copy(
+            update={
+                "file": _below(folder, self.file),
+                "labels": _below(folder, self.labels),
+                "function": f"{_below(folder, place)}:{name}" if is_file else self.function,
+            }
+        )
+
+    def deciding(self) -> dict[str, Any]:
+        """Returns what decides what the model finds, beside the content of its files."""
+        return self.model_dump(include={"sample_rate_hz", "window_s", "output", "activation"})
+
+
+class DetectorSettings(Section):
+    """Which detector, and everything that changes what it finds."""
+
+    name: str = Field("birdnet", description="A registered detector.")
+    min_score: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Weaker detections are not kept; unless it is given, 0.7 for "
+        "hawkears and 0.8 for hawkears1, as those have it themselves.",
+    )
+    sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
+    window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {}, description="Label, code or scientific name -> its own minimum, in place of min_score."
+    )
+    include: tuple[str, ...] = Field(
+        (), description="Only these labels, codes or scientific names; empty means all."
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Never these labels, codes or scientific names."
+    )
+    label_length: Literal["fixed", "variable"] = Field(
+        "fixed",
+        description="`fixed`: labels as the detector gives them; `variable`: those of one label "
+        "that touch are joined into one. A change makes finished recordings be analysed again.",
+    )
+    command: str = Field(
+        "", description="The program of the detector `command`, with its own arguments."
+    )
+    runtime: str = Field(
+        "",
+        description="Folder a detector with an environment of its own runs in; empty for the "
+        "one it was installed into.",
+    )
+    hawkears: HawkEarsSettings = Field(
+        HawkEarsSettings(), description="What only HawkEars understands."
+    )
+    model: OwnModelSettings = Field(
+        OwnModelSettings(), description="What only `onnx` and `python` understand."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_min_score(cls, given: Any) -> Any:
+        """Puts a detector's own minimum score where none is given."""
+        name = given.get("name") if isinstance(given, dict) else None
+        own = _OWN_MIN_SCORES.get(str(name))
+        return given if own is None else {"min_score": own, **given}
+
+    @model_validator(mode="after")
+    def _thresholds_leave_labels_alone(self) -> Self:
+        # HawkEars' labels grow and merge where it looks for weaker ones.
+        if self.name.startswith("hawkears") and self.lowest_score < self.min_score:
+            raise ValueError(
+                f"thresholds below min_score ({self.min_score:g}) would change {self.name}'s other "
+                "labels: lower min_score instead"
+            )
+        return self
+
+    @property
+    def lowest_score(self) -> float:
+        """The weakest score that any label may be kept with."""
+        return min(self.min_score, *self.thresholds.values(), 1.0)
+
+    def anchored(self, folder: Path) -> Self:
+        """Returns the same settings with paths in `model` that begin at a folder."""
+        return self.model_copy(update={"model": self.model.anchored(folder)})
+
+    def deciding(self) -> dict[str, Any]:
+        """Returns the settings that decide what this detector finds in a chunk, on any machine."""
+        content = self.model_dump(exclude={"runtime", "label_length", "model"})
+        if not self.name.startswith("hawkears"):
+            del content["hawkears"]
+        if self.name != "command":
+            del content["command"]
+        if self.name in OWN_MODELS:
+            content["model"] = self.model.deciding()
+        return content
+
+
+def _below(folder: Path, path: str) -> str:
+    """Returns a path that may begin at a folder as one that does not; none stays none."""
+    # Path.expanduser raises where there is no such user; this leaves the path as it is.
+    return str(folder / os.path.expanduser(path)) if path else ""  # noqa: PTH111

@@ -1,0 +1,269 @@
+"""What the detectors share that run a model of the user's own: files, windows, checks, rows.
+
+The models are run in `onnx_model.py` and `python_function.py`; labels are read in
+`label_files.py`.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import Chunk
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import (
+    Detection,
+    DetectorIdentity,
+    DetectorReport,
+    Label,
+    Occasion,
+    WindowBatch,
+)
+from badc_core.detectors.label_files import read_labels
+from badc_core.detectors.programs import file_sha256
+from badc_core.detectors.windows import WindowGrid
+from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.units import seconds_to_samples
+
+VERSION_LENGTH = 12
+
+_ROUNDING = 1e-5
+"""How far beyond 0 and 1 a score may lie that a network rounded."""
+
+_FAINT = 1e-3
+
+_MEMORY = re.compile(
+    r"out of memory|OutOfMemory|\bMemoryError\b|bad_alloc|failed to allocate|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+
+class OwnModel(ABC):
+    """A model of the user's own in memory, which scores windows of sound.
+
+    Attributes:
+        identity: which model.
+        batch_windows: how many windows it is given at once, at most.
+        n_samples: in a window.
+    """
+
+    range_remedy = "Give scores from 0 to 1"
+    """What to do where it does not."""
+
+    def __init__(self, settings: DetectorSettings, identity: DetectorIdentity) -> None:
+        """Reads the labels.
+
+        Args:
+            settings: of a detector that `identity` was found for.
+            identity: which model.
+
+        Raises:
+            ConfigInvalid: the file of labels cannot be used.
+        """
+        sample_rate_hz, window_s = sound_wanted(settings)
+        self.identity = identity
+        self.batch_windows = settings.model.batch_windows
+        self.n_samples = seconds_to_samples(window_s, sample_rate_hz)
+        self._labels = labels_of(settings)
+        self._grid = WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz)
+        self._min_score = settings.min_score
+        self._notes: list[str] = []
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the model is, for errors."""
+
+    @abstractmethod
+    def _run(self, windows: npt.NDArray[np.float32]) -> Any:
+        """Returns what the model gives for windows, shape [n_windows, n_samples]."""
+
+    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[WindowBatch]:
+        """Yields the chunk's windows at the model's rate."""
+        return self._grid.read(audio, chunk, occasion)
+
+    def detect(self, batch: WindowBatch) -> list[list[Detection]]:
+        """Returns what stands at or above the minimum score in each window, in label order.
+
+        Raises:
+            OutOfMemory: memory does not hold what the model makes of these windows.
+            DetectorFailed: the model failed, or what it gives are no scores of these windows.
+        """
+        return [
+            [
+                Detection(start, end, self._labels[column], float(row[column]))
+                for column in np.nonzero(row >= self._min_score)[0].tolist()
+            ]
+            for start, end, row in zip(
+                batch.starts, batch.ends, self.score(batch.windows), strict=True
+            )
+        ]
+
+    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Returns the score of every label in every window.
+
+        Args:
+            windows: float32, shape [n_windows, n_samples], range [-1, 1], at the model's rate.
+
+        Returns:
+            float64, shape [n_windows, n_labels], 0 to 1.
+
+        Raises:
+            OutOfMemory, DetectorFailed: as `detect` does.
+        """
+        groups = range(0, len(windows), self.batch_windows)
+        parts = [windows[row : row + self.batch_windows] for row in groups]
+        return np.concatenate([self._checked(self._run(part), len(part)) for part in parts])
+
+    def try_out(self) -> None:
+        """Scores a window of faint noise, so that what is wrong is told before any chunk is tried.
+
+        Raises:
+            OutOfMemory: memory does not hold what the model makes of a window.
+            ConfigInvalid: the model failed, or what it gives are no scores: no failure of a chunk,
+                which would be worth another try.
+        """
+        noise = np.random.default_rng(0).normal(0, _FAINT, (1, self.n_samples))
+        try:
+            self.score(noise.astype(np.float32))
+        except OutOfMemory:
+            raise
+        except DetectorFailed as error:
+            raise ConfigInvalid(error.what, error.where, error.remedy) from error
+
+    def report(self) -> DetectorReport | None:
+        """Returns what happened since it was last asked, if anything deserves a line."""
+        notes, self._notes = tuple(self._notes), []
+        return DetectorReport(notes=notes) if notes else None
+
+    def close(self) -> None:  # noqa: B027  (nothing is left to do, for any of them)
+        """Does nothing: the process that ends takes the model along."""
+
+    def _checked(self, told: Any, n_windows: int) -> npt.NDArray[np.float64]:
+        """Returns what a model gave for some windows, if it can be scores."""
+        given = np.asarray(told)
+        if given.dtype.kind not in "biuf":
+            what = f"gives values of type {given.dtype}, not numbers"
+            raise DetectorFailed(what, self.place, self.range_remedy)
+        wanted = (n_windows, len(self._labels))
+        if given.shape != wanted:
+            what = (
+                f"gives values of shape {list(given.shape)} for {n_windows} windows and "
+                f"{wanted[1]} labels, not {list(wanted)}"
+            )
+            raise DetectorFailed(what, self.place, "Make it give a score for each label")
+        scores = given.astype(np.float64)
+        lowest, highest = float(scores.min()), float(scores.max())
+        if np.isnan(lowest):
+            what = f"gives NaN for {np.isnan(scores).any(axis=1).sum()} of {n_windows} windows"
+            raise DetectorFailed(what, self.place, "Mend the model: NaN is no score")
+        if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
+            what = f"gives scores from {lowest:g} to {highest:g}, not from 0 to 1"
+            raise DetectorFailed(what, self.place, self.range_remedy)
+        return scores.clip(0, 1)
+
+
+def labels_of(settings: DetectorSettings) -> tuple[Label, ...]:
+    """Returns the classes of the model.
+
+    Raises:
+        ConfigInvalid: no file of labels is given, or it cannot be used.
+        DetectorMissing: it is not there.
+    """
+    return read_labels(given_file(settings.model.labels, "labels"))
+
+
+def sound_wanted(settings: DetectorSettings) -> tuple[int, float]:
+    """Returns the sample rate the model wants, in Hz, and the length of its windows, in s.
+
+    Raises:
+        ConfigInvalid: either is not given, or windows would overlap entirely.
+    """
+    model = settings.model
+    if model.sample_rate_hz is None or model.window_s is None:
+        missing = "sample_rate_hz" if model.sample_rate_hz is None else "window_s"
+        raise ConfigInvalid(
+            f"the detector `{settings.name}` has no {missing}",
+            f"detector.model.{missing}",
+            "Set in badc.toml what the model was trained with",
+        )
+    if settings.window_overlap_s >= model.window_s:
+        raise ConfigInvalid(
+            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
+            remedy=f"The model's windows last {model.window_s:g} s: choose less than that",
+        )
+    return model.sample_rate_hz, model.window_s
+
+
+def identify_model(
+    settings: DetectorSettings,
+    version: str,
+    model: Path | None,
+    beside: tuple[str, ...] = (),
+    *,
+    uses_gpu: bool,
+) -> DetectorIdentity:
+    """Returns the identity of a model.
+
+    Args:
+        settings: the detector.
+        version: of the model.
+        model: its file; None for a model without one.
+        beside: other files that decide what it tells, each with its SHA-256.
+        uses_gpu: whether it runs on a GPU where there is one.
+
+    Raises:
+        ConfigInvalid: a setting is missing.
+        DetectorMissing: a file is not there.
+    """
+    _, window_s = sound_wanted(settings)
+    table = given_file(settings.model.labels, "labels")
+    return DetectorIdentity(
+        name=settings.name,
+        version=version,
+        model_sha256=None if model is None else hash_file(model),
+        licence=settings.model.licence,
+        window_s=window_s,
+        uses_gpu=uses_gpu,
+        companions=(f"labels: {hash_file(table)}", *beside),
+    )
+
+
+def given_file(path: str, key: str) -> Path:
+    """Returns a file that a setting names.
+
+    Args:
+        path: what the setting says.
+        key: of the setting, in `detector.model`.
+
+    Raises:
+        ConfigInvalid: it says nothing.
+        DetectorMissing: there is no such file.
+    """
+    setting = f"detector.model.{key}"
+    if not path:
+        raise ConfigInvalid("no file is given", setting, "Name one in badc.toml")
+    if not Path(path).is_file():
+        raise DetectorMissing("there is no such file", path, f"Correct {setting} in badc.toml")
+    return Path(path)
+
+
+def hash_file(path: Path) -> str:
+    """Returns a file's SHA-256 in hex; raises DetectorMissing where it cannot be read."""
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise DetectorMissing(
+            f"cannot be read ({error.strerror})", path, "Give this user the right to read it"
+        ) from error
+
+
+def as_failure(error: Exception, what: str, where: str, remedy: str) -> DetectorFailed:
+    """Returns the error of a model that failed: OutOfMemory where it speaks of memory."""
+    is_memory = isinstance(error, MemoryError) or _MEMORY.search(f"{type(error).__name__} {error}")
+    return OutOfMemory(what, where, remedy) if is_memory else DetectorFailed(what, where, remedy)

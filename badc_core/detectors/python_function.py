@@ -1,0 +1,176 @@
+"""A Python function of the user's own that scores windows of sound.
+
+It is imported in the worker, and by nothing else: who it is follows from its source file. Labels,
+windows and checks of scores are in `own_model.py`.
+"""
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import DetectorIdentity, Label
+from badc_core.detectors.own_model import (
+    VERSION_LENGTH,
+    OwnModel,
+    as_failure,
+    given_file,
+    hash_file,
+    identify_model,
+    labels_of,
+)
+from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
+
+_SETTING = "detector.model.function"
+_REMEDY = "Set it in badc.toml to package.module:name or path/to/file.py:name"
+
+
+class PythonFunction(OwnModel):
+    """The function, imported."""
+
+    range_remedy = "Let the function return scores from 0 to 1, of shape [n_windows, n_labels]"
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Imports the function and calls it once.
+
+        Raises:
+            ConfigInvalid: a setting is missing, there is no such function, or it fails.
+            DetectorMissing: a file is not there, or the module cannot be imported.
+            OutOfMemory: memory does not hold what it makes of a window.
+        """
+        super().__init__(settings, identify(settings))
+        self._source = _find_source(settings)
+        self._place = settings.model.function
+        self._function = _import_function(settings, self._source)
+        self.try_out()
+
+    @property
+    def place(self) -> str:
+        """What the setting says."""
+        return self._place
+
+    def _run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        try:
+            # A copy, since a function may write to what it is given.
+            return np.asarray(self._function(windows.copy()))
+        except Exception as error:
+            what = f"the function raised {_told(error)}"
+            where = _where(error, self._source)
+            remedy = "Mend it, or set detector.model.batch_windows lower if memory ran out"
+            raise as_failure(error, what, where, remedy) from error
+
+
+def identify(settings: DetectorSettings) -> DetectorIdentity:
+    """Returns the function's identity, which changes with its name and its source file.
+
+    Raises:
+        ConfigInvalid: a setting is missing.
+        DetectorMissing: there is no such module or file.
+    """
+    source = _find_source(settings)
+    _, name = settings.model.function_place
+    digest = hashlib.sha256(f"{name}\0{hash_file(source)}".encode()).hexdigest()
+    model = given_file(settings.model.file, "file") if settings.model.file else None
+    return identify_model(
+        settings, digest[:VERSION_LENGTH], model, uses_gpu=settings.model.uses_gpu
+    )
+
+
+def labels(settings: DetectorSettings) -> tuple[Label, ...]:
+    """Returns the classes of the function; raises ConfigInvalid or DetectorMissing."""
+    return labels_of(settings)
+
+
+def load(settings: DetectorSettings) -> PythonFunction:
+    """Returns the function; raises ConfigInvalid, DetectorMissing or OutOfMemory."""
+    return PythonFunction(settings)
+
+
+def _find_source(settings: DetectorSettings) -> Path:
+    """Returns the file that a function is written in, without importing it."""
+    place, name = settings.model.function_place
+    if not place or not name.isidentifier():
+        given = settings.model.function
+        what = f"{given!r} names no function in a module" if given else "no function is given"
+        raise ConfigInvalid(what, _SETTING, _REMEDY)
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise DetectorMissing("there is no such file", place, _REMEDY)
+        return Path(place)
+    spec = _find_module(place)
+    if spec is None:
+        remedy = f"Install it into BADC's environment ({sys.prefix}), or name its file"
+        raise DetectorMissing(f"there is no module {place!r}", _SETTING, remedy)
+    if not spec.origin or not spec.has_location:
+        raise ConfigInvalid(f"the module {place!r} has no source file", _SETTING, _REMEDY)
+    return Path(spec.origin)
+
+
+def _find_module(name: str) -> ModuleSpec | None:
+    """Returns where a module is; unlike `find_spec`, imports no package around it."""
+    top, *rest = name.split(".")
+    try:
+        spec = find_spec(top)
+    except ValueError:  # no name at all, or a module that says nothing of where it is from
+        return None
+    path = top
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        path = f"{path}.{part}"
+        spec = PathFinder.find_spec(path, spec.submodule_search_locations)
+    return spec
+
+
+def _import_function(settings: DetectorSettings, source: Path) -> Callable[[Any], Any]:
+    place, name = settings.model.function_place
+    try:
+        module = _import_file(source) if place.endswith(".py") else import_module(place)
+    except Exception as error:
+        failure = as_failure(
+            error, f"importing it raised {_told(error)}", _where(error, source), "Mend the module"
+        )
+        if isinstance(failure, OutOfMemory):
+            raise failure from error
+        raise DetectorMissing(failure.what, failure.where, failure.remedy) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        what = f"there is no function {name!r}" if function is None else f"{name!r} is no function"
+        raise ConfigInvalid(what, source, f"Correct {_SETTING} in badc.toml")
+    return function  # type: ignore[no-any-return]  # what it is shows when it is called
+
+
+def _import_file(source: Path) -> ModuleType:
+    """Returns the module in a file, under a name that no other module has."""
+    name = f"badc_function_{source.stem}"
+    spec = spec_from_file_location(name, source)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {source}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _told(error: Exception) -> str:
+    """Returns an error's type and message in a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _where(error: Exception, source: Path) -> str:
+    """Returns file and line of an error: in the function's own file if it passed through that."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [one for one in frames if Path(one.filename) == source]
+    return f"{source}:{ours[-1].lineno}" if ours else str(source)
