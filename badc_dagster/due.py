@@ -1,9 +1,9 @@
 """Which recordings need which asset: the question behind `badc run` and the sensor.
 
-An output is current if it is there, bears no mark (`in_work.py`), and its fingerprint is what
-today's file, settings and code give. One that lacks chunks that failed is due, and used
-meanwhile. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the
-asset graph's tags.
+An output is current if it is there, bears no mark (`provenance/in_work.py`), and its fingerprint is
+what today's file, settings and code give. One that lacks chunks that failed is due, and used
+meanwhile. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the asset
+graph's tags.
 """
 
 import hashlib

@@ -8,8 +8,8 @@ from badc_core.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import uses_gpu
 from badc_core.devices.held import held_lease
+from badc_core.engine.opening import gpu_request
 from badc_core.errors import BadcError, ConfigInvalid
-from badc_core.inference.opening import gpu_request
 from badc_dagster.connections import Connection
 from badc_dagster.executor.step_leases import DEVICES_TAG, VRAM_TAG
 

@@ -22,8 +22,8 @@ from badc_core.devices.borrowing import borrowed_gpus
 from badc_core.devices.inventory import Gpu
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.places import Place
+from badc_core.engine.protocol import error_from_json
 from badc_core.errors import DetectorFailed
-from badc_core.inference.protocol import error_from_json
 
 _LIBRARY_MESSAGES = ("bad_alloc", "out of memory", "Cannot allocate memory", "MemoryError")
 _STDERR_LETTERS = 300

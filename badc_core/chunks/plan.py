@@ -99,3 +99,13 @@ def plan_chunks(
         Chunk(recording_id, start, end, overlap if start else 0, sample_rate_hz)
         for start, end in zip(starts, ends, strict=True)
     )
+
+
+def times_in_name(chunk_id: str) -> tuple[int | None, int | None]:
+    """Returns start and end in ms as a chunk_id such as `REC_chunk_0_60000` ends with them."""
+    words = chunk_id.rsplit("_", 2)
+    if len(words) == 3 and words[1].isdecimal() and words[2].isdecimal():  # noqa: PLR2004
+        start_ms, end_ms = int(words[1]), int(words[2])
+        if start_ms < end_ms:
+            return start_ms, end_ms
+    return None, None

@@ -20,10 +20,10 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport
 from badc_core.detectors.registry import load_detector
+from badc_core.engine.batching import Batching, is_out_of_memory
+from badc_core.engine.protocol import error_to_json
+from badc_core.engine.worker import peak_rss_mib
 from badc_core.errors import BadcError, OutOfMemory
-from badc_core.inference.batching import Batching, is_out_of_memory
-from badc_core.inference.protocol import error_to_json
-from badc_core.inference.worker import peak_rss_mib
 from badc_core.units import seconds_to_samples
 
 

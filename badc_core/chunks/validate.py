@@ -12,11 +12,11 @@ from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
+from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.chunks.sound import count_decodable, decode_to_float
 from badc_core.chunks.source import DECODED_NOTE, absolute, find_dataset, hash_samples
 from badc_core.chunks.status import ChunkStatus, read_status
 from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, UnreadableRecording
-from badc_core.inference.requests import ChunkRequest, read_requests
 from badc_core.provenance.content import sha256_file
 from badc_core.units import samples_to_ms
 

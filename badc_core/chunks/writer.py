@@ -17,13 +17,13 @@ from badc_core.chunks.folder import hold_folder, remove_chunk_files
 from badc_core.chunks.manifest import StoredChunk, write_rows
 from badc_core.chunks.place import ChunkPlace, CutRequest, find_place
 from badc_core.chunks.plan import Chunk
+from badc_core.chunks.requests import read_requests
 from badc_core.chunks.sound import decode_exactly, read_chunks, wav_subtype
 from badc_core.chunks.source import ChunkSource, NamedFile, open_source
 from badc_core.chunks.status import STATUS_FILE, ChunkStatus, noting_failure, read_status
 from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
 from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
-from badc_core.inference.requests import read_requests
 from badc_core.provenance.content import fingerprint_file, sha256_file
 from badc_core.settings import RecordingSettings
 

@@ -9,10 +9,10 @@ from badc_core.cli.comparison_table import print_comparison
 from badc_core.cli.consoles import wide_console
 from badc_core.cli.options import refusing_options
 from badc_core.cli.run_output import say
-from badc_core.detections.comparing import Rule, compare_tables
-from badc_core.detections.comparison_files import ENDINGS, write_comparison
-from badc_core.detections.table_arguments import read_tables
-from badc_core.inference.detector_options import OptionInvalid
+from badc_core.comparison.comparing import Rule, compare_tables
+from badc_core.comparison.comparison_files import ENDINGS, write_comparison
+from badc_core.comparison.table_arguments import read_tables
+from badc_core.manifest_runs.detector_options import OptionInvalid
 
 _LONGEST_S = 86_400
 

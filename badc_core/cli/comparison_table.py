@@ -1,6 +1,6 @@
 """How a comparison of detectors looks on screen.
 
-What is compared, and how, is in `badc_core/detections/comparing.py`.
+What is compared, and how, is in `badc_core/comparison/comparing.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from rich.text import Text
 from badc_core.cli.monitor_tables import plain_table
 from badc_core.cli.run_output import say
 from badc_core.cli.wording import counted
-from badc_core.detections.comparing import Comparison
-from badc_core.detections.comparison_files import make_notes
+from badc_core.comparison.comparing import Comparison
+from badc_core.comparison.comparison_files import make_notes
 from badc_core.units import format_duration
 
 _Row = Mapping[str, Any]

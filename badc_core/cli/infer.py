@@ -16,12 +16,12 @@ from badc_core.cli.run_bar import shown_progress, told_once
 from badc_core.cli.run_output import print_made, print_places, print_troubled, say
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
-from badc_core.detections.gather import Gathering, gather
-from badc_core.inference.holding import HeldRun
-from badc_core.inference.manifest_run import ManifestRun
-from badc_core.inference.run_config import read_run_config
-from badc_core.inference.run_options import RunOptions, find_root
-from badc_core.inference.run_order import RunOrder
+from badc_core.manifest_runs.gather import Gathering, gather
+from badc_core.manifest_runs.held_run import HeldRun
+from badc_core.manifest_runs.manifest_run import ManifestRun
+from badc_core.manifest_runs.run_config import read_run_config
+from badc_core.manifest_runs.run_options import RunOptions, find_root
+from badc_core.manifest_runs.run_order import RunOrder
 
 infer = typer.Typer(
     help="Run detectors over chunk manifests, watch them, gather and compare results.",

@@ -20,10 +20,10 @@ from badc_core.cli.run_bar import shown_progress, told_once
 from badc_core.cli.run_output import print_troubled, say
 from badc_core.cli.wording import counted, told_written
 from badc_core.errors import BadcError
-from badc_core.inference import orchestrate as infer_plans
-from badc_core.inference.detector_options import DetectorOptions, OptionInvalid
-from badc_core.inference.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
-from badc_core.inference.run_order import RunMade
+from badc_core.manifest_runs import orchestrate as infer_plans
+from badc_core.manifest_runs.detector_options import DetectorOptions, OptionInvalid
+from badc_core.manifest_runs.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
+from badc_core.manifest_runs.run_order import RunMade
 from badc_core.options import Asked
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
 from badc_core.units import format_duration

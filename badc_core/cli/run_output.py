@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from badc_core.cli.wording import counted, reason_alone
-from badc_core.inference.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_order import RunMade, RunOrder
 from badc_core.telemetry.summary import summary_path
 from badc_core.units import format_duration
 

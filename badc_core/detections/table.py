@@ -14,7 +14,7 @@ from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors.interface import Detection, DetectorIdentity
-from badc_core.inference.protocol import ChunkResult
+from badc_core.engine.protocol import ChunkResult
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import OWN_MODELS
+from badc_core.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ class Occasion:
     latitude: float | None = None
     longitude: float | None = None
     date: str | None = None
+
+    @classmethod
+    def of(cls, recording: Recording) -> Self:
+        """Returns where and when a recording was made."""
+        date = recording.start_local.date().isoformat() if recording.start_local else None
+        return cls(recording.latitude, recording.longitude, date)
 
 
 NOWHERE = Occasion()

@@ -1,1 +1,1 @@
-"""Running a detector over many chunks in worker processes that keep their model."""
+"""A dataset's recordings to detections: journals, telemetry, files, one run at a time."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from badc_core.engine.protocol import ChunkResult
 from badc_core.errors import BadcError, OutputUnwritable, StorageFull
-from badc_core.inference.protocol import ChunkResult
 from badc_core.telemetry.attempts import Attempt, record
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watcher

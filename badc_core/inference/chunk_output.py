@@ -1,6 +1,6 @@
 """Reading a chunk's JSON file, ours or one of the original BADC's, or HawkEars' table beside it.
 
-Such files are written in `chunk_json.py` and made into one table in `detections/gather.py`.
+Such files are written in `chunk_json.py` and made into one table in `manifest_runs/gather.py`.
 """
 
 import csv
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from badc_core.chunks.plan import times_in_name
 from badc_core.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
@@ -145,16 +146,6 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         what = f"not a table of HawkEars ({error!r})"
         raise DetectionsInvalid(what, path, "Remove it, or run the chunk again") from error
-
-
-def times_in_name(chunk_id: str) -> tuple[int | None, int | None]:
-    """Returns start and end in ms as a chunk_id such as `REC_chunk_0_60000` ends with them."""
-    words = chunk_id.rsplit("_", 2)
-    if len(words) == 3 and words[1].isdecimal() and words[2].isdecimal():  # noqa: PLR2004
-        start_ms, end_ms = int(words[1]), int(words[2])
-        if start_ms < end_ms:
-            return start_ms, end_ms
-    return None, None
 
 
 class _Fields:

@@ -1,6 +1,6 @@
 """Detections of many recordings: from manifests to files, one recording at a time.
 
-Chunks go through one `engine.Engine`, and what becomes of each into its recording's journal, from
+Chunks go through one `Engine`, and what becomes of each into its recording's journal, from
 which a run that was interrupted goes on. A recording's files are written as soon as its last chunk
 is done, so what is finished stays finished whatever happens next.
 """
@@ -34,15 +34,14 @@ from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
 from badc_core.detectors.interface import Occasion
 from badc_core.detectors.registry import identify_detector
+from badc_core.engine.opening import open_engine
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.holding import hold_recording
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
-from badc_core.inference.manifest_tasks import occasion_of
-from badc_core.inference.opening import open_engine
-from badc_core.inference.protocol import ChunkResult, ChunkTask
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
@@ -158,7 +157,7 @@ class _Detecting:
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
         audio = self._dataset.audio(recording.path)
-        occasion = occasion_of(recording)
+        occasion = Occasion.of(recording)
         tasks = {
             self._key(recording, chunk, occasion): ChunkTask(
                 audio, recording.n_samples, chunk, occasion, self._files(chunk)

@@ -14,8 +14,8 @@ from typing import Any
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.detectors.interface import NOWHERE, Occasion
-from badc_core.inference import protocol
-from badc_core.inference.protocol import ChunkResult, ChunkTask
+from badc_core.engine import protocol
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 
 SCHEMA_VERSION = 1
 

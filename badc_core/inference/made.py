@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from badc_core.detectors.interface import DetectorIdentity
-from badc_core.inference.protocol import ChunkResult
+from badc_core.engine.protocol import ChunkResult
 from badc_core.tolerance import is_tolerated
 
 _SHOWN = 10

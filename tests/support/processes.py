@@ -21,7 +21,7 @@ def command_lines(mark: str) -> list[str]:
 
 def worker_command_lines(mark: str) -> list[str]:
     """Returns those of detectors' worker processes with some text in their environment."""
-    return [line for line in command_lines(mark) if "badc_core.inference.worker" in line]
+    return [line for line in command_lines(mark) if "badc_core.engine.worker" in line]
 
 
 def _command_line(entry: Path, mark: bytes) -> str:

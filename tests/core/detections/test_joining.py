@@ -13,7 +13,7 @@ from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.detectors.windows import WindowGrid
-from badc_core.inference.protocol import ChunkResult, ChunkTask
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.settings import ChunkSettings
 
 OWL = Label("Owl, Great Horned", "GHOW", "Bubo virginianus")

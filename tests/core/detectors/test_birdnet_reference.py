@@ -19,9 +19,9 @@ from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.interface import Label
 from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.registry import identify_detector
+from badc_core.engine.opening import open_engine
+from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import DetectorMissing
-from badc_core.inference.opening import open_engine
-from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import Settings
 
 MIN_SCORE = 0.1

@@ -14,8 +14,8 @@ import pytest
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detector
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
+from badc_core.engine.batching import is_out_of_memory
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
-from badc_core.inference.batching import is_out_of_memory
 
 RATE_HZ = 8000
 
@@ -285,7 +285,7 @@ def test_what_it_prints_disturbs_no_worker(settings, write) -> None:
     write("print('hello')\ndef score(windows):\n    print('rubbish')\n    return [[0, 1]]\n")
     setup = {"detector": settings().model_dump(), "scratch": "/tmp"}  # noqa: S108
     done = subprocess.run(
-        [sys.executable, "-m", "badc_core.inference.worker", "1"],
+        [sys.executable, "-m", "badc_core.engine.worker", "1"],
         input=json.dumps(setup) + "\n",
         capture_output=True,
         text=True,

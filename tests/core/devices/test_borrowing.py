@@ -22,9 +22,9 @@ from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
 from badc_core.devices.leases import LeaseStore
+from badc_core.engine.opening import open_engine
+from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid
-from badc_core.inference.opening import open_engine
-from badc_core.inference.protocol import ChunkTask
 from badc_core.settings import ChunkSettings, Settings
 
 GPUS = tuple(Gpu(number, f"GPU-{number}", "Test", 8000) for number in range(3))

@@ -9,10 +9,10 @@ import pytest
 from badc_core.chunks.plan import Chunk
 from badc_core.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.chunk_output import read_chunk_json, times_in_name
-from badc_core.inference.protocol import ChunkResult, ChunkTask
 
 IDENTITY = DetectorIdentity("band_energy", "1", None, "MIT", 3.0)
 NAME = "Sambaa K'e, été"

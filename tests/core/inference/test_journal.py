@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectorFailed, StorageFull
 from badc_core.inference.journal import Journal, chunk_key
-from badc_core.inference.protocol import ChunkResult, ChunkTask
 
 RATE_HZ = 16_000
 SONG = Detection(0, 48_000, Label('Été\'s "song"\n', "ÉTÉ", "Avis aestatis"), 0.1 + 0.2)

@@ -28,10 +28,10 @@ from badc_core.chunks.plan import plan_chunks
 from badc_core.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector, load_detector
+from badc_core.engine.opening import open_engine
+from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid, DetectorMissing, StorageFull
 from badc_core.inference.detect import DetectionsMade, detect_recordings
-from badc_core.inference.opening import open_engine
-from badc_core.inference.protocol import ChunkTask
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording

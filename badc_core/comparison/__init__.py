@@ -1,0 +1,1 @@
+"""What several detectors found in the same sound: what `badc infer compare` does."""

@@ -1,0 +1,102 @@
+"""A comparison of detectors as a file: CSV or Parquet with a row a pair, or JSON with the rest too.
+
+What is compared, and how, is in `comparing.py`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from badc_core.atomic import replacing, write_text
+from badc_core.comparison.comparing import Comparison
+
+SCHEMA_VERSION = 1
+ENDINGS = (".csv", ".json", ".parquet")
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Writes a comparison, replacing what was there.
+
+    Args:
+        path: whose ending, one of `ENDINGS`, says how.
+        comparison: of which CSV and Parquet hold the species only.
+
+    Raises:
+        OutputUnwritable: it may not be written there.
+        StorageFull: the disk or a quota is full.
+    """
+    ending = path.suffix.lower()
+    if ending == ".json":
+        text = json.dumps(_content(comparison), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(path, f"{text}\n")
+        return
+    with replacing(path) as aside:
+        if ending == ".csv":
+            pa_csv.write_csv(comparison.species, aside)
+        else:
+            pq.write_table(comparison.species, aside, compression="zstd")
+
+
+def make_notes(comparison: Comparison) -> list[str]:
+    """Returns what a reader of the figures must know, a sentence or two each."""
+    silent = [table.name for table in comparison.tables if table.covered is None]
+    notes = []
+    if silent:
+        notes.append(
+            f"What was analysed {', '.join(silent)} cannot tell: just recordings count in which "
+            "something was found, whole. The CSV of badc infer aggregate tells."
+        )
+    notes += [
+        f"Left out, {reason}: {_listed(recordings)}."
+        for reason, recordings in comparison.left_out.items()
+    ]
+    if comparison.partly:
+        notes.append(
+            "Not analysed to the end by all, and compared as far as they were: "
+            f"{_listed(comparison.partly)}."
+        )
+    notes += [
+        f"{table.name} has results of {table.n_settings} detectors or settings."
+        for table in comparison.tables
+        if table.n_settings > 1
+    ]
+    notes += [
+        f"{common} has several scientific names, each counted by itself: {_listed(names)}."
+        for common, names in comparison.homonyms.items()
+    ]
+    return notes
+
+
+def _listed(names: Sequence[str], limit: int = 3) -> str:
+    rest = f", and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "min_overlap_ms": comparison.rule.min_overlap_ms,
+        "tolerance_ms": comparison.rule.tolerance_ms,
+        "tables": [
+            {
+                "name": table.name,
+                "path": str(table.path),
+                "detectors": list(table.detectors),
+                "tells_effort": table.covered is not None,
+                "detections": len(table.found),
+                "detections_compared": comparison.n_compared[table.name],
+            }
+            for table in comparison.tables
+        ],
+        "effort_s": comparison.effort_s,
+        "recordings": list(comparison.recordings),
+        "partly": list(comparison.partly),
+        "left_out": {reason: list(them) for reason, them in comparison.left_out.items()},
+        "notes": make_notes(comparison),
+        "totals": comparison.totals.to_pylist(),
+        "species": comparison.species.to_pylist(),
+    }

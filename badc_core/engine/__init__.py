@@ -1,0 +1,1 @@
+"""Worker processes that keep their model: chunks go in, what was found in them comes out."""

@@ -1,0 +1,112 @@
+"""Reading and resampling ahead of the model, in a thread of the worker.
+
+What is made of the batches is in `worker.py`.
+"""
+
+import errno
+import json
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from badc_core.audio.reader import AudioFile
+from badc_core.detectors.chunk_files import ChunkFile
+from badc_core.detectors.interface import Batch, Detector
+from badc_core.engine import protocol
+from badc_core.engine.protocol import ChunkTask
+from badc_core.errors import BadcError, DetectorFailed, StorageFull, UnreadableRecording
+
+_BATCHES_AHEAD = 2
+_WINDOWS_PER_BATCH = 12
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Marks the beginning of a task in the stream from the reading thread."""
+
+    task: ChunkTask
+    started: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Marks the end of a task, with the error that cut its reading short."""
+
+    error: BadcError | None = None
+
+
+Part = Opened | Batch | Finished | None
+
+
+class ReadAhead:
+    """Turns task lines into window batches, in a thread, a bounded number ahead."""
+
+    def __init__(self, lines: TextIO, detector: Detector) -> None:
+        self._lines = lines
+        self._detector = detector
+        self._open: AudioFile | None = None
+        n_ahead = _BATCHES_AHEAD + detector.batch_windows // _WINDOWS_PER_BATCH
+        self._parts: queue.Queue[Part] = queue.Queue(n_ahead)
+        threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
+
+    def __iter__(self) -> Iterator[Opened | Batch | Finished]:
+        while (part := self._parts.get()) is not None:
+            yield part
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is ready, so that whoever waits for more may wait long."""
+        return self._parts.empty()
+
+    def _run(self) -> None:
+        try:
+            for line in self._lines:
+                task = protocol.task_from_json(json.loads(line))
+                self._parts.put(Opened(task, time.monotonic()))
+                self._parts.put(self._read(task))
+        finally:  # also where a line is no task: a worker nobody feeds must end
+            self._parts.put(None)
+
+    def _read(self, task: ChunkTask) -> Finished:
+        try:
+            audio = self._audio(task)
+            for batch in self._detector.batches(audio, task.chunk, task.occasion):
+                self._parts.put(
+                    batch.kept_in(task.files) if isinstance(batch, ChunkFile) else batch
+                )
+        except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
+            return Finished(as_badc_error(error))
+        return Finished()
+
+    def _audio(self, task: ChunkTask) -> AudioFile:
+        """Returns the open file; successive chunks of a recording share it."""
+        if self._open is None or self._open.path != task.audio:
+            if self._open is not None:
+                self._open.close()
+                self._open = None
+            self._open = AudioFile(task.audio)
+        if self._open.n_samples != task.n_samples:
+            raise UnreadableRecording(
+                f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "
+                "it changed since it was cut",
+                task.audio,
+                "Cut it again: badc run DATASET, or badc chunk manifest FILE",
+            )
+        return self._open
+
+
+def as_badc_error(error: Exception) -> BadcError:
+    """Returns an error as one that can be shown; it keeps an unforeseen one as its cause."""
+    if isinstance(error, BadcError):
+        return error
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        place = error.filename or tempfile.gettempdir()
+        return StorageFull("no space left", place, "Free some space, or set inference.scratch")
+    what = f"{type(error).__name__}: {error}"
+    unforeseen = DetectorFailed(what, remedy="The telemetry log has the traceback")
+    unforeseen.__cause__ = error
+    return unforeseen

@@ -1,0 +1,1 @@
+"""Chunk manifests to detections without the asset graph: what `badc infer` does."""

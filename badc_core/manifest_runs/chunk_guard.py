@@ -1,0 +1,65 @@
+"""Whether chunk files may be analysed: only if the writing of all of them was completed.
+
+How far it came is told by `chunks/status.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from badc_core.chunks.requests import ChunkRequest
+from badc_core.chunks.status import read_status
+from badc_core.errors import ManifestMismatch
+from badc_core.manifest_runs.run_order import RunOrder
+
+
+def check_chunk_files(
+    requests: Mapping[str, Sequence[ChunkRequest]], order: RunOrder
+) -> tuple[str, ...]:
+    """Returns warnings of chunk files that are not complete.
+
+    Args:
+        requests: recording_id -> its rows.
+        order: says where chunk files are, and whether they may be incomplete.
+
+    Raises:
+        ManifestMismatch: they are not complete and must be, or a status is malformed.
+    """
+    incomplete = find_incomplete(requests, order.chunk_files_of)
+    if incomplete and not order.allow_partial_chunks:
+        raise ManifestMismatch(
+            "; ".join(incomplete),
+            order.manifests[0],
+            "Run: badc chunk run FILE, or give --allow-partial-chunks",
+        )
+    return tuple(incomplete)
+
+
+def find_incomplete(
+    requests: Mapping[str, Sequence[ChunkRequest]], chunk_files_of: Callable[[str], Path | None]
+) -> list[str]:
+    """Returns what is wrong with folders of chunk files, a sentence each.
+
+    Rows that are ranges of a recording need no such folder, and a folder without a status is not
+    ours to judge.
+
+    Args:
+        requests: recording_id -> its rows.
+        chunk_files_of: says where a recording's chunk files would be, if anywhere; folders that
+            rows name are looked at anyway.
+
+    Raises:
+        ManifestMismatch: a status is malformed.
+    """
+    incomplete = []
+    for recording_id, rows in requests.items():
+        folders = {row.audio.parent for row in rows if row.is_file is not False}
+        told = chunk_files_of(recording_id)
+        if folders and told is not None:
+            folders.add(told)
+        for folder in sorted(folders):
+            status = read_status(folder)
+            if status is None or status.recording_id != recording_id:
+                continue
+            if status.status != "completed":
+                incomplete.append(f"chunk files of {recording_id} in {folder}: {status.status}")
+    return incomplete

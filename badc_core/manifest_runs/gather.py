@@ -1,0 +1,257 @@
+"""Detections of single chunks, in JSON files of ours or the original BADC's, as one table.
+
+The Parquet file follows the one schema; chunks without detections are rows of the CSV only, where
+`label` is `none`, as the original's readers expect. Which files count is in `chunk_paths.py`;
+reading one is in `inference/chunk_output.py`.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from badc_core.atomic import replacing
+from badc_core.chunks.requests import ChunkRequest, read_requests
+from badc_core.dataset import Dataset
+from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
+from badc_core.detections.store import write_detections
+from badc_core.errors import DetectionsInvalid
+from badc_core.inference.chunk_output import (
+    ChunkOutput,
+    FoundInChunk,
+    read_chunk_json,
+    read_hawkears_table,
+)
+from badc_core.manifest_runs.chunk_paths import find_chunk_files
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.settings import Settings
+
+NO_DETECTION = "none"
+"""Label of the row that stands for a chunk without detections."""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What is to be gathered.
+
+    Attributes:
+        folder: all chunks' JSON files below it count.
+        output: the CSV.
+        parquet: the same without rows of chunks without detections; None for none.
+        manifest: tells of chunks what their files do not.
+        root: of the dataset, whose descriptions of recordings are used; None outside.
+    """
+
+    folder: Path
+    output: Path
+    parquet: Path | None = None
+    manifest: Path | None = None
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was found.
+
+    Attributes:
+        n_files: JSON files read.
+        n_chunks: with a result, among them those without detections.
+        n_failed: files that hold a failure in place of a result; they have no row anywhere.
+        n_settings: how many different settings the results were made with.
+    """
+
+    n_files: int = 0
+    n_recordings: int = 0
+    n_chunks: int = 0
+    n_detections: int = 0
+    n_failed: int = 0
+    n_settings: int = 0
+
+
+def gather(wanted: Gathering) -> Gathered:
+    """Writes the tables; nothing if there is no chunk's file.
+
+    Raises:
+        DetectionsInvalid: a file is malformed or does not say when its chunk begins, or a chunk
+            has two files.
+        ManifestMismatch: the manifest cannot be used.
+        StorageFull: the disk or a quota is full.
+    """
+    paths = find_chunk_files(wanted.folder)
+    if not paths:
+        return Gathered()
+    reading = _Reading(wanted)
+    tables: list[pa.Table] = []
+    with (
+        replacing(wanted.output) as aside,
+        aside.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(column.name for column in DETECTION_COLUMNS)
+        for rows in reading.recordings(paths):
+            writer.writerows([_cell(row.get(c.name)) for c in DETECTION_COLUMNS] for row in rows)
+            found = [row for row in rows if row["is_detection"]]
+            tables.append(pa.Table.from_pylist(found, DETECTIONS))
+    table = pa.concat_tables(tables).unify_dictionaries()
+    if wanted.parquet is not None:
+        write_detections(wanted.parquet, table)
+    return replace(reading.counts, n_files=len(paths), n_detections=len(table))
+
+
+class _Reading:
+    """Turns files into rows, recording by recording."""
+
+    def __init__(self, wanted: Gathering) -> None:
+        self._requests: dict[tuple[str, str], ChunkRequest] = {}
+        if wanted.manifest is not None:
+            for requests in read_requests([wanted.manifest.absolute()], wanted.root).values():
+                self._requests |= {(one.recording_id, one.chunk_id): one for one in requests}
+        self._dataset = Dataset(wanted.root, Settings()) if wanted.root is not None else None
+        self._seen: dict[tuple[str, str], Path] = {}
+        self._hashes: set[str] = set()
+        self.counts = Gathered()
+
+    def recordings(self, paths: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
+        """Yields the rows of a recording after the other, by start, then label."""
+        for _, files in groupby(paths, key=lambda path: path.parent):
+            outputs = [self._complete(read_chunk_json(path)) for path in files]
+            outputs.sort(key=lambda one: one.origin.recording_id)
+            for recording_id, some in groupby(outputs, key=lambda one: one.origin.recording_id):
+                yield self._recording(recording_id, list(some))
+
+    def _recording(self, recording_id: str, outputs: list[ChunkOutput]) -> list[dict[str, Any]]:
+        recording = self._describe(recording_id)
+        good = [one for one in outputs if one.status != "error"]
+        self._hashes |= {one.origin.config_hash for one in good}
+        self.counts = replace(
+            self.counts,
+            n_settings=len(self._hashes),
+            n_recordings=self.counts.n_recordings + 1,
+            n_chunks=self.counts.n_chunks + len(good),
+            n_failed=self.counts.n_failed + len(outputs) - len(good),
+        )
+        rows = [row for output in good for row in _rows(output, recording)]
+        rows.sort(key=_order)
+        return rows
+
+    def _describe(self, recording_id: str) -> Recording | None:
+        if self._dataset is None or not self._dataset.recording(recording_id).exists():
+            return None
+        return read_recording(self._dataset.recording(recording_id))
+
+    def _complete(self, output: ChunkOutput) -> ChunkOutput:
+        """Returns a file's content with what the manifest and the runner's own table add."""
+        origin = output.origin
+        name = (origin.recording_id, origin.chunk_id)
+        if name in self._seen:
+            raise _invalid(output, f"the same chunk as in {self._seen[name]}")
+        self._seen[name] = output.path
+        row = self._requests.get(name)
+        if row is not None:
+            origin = replace(
+                origin,
+                start_ms=row.start_ms if origin.start_ms is None else origin.start_ms,
+                end_ms=row.end_ms if origin.end_ms is None else origin.end_ms,
+                sha256=origin.sha256 or row.sha256,
+                notes=origin.notes or row.notes,
+                source_path=origin.source_path or row.source_path,
+            )
+        if origin.start_ms is None or origin.end_ms is None:
+            raise _invalid(output, "does not say when its chunk begins and ends")
+        # In a file of ours an empty list says that nothing was kept of what such a table holds.
+        if not output.detections and not origin.config_hash:
+            output = replace(output, detections=tuple(read_hawkears_table(output)))
+        return replace(output, origin=origin)
+
+
+def _rows(output: ChunkOutput, recording: Recording | None) -> list[dict[str, Any]]:
+    """Returns a chunk's rows; one that says `none` where nothing was found."""
+    origin = output.origin
+    constant = {
+        "recording_id": origin.recording_id,
+        "chunk_id": origin.chunk_id,
+        "chunk_start_ms": origin.start_ms,
+        "chunk_end_ms": origin.end_ms,
+        "status": output.status,
+        "runner": output.runner,
+        "model_version": output.model_version,
+        "model_sha256": output.model_sha256 or None,
+        "chunk_sha256": origin.sha256,
+        "source_path": recording.path if recording is not None else origin.source_path,
+        "dataset_root": origin.dataset_root,
+        "config_hash": origin.config_hash,
+        **_recording_columns(recording),
+    }
+    if not output.detections:
+        return [{**constant, "label": NO_DETECTION, "is_detection": False}]
+    return [{**constant, **_detection_columns(output, one, recording)} for one in output.detections]
+
+
+def _detection_columns(
+    output: ChunkOutput, one: FoundInChunk, recording: Recording | None
+) -> dict[str, Any]:
+    chunk_start_ms, chunk_end_ms = output.origin.start_ms or 0, output.origin.end_ms or 0
+    start_ms = chunk_start_ms + one.timestamp_ms
+    end_ms = chunk_end_ms if one.end_ms is None else chunk_start_ms + one.end_ms
+    start_utc = recording.start_utc if recording is not None else None
+    return {
+        "timestamp_ms": one.timestamp_ms,
+        "absolute_time_ms": start_ms,
+        "end_ms": end_ms - chunk_start_ms,
+        "absolute_end_ms": end_ms,
+        "label": one.label,
+        "label_code": one.label_code or None,
+        "label_name": one.label_name or one.label,
+        "confidence": one.confidence,
+        "detection_id": make_detection_id(
+            *(output.origin.recording_id, start_ms, end_ms, one.label),
+            *(output.runner, output.model_version),
+        ),
+        "is_detection": True,
+        "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
+        "scientific_name": one.scientific_name or None,
+        "n_merged": 1,
+        "is_expected": one.is_expected,
+        "occurrence": one.occurrence,
+    }
+
+
+def _recording_columns(recording: Recording | None) -> dict[str, Any]:
+    if recording is None:
+        return {}
+    return {
+        "study_area": recording.study_area,
+        "location": recording.location,
+        "recording_start_local": recording.start_local,
+        "recording_start_utc": recording.start_utc,
+        "lat": recording.latitude,
+        "lon": recording.longitude,
+    }
+
+
+def _order(row: dict[str, Any]) -> tuple[int, str, int]:
+    """Returns what rows are sorted by: those of chunks without detections by the chunk's start."""
+    start_ms = row.get("absolute_time_ms", row["chunk_start_ms"])
+    return start_ms, row["label"], row.get("absolute_end_ms", row["chunk_end_ms"])
+
+
+def _cell(value: Any) -> str | int | float:
+    """Returns a value as the CSV shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value  # type: ignore[no-any-return]
+
+
+def _invalid(output: ChunkOutput, what: str) -> DetectionsInvalid:
+    return DetectionsInvalid(
+        what, output.path, "Give --manifest, or remove the file and run: badc infer run MANIFEST"
+    )

@@ -1,0 +1,219 @@
+"""From the rows of a manifest to tasks for workers.
+
+A row means a range of its recording, or a file that holds the chunk alone; where it does not say
+which, the file's length does. Rows are read in `chunks/requests.py`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.manifest import chunk_sha256
+from badc_core.chunks.plan import Chunk
+from badc_core.chunks.requests import ChunkRequest
+from badc_core.detectors.interface import NOWHERE, Occasion
+from badc_core.engine.protocol import ChunkTask
+from badc_core.errors import BadcError
+from badc_core.inference.journal import chunk_key
+from badc_core.provenance.content import fingerprint_file
+from badc_core.recordings.recording import Recording
+from badc_core.units import samples_to_ms
+
+_SPARE_MS = 50
+"""By how much a chunk's file may differ from its row and still hold that chunk alone."""
+
+_ANY_RATE_HZ = 48_000
+"""For rows whose file cannot be opened: the worker will say why, whatever the rate."""
+
+
+@dataclass(frozen=True)
+class ManifestTask:
+    """A row and what a worker is given for it.
+
+    Attributes:
+        request: the row.
+        task: what a worker is given; its chunk counts from the start of its file.
+        sound: identity of what is heard, for the journal.
+    """
+
+    request: ChunkRequest
+    task: ChunkTask
+    sound: str
+
+    def key(self, config_hash: str) -> str:
+        """Returns what a journal knows the chunk by under these settings."""
+        task = self.task
+        return chunk_key(config_hash, self.sound, task.chunk.overlap_samples, task.occasion)
+
+
+def make_tasks(
+    requests: Sequence[ChunkRequest],
+    recording: Recording | None = None,
+    files: Callable[[ChunkRequest], Path | None] = lambda _: None,
+) -> tuple[ManifestTask, ...]:
+    """Returns the tasks of one recording, in order.
+
+    A file that is missing or broken gives a task too, at which the worker will fail: that costs
+    its chunks and no others.
+
+    Args:
+        requests: its rows, by start.
+        recording: what it is, where a dataset describes it.
+        files: says where the detector's own files about a row are kept, if anywhere.
+    """
+    sources = _Sources(recording)
+    before: ChunkRequest | None = None
+    tasks = []
+    for request in requests:
+        one = sources.task(request, before)
+        tasks.append(replace(one, task=replace(one.task, files=files(request))))
+        before = request
+    return tuple(tasks)
+
+
+@dataclass(frozen=True)
+class _Header:
+    n_samples: int
+    sample_rate_hz: int
+
+
+class _Sources:
+    """The audio files of a recording's rows; each is opened once, and only if it must be."""
+
+    def __init__(self, recording: Recording | None) -> None:
+        self._recording = recording
+        self._occasion = NOWHERE if recording is None else Occasion.of(recording)
+        self._headers: dict[Path, _Header | None] = {}
+        self._fingerprints: dict[Path, str] = {}
+
+    def task(self, request: ChunkRequest, before: ChunkRequest | None) -> ManifestTask:
+        """Returns a row's task.
+
+        Args:
+            request: the row.
+            before: the one before it.
+        """
+        if self._is_file(request):
+            chunk, n_samples = self._whole_file(request, before)
+        else:
+            chunk, n_samples = self._range(request, before)
+        sound = self._sound(request, chunk)
+        if chunk.chunk_id != request.chunk_id:
+            chunk = replace(chunk, name=request.chunk_id)
+        return ManifestTask(
+            request, ChunkTask(request.audio, n_samples, chunk, self._occasion), sound
+        )
+
+    def _is_file(self, request: ChunkRequest) -> bool:
+        if request.is_file is not None:
+            return request.is_file
+        header = self._header(request.audio)
+        if header is None:
+            return True
+        length_ms = samples_to_ms(header.n_samples, header.sample_rate_hz)
+        return length_ms - (request.end_ms - request.start_ms) <= _SPARE_MS
+
+    def _whole_file(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
+        """Returns the chunk in a file of its own, and how long that file must be."""
+        header = None
+        rate_hz, frames = request.sample_rate_hz, request.frames
+        if rate_hz is None or frames is None:
+            header = self._header(request.audio)
+            rate_hz = header.sample_rate_hz if header else _ANY_RATE_HZ
+            n_samples = round(request.duration_s * rate_hz)
+        else:
+            n_samples = frames[1] - frames[0]
+        if header is not None and _is_close(header, n_samples):
+            n_samples = header.n_samples
+        overlap = min(_overlap_samples(request, before, rate_hz), n_samples - 1)
+        return Chunk(request.recording_id, 0, n_samples, overlap, rate_hz), n_samples
+
+    def _range(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
+        """Returns the chunk in its recording, and how long the recording must be."""
+        n_samples, rate_hz = self._recording_length(request)
+        start, end = request.frames or (
+            round(request.start_ms * rate_hz / 1000),
+            round(request.end_ms * rate_hz / 1000),
+        )
+        if request.frames is None and 0 < end - n_samples <= _SPARE_MS * rate_hz / 1000:
+            end = n_samples
+        overlap = min(_overlap_samples(request, before, rate_hz), end - start - 1)
+        return Chunk(request.recording_id, start, end, overlap, rate_hz), n_samples
+
+    def _recording_length(self, request: ChunkRequest) -> tuple[int, int]:
+        """Returns samples and rate of the recording a row was made from, as well as is known."""
+        recording, rate_hz = self._recording, request.sample_rate_hz
+        if recording is not None and recording.sha256 == request.parent_sha256:
+            return recording.n_samples, recording.sample_rate_hz
+        header = self._header(request.audio)
+        if header is None:
+            rate_hz = rate_hz or _ANY_RATE_HZ
+            return round(request.end_ms * rate_hz / 1000), rate_hz
+        if rate_hz is None or rate_hz == header.sample_rate_hz:
+            return header.n_samples, header.sample_rate_hz
+        # The file is another than the one that was cut: the worker finds the length wrong.
+        return round(header.n_samples * rate_hz / header.sample_rate_hz), rate_hz
+
+    def _sound(self, request: ChunkRequest, chunk: Chunk) -> str:
+        """Returns the identity of a chunk's sound; in a dataset the one its assets use."""
+        # A manifest's word is not taken for what the file holds now.
+        fingerprint = self._fingerprint(request.audio)
+        if request.is_file is False and self._is_described(request, fingerprint):
+            return chunk_sha256(request.parent_sha256, chunk)
+        # Two chunks may hold the same sound, such as digital silence.
+        text = json.dumps([fingerprint, request.start_ms, chunk.start_sample, chunk.end_sample])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _is_described(self, request: ChunkRequest, fingerprint: str) -> bool:
+        """Tells whether the file still is the one that the dataset described and cut."""
+        one = self._recording
+        return one is not None and (one.sha256, one.fingerprint) == (
+            request.parent_sha256,
+            fingerprint,
+        )
+
+    def _header(self, audio: Path) -> _Header | None:
+        if audio not in self._headers:
+            try:
+                with AudioFile(audio) as opened:
+                    self._headers[audio] = _Header(opened.n_samples, opened.sample_rate_hz)
+            except BadcError:
+                self._headers[audio] = None
+        return self._headers[audio]
+
+    def _fingerprint(self, audio: Path) -> str:
+        if audio not in self._fingerprints:
+            try:
+                self._fingerprints[audio] = fingerprint_file(audio, "sampled")
+            except OSError:
+                self._fingerprints[audio] = ""
+        return self._fingerprints[audio]
+
+
+def _is_close(header: _Header, n_samples: int) -> bool:
+    return abs(header.n_samples - n_samples) <= _SPARE_MS * header.sample_rate_hz / 1000
+
+
+def _overlap_samples(
+    request: ChunkRequest, before: ChunkRequest | None, sample_rate_hz: int
+) -> int:
+    """Returns how much of a chunk's start the one before holds too.
+
+    Our rows say so, to the millisecond; the frames of the row before say it exactly. The
+    original's say what was asked for, in the first row too and where chunks do not overlap, so
+    there the times of the row before count.
+    """
+    if request.frames is None:
+        is_reliable = before is None and request.start_ms > 0
+        shared_ms = request.overlap_ms if is_reliable else 0
+        if before is not None:
+            shared_ms = max(0, before.end_ms - request.start_ms)
+        return round(shared_ms * sample_rate_hz / 1000)
+    if before is not None and before.frames is not None:
+        shared = max(0, before.frames[1] - request.frames[0])
+        if samples_to_ms(shared, sample_rate_hz) == request.overlap_ms:
+            return shared
+    return round(request.overlap_ms * sample_rate_hz / 1000)

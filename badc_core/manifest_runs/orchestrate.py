@@ -1,0 +1,285 @@
+"""Detecting over a whole dataset's chunk manifests: which have chunks left, and running those.
+
+Each manifest is run as `badc infer run` runs it, all with one engine (`run_together.py`). Which
+manifests there are is found in `manifest_list.py`.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from badc_core.chunks.source import absolute
+from badc_core.chunks.status import STATUS_FILE, name_status
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.detectors.registry import identify_detector
+from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.manifest_runs.detector_options import DetectorOptions
+from badc_core.manifest_runs.held_run import HeldRun
+from badc_core.manifest_runs.manifest_list import ListedManifest, count_unlisted, list_manifests
+from badc_core.manifest_runs.manifest_run import ManifestRun
+from badc_core.manifest_runs.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_together import run_together, shared_recording
+from badc_core.options import Asked
+from badc_core.outcomes import Outcome, attempt
+from badc_core.plan_files import Entry
+from badc_core.provenance.datalad import below, render_datalad_run
+from badc_core.settings import SETTINGS_FILE, Settings
+from badc_core.telemetry.summary import summary_path, workers_path
+
+PLAN_COLUMNS = (
+    *("recording_id", "manifest_path", "output_dir", "recording_output_dir", "telemetry_log"),
+    *("use_hawkears", "hawkears_args", "max_gpus", "cpu_workers"),
+    *("chunk_status", "chunk_status_path"),
+    *("detector", "n_chunks", "n_left", "error"),
+)
+"""The last four are not in the original BADC's plans."""
+
+
+@dataclass(frozen=True)
+class DatasetRun(DetectorOptions):
+    """What is to be run over a dataset; relative folders begin at the dataset."""
+
+    command: ClassVar[str] = "badc infer orchestrate"
+
+    dataset: Annotated[Path, Asked("The folder that holds audio/.", metavar="DATASET")]
+    manifest_dir: Annotated[Path, Asked("Holds chunk manifests, *.csv.")] = Path("manifests")
+    chunk_plan: Annotated[
+        Path | None,
+        Asked("Take the manifests of this plan, CSV or JSON, in place of --manifest-dir."),
+    ] = None
+    output_dir: Annotated[Path, Asked("Holds a folder for each recording.")] = Path(
+        "artifacts/infer"
+    )
+    telemetry_dir: Annotated[Path, Asked("Holds infer/<recording_id>.jsonl.")] = Path(
+        "artifacts/telemetry"
+    )
+    include_existing: Annotated[bool, Asked("Also recordings of which no chunk is left.")] = False
+    limit: Annotated[int, Asked("At most so many recordings; 0: all.", least=0)] = 0
+
+
+@dataclass(frozen=True)
+class InferEntry:
+    """A recording of a plan.
+
+    Attributes:
+        recording_id: as its manifest says; its file's name where that cannot be read.
+        order: what is to be run.
+        chunk_folder: where its chunk files would be.
+        n_chunks: in its manifest.
+        n_left: chunks that have no result yet.
+        audio_s: seconds of sound in all its chunks.
+        sources: the files with its sound, absolute.
+        error: why it cannot be run; None if it can.
+    """
+
+    recording_id: str
+    order: RunOrder
+    chunk_folder: Path
+    n_chunks: int = 0
+    n_left: int = 0
+    audio_s: float = 0.0
+    sources: tuple[Path, ...] = ()
+    error: BadcError | None = None
+
+    @property
+    def manifest(self) -> Path:
+        """Its manifest."""
+        return self.order.manifests[0]
+
+    @property
+    def chunk_status(self) -> str | None:
+        """How far the writing of its chunk files has come; None where there are none."""
+        return name_status(self.chunk_folder)
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """What running it writes."""
+        log = self.order.telemetry_log
+        folder = self.order.output.recording(self.recording_id)
+        return (folder, log, summary_path(log), workers_path(log))
+
+
+@dataclass(frozen=True)
+class InferPlan:
+    """The recordings that are to be run, all with the same settings.
+
+    Attributes:
+        root: the dataset's folder.
+        entries: in the order of their manifests.
+        n_finished: recordings that were left out since no chunk of them is left.
+        n_unplanned: manifests of the dataset that the plan it was made from does not name.
+    """
+
+    root: Path
+    settings: Settings
+    entries: tuple[InferEntry, ...]
+    n_finished: int
+    n_unplanned: int = 0
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of sound in all chunks."""
+        return sum(one.audio_s for one in self.entries)
+
+    def rows(self) -> Iterator[Entry]:
+        """Yields the entries as they are saved; see `PLAN_COLUMNS`."""
+        detector, rules = self.settings.detector, self.settings.inference
+        for one in self.entries:
+            yield {
+                "recording_id": one.recording_id,
+                "manifest_path": below(self.root, one.manifest),
+                "output_dir": below(self.root, one.order.output.folder),
+                "recording_output_dir": below(self.root, one.outputs[0]),
+                "telemetry_log": below(self.root, one.order.telemetry_log),
+                "use_hawkears": detector.name.startswith("hawkears"),
+                "hawkears_args": list(detector.hawkears.arguments),
+                "max_gpus": rules.max_gpus or None,
+                "cpu_workers": rules.cpu_workers,
+                "chunk_status": one.chunk_status,
+                "chunk_status_path": below(self.root, one.chunk_folder / STATUS_FILE),
+                "detector": detector.name,
+                "n_chunks": one.n_chunks,
+                "n_left": one.n_left,
+                "error": None if one.error is None else str(one.error),
+            }
+
+    def commands(self, words: Sequence[str]) -> Iterator[str]:
+        """Yields a `datalad run` command for every recording that can be run.
+
+        Args:
+            words: options of `badc infer run` that all have in common.
+        """
+        for one in self.entries:
+            if one.error is None:
+                manifest = below(self.root, one.manifest)
+                places = ["--output-dir", below(self.root, one.order.output.folder)]
+                places += ["--telemetry-log", below(self.root, one.order.telemetry_log)]
+                places += ["--dataset-root", "."]
+                yield render_datalad_run(
+                    self.root,
+                    f"Detect in {one.recording_id}",
+                    [one.manifest, *one.sources],
+                    one.outputs,
+                    ["badc", "infer", "run", *places, *words, "--", manifest],
+                )
+
+
+def plan_inference(options: DatasetRun) -> InferPlan:
+    """Returns what is to be run; nothing is written.
+
+    A manifest that cannot be run is an entry with its error.
+
+    Raises:
+        DatasetInvalid: no such folder.
+        OptionInvalid: options that exclude each other, or a value outside its limits.
+        ConfigInvalid: the same in `badc.toml`; the plan cannot be read; there are no manifests.
+        DetectorMissing: the detector is not installed.
+    """
+    planning = _Planning(options)
+    entries: list[InferEntry] = []
+    for listed in planning.listed:
+        if options.limit and len(entries) == options.limit:
+            break
+        entry = planning.entry(listed)
+        if entry is not None:
+            entries.append(entry)
+    return InferPlan(
+        planning.root,
+        planning.settings,
+        tuple(entries),
+        planning.n_finished,
+        planning.count_unplanned(),
+    )
+
+
+def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
+    """Runs every recording of a plan; yields what became of each, as it is finished.
+
+    A recording that another such run is at work on is told as that, and left to it.
+
+    Raises:
+        DetectorFailed, DetectorMissing: no worker can be had.
+        StorageFull: the disk or a quota is full.
+    """
+    for entry in plan.entries:
+        if entry.error is not None:
+            yield Outcome(entry.recording_id, error=entry.error)
+    runs = [(one.recording_id, partial(_held, one.order)) for one in plan.entries if not one.error]
+    if runs:
+        detector = identify_detector(plan.settings.detector)
+        yield from run_together(runs, plan.settings, detector)
+
+
+def _held(order: RunOrder, recording_id: str) -> HeldRun:
+    return HeldRun(order, [recording_id], is_own_log=True)
+
+
+class _Planning:
+    """A plan in the making."""
+
+    def __init__(self, options: DatasetRun) -> None:
+        if not options.dataset.is_dir():
+            raise DatasetInvalid("no such folder", options.dataset, "Give a dataset's folder")
+        self._options = options
+        self.root = absolute(options.dataset)
+        self.settings = options.settings(self.root / SETTINGS_FILE)
+        self._dataset = Dataset(self.root, self.settings)
+        identify_detector(self.settings.detector)
+        self.listed = list_manifests(self.root, options.manifest_dir, options.chunk_plan)
+        self._chunks_dir = absolute(self.root / (options.chunks_dir or "artifacts/chunks"))
+        self.n_finished = 0
+        self._seen: dict[str, Path] = {}
+
+    def entry(self, listed: ListedManifest) -> InferEntry | None:
+        """Returns a manifest's entry; None where no chunk is left and that is reason enough."""
+        found = attempt(str(listed.path), lambda _: listed.recording_id(self.root))
+        recording_id = found.value or listed.path.stem
+        folder = listed.chunk_folder or self._chunks_dir / recording_id
+        order = self._order(listed.path, recording_id, folder)
+        plain = InferEntry(recording_id, order, folder, error=found.error)
+        if found.error is not None:
+            return plain
+        if recording_id in self._seen:
+            error = shared_recording(recording_id, str(listed.path), str(self._seen[recording_id]))
+            return replace(plain, error=error)
+        self._seen[recording_id] = listed.path
+        counted = attempt(str(listed.path), lambda _: _count(plain))
+        entry = replace(plain, error=counted.error) if counted.value is None else counted.value
+        if entry.error is None and not entry.n_left and not self._options.include_existing:
+            self.n_finished += 1
+            return None
+        return entry
+
+    def count_unplanned(self) -> int:
+        """Returns how many of the dataset's manifests are not in the plan that was given."""
+        if self._options.chunk_plan is None:
+            return 0
+        return count_unlisted(self.root, self._options.manifest_dir, self.listed)
+
+    def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunOrder:
+        options = self._options
+        log = self.root / options.telemetry_dir / "infer" / f"{recording_id}.jsonl"
+        return RunOrder(
+            manifests=(manifest,),
+            settings=self.settings,
+            output=InferencePaths(absolute(self.root / options.output_dir)),
+            telemetry_log=absolute(log),
+            dataset=self._dataset,
+            resume=options.resume_completed,
+            chunk_folder=chunk_folder,
+            allow_partial_chunks=options.allow_partial_chunks,
+        )
+
+
+def _count(entry: InferEntry) -> InferEntry:
+    """Returns an entry with what its manifest says and what earlier runs have left of it."""
+    run = ManifestRun(entry.order)
+    return replace(
+        entry,
+        n_chunks=run.n_chunks,
+        n_left=run.count_left(),
+        audio_s=run.audio_s,
+        sources=run.sources,
+    )

@@ -1,0 +1,100 @@
+"""Reading what `badc infer run-config` is told in a TOML file.
+
+Which keys there are, and what they mean, is in `run_options.py`.
+"""
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+
+from badc_core.chunks.source import absolute
+from badc_core.errors import ConfigInvalid
+from badc_core.manifest_runs.run_options import RunOptions
+from badc_core.options import AskedField, asked_fields
+
+_REMEDY = "See: badc infer run-config --help"
+
+
+def read_run_config(path: Path) -> RunOptions:
+    """Returns the options in a TOML file; relative paths begin at its folder.
+
+    Raises:
+        ConfigInvalid: not TOML, an unknown key, or a value of the wrong kind; the key is named.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        config = _RunConfig.model_validate(content).model_dump()
+    except OSError as error:
+        raise ConfigInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
+    except ValidationError as error:
+        raise ConfigInvalid(_explain(error), path, "Correct the key named") from error
+    return _options(config, absolute(path))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _place(one: AskedField) -> tuple[str, str]:
+    """Returns the section and the key of an option."""
+    section, _, key = (one.asked.key or f"runner.{one.name}").partition(".")
+    return section, key
+
+
+def _model() -> type[BaseModel]:
+    sections: dict[str, dict[str, Any]] = {}
+    for one in asked_fields(RunOptions):
+        section, key = _place(one)
+        kind = Annotated[one.kind, BeforeValidator(_split)] if one.default == () else one.kind
+        sections.setdefault(section, {})[key] = (kind, ... if one.is_required else one.default)
+    models = {
+        name: create_model(name, __base__=_Section, **keys) for name, keys in sections.items()
+    }
+    optional = {name: (model, model()) for name, model in models.items() if name != "runner"}
+    given: dict[str, Any] = {"runner": (models["runner"], ...), **optional}
+    return create_model("_RunConfig", __base__=_Section, **given)
+
+
+def _split(value: Any) -> Any:
+    """Returns a list of words that may be given as one string."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+_RunConfig = _model()
+
+
+def _options(config: dict[str, dict[str, Any]], file: Path) -> RunOptions:
+    """Returns the options; `file` is where they are from."""
+    folder = file.parent
+    given: dict[str, Any] = {}
+    for one in asked_fields(RunOptions):
+        section, key = _place(one)
+        value = config[section][key]
+        given[one.name] = folder / value if isinstance(value, Path) else value
+    # A file may list arguments for the day it uses HawkEars 1.
+    if not given["use_hawkears"] and given["detector"] != "hawkears1":
+        given["hawkears_args"] = ()
+    return RunOptions(**given, here=folder, config=file)
+
+
+def _explain(error: ValidationError) -> str:
+    """Puts pydantic's findings into one line, naming the valid keys where a key is unknown."""
+    return "; ".join(_explain_one(dict(found)) for found in error.errors())
+
+
+def _explain_one(found: dict[str, Any]) -> str:
+    location = [str(part) for part in found["loc"]]
+    name = ".".join(location)
+    if found["type"] == "extra_forbidden":
+        section: Any = _RunConfig
+        for part in location[:-1]:
+            section = section.model_fields[part].annotation
+        return f"unknown key {name}; valid here: {', '.join(sorted(section.model_fields))}"
+    if found["type"] == "missing":
+        return f"{name} is missing"
+    return f"{name}: {found['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,105 @@
+"""What somebody may ask of `badc infer run`, on the command line or in a TOML file.
+
+Options become an order here; the file is read in `run_config.py`, and carrying out an order is in
+`manifest_run.py`.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from badc_core.chunks.source import absolute
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.errors import DatasetInvalid
+from badc_core.manifest_runs.detector_options import DetectorOptions
+from badc_core.manifest_runs.run_order import RunOrder
+from badc_core.options import Asked
+from badc_core.settings import SETTINGS_FILE
+from badc_core.telemetry.log import OUTSIDE_DATASETS
+
+
+@dataclass(frozen=True)
+class RunOptions(DetectorOptions):
+    """Options as they were given; None, false or empty where they were not.
+
+    Attributes:
+        here: folder that outputs outside a dataset go below.
+    """
+
+    manifest: Annotated[Path, Asked("A chunk manifest.", metavar="MANIFEST")]
+    dataset_root: Annotated[
+        Path | None,
+        Asked(
+            "Where relative paths begin.",
+            "the folder above MANIFEST with badc.toml or audio/",
+            key="paths.dataset_root",
+        ),
+    ] = None
+    output_dir: Annotated[
+        Path | None,
+        Asked(
+            "Holds a folder for each recording, or is named for the one.",
+            "artifacts/infer, in the dataset if there is one",
+        ),
+    ] = None
+    telemetry_log: Annotated[
+        Path | None,
+        Asked(
+            "What is measured; the summary is written beside it.",
+            "a new one in artifacts/telemetry/infer or data/telemetry/infer",
+        ),
+    ] = None
+    resume_summary: Annotated[
+        Path | None,
+        Asked("Skip what succeeded according to this summary and has its result."),
+    ] = None
+    here: Path = Path()
+
+    def order(self) -> RunOrder:
+        """Returns what is to be run.
+
+        Raises:
+            OptionInvalid: options that exclude each other, or a value outside its limits.
+            ConfigInvalid: the same in a TOML file or in `badc.toml`.
+            DatasetInvalid: there is no such folder as `dataset_root`.
+        """
+        manifest = absolute(self.manifest)
+        root = self._root(manifest)
+        settings = self.settings((root or manifest.parent) / SETTINGS_FILE)
+        dataset = None if root is None else Dataset(root, settings)
+        artifacts = absolute(self.here) / "artifacts" if dataset is None else dataset.artifacts
+        return RunOrder(
+            manifests=(manifest,),
+            settings=settings,
+            output=InferencePaths(absolute(self.output_dir or artifacts / "infer")),
+            telemetry_log=absolute(self.telemetry_log or self._new_log(manifest, dataset)),
+            dataset=dataset,
+            resume=self.resume_completed,
+            resume_summary=None if self.resume_summary is None else absolute(self.resume_summary),
+            chunks_dir=absolute(self.chunks_dir or artifacts / "chunks"),
+            allow_partial_chunks=self.allow_partial_chunks,
+        )
+
+    def _root(self, manifest: Path) -> Path | None:
+        if self.dataset_root is None:
+            return find_root(manifest)
+        if not self.dataset_root.is_dir():
+            raise DatasetInvalid("no such folder", self.dataset_root, "Correct --dataset-root")
+        return absolute(self.dataset_root)
+
+    def _new_log(self, manifest: Path, dataset: Dataset | None) -> Path:
+        """Returns a log no other run writes."""
+        name = f"{manifest.stem}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{os.urandom(2).hex()}"
+        if dataset is not None:
+            return dataset.telemetry(name)
+        return self.here / OUTSIDE_DATASETS / f"{name}.jsonl"
+
+
+def find_root(path: Path) -> Path | None:
+    """Returns the innermost folder above an absolute path that holds `badc.toml` or `audio/`."""
+    for folder in path.parents[:-1]:
+        if (folder / SETTINGS_FILE).is_file() or (folder / "audio").is_dir():
+            return folder
+    return None

@@ -1,0 +1,121 @@
+"""What a run over manifests is told to do, and what it came to.
+
+An order is put together from options in `run_options.py` and carried out in `manifest_run.py`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.chunks.requests import ChunkRequest
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.errors import ConfigInvalid
+from badc_core.settings import Settings
+from badc_core.telemetry.counts import WorkerCounts
+from badc_core.telemetry.summary import Summary, Worst
+from badc_core.telemetry.totals import Totals
+from badc_core.tolerance import is_tolerated
+
+_SUMMARY_ENDING = ".summary.json"
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What is to be run.
+
+    Attributes:
+        manifests: whose chunks.
+        settings: the detector, and how the work is spread.
+        output: where results go.
+        telemetry_log: what is measured goes here; its summary beside it.
+        dataset: the one the manifests belong to; None outside.
+        resume: whether results in journals count.
+        resume_summary: of a run whose successes count, ours or the original's.
+        chunks_dir: folder of the folders of chunk files; None where there is no such place.
+        chunk_folder: of the one recording's chunk files, wherever it is; None: in `chunks_dir`.
+        allow_partial_chunks: whether chunks may be run whose writing was not completed.
+    """
+
+    manifests: tuple[Path, ...]
+    settings: Settings
+    output: InferencePaths
+    telemetry_log: Path
+    dataset: Dataset | None = None
+    resume: bool = True
+    resume_summary: Path | None = None
+    chunks_dir: Path | None = None
+    chunk_folder: Path | None = None
+    allow_partial_chunks: bool = False
+
+    def files(self, request: ChunkRequest) -> Path:
+        """Returns where the detector's own files about a row's chunk are kept."""
+        runner = self.settings.detector.name
+        return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
+
+    def chunk_files_of(self, recording_id: str) -> Path | None:
+        """Returns where a recording's chunk files would be; None where there is no such place."""
+        if self.chunk_folder is not None or self.chunks_dir is None:
+            return self.chunk_folder
+        return self.chunks_dir / recording_id
+
+    def tolerates(self, n_failed: int, n_chunks: int) -> bool:
+        """Tells whether so many of a number of chunks may fail."""
+        return is_tolerated(n_failed, self.settings.inference.max_failed_fraction, n_chunks)
+
+
+@dataclass(frozen=True)
+class RunMade:
+    """What a run came to.
+
+    Attributes:
+        n_chunks: in the manifests.
+        n_skipped: whose result was there already.
+        n_detections: kept, of all chunks.
+        failed: chunk_id and reason of those without a result.
+        n_kept: failed ones whose file still holds an earlier result, of any settings.
+        retried: the worst of those that failed before they succeeded.
+        is_failure: more chunks failed than is tolerated.
+        n_orphans: chunks in the summary to resume from that no manifest has.
+        n_redone: chunks it calls done whose result is gone or made with other settings.
+        totals: of this run.
+        wall_s: how long it took.
+        workers: label -> what it did, also in runs before with this log.
+        warnings: one sentence each.
+    """
+
+    n_chunks: int
+    n_skipped: int
+    n_detections: int
+    failed: tuple[tuple[str, str], ...]
+    n_kept: int
+    retried: Worst
+    is_failure: bool
+    n_orphans: int
+    n_redone: int
+    totals: Totals
+    wall_s: float
+    workers: dict[str, WorkerCounts]
+    warnings: tuple[str, ...]
+
+    @property
+    def n_succeeded(self) -> int:
+        """Chunks this run analysed."""
+        return self.n_chunks - self.n_skipped - len(self.failed)
+
+
+def load_previous(path: Path | None) -> Summary | None:
+    """Returns the summary to resume from; None for none.
+
+    Raises:
+        ConfigInvalid: there is no such file, or it is not called one.
+        DatasetInvalid: it is none.
+    """
+    if path is None:
+        return None
+    if not path.name.endswith(_SUMMARY_ENDING) or not path.is_file():
+        is_file = path.is_file()
+        raise ConfigInvalid(
+            f"its name does not end in {_SUMMARY_ENDING}" if is_file else "there is no such file",
+            path,
+            "Give the summary beside a telemetry log to --resume-summary",
+        )
+    return Summary.load(path.with_name(path.name.removesuffix(_SUMMARY_ENDING)))

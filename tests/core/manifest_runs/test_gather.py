@@ -1,0 +1,186 @@
+"""Gathering chunks' JSON files into one table."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from badc_core.chunks.plan import Chunk
+from badc_core.dataset import Dataset, InferencePaths
+from badc_core.detections.schema import DETECTION_COLUMNS
+from badc_core.detections.store import read_detections
+from badc_core.detections.table import detections_table
+from badc_core.detectors.interface import Detection, DetectorIdentity, Label
+from badc_core.engine.protocol import ChunkResult, ChunkTask
+from badc_core.errors import DetectionsInvalid, DetectorFailed
+from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.manifest_runs.gather import Gathering, find_chunk_files, gather
+from badc_core.recordings.recording import Recording
+from badc_core.settings import Settings
+
+IDENTITY = DetectorIdentity("birdnet", "2.4", "ab" * 32, "", 3.0)
+NAME = "Sambaa K'e, été"
+OWL = Label("Owl, Great Horned", "GHOW", "Bubo virginianus")
+
+
+def a_result(number: int, *found: Detection, error: DetectorFailed | None = None) -> ChunkResult:
+    chunk = Chunk(NAME, 16_000 * number, 16_000 * (number + 1), 0, 16_000)
+    return ChunkResult(ChunkTask(Path("a.wav"), 64_000, chunk), found, error, 1.0, "cpu-0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Returns results of four chunks: two detections, none, a failure, one detection."""
+    paths = InferencePaths(tmp_path / "infer")
+    for one in (
+        a_result(0, Detection(4000, 8000, OWL, 0.5), Detection(1000, 2000, Label("Dog"), 0.25)),
+        a_result(1),
+        a_result(2, error=DetectorFailed("no luck")),
+        a_result(3, Detection(50_000, 60_000, OWL, 0.75, is_expected=True, occurrence=0.5)),
+    ):
+        origin = ChunkOrigin(
+            one.chunk.chunk_id, NAME, "a.wav", one.chunk.start_ms, one.chunk.end_ms
+        )
+        write_chunk_json(paths, one, IDENTITY, origin)
+    (paths.folder / NAME / ".chunk_status.json").write_text("{}")
+    (paths.folder / NAME / "journal.jsonl").write_text("{}")
+    (paths.folder / "one.jsonl.summary.json").write_text("{}")
+    return paths.folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):
+    table, parquet = tmp_path / "x" / "a, b.csv", tmp_path / "a'b.parquet"
+    made = gather(Gathering(folder, table, parquet))
+    assert (made.n_files, made.n_recordings, made.n_chunks) == (4, 1, 3)
+    assert (made.n_detections, made.n_failed, made.n_settings) == (3, 1, 1)
+    rows = rows_of(table)
+    assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
+    assert [row["label"] for row in rows] == ["Dog", "GHOW", "none", "GHOW"]
+    assert [row["is_detection"] for row in rows] == ["true", "true", "false", "true"]
+    assert [row["confidence"] for row in rows] == ["0.25", "0.5", "", "0.75"]
+    assert (rows[2]["label_name"], rows[2]["absolute_time_ms"]) == ("", "")
+    assert (rows[2]["chunk_start_ms"], rows[2]["status"]) == ("1000", "no_detections")
+    stored = read_detections(parquet)
+    assert stored["label"].to_pylist() == ["Dog", "GHOW", "GHOW"]
+    assert stored["absolute_time_ms"].to_pylist() == [63, 250, 3125]
+    assert stored["timestamp_ms"].to_pylist() == [63, 250, 125]
+    assert stored["is_expected"].to_pylist() == [None, None, True]
+
+
+def test_in_a_dataset_the_table_is_the_one_its_assets_make(folder, tmp_path):
+    root = tmp_path / "ds"
+    recording = Recording(
+        *(NAME, "audio/a.wav", 1, "cd" * 32, "f", "WAV", "PCM_16", 16_000, 1, 64_000),
+        *(-20.0, -1.0, 0.0, False),
+        study_area="Sambaa K'e",
+        latitude=60.5,
+        longitude=-121.25,
+    )
+    recording.write(Dataset(root, Settings()).recording(NAME))
+    results = [
+        a_result(0, Detection(4000, 8000, OWL, 0.5), Detection(1000, 2000, Label("Dog"), 0.25)),
+        a_result(3, Detection(50_000, 60_000, OWL, 0.75, is_expected=True, occurrence=0.5)),
+    ]
+    for one in results:
+        chunk = one.chunk
+        times = (chunk.start_ms, chunk.end_ms, 0)
+        origin = ChunkOrigin(
+            *(chunk.chunk_id, NAME, "audio/a.wav", *times),
+            dataset_root="ds",
+            config_hash="c0",
+        )
+        write_chunk_json(InferencePaths(folder), one, IDENTITY, origin)
+    gather(Gathering(folder, tmp_path / "a.csv", tmp_path / "a.parquet", root=root))
+    made = read_detections(tmp_path / "a.parquet").drop("chunk_sha256")
+    wanted = detections_table(recording, results, IDENTITY, "c0", "ds").drop("chunk_sha256")
+    assert made.to_pylist() == wanted.to_pylist()
+
+
+def test_an_empty_folder_gives_nothing_and_a_missing_one_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    made = gather(Gathering(tmp_path / "empty", tmp_path / "a.csv"))
+    assert made.n_files == 0
+    assert not (tmp_path / "a.csv").exists()
+    with pytest.raises(DetectionsInvalid, match="no such folder"):
+        gather(Gathering(tmp_path / "none", tmp_path / "a.csv"))
+
+
+def test_a_corrupt_file_or_a_chunk_found_twice_stops_it_and_leaves_the_old_table(folder, tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("old")
+    (folder / "zz.json").write_text("{")
+    with pytest.raises(DetectionsInvalid, match=r"zz\.json: not JSON"):
+        gather(Gathering(folder, table))
+    first = find_chunk_files(folder)[0]
+    (folder / "zz.json").write_bytes(first.read_bytes())
+    with pytest.raises(DetectionsInvalid, match="the same chunk as in"):
+        gather(Gathering(folder, table))
+    assert table.read_text() == "old"
+
+
+def test_the_originals_results_are_completed_from_manifest_and_hawkears_own_table(tmp_path):
+    folder = tmp_path / "infer" / "REC"
+    folder.mkdir(parents=True)
+    (folder / "part_b.json").write_text(
+        json.dumps({"chunk_id": "part_b", "recording_id": "REC", "status": "no_output"})
+    )
+    raw = folder / "part_b_hawkears"
+    raw.mkdir()
+    (raw / "anything.json").write_text("not for us")
+    (raw / "HawkEars_labels.csv").write_text(
+        "filename,start_time,end_time,class_name,class_code,score\n"
+        'part_b.wav,3.0,6.0,"Owl, Great Horned",GHOW,0.875\n'
+        "other.wav,0.0,3.0,Dog,DOG,0.5\n"
+    )
+    with pytest.raises(DetectionsInvalid, match="does not say when"):
+        gather(Gathering(folder, tmp_path / "a.csv"))
+    manifest = tmp_path / "m, 1.csv"
+    manifest.write_text(
+        "recording_id,chunk_id,source_path,start_ms,end_ms,overlap_ms,sha256,notes\n"
+        f"REC,part_b,chunks/part_b.wav,60000.0,120000.0,,{'ab' * 32},\n"
+    )
+    made = gather(Gathering(folder, tmp_path / "a.csv", tmp_path / "a.parquet", manifest))
+    assert made.n_detections == 1
+    (row,) = rows_of(tmp_path / "a.csv")
+    assert (row["absolute_time_ms"], row["absolute_end_ms"]) == ("63000", "66000")
+    assert (row["label"], row["label_name"]) == ("GHOW", "Owl, Great Horned")
+    assert (row["chunk_sha256"], row["source_path"]) == ("ab" * 32, "chunks/part_b.wav")
+    assert read_detections(tmp_path / "a.parquet")["confidence"].to_pylist() == [0.875]
+
+
+def test_what_our_own_file_leaves_out_is_not_fetched_from_hawkears_table(tmp_path):
+    paths = InferencePaths(tmp_path / "infer")
+    empty = a_result(1)
+    origin = ChunkOrigin(empty.chunk.chunk_id, NAME, "a.wav", 1000, 2000, config_hash="c0")
+    write_chunk_json(paths, empty, IDENTITY, origin)
+    raw = paths.chunk_files(NAME, empty.chunk.chunk_id, "hawkears1")
+    raw.mkdir()
+    (raw / "HawkEars_labels.csv").write_text(
+        "filename,start_time,end_time,class_name,class_code,score\n"
+        f"{empty.chunk.chunk_id}.wav,0.0,1.0,Dog,DOG,0.5\n"
+    )
+    assert gather(Gathering(paths.folder, tmp_path / "a.csv")).n_detections == 0
+
+
+@pytest.mark.parametrize("ending", ["_hawkears", "_runner"])
+def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path, ending):
+    (folder / NAME).rename(folder / f"REC{ending}")
+    made = gather(Gathering(folder, tmp_path / "a.csv"))
+    assert (made.n_files, made.n_detections) == (4, 3)
+    (chunk, *_) = find_chunk_files(folder)
+    raw = chunk.with_name(f"{chunk.stem}{ending}") / "deeper"
+    raw.mkdir(parents=True)
+    (raw / "anything.json").write_text("not for us")
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_files == 4
+
+
+def test_results_of_several_settings_are_counted(folder, tmp_path):
+    content = json.loads((first := find_chunk_files(folder)[0]).read_text())
+    first.write_text(json.dumps({**content, "config_hash": "other"}))
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_settings == 2
