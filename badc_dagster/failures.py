@@ -5,10 +5,13 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, RecordingBusy
 
 RECORDINGS_FAILED = "failed"
 """Metadata entry of a failure that names recordings, as against one of the whole step."""
+
+LEFT_TO_OTHERS = "left_to_other_runs"
+"""Metadata entry of a failure: the recordings that other runs are at work on."""
 
 COMPLAINT = "complaint"
 """Metadata entry of a failure: what is wrong beside the recordings that failed."""
@@ -29,6 +32,9 @@ def failure_of(bad: Mapping[str, BadcError], n_recordings: int, complaint: str =
     if bad:
         reasons = {one: str(why) for one, why in bad.items()}
         metadata[RECORDINGS_FAILED] = dg.MetadataValue.json(reasons)
+    busy = [one for one, why in bad.items() if isinstance(why, RecordingBusy)]
+    if busy:
+        metadata[LEFT_TO_OTHERS] = dg.MetadataValue.json(busy)
     if complaint:
         metadata[COMPLAINT] = dg.MetadataValue.text(complaint)
     return dg.Failure("\n".join(filter(None, paragraphs)), metadata=metadata, allow_retries=False)

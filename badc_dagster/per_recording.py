@@ -13,7 +13,13 @@ from typing import Any, TypeVar, cast
 import dagster as dg
 
 from badc_core.dataset import Dataset
-from badc_core.errors import BadcError, DatasetInvalid, DetectionsInvalid, ManifestMismatch
+from badc_core.errors import (
+    BadcError,
+    DatasetInvalid,
+    DetectionsInvalid,
+    ManifestMismatch,
+    RecordingBusy,
+)
 from badc_core.outcomes import Outcome
 from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.provenance.in_work import mark, unmark
@@ -137,8 +143,12 @@ class Step:
     def take(self) -> Iterator[str]:
         """Yields the recordings one by one, each marked as in work until it is materialised."""
         for recording_id in self.recording_ids:
-            mark(self.dataset, self._stage, recording_id)
+            self.begin(recording_id)
             yield recording_id
+
+    def begin(self, recording_id: str) -> None:
+        """Marks a recording as in work until it is materialised."""
+        mark(self.dataset, self._stage, recording_id)
 
     def materialise(
         self,
@@ -185,7 +195,9 @@ class Step:
 
     def _note(self, outcome: Outcome[T]) -> BadcError:
         error = outcome.error or BadcError("no result", outcome.recording_id)
-        note_failure(self.dataset, outcome.recording_id, self._stage, error)
+        # What another run is at work on has not failed: that run will say what becomes of it.
+        if not isinstance(error, RecordingBusy):
+            note_failure(self.dataset, outcome.recording_id, self._stage, error)
         damaged = _MADE_BY.get(type(error))
         if damaged is not None:
             mark(self.dataset, damaged, outcome.recording_id)

@@ -5,11 +5,11 @@ How our own errors become failures is in `failures.py`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
-from badc_dagster.failures import COMPLAINT, RECORDINGS_FAILED
+from badc_dagster.failures import COMPLAINT, LEFT_TO_OTHERS, RECORDINGS_FAILED
 from badc_dagster.step_checks import CHUNKS_COMPLETE
 
 
@@ -43,6 +43,16 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     others = [event for event in events if event.step_key not in failed]
     checks = _failed_checks(others, dg.AssetCheckSeverity.ERROR)
     yield from (_told(check) for check in checks if check.check_name != CHUNKS_COMPLETE)
+
+
+def left_to_others(events: Sequence[dg.DagsterEvent]) -> set[str]:
+    """Returns the recordings that steps left to other runs, which are at work on them."""
+    left: set[str] = set()
+    for event in events:
+        told = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        if told is not None and LEFT_TO_OTHERS in told.metadata:
+            left |= set(cast("Sequence[str]", told.metadata[LEFT_TO_OTHERS].value))
+    return left
 
 
 def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:

@@ -38,7 +38,7 @@ from badc_dagster.partitions import (
     register_keys,
 )
 from badc_dagster.per_recording import connection_key
-from badc_dagster.run_events import faults, warnings, was_interrupted
+from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
 from badc_dagster.scans import report_scan
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -258,5 +258,6 @@ class Project:
             release(run_id)
         if was_interrupted(result.all_events):
             raise KeyboardInterrupt
+        self._busy |= left_to_others(result.all_events)
         self._faults.extend(faults(result.all_events))
         self._warnings.extend(warnings(result.all_events))

@@ -9,6 +9,7 @@ from itertools import count
 from badc_core.engine.pool import Assignment
 
 _LONGEST_BACKOFF_S = 300.0
+_MOST_WAITING = 100
 
 
 class Retries:
@@ -28,6 +29,11 @@ class Retries:
 
     def __bool__(self) -> bool:
         return bool(self._ready or self._delayed)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait that no new chunk should be begun: what is open has a bound."""
+        return len(self._ready) + len(self._delayed) >= _MOST_WAITING
 
     @property
     def next_due(self) -> float | None:

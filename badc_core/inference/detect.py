@@ -7,7 +7,6 @@ is done, so what is finished stays finished whatever happens next.
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +38,7 @@ from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.holding import hold_recording
+from badc_core.inference.holding import HeldRecordings
 from badc_core.inference.journal import Journal, chunk_key
 from badc_core.inference.made import DetectionsMade
 from badc_core.outcomes import Outcome, attempt
@@ -60,8 +59,6 @@ class _InWork:
     tasks: dict[str, ChunkTask]
     """By what the journal knows them by, in order."""
     done: dict[str, ChunkResult] = field(default_factory=dict)
-    held: ExitStack = field(default_factory=ExitStack)
-    """Keeps it to this run."""
     keys: dict[int, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,9 +77,11 @@ class _InWork:
 class _Detecting:
     """One pass over many recordings."""
 
-    def __init__(self, dataset: Dataset, accounts: Accounts) -> None:
+    def __init__(self, dataset: Dataset, accounts: Accounts, begun: Callable[[str], None]) -> None:
         self._dataset = dataset
         self._accounts = accounts
+        self._begun = begun
+        self._held = HeldRecordings(dataset.inference)
         self._identity = identify_detector(dataset.settings.detector)
         fingerprints = Fingerprints(dataset)
         self._config_hash = fingerprints.config_hash
@@ -95,7 +94,7 @@ class _Detecting:
         for folder in self._dataset.output_folders:
             remove_abandoned(folder)
         with (
-            closing(self),
+            self._held,
             self._accounts,
             open_engine(settings, self._identity, self._attempted) as engine,
         ):
@@ -103,11 +102,6 @@ class _Detecting:
                 self._take(result)
                 yield from self._drain_ended()
             yield from self._drain_ended()
-
-    def close(self) -> None:
-        """Leaves the recordings that are not done to other runs."""
-        while self._in_work:
-            self._in_work.popitem()[1].held.close()
 
     def _attempted(self, attempt: Attempt) -> None:
         """Enters an attempt, a good one with the file its detections will be in."""
@@ -133,24 +127,31 @@ class _Detecting:
                 yield from waiting
             else:
                 self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
+                # At once, since there may be very many before the next result. Whoever takes it
+                # now finds the same in its journal.
+                self._held.end_part(recording_id)
 
     def _drain_ended(self) -> Iterator[Outcome[DetectionsMade]]:
-        """Yields what has ended; a journal goes once whoever takes it has asked for more.
+        """Yields what has ended; a recording is let go once whoever takes it has asked for more.
 
-        By then the asset graph knows of the result, so that no kill makes it be computed again.
+        By then the asset graph knows of the result. So its journal can go too, and no kill makes
+        anything be computed again.
         """
         while self._ended:
             outcome = self._ended.pop(0)
             yield outcome
             if outcome.value is not None and outcome.value.is_final:
                 Journal(self._dataset.inference.journal(outcome.recording_id)).remove()
+            self._held.end_part(outcome.recording_id)
 
     def _start(self, recording_id: str) -> _InWork:
-        with ExitStack() as begun:
-            begun.enter_context(hold_recording(self._dataset.inference, recording_id))
-            in_work = self._look_up(recording_id)
-            in_work.held = begun.pop_all()
-        return in_work
+        self._held.begin(recording_id)
+        try:
+            self._begun(recording_id)
+            return self._look_up(recording_id)
+        except BaseException:
+            self._held.end_part(recording_id)
+            raise
 
     def _look_up(self, recording_id: str) -> _InWork:
         remove_abandoned(self._dataset.inference.recording(recording_id))
@@ -190,11 +191,7 @@ class _Detecting:
             self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
 
     def _finish(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
-        """Writes a recording's files once all its chunks are done, and lets it go."""
-        with in_work.held:
-            return self._write(in_work, recording_id)
-
-    def _write(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
+        """Writes a recording's files once all its chunks are done."""
         recording, settings = in_work.recording, self._dataset.settings
         results = tuple(
             replace(one, detections=keep(one.detections, settings.detector))
@@ -266,6 +263,7 @@ def detect_recordings(
     telemetry: TelemetryLog,
     analysed: Callable[[float], None] = lambda _: None,
     summary: Summary | None = None,
+    begun: Callable[[str], None] = lambda _: None,
 ) -> Generator[Outcome[DetectionsMade], None, None]:
     """Yields what became of every recording, as each is finished.
 
@@ -275,6 +273,8 @@ def detect_recordings(
         telemetry: gets a line when an attempt at a chunk begins, and one when it ends.
         analysed: is told of the seconds of sound that are done with, as they are.
         summary: adds up the same attempts, for whoever asks it afterwards; None for one of its own.
+        begun: is told of each recording once no other run can be at work on it, before anything of
+            it is read or written.
 
     Raises:
         DetectorMissing, ConfigInvalid: the detector cannot be loaded at all.
@@ -282,7 +282,7 @@ def detect_recordings(
         StorageFull: a journal or the telemetry could not be written.
     """
     accounts = Accounts(telemetry, summary, analysed)
-    return _Detecting(dataset, accounts).run(recording_ids)
+    return _Detecting(dataset, accounts, begun).run(recording_ids)
 
 
 def _require_readable(recording: Recording, failed: list[ChunkResult], n_chunks: int) -> None:

@@ -14,21 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest, read_requests
-from badc_core.dataset import Dataset
 from badc_core.detections.filters import keep
 from badc_core.detectors.registry import identify_detector
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, RecordingBusy
 from badc_core.inference.accounts import Accounts
-from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.inference.chunk_json import write_chunk_json
 from badc_core.inference.chunk_output import ChunkOutput
+from badc_core.inference.holding import HeldRecordings
 from badc_core.inference.journal import Journal
 from badc_core.manifest_runs.chunk_guard import check_chunk_files
 from badc_core.manifest_runs.earlier import Earlier, EarlierResults, hash_config
 from badc_core.manifest_runs.manifest_tasks import make_tasks
 from badc_core.manifest_runs.run_order import RunMade, RunOrder, load_previous
 from badc_core.manifest_runs.run_together import run_together
-from badc_core.recordings.recording import Recording, read_recording
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job
 from badc_core.telemetry.log import TelemetryLog, require_telemetry
@@ -67,7 +66,7 @@ class ManifestRun:
         root = order.dataset.root if order.dataset else None
         self._requests = read_requests(order.manifests, root)
         self._warnings = check_chunk_files(self._requests, order)
-        self._recordings = {one: _described(order.dataset, one) for one in self._requests}
+        self._recordings = {one: order.described(one) for one in self._requests}
         self._identity = identify_detector(order.settings.detector)
         self._config_hash = hash_config(order, self._identity)
         self._previous = load_previous(order.resume_summary)
@@ -79,6 +78,8 @@ class ManifestRun:
         self._counts = _Counts()
         self._failed: list[tuple[str, str]] = []
         self._out: dict[int, tuple[ChunkRequest, str]] = {}
+        self._held = HeldRecordings(order.output)
+        self._busy: dict[str, RecordingBusy] = {}
         self._books = ExitStack()
         self._log = TelemetryLog(order.telemetry_log)
         self._accounts = Accounts(self._log, self._summary)
@@ -138,21 +139,21 @@ class ManifestRun:
         return outcome.require()
 
     def tasks(self) -> Iterator[ChunkTask]:
-        """Yields what must be analysed, recording by recording; the rest is taken as it is."""
+        """Yields what must be analysed, recording by recording; the rest is taken as it is.
+
+        A recording that another run is at work on is left to that; its chunks count as failed.
+        """
         self._started_s = time.monotonic()
-        self._books.enter_context(self._log)
-        self._books.enter_context(self._accounts)
+        for book in (self._held, self._log, self._accounts):
+            self._books.enter_context(book)
         for recording_id in self._requests:
-            for earlier in self._look_up(recording_id):
-                request = earlier.one.request
-                if isinstance(earlier.result, ChunkResult):
-                    self._skip(request, earlier.key, earlier.result)
-                elif earlier.result is not None:
-                    self._skip_by_file(request, earlier.result, earlier.job)
-                else:
-                    self._counts.n_redone += earlier.job is not None
-                    self._out[id(earlier.one.task)] = (request, earlier.key)
-                    yield earlier.one.task
+            try:
+                self._held.begin(recording_id)
+            except RecordingBusy as busy:
+                self._leave(recording_id, busy)
+                continue
+            yield from self._tasks_of(recording_id)
+            self._held.end_part(recording_id)
 
     def attempted(self, attempt: Attempt) -> None:
         """Takes note of the beginning or the end of an attempt."""
@@ -173,6 +174,7 @@ class ManifestRun:
             else:
                 self._write(request, key, result)
         self._accounts.ended(result)
+        self._held.end_part(request.recording_id)
 
     def finish(self) -> RunMade:
         """Closes the books, and returns what the run came to.
@@ -191,6 +193,23 @@ class ManifestRun:
         except BadcError as trouble:
             _log.warning("the summary could not be written: %s", trouble)
 
+    def _leave(self, recording_id: str, busy: RecordingBusy) -> None:
+        self._busy[recording_id] = busy
+        self._failed += [(one.chunk_id, str(busy)) for one in self._requests[recording_id]]
+
+    def _tasks_of(self, recording_id: str) -> Iterator[ChunkTask]:
+        for earlier in self._look_up(recording_id):
+            request = earlier.one.request
+            if isinstance(earlier.result, ChunkResult):
+                self._skip(request, earlier.key, earlier.result)
+            elif earlier.result is not None:
+                self._skip_by_file(request, earlier.result, earlier.job)
+            else:
+                self._counts.n_redone += earlier.job is not None
+                self._out[id(earlier.one.task)] = (request, earlier.key)
+                self._held.add_part(recording_id)
+                yield earlier.one.task
+
     def _look_up(self, recording_id: str) -> Iterator[Earlier]:
         requests, recording = self._requests[recording_id], self._recordings[recording_id]
         return self._earlier.of(recording_id, make_tasks(requests, recording, self._order.files))
@@ -204,7 +223,7 @@ class ManifestRun:
             request.recording_id,
             result.worker,
             result.attempt,
-            self._mention(path),
+            self._order.mention(path),
         )
         self._accounts.ended(result)
 
@@ -216,27 +235,14 @@ class ManifestRun:
             request.chunk_id,
             request.recording_id,
             job.worker if job is not None else "",
-            output=self._mention(found.path),
+            output=self._order.mention(found.path),
         )
         watcher().analysed(request.duration_s)
 
     def _write(self, request: ChunkRequest, key: str, result: ChunkResult) -> Path:
         kept = replace(result, detections=keep(result.detections, self._order.settings.detector))
         self._counts.n_detections += len(kept.detections)
-        dataset = self._order.dataset
-        origin = ChunkOrigin(
-            chunk_id=request.chunk_id,
-            recording_id=request.recording_id,
-            source_path=request.source_path,
-            start_ms=request.start_ms,
-            end_ms=request.end_ms,
-            overlap_ms=request.overlap_ms,
-            sha256=request.sha256,
-            notes=request.notes,
-            dataset_root=dataset.root.name if dataset else "",
-            config_hash=self._config_hash,
-            key=key,
-        )
+        origin = self._order.origin(request, self._config_hash, key)
         return write_chunk_json(self._order.output, kept, self._identity, origin)
 
     def _with_output(self, attempt: Attempt) -> Attempt:
@@ -244,15 +250,8 @@ class ManifestRun:
         if attempt.status != "success":
             return attempt
         path = self._order.output.chunk_json(attempt.recording_id, attempt.chunk_id)
-        details = replace(attempt.details, output=self._mention(path))
+        details = replace(attempt.details, output=self._order.mention(path))
         return replace(attempt, details=details)
-
-    def _mention(self, path: Path) -> str:
-        """Returns a path as telemetry names it: relative to the dataset where it is in there."""
-        dataset = self._order.dataset
-        if dataset is not None and path.is_relative_to(dataset.root):
-            return path.relative_to(dataset.root).as_posix()
-        return path.as_posix()
 
     def _journal(self, recording_id: str) -> Journal:
         return Journal(self._order.output.journal(recording_id))
@@ -260,7 +259,8 @@ class ManifestRun:
     def _forget_empty_books(self) -> None:
         """Removes the summary of a run that had nothing to do: there is no log beside it."""
         log = self._order.telemetry_log
-        has_begun = self._counts.n_skipped < self.n_chunks or log.exists()
+        n_left = sum(len(self._requests[one]) for one in self._busy)
+        has_begun = self._counts.n_skipped + n_left < self.n_chunks or log.exists()
         if self._is_new_summary and self._previous is None and not has_begun:
             for path in (summary_path(log), workers_path(log)):
                 path.unlink(missing_ok=True)
@@ -282,7 +282,9 @@ class ManifestRun:
             failed=tuple(self._failed),
             n_kept=self._counts.n_kept,
             retried=self._retried(),
-            is_failure=not self._order.tolerates(len(self._failed), len(chunks)),
+            busy=tuple(self._busy.values()),
+            is_failure=bool(self._busy)
+            or not self._order.tolerates(len(self._failed), len(chunks)),
             n_orphans=len(previous.keys() - chunks),
             n_redone=self._counts.n_redone,
             totals=self._summary.totals(),
@@ -290,10 +292,3 @@ class ManifestRun:
             workers=self._summary.workers(),
             warnings=tuple(self._warnings),
         )
-
-
-def _described(dataset: Dataset | None, recording_id: str) -> Recording | None:
-    """Returns what a dataset knows of a recording."""
-    if dataset is None or not dataset.recording(recording_id).exists():
-        return None
-    return read_recording(dataset.recording(recording_id))

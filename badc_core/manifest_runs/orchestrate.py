@@ -206,14 +206,12 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
     for entry in plan.entries:
         if entry.error is not None:
             yield Outcome(entry.recording_id, error=entry.error)
-    runs = [(one.recording_id, partial(_held, one.order)) for one in plan.entries if not one.error]
+    runs = [
+        (one.recording_id, partial(HeldRun, one.order)) for one in plan.entries if not one.error
+    ]
     if runs:
         detector = identify_detector(plan.settings.detector)
         yield from run_together(runs, plan.settings, detector)
-
-
-def _held(order: RunOrder, recording_id: str) -> HeldRun:
-    return HeldRun(order, [recording_id], is_own_log=True)
 
 
 class _Planning:

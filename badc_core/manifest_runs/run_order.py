@@ -8,7 +8,9 @@ from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.dataset import Dataset, InferencePaths
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import ConfigInvalid, RecordingBusy
+from badc_core.inference.chunk_json import ChunkOrigin
+from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
 from badc_core.telemetry.counts import WorkerCounts
 from badc_core.telemetry.summary import Summary, Worst
@@ -51,6 +53,40 @@ class RunOrder:
         runner = self.settings.detector.name
         return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
 
+    def origin(self, request: ChunkRequest, config_hash: str, key: str) -> ChunkOrigin:
+        """Returns what a chunk's JSON file says of where the chunk is from.
+
+        Args:
+            request: its row.
+            config_hash: of the settings.
+            key: of the chunk under them, as journals have it.
+        """
+        return ChunkOrigin(
+            chunk_id=request.chunk_id,
+            recording_id=request.recording_id,
+            source_path=request.source_path,
+            start_ms=request.start_ms,
+            end_ms=request.end_ms,
+            overlap_ms=request.overlap_ms,
+            sha256=request.sha256,
+            notes=request.notes,
+            dataset_root=self.dataset.root.name if self.dataset else "",
+            config_hash=config_hash,
+            key=key,
+        )
+
+    def described(self, recording_id: str) -> Recording | None:
+        """Returns what the dataset knows of a recording; raises DatasetInvalid."""
+        if self.dataset is None or not self.dataset.recording(recording_id).exists():
+            return None
+        return read_recording(self.dataset.recording(recording_id))
+
+    def mention(self, path: Path) -> str:
+        """Returns a path as telemetry names it: relative to the dataset where it is in there."""
+        if self.dataset is not None and path.is_relative_to(self.dataset.root):
+            return path.relative_to(self.dataset.root).as_posix()
+        return path.as_posix()
+
     def chunk_files_of(self, recording_id: str) -> Path | None:
         """Returns where a recording's chunk files would be; None where there is no such place."""
         if self.chunk_folder is not None or self.chunks_dir is None:
@@ -73,13 +109,14 @@ class RunMade:
         failed: chunk_id and reason of those without a result.
         n_kept: failed ones whose file still holds an earlier result, of any settings.
         retried: the worst of those that failed before they succeeded.
-        is_failure: more chunks failed than is tolerated.
+        is_failure: more chunks failed than is tolerated, or were left to another run.
         n_orphans: chunks in the summary to resume from that no manifest has.
         n_redone: chunks it calls done whose result is gone or made with other settings.
         totals: of this run.
         wall_s: how long it took.
         workers: label -> what it did, also in runs before with this log.
         warnings: one sentence each.
+        busy: why recordings were left to other runs; their chunks are among the failed.
     """
 
     n_chunks: int
@@ -95,6 +132,7 @@ class RunMade:
     wall_s: float
     workers: dict[str, WorkerCounts]
     warnings: tuple[str, ...]
+    busy: tuple[RecordingBusy, ...] = ()
 
     @property
     def n_succeeded(self) -> int:

@@ -56,7 +56,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
 
             pace = Pace(total_audio_s(step.dataset, step.recording_ids), context.log.info)
             outcomes = detect_recordings(
-                step.dataset, step.take(), telemetry, pace.analysed, summary
+                step.dataset, step.recording_ids, telemetry, pace.analysed, summary, step.begin
             )
             checks = partial(check_detections, context.instance, connection, step.dataset, summary)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)

@@ -1,14 +1,14 @@
 """Two runs at once: each recording is one run's, whichever way the other was started."""
 
+import errno
+import fcntl
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from support.commands import run_typed
 from support.sounds import write_tone
 
 from badc_core.chunks.manifest import write_manifest
-from badc_core.cli.infer import infer
 from badc_core.dataset import Dataset
 from badc_core.detections.store import read_detections
 from badc_core.errors import RecordingBusy, UnreadableRecording
@@ -65,28 +65,68 @@ def test_a_dataset_s_run_leaves_a_recording_to_whoever_is_at_work_on_it(dataset)
     assert locks(dataset) == []
 
 
-def test_a_manifest_s_run_does_too_and_says_so(dataset):
-    words = ("run", dataset.manifest("b"), "--cpu-workers", 1)
-    with (
-        hold_recording(dataset.inference, "b"),
-        pytest.raises(RecordingBusy, match=r"^b: another run is at work"),
-    ):
-        run_typed(infer, *words)
-    assert not dataset.inference.recording("b").exists()
-    run_typed(infer, *words)
-    assert len(list(dataset.inference.recording("b").glob("*.json"))) == 4
-    assert locks(dataset) == []
-
-
-def test_recordings_are_held_while_they_are_in_work_and_no_longer(dataset):
+def test_recordings_are_held_until_the_graph_knows_of_them_and_no_longer(dataset):
     outcomes = detecting(dataset)
     first = next(outcomes).recording_id
-    others = [name for name in NAMES if name != first]
+    assert not is_free(dataset, first)
+    second = next(outcomes).recording_id
     assert is_free(dataset, first)
-    assert not all(is_free(dataset, name) for name in others)
+    assert not is_free(dataset, second)
     outcomes.close()
     assert all(is_free(dataset, name) for name in NAMES)
     assert locks(dataset) == []
+
+
+def test_whoever_wants_to_know_hears_of_recordings_that_are_held_alone(dataset):
+    heard = []
+
+    def begun(recording_id: str) -> None:
+        heard.append((recording_id, is_free(dataset, recording_id)))
+
+    with (
+        hold_recording(dataset.inference, "b"),
+        TelemetryLog(dataset.telemetry("run")) as telemetry,
+    ):
+        list(detect_recordings(dataset, NAMES, telemetry, begun=begun))
+    assert heard == [("a", False), ("c", False)]
+
+
+def test_a_lock_that_its_holder_removes_meanwhile_is_no_lock(dataset, monkeypatch):
+    lock = dataset.inference.lock("a")
+    flock, removed = fcntl.flock, []
+
+    def flock_late(file, how) -> None:
+        if not removed:
+            removed.append(lock.unlink())
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    with hold_recording(dataset.inference, "a"):
+        assert removed
+        assert not is_free(dataset, "a")
+
+
+def test_a_lock_that_became_a_link_is_put_right(dataset):
+    lock = dataset.inference.lock("a")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.symlink_to("../../.git/annex/objects/gone")
+    with hold_recording(dataset.inference, "a"):
+        assert lock.is_file()
+        assert not is_free(dataset, "a")
+
+
+def test_a_file_system_without_locks_is_told_and_used(dataset, monkeypatch, caplog):
+    def refuse(*_) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        hold_recording(dataset.inference, "a"),
+        hold_recording(dataset.inference, "b"),
+    ):
+        pass
+    (told,) = caplog.messages
+    assert told.startswith(f"{dataset.inference.folder}: this file system has no locks")
 
 
 def test_a_recording_that_cannot_be_begun_is_held_by_nobody(dataset):

@@ -1,0 +1,101 @@
+"""A manifest's recordings are held one by one, and those of other runs are left to these."""
+
+import csv
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import BADC, run_typed
+from support.sounds import write_tone
+
+from badc_core.cli.infer import infer
+from badc_core.dataset import InferencePaths
+from badc_core.errors import RecordingBusy
+from badc_core.inference.holding import hold, hold_recording
+from badc_core.manifest_runs.held_run import HeldRun
+from badc_core.manifest_runs.run_options import RunOptions
+
+N_MANY = 150
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Returns an empty dataset for band_energy."""
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "badc.toml").write_text('[detector]\nname = "band_energy"\n')
+    return tmp_path
+
+
+def make_manifest(root: Path, *recording_ids: str) -> Path:
+    """Returns a manifest of a chunk of each recording."""
+    path = root / "manifests" / "all.csv"
+    path.parent.mkdir()
+    columns = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms", "overlap_ms")
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow([*columns, "sha256", "notes"])
+        for one in recording_ids:
+            write_tone(root / "audio" / f"{one}.wav", 3.0)
+            chunk = (f"{one}_chunk_0_3000", f"audio/{one}.wav", 0, 3000, 0, "TODO_HASH", "")
+            rows.writerow([one, *chunk])
+    return path
+
+
+def test_what_another_run_is_at_work_on_costs_no_other_recording(root):
+    manifest = make_manifest(root, "a", "b", "c")
+    words = ("run", manifest, "--cpu-workers", 1, "--telemetry-log", root / "log.jsonl")
+    output = InferencePaths(root / "artifacts" / "infer")
+    with hold_recording(output, "b"):
+        refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
+    assert "1 of 3 chunks failed:" in refused.stderr
+    assert "another run is at work on this recording. Let that end" in refused.stderr
+    assert sorted(path.name for path in output.folder.iterdir()) == ["a", "c"]
+    assert "1 ok, 0 failed, 2 skipped" in run_typed(infer, *words).stdout
+    assert list(output.folder.glob(".*")) == []
+
+
+def test_a_run_that_could_begin_nothing_leaves_nothing(root):
+    manifest = make_manifest(root, "a")
+    log = root / "log.jsonl"
+    output = InferencePaths(root / "artifacts" / "infer")
+    with hold_recording(output, "a"):
+        run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
+    assert list(root.glob("log*")) == []
+    assert list(output.folder.iterdir()) == []
+
+
+def test_more_recordings_than_files_may_be_open(root):
+    manifest = make_manifest(root, *(f"rec_{number}" for number in range(N_MANY)))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = (N_MANY // 2, most)
+    command = [BADC, "infer", "run", manifest, "--cpu-workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(limit[0]), *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{N_MANY} ok, 0 failed" in done.stdout
+
+
+_LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("end", ["finish", "abandon"])
+def test_a_log_of_its_own_is_let_go_however_the_run_ends(root, end):
+    manifest = make_manifest(root, "a")
+    order = RunOptions(manifest=manifest, telemetry_log=root / "log.jsonl").order()
+    run = HeldRun(order, "a")
+    with pytest.raises(RecordingBusy):
+        HeldRun(order, "a")
+    getattr(run, end)()
+    with hold(root / ".log.jsonl.lock", "a"):
+        assert (root / ".log.jsonl.lock").exists()
