@@ -96,9 +96,12 @@ def naming_storage_trouble(path: Path) -> Iterator[None]:
             raise StorageFull(
                 "no space left for the output", path, "Free some space, then run again"
             ) from error
-        if error.errno in _UNWRITABLE and _concerns(error, path):
+        is_unwritable = error.errno in _UNWRITABLE or (
+            error.errno == errno.ENOENT and _takes_no_file(path)
+        )
+        if error.errno is not None and is_unwritable and _concerns(error, path):
             raise OutputUnwritable(
-                f"cannot be written ({error.strerror})",
+                f"cannot be written ({os.strerror(error.errno)})",
                 path,
                 "Choose another place, or make this one writable",
             ) from error
@@ -158,6 +161,26 @@ def _concerns(error: OSError, path: Path) -> bool:
         return True
     named = Path(os.fsdecode(error.filename))
     return named in {path, *path.parents} or path.parent in named.parents
+
+
+def _takes_no_file(path: Path) -> bool:
+    """Tells whether nothing can be made where a path would go, although the folder is there.
+
+    Folders of the kernel, such as /proc, say so by ENOENT, and so does one that was deleted while
+    somebody is in it. Elsewhere ENOENT is about a file that somebody failed to write.
+    """
+    folder = next((one for one in path.parents if one.is_dir()), None)
+    if folder is None:
+        return False
+    probe = _aside(folder / "probe")
+    try:
+        probe.touch(exist_ok=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    probe.unlink()
+    return False
 
 
 def _swap(aside: Path, path: Path) -> bool:

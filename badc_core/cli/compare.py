@@ -11,7 +11,8 @@ from badc_core.cli.options import refusing_options
 from badc_core.cli.run_output import say
 from badc_core.comparison.comparing import Rule, compare_tables
 from badc_core.comparison.comparison_files import ENDINGS, write_comparison
-from badc_core.comparison.table_arguments import read_tables
+from badc_core.comparison.table_arguments import parse_tables, read_tables, require_apart
+from badc_core.errors import ConfigInvalid
 from badc_core.manifest_runs.detector_options import OptionInvalid
 
 _LONGEST_S = 86_400
@@ -49,8 +50,14 @@ def compare(
             raise OptionInvalid("one table cannot be compared: give two or more", "TABLE")
         if output is not None and output.suffix.lower() not in ENDINGS:
             raise OptionInvalid(f"must end in {', '.join(ENDINGS)}", "--output")
+        try:
+            given = parse_tables(tables)
+            if output is not None:
+                require_apart(output, given)
+        except ConfigInvalid as error:
+            raise OptionInvalid(error.what, error.where) from error
     rule = Rule(round(min_overlap * 1000), round(tolerance * 1000))
-    comparison = compare_tables(read_tables(tables), rule)
+    comparison = compare_tables(read_tables(given), rule)
     console = wide_console()
     print_comparison(comparison, limit, console)
     if output is not None:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console
+from rich.containers import Lines
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,8 @@ from badc_core.units import format_duration
 _Row = Mapping[str, Any]
 _NOTHING = "-"
 _TWO = 2
+_SHORTEST_NAME = 8
+_NAMES_SHARE = 6
 
 
 def print_comparison(comparison: Comparison, limit: int, console: Console) -> None:
@@ -33,11 +36,17 @@ def print_comparison(comparison: Comparison, limit: int, console: Console) -> No
     """
     species = _by_species(comparison.species.to_pylist())
     table = _empty_table(len(comparison.tables))
+    tables = {
+        one.name: Text(one.name).wrap(console, max(_SHORTEST_NAME, console.width // _NAMES_SHARE))
+        for one in comparison.tables
+    }
     for rows in species[:limit]:
-        _add(table, _names(rows[0]), rows)
+        _add(table, _names(rows[0]), rows, tables)
         table.add_section()
-    _add(table, [Text("All species", "bold")], _by_species(comparison.totals.to_pylist())[0])
+    together = Text.assemble(("All species", "bold"), "\nRecordings: any species")
+    _add(table, together, _by_species(comparison.totals.to_pylist())[0], tables)
     console.print(table)
+    say(console, "Recordings: with one / with one in no other table / with one in all tables")
     if len(species) > limit:
         say(console, f"and {len(species) - limit} more species: --limit {len(species)}")
     say(console, "")
@@ -55,40 +64,47 @@ def _by_species(rows: Sequence[_Row]) -> list[list[_Row]]:
 
 def _empty_table(n_tables: int) -> Table:
     table = plain_table("Detections by species, and how many of them the others have too")
-    table.add_column("Species")
-    table.add_column("Table", overflow="fold")
+    table.add_column("Species", overflow="fold")
+    table.add_column("Table", no_wrap=True)
     table.add_column("Found", justify="right", no_wrap=True)
     for name in ("best", "median"):
         table.add_column(f"Score\n{name}", justify="right", no_wrap=True)
-    table.add_column("Recordings\nwith/only/all", justify="right", no_wrap=True)
+    table.add_column("Recordings", justify="right", no_wrap=True)
     if n_tables == _TWO:
         table.add_column("Agreed", justify="right", no_wrap=True)
     else:
         for name in ("any", "all"):
-            table.add_column(f"Agreed\nwith {name}", justify="right", no_wrap=True)
+            table.add_column(f"Agreed\n{name}", justify="right", no_wrap=True)
     return table
 
 
-def _add(table: Table, names: Sequence[Text], rows: Sequence[_Row]) -> None:
-    for number, row in enumerate(rows):
-        agreed = ("agreed_any", "agreed_all") if len(rows) > _TWO else ("agreed_any",)
+def _add(table: Table, species: Text, rows: Sequence[_Row], tables: Mapping[str, Lines]) -> None:
+    """Adds one row of cells with a line for each table, so that a long name leaves no gaps."""
+    agreed = ("agreed_any", "agreed_all") if len(rows) > _TWO else ("agreed_any",)
+    lines: list[list[str | Text]] = []
+    for row in rows:
         places = (row["recordings"], row["recordings_only"], row["recordings_all"])
-        table.add_row(
-            names[number] if number < len(names) else "",
-            Text(row["table"]),
+        name, *rest = tables[row["table"]]
+        figures = [
             str(row["detections"]),
             _score(row["best_confidence"]),
             _score(row["median_confidence"]),
             "/".join(map(str, places)),
             *(_share(row[name], row["detections"]) for name in agreed),
-        )
+        ]
+        lines.append([name, *figures])
+        lines += [[more, *([""] * len(figures))] for more in rest]
+    columns = zip(*lines, strict=True)
+    table.add_row(species, *(Text("\n").join(map(_text, column)) for column in columns))
 
 
-def _names(row: _Row) -> list[Text]:
-    names = [Text(row["common_name"])]
-    if row["scientific_name"]:
-        names.append(Text(row["scientific_name"], "italic"))
-    return names
+def _text(cell: str | Text) -> Text:
+    return Text(cell) if isinstance(cell, str) else cell
+
+
+def _names(row: _Row) -> Text:
+    scientific = row["scientific_name"]
+    return Text.assemble(row["common_name"], (f"\n{scientific}" if scientific else "", "italic"))
 
 
 def _score(confidence: float | None) -> str:
@@ -96,11 +112,17 @@ def _score(confidence: float | None) -> str:
 
 
 def _share(agreed: int, detections: int) -> str:
-    return f"{agreed} ({agreed / detections:4.0%})" if detections else _NOTHING
+    """Returns a count and its percentage, which is 0 or 100 only where it is none or all."""
+    if not detections:
+        return _NOTHING
+    percent = round(100 * agreed / detections)
+    if 0 < agreed < detections:
+        percent = min(max(percent, 1), 99)
+    return f"{agreed} ({percent}%)"
 
 
 def _summary(comparison: Comparison, species: Sequence[Sequence[_Row]]) -> list[str]:
-    finders = [tuple(row["table"] for row in rows if row["detections"]) for rows in species]
+    finders = [tuple(row["table"] for row in rows if row["recordings"]) for rows in species]
     names = [table.name for table in comparison.tables]
     by = [f"{finders.count(tuple(names))} found by all"]
     by += [f"{finders.count((name,))} by {name} alone" for name in names]

@@ -17,7 +17,6 @@ from badc_core.cli.run_output import print_made, print_places, print_troubled, s
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
 from badc_core.manifest_runs.gather import Gathering, gather
-from badc_core.manifest_runs.held_run import HeldRun
 from badc_core.manifest_runs.manifest_run import ManifestRun
 from badc_core.manifest_runs.run_config import read_run_config
 from badc_core.manifest_runs.run_options import RunOptions, find_root
@@ -82,12 +81,15 @@ def aggregate(
     if made.n_settings > 1:
         kinds = f"{made.n_settings} different settings, see the column config_hash"
         say(Console(stderr=True), f"Warning: these results were made with {kinds}.")
+    if made.n_repeated:
+        twice = f"{counted(made.n_repeated, 'detection')} more than once"
+        say(Console(stderr=True), f"Warning: chunks that were cut in several ways have {twice}.")
     for path in filter(None, (output, parquet)):
         say(console, f"Table: {path}")
 
 
 def _run(order: RunOrder, console: Console) -> None:
-    prepared = HeldRun(order, ManifestRun(order).recording_ids)
+    prepared = ManifestRun(order)
     with shown_progress(prepared.audio_s, console), told_once(), _telling_how_far(prepared, order):
         made = prepared.run()
     print_made(made, console)

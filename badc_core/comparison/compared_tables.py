@@ -10,21 +10,24 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from badc_core.comparison.analysed_chunks import (
+    ANALYSED,
+    CHUNK,
+    find_covered,
+    read_covered,
+    require_here,
+)
 from badc_core.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
-from badc_core.detections.store import (
-    MODEL_VERSION_KEY,
-    RUNNER_KEY,
-    SCHEMA_KEY,
-    conform,
-    read_effort,
-)
+from badc_core.detections.store import MODEL_VERSION_KEY, RUNNER_KEY, SCHEMA_KEY, conform
 from badc_core.errors import ContentMissing, DetectionsInvalid
 from badc_core.provenance.in_work import read_marks
 from badc_core.settings import Settings
@@ -38,12 +41,21 @@ _FOUND = pa.schema(
         )
     ]
 )
-_COVERED = pa.schema(
-    [EFFORT.field(name) for name in ("recording_id", "chunk_start_ms", "chunk_end_ms")]
-)
+_OVERLAP = "overlap_ms"
 _IS_DETECTION = "is_detection"
-_ANALYSED = ("ok", "no_detections")
+_LATER_COLUMNS = {"scientific_name", "config_hash", _IS_DETECTION}
 _REMEDY = "Give a table of badc infer aggregate, or a dataset's folder"
+_GATHER_AGAIN = "Gather its JSON files again with: badc infer aggregate DIR"
+
+
+class DetectorName(NamedTuple):
+    """A detector that a table has results of; the version is empty where none is known."""
+
+    runner: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.runner} {self.version}".strip()
 
 
 @dataclass(frozen=True)
@@ -54,16 +66,18 @@ class ComparedTable:
         name: what it is called; empty until it is named.
         path: where it was read.
         found: its detections, with columns of `schema.DETECTIONS`.
-        covered: recording_id, chunk_start_ms and chunk_end_ms of every chunk that was analysed;
-            None where the table does not tell.
-        detectors: name and version of all that it has results of.
+        covered: what was analysed, by `analysed_chunks.COVERED`; None where the table does not
+            tell.
+        detectors: all that it has results of.
+        n_repeated: detections that had several rows, of which one is left.
     """
 
     name: str
     path: Path
     found: pa.Table
     covered: pa.Table | None
-    detectors: tuple[str, ...] = ()
+    detectors: tuple[DetectorName, ...] = ()
+    n_repeated: int = 0
 
     @property
     def n_settings(self) -> int:
@@ -79,14 +93,14 @@ def read_table(path: Path) -> ComparedTable:
         ContentMissing: there is no such file or folder, or its content is not on this machine.
         DetectionsInvalid: it is no table, or cannot be read.
     """
-    if path.is_symlink() and not path.exists():
-        raise _not_here(path)
+    require_here(path)
     if not path.exists():
         raise ContentMissing("there is no such file or folder", path, _REMEDY)
     try:
         return _read_folder(path) if path.is_dir() else _read_file(path)
     except DetectionsInvalid as error:
-        raise DetectionsInvalid(error.what, error.where, _REMEDY) from error
+        remedy = error.remedy if error.remedy == _GATHER_AGAIN else _REMEDY
+        raise DetectionsInvalid(error.what, error.where, remedy) from error
     except OSError as error:
         raise DetectionsInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
 
@@ -95,34 +109,34 @@ def _read_file(path: Path) -> ComparedTable:
     if path.suffix.lower() == ".csv":
         return _read_csv(path)
     absolute = absolute_path(path)
-    dataset = _around(absolute)
+    dataset = dataset_of(path)
     is_of_dataset = dataset is not None and absolute.stem in _finished(dataset)
-    found, detectors = _read_parquet([path])
-    covered = _read_effort(dataset, [absolute.stem]) if dataset and is_of_dataset else None
-    return ComparedTable("", path, found, covered, detectors)
+    covered = read_covered(dataset, [absolute.stem]) if dataset and is_of_dataset else None
+    return _read_parquet(path, [path], covered)
 
 
 def _read_folder(path: Path) -> ComparedTable:
-    absolute = absolute_path(path)
-    dataset = _around(absolute / "x") or Dataset(absolute, Settings())
-    if not dataset.aggregate.is_dir():
+    dataset = dataset_of(path)
+    if dataset is None or not dataset.aggregate.is_dir():
         tables = sorted(one.name for one in path.iterdir() if one.suffix in {".csv", ".parquet"})
         hint = f"; of these tables in it, give one: {', '.join(tables[:5])}" if tables else ""
         raise DetectionsInvalid(f"not a dataset with results{hint}", path)
     finished = sorted(_finished(dataset))
     if not finished:
         raise DetectionsInvalid("no recording in it has been analysed", path)
-    found, detectors = _read_parquet([dataset.detections(one) for one in finished])
-    return ComparedTable("", path, found, _read_effort(dataset, finished), detectors)
+    paths = [dataset.detections(one) for one in finished]
+    return _read_parquet(path, paths, read_covered(dataset, finished))
 
 
-def _around(path: Path) -> Dataset | None:
-    """Returns the dataset among whose detections an absolute path lies; None if in none."""
-    for folder in path.parents[2:3]:
+def dataset_of(path: Path) -> Dataset | None:
+    """Returns the dataset that a folder is, or among whose detections a path lies; else None."""
+    absolute = absolute_path(path)
+    inside = absolute / "x" if path.is_dir() else absolute
+    for folder in inside.parents[2:3]:
         dataset = Dataset(folder, Settings())
-        if dataset.aggregate == path.parent:
+        if dataset.aggregate == inside.parent:
             return dataset
-    return None
+    return Dataset(absolute, Settings()) if path.is_dir() else None
 
 
 def absolute_path(path: Path) -> Path:
@@ -138,47 +152,40 @@ def _finished(dataset: Dataset) -> set[str]:
     return (detections & effort) - read_marks(dataset, "detections")
 
 
-def _read_effort(dataset: Dataset, recording_ids: Iterable[str]) -> pa.Table:
-    tables = [read_effort(dataset.effort(one)) for one in recording_ids]
-    effort = pa.concat_tables(tables).unify_dictionaries()
-    return _analysed(effort, pc.is_in(effort["status"].cast(pa.string()), pa.array(_ANALYSED)))
-
-
-def _analysed(chunks: pa.Table, is_analysed: pa.ChunkedArray) -> pa.Table:
-    return chunks.filter(is_analysed).select(_COVERED.names)
-
-
-def _read_parquet(paths: Sequence[Path]) -> tuple[pa.Table, tuple[str, ...]]:
-    """Returns the detections in files, and which detectors they are of."""
+def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) -> ComparedTable:
+    """Returns what is in files that are one table."""
     tables: list[pa.Table] = []
-    detectors: set[str] = set()
+    detectors: set[DetectorName] = set()
     for path in paths:
+        require_here(path)
         try:
             with pq.ParquetFile(path) as file:
                 metadata = _metadata(file)
                 _require_columns(path, file.schema_arrow.names, [*_FOUND.names, _IS_DETECTION])
                 table = file.read(columns=[*_FOUND.names, _IS_DETECTION])
-        except FileNotFoundError as error:
-            raise _not_here(path) from error
         except (pa.ArrowException, OSError) as error:
             raise DetectionsInvalid(f"not a readable Parquet file ({error})", path) from error
         version = metadata.get(SCHEMA_KEY, str(SCHEMA_VERSION))
         if version != str(SCHEMA_VERSION):
             raise DetectionsInvalid(f"follows schema {version}, expected {SCHEMA_VERSION}", path)
         if RUNNER_KEY in metadata:
-            detectors.add(_called(metadata[RUNNER_KEY], metadata.get(MODEL_VERSION_KEY, "")))
+            detectors.add(DetectorName(metadata[RUNNER_KEY], metadata.get(MODEL_VERSION_KEY, "")))
         tables.append(_detections(table, path))
-    found = pa.concat_tables(tables).unify_dictionaries()
-    return found, _detectors(found, detectors)
+    found, n_repeated = _once_each(pa.concat_tables(tables).unify_dictionaries())
+    return ComparedTable("", given, found, covered, _detectors(found, detectors), n_repeated)
 
 
 def _read_csv(path: Path) -> ComparedTable:
     """Returns what is in a CSV of `badc infer aggregate`, where every analysed chunk has a row."""
-    wanted = [*_FOUND.names, *_COVERED.names[1:], "status", _IS_DETECTION]
+    wanted = [*_FOUND.names, "chunk_start_ms", "chunk_end_ms", "status", _IS_DETECTION]
     types = {name: _plain(DETECTIONS.field(name).type) for name in wanted}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            _require_columns(path, next(csv.reader(file), []), wanted)
+            there = next(csv.reader(file), [])
+        _require_columns(path, there, wanted)
+        if _OVERLAP in there:
+            wanted.append(_OVERLAP)
+            types[_OVERLAP] = EFFORT.field(_OVERLAP).type
         rows = pa_csv.read_csv(
             path,
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
@@ -186,13 +193,15 @@ def _read_csv(path: Path) -> ComparedTable:
         )
     except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
         raise DetectionsInvalid(f"not a readable CSV file ({error})", path) from error
+    if _OVERLAP not in there:
+        rows = rows.append_column(_OVERLAP, pa.array(np.zeros(len(rows), np.int64)))
     is_analysed = pc.or_(
-        rows[_IS_DETECTION], pc.is_in(rows["status"], value_set=pa.array(_ANALYSED))
+        rows[_IS_DETECTION], pc.is_in(rows["status"], value_set=pa.array(ANALYSED))
     )
-    covered = _analysed(rows, is_analysed)
-    covered = covered.group_by(covered.column_names).aggregate([])
-    covered = conform(covered, _COVERED, path)
-    return ComparedTable("", path, _detections(rows, path), covered, _detectors(rows, set()))
+    chunks = rows.filter(is_analysed).select(CHUNK.names).group_by(CHUNK.names).aggregate([])
+    covered = find_covered(conform(chunks, CHUNK, path), np.ones(len(chunks), np.bool_))
+    found, n_repeated = _once_each(_detections(rows, path))
+    return ComparedTable("", path, found, covered, _detectors(rows, set()), n_repeated)
 
 
 def _detections(table: pa.Table, path: Path) -> pa.Table:
@@ -211,10 +220,20 @@ def _detections(table: pa.Table, path: Path) -> pa.Table:
     return found
 
 
-def _not_here(path: Path) -> ContentMissing:
-    return ContentMissing(
-        "its content is not on this machine", path, "In a DataLad dataset: datalad get"
-    )
+def _once_each(found: pa.Table) -> tuple[pa.Table, int]:
+    """Returns detections, of which those that chunks cut in several ways share have one row.
+
+    Of their scores the best is kept.
+
+    Returns:
+        the detections, and how many of them had several rows.
+    """
+    same = [name for name in _FOUND.names if name != "confidence"]
+    once = found.group_by(same).aggregate([("confidence", "max"), ("confidence", "count")])
+    n_repeated = pc.sum(pc.greater(once["confidence_count"], 1)).as_py() or 0
+    if not n_repeated:
+        return found, 0
+    return once.rename_columns({"confidence_max": "confidence"}).select(_FOUND.names), n_repeated
 
 
 def _metadata(file: pq.ParquetFile) -> dict[str, str]:
@@ -224,19 +243,19 @@ def _metadata(file: pq.ParquetFile) -> dict[str, str]:
 
 def _require_columns(path: Path, there: Iterable[str], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in set(there)]
+    if set(missing) == _LATER_COLUMNS:
+        raise DetectionsInvalid("a table of an earlier BADC", path, _GATHER_AGAIN)
     if missing:
         noun = "column" if len(missing) == 1 else "columns"
         raise DetectionsInvalid(f"has no {noun} {', '.join(missing)}", path)
 
 
-def _detectors(rows: pa.Table, known: set[str]) -> tuple[str, ...]:
+def _detectors(rows: pa.Table, known: set[DetectorName]) -> tuple[DetectorName, ...]:
     named = rows.select(["runner", "model_version"])
     pairs = named.group_by(named.column_names).aggregate([]).to_pylist()
-    return tuple(sorted(known | {_called(one["runner"], one["model_version"]) for one in pairs}))
-
-
-def _called(runner: str, version: str) -> str:
-    return f"{runner} {version}".strip()
+    return tuple(
+        sorted(known | {DetectorName(one["runner"], one["model_version"]) for one in pairs})
+    )
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -26,7 +26,7 @@ COMPARISON_COLUMNS: tuple[Column, ...] = (
     Column("table", pa.string(), "The table that the row is about.", nullable=False),
     Column("other", pa.string(), "The table it is compared with.", nullable=False),
     Column("detections", _COUNT, "Detections in `table`.", nullable=False),
-    Column("recordings", _COUNT, "Recordings with one in `table`.", nullable=False),
+    Column("recordings", _COUNT, "Compared recordings with one in `table`.", nullable=False),
     Column("recordings_only", _COUNT, "Of these, those with none in another.", nullable=False),
     Column("recordings_all", _COUNT, "Recordings with one in every table.", nullable=False),
     Column("best_confidence", pa.float64(), "The highest in `table`."),
@@ -50,7 +50,9 @@ _CREATE = """
     CREATE TABLE covered (table_no INTEGER, recording_id VARCHAR, start_ms BIGINT, end_ms BIGINT);
     CREATE TABLE found (
         table_no INTEGER, species_no INTEGER, recording_no INTEGER,
-        start_ms BIGINT, end_ms BIGINT, confidence DOUBLE, is_compared BOOLEAN
+        start_ms BIGINT, end_ms BIGINT, confidence DOUBLE,
+        is_compared BOOLEAN, -- begins in what all analysed
+        is_present BOOLEAN -- has some time in it
     );
 """
 
@@ -230,6 +232,20 @@ def _left_out(
 def _nothing_in_common(
     tables: Sequence[ComparedTable], analysed: Sequence[set[str]]
 ) -> DetectionsInvalid:
+    mute = [one.name for one in tables if one.covered is None and not len(one.found)]
+    if mute:
+        names = f"{mute[0]}'s" if len(mute) == 1 else f"{', '.join(mute)}:"
+        return DetectionsInvalid(
+            f"{names} Parquet cannot tell what was analysed, and nothing was found in it",
+            remedy="Give its CSV, which badc infer aggregate writes with --output",
+        )
+    by_all = sorted(set.intersection(*analysed))
+    if by_all:
+        named = ", ".join(by_all[:3]) + (", ..." if len(by_all) > 3 else "")  # noqa: PLR2004
+        return DetectionsInvalid(
+            f"no part of {named} was analysed by all tables",
+            remedy="Run the detectors over the same chunks; failed ones do not count",
+        )
     told = [
         f"{table.name} has {', '.join(sorted(ids)[:3]) or 'none'}{', ...' if len(ids) > 3 else ''}"  # noqa: PLR2004
         for table, ids in zip(tables, analysed, strict=True)

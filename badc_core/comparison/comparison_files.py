@@ -65,6 +65,12 @@ def make_notes(comparison: Comparison) -> list[str]:
         if table.n_settings > 1
     ]
     notes += [
+        f"{table.name}: {table.n_repeated} detections stand in it more than once and are counted "
+        "once: its recordings were cut in several ways."
+        for table in comparison.tables
+        if table.n_repeated
+    ]
+    notes += [
         f"{common} has several scientific names, each counted by itself: {_listed(names)}."
         for common, names in comparison.homonyms.items()
     ]
@@ -85,7 +91,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             {
                 "name": table.name,
                 "path": str(table.path),
-                "detectors": list(table.detectors),
+                "detectors": [str(one) for one in table.detectors],
                 "tells_effort": table.covered is not None,
                 "detections": len(table.found),
                 "detections_compared": comparison.n_compared[table.name],

@@ -1,9 +1,10 @@
 """Which labels of several detectors are one species.
 
-By the scientific name, in whatever case; a label without one goes by its common name. Matching
-detections in time is in `comparing.py`.
+By the scientific name, in whatever case and however accents are encoded; a label without one goes
+by its common name. Matching detections in time is in `comparing.py`.
 """
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,4 +72,4 @@ def sort_into_species(labels: Iterable[Name]) -> SpeciesList:
 
 
 def _key(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return unicodedata.normalize("NFC", " ".join(name.casefold().split()))

@@ -1,36 +1,97 @@
-"""Tables as they are named on a command line: `PATH` or `NAME=PATH`.
+"""Tables as they are named on a command line: `PATH` or `NAME=PATH`; and what may not be written.
 
 How a table is read is in `compared_tables.py`.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from badc_core.comparison.compared_tables import ComparedTable, absolute_path, read_table
+from badc_core.comparison.compared_tables import (
+    ComparedTable,
+    absolute_path,
+    dataset_of,
+    read_table,
+)
+from badc_core.errors import ConfigInvalid
 
 
-def read_tables(arguments: Sequence[str]) -> list[ComparedTable]:
+@dataclass(frozen=True)
+class TableArgument:
+    """A table as it is named.
+
+    Attributes:
+        name: empty where none was typed.
+        path: where it is.
+    """
+
+    name: str
+    path: Path
+
+
+def parse_tables(arguments: Sequence[str]) -> list[TableArgument]:
+    """Returns what was typed as name and path.
+
+    Args:
+        arguments: `PATH` or `NAME=PATH`; a path that is there may have an equals sign in it.
+
+    Raises:
+        ConfigInvalid: one has no path, or two have one name.
+    """
+    given = []
+    for argument in arguments:
+        name, sign, path = argument.partition("=")
+        if not sign or Path(argument).exists():
+            name, path = "", argument
+        if not path.strip():
+            raise ConfigInvalid(f"{argument!r} has no path: give NAME=TABLE or TABLE", "TABLE")
+        given.append(TableArgument(name, Path(path)))
+    for name, count in Counter(one.name for one in given).items():
+        if name and count > 1:
+            raise ConfigInvalid(f"{count} tables are called {name!r}: give each its own", "TABLE")
+    return given
+
+
+def require_apart(output: Path, given: Iterable[TableArgument]) -> None:
+    """Refuses an output that would take the place of a table, or lie among a dataset's.
+
+    Raises:
+        ConfigInvalid: it would.
+    """
+    for one in given:
+        if output.resolve() == one.path.resolve() or _is_same_file(output, one.path):
+            raise ConfigInvalid(f"{output} is a table to be compared: give another", "--output")
+        dataset = dataset_of(one.path)
+        # A CSV is nobody's result but its own: aggregate writes it there if not told otherwise.
+        if dataset is None or one.path.suffix.lower() == ".csv":
+            continue
+        for folder in (dataset.aggregate, dataset.effort("x").parent):
+            if output.resolve().is_relative_to(folder.resolve()):
+                raise ConfigInvalid(
+                    f"{output} is among the results of {dataset.root}, which are to be compared: "
+                    "give another place",
+                    "--output",
+                )
+
+
+def read_tables(given: Sequence[TableArgument]) -> list[ComparedTable]:
     """Returns tables, each with a name of its own.
 
     Without a name a table is called after its detector; of several that would be called alike,
-    after its file or folder, then by its whole path, and at last by a number.
-
-    Args:
-        arguments: `PATH` or `NAME=PATH`.
+    with the detector's version, then after its file or folder, then by its whole path, and at last
+    by a number.
 
     Raises:
         ContentMissing: there is no such file or folder, or its content is not on this machine.
         DetectionsInvalid: it is no table, or cannot be read.
     """
-    given = [_split(argument) for argument in arguments]
-    tables = [replace(read_table(path), name=name) for name, path in given]
-    names = [one.name or _detector_name(one) for one in tables]
-    for other in (_file_name, str):
+    tables = [replace(read_table(one.path), name=one.name) for one in given]
+    names = [one.name or _runner(one) for one in tables]
+    for other in (_runner_and_version, _file_name, _whole_path):
         names = [
-            other(one.path) if count > 1 and not one.name else name
+            other(one) if count > 1 and not one.name else name
             for one, name, count in zip(tables, names, _counts(names), strict=True)
         ]
     unique: list[str] = []
@@ -41,20 +102,27 @@ def read_tables(arguments: Sequence[str]) -> list[ComparedTable]:
     return [replace(one, name=name) for one, name in zip(tables, unique, strict=True)]
 
 
-def _split(argument: str) -> tuple[str, Path]:
-    """Returns name and path; a path that is there may have an equals sign in it."""
-    name, sign, path = argument.partition("=")
-    return (name, Path(path)) if sign and not Path(argument).exists() else ("", Path(argument))
-
-
 def _counts(names: Sequence[str]) -> list[int]:
     counts = Counter(names)
     return [counts[name] for name in names]
 
 
-def _detector_name(table: ComparedTable) -> str:
-    return table.detectors[0] if len(table.detectors) == 1 else _file_name(table.path)
+def _runner(table: ComparedTable) -> str:
+    runner = table.detectors[0].runner if len(table.detectors) == 1 else ""
+    return runner or _file_name(table)
 
 
-def _file_name(path: Path) -> str:
-    return path.stem if path.is_file() else absolute_path(path).name
+def _runner_and_version(table: ComparedTable) -> str:
+    return str(table.detectors[0]) if len(table.detectors) == 1 else _file_name(table)
+
+
+def _file_name(table: ComparedTable) -> str:
+    return table.path.stem if table.path.is_file() else absolute_path(table.path).name
+
+
+def _whole_path(table: ComparedTable) -> str:
+    return str(table.path)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

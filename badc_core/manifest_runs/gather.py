@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from badc_core.atomic import replacing
 from badc_core.chunks.requests import ChunkRequest, read_requests
@@ -27,12 +28,18 @@ from badc_core.inference.chunk_output import (
     read_chunk_json,
     read_hawkears_table,
 )
+from badc_core.manifest_runs.chunk_overlaps import overlaps_ms
 from badc_core.manifest_runs.chunk_paths import find_chunk_files
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
 
 NO_DETECTION = "none"
 """Label of the row that stands for a chunk without detections."""
+
+OVERLAP = "overlap_ms"
+"""The CSV's last column: how much of the chunk's start is left to the chunk before."""
+
+CSV_COLUMNS = (*(column.name for column in DETECTION_COLUMNS), OVERLAP)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Gathered:
         n_chunks: with a result, among them those without detections.
         n_failed: files that hold a failure in place of a result; they have no row anywhere.
         n_settings: how many different settings the results were made with.
+        n_repeated: detections that have more than one row, from chunks cut in several ways.
     """
 
     n_files: int = 0
@@ -71,6 +79,7 @@ class Gathered:
     n_detections: int = 0
     n_failed: int = 0
     n_settings: int = 0
+    n_repeated: int = 0
 
 
 def gather(wanted: Gathering) -> Gathered:
@@ -92,15 +101,20 @@ def gather(wanted: Gathering) -> Gathered:
         aside.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(column.name for column in DETECTION_COLUMNS)
+        writer.writerow(CSV_COLUMNS)
         for rows in reading.recordings(paths):
-            writer.writerows([_cell(row.get(c.name)) for c in DETECTION_COLUMNS] for row in rows)
+            writer.writerows([_cell(row.get(name)) for name in CSV_COLUMNS] for row in rows)
             found = [row for row in rows if row["is_detection"]]
             tables.append(pa.Table.from_pylist(found, DETECTIONS))
     table = pa.concat_tables(tables).unify_dictionaries()
     if wanted.parquet is not None:
         write_detections(wanted.parquet, table)
-    return replace(reading.counts, n_files=len(paths), n_detections=len(table))
+    return replace(
+        reading.counts,
+        n_files=len(paths),
+        n_detections=len(table),
+        n_repeated=_count_repeated(table),
+    )
 
 
 class _Reading:
@@ -135,7 +149,12 @@ class _Reading:
             n_chunks=self.counts.n_chunks + len(good),
             n_failed=self.counts.n_failed + len(outputs) - len(good),
         )
-        rows = [row for output in good for row in _rows(output, recording)]
+        overlaps = overlaps_ms(one.origin for one in outputs)
+        rows = [
+            {**row, OVERLAP: overlaps[output.origin.chunk_id]}
+            for output in good
+            for row in _rows(output, recording)
+        ]
         rows.sort(key=_order)
         return rows
 
@@ -167,6 +186,12 @@ class _Reading:
         if not output.detections and not origin.config_hash:
             output = replace(output, detections=tuple(read_hawkears_table(output)))
         return replace(output, origin=origin)
+
+
+def _count_repeated(table: pa.Table) -> int:
+    rows = table.select(["detection_id", "config_hash"])
+    counts = rows.group_by(rows.column_names).aggregate([([], "count_all")])["count_all"]
+    return pc.sum(pc.greater(counts, 1)).as_py() or 0
 
 
 def _rows(output: ChunkOutput, recording: Recording | None) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 
 from badc_core.atomic import remove_abandoned, replacing, replacing_folder, write_text
@@ -140,6 +142,48 @@ def test_a_place_that_takes_no_file_is_one_clear_error(tmp_path: Path, place: st
     assert caught.value.where == str(tmp_path / place)
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "pipe").is_fifo()
+
+
+def in_a_deleted_folder(monkeypatch, tmp_path: Path) -> Path:
+    """Returns a place in the current folder, which is not there any more."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    return Path("table.csv")
+
+
+def write_table(path: Path, writing: str) -> None:
+    with replacing(path) as aside:
+        if writing == "python":
+            aside.write_text("x")
+        else:
+            pa_csv.write_csv(pa.table({"a": [1]}), aside)
+
+
+@pytest.mark.parametrize("place", ["/proc/table.csv", "/proc/new/table.csv", "deleted"])
+@pytest.mark.parametrize("writing", ["python", "arrow"])
+def test_a_folder_that_takes_no_file_at_all_is_one_clear_error(
+    tmp_path: Path, monkeypatch, lacking, place: str, writing: str
+) -> None:
+    if not Path("/proc/self").exists():
+        lacking("/proc")
+    path = in_a_deleted_folder(monkeypatch, tmp_path) if place == "deleted" else Path(place)
+    with pytest.raises(OutputUnwritable) as caught:
+        write_table(path, writing)
+    assert caught.value.where == str(path)
+    assert caught.value.what == "cannot be written (No such file or directory)"
+    assert ".part" not in str(caught.value)
+
+
+def write_into_a_deleted_folder(path: Path) -> None:
+    with replacing(path) as aside:
+        shutil.rmtree(path.parent)
+        aside.write_text("x")
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_no_unwritable_place(output: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_into_a_deleted_folder(output)
 
 
 def test_errors_of_other_files_keep_their_own_name(tmp_path: Path) -> None:

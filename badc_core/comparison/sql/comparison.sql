@@ -1,11 +1,12 @@
--- Species -1 stands for all together.
+-- Species -1 stands for all together. One that reaches into what is compared was there, even if
+-- it begins before.
 WITH amounts AS (
     SELECT coalesce(species_no, -1) AS species_no, table_no, count(*) AS detections,
         max(confidence) AS best_confidence, median(confidence) AS median_confidence
     FROM found WHERE is_compared GROUP BY GROUPING SETS ((species_no, table_no), (table_no))
 ), presences AS (
     SELECT DISTINCT unnest([species_no, -1]) AS species_no, recording_no, table_no
-    FROM found WHERE is_compared
+    FROM found WHERE is_present
 ), places AS (
     SELECT *, count(*) OVER (PARTITION BY species_no, recording_no) AS n_tables FROM presences
 ), recordings AS (
@@ -29,7 +30,7 @@ WITH amounts AS (
         count(*) FILTER (n_agreed = (SELECT count(*) - 1 FROM tables)) AS agreed_all
     FROM partners GROUP BY GROUPING SETS ((species_no, table_no), (table_no))
 ), species AS (
-    SELECT -1 AS species_no UNION SELECT species_no FROM amounts
+    SELECT -1 AS species_no UNION SELECT species_no FROM presences
 )
 SELECT species_no, table_no, other_no, coalesce(detections, 0) AS detections,
     coalesce(recordings, 0) AS recordings, coalesce(recordings_only, 0) AS recordings_only,

@@ -1,5 +1,5 @@
--- The furthest end of all that begin no later tells whether any of them reaches a detection, so
--- each is looked up once, however many others there are around it.
+-- The furthest end of all that begin before it ends tells whether any of them reaches a detection,
+-- so each is looked up once, however many others there are around it.
 CREATE TABLE matched AS
 WITH numbered AS (
     SELECT *, row_number() OVER () AS number FROM found WHERE is_compared

@@ -1,16 +1,23 @@
 """What detectors found in the same sound, compared with a count of every pair of detections."""
 
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from badc_core.chunks.plan import plan_chunks
+from badc_core.comparison.analysed_chunks import CHUNK, find_covered
 from badc_core.comparison.compared_tables import ComparedTable
 from badc_core.comparison.comparing import Rule, compare_tables
 from badc_core.comparison.same_species import Name, sort_into_species
+from badc_core.detections.store import conform
+from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import DetectionsInvalid
+from badc_core.settings import ChunkSettings
 
 ROBIN = ("Turdus migratorius", "American Robin")
 # Spellings of three species: by scientific name, by common name alone, by neither.
@@ -47,8 +54,8 @@ def a_table(name, found, covered=None):
     chunks = pa.table(
         {
             "recording_id": pa.array([one[0] for one in covered], pa.string()),
-            "chunk_start_ms": pa.array([one[1] for one in covered], pa.int64()),
-            "chunk_end_ms": pa.array([one[2] for one in covered], pa.int64()),
+            "start_ms": pa.array([one[1] for one in covered], pa.int64()),
+            "end_ms": pa.array([one[2] for one in covered], pa.int64()),
         }
     )
     return ComparedTable(name, Path(name), detections, chunks)
@@ -166,13 +173,111 @@ def test_a_table_that_cannot_tell_counts_where_it_found_something():
     [
         ([("other", 0, 5000)], "a has rec; b has other"),
         ([], "a has rec; b has none"),
-        ([("rec", 5000, 9000)], "a has rec; b has rec"),
+        ([("rec", 5000, 9000)], "no part of rec was analysed by all tables"),
+        (None, "b's Parquet cannot tell what was analysed, .* Give its CSV"),
     ],
 )
 def test_nothing_in_common_is_an_error_that_says_what_each_has(covered, complaint):
     tables = [a_table("a", [], [("rec", 0, 5000)]), a_table("b", [], covered)]
     with pytest.raises(DetectionsInvalid, match=complaint):
         compare_tables(tables, Rule())
+
+
+def test_what_begins_before_the_common_part_and_reaches_into_it_was_there():
+    covered = [("rec", 5000, 9000)]
+    a = a_table("a", [("rec", 5000, 8000, ROBIN, 0.5)], covered)
+    b = a_table("b", [("rec", 4000, 7000, ROBIN, 0.5)], [("rec", 0, 9000)])
+    made = compare_tables([a, b], Rule())
+    one, other = row_of(made, "a", "b"), row_of(made, "b", "a")
+    assert (one["detections"], one["agreed"]) == (1, 1), "also what begins outside is a partner"
+    assert (other["detections"], other["agreed"]) == (0, 0), "it begins where a did not listen"
+    figures = ("recordings", "recordings_only", "recordings_all")
+    assert [[row[name] for name in figures] for row in (one, other)] == [[1, 0, 1]] * 2
+
+
+def test_a_species_that_only_reaches_into_the_common_part_has_a_row():
+    found = [("rec", 4000, 7000, ROBIN, 0.5)]
+    tables = [a_table(name, found, [("rec", 5000, 9000)]) for name in ("a", "b")]
+    row = row_of(compare_tables(tables, Rule()), "a", "b")
+    assert (row["detections"], row["share_agreed"], row["recordings_all"]) == (0, None, 1)
+
+
+def test_what_ends_where_the_common_part_begins_was_not_there():
+    found = [("rec", 4000, 5000, ROBIN, 0.5), ("rec", 9000, 9500, ROBIN, 0.5)]
+    tables = [a_table(name, found, [("rec", 5000, 9000)]) for name in ("a", "b")]
+    assert len(compare_tables(tables, Rule()).species) == 0
+
+
+def test_names_are_compared_however_their_accents_are_encoded():
+    composed, apart = "Merle d'Am\u00e9rique", "Merle d'Ame\u0301rique"
+    assert composed != apart
+    numbers = sort_into_species([Name("", composed), Name("", apart)]).number_of
+    assert len(set(numbers.values())) == 1
+
+
+def chunks_of(*rows):
+    """Returns chunks of (recording, start, end, overlap), and whether each was analysed."""
+    columns = list(zip(*rows, strict=True))
+    arrays = [pa.array(one) for one in columns[:4]]
+    return conform(pa.table(arrays, CHUNK.names), CHUNK, ""), np.array(columns[4])
+
+
+def test_an_overlap_belongs_to_the_earlier_chunk_although_that_failed():
+    chunks = chunks_of(("r", 0, 5000, 0, False), ("r", 4000, 9000, 1000, True))
+    assert find_covered(*chunks).to_pylist() == [
+        {"recording_id": "r", "start_ms": 5000, "end_ms": 9000}
+    ]
+
+
+def test_a_chunk_without_an_overlap_counts_from_its_start():
+    chunks = chunks_of(("r", 0, 1000, 0, True), ("r", 1001, 2000, 0, True))
+    assert find_covered(*chunks)["start_ms"].to_pylist() == [0, 1001]
+
+
+def test_rounding_leaves_no_gap_between_chunks_that_were_analysed():
+    # Start and overlap are rounded each by itself: their sum may be a millisecond off.
+    chunks = chunks_of(
+        *(("r", 2001, 4002, 501, True), ("q", 0, 2501, 7, True), ("r", 0, 2501, 0, True)),
+        ("r", 3500, 6000, 501, True),
+    )
+    assert [tuple(one.values()) for one in find_covered(*chunks).to_pylist()] == [
+        *(("r", 2501, 4002), ("q", 0, 2501), ("r", 0, 2501)),
+        ("r", 4002, 6000),
+    ]
+
+
+settings = st.tuples(st.integers(1, 40), st.integers(0, 30), st.integers(1, 20)).map(
+    lambda one: ChunkSettings(duration_s=one[0], overlap_s=min(one[1], one[0] - 1), min_chunk_s=1)
+)
+
+
+@given(
+    settings=settings,
+    n_samples=st.integers(1, 400),
+    rate_hz=st.sampled_from([3, 7, 441, 1000, 44_100]),
+    outcomes=st.lists(st.booleans(), min_size=400, max_size=400),
+)
+def test_what_was_analysed_is_where_windows_of_analysed_chunks_begin(
+    settings, n_samples, rate_hz, outcomes
+):
+    chunks = plan_chunks("r", n_samples * rate_hz, rate_hz, settings)
+    rows = [
+        ("r", one.start_ms, one.end_ms, one.overlap_ms, is_analysed)
+        for one, is_analysed in zip(chunks, outcomes, strict=False)
+    ]
+    covered = {
+        ms // 100
+        for one in find_covered(*chunks_of(*rows)).to_pylist()
+        for ms in range(one["start_ms"], one["end_ms"], 100)
+    }
+    grid = WindowGrid(window_s=1)
+    begun = {
+        start * 10 // rate_hz
+        for one, is_analysed in zip(chunks, outcomes, strict=False)
+        if is_analysed
+        for start in grid.starts(one)
+    }
+    assert {tenth for tenth in covered if tenth % 10 == 0} == begun
 
 
 def test_a_common_name_of_two_species_joins_neither():
@@ -219,7 +324,8 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
     spelt = [("w", 0, 1, one, 0.5) for one in FIRST_LABELS]
     given_tables = [(spelt + given_tables[0][0], given_tables[0][1]), *given_tables[1:]]
     tables = [a_table(f"t{n}", *one) for n, one in enumerate(given_tables)]
-    common = set.intersection(*(analysed_ms(*one) for one in given_tables))
+    analysed = [analysed_ms(*one) for one in given_tables]
+    common = set.intersection(*analysed)
     if not common:
         with pytest.raises(DetectionsInvalid):
             compare_tables(tables, Rule(min_overlap_ms, tolerance_ms))
@@ -231,7 +337,11 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
         is_same = one[0] == other[0] and LABELS[one[3]] == LABELS[other[3]]
         return is_same and shared_ms > 0 and shared_ms >= min_overlap_ms
 
+    def reaches(one):
+        return any((one[0], ms) in common for ms in range(one[1], one[2]))
+
     kept = [[one for one in found if one[:2] in common] for found, _ in given_tables]
+    there = [[one for one in found if reaches(one)] for found, _ in given_tables]
     species_of = {label[1].casefold(): species for label, species in LABELS.items()}
     rows = {
         (species_of.get((row["common_name"] or "").casefold()), row["table"], row["other"]): row
@@ -240,10 +350,10 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
     n_species = 0
     for species in (*set(LABELS.values()), None):
         of = [[one for one in some if species in (None, LABELS[one[3]])] for some in kept]
-        if species is not None and not any(of):
+        places = [{one[0] for one in some if species in (None, LABELS[one[3]])} for some in there]
+        if species is not None and not any(places):
             continue
         n_species += species is not None
-        places = [{one[0] for one in some} for some in of]
         for a, some in enumerate(of):
             partners = [
                 {
@@ -263,7 +373,11 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
                     ),
                     "recordings_all": len(set.intersection(*places)),
                     "best_confidence": max((one[4] for one in some), default=None),
+                    "median_confidence": median([one[4] for one in some]) if some else None,
                     "agreed": sum(b in one for one in partners),
+                    "share_agreed": (
+                        sum(b in one for one in partners) / len(some) if some else None
+                    ),
                     "agreed_any": sum(bool(one) for one in partners),
                     "agreed_all": sum(len(one) == len(of) - 1 for one in partners),
                 }
@@ -272,3 +386,19 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
     assert len(made.species) == n_species * n_pairs, "no other species, none twice"
     if made.effort_s is not None:
         assert round(made.effort_s * 1000) == len(common)
+    compared_ids = {one for one, _ in common}
+    assert made.recordings == sorted(compared_ids)
+    known = [some for some, (_, covered) in zip(analysed, given_tables, strict=True) if covered]
+    assert made.partly == [
+        one
+        for one in sorted(compared_ids)
+        if any(ms not in common for some in known for ms in some if ms[0] == one)
+    ]
+    ids = [{one for one, _ in some} for some in analysed]
+    left_out = {
+        f"not analysed by t{n}": sorted(set().union(*ids) - some) for n, some in enumerate(ids)
+    }
+    left_out["analysed by all, but each in another part"] = sorted(
+        set.intersection(*ids) - compared_ids
+    )
+    assert made.left_out == {why: some for why, some in left_out.items() if some}

@@ -5,17 +5,18 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from badc_core.chunks.plan import Chunk
+from badc_core.cli.infer import infer
 from badc_core.dataset import Dataset, InferencePaths
-from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.detections.store import read_detections
 from badc_core.detections.table import detections_table
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.manifest_runs.gather import Gathering, find_chunk_files, gather
+from badc_core.manifest_runs.gather import CSV_COLUMNS, Gathering, find_chunk_files, gather
 from badc_core.recordings.recording import Recording
 from badc_core.settings import Settings
 
@@ -60,7 +61,7 @@ def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):
     assert (made.n_files, made.n_recordings, made.n_chunks) == (4, 1, 3)
     assert (made.n_detections, made.n_failed, made.n_settings) == (3, 1, 1)
     rows = rows_of(table)
-    assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
+    assert list(rows[0]) == list(CSV_COLUMNS)
     assert [row["label"] for row in rows] == ["Dog", "GHOW", "none", "GHOW"]
     assert [row["is_detection"] for row in rows] == ["true", "true", "false", "true"]
     assert [row["confidence"] for row in rows] == ["0.25", "0.5", "", "0.75"]
@@ -184,3 +185,70 @@ def test_results_of_several_settings_are_counted(folder, tmp_path):
     content = json.loads((first := find_chunk_files(folder)[0]).read_text())
     first.write_text(json.dumps({**content, "config_hash": "other"}))
     assert gather(Gathering(folder, tmp_path / "a.csv")).n_settings == 2
+
+
+def overlaps_of(folder: Path, *chunks: tuple, notes: str, config_hash: str = "c0") -> list[str]:
+    """Returns the overlaps in the CSV of chunks of (start, end, told overlap, failed), in ms."""
+    paths = InferencePaths(folder / "infer")
+    for start_ms, end_ms, told_ms, is_failed in chunks:
+        chunk = Chunk(NAME, start_ms, end_ms, 0, 1000)
+        error = DetectorFailed("no luck") if is_failed else None
+        result = ChunkResult(ChunkTask(Path("a.wav"), 64_000, chunk), (), error, 1.0, "cpu-0")
+        times = (start_ms, end_ms, told_ms)
+        origin = ChunkOrigin(
+            *(chunk.chunk_id, NAME, "a.wav", *times), notes=notes, config_hash=config_hash
+        )
+        write_chunk_json(paths, result, IDENTITY, origin)
+    gather(Gathering(paths.folder, folder / "a.csv"))
+    return [row["overlap_ms"] for row in rows_of(folder / "a.csv")]
+
+
+OURS = "virtual: sha256 is of parent_sha256 and the frame range"
+FIRST, FAILED, LAST = (0, 60_000, 0, False), (55_000, 115_000, 5000, True), (110_000, 120_000)
+
+
+def test_the_csv_tells_what_each_chunk_leaves_to_the_one_before(tmp_path):
+    made = overlaps_of(tmp_path, FIRST, FAILED, (*LAST, 5000, False), notes=OURS)
+    assert made == ["0", "5000"]
+
+
+def test_a_chunk_whose_neighbour_was_not_run_leaves_it_as_much(tmp_path):
+    assert overlaps_of(tmp_path, FIRST, (*LAST, 5000, False), notes=OURS) == ["0", "5000"]
+
+
+def test_rounding_of_an_overlap_is_made_good_where_the_neighbour_is_known(tmp_path):
+    made = overlaps_of(tmp_path, FIRST, FAILED, (*LAST, 5001, False), notes=OURS)
+    assert made == ["0", "5000"]
+
+
+def test_other_ways_of_cutting_do_not_change_an_overlap(tmp_path):
+    chunks = (FIRST, FAILED, (100_000, 130_000, 0, False), (*LAST, 5000, False))
+    assert overlaps_of(tmp_path, *chunks, notes=OURS) == ["0", "0", "5000"]
+
+
+def test_of_a_manifest_of_the_originals_the_times_count(tmp_path):
+    chunks = (
+        (0, 60_000, 5000, False),
+        (60_000, 120_000, 5000, False),
+        (115_000, 175_000, 0, False),
+    )
+    assert overlaps_of(tmp_path, *chunks, notes="") == ["0", "0", "5000"]
+
+
+def test_the_originals_own_results_leave_nothing_to_the_chunk_before(tmp_path):
+    chunks = (FIRST, FAILED, (*LAST, 5000, False))
+    assert overlaps_of(tmp_path, *chunks, notes="", config_hash="") == ["0", "0"]
+
+
+def test_detections_that_chunks_of_several_cuts_share_are_counted(folder, tmp_path):
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_repeated == 0
+    owl = Detection(4000, 8000, OWL, 0.75)
+    chunk = Chunk(NAME, 0, 64_000, 0, 16_000)
+    result = ChunkResult(ChunkTask(Path("a.wav"), 64_000, chunk), (owl,), None, 1.0, "cpu-0")
+    origin = ChunkOrigin("whole", NAME, "a.wav", 0, 4000)
+    write_chunk_json(InferencePaths(folder), result, IDENTITY, origin)
+    assert gather(Gathering(folder, tmp_path / "a.csv")).n_repeated == 1
+    done = CliRunner().invoke(
+        infer, ["aggregate", str(folder), "--output", str(tmp_path / "a.csv")]
+    )
+    assert "cut in several ways have 1 detection more than once" in " ".join(done.output.split())

@@ -255,7 +255,7 @@ def test_a_programs_detections_are_kept_and_gathered_with_quotes(
         in done.stdout
     )
     rows = rows_of(table)
-    assert list(rows[0]) == [column.name for column in DETECTION_COLUMNS]
+    assert list(rows[0]) == [*(column.name for column in DETECTION_COLUMNS), "overlap_ms"]
     assert [row["label"] for row in rows] == ["Owl, Great Horned"] * 10
     assert [int(row["absolute_time_ms"]) for row in rows] == [1000 * n + 100 for n in range(10)]
     assert {row["recording_id"] for row in rows} == {NAME}
