@@ -47,8 +47,8 @@ class OwnModelSettings(Section):
 
     file: str = Field(
         "",
-        description="The model: for `onnx` an ONNX file, for `python` the file of weights that its "
-        "function reads, if any.",
+        description="The model: for `onnx` an ONNX file; for `python` the file of weights, if any, "
+        "which is only hashed: the function itself must read it.",
     )
     labels: str = Field(
         "", description="File of the classes' names, in the order of the model's scores."
@@ -57,7 +57,10 @@ class OwnModelSettings(Section):
         None, gt=0, description="Rate of the sound the model wants; must be given."
     )
     window_s: float | None = Field(
-        None, ge=0.01, description="Length of sound the model sees at once; must be given."
+        None,
+        ge=0.01,
+        le=600,
+        description="Length of sound the model sees at once; must be given.",
     )
     output: str = Field(
         "",
@@ -76,7 +79,10 @@ class OwnModelSettings(Section):
         False, description="Whether that function runs on a GPU where there is one."
     )
     batch_windows: int = Field(
-        4, ge=1, description="How many windows the model is given at once; on a GPU more is faster."
+        4,
+        ge=1,
+        le=4096,
+        description="How many windows the model is given at once; on a GPU more is faster.",
     )
     licence: str = Field("", description="The model's licence, where results must name it.")
 

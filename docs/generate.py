@@ -31,7 +31,9 @@ def columns_page() -> str:
             "",
             (
                 "`artifacts/aggregate/<recording_id>.parquet`, and `detections` in DuckDB. A row "
-                "is a detection; a chunk without detections has no row here but one in `chunks`."
+                "is a detection; a chunk without detections has no row here but one in `chunks`. "
+                "The CSV of `badc infer aggregate` has one column more, the last: `overlap_ms`, "
+                "how much of the chunk's start is left to the chunk before, ms."
             ),
             "",
             *_column_rows(DETECTION_COLUMNS),

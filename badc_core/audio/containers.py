@@ -7,12 +7,14 @@ decoded, in `reader.py`.
 
 import shlex
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from badc_core.audio.mpeg import is_mpeg, read_length_header
 from badc_core.errors import ContentMissing, UnreadableRecording
 from badc_core.recordings.riff import RiffLayout, read_chunk_bytes, read_riff_layout
 
+_ANNEX_POINTER = b"/annex/objects/"
 _OTHER_MAGIC = (b"fLaC", b"riff", b"caff", b".snd")
 _COPY_AGAIN = "Copy it again from the card, or remove it"
 _MAX_OGG_PAGE_BYTES = 65_307
@@ -44,9 +46,22 @@ def require_content(path: Path) -> int:
         raise UnreadableRecording(
             f"cannot be read ({error.strerror})", path, "Check the disk it is on"
         ) from error
-    if head.startswith(b"/annex/objects/"):
+    if head.startswith(_ANNEX_POINTER):
         raise _annexed(path)
     return size_bytes
+
+
+def require_fetched(path: Path) -> None:
+    """Returns unless a file is one of git-annex whose content is elsewhere; it may be no audio.
+
+    Raises:
+        ContentMissing: it is an annexed link or pointer without content.
+    """
+    if path.is_symlink() and not path.exists():
+        raise _annexed(path)
+    with suppress(OSError):  # nor does one that is not there, or that may not be read
+        if _read_head(path).startswith(_ANNEX_POINTER):
+            raise _annexed(path)
 
 
 def check_container(path: Path) -> None:

@@ -74,7 +74,7 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
             tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch,
         ):
             done = subprocess.run(
-                [sys.executable, "-m", "badc_core.chunks.probe_attempt"],
+                [sys.executable, "-P", "-m", "badc_core.chunks.probe_attempt"],
                 input=json.dumps(task),
                 capture_output=True,
                 encoding="utf-8",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import OWN_MODELS
+from badc_core.errors import ConfigInvalid
 from badc_core.recordings.recording import Recording
 
 
@@ -46,6 +47,21 @@ class DetectorIdentity:
         """
         content = asdict(self)
         return {**content, "uses_gpu": False} if self.name in OWN_MODELS else content
+
+    def require_same(self, loaded: "DetectorIdentity") -> None:
+        """Returns if what was loaded is this, so that results may bear its name.
+
+        Whether a GPU is of use does not count: a worker may see none where another does.
+
+        Raises:
+            ConfigInvalid: it is not.
+        """
+        if replace(loaded, uses_gpu=self.uses_gpu) != self:
+            raise ConfigInvalid(
+                "the model, or a file that belongs to it, changed while it was being loaded",
+                self.name,
+                "Run again once nobody changes it any more",
+            )
 
 
 @dataclass(frozen=True)
@@ -202,7 +218,7 @@ class Detector(Protocol):
 
     @property
     def identity(self) -> DetectorIdentity:
-        """Which detector this is."""
+        """Which detector this is: what `identify` says of it, or the run is refused."""
 
     @property
     def batch_windows(self) -> int:

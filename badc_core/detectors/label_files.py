@@ -21,7 +21,8 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
     Raises:
         DetectorMissing: there is no such file, or it cannot be read.
-        ConfigInvalid: it holds no labels, a line without a name, or one that is there before.
+        ConfigInvalid: it holds no labels, a line without a name or one that is there before, or a
+            row that does not fit its table.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -58,12 +59,28 @@ def _in_line(line: str) -> Label:
 
 def _in_table(lines: list[str], path: Path) -> Iterator[tuple[int, Label]]:
     """Yields the labels in a table, each with its line."""
-    rows = csv.reader(lines)
-    columns = [cell.strip().lower() for cell in next(rows, [])]
+    rows = _rows(lines, path)
+    _, header = next(rows, (1, []))
+    columns = [cell.lower() for cell in header]
     if not set(columns) & set(_COLUMNS):
         what = f"its first line names none of the columns {', '.join(_COLUMNS)}"
         raise ConfigInvalid(what, path, "Begin the table with the names of its columns")
-    for row in rows:
-        cells = dict(zip(columns, map(str.strip, row), strict=False))
+    for number, row in rows:
+        if row and len(row) != len(columns):
+            what = f"line {number} has {len(row)} cells, the first line {len(columns)}"
+            remedy = "Give each line a cell for each column, in quotes if a comma is part of it"
+            raise ConfigInvalid(what, path, remedy)
+        cells = dict(zip(columns, row, strict=False))
         name, code, scientific_name = (cells.get(column, "") for column in _COLUMNS)
-        yield rows.line_num, Label(name or scientific_name or code, code, scientific_name)
+        yield number, Label(name or scientific_name or code, code, scientific_name)
+
+
+def _rows(lines: list[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows of a table, each with its line."""
+    rows = csv.reader(lines)
+    try:
+        for row in rows:
+            yield rows.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        what = f"line {rows.line_num} cannot be read as a table ({error})"
+        raise ConfigInvalid(what, path, "See whether a quote that opens there is closed") from error

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from badc_core.errors import ConfigInvalid
 
-_LOCATION = re.compile(rb"\n\x08location\x12([\x01-\x7f])")
-"""The key `location` of a StringStringEntryProto and the length of its value, below 128 bytes."""
+_LOCATION = re.compile(rb"\n\x08location\x12([\x80-\xff]{0,4}[\x00-\x7f])")
+"""The key `location` of a StringStringEntryProto, and a varint: the length of its value."""
+_VARINT_BITS = 7
 
 
 class Value(Protocol):
@@ -122,10 +123,16 @@ def files_beside(model: Path) -> tuple[Path, ...]:
             return ()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             places = {
-                content[found.end() : found.end() + found[1][0]]
+                content[found.end() : found.end() + _read_varint(found[1])]
                 for found in _LOCATION.finditer(content)
             }
-    return tuple(model.parent / one.decode(errors="replace") for one in sorted(places))
+    return tuple(model.parent / one.decode(errors="replace") for one in sorted(places) if one)
+
+
+def _read_varint(content: bytes) -> int:
+    """Returns a number of protobuf's: seven bits a byte, the lowest first."""
+    groups = enumerate(byte & ((1 << _VARINT_BITS) - 1) for byte in content)
+    return sum(group << (_VARINT_BITS * place) for place, group in groups)
 
 
 def _size(value: Value) -> int | None:

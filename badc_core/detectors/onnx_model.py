@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from badc_core.audio.containers import require_fetched
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity, Label
 from badc_core.detectors.onnx_graph import files_beside, find_input, find_output
@@ -45,7 +46,9 @@ class OnnxModel(OwnModel):
         """Loads the network and runs it once.
 
         Raises:
-            ConfigInvalid: it cannot be loaded, fails, or does not fit the settings.
+            ConfigInvalid: it cannot be loaded, fails, does not fit the settings, or a file of it
+                changed meanwhile.
+            ContentMissing: a file is annexed, and its content is not here.
             DetectorMissing: a file is not there, or onnxruntime, or what that needs for a GPU.
             OutOfMemory: it does not fit the device.
         """
@@ -60,6 +63,7 @@ class OnnxModel(OwnModel):
         self.batch_windows = self._input.n_windows or model.batch_windows
         self._n_at_once = self.batch_windows
         self.try_out()
+        self.identity.require_same(identify(settings))
 
     @property
     def place(self) -> str:
@@ -85,11 +89,11 @@ class OnnxModel(OwnModel):
     def _run_padded(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Returns the activated scores of at most as many windows as the network is given."""
         full = windows
-        if len(windows) < self._n_at_once:
-            full = np.zeros((self._n_at_once, windows.shape[1]), np.float32)
-            full[: len(windows)] = windows
-        given = full[:, np.newaxis] if self._input.has_channels else full
         try:
+            if len(windows) < self._n_at_once:
+                full = np.zeros((self._n_at_once, windows.shape[1]), np.float32)
+                full[: len(windows)] = windows
+            given = full[:, np.newaxis] if self._input.has_channels else full
             (told,) = self._session.run([self._output], {self._input.name: given})
         except Exception as error:
             what = f"onnxruntime cannot run the model: {_in_a_line(error)}"
@@ -112,12 +116,11 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     Raises:
         ConfigInvalid: a setting is missing.
         DetectorMissing: a file is not there, or onnxruntime is not installed.
+        ContentMissing: a file is annexed, and its content is not here.
     """
     path = given_file(settings.model.file, "file")
     has_cuda = _CUDA in _import_onnxruntime().get_available_providers()
-    beside = tuple(
-        f"{one.name}: {hash_file(one) if one.is_file() else 'absent'}" for one in files_beside(path)
-    )
+    beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in files_beside(path))
     version = hash_file(path)[:VERSION_LENGTH]
     return identify_model(settings, version, path, beside, uses_gpu=has_cuda)
 
@@ -130,6 +133,16 @@ def labels(settings: DetectorSettings) -> tuple[Label, ...]:
 def load(settings: DetectorSettings) -> OnnxModel:
     """Returns the loaded network; raises ConfigInvalid, DetectorMissing or OutOfMemory."""
     return OnnxModel(settings)
+
+
+def _hash_beside(weights: Path) -> str:
+    """Returns the SHA-256 of a file that a model names; `absent` for one that is not there."""
+    try:
+        require_fetched(weights)
+        is_there = weights.is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        is_there = False
+    return hash_file(weights) if is_there else "absent"
 
 
 def _load_session(path: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from badc_core.audio.containers import require_fetched
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
@@ -244,10 +245,12 @@ def given_file(path: str, key: str) -> Path:
     Raises:
         ConfigInvalid: it says nothing.
         DetectorMissing: there is no such file.
+        ContentMissing: it is annexed, and its content is not here.
     """
     setting = f"detector.model.{key}"
     if not path:
         raise ConfigInvalid("no file is given", setting, "Name one in badc.toml")
+    require_fetched(Path(path))
     if not Path(path).is_file():
         raise DetectorMissing("there is no such file", path, f"Correct {setting} in badc.toml")
     return Path(path)
@@ -258,9 +261,13 @@ def hash_file(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
-        raise DetectorMissing(
-            f"cannot be read ({error.strerror})", path, "Give this user the right to read it"
-        ) from error
+        raise cannot_read(path, error) from error
+
+
+def cannot_read(path: Path, error: OSError) -> DetectorMissing:
+    """Returns the error of a file that is there but cannot be read."""
+    what = f"cannot be read ({error.strerror})"
+    return DetectorMissing(what, path, "Give this user the right to read it")
 
 
 def as_failure(error: Exception, what: str, where: str, remedy: str) -> DetectorFailed:

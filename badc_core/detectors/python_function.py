@@ -1,34 +1,33 @@
 """A Python function of the user's own that scores windows of sound.
 
-It is imported in the worker, and by nothing else: who it is follows from its source file. Labels,
-windows and checks of scores are in `own_model.py`.
+It is imported in the worker, and by nothing else: who it is follows from its source file, whose
+import is in `source_import.py`. Labels, windows and checks of scores are in `own_model.py`.
 """
 
 import hashlib
 import sys
 import traceback
 from collections.abc import Callable
-from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from badc_core.audio.containers import require_fetched
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity, Label
 from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
     as_failure,
+    cannot_read,
     given_file,
     hash_file,
     identify_model,
     labels_of,
 )
+from badc_core.detectors.source_import import find_module, import_file, import_installed
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
 
 _SETTING = "detector.model.function"
@@ -44,15 +43,19 @@ class PythonFunction(OwnModel):
         """Imports the function and calls it once.
 
         Raises:
-            ConfigInvalid: a setting is missing, there is no such function, or it fails.
+            ConfigInvalid: a setting is missing, there is no such function, it fails, or a file of
+                the model changed meanwhile.
             DetectorMissing: a file is not there, or the module cannot be imported.
+            ContentMissing: a file is annexed, and its content is not here.
             OutOfMemory: memory does not hold what it makes of a window.
         """
-        super().__init__(settings, identify(settings))
         self._source = _find_source(settings)
+        content = _read(self._source)
+        super().__init__(settings, _identify(settings, hashlib.sha256(content).hexdigest()))
         self._place = settings.model.function
-        self._function = _import_function(settings, self._source)
+        self._function = _import_function(settings, self._source, content)
         self.try_out()
+        self.identity.require_same(identify(settings))
 
     @property
     def place(self) -> str:
@@ -76,10 +79,14 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     Raises:
         ConfigInvalid: a setting is missing.
         DetectorMissing: there is no such module or file.
+        ContentMissing: a file is annexed, and its content is not here.
     """
-    source = _find_source(settings)
+    return _identify(settings, hash_file(_find_source(settings)))
+
+
+def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentity:
     _, name = settings.model.function_place
-    digest = hashlib.sha256(f"{name}\0{hash_file(source)}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{name}\0{source_sha256}".encode()).hexdigest()
     model = given_file(settings.model.file, "file") if settings.model.file else None
     return identify_model(
         settings, digest[:VERSION_LENGTH], model, uses_gpu=settings.model.uses_gpu
@@ -104,10 +111,11 @@ def _find_source(settings: DetectorSettings) -> Path:
         what = f"{given!r} names no function in a module" if given else "no function is given"
         raise ConfigInvalid(what, _SETTING, _REMEDY)
     if place.endswith(".py"):
+        require_fetched(Path(place))
         if not Path(place).is_file():
             raise DetectorMissing("there is no such file", place, _REMEDY)
         return Path(place)
-    spec = _find_module(place)
+    spec = find_module(place)
     if spec is None:
         remedy = f"Install it into BADC's environment ({sys.prefix}), or name its file"
         raise DetectorMissing(f"there is no module {place!r}", _SETTING, remedy)
@@ -116,26 +124,22 @@ def _find_source(settings: DetectorSettings) -> Path:
     return Path(spec.origin)
 
 
-def _find_module(name: str) -> ModuleSpec | None:
-    """Returns where a module is; unlike `find_spec`, imports no package around it."""
-    top, *rest = name.split(".")
+def _read(source: Path) -> bytes:
     try:
-        spec = find_spec(top)
-    except ValueError:  # no name at all, or a module that says nothing of where it is from
-        return None
-    path = top
-    for part in rest:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        path = f"{path}.{part}"
-        spec = PathFinder.find_spec(path, spec.submodule_search_locations)
-    return spec
+        return source.read_bytes()
+    except OSError as error:
+        raise cannot_read(source, error) from error
 
 
-def _import_function(settings: DetectorSettings, source: Path) -> Callable[[Any], Any]:
+def _import_function(
+    settings: DetectorSettings, source: Path, content: bytes
+) -> Callable[[Any], Any]:
     place, name = settings.model.function_place
     try:
-        module = _import_file(source) if place.endswith(".py") else import_module(place)
+        if place.endswith(".py"):
+            module = import_file(source, content)
+        else:
+            module = import_installed(place, source, content)
     except Exception as error:
         failure = as_failure(
             error, f"importing it raised {_told(error)}", _where(error, source), "Mend the module"
@@ -148,18 +152,6 @@ def _import_function(settings: DetectorSettings, source: Path) -> Callable[[Any]
         what = f"there is no function {name!r}" if function is None else f"{name!r} is no function"
         raise ConfigInvalid(what, source, f"Correct {_SETTING} in badc.toml")
     return function  # type: ignore[no-any-return]  # what it is shows when it is called
-
-
-def _import_file(source: Path) -> ModuleType:
-    """Returns the module in a file, under a name that no other module has."""
-    name = f"badc_function_{source.stem}"
-    spec = spec_from_file_location(name, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {source}")
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _told(error: Exception) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.devices.places import Place
 from badc_core.devices.sampler import Sampler
@@ -42,6 +43,7 @@ class Engine:
 
     Args:
         settings: the detector, and what to do when something fails.
+        identity: the detector that these settings meant when the run began.
         places: where workers run, one each.
         observe: is told of every attempt when it begins and when it ends.
     """
@@ -49,10 +51,12 @@ class Engine:
     def __init__(
         self,
         settings: Settings,
+        identity: DetectorIdentity,
         places: tuple[Place, ...],
         observe: Callable[[Attempt], None] = lambda _: None,
     ) -> None:
         self._detector = settings.detector
+        self._identity = identity
         self._rules = settings.inference
         self._observe = observe
         self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
@@ -90,7 +94,7 @@ class Engine:
             tasks: drawn only as workers need them, so they may be many.
 
         Raises:
-            DetectorMissing, ConfigInvalid: no worker can load the detector.
+            DetectorMissing, ConfigInvalid: no worker can load the detector, or it changed since.
             DetectorFailed: workers die before they are ready, wherever they are started.
         """
         waiting = iter(tasks)
@@ -111,7 +115,7 @@ class Engine:
                 if assignment is None:
                     if self._retries.is_suspect_ready:
                         break
-                    task = next(waiting, None)
+                    task = None if self._retries.is_full else next(waiting, None)
                     if task is None:
                         return
                     assignment = Assignment(task)
@@ -176,6 +180,7 @@ class Engine:
         if content is None:
             return self._bury(slot, worker)
         if content["kind"] == "hello":
+            self._identity.require_same(protocol.identity_from_json(content["detector"]))
             worker.is_ready = True
             slot.n_failed_loads = 0
             _log.info("worker %s is ready after %.1f s", worker.label, content["ready_s"])

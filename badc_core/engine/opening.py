@@ -24,7 +24,7 @@ def open_engine(
 
     Args:
         settings: the detector and how the work is spread.
-        detector: says whether a GPU is any use to it.
+        detector: what results will be said to be of, and whether a GPU is any use to it.
         observe: is told of every attempt.
 
     Raises:
@@ -43,7 +43,7 @@ def open_engine(
             usable_cores(),
             gpus.descriptors,
         )
-        with Engine(settings, places, observe) as engine:
+        with Engine(settings, detector, places, observe) as engine:
             yield engine
 
 

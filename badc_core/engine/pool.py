@@ -100,7 +100,7 @@ class WorkerProcess:
             self._stderr = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
         self.begin()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "badc_core.engine.worker", str(os.getpid())],
+            [sys.executable, "-P", "-m", "badc_core.engine.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

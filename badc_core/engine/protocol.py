@@ -13,7 +13,14 @@ from typing import Any, cast
 
 from badc_core import errors
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NOWHERE, Detection, DetectorReport, Label, Occasion
+from badc_core.detectors.interface import (
+    NOWHERE,
+    Detection,
+    DetectorIdentity,
+    DetectorReport,
+    Label,
+    Occasion,
+)
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.errors import BadcError, DetectorFailed
 
@@ -103,6 +110,11 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         Occasion(**content["occasion"]),
         Path(content["files"]) if content["files"] else None,
     )
+
+
+def identity_from_json(content: dict[str, Any]) -> DetectorIdentity:
+    """Returns which detector a worker loaded, from its `hello` line."""
+    return DetectorIdentity(**{**content, "companions": tuple(content["companions"])})
 
 
 def detections_to_json(detections: Iterable[Detection]) -> list[list[Any]]:

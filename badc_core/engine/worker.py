@@ -1,7 +1,8 @@
 """A worker: one detector, kept in memory, fed chunks through standard input.
 
-Started by `pool.py` as `python -m badc_core.engine.worker PARENT`; speaks `protocol.py`. One
-thread reads and resamples ahead while the main thread runs the model (`batching.py`).
+Started by `pool.py` as `python -P -m badc_core.engine.worker PARENT`, so that modules in the folder
+where somebody typed a command are none of its own; speaks `protocol.py`. One thread reads and
+resamples ahead while the main thread runs the model (`batching.py`).
 """
 
 import json
@@ -196,6 +197,18 @@ def _peak_rss_mib_of_programs(report: DetectorReport | None) -> float:
     return (report.peak_rss_mib if report is not None else None) or 0.0
 
 
+def _private_tasks() -> TextIO:
+    """Returns a stream from the real standard input; to detectors that is at its end from now on.
+
+    A detector that reads standard input, or whose program does, would swallow tasks.
+    """
+    private = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return private
+
+
 def _private_replies() -> TextIO:
     """Returns a stream on the real standard output, which libraries can then no longer reach."""
     private = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -218,11 +231,11 @@ def _end_with(parent: int) -> None:
 
 def main() -> int:
     """Runs a worker on standard input and output."""
-    replies = _private_replies()
+    tasks, replies = _private_tasks(), _private_replies()
     _end_with(int(sys.argv[1]))
     # Inherited blocked where badc itself runs in the background; programs started here want it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    setup: dict[str, Any] = json.loads(sys.stdin.readline())
+    setup: dict[str, Any] = json.loads(tasks.readline())
     tempfile.tempdir = setup["scratch"]
     started = time.monotonic()
     try:
@@ -241,7 +254,7 @@ def main() -> int:
             ready_s=time.monotonic() - started,
         )
     )
-    worker.run(sys.stdin)
+    worker.run(tasks)
     detector.close()
     return 0
 

@@ -105,6 +105,8 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("detector", "model", {"window_s": 0}),
         ("detector", "model", {"sample_rate_hz": 48_000.5}),
         ("detector", "model", {"batch_windows": 0}),
+        ("detector", "model", {"batch_windows": 4097}),
+        ("detector", "model", {"window_s": 600.1}),
         ("recordings", "min_age_s", -1),
         ("recordings", "fingerprint", "md5"),
         ("recordings", "roots", "audio"),

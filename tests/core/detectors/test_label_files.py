@@ -50,6 +50,12 @@ def test_a_table_may_have_its_columns_in_any_order_and_others_too(tmp_path: Path
         ("a.txt", "Ovenbird\n\nRain\n", "line 2 names no class"),
         ("a.csv", "name,code\nOvenbird,OVEN\n,\n", "line 3 names no class"),
         ("a.txt", "Rain\nWind\nRain\n", "line 3 names the same class as line 1: Rain"),
+        ("a.csv", "name,code\nWren, Winter,WIWR\n", "line 2 has 3 cells, the first line 2"),
+        ("a.csv", "name\nRain\nWren,\n", "line 3 has 2 cells, the first line 1"),
+        ("a.csv", "name,code,scientific_name\nOVEN,Seiurus\n", "line 2 has 2 cells, the first li"),
+        ("a.csv", "name,code\n\nRain,R\n", "line 2 names no class"),
+        ("a.csv", f"name\nRain\n{'x' * 140_000}\n", r"line 3 cannot be read as a table \(field la"),
+        ("a.csv", f"{'x' * 140_000}\nRain\n", r"line 1 cannot be read as a table \(field larger"),
         ("a.txt", b"\xff\xfe\x00", "not a text file in UTF-8"),
     ],
 )

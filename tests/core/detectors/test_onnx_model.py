@@ -20,7 +20,13 @@ from badc_core.detectors.onnx_graph import files_beside
 from badc_core.detectors.own_model import as_failure
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
 from badc_core.devices.inventory import Gpu, GpuInventory
-from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.errors import (
+    ConfigInvalid,
+    ContentMissing,
+    DetectorFailed,
+    DetectorMissing,
+    OutOfMemory,
+)
 
 RATE_HZ = 8000
 LABELS = "one\ntwo\nthree\nfour\n"
@@ -170,6 +176,27 @@ def test_a_file_that_is_not_given_or_not_there_is_asked_for(model, settings, key
             ask(absent)
 
 
+@pytest.mark.parametrize("key", ["file", "labels", "weights"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_file_whose_content_is_elsewhere_is_fetched_first(
+    tmp_path: Path, settings, key: str, is_link: bool
+) -> None:
+    weights = _write_with_weights_beside(tmp_path)
+    annexed = {
+        "file": tmp_path / "model.onnx",
+        "labels": tmp_path / "labels.txt",
+        "weights": weights,
+    }[key]
+    annexed.unlink()
+    if is_link:
+        annexed.symlink_to(".git/annex/objects/xx/yy/MD5E-s10--abc")
+    else:
+        annexed.write_text("/annex/objects/MD5E-s10--abc\n")
+    for ask in (identify_detector, load_detector):
+        with pytest.raises(ContentMissing, match=rf"Run: datalad get '?{annexed}"):
+            ask(settings())
+
+
 @pytest.mark.parametrize("key", ["sample_rate_hz", "window_s"])
 def test_rate_and_window_must_be_given(model: Path, settings, key: str) -> None:
     assert f"detector.model.{key}: the detector `onnx` has no {key}" in refusal(
@@ -300,32 +327,66 @@ def test_the_identity_is_of_the_files_content_and_not_of_their_place(
     assert (after.model_sha256 != before.model_sha256) is (after.version != before.version) is True
 
 
-def test_weights_beside_the_file_belong_to_the_model(tmp_path: Path, settings) -> None:
+TABLE = np.full(2000, 0.25, np.float32)
+
+
+def _write_with_weights_beside(tmp_path: Path, location: str = "our weights.data") -> Path:
+    """Writes the network with a table that is in a file of its own; returns that."""
     whole = onnx.load(write_loudness_model(tmp_path / "model.onnx", gain=0.5))
-    table = np.full(2000, 0.25, np.float32)
-    whole.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
+    whole.graph.initializer.append(onnx.numpy_helper.from_array(TABLE, "table"))
     whole.graph.node.insert(2, helper.make_node("Mul", ["squares", "table"], ["weighed"]))
     whole.graph.node[3].input[0] = "weighed"
-    outside = {
-        "save_as_external_data": True,
-        "location": "our weights.data",
-        "size_threshold": 1024,
-    }
+    outside = {"save_as_external_data": True, "location": location, "size_threshold": 1024}
     onnx.save(whole, tmp_path / "model.onnx", **outside)
-    weights = tmp_path / "our weights.data"
+    return tmp_path / location
+
+
+@pytest.mark.parametrize("n_letters", [12, 122, 123, 250])
+def test_weights_beside_the_file_belong_to_the_model(
+    tmp_path: Path, settings, n_letters: int
+) -> None:
+    name = f"{'w' * n_letters}.data"
+    weights = _write_with_weights_beside(tmp_path, name)
     assert files_beside(tmp_path / "model.onnx") == (weights,)
     before = identify_detector(settings())
     sound = windows(1)
     expected = 0.125 * loudness(sound)
     np.testing.assert_allclose(load_detector(settings()).score(sound), expected, atol=1e-6)
-    weights.write_bytes(weights.read_bytes().replace(table.tobytes(), (table * 2).tobytes()))
+    weights.write_bytes(weights.read_bytes().replace(TABLE.tobytes(), (TABLE * 2).tobytes()))
     after = identify_detector(settings())
     assert after.model_sha256 == before.model_sha256
     assert after.companions != before.companions
     np.testing.assert_allclose(load_detector(settings()).score(sound), 2 * expected, atol=1e-6)
     weights.unlink()
     assert "absent" in identify_detector(settings()).companions[-1]
-    assert "our weights.data" in refusal(settings())
+    assert name in refusal(settings())
+
+
+def test_names_that_no_file_can_have_are_of_no_file(tmp_path: Path, settings) -> None:
+    network = write_loudness_model(tmp_path / "model.onnx").read_bytes()
+    for length, value in ((b"\x80\x10", b"w" * 2048), (b"\x03", b"a\0b"), (b"\0", b"")):
+        content = network + b"\n\x08location\x12" + length + value
+        (tmp_path / "model.onnx").write_bytes(content)
+        named = files_beside(tmp_path / "model.onnx")
+        assert named == ((tmp_path / value.decode(),) if value else ())
+        _, *beside = identify_detector(settings()).companions
+        assert beside == [f"{one.name}: absent" for one in named]
+
+
+def test_a_network_replaced_while_it_is_loaded_is_refused(
+    tmp_path: Path, model: Path, settings, monkeypatch
+) -> None:
+    """The moment is made sure of: onnxruntime is handed another file than was hashed."""
+    load_session = onnx_model._load_session
+
+    def load_another(path: Path):
+        write_loudness_model(path, gain=2.0)
+        return load_session(path)
+
+    monkeypatch.setattr(onnx_model, "_load_session", load_another)
+    told = refusal(settings())
+    assert told.startswith("onnx: the model, or a file that belongs to it, changed while it was")
+    assert load_detector(settings()).score(windows(1)).shape == (1, 4)
 
 
 GREEDY_MIB = 200
@@ -389,6 +450,22 @@ def test_where_memory_ends_fewer_windows_are_given_at_once(
         check=True,
     )
     assert answer in told.stdout
+
+
+def test_windows_that_memory_cannot_even_hold_are_fewer_at_once_too(
+    model: Path, settings, lacking
+) -> None:
+    if not Path("/proc/self/status").exists():
+        lacking("/proc")
+    many = settings(batch_windows=4096).model_dump_json()
+    told = subprocess.run(
+        [sys.executable, "-c", _GREEDY, many, "100"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout.startswith("[4, 4, 4, 4, 4, 4, 4, 4] out of memory: 2048 windows"), told
 
 
 def test_a_gpu_is_asked_for_only_where_onnxruntime_can_use_one(

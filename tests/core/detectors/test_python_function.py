@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import py_compile
 import subprocess
 import sys
 import textwrap
@@ -15,9 +17,21 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detector
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
 from badc_core.engine.batching import is_out_of_memory
-from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.errors import (
+    ConfigInvalid,
+    ContentMissing,
+    DetectorFailed,
+    DetectorMissing,
+    OutOfMemory,
+)
 
 RATE_HZ = 8000
+
+
+@pytest.fixture(autouse=True)
+def imports_as_in_a_new_process(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
 
 @pytest.fixture
@@ -250,6 +264,72 @@ def test_a_function_may_be_in_an_installed_module_which_is_only_imported_to_run(
     assert load_detector(ours).score(windows(1)).tolist() == [[0.5, 0.25]]
     assert capfd.readouterr().out.split() == ["imported", "our_lab", "imported", "our_lab.deep"]
     assert load_detector(by_path).score(windows(1)).tolist() == [[0.5, 0.25]]
+
+
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_bytecode_of_an_earlier_source_never_runs_under_the_name_of_the_new(
+    settings, package: Path, is_installed: bool
+) -> None:
+    """Python knows bytecode by its source's size and second alone, which an edit may keep."""
+    py_compile.compile(str(package), doraise=True)
+    before = package.stat()
+    package.write_text(package.read_text().replace("Half(0.5)", "Half(0.8)"))
+    os.utime(package, ns=(before.st_atime_ns, before.st_mtime_ns))
+    function = "our_lab.deep.birds:score" if is_installed else f"{package}:score"
+    assert load_detector(settings(function)).score(windows(1)).tolist() == [[0.5, 0.4]]
+
+
+def test_modules_beside_the_file_can_be_imported_and_nothing_is_left_there(
+    tmp_path: Path, settings, write, monkeypatch
+) -> None:
+    for name in ("beside_ours", "beside_later"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    write("LEFT = 0.25", "lab/beside_ours.py")
+    write("RIGHT = 0.75", "lab/beside_later.py")
+    write("raise RuntimeError('not the installed one')", "lab/colorsys.py")
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    source = """
+        import colorsys
+        from beside_ours import LEFT
+
+        def score(windows):
+            from beside_later import RIGHT
+
+            return [[LEFT, RIGHT]] * len(windows)
+    """
+    path = write(source, "lab/ours.py")
+    here = sorted(path.parent.iterdir())
+    detector = load_detector(settings(f"{path}:score"))
+    assert detector.score(windows(1)).tolist() == [[0.25, 0.75]]
+    assert sorted(path.parent.iterdir()) == here
+
+
+def test_a_file_that_changes_while_the_function_loads_is_refused(
+    tmp_path: Path, settings, write
+) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"1")
+    write(
+        f"""
+        from pathlib import Path
+
+        Path({str(weights)!r}).write_bytes(b"22")
+
+        def score(windows):
+            return [[0, 1]] * len(windows)
+        """
+    )
+    changing = settings(file=str(weights))
+    with pytest.raises(ConfigInvalid, match=r"python: .* changed while it was being loaded\. Run"):
+        load_detector(changing)
+    load_detector(changing)
+
+
+def test_a_source_whose_content_is_elsewhere_is_fetched_first(tmp_path: Path, settings) -> None:
+    (tmp_path / "our score.py").symlink_to(".git/annex/objects/xx/yy/MD5E-s10--abc.py")
+    for ask in (identify_detector, load_detector):
+        with pytest.raises(ContentMissing, match=r"Run: datalad get '.*our score\.py'"):
+            ask(settings())
 
 
 def test_the_identity_follows_the_source_the_name_and_the_weights(

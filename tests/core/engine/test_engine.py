@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,26 @@ def test_every_task_has_exactly_one_result(foreign, make_tasks, workers: int) ->
     assert {one.worker for one in results} <= {f"cpu-{number}" for number in range(workers)}
     assert {one.status for one in results} == {"ok"}
     assert all(one.runtime_s > 0 and one.peak_rss_mib > 1 for one in results)
+
+
+def test_failures_that_wait_for_another_attempt_keep_new_chunks_back(foreign, make_tasks) -> None:
+    (task, *_) = make_tasks()
+    task.audio.write_bytes(b"no sound")
+    n_begun, most_open, n_ended = 0, 0, 0
+
+    def broken() -> Iterator[ChunkTask]:
+        nonlocal n_begun, most_open
+        for _ in range(300):
+            n_begun += 1
+            most_open = max(most_open, n_begun - n_ended)
+            yield replace(task)
+
+    with open_one(2, max_retries=1, backoff_s=0.5) as engine:
+        for result in engine.run(broken()):
+            assert result.error is not None
+            n_ended += 1
+    assert n_ended == 300
+    assert 50 < most_open <= 110
 
 
 def test_no_tasks_start_no_worker(foreign) -> None:
