@@ -20,7 +20,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="there steps import for themselves")
+@pytest.mark.skipif(sys.platform != "linux", reason="missing: the server of Linux")
 def test_a_step_of_ours_imports_no_library_any_more(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "badc_dagster.definitions", object())
