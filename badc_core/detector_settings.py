@@ -104,7 +104,7 @@ class OwnModelSettings(Section):
             }
         )
 
-    def deciding(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns what decides what the model finds, beside the content of its files."""
         return self.model_dump(include={"sample_rate_hz", "window_s", "output", "activation"})
 
@@ -178,7 +178,7 @@ class DetectorSettings(Section):
         """Returns the same settings with paths in `model` that begin at a folder."""
         return self.model_copy(update={"model": self.model.anchored(folder)})
 
-    def deciding(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what this detector finds in a chunk, on any machine."""
         content = self.model_dump(exclude={"runtime", "label_length", "model"})
         if not self.name.startswith("hawkears"):
@@ -186,7 +186,7 @@ class DetectorSettings(Section):
         if self.name != "command":
             del content["command"]
         if self.name in OWN_MODELS:
-            content["model"] = self.model.deciding()
+            content["model"] = self.model.fingerprint_inputs()
         return content
 
 

@@ -100,6 +100,6 @@ class RecordingBusy(BadcError):
 
 
 class LeasesBusy(BadcError):
-    """Another process keeps everybody from deciding about leases of devices."""
+    """Another process keeps everybody from fingerprint_inputs about leases of devices."""
 
     retryable = True

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
-class Asked:
+class OptionSpec:
     """How a field is asked for.
 
     Attributes:
@@ -32,7 +32,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class AskedField:
+class OptionField:
     """A field that somebody may give.
 
     Attributes:
@@ -45,7 +45,7 @@ class AskedField:
     name: str
     kind: Any
     default: Any
-    asked: Asked
+    asked: OptionSpec
 
     @property
     def is_required(self) -> bool:
@@ -58,7 +58,7 @@ class AskedField:
         return self.asked.option or f"--{self.name.replace('_', '-')}"
 
 
-def asked_fields(options: type) -> Iterator[AskedField]:
+def option_fields(options: type) -> Iterator[OptionField]:
     """Yields those fields of a dataclass that somebody may give, in order; of other types none."""
     if not is_dataclass(options):
         return
@@ -67,5 +67,5 @@ def asked_fields(options: type) -> Iterator[AskedField]:
         if get_origin(hints[one.name]) is Annotated:
             kind, *extras = get_args(hints[one.name])
             for asked in extras:
-                if isinstance(asked, Asked):
-                    yield AskedField(one.name, kind, one.default, asked)
+                if isinstance(asked, OptionSpec):
+                    yield OptionField(one.name, kind, one.default, asked)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from badc_core.datasets.connections import Connection
 from badc_core.detections.verify import CORPUS_CHECKS, CheckOutcome, verify_corpus
-from badc_dagster.connections import Connection
 from badc_dagster.per_recording import connection_key
 
 

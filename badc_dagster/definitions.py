@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection, read_connections
 from badc_dagster.assets import build_assets
 from badc_dagster.checks import build_checks
-from badc_dagster.connections import Connection, read_connections
 from badc_dagster.executor import gpu_executor
 from badc_dagster.home import home_path
 from badc_dagster.jobs import build_jobs

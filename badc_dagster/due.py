@@ -2,7 +2,7 @@
 
 An output is current if it is there, bears no mark (`provenance/in_work.py`), and its fingerprint is
 what today's file, settings and code give. One that lacks chunks that failed is due, and used
-meanwhile. Fingerprints come from `badc_core.provenance.fingerprints`, what was made from the asset
+meanwhile. Fingerprints come from `badc_core.stages.fingerprints`, what was made from the asset
 graph's tags.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
-from badc_core.provenance.fingerprints import STAGES, Fingerprints, is_incomplete
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.provenance.in_work import read_marks
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import Registry
-from badc_dagster.connections import Connection
-from badc_dagster.fingerprint_tags import made_fingerprints
+from badc_core.stages.fingerprints import STAGES, Fingerprints, is_incomplete
+from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.liveness import is_queue_served, is_working
 from badc_dagster.per_recording import connection_key
 
@@ -73,7 +73,7 @@ def find_due(
     }
     for stage in STAGES:
         expected = {one: fingerprints.of(stage, source) for one, source in sources.items()}
-        made = made_fingerprints(instance, connection_key(connection, stage))
+        made = recorded_fingerprints(instance, connection_key(connection, stage))
         standing = _present(dataset, stage) - read_marks(dataset, stage)
         current = {
             one: wanted
@@ -128,7 +128,7 @@ def corpus_fingerprint(
     instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
 ) -> str:
     """Returns what the corpus would be made from now: detections, descriptions, failures."""
-    made = made_fingerprints(instance, connection_key(connection, "detections"))
+    made = recorded_fingerprints(instance, connection_key(connection, "detections"))
     content = {
         "code": _CORPUS_VERSION,
         "report": Fingerprints(dataset).settings_hash("report_bundle"),

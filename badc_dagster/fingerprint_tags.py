@@ -14,7 +14,7 @@ REGISTRY_VERSION = "registry"
 UI call all other recordings out of date. A changed file shows in its own fingerprint."""
 
 
-def made_fingerprints(
+def recorded_fingerprints(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str] | None = None
 ) -> Mapping[str, str]:
     """Returns the fingerprint of each partition's latest materialisation, in one query.
@@ -30,7 +30,7 @@ def made_fingerprints(
     return {partition: found.get(FINGERPRINT_TAG, "") for partition, found in tags.items()}
 
 
-def made_event_ids(
+def recorded_event_ids(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
 ) -> Mapping[str, int]:
     """Returns the storage id of each partition's latest materialisation, in one query."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.provenance.fingerprints import STAGES
-from badc_dagster.connections import Connection
+from badc_core.datasets.connections import Connection
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.per_recording import connection_key
 
 _JOBS: dict[str, tuple[tuple[str, ...], str]] = {

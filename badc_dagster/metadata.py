@@ -12,10 +12,10 @@ import dagster as dg
 import pyarrow as pa
 
 from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
-from badc_core.dataset import BundlePaths
-from badc_core.detections.schema import Column
-from badc_core.inference.made import DetectionsMade, GpuTotals
-from badc_core.provenance.content import sha256_file
+from badc_core.columns import Column
+from badc_core.datasets.dataset import BundlePaths
+from badc_core.hashing import sha256_file
+from badc_core.inference.detections_result import DetectionsResult, GpuTotals
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
@@ -102,7 +102,7 @@ def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def detections_metadata(made: DetectionsMade, path: Path, telemetry: Path) -> dict[str, Any]:
+def detections_metadata(made: DetectionsResult, path: Path, telemetry: Path) -> dict[str, Any]:
     """Returns what to tell of a recording's detections."""
     top = [(name, count, f"{best:.3f}") for name, count, best in made.top_labels(_TOP_LABELS)]
     return {

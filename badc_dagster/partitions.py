@@ -8,7 +8,7 @@ from itertools import groupby
 
 import dagster as dg
 
-from badc_dagster.connections import Connection
+from badc_core.datasets.connections import Connection
 
 _KEYS_PER_CALL = 5_000
 """SQLite builds with the default limit of 32,766 variables fail above it (dagster#16260)."""

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import (
     BadcError,
     DatasetInvalid,
@@ -21,17 +22,16 @@ from badc_core.errors import (
     RecordingBusy,
 )
 from badc_core.outcomes import Outcome
-from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.provenance.in_work import mark, unmark
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.stages.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.telemetry.progress import watcher
-from badc_dagster.connections import Connection
 from badc_dagster.failures import as_failures, failure_of
 from badc_dagster.fingerprint_tags import (
     FINGERPRINT_TAG,
     REGISTRY_VERSION,
-    made_event_ids,
-    made_fingerprints,
+    recorded_event_ids,
+    recorded_fingerprints,
 )
 from badc_dagster.liveness import hold
 from badc_dagster.partitions import backfill_policy, recording_partitions
@@ -48,7 +48,7 @@ _MADE_BY: dict[type[BadcError], str] = {
 
 
 @dataclass(frozen=True)
-class Made:
+class RecordingOutput:
     """What Dagster is told of one recording's output.
 
     Attributes:
@@ -137,8 +137,10 @@ class Step:
         self._source_events: Mapping[str, int] = {}
         self._input = connection_key(connection, input_of(stage))
         if stage != STAGES[0]:
-            self._sources = made_fingerprints(context.instance, self._input, self.recording_ids)
-            self._source_events = made_event_ids(context.instance, self._input, self.recording_ids)
+            self._sources = recorded_fingerprints(context.instance, self._input, self.recording_ids)
+            self._source_events = recorded_event_ids(
+                context.instance, self._input, self.recording_ids
+            )
 
     def take(self) -> Iterator[str]:
         """Yields the recordings one by one, each marked as in work until it is materialised."""
@@ -153,7 +155,7 @@ class Step:
     def materialise(
         self,
         outcomes: Generator[Outcome[T], None, None],
-        describe: Callable[[str, T], Made],
+        describe: Callable[[str, T], RecordingOutput],
         complain: Callable[[], str] = str,
         checks: Callable[[], Iterable[dg.AssetCheckResult]] = tuple,
     ) -> Results:
@@ -212,20 +214,20 @@ class Step:
         )
         return error
 
-    def _fingerprint(self, recording_id: str, made: Made) -> str:
+    def _fingerprint(self, recording_id: str, made: RecordingOutput) -> str:
         source = made.source or self._sources.get(recording_id, "")
         fingerprint = self.fingerprints.of(self._stage, source)
         if made.failed_chunks:
             return self.fingerprints.incomplete(fingerprint, made.failed_chunks)
         return fingerprint
 
-    def _result(self, recording_id: str, made: Made) -> dg.MaterializeResult[Any]:
+    def _result(self, recording_id: str, made: RecordingOutput) -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(
             metadata=made.metadata,
             data_version=dg.DataVersion(self._fingerprint(recording_id, made)),
         )
 
-    def _materialization(self, recording_id: str, made: Made) -> dg.AssetMaterialization:
+    def _materialization(self, recording_id: str, made: RecordingOutput) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             self._context.asset_key,
             partition=recording_id,

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 
 
 class DatasetResource(dg.ConfigurableResource[Dataset]):

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
-from badc_core.provenance.fingerprints import STAGES
+from badc_core.datasets.connections import Connection, connect
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
 from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import (
@@ -25,8 +25,8 @@ from badc_core.recordings.registry import (
     read_registry,
     register_recordings,
 )
+from badc_core.stages.fingerprints import STAGES
 from badc_core.telemetry.progress import Watcher, watched_by
-from badc_dagster.connections import Connection, connect
 from badc_dagster.due import corpus_fingerprint, find_busy, find_due
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import open_instance, prepare_home

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import ScanOutcome
-from badc_dagster.connections import Connection
 from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, REGISTRY_VERSION
 from badc_dagster.metadata import registry_metadata
 from badc_dagster.per_recording import connection_key

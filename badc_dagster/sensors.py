@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
-from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
-from badc_dagster.connections import Connection
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.due import Progress, find_busy, find_due
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import (
@@ -39,12 +39,12 @@ _MOST_REQUESTS = 3
 """Of one recording and asset, where its runs die without a failure of the recording's own."""
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """A request for a recording's asset.
 
     Attributes:
         fingerprint: the output should have.
-        times: it was asked for.
+        times: it was requested_runs for.
         at_s: when last, in seconds since 1970.
     """
 
@@ -59,11 +59,11 @@ class Cursor:
 
     Attributes:
         sizes: unregistered path -> size and modification time when last seen.
-        requested: stage -> recording -> what was asked for and is not there yet.
+        requested: stage -> recording -> what was requested_runs for and is not there yet.
     """
 
     sizes: dict[str, list[int]] = field(default_factory=dict)
-    requested: dict[str, dict[str, Asked]] = field(default_factory=dict)
+    requested: dict[str, dict[str, Request]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
@@ -72,8 +72,8 @@ class Cursor:
             return cls()
         stored = json.loads(text)
         requested = {
-            stage: {recording_id: Asked(*one) for recording_id, one in asked.items()}
-            for stage, asked in stored["requested"].items()
+            stage: {recording_id: Request(*one) for recording_id, one in requested_runs.items()}
+            for stage, requested_runs in stored["requested"].items()
         }
         return cls(stored["sizes"], requested)
 
@@ -192,7 +192,7 @@ def _requests(
     requests: list[dg.RunRequest] = []
     for stage in STAGES:
         due = progress.due[stage]
-        asked = {
+        requested_runs = {
             one: before
             for one, before in cursor.requested.get(stage, {}).items()
             if due.get(one) == before.fingerprint
@@ -200,20 +200,23 @@ def _requests(
         wanted = [
             one
             for one in due
-            if one not in busy and _may_ask(asked.get(one), failed.get(one) == stage, now_s)
+            if one not in busy
+            and _may_ask(requested_runs.get(one), failed.get(one) == stage, now_s)
         ]
         ranges = contiguous_ranges(keys, wanted, MAX_PARTITIONS_PER_RUN[stage])
         requests.extend(_request(connection, stage, some) for some in ranges)
         again = {
-            one: Asked(due[one], asked[one].times + 1 if one in asked else 1, now_s)
+            one: Request(
+                due[one], requested_runs[one].times + 1 if one in requested_runs else 1, now_s
+            )
             for one in wanted
         }
-        cursor.requested[stage] = {**asked, **again}
+        cursor.requested[stage] = {**requested_runs, **again}
     return requests
 
 
-def _may_ask(before: Asked | None, has_failed: bool, now_s: float) -> bool:
-    """Tells whether to request a run: what failed is asked for once, what got lost more often."""
+def _may_ask(before: Request | None, has_failed: bool, now_s: float) -> bool:
+    """Tells whether to request a run: what failed is requested once, what got lost more often."""
     if before is None:
         return True
     is_lost = now_s - before.at_s >= _LOST_S * before.times

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
-from badc_core.provenance.fingerprints import lacks_chunks
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.failures import read_failures
+from badc_core.stages.fingerprints import lacks_chunks
 from badc_core.telemetry.summary import Summary
 from badc_core.tolerance import is_tolerated
-from badc_dagster.connections import Connection
-from badc_dagster.fingerprint_tags import made_fingerprints
+from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.per_recording import connection_key
 
 RETRY_BUDGET = "retry_budget"
@@ -61,7 +61,7 @@ def check_detections(
 def _check_chunks(
     instance: dg.DagsterInstance, connection: Connection, dataset: Dataset
 ) -> dg.AssetCheckResult:
-    made = made_fingerprints(instance, connection_key(connection, "detections"))
+    made = recorded_fingerprints(instance, connection_key(connection, "detections"))
     keys = instance.get_dynamic_partitions(connection.partitions_name)
     notes = read_failures(dataset).values()
     failed = {one.recording_id for one in notes if one.stage == "detections"}

@@ -22,11 +22,11 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.chunk_files import write_chunk_file
-from badc_core.detectors.hawkears import HawkEars
-from badc_core.detectors.hawkears_check import plain_command
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, install_networks
-from badc_core.detectors.interface import NOWHERE
+from badc_core.detectors.hawkears.check import plain_command
+from badc_core.detectors.hawkears.hawkears2 import HawkEars
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears.install import Networks, install_networks
+from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.errors import DetectorMissing
 
 CHUNK_S = 30
@@ -99,7 +99,7 @@ def _time_kept(detector: HawkEars, audio_file: Path, chunks: list[Chunk], n_chun
     with AudioFile(audio_file) as audio:
         started_s = time.perf_counter()
         for number in range(n_chunks):
-            for batch in detector.batches(audio, chunks[number % len(chunks)], NOWHERE):
+            for batch in detector.batches(audio, chunks[number % len(chunks)], NO_CONTEXT):
                 detector.detect(batch)
         return (time.perf_counter() - started_s) / n_chunks
 
@@ -109,7 +109,7 @@ def _time_process(
 ) -> float:
     """Returns wall seconds of one `hawkears analyze` for one chunk, which lies there already."""
     with AudioFile(audio_file) as audio:
-        file = write_chunk_file(audio, chunk, NOWHERE)
+        file = write_chunk_file(audio, chunk, NO_CONTEXT)
     command = plain_command(home, file.path, file.path.parent / "out", settings)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:

@@ -18,14 +18,14 @@ import numpy as np
 import soundfile
 
 from badc_core.chunks.manifest import write_manifest
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.devices.cores import usable_cores
 from badc_core.inference.detect import detect_recordings
 from badc_core.outcomes import Outcome, for_each
-from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.reports.bundle import write_bundle
+from badc_core.stages.fingerprints import STAGES
 from badc_core.telemetry.log import TelemetryLog
 
 _AUDIO_ENDINGS = {".wav", ".flac", ".mp3", ".ogg", ".aif", ".aiff"}

@@ -30,14 +30,14 @@ from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NOWHERE
+from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.detectors.registry import load_detector
 from badc_core.detector_settings import DetectorSettings
 
 path, end, rate = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 detector = load_detector(DetectorSettings(name="birdnet", min_score=0.1))
 with AudioFile(path) as audio:
-    batches = detector.batches(audio, Chunk("rec", 0, end, 0, rate), NOWHERE)
+    batches = detector.batches(audio, Chunk("rec", 0, end, 0, rate), NO_CONTEXT)
     found = [one for batch in batches for window in detector.detect(batch) for one in window]
 print(json.dumps([asdict(one) for one in found]))
 """

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from badc_core.chunks.manifest import MANIFEST_COLUMNS
-from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEMA_VERSION, Column
+from badc_core.columns import Column
+from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEMA_VERSION
 from badc_core.settings import Settings
 
 _HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from badc_core.audio.mpeg import is_mpeg, read_length_header
+from badc_core.audio.riff import RiffLayout, read_chunk_bytes, read_riff_layout
 from badc_core.errors import ContentMissing, UnreadableRecording
-from badc_core.recordings.riff import RiffLayout, read_chunk_bytes, read_riff_layout
 
 _ANNEX_POINTER = b"/annex/objects/"
 _OTHER_MAGIC = (b"fLaC", b"riff", b"caff", b".snd")

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from badc_core.atomic import replacing
 from badc_core.chunks.plan import Chunk, plan_chunks
-from badc_core.dataset import Dataset
-from badc_core.detections.schema import Column
+from badc_core.columns import Column
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ManifestMismatch
 from badc_core.recordings.recording import Recording, read_recording
 

@@ -13,9 +13,9 @@ from badc_core.chunks.manifest import has_ranges
 from badc_core.chunks.place import ChunkPlace, CutRequest, place_chunks
 from badc_core.chunks.source import NamedFile, cut_settings
 from badc_core.chunks.writer import WrittenChunks, has_chunks, write_chunks_at
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid
-from badc_core.options import Asked
+from badc_core.options import OptionSpec
 from badc_core.outcomes import Outcome, attempt, for_each
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
@@ -34,23 +34,25 @@ PLAN_COLUMNS = (
 class DatasetCut:
     """Which of a dataset's recordings are to be cut, and how; relative folders begin there."""
 
-    dataset: Annotated[Path, Asked("The folder that holds audio/.", metavar="DATASET")]
+    dataset: Annotated[Path, OptionSpec("The folder that holds audio/.", metavar="DATASET")]
     pattern: Annotated[
-        str, Asked("Names of recordings, in any case; with a slash, paths in the dataset.")
+        str, OptionSpec("Names of recordings, in any case; with a slash, paths in the dataset.")
     ] = "*.wav"
     duration_s: Annotated[
-        float, Asked("Length of a chunk, seconds.", option="--chunk-duration")
+        float, OptionSpec("Length of a chunk, seconds.", option="--chunk-duration")
     ] = 60.0
     overlap_s: Annotated[
         float,
-        Asked("How much a chunk repeats of the one before, seconds.", option="--overlap"),
+        OptionSpec("How much a chunk repeats of the one before, seconds.", option="--overlap"),
     ] = 0.0
-    manifest_dir: Annotated[Path, Asked("Holds a manifest for each recording.")] = Path("manifests")
-    chunks_dir: Annotated[Path, Asked("Holds a folder for each recording.")] = Path(
+    manifest_dir: Annotated[Path, OptionSpec("Holds a manifest for each recording.")] = Path(
+        "manifests"
+    )
+    chunks_dir: Annotated[Path, OptionSpec("Holds a folder for each recording.")] = Path(
         "artifacts/chunks"
     )
-    include_existing: Annotated[bool, Asked("Also recordings whose chunks are there.")] = False
-    limit: Annotated[int, Asked("At most so many recordings; 0: all.", least=0)] = 0
+    include_existing: Annotated[bool, OptionSpec("Also recordings whose chunks are there.")] = False
+    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
 
 
 @dataclass(frozen=True)

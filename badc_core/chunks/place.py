@@ -10,7 +10,7 @@ from typing import Annotated
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.source import NamedFile, absolute, cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
-from badc_core.options import Asked
+from badc_core.options import OptionSpec
 from badc_core.settings import ChunkSettings
 
 
@@ -21,23 +21,25 @@ class CutRequest:
     An `output_dir` that is named for the recording itself gets no second folder in it.
     """
 
-    duration_s: Annotated[float, Asked("Length of a chunk, seconds.", option="--chunk-duration")]
+    duration_s: Annotated[
+        float, OptionSpec("Length of a chunk, seconds.", option="--chunk-duration")
+    ]
     overlap_s: Annotated[
         float,
-        Asked("How much a chunk repeats of the one before, seconds.", option="--overlap"),
+        OptionSpec("How much a chunk repeats of the one before, seconds.", option="--overlap"),
     ] = 0.0
     output_dir: Annotated[
         Path | None,
-        Asked(
+        OptionSpec(
             "Holds a folder for each recording.",
             "artifacts/chunks, in the dataset if there is one",
         ),
     ] = None
     manifest: Annotated[
         Path | None,
-        Asked("The manifest to write.", "beside the chunks: <recording_id>.csv"),
+        OptionSpec("The manifest to write.", "beside the chunks: <recording_id>.csv"),
     ] = None
-    include_existing: Annotated[bool, Asked("Write again what is there and right.")] = False
+    include_existing: Annotated[bool, OptionSpec("Write again what is there and right.")] = False
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import StoredChunk, store_virtually, write_rows
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.chunks.sound import decode_to_float, read_chunks
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
-from badc_core.provenance.content import sha256_file
+from badc_core.hashing import sha256_file
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import find_audio

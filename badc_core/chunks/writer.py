@@ -24,7 +24,7 @@ from badc_core.chunks.status import STATUS_FILE, ChunkStatus, noting_failure, re
 from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
 from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
-from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.settings import RecordingSettings
 
 NOT_WRITTEN = "DRY_RUN"

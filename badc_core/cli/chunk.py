@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from badc_core.chunks.place import CutRequest
-from badc_core.chunks.probe import ESTIMATED, Attempt, ProbeRequest, probe
 from badc_core.chunks.source import ChunkSource, plan_file, write_virtual_manifest
 from badc_core.chunks.validate import check_chunks
 from badc_core.chunks.writer import plan_chunk_files, write_chunks
@@ -18,6 +17,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.orchestrate import orchestrate_chunks
 from badc_core.cli.plain_help import PlainHelp
 from badc_core.cli.wording import counted, told_written
+from badc_core.probing.probe import ESTIMATED, ProbeAttempt, ProbeRequest, probe
 from badc_core.units import format_duration
 
 chunk = typer.Typer(help="Cut recordings into chunks, and check chunks.", no_args_is_help=True)
@@ -136,7 +136,7 @@ def _print_chunks(source: ChunkSource, console: Console) -> None:
     console.print(table)
 
 
-def _print_attempts(attempts: tuple[Attempt, ...], title: str) -> None:
+def _print_attempts(attempts: tuple[ProbeAttempt, ...], title: str) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("Length s", "Estimate MiB", "Memory MiB", "GPU MiB"):
         table.add_column(name, justify="right")

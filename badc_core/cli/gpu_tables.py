@@ -16,7 +16,7 @@ from badc_core.cli.monitor_tables import EndOf, plain_table
 from badc_core.devices.inventory import GpuInventory
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_queue import Waiting
-from badc_core.devices.lease_slots import Holder, Slot
+from badc_core.devices.lease_slots import DeviceSlot, Holder
 from badc_core.units import format_duration
 
 _NOTHING = "-"
@@ -42,7 +42,7 @@ class Picture:
     inventory: GpuInventory
     devices: Sequence[LeasableDevice]
     free_mib: Mapping[str, float | None]
-    slots: Sequence[Slot]
+    slots: Sequence[DeviceSlot]
     queue: Sequence[Waiting]
     folder: Path
     at: datetime
@@ -85,7 +85,7 @@ def _devices(picture: Picture) -> Table:
 
 
 def _slots(picture: Picture) -> RenderableType:
-    table = _of_holders("Slots", "Device", "Slot")
+    table = _of_holders("Slots", "Device", "DeviceSlot")
     is_any_foreign = False
     for slot in picture.slots:
         is_foreign = slot.number >= slot.device.slots
@@ -141,7 +141,7 @@ def _age(since: str, at: datetime) -> str:
     return format_duration(round(age_s)) if age_s >= 1 else "now" if age_s >= -1 else _NOTHING
 
 
-def _n_free(device: LeasableDevice, slots: Sequence[Slot]) -> int:
+def _n_free(device: LeasableDevice, slots: Sequence[DeviceSlot]) -> int:
     """Returns how many more leases there may be: the fewest that anybody on the device allows."""
     holders = [slot.holder for slot in slots if slot.device == device and slot.holder]
     allowed = min([device.slots, *(one.slots for one in holders if one.slots)])

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
-from badc_core.detectors.hawkears_check import CheckResult, check
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, has_nvidia_driver, install
+from badc_core.detectors.hawkears.check import CheckResult, check
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears.install import Networks, has_nvidia_driver, install
 from badc_core.errors import DetectorFailed
 
 hawkears = typer.Typer(

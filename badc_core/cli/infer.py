@@ -13,17 +13,17 @@ from badc_core.cli.options import refusing_options, taking_options
 from badc_core.cli.orchestrate import orchestrate_inference
 from badc_core.cli.plain_help import PlainHelp
 from badc_core.cli.run_bar import shown_progress, told_once
-from badc_core.cli.run_output import print_made, print_places, print_troubled, say
+from badc_core.cli.run_output import print_places, print_run_result, print_troubled, say
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
-from badc_core.manifest_runs.gather import Gathering, gather
+from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.manifest_runs.manifest_run import ManifestRun
 from badc_core.manifest_runs.run_config import read_run_config
 from badc_core.manifest_runs.run_options import RunOptions, find_root
-from badc_core.manifest_runs.run_order import RunOrder
+from badc_core.manifest_runs.run_spec import RunSpec
 
 infer = typer.Typer(
-    help="Run detectors over chunk manifests, watch them, gather and compare results.",
+    help="Run detectors over chunk manifests, watch them, aggregate_chunks and compare results.",
     no_args_is_help=True,
 )
 infer.command("orchestrate", cls=PlainHelp)(orchestrate_inference)
@@ -70,7 +70,7 @@ def aggregate(
 ) -> None:
     """Gather the detections of all chunks below a folder into one table."""
     root = dataset_root or find_root(folder.absolute() / "-")
-    made = gather(Gathering(folder, output, parquet, manifest, root))
+    made = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))
     if not made.n_files:
         say(Console(stderr=True), f"No chunk's JSON file below {folder}; nothing written.")
         return
@@ -88,11 +88,11 @@ def aggregate(
         say(console, f"Table: {path}")
 
 
-def _run(order: RunOrder, console: Console) -> None:
+def _run(order: RunSpec, console: Console) -> None:
     prepared = ManifestRun(order)
     with shown_progress(prepared.audio_s, console), told_once(), _telling_how_far(prepared, order):
         made = prepared.run()
-    print_made(made, console)
+    print_run_result(made, console)
     print_places(order, console)
     print_troubled(made, Console(stderr=True))
     if made.is_failure:
@@ -100,7 +100,7 @@ def _run(order: RunOrder, console: Console) -> None:
 
 
 @contextmanager
-def _telling_how_far(prepared: ManifestRun, order: RunOrder) -> Iterator[None]:
+def _telling_how_far(prepared: ManifestRun, order: RunSpec) -> Iterator[None]:
     """Tells of a run that is interrupted what it has done and where that is."""
     try:
         yield

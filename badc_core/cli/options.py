@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from badc_core.manifest_runs.detector_options import OptionInvalid
-from badc_core.options import AskedField, asked_fields
+from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]
 
@@ -20,7 +20,7 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     Where the function takes an options class, the command takes that class's fields.
     """
     own = signature(function, eval_str=True).parameters
-    grouped = {name: tuple(asked_fields(one.annotation)) for name, one in own.items()}
+    grouped = {name: tuple(option_fields(one.annotation)) for name, one in own.items()}
     parameters: list[Parameter] = []
     for name, one in own.items():
         parameters += map(_parameter, grouped[name])
@@ -49,7 +49,7 @@ def refusing_options() -> Iterator[None]:
         raise typer.BadParameter(error.what, param_hint=error.where) from error
 
 
-def words_of(options: Any, kind: type) -> list[str]:
+def to_argv(options: Any, kind: type) -> list[str]:
     """Returns what has to be typed for options that are not as they are by themselves.
 
     Args:
@@ -57,7 +57,7 @@ def words_of(options: Any, kind: type) -> list[str]:
         kind: their class, or one it is made from, whose options count.
     """
     words: list[str] = []
-    for one in asked_fields(kind):
+    for one in option_fields(kind):
         value = getattr(options, one.name)
         if value == one.default or one.asked.metavar:
             continue
@@ -69,7 +69,7 @@ def words_of(options: Any, kind: type) -> list[str]:
     return words
 
 
-def _parameter(one: AskedField) -> Parameter:
+def _parameter(one: OptionField) -> Parameter:
     many = one.kind == _MANY
     kind: Any = list[str] | None if many else one.kind
     default = Parameter.empty if one.is_required else None if many else one.default
@@ -77,7 +77,7 @@ def _parameter(one: AskedField) -> Parameter:
     return Parameter(one.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _asked(one: AskedField) -> Any:
+def _asked(one: OptionField) -> Any:
     asked = one.asked
     if asked.metavar:
         return typer.Argument(metavar=asked.metavar, help=asked.help)
@@ -93,5 +93,5 @@ def _asked(one: AskedField) -> Any:
     )
 
 
-def _value(one: AskedField, typed: Any) -> Any:
+def _value(one: OptionField, typed: Any) -> Any:
     return tuple(typed or ()) if one.kind == _MANY else typed

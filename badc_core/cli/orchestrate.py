@@ -15,7 +15,7 @@ from badc_core.chunks.orchestrate import ChunkPlan, DatasetCut, cut_dataset, pla
 from badc_core.chunks.place import ChunkPlace
 from badc_core.chunks.status import name_status
 from badc_core.cli.consoles import wide_console
-from badc_core.cli.options import refusing_options, taking_options, words_of
+from badc_core.cli.options import refusing_options, taking_options, to_argv
 from badc_core.cli.run_bar import shown_progress, told_once
 from badc_core.cli.run_output import print_troubled, say
 from badc_core.cli.wording import counted, told_written
@@ -23,8 +23,8 @@ from badc_core.errors import BadcError
 from badc_core.manifest_runs import orchestrate as infer_plans
 from badc_core.manifest_runs.detector_options import DetectorOptions, OptionInvalid
 from badc_core.manifest_runs.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
-from badc_core.manifest_runs.run_order import RunMade
-from badc_core.options import Asked
+from badc_core.manifest_runs.run_spec import RunResult
+from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
 from badc_core.units import format_duration
 
@@ -33,11 +33,11 @@ from badc_core.units import format_duration
 class PlanUse:
     """What is to be done with a plan."""
 
-    apply: Annotated[bool, Asked("Do it; else the plan is only shown.")] = False
-    plan_csv: Annotated[Path | None, Asked("Save the plan as CSV.")] = None
-    plan_json: Annotated[Path | None, Asked("Save the plan as JSON.")] = None
+    apply: Annotated[bool, OptionSpec("Do it; else the plan is only shown.")] = False
+    plan_csv: Annotated[Path | None, OptionSpec("Save the plan as CSV.")] = None
+    plan_json: Annotated[Path | None, OptionSpec("Save the plan as JSON.")] = None
     print_datalad_run: Annotated[
-        bool, Asked("Print a datalad run command for each recording, and nothing else.")
+        bool, OptionSpec("Print a datalad run command for each recording, and nothing else.")
     ] = False
 
     def require_one(self) -> None:
@@ -112,7 +112,7 @@ def orchestrate_inference(options: DatasetRun, use: PlanUse) -> None:
         if one.error is not None:
             _print_error(one.error)
     if use.print_datalad_run:
-        _print_lines(plan.commands(words_of(options, DetectorOptions)))
+        _print_lines(plan.commands(to_argv(options, DetectorOptions)))
 
 
 def _warn_of_ranges(plan: ChunkPlan, is_applied: bool) -> None:
@@ -148,7 +148,7 @@ def _run(plan: InferPlan, anew: str) -> None:
     _conclude(len(plan.entries), failed, anew)
 
 
-def _print_made(recording_id: str, made: RunMade, console: Console) -> None:
+def _print_made(recording_id: str, made: RunResult, console: Console) -> None:
     told = f"{made.n_succeeded} ok, {len(made.failed)} failed, {made.n_skipped} skipped"
     say(console, f"{recording_id}: {counted(made.n_detections, 'detection')}; chunks: {told}")
     errors = Console(stderr=True)

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from badc_core.inference import accounts
+from badc_core.inference import run_recorder
 from badc_core.telemetry.progress import watched_by
 from badc_core.units import format_duration
 
@@ -30,13 +30,13 @@ def shown_progress(audio_s: float, console: Console) -> Iterator[None]:
     """
     with (
         progress_bars(console, disable=not console.is_terminal) as bars,
-        watched_by(Bar(bars, "detecting", audio_s=audio_s)),
+        watched_by(ProgressBar(bars, "detecting", audio_s=audio_s)),
     ):
         yield
 
 
 def progress_bars(console: Console, *, transient: bool = False, disable: bool = False) -> Progress:
-    """Returns what shows `Bar`s: how much is done, how fast, how long the rest may take.
+    """Returns what shows `ProgressBar`s: how much is done, how fast, how long the rest may take.
 
     Args:
         console: where to.
@@ -47,7 +47,7 @@ def progress_bars(console: Console, *, transient: bool = False, disable: bool = 
     return Progress(*columns, console=console, transient=transient, disable=disable)
 
 
-class Bar:
+class ProgressBar:
     """A watcher that moves a progress bar: by seconds of sound where it is told them.
 
     Args:
@@ -79,7 +79,7 @@ class Bar:
 @contextmanager
 def told_once() -> Iterator[None]:
     """Keeps the log from telling of troubled chunks what is printed at the end."""
-    log = logging.getLogger(accounts.__name__)
+    log = logging.getLogger(run_recorder.__name__)
     level = log.level
     log.setLevel(logging.ERROR)
     try:

@@ -5,14 +5,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from badc_core.cli.wording import counted, reason_alone
-from badc_core.manifest_runs.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 from badc_core.telemetry.summary import summary_path
 from badc_core.units import format_duration
 
 _FAILED_SHOWN = 20
 
 
-def print_made(made: RunMade, console: Console) -> None:
+def print_run_result(made: RunResult, console: Console) -> None:
     """Prints what came of a run.
 
     Args:
@@ -43,7 +43,7 @@ def print_made(made: RunMade, console: Console) -> None:
         say(console, f"{amount} of sound in {took}: {speed:.1f}x real time")
 
 
-def print_places(order: RunOrder, console: Console) -> None:
+def print_places(order: RunSpec, console: Console) -> None:
     """Prints where a run's files are, as far as there are any.
 
     Args:
@@ -61,7 +61,7 @@ def print_places(order: RunOrder, console: Console) -> None:
             say(console, f"{name}: {path}")
 
 
-def print_troubled(made: RunMade, console: Console) -> None:
+def print_troubled(made: RunResult, console: Console) -> None:
     """Prints the chunks that failed, or did so at first, each once.
 
     Args:
@@ -92,7 +92,7 @@ def say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _workers(made: RunMade) -> Table:
+def _workers(made: RunResult) -> Table:
     table = Table(title="Workers", title_justify="left")
     table.add_column("Worker")
     for name in ("Jobs", "Failures", "Retries", "Failed attempts"):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import EFFORT
 from badc_core.detections.store import read_effort
 from badc_core.errors import ContentMissing

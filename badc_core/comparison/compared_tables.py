@@ -25,7 +25,7 @@ from badc_core.comparison.analysed_chunks import (
     read_covered,
     require_here,
 )
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
 from badc_core.detections.store import MODEL_VERSION_KEY, RUNNER_KEY, SCHEMA_KEY, conform
 from badc_core.errors import ContentMissing, DetectionsInvalid

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from badc_core.columns import Column, arrow_schema
 from badc_core.comparison.compared_tables import ComparedTable
 from badc_core.comparison.same_species import Name, sort_into_species
-from badc_core.detections.schema import Column, arrow_schema
 from badc_core.devices.cores import usable_cores
 from badc_core.errors import DetectionsInvalid
 

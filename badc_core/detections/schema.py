@@ -5,28 +5,12 @@ Which run made a file is in the asset graph, not in the file: equal inputs give 
 """
 
 import hashlib
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from badc_core.columns import Column, arrow_schema
+
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column.
-
-    Attributes:
-        name: as in every file and database.
-        type: its Arrow type.
-        meaning: one sentence, with the unit.
-        nullable: whether a value may be missing.
-    """
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    nullable: bool = True
 
 
 _TEXT = pa.string()
@@ -86,11 +70,6 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
     Column("effort_s", pa.float64(), "Seconds really analysed; 0 for an error.", nullable=False),
     Column("error", _TEXT, "Why it failed."),
 )
-
-
-def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Returns the Arrow schema of a table."""
-    return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in columns])
 
 
 def make_detection_id(

@@ -17,7 +17,7 @@ from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
     Label,
-    Occasion,
+    RecordingContext,
     WindowBatch,
 )
 from badc_core.detectors.windows import WindowGrid
@@ -55,7 +55,7 @@ class BandEnergy:
         self,
         audio: AudioFile,
         chunk: Chunk,
-        occasion: Occasion,  # noqa: ARG002  (bands sound the same everywhere)
+        recording_context: RecordingContext,  # noqa: ARG002  (bands sound the same everywhere)
     ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at the recording's own rate."""
         return self._grid.read(audio, chunk)

@@ -19,11 +19,11 @@ from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, range_model_path
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.interface import (
-    NOWHERE,
+    NO_CONTEXT,
     Detection,
     DetectorIdentity,
     Label,
-    Occasion,
+    RecordingContext,
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
@@ -67,19 +67,21 @@ class BirdNet:
         """A multiple of what the model takes at once, so that few places stay empty."""
         return 4 * _WINDOWS_AT_ONCE
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[WindowBatch]:
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at 48 kHz."""
-        return self._grid.read(audio, chunk, occasion)
+        return self._grid.read(audio, chunk, recording_context)
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns what stands at or above the minimum score in each window, in label order.
 
         Where the place is known, species say whether and how often they are reported there.
         """
-        occasions = batch.occasions or (NOWHERE,) * len(batch)
+        occasions = batch.occasions or (NO_CONTEXT,) * len(batch)
         return [
-            self._found(start, end, scores, occasion)
-            for start, end, scores, occasion in zip(
+            self._found(start, end, scores, recording_context)
+            for start, end, scores, recording_context in zip(
                 batch.starts, batch.ends, self.score(batch.windows), occasions, strict=True
             )
         ]
@@ -117,10 +119,14 @@ class BirdNet:
         return scores
 
     def _found(
-        self, start: int, end: int, scores: npt.NDArray[np.float32], occasion: Occasion
+        self,
+        start: int,
+        end: int,
+        scores: npt.NDArray[np.float32],
+        recording_context: RecordingContext,
     ) -> list[Detection]:
         """Returns a window's detections, marked where a label is a species and its place known."""
-        occurrences = self._range.occurrences(occasion)
+        occurrences = self._range.occurrences(recording_context)
         found = []
         for column in np.nonzero(scores >= self._min_score)[0].tolist():
             label, confidence = self._labels[column], float(scores[column])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from badc_core.detectors.interface import Occasion
+from badc_core.detectors.interface import RecordingContext
 from badc_core.detectors.litert import LiteModel
 
 EXPECTED_FROM = 0.03
@@ -36,15 +36,21 @@ class SpeciesRange:
         self._model: LiteModel | None = None
         self._scores = lru_cache(_PLACES_KEPT)(self._score)
 
-    def occurrences(self, occasion: Occasion) -> npt.NDArray[np.float32] | None:
+    def occurrences(self, recording_context: RecordingContext) -> npt.NDArray[np.float32] | None:
         """Returns how often each label is reported there and then, 0 to 1, in the model's order.
 
         None where the place is not known or the meta model is not installed. Without a date it
         is the whole year's.
         """
-        if occasion.latitude is None or occasion.longitude is None or not self._path.is_file():
+        if (
+            recording_context.latitude is None
+            or recording_context.longitude is None
+            or not self._path.is_file()
+        ):
             return None
-        return self._scores(occasion.latitude, occasion.longitude, week_of(occasion.date))
+        return self._scores(
+            recording_context.latitude, recording_context.longitude, week_of(recording_context.date)
+        )
 
     def _score(self, latitude: float, longitude: float, week: int) -> npt.NDArray[np.float32]:
         if self._model is None:

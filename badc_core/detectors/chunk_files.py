@@ -21,8 +21,8 @@ from badc_core.atomic import (
 from badc_core.audio.reader import AudioFile, Samples
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.wave_file import WaveForm
-from badc_core.dataset import InferencePaths
-from badc_core.detectors.interface import Detection, Label, Occasion
+from badc_core.datasets.dataset import InferencePaths
+from badc_core.detectors.interface import Detection, Label, RecordingContext
 from badc_core.errors import OutputUnwritable
 from badc_core.units import samples_to_ms, seconds_to_samples
 
@@ -38,13 +38,13 @@ class ChunkFile:
         path: WAV, mono, 32-bit float, at the recording's own rate, alone in its folder but for
             `output`.
         chunk: what it holds.
-        occasion: where and when that was recorded.
+        recording_context: where and when that was recorded.
         keep_in: what `keep_output` makes; None where nobody wants it.
     """
 
     path: Path
     chunk: Chunk
-    occasion: Occasion
+    recording_context: RecordingContext
     keep_in: Path | None = None
 
     def __len__(self) -> int:
@@ -109,13 +109,15 @@ class FoundInFile:
     occurrence: float | None = None
 
 
-def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> ChunkFile:
+def write_chunk_file(
+    audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+) -> ChunkFile:
     """Writes a chunk's samples below `tempfile.gettempdir()`, in a fresh folder.
 
     Args:
         audio: the recording.
         chunk: the part of it that is written, overlap included.
-        occasion: passed on.
+        recording_context: passed on.
 
     Raises:
         UnreadableRecording: the audio cannot be decoded to the chunk's end.
@@ -125,7 +127,7 @@ def write_chunk_file(audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Chun
     scratch = Path(tempfile.gettempdir())
     with naming_storage_trouble(scratch):
         folder = Path(tempfile.mkdtemp(prefix="badc-chunk-"))
-        file = ChunkFile(folder / f"{chunk.chunk_id}.wav", chunk, occasion)
+        file = ChunkFile(folder / f"{chunk.chunk_id}.wav", chunk, recording_context)
         try:
             file.output.mkdir()
             with file.path.open("wb") as wav:

@@ -40,7 +40,7 @@ class DetectorIdentity:
     uses_gpu: bool = False
     companions: tuple[str, ...] = ()
 
-    def deciding(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns what of it decides what the detector finds, the same on any machine.
 
         Whether a model of the user's own can use a GPU depends on what is installed.
@@ -106,7 +106,7 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Occasion:
+class RecordingContext:
     """Where and when a recording was made, as far as it is known.
 
     Attributes:
@@ -125,7 +125,7 @@ class Occasion:
         return cls(recording.latitude, recording.longitude, date)
 
 
-NOWHERE = Occasion()
+NO_CONTEXT = RecordingContext()
 
 
 class Batch(Protocol):
@@ -151,7 +151,7 @@ class WindowBatch:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     sample_rate_hz: int
-    occasions: tuple[Occasion, ...] = ()
+    occasions: tuple[RecordingContext, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -182,7 +182,9 @@ class WindowBatch:
             tuple(end for one in batches for end in one.ends),
             batches[0].sample_rate_hz,
             tuple(
-                occasion for one in batches for occasion in one.occasions or (NOWHERE,) * len(one)
+                recording_context
+                for one in batches
+                for recording_context in one.occasions or (NO_CONTEXT,) * len(one)
             ),
         )
 
@@ -224,7 +226,9 @@ class Detector(Protocol):
     def batch_windows(self) -> int:
         """How many windows it likes to be given at once, across chunks; 1 for no joining."""
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[Batch]:
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[Batch]:
         """Yields the windows that belong to a chunk, in order; no batch is empty.
 
         Raises:

@@ -22,7 +22,7 @@ from badc_core.detectors.interface import (
     DetectorIdentity,
     DetectorReport,
     Label,
-    Occasion,
+    RecordingContext,
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
@@ -84,9 +84,11 @@ class OwnModel(ABC):
     def _run(self, windows: npt.NDArray[np.float32]) -> Any:
         """Returns what the model gives for windows, shape [n_windows, n_samples]."""
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[WindowBatch]:
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at the model's rate."""
-        return self._grid.read(audio, chunk, occasion)
+        return self._grid.read(audio, chunk, recording_context)
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns what stands at or above the minimum score in each window, in label order.

@@ -20,7 +20,7 @@ from typing import IO
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.chunk_files import ChunkFile, write_chunk_file
-from badc_core.detectors.interface import Detection, DetectorReport, Occasion
+from badc_core.detectors.interface import Detection, DetectorReport, RecordingContext
 from badc_core.errors import BadcError, DetectorFailed, DetectorMissing, OutOfMemory
 
 _REPORTED_CHARACTERS = 500
@@ -31,7 +31,7 @@ _MEMORY = re.compile(r"out of memory|OutOfMemory|\bMemoryError\b|std::bad_alloc"
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletedProgram:
     """A program that ended.
 
     Attributes:
@@ -87,9 +87,11 @@ class ProgramPerChunk(ABC):
         """Has nothing to report yet."""
         self._report: DetectorReport | None = None
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[ChunkFile]:
         """Yields the chunk as a file."""
-        yield write_chunk_file(audio, chunk, occasion)
+        yield write_chunk_file(audio, chunk, recording_context)
 
     def detect(self, batch: ChunkFile) -> list[list[Detection]]:
         """Returns what the program found, at or above the minimum score, by start, then label.
@@ -124,7 +126,7 @@ class ProgramPerChunk(ABC):
         """Runs the program, sets the report, returns what it found."""
 
 
-def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
+def run_program(command: Sequence[str], cwd: Path | None = None) -> CompletedProgram:
     """Runs a program to its end, without a shell and with nothing on its standard input.
 
     Args:
@@ -149,7 +151,7 @@ def run_program(command: Sequence[str], cwd: Path | None = None) -> Finished:
                 f"cannot be started ({error.strerror})", command[0], "Make it a runnable program"
             ) from error
         peak_rss_mib = _wait(program)
-        return Finished(
+        return CompletedProgram(
             tuple(command), program.returncode, _tail(stdout), _tail(stderr), peak_rss_mib
         )
 

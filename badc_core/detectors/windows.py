@@ -14,7 +14,7 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NOWHERE, Occasion, WindowBatch
+from badc_core.detectors.interface import NO_CONTEXT, RecordingContext, WindowBatch
 from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BATCH_WINDOWS = 12
@@ -42,7 +42,7 @@ class WindowGrid:
         return range(first, chunk.end_sample, hop)
 
     def read(
-        self, audio: AudioFile, chunk: Chunk, occasion: Occasion = NOWHERE
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext = NO_CONTEXT
     ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows in batches; the recording's last is zero-padded.
 
@@ -63,7 +63,9 @@ class WindowGrid:
             if wanted_hz != audio.sample_rate_hz:
                 wanted = seconds_to_samples(self.window_s, wanted_hz)
                 windows = resample_windows(windows, wanted)
-            yield WindowBatch(windows, tuple(some), ends, wanted_hz, (occasion,) * len(some))
+            yield WindowBatch(
+                windows, tuple(some), ends, wanted_hz, (recording_context,) * len(some)
+            )
 
 
 def _has_sound(audio: AudioFile, start_sample: int) -> bool:

@@ -141,7 +141,7 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def let_go(descriptor: int) -> None:
+def unlock(descriptor: int) -> None:
     """Closes a file, and unlocks it for processes too that were forked meanwhile."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -149,8 +149,8 @@ def let_go(descriptor: int) -> None:
 
 
 @contextmanager
-def alone(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
-    """Keeps others of the host from deciding about leases meanwhile.
+def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
+    """Keeps others of the host from fingerprint_inputs about leases meanwhile.
 
     Args:
         folder: of `lease_folder`.
@@ -173,7 +173,7 @@ def alone(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        let_go(descriptor)
+        unlock(descriptor)
 
 
 def _locked(path: Path) -> int | None:

@@ -15,10 +15,10 @@ from typing import Any
 
 from badc_core.devices.lease_files import (
     create_shared,
-    let_go,
     make_folder,
     read_content,
     try_lock,
+    unlock,
 )
 from badc_core.devices.lease_request import DeviceRequest
 
@@ -82,7 +82,7 @@ class Ticket:
         with suppress(OSError):
             os.utime(self._descriptor)
 
-    def doze(self) -> None:
+    def mark_idle(self) -> None:
         """Says that whoever holds it could use nothing now; the place is theirs when they ask."""
         with suppress(OSError):
             os.utime(self._descriptor, (0, 0))
@@ -92,7 +92,7 @@ class Ticket:
         if self._descriptor >= 0:
             with suppress(OSError):
                 self._path.unlink()
-            let_go(self._descriptor)
+            unlock(self._descriptor)
             self._descriptor = -1
 
 
@@ -124,7 +124,7 @@ def _open_tickets(folder: Path) -> Iterator[tuple[Path, int]]:
         try:
             yield path, descriptor
         finally:
-            let_go(descriptor)
+            unlock(descriptor)
 
 
 def _understood(content: dict[str, Any], is_awake: bool) -> Waiting:

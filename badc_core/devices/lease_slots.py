@@ -15,12 +15,12 @@ from typing import Any
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import (
-    let_go,
     open_shared,
     read_content,
     told_number,
     told_text,
     try_lock,
+    unlock,
 )
 
 _SLOT_FILE = re.compile(r"(?P<device>.+)\.(?P<number>[0-9]{1,4})\.slot")
@@ -75,7 +75,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Slot:
+class DeviceSlot:
     """One of the leases there may be on a device.
 
     Attributes:
@@ -91,7 +91,7 @@ class Slot:
 class Lease:
     """Slots that are held by this process, and by every process that inherits `descriptors`."""
 
-    def __init__(self, slots: Sequence[Slot], descriptors: Sequence[int]) -> None:
+    def __init__(self, slots: Sequence[DeviceSlot], descriptors: Sequence[int]) -> None:
         self.slots = tuple(slots)
         self.descriptors = tuple(descriptors)
 
@@ -116,7 +116,7 @@ class OpenSlot:
         is_settled: what holds it has had time to claim the memory it needs.
     """
 
-    slot: Slot
+    slot: DeviceSlot
     descriptor: int
     is_free: bool
     is_settled: bool
@@ -136,14 +136,14 @@ class OpenSlot:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(Slot(device, number, holder), descriptor, is_free, age_s > _SETTLING_S)
+        return cls(DeviceSlot(device, number, holder), descriptor, is_free, age_s > _SETTLING_S)
 
     def close(self) -> None:
         """Lets go of a slot that was not lent."""
-        let_go(self.descriptor)
+        unlock(self.descriptor)
 
 
-def slots_in_use(folder: Path, devices: Sequence[LeasableDevice]) -> list[Slot]:
+def slots_in_use(folder: Path, devices: Sequence[LeasableDevice]) -> list[DeviceSlot]:
     """Returns the slots of devices, and those besides that somebody holds.
 
     Others may lend devices that are none of ours, or more slots of ours.
@@ -158,7 +158,7 @@ def slots_in_use(folder: Path, devices: Sequence[LeasableDevice]) -> list[Slot]:
     for device in (*devices, *foreign):
         numbers = there.get(device.uuid, set())
         for number in sorted(numbers.union(range(device.slots))):
-            slot = Slot(device, number)
+            slot = DeviceSlot(device, number)
             if number in numbers:
                 opened = OpenSlot.open(folder, device, number)
                 slot = opened.slot

@@ -10,10 +10,10 @@ from pathlib import Path
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import write_content
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease, OpenSlot, Slot, slot_numbers
+from badc_core.devices.lease_slots import DeviceSlot, Holder, Lease, OpenSlot, slot_numbers
 
 
-class Table:
+class LeaseTable:
     """All slots of a host, while one process decides about them.
 
     Args:
@@ -89,7 +89,7 @@ class Table:
         for device, one in zip(devices, lent, strict=True):
             told = replace(holder, slots=device.slots)
             write_content(one.descriptor, asdict(told))
-            slots.append(Slot(device, one.slot.number, told))
+            slots.append(DeviceSlot(device, one.slot.number, told))
         lease = Lease(slots, [one.descriptor for one in lent])
         self.open_slots = [one for one in self.open_slots if one not in lent]
         return lease

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
-from badc_core.devices.lease_files import alone
+from badc_core.devices.lease_files import exclusive
 from badc_core.devices.lease_queue import Ticket, Waiting, is_memory_asked_for, waiting
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease, Slot, slots_in_use
-from badc_core.devices.lease_table import Table, may_ever_hold
+from badc_core.devices.lease_slots import DeviceSlot, Holder, Lease, slots_in_use
+from badc_core.devices.lease_table import LeaseTable, may_ever_hold
 from badc_core.devices.nvml import Nvml, NvmlFailed
 from badc_core.errors import ConfigInvalid, LeasesBusy
 
@@ -23,7 +23,7 @@ _LONGEST_TAKE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Refusal:
+class LeaseRefusal:
     """Why a request has to wait: a sentence without its full stop."""
 
     reason: str
@@ -49,7 +49,7 @@ class LeaseStore:
         self._free_mib = free_mib or measured_free_mib
 
     @property
-    def lends_gpus(self) -> bool:
+    def leases_gpus(self) -> bool:
         """Whether there is any GPU among the devices."""
         return any(not device.is_cpu for device in self._devices)
 
@@ -70,7 +70,7 @@ class LeaseStore:
 
     def take(
         self, request: DeviceRequest, holder: Holder, ticket: Ticket | None = None
-    ) -> Lease | Refusal:
+    ) -> Lease | LeaseRefusal:
         """Leases devices if nobody before has a better claim; does not wait.
 
         Where another process keeps the folder locked, that is a refusal after half a second.
@@ -88,12 +88,12 @@ class LeaseStore:
         free_mib = self._measure(request)
         try:
             with (
-                alone(self._folder, _LONGEST_TAKE_S),
-                closing(Table(self._folder, self._devices, free_mib)) as table,
+                exclusive(self._folder, _LONGEST_TAKE_S),
+                closing(LeaseTable(self._folder, self._devices, free_mib)) as table,
             ):
                 lease = self._decide(table, request, holder, ticket)
         except LeasesBusy as error:
-            return Refusal(f"waiting for {request}: {error}")
+            return LeaseRefusal(f"waiting for {request}: {error}")
         if ticket is not None and isinstance(lease, Lease):
             ticket.withdraw()
         return lease
@@ -107,7 +107,7 @@ class LeaseStore:
         devices = [device.uuid for device in self._suited(request)]
         return Ticket(self._folder, request, asdict(holder), devices)
 
-    def look(self) -> tuple[list[Slot], list[Waiting]]:
+    def look(self) -> tuple[list[DeviceSlot], list[Waiting]]:
         """Returns every slot with who holds it, and who waits, first come first.
 
         Slots that only others lend are among them while they are held.
@@ -116,13 +116,13 @@ class LeaseStore:
             LeasesBusy: the folder is kept locked by another process.
             OSError: the folder cannot be used.
         """
-        with alone(self._folder):
+        with exclusive(self._folder):
             slots = slots_in_use(self._folder, self._devices)
             return slots, [who for _, who in waiting(self._folder)]
 
     def _decide(
-        self, table: Table, request: DeviceRequest, holder: Holder, ticket: Ticket | None
-    ) -> Lease | Refusal:
+        self, table: LeaseTable, request: DeviceRequest, holder: Holder, ticket: Ticket | None
+    ) -> Lease | LeaseRefusal:
         suited = self._suited(request)
         n_before = n_after = 0
         for name, other in waiting(self._folder):
@@ -141,7 +141,7 @@ class LeaseStore:
         least = _least(request, self._devices)
         chosen = table.choose(suited, request, least)
         if len(chosen) < least:
-            return Refusal(table.explain(suited, request, n_before))
+            return LeaseRefusal(table.explain(suited, request, n_before))
         most = len(suited) if request.most is None else request.most
         idle = table.idle(suited, request, chosen)
         chosen += idle[: max(0, min(most - least, len(idle) - n_after))]

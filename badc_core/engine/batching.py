@@ -157,7 +157,7 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
         while waiting:
             part = waiting.pop()
             try:
-                for batch in detector.batches(audio, part, task.occasion):
+                for batch in detector.batches(audio, part, task.recording_context):
                     found += [one for window in answer(detector, batch) for one in window]
                 n_parts += 1
             except Exception as error:

@@ -26,7 +26,7 @@ from badc_core.engine.endings import Ending, beginning
 from badc_core.engine.pool import Assignment, Heard, WorkerProcess, scratch_folder
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.engine.retries import Retries
-from badc_core.engine.slots import Slot
+from badc_core.engine.slots import WorkerSlot
 from badc_core.errors import BadcError, DetectorFailed, DetectorTimeout
 from badc_core.settings import Settings
 from badc_core.telemetry.attempts import Attempt
@@ -60,7 +60,7 @@ class Engine:
         self._rules = settings.inference
         self._observe = observe
         self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-        self._slots = [Slot(place) for place in places]
+        self._slots = [WorkerSlot(place) for place in places]
         self._retries = Retries(self._rules.max_retries, self._rules.backoff_s)
         self._sampler = Sampler([place.gpu for place in places if place.gpu is not None])
         self._open = ExitStack()
@@ -121,7 +121,7 @@ class Engine:
                     assignment = Assignment(task)
                 self._give(slot, assignment)
 
-    def _give(self, slot: Slot, assignment: Assignment) -> None:
+    def _give(self, slot: WorkerSlot, assignment: Assignment) -> None:
         worker = slot.worker
         if worker is None:
             worker = WorkerProcess(slot.place, self._detector, self._scratch, self._inbox)
@@ -175,10 +175,10 @@ class Engine:
             worker.kill()
 
     def _understand(
-        self, slot: Slot, worker: WorkerProcess, content: dict[str, Any] | None
+        self, slot: WorkerSlot, worker: WorkerProcess, content: dict[str, Any] | None
     ) -> ChunkResult | None:
         if content is None:
-            return self._bury(slot, worker)
+            return self._handle_worker_exit(slot, worker)
         if content["kind"] == "hello":
             self._identity.require_same(protocol.identity_from_json(content["detector"]))
             worker.is_ready = True
@@ -197,13 +197,13 @@ class Engine:
         ending = Ending(error, content["runtime_s"], content, stderr=trace)
         return self._conclude(worker, worker.assigned.popleft(), ending)
 
-    def _take_refusal(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
+    def _take_refusal(self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError) -> None:
         """Tries again what may pass, such as a lack of memory; other refusals hold everywhere."""
         if not error.retryable:
             raise error
         self._take_failed_load(slot, worker, error)
 
-    def _bury(self, slot: Slot, worker: WorkerProcess) -> ChunkResult | None:
+    def _handle_worker_exit(self, slot: WorkerSlot, worker: WorkerProcess) -> ChunkResult | None:
         """Takes a dead worker away; a chunk it had alone is taken for the cause."""
         code = worker.end(_EXIT_GRACE_S)
         tail = worker.stderr_tail()
@@ -236,7 +236,7 @@ class Engine:
             self._retries.again(one)
         return None
 
-    def _take_failed_load(self, slot: Slot, worker: WorkerProcess, error: BadcError) -> None:
+    def _take_failed_load(self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError) -> None:
         """Has another worker started at a place, or none any more; raises if none is left."""
         self._take_back(slot, worker)
         slot.n_failed_loads += 1
@@ -248,7 +248,7 @@ class Engine:
             raise error
         _log.warning("no worker can be had on %s, going on without it: %s", slot.place.label, error)
 
-    def _take_back(self, slot: Slot, worker: WorkerProcess) -> None:
+    def _take_back(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         for assignment in worker.assigned:
             self._retries.again(assignment)
         worker.assigned.clear()

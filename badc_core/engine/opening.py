@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from badc_core.detectors.interface import DetectorIdentity
-from badc_core.devices.borrowing import BorrowedGpus, borrowed_gpus, held_descriptors
 from badc_core.devices.cores import usable_cores
 from badc_core.devices.inventory import GpuInventory
 from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.leased_gpus import LeasedGpus, lease_descriptors, leased_gpus
 from badc_core.devices.places import plan_places
 from badc_core.engine.engine import Engine
 from badc_core.settings import InferenceSettings, Settings
@@ -31,9 +31,9 @@ def open_engine(
         ConfigInvalid: the machine does not have the GPUs that are asked for.
     """
     borrowed = (
-        borrowed_gpus(gpu_request(settings.inference), f"inference with {detector.name}")
+        leased_gpus(gpu_request(settings.inference), f"inference with {detector.name}")
         if detector.uses_gpu
-        else nullcontext(BorrowedGpus(GpuInventory((), ""), held_descriptors()))
+        else nullcontext(LeasedGpus(GpuInventory((), ""), lease_descriptors()))
     )
     with borrowed as gpus:
         places = plan_places(

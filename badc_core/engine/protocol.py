@@ -14,12 +14,12 @@ from typing import Any, cast
 from badc_core import errors
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import (
-    NOWHERE,
+    NO_CONTEXT,
     Detection,
     DetectorIdentity,
     DetectorReport,
     Label,
-    Occasion,
+    RecordingContext,
 )
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.errors import BadcError, DetectorFailed
@@ -35,14 +35,14 @@ class ChunkTask:
         audio: the file it lies in: a recording's, or a chunk's own.
         n_samples: the length the file must have; anything else means it changed.
         chunk: which part.
-        occasion: where and when it was recorded, as far as known.
+        recording_context: where and when it was recorded, as far as known.
         files: folder that keeps what a detector's program writes about the chunk; None for none.
     """
 
     audio: Path
     n_samples: int
     chunk: Chunk
-    occasion: Occasion = NOWHERE
+    recording_context: RecordingContext = NO_CONTEXT
     files: Path | None = None
 
 
@@ -96,7 +96,7 @@ def task_to_json(task: ChunkTask) -> dict[str, Any]:
         "audio": str(task.audio),
         "n_samples": task.n_samples,
         "chunk": asdict(task.chunk),
-        "occasion": asdict(task.occasion),
+        "occasion": asdict(task.recording_context),
         "files": None if task.files is None else str(task.files),
     }
 
@@ -107,7 +107,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         Path(content["audio"]),
         content["n_samples"],
         Chunk(**content["chunk"]),
-        Occasion(**content["occasion"]),
+        RecordingContext(**content["occasion"]),
         Path(content["files"]) if content["files"] else None,
     )
 

@@ -33,13 +33,13 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Finished:
+class EndOfTask:
     """Marks the end of a task, with the error that cut its reading short."""
 
     error: BadcError | None = None
 
 
-Part = Opened | Batch | Finished | None
+Part = Opened | Batch | EndOfTask | None
 
 
 class ReadAhead:
@@ -53,7 +53,7 @@ class ReadAhead:
         self._parts: queue.Queue[Part] = queue.Queue(n_ahead)
         threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
 
-    def __iter__(self) -> Iterator[Opened | Batch | Finished]:
+    def __iter__(self) -> Iterator[Opened | Batch | EndOfTask]:
         while (part := self._parts.get()) is not None:
             yield part
 
@@ -71,16 +71,16 @@ class ReadAhead:
         finally:  # also where a line is no task: a worker nobody feeds must end
             self._parts.put(None)
 
-    def _read(self, task: ChunkTask) -> Finished:
+    def _read(self, task: ChunkTask) -> EndOfTask:
         try:
             audio = self._audio(task)
-            for batch in self._detector.batches(audio, task.chunk, task.occasion):
+            for batch in self._detector.batches(audio, task.chunk, task.recording_context):
                 self._parts.put(
                     batch.kept_in(task.files) if isinstance(batch, ChunkFile) else batch
                 )
         except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
-            return Finished(as_badc_error(error))
-        return Finished()
+            return EndOfTask(as_badc_error(error))
+        return EndOfTask()
 
     def _audio(self, task: ChunkTask) -> AudioFile:
         """Returns the open file; successive chunks of a recording share it."""

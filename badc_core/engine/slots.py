@@ -7,7 +7,7 @@ from badc_core.engine.pool import WorkerProcess
 
 
 @dataclass
-class Slot:
+class WorkerSlot:
     """A place for a worker.
 
     Attributes:

@@ -26,7 +26,7 @@ from badc_core.detectors.registry import load_detector
 from badc_core.engine import protocol
 from badc_core.engine.batching import Batching, detect_in_halves
 from badc_core.engine.protocol import ChunkTask
-from badc_core.engine.reading import Finished, Opened, ReadAhead, as_badc_error
+from badc_core.engine.reading import EndOfTask, Opened, ReadAhead, as_badc_error
 from badc_core.errors import (
     BadcError,
     OutOfMemory,
@@ -36,7 +36,7 @@ _PARENT_CHECK_S = 1.0
 
 
 @dataclass
-class _InWork:
+class _TaskState:
     """A task some of whose windows may still wait for company."""
 
     task: ChunkTask
@@ -59,8 +59,8 @@ class Worker:
     def __init__(self, detector: Detector, replies: TextIO) -> None:
         self._detector = detector
         self._replies = replies
-        self._batching: Batching[_InWork] = Batching(detector)
-        self._in_work: deque[_InWork] = deque()
+        self._batching: Batching[_TaskState] = Batching(detector)
+        self._in_work: deque[_TaskState] = deque()
         self._answered = 0.0
 
     def run(self, lines: TextIO) -> None:
@@ -75,12 +75,12 @@ class Worker:
         self._detect(everything=True)
         self._answer_what_is_done()
 
-    def _take(self, part: Opened | Batch | Finished) -> None:
+    def _take(self, part: Opened | Batch | EndOfTask) -> None:
         if isinstance(part, Opened):
-            self._in_work.append(_InWork(part.task, part.started))
+            self._in_work.append(_TaskState(part.task, part.started))
             return
         newest = self._in_work[-1]
-        if isinstance(part, Finished):
+        if isinstance(part, EndOfTask):
             newest.is_read = True
             newest.error = newest.error or part.error
         elif newest.error is None:
@@ -93,7 +93,7 @@ class Worker:
         for owners, batch in self._batching.take(everything=everything):
             self._detect_for(owners, batch)
 
-    def _detect_for(self, owners: list[tuple[_InWork, int]], batch: Batch) -> None:
+    def _detect_for(self, owners: list[tuple[_TaskState, int]], batch: Batch) -> None:
         try:
             found, notes = self._detect_and_hear(owners, batch)
         except Exception as error:  # noqa: BLE001  (a detector's bug costs its chunk only)
@@ -110,7 +110,7 @@ class Worker:
             del found[:n_windows]
 
     def _detect_and_hear(
-        self, owners: list[tuple[_InWork, int]], batch: Batch
+        self, owners: list[tuple[_TaskState, int]], batch: Batch
     ) -> tuple[list[list[Detection]], list[str]]:
         """Returns what the model finds; its report goes to the chunks concerned, come what may."""
         try:
@@ -120,14 +120,14 @@ class Worker:
             for owner, _ in owners:
                 owner.report = report
 
-    def _detect_apart(self, owners: list[tuple[_InWork, int]], batch: WindowBatch) -> None:
+    def _detect_apart(self, owners: list[tuple[_TaskState, int]], batch: WindowBatch) -> None:
         """Tries each chunk's windows by themselves, so that none pays for another."""
         start = 0
         for owner, n_windows in owners:
             self._detect_for([(owner, n_windows)], batch.part(start, start + n_windows))
             start += n_windows
 
-    def _detect_otherwise(self, owner: _InWork, n_windows: int, error: Exception) -> None:
+    def _detect_otherwise(self, owner: _TaskState, n_windows: int, error: Exception) -> None:
         """Tries a chunk that did not fit as shorter ones; other failures are the chunk's."""
         owner.n_waiting -= n_windows
         if owner.is_whole:
@@ -156,7 +156,7 @@ class Worker:
                 done.notes += forget_output(done.task.files, is_kept=is_kept)
             self._answer(done, runtime_s)
 
-    def _answer(self, done: _InWork, runtime_s: float) -> None:
+    def _answer(self, done: _TaskState, runtime_s: float) -> None:
         measures = {
             "runtime_s": runtime_s,
             "peak_rss_mib": peak_rss_mib() + _peak_rss_mib_of_programs(done.report),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
-from badc_core.dataset import InferencePaths
+from badc_core.datasets.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
 from badc_core.units import samples_to_ms

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.chunks.plan import times_in_name
-from badc_core.dataset import HAWKEARS_ENDING
+from badc_core.datasets.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
 

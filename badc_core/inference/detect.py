@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from badc_core.atomic import remove_abandoned
 from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256, read_manifest
 from badc_core.chunks.plan import Chunk
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.filters import keep
 from badc_core.detections.joining import join_touching
 from badc_core.detections.store import (
@@ -29,21 +29,21 @@ from badc_core.detections.store import (
     write_detections,
     write_effort,
 )
-from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
-from badc_core.detectors.interface import Occasion
+from badc_core.detectors.interface import RecordingContext
 from badc_core.detectors.registry import identify_detector
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
-from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.holding import HeldRecordings
+from badc_core.inference.detections_result import DetectionsResult
+from badc_core.inference.detections_table import detections_table, effort_table
+from badc_core.inference.holding import LockedRecordings
 from badc_core.inference.journal import Journal, chunk_key
-from badc_core.inference.made import DetectionsMade
+from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome, attempt
-from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import Recording, read_recording
+from badc_core.stages.fingerprints import Fingerprints
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.summary import Summary
@@ -51,7 +51,7 @@ from badc_core.tolerance import is_tolerated
 
 
 @dataclass
-class _InWork:
+class _RecordingState:
     """A recording some of whose chunks may still be out."""
 
     recording: Recording
@@ -77,19 +77,21 @@ class _InWork:
 class _Detecting:
     """One pass over many recordings."""
 
-    def __init__(self, dataset: Dataset, accounts: Accounts, begun: Callable[[str], None]) -> None:
+    def __init__(
+        self, dataset: Dataset, accounts: RunRecorder, begun: Callable[[str], None]
+    ) -> None:
         self._dataset = dataset
         self._accounts = accounts
         self._begun = begun
-        self._held = HeldRecordings(dataset.inference)
+        self._held = LockedRecordings(dataset.inference)
         self._identity = identify_detector(dataset.settings.detector)
         fingerprints = Fingerprints(dataset)
         self._config_hash = fingerprints.config_hash
         self._chunk_hash = fingerprints.settings_hash("detections")
-        self._in_work: dict[str, _InWork] = {}
-        self._ended: list[Outcome[DetectionsMade]] = []
+        self._in_work: dict[str, _RecordingState] = {}
+        self._ended: list[Outcome[DetectionsResult]] = []
 
-    def run(self, recording_ids: Iterable[str]) -> Generator[Outcome[DetectionsMade], None, None]:
+    def run(self, recording_ids: Iterable[str]) -> Generator[Outcome[DetectionsResult], None, None]:
         settings = self._dataset.settings
         for folder in self._dataset.output_folders:
             remove_abandoned(folder)
@@ -131,7 +133,7 @@ class _Detecting:
                 # now finds the same in its journal.
                 self._held.end_part(recording_id)
 
-    def _drain_ended(self) -> Iterator[Outcome[DetectionsMade]]:
+    def _drain_ended(self) -> Iterator[Outcome[DetectionsResult]]:
         """Yields what has ended; a recording is let go once whoever takes it has asked for more.
 
         By then the asset graph knows of the result. So its journal can go too, and no kill makes
@@ -144,7 +146,7 @@ class _Detecting:
                 Journal(self._dataset.inference.journal(outcome.recording_id)).remove()
             self._held.end_part(outcome.recording_id)
 
-    def _start(self, recording_id: str) -> _InWork:
+    def _start(self, recording_id: str) -> _RecordingState:
         self._held.begin(recording_id)
         try:
             self._begun(recording_id)
@@ -153,20 +155,20 @@ class _Detecting:
             self._held.end_part(recording_id)
             raise
 
-    def _look_up(self, recording_id: str) -> _InWork:
+    def _look_up(self, recording_id: str) -> _RecordingState:
         remove_abandoned(self._dataset.inference.recording(recording_id))
         recording = read_recording(self._dataset.recording(recording_id))
         manifest = read_manifest(self._dataset.manifest(recording_id), recording)
         audio = self._dataset.audio(recording.path)
-        occasion = Occasion.of(recording)
+        recording_context = RecordingContext.of(recording)
         tasks = {
-            self._key(recording, chunk, occasion): ChunkTask(
-                audio, recording.n_samples, chunk, occasion, self._files(chunk)
+            self._key(recording, chunk, recording_context): ChunkTask(
+                audio, recording.n_samples, chunk, recording_context, self._files(chunk)
             )
             for chunk in manifest.chunks
         }
         journal = Journal(self._dataset.inference.journal(recording_id))
-        return _InWork(recording, journal, tasks, journal.known(tasks))
+        return _RecordingState(recording, journal, tasks, journal.known(tasks))
 
     def _files(self, chunk: Chunk) -> Path | None:
         """Returns where the detector's own files of a chunk go, if chunks have files at all."""
@@ -175,9 +177,9 @@ class _Detecting:
         paths, names = self._dataset.inference, (chunk.recording_id, chunk.chunk_id)
         return paths.chunk_files(*names, self._identity.name)
 
-    def _key(self, recording: Recording, chunk: Chunk, occasion: Occasion) -> str:
+    def _key(self, recording: Recording, chunk: Chunk, recording_context: RecordingContext) -> str:
         sound = chunk_sha256(recording.sha256, chunk)
-        return chunk_key(self._chunk_hash, sound, chunk.overlap_samples, occasion)
+        return chunk_key(self._chunk_hash, sound, chunk.overlap_samples, recording_context)
 
     def _take(self, result: ChunkResult) -> None:
         recording_id = result.chunk.recording_id
@@ -190,7 +192,7 @@ class _Detecting:
             del self._in_work[recording_id]
             self._ended.append(attempt(recording_id, partial(self._finish, in_work)))
 
-    def _finish(self, in_work: _InWork, recording_id: str) -> DetectionsMade:
+    def _finish(self, in_work: _RecordingState, recording_id: str) -> DetectionsResult:
         """Writes a recording's files once all its chunks are done."""
         recording, settings = in_work.recording, self._dataset.settings
         results = tuple(
@@ -210,14 +212,14 @@ class _Detecting:
             MODEL_VERSION_KEY: self._identity.version,
             MODEL_SHA256_KEY: self._identity.model_sha256 or "",
             FINGERPRINT_KEY: self._config_hash,
-            DETECTOR_SETTINGS_KEY: json.dumps(self._deciding()),
+            DETECTOR_SETTINGS_KEY: json.dumps(self._fingerprint_inputs()),
         }
         write_effort(self._dataset.effort(recording_id), effort, made_by)
         write_detections(self._dataset.detections(recording_id), table, made_by)
         if settings.inference.chunk_json:
             self._write_chunk_json(recording, results)
         tolerated = settings.inference.max_failed_fraction
-        return DetectionsMade(
+        return DetectionsResult(
             table=table,
             detector=self._identity,
             effort_s=pc.sum(effort["effort_s"]).as_py(),
@@ -233,10 +235,10 @@ class _Detecting:
         found = join_touching([one.detections for one in results])
         return tuple(replace(one, detections=own) for one, own in zip(results, found, strict=True))
 
-    def _deciding(self) -> dict[str, Any]:
+    def _fingerprint_inputs(self) -> dict[str, Any]:
         """Returns the settings that decided a recording's detections."""
         detector = self._dataset.settings.detector
-        return {**detector.deciding(), "label_length": detector.label_length}
+        return {**detector.fingerprint_inputs(), "label_length": detector.label_length}
 
     def _write_chunk_json(self, recording: Recording, results: Iterable[ChunkResult]) -> None:
         for one in results:
@@ -252,7 +254,7 @@ class _Detecting:
                 notes=VIRTUAL_NOTE,
                 dataset_root=self._dataset.root.name,
                 config_hash=self._chunk_hash,
-                key=self._key(recording, chunk, one.task.occasion),
+                key=self._key(recording, chunk, one.task.recording_context),
             )
             write_chunk_json(self._dataset.inference, one, self._identity, origin)
 
@@ -264,7 +266,7 @@ def detect_recordings(
     analysed: Callable[[float], None] = lambda _: None,
     summary: Summary | None = None,
     begun: Callable[[str], None] = lambda _: None,
-) -> Generator[Outcome[DetectionsMade], None, None]:
+) -> Generator[Outcome[DetectionsResult], None, None]:
     """Yields what became of every recording, as each is finished.
 
     Args:
@@ -281,7 +283,7 @@ def detect_recordings(
         DetectorFailed: its workers die before they are ready.
         StorageFull: a journal or the telemetry could not be written.
     """
-    accounts = Accounts(telemetry, summary, analysed)
+    accounts = RunRecorder(telemetry, summary, analysed)
     return _Detecting(dataset, accounts, begun).run(recording_ids)
 
 

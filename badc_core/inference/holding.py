@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from badc_core.atomic import naming_storage_trouble
-from badc_core.dataset import InferencePaths
+from badc_core.datasets.dataset import InferencePaths
 from badc_core.errors import RecordingBusy
 
 _log = logging.getLogger(__name__)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class HeldRecordings:
+class LockedRecordings:
     """The recordings a run is at work on, each until its last part is done; a context manager.
 
     Each costs an open file, so only few should be in work at a time.
@@ -59,7 +59,7 @@ class HeldRecordings:
             StorageFull, OutputUnwritable: there is no place for the lock, nor would be for results.
         """
         with ExitStack() as begun:
-            begun.enter_context(hold_recording(self._output, recording_id))
+            begun.enter_context(lock_recording(self._output, recording_id))
             self._held[recording_id] = begun.pop_all()
         self._n_parts[recording_id] = 1
 
@@ -77,7 +77,7 @@ class HeldRecordings:
             self._held.pop(recording_id).close()
 
 
-def hold_recording(output: InferencePaths, recording_id: str) -> AbstractContextManager[None]:
+def lock_recording(output: InferencePaths, recording_id: str) -> AbstractContextManager[None]:
     """Keeps a recording's results below a folder to this run, until the context ends.
 
     Entering it raises RecordingBusy, StorageFull or OutputUnwritable.

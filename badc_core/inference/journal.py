@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble
-from badc_core.detectors.interface import NOWHERE, Occasion
+from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 
@@ -21,7 +21,10 @@ SCHEMA_VERSION = 1
 
 
 def chunk_key(
-    config_hash: str, sound: str, overlap_samples: int = 0, occasion: Occasion = NOWHERE
+    config_hash: str,
+    sound: str,
+    overlap_samples: int = 0,
+    recording_context: RecordingContext = NO_CONTEXT,
 ) -> str:
     """Returns what a journal line is bound to.
 
@@ -29,9 +32,9 @@ def chunk_key(
         config_hash: of the settings, model and code that decide what is found.
         sound: identity of the chunk's sound.
         overlap_samples: how much of it belongs to the chunk before.
-        occasion: where and when it was recorded.
+        recording_context: where and when it was recorded.
     """
-    place = (occasion.latitude, occasion.longitude, occasion.date)
+    place = (recording_context.latitude, recording_context.longitude, recording_context.date)
     text = json.dumps([SCHEMA_VERSION, config_hash, sound, overlap_samples, place])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.chunks.status import read_status
 from badc_core.errors import ManifestMismatch
-from badc_core.manifest_runs.run_order import RunOrder
+from badc_core.manifest_runs.run_spec import RunSpec
 
 
 def check_chunk_files(
-    requests: Mapping[str, Sequence[ChunkRequest]], order: RunOrder
+    requests: Mapping[str, Sequence[ChunkRequest]], order: RunSpec
 ) -> tuple[str, ...]:
     """Returns warnings of chunk files that are not complete.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from badc_core.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
+from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
 from badc_core.errors import DetectionsInvalid
 
 _SUMMARY_ENDING = ".summary.json"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from badc_core.detectors.registry import detector_names
 from badc_core.errors import ConfigInvalid
-from badc_core.options import Asked, asked_fields
+from badc_core.options import OptionSpec, option_fields
 from badc_core.settings import Settings, load_settings
 
 
@@ -32,46 +32,46 @@ class DetectorOptions:
 
     command: ClassVar[str] = "badc infer run"
 
-    detector: Annotated[str | None, Asked("A registered detector.", "badc.toml's")] = None
+    detector: Annotated[str | None, OptionSpec("A registered detector.", "badc.toml's")] = None
     min_score: Annotated[
-        float | None, Asked("Weakest score kept, 0 to 1.", default="badc.toml's")
+        float | None, OptionSpec("Weakest score kept, 0 to 1.", default="badc.toml's")
     ] = None
     runner_cmd: Annotated[
         str | None,
-        Asked("A program of yours, called with --input CHUNK.wav --output OUT.json."),
+        OptionSpec("A program of yours, called with --input CHUNK.wav --output OUT.json."),
     ] = None
-    use_hawkears: Annotated[bool, Asked("HawkEars 2, or 1 if it is given arguments.")] = False
+    use_hawkears: Annotated[bool, OptionSpec("HawkEars 2, or 1 if it is given arguments.")] = False
     hawkears_args: Annotated[
         tuple[str, ...],
-        Asked(
+        OptionSpec(
             "Passed to HawkEars 1's analyze.py; may be given again.",
             option="--hawkears-arg",
             key="hawkears.extra_args",
         ),
     ] = ()
-    max_gpus: Annotated[int | None, Asked("At most so many GPUs; 0: all.", least=0)] = None
+    max_gpus: Annotated[int | None, OptionSpec("At most so many GPUs; 0: all.", least=0)] = None
     workers_per_gpu: Annotated[
-        int | None, Asked("Workers on each GPU.", option="--worker-per-gpu", least=1)
+        int | None, OptionSpec("Workers on each GPU.", option="--worker-per-gpu", least=1)
     ] = None
     cpu_workers: Annotated[
-        int | None, Asked("Workers on the CPU; 0: one per core without GPUs.", least=0)
+        int | None, OptionSpec("Workers on the CPU; 0: one per core without GPUs.", least=0)
     ] = None
     max_retries: Annotated[
-        int | None, Asked("How often a failed chunk is tried again.", "2", least=0)
+        int | None, OptionSpec("How often a failed chunk is tried again.", "2", least=0)
     ] = None
     max_failed_fraction: Annotated[
         float | None,
-        Asked("Exit with 1 if more of the chunks failed.", "0", least=0, most=1),
+        OptionSpec("Exit with 1 if more of the chunks failed.", "0", least=0, most=1),
     ] = None
     resume_completed: Annotated[
-        bool, Asked("Skip what an earlier run with these settings has analysed.")
+        bool, OptionSpec("Skip what an earlier run with these settings has analysed.")
     ] = True
-    allow_partial_chunks: Annotated[bool, Asked("Also run chunk files that are not complete.")] = (
-        False
-    )
+    allow_partial_chunks: Annotated[
+        bool, OptionSpec("Also run chunk files that are not complete.")
+    ] = False
     chunks_dir: Annotated[
         Path | None,
-        Asked(
+        OptionSpec(
             "Holds a folder of chunk files for each recording.",
             "artifacts/chunks, in the dataset if there is one",
         ),
@@ -185,7 +185,7 @@ class DetectorOptions:
 
     def _called(self, field: str) -> str:
         """Returns what somebody calls a field: an option, or a key of their file."""
-        found = next(one for one in asked_fields(type(self)) if one.name == field)
+        found = next(one for one in option_fields(type(self)) if one.name == field)
         return found.option if self.config is None else found.asked.key or f"runner.{field}"
 
 

@@ -18,15 +18,15 @@ from badc_core.detections.filters import keep
 from badc_core.detectors.registry import identify_detector
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import BadcError, RecordingBusy
-from badc_core.inference.accounts import Accounts
 from badc_core.inference.chunk_json import write_chunk_json
 from badc_core.inference.chunk_output import ChunkOutput
-from badc_core.inference.holding import HeldRecordings
+from badc_core.inference.holding import LockedRecordings
 from badc_core.inference.journal import Journal
+from badc_core.inference.run_recorder import RunRecorder
 from badc_core.manifest_runs.chunk_guard import check_chunk_files
-from badc_core.manifest_runs.earlier import Earlier, EarlierResults, hash_config
 from badc_core.manifest_runs.manifest_tasks import make_tasks
-from badc_core.manifest_runs.run_order import RunMade, RunOrder, load_previous
+from badc_core.manifest_runs.previous_results import PreviousResult, PreviousResults, hash_config
+from badc_core.manifest_runs.run_spec import RunResult, RunSpec, load_previous
 from badc_core.manifest_runs.run_together import run_together
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job
@@ -60,7 +60,7 @@ class ManifestRun:
         DetectorMissing: the detector cannot be run.
     """
 
-    def __init__(self, order: RunOrder) -> None:
+    def __init__(self, order: RunSpec) -> None:
         require_telemetry(order.telemetry_log)
         self._order = order
         root = order.dataset.root if order.dataset else None
@@ -70,7 +70,7 @@ class ManifestRun:
         self._identity = identify_detector(order.settings.detector)
         self._config_hash = hash_config(order, self._identity)
         self._previous = load_previous(order.resume_summary)
-        self._earlier = EarlierResults(order, self._config_hash, self._previous)
+        self._earlier = PreviousResults(order, self._config_hash, self._previous)
         self._is_new_summary = not summary_path(order.telemetry_log).exists()
         self._summary = Summary.load(order.telemetry_log)
         if self._previous is not None and self._previous.log != order.telemetry_log:
@@ -78,11 +78,11 @@ class ManifestRun:
         self._counts = _Counts()
         self._failed: list[tuple[str, str]] = []
         self._out: dict[int, tuple[ChunkRequest, str]] = {}
-        self._held = HeldRecordings(order.output)
+        self._held = LockedRecordings(order.output)
         self._busy: dict[str, RecordingBusy] = {}
         self._books = ExitStack()
         self._log = TelemetryLog(order.telemetry_log)
-        self._accounts = Accounts(self._log, self._summary)
+        self._accounts = RunRecorder(self._log, self._summary)
         self._started_s = 0.0
 
     @property
@@ -124,7 +124,7 @@ class ManifestRun:
             for earlier in self._look_up(recording_id)
         )
 
-    def run(self) -> RunMade:
+    def run(self) -> RunResult:
         """Analyses what has no result yet; returns when everything has been tried.
 
         However it ends, journals and JSON files hold what was found, and the summary is written.
@@ -176,7 +176,7 @@ class ManifestRun:
         self._accounts.ended(result)
         self._held.end_part(request.recording_id)
 
-    def finish(self) -> RunMade:
+    def finish(self) -> RunResult:
         """Closes the books, and returns what the run came to.
 
         Raises:
@@ -210,7 +210,7 @@ class ManifestRun:
                 self._held.add_part(recording_id)
                 yield earlier.one.task
 
-    def _look_up(self, recording_id: str) -> Iterator[Earlier]:
+    def _look_up(self, recording_id: str) -> Iterator[PreviousResult]:
         requests, recording = self._requests[recording_id], self._recordings[recording_id]
         return self._earlier.of(recording_id, make_tasks(requests, recording, self._order.files))
 
@@ -272,10 +272,10 @@ class ManifestRun:
         retried = tuple(one for one in troubled if one.chunk_id not in failed)
         return Worst(retried[:_RETRIED_SHOWN], len(retried[_RETRIED_SHOWN:]))
 
-    def _conclude(self, wall_s: float) -> RunMade:
+    def _conclude(self, wall_s: float) -> RunResult:
         chunks = {one.chunk_id for requests in self._requests.values() for one in requests}
         previous = self._previous.jobs() if self._previous else {}
-        return RunMade(
+        return RunResult(
             n_chunks=len(chunks),
             n_skipped=self._counts.n_skipped,
             n_detections=self._counts.n_detections,

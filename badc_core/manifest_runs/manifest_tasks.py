@@ -14,11 +14,11 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import ChunkRequest
-from badc_core.detectors.interface import NOWHERE, Occasion
+from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import BadcError
+from badc_core.hashing import fingerprint_file
 from badc_core.inference.journal import chunk_key
-from badc_core.provenance.content import fingerprint_file
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
@@ -46,7 +46,9 @@ class ManifestTask:
     def key(self, config_hash: str) -> str:
         """Returns what a journal knows the chunk by under these settings."""
         task = self.task
-        return chunk_key(config_hash, self.sound, task.chunk.overlap_samples, task.occasion)
+        return chunk_key(
+            config_hash, self.sound, task.chunk.overlap_samples, task.recording_context
+        )
 
 
 def make_tasks(
@@ -85,7 +87,7 @@ class _Sources:
 
     def __init__(self, recording: Recording | None) -> None:
         self._recording = recording
-        self._occasion = NOWHERE if recording is None else Occasion.of(recording)
+        self._occasion = NO_CONTEXT if recording is None else RecordingContext.of(recording)
         self._headers: dict[Path, _Header | None] = {}
         self._fingerprints: dict[Path, str] = {}
 

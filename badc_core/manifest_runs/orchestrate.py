@@ -12,16 +12,16 @@ from typing import Annotated, ClassVar
 
 from badc_core.chunks.source import absolute
 from badc_core.chunks.status import STATUS_FILE, name_status
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.manifest_runs.detector_options import DetectorOptions
-from badc_core.manifest_runs.held_run import HeldRun
+from badc_core.manifest_runs.locked_run import LockedRun
 from badc_core.manifest_runs.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 from badc_core.manifest_runs.run_together import run_together, shared_recording
-from badc_core.options import Asked
+from badc_core.options import OptionSpec
 from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
@@ -43,20 +43,22 @@ class DatasetRun(DetectorOptions):
 
     command: ClassVar[str] = "badc infer orchestrate"
 
-    dataset: Annotated[Path, Asked("The folder that holds audio/.", metavar="DATASET")]
-    manifest_dir: Annotated[Path, Asked("Holds chunk manifests, *.csv.")] = Path("manifests")
+    dataset: Annotated[Path, OptionSpec("The folder that holds audio/.", metavar="DATASET")]
+    manifest_dir: Annotated[Path, OptionSpec("Holds chunk manifests, *.csv.")] = Path("manifests")
     chunk_plan: Annotated[
         Path | None,
-        Asked("Take the manifests of this plan, CSV or JSON, in place of --manifest-dir."),
+        OptionSpec("Take the manifests of this plan, CSV or JSON, in place of --manifest-dir."),
     ] = None
-    output_dir: Annotated[Path, Asked("Holds a folder for each recording.")] = Path(
+    output_dir: Annotated[Path, OptionSpec("Holds a folder for each recording.")] = Path(
         "artifacts/infer"
     )
-    telemetry_dir: Annotated[Path, Asked("Holds infer/<recording_id>.jsonl.")] = Path(
+    telemetry_dir: Annotated[Path, OptionSpec("Holds infer/<recording_id>.jsonl.")] = Path(
         "artifacts/telemetry"
     )
-    include_existing: Annotated[bool, Asked("Also recordings of which no chunk is left.")] = False
-    limit: Annotated[int, Asked("At most so many recordings; 0: all.", least=0)] = 0
+    include_existing: Annotated[bool, OptionSpec("Also recordings of which no chunk is left.")] = (
+        False
+    )
+    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class InferEntry:
     """
 
     recording_id: str
-    order: RunOrder
+    order: RunSpec
     chunk_folder: Path
     n_chunks: int = 0
     n_left: int = 0
@@ -194,7 +196,7 @@ def plan_inference(options: DatasetRun) -> InferPlan:
     )
 
 
-def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
+def run_plan(plan: InferPlan) -> Generator[Outcome[RunResult], None, None]:
     """Runs every recording of a plan; yields what became of each, as it is finished.
 
     A recording that another such run is at work on is told as that, and left to it.
@@ -207,7 +209,7 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunMade], None, None]:
         if entry.error is not None:
             yield Outcome(entry.recording_id, error=entry.error)
     runs = [
-        (one.recording_id, partial(HeldRun, one.order)) for one in plan.entries if not one.error
+        (one.recording_id, partial(LockedRun, one.order)) for one in plan.entries if not one.error
     ]
     if runs:
         detector = identify_detector(plan.settings.detector)
@@ -256,10 +258,10 @@ class _Planning:
             return 0
         return count_unlisted(self.root, self._options.manifest_dir, self.listed)
 
-    def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunOrder:
+    def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunSpec:
         options = self._options
         log = self.root / options.telemetry_dir / "infer" / f"{recording_id}.jsonl"
-        return RunOrder(
+        return RunSpec(
             manifests=(manifest,),
             settings=self.settings,
             output=InferencePaths(absolute(self.root / options.output_dir)),

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 from badc_core.chunks.source import absolute
 from badc_core.errors import ConfigInvalid
 from badc_core.manifest_runs.run_options import RunOptions
-from badc_core.options import AskedField, asked_fields
+from badc_core.options import OptionField, option_fields
 
 _REMEDY = "See: badc infer run-config --help"
 
@@ -40,7 +40,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _place(one: AskedField) -> tuple[str, str]:
+def _place(one: OptionField) -> tuple[str, str]:
     """Returns the section and the key of an option."""
     section, _, key = (one.asked.key or f"runner.{one.name}").partition(".")
     return section, key
@@ -48,7 +48,7 @@ def _place(one: AskedField) -> tuple[str, str]:
 
 def _model() -> type[BaseModel]:
     sections: dict[str, dict[str, Any]] = {}
-    for one in asked_fields(RunOptions):
+    for one in option_fields(RunOptions):
         section, key = _place(one)
         kind = Annotated[one.kind, BeforeValidator(_split)] if one.default == () else one.kind
         sections.setdefault(section, {})[key] = (kind, ... if one.is_required else one.default)
@@ -72,7 +72,7 @@ def _options(config: dict[str, dict[str, Any]], file: Path) -> RunOptions:
     """Returns the options; `file` is where they are from."""
     folder = file.parent
     given: dict[str, Any] = {}
-    for one in asked_fields(RunOptions):
+    for one in option_fields(RunOptions):
         section, key = _place(one)
         value = config[section][key]
         given[one.name] = folder / value if isinstance(value, Path) else value

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 from badc_core.chunks.source import absolute
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
 from badc_core.manifest_runs.detector_options import DetectorOptions
-from badc_core.manifest_runs.run_order import RunOrder
-from badc_core.options import Asked
+from badc_core.manifest_runs.run_spec import RunSpec
+from badc_core.options import OptionSpec
 from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS
 
@@ -28,10 +28,10 @@ class RunOptions(DetectorOptions):
         here: folder that outputs outside a dataset go below.
     """
 
-    manifest: Annotated[Path, Asked("A chunk manifest.", metavar="MANIFEST")]
+    manifest: Annotated[Path, OptionSpec("A chunk manifest.", metavar="MANIFEST")]
     dataset_root: Annotated[
         Path | None,
-        Asked(
+        OptionSpec(
             "Where relative paths begin.",
             "the folder above MANIFEST with badc.toml or audio/",
             key="paths.dataset_root",
@@ -39,25 +39,25 @@ class RunOptions(DetectorOptions):
     ] = None
     output_dir: Annotated[
         Path | None,
-        Asked(
+        OptionSpec(
             "Holds a folder for each recording, or is named for the one.",
             "artifacts/infer, in the dataset if there is one",
         ),
     ] = None
     telemetry_log: Annotated[
         Path | None,
-        Asked(
+        OptionSpec(
             "What is measured; the summary is written beside it.",
             "a new one in artifacts/telemetry/infer or data/telemetry/infer",
         ),
     ] = None
     resume_summary: Annotated[
         Path | None,
-        Asked("Skip what succeeded according to this summary and has its result."),
+        OptionSpec("Skip what succeeded according to this summary and has its result."),
     ] = None
     here: Path = Path()
 
-    def order(self) -> RunOrder:
+    def order(self) -> RunSpec:
         """Returns what is to be run.
 
         Raises:
@@ -70,7 +70,7 @@ class RunOptions(DetectorOptions):
         settings = self.settings((root or manifest.parent) / SETTINGS_FILE)
         dataset = None if root is None else Dataset(root, settings)
         artifacts = absolute(self.here) / "artifacts" if dataset is None else dataset.artifacts
-        return RunOrder(
+        return RunSpec(
             manifests=(manifest,),
             settings=settings,
             output=InferencePaths(absolute(self.output_dir or artifacts / "infer")),

@@ -12,7 +12,7 @@ from badc_core.detectors.interface import DetectorIdentity
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import BadcError, ManifestMismatch, StorageFull
-from badc_core.manifest_runs.run_order import RunMade
+from badc_core.manifest_runs.run_spec import RunResult
 from badc_core.outcomes import Outcome, attempt
 from badc_core.settings import Settings
 from badc_core.telemetry.attempts import Attempt
@@ -40,7 +40,7 @@ class Run(Protocol):
     def take(self, result: ChunkResult) -> None:
         """Keeps what came of a chunk."""
 
-    def finish(self) -> RunMade:
+    def finish(self) -> RunResult:
         """Ends it, and returns what it came to."""
 
     def abandon(self) -> None:
@@ -51,7 +51,7 @@ def run_together(
     runs: Iterable[tuple[str, Callable[[str], Run]]],
     settings: Settings,
     detector: DetectorIdentity,
-) -> Generator[Outcome[RunMade], None, None]:
+) -> Generator[Outcome[RunResult], None, None]:
     """Yields what became of every run, as each is finished.
 
     However it ends, journals and JSON files hold what was found, and summaries are written.
@@ -65,7 +65,7 @@ def run_together(
         DetectorFailed, DetectorMissing: no worker can be had.
         StorageFull: the disk or a quota is full.
     """
-    desk = _Desk()
+    desk = _Multiplexer()
     try:
         with open_engine(settings, detector, desk.attempted) as engine:
             for result in engine.run(desk.tasks(runs)):
@@ -76,14 +76,14 @@ def run_together(
         desk.abandon()
 
 
-class _Desk:
+class _Multiplexer:
     """The runs under way: hands out their chunks, and hands each its results."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._runs: dict[str, Run] = {}
         self._drawn: set[str] = set()
-        self._ended: list[Outcome[RunMade]] = []
+        self._ended: list[Outcome[RunResult]] = []
 
     def tasks(self, runs: Iterable[tuple[str, Callable[[str], Run]]]) -> Iterator[ChunkTask]:
         for name, prepare in runs:
@@ -115,7 +115,7 @@ class _Desk:
             self._guarded(name, lambda _: run.take(result))
             self._finish_if_done(name)
 
-    def ended(self) -> list[Outcome[RunMade]]:
+    def ended(self) -> list[Outcome[RunResult]]:
         """Returns the runs that ended since the last call."""
         ended, self._ended = self._ended, []
         return ended

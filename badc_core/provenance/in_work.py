@@ -4,7 +4,7 @@ A process can be killed after it replaced a file and before anybody was told. Th
 and removed after, says that what lies there is not to be trusted: the recording is due again.
 """
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 
 
 def mark(dataset: Dataset, stage: str, recording_id: str) -> None:

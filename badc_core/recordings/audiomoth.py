@@ -10,8 +10,8 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from badc_core.audio.riff import RiffLayout, read_info_tags
 from badc_core.recordings.findings import Findings
-from badc_core.recordings.riff import RiffLayout, read_info_tags
 
 _START = re.compile(r"Recorded at (\d\d:\d\d:\d\d \d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::(\d{1,2}))?")

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from badc_core.audio.reader import AudioFile
-from badc_core.dataset import Dataset
-from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.audio.riff import read_riff_layout
+from badc_core.datasets.dataset import Dataset
+from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.recordings.audiomoth import read_audiomoth
 from badc_core.recordings.clock import (
     Moment,
@@ -30,7 +31,6 @@ from badc_core.recordings.naming import read_file_name, read_place
 from badc_core.recordings.quality import SILENCE_DBFS, Quality, measure_quality
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import RegisteredRecording
-from badc_core.recordings.riff import read_riff_layout
 
 _DISAGREEMENT = timedelta(minutes=1)
 _CLIPPED_WARNING = 0.01

@@ -6,8 +6,8 @@ Source: https://github.com/riggsd/guano-spec, version 1.0.
 from datetime import datetime
 from pathlib import Path
 
+from badc_core.audio.riff import RiffLayout, read_chunk_bytes
 from badc_core.recordings.findings import Findings
-from badc_core.recordings.riff import RiffLayout, read_chunk_bytes
 
 _TEXT_FIELDS = {
     "Make": "device_make",

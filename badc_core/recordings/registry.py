@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from badc_core.atomic import replacing
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
-from badc_core.provenance.content import fingerprint_file
+from badc_core.hashing import fingerprint_file
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.scan import FoundAudio, find_audio
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 
 _log = logging.getLogger(__name__)

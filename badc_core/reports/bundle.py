@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from badc_core.atomic import replacing, write_text
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.recording import read_recording

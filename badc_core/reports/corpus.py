@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from badc_core.atomic import replacing
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY, read_detections, read_effort, read_metadata
 from badc_core.devices.cores import usable_cores

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import duckdb
 
 from badc_core.atomic import write_text
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query

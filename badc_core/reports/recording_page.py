@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import (
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
@@ -60,7 +60,7 @@ _DETECTOR = """
 
 
 @dataclass(frozen=True)
-class Detector:
+class DetectorSummary:
     """What found the detections."""
 
     name: str
@@ -129,11 +129,11 @@ def _exhibits(
 
 def _detector(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording_id: str
-) -> Detector:
+) -> DetectorSummary:
     """Finds out what detected, from the file where nothing was detected."""
     stored = read_metadata(dataset.detections(recording_id))
     (found,) = query(connection, _DETECTOR)
-    return Detector(
+    return DetectorSummary(
         found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name),
         found["model_version"] or stored.get(MODEL_VERSION_KEY, ""),
         found["model_sha256"] or stored.get(MODEL_SHA256_KEY, ""),

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from badc_core.atomic import replacing_folder
-from badc_core.dataset import BundlePaths
+from badc_core.datasets.dataset import BundlePaths
 from badc_core.reports.database import query
 
 _LABELS = "SELECT label, label_name, detections, avg_confidence FROM label_summary"
@@ -34,7 +34,7 @@ _CORPUS_LABELS = "SELECT label_name, label, detections, avg_confidence FROM labe
 
 
 @dataclass(frozen=True)
-class Table:
+class SummaryTable:
     """A query's answer."""
 
     header: tuple[str, ...]
@@ -66,7 +66,7 @@ def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) 
         labels.write(aside / "labels.csv")
         recordings.write(aside / "recordings.csv")
         named = [(f"bucket_{index}", *rest) for index, *rest in timeline.rows]
-        Table(("bucket", *timeline.header[1:]), named).write(aside / "timeline.csv")
+        SummaryTable(("bucket", *timeline.header[1:]), named).write(aside / "timeline.csv")
         summary = json.dumps(query(connection, _TOTALS)[0], indent=2) + "\n"
         (aside / "summary.json").write_text(summary, encoding="utf-8")
     with replacing_folder(bundle.duckdb_exports) as aside:
@@ -87,7 +87,7 @@ def write_corpus_summary(connection: duckdb.DuckDBPyConnection, folder: Path) ->
         _ask(connection, _RECORDINGS).write(aside / "recording_summary.csv")
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
+def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
     cursor = connection.execute(sql)
     header = tuple(column[0] for column in cursor.description or ())
-    return Table(header, cursor.fetchall())
+    return SummaryTable(header, cursor.fetchall())

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from badc_core.atomic import naming_storage_trouble
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import Settings
 

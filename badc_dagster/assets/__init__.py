@@ -5,13 +5,13 @@ Bodies are thin: they call one core function and hand its outcomes to `per_recor
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection
 from badc_dagster.assets.chunk_manifest import build_chunk_manifest
 from badc_dagster.assets.corpus import build_corpus_detections, build_corpus_report
 from badc_dagster.assets.detections import build_detections
 from badc_dagster.assets.recording import build_recording
 from badc_dagster.assets.recordings import build_recordings
 from badc_dagster.assets.report_bundle import build_report_bundle
-from badc_dagster.connections import Connection
 
 
 def build_assets(connection: Connection) -> list[dg.AssetsDefinition]:

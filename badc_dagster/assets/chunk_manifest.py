@@ -3,10 +3,10 @@
 import dagster as dg
 
 from badc_core.chunks.manifest import Manifest, write_manifest
+from badc_core.datasets.connections import Connection
 from badc_core.outcomes import for_each
-from badc_dagster.connections import Connection
 from badc_dagster.metadata import manifest_metadata, manifest_schema
-from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
 STAGE = "chunk_manifest"
 
@@ -24,5 +24,5 @@ def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
     return chunk_manifest
 
 
-def _describe(recording_id: str, value: Manifest) -> Made:  # noqa: ARG001
-    return Made(manifest_metadata(value))
+def _describe(recording_id: str, value: Manifest) -> RecordingOutput:  # noqa: ARG001
+    return RecordingOutput(manifest_metadata(value))

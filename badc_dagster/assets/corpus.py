@@ -5,13 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
-from badc_dagster.connections import Connection
 from badc_dagster.due import corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint

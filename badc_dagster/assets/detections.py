@@ -5,17 +5,17 @@ from functools import partial
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.inference.detect import detect_recordings
-from badc_core.inference.made import DetectionsMade, FailedChunks
+from badc_core.inference.detections_result import DetectionsResult, FailedChunks
 from badc_core.recordings.recording import total_audio_s
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import Pace
 from badc_core.telemetry.summary import Summary
-from badc_dagster.connections import Connection
-from badc_dagster.lent_devices import device_tags, lease_metadata, refuse_without_gpu
+from badc_dagster.leased_devices import device_tags, lease_metadata, refuse_without_gpu
 from badc_dagster.metadata import column_schema, detections_metadata
-from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 from badc_dagster.step_checks import check_detections, detections_check_specs
 
 STAGE = "detections"
@@ -43,7 +43,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
         with TelemetryLog(step.dataset.telemetry(name)) as telemetry:
             summary = Summary(telemetry.path)
 
-            def describe(recording_id: str, value: DetectionsMade) -> Made:
+            def describe(recording_id: str, value: DetectionsResult) -> RecordingOutput:
                 failed_chunks.add(value)
                 path = step.dataset.detections(recording_id)
                 told = {
@@ -52,7 +52,7 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
                     "config_hash": step.fingerprints.config_hash,
                 }
                 lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
-                return Made(told, failed_chunks=lacking)
+                return RecordingOutput(told, failed_chunks=lacking)
 
             pace = Pace(total_audio_s(step.dataset, step.recording_ids), context.log.info)
             outcomes = detect_recordings(

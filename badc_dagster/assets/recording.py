@@ -2,14 +2,14 @@
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection
 from badc_core.devices.cores import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import read_registry
-from badc_dagster.connections import Connection
 from badc_dagster.metadata import recording_metadata
-from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
 STAGE = "recording"
 
@@ -29,9 +29,9 @@ def build_recording(connection: Connection) -> dg.AssetsDefinition:
 
         outcomes = for_each(step.take(), describe, usable_cores())
 
-        def made(recording_id: str, value: Recording) -> Made:  # noqa: ARG001
+        def made(recording_id: str, value: Recording) -> RecordingOutput:  # noqa: ARG001
             source = step.fingerprints.of_file(value.path, value.fingerprint)
-            return Made(recording_metadata(value), source)
+            return RecordingOutput(recording_metadata(value), source)
 
         yield from step.materialise(outcomes, made)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection
 from badc_core.recordings.registry import register_recordings
-from badc_dagster.connections import Connection
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import hold

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
+from badc_core.datasets.connections import Connection
 from badc_core.devices.cores import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.reports.bundle import BundleOutcome, write_bundle
-from badc_dagster.connections import Connection
 from badc_dagster.metadata import bundle_metadata
-from badc_dagster.per_recording import Made, Results, Step, per_recording_asset
+from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
 STAGE = "report_bundle"
 
@@ -19,9 +19,9 @@ def build_report_bundle(connection: Connection) -> dg.AssetsDefinition:
     def report_bundle(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
 
-        def describe(recording_id: str, value: BundleOutcome) -> Made:
+        def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:
             paths = step.dataset.bundle(recording_id)
-            return Made(bundle_metadata(value, paths))
+            return RecordingOutput(bundle_metadata(value, paths))
 
         outcomes = for_each(
             step.take(), lambda one: write_bundle(step.dataset, one), usable_cores()

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from badc_core.cli.report import print_report
-from badc_core.cli.run_bar import Bar, progress_bars
+from badc_core.cli.run_bar import ProgressBar, progress_bars
 from badc_dagster.cli.notices import print_failures, tell_home
 
 
@@ -42,7 +42,7 @@ def run(
         scanned = project.scan()
         console.print(f"{scanned.total} recordings, {len(scanned.added)} new", highlight=False)
         with progress_bars(console, transient=not console.is_terminal) as bars:
-            outcome = project.bring_up_to_date(limit, partial(Bar, bars))
+            outcome = project.bring_up_to_date(limit, partial(ProgressBar, bars))
     if outcome.nothing_to_do:
         console.print("Nothing to do: every recording is up to date.")
     if outcome.n_busy:

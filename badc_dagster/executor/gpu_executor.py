@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.devices.held import HeldLease
+from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import LeasableDevice, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
@@ -151,7 +151,7 @@ def preloaded() -> list[str]:
     return [*_PRELOAD, *ours] if sys.platform == "linux" else [*_PRELOAD]
 
 
-def _lent(context: IStepContext, step: ExecutionStep, held: HeldLease) -> dg.DagsterEvent:
+def _lent(context: IStepContext, step: ExecutionStep, held: CurrentLease) -> dg.DagsterEvent:
     """Returns the event that says what a step was lent."""
     metadata = {
         "devices": dg.MetadataValue.text(", ".join(held.slots)),

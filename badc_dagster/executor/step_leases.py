@@ -6,11 +6,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.devices.held import HeldLease
+from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_queue import Ticket
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
-from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid
 from badc_dagster.dagster_private import (
     ExecutionPlan,
@@ -48,7 +48,7 @@ class StepLeases:
         self._folder = folder
         self._run_id = run_id
         self._leases: dict[str, Lease] = {}
-        self._held: dict[str, HeldLease] = {}
+        self._held: dict[str, CurrentLease] = {}
         self._since: dict[str, float] = {}
         self._queues: dict[DeviceRequest, _Queue] = {}
         self._waiting: dict[str, DeviceRequest] = {}
@@ -58,7 +58,7 @@ class StepLeases:
         """Step -> why it waits, as of the last round."""
         return {key: self._queues[request].reason for key, request in self._waiting.items()}
 
-    def holds(self, step_key: str) -> HeldLease | None:
+    def holds(self, step_key: str) -> CurrentLease | None:
         """Returns what a step holds."""
         return self._held.get(step_key)
 
@@ -91,7 +91,7 @@ class StepLeases:
     def rest(self) -> None:
         """Keeps no device from others while the run has no room for another step."""
         for queue in self._queues.values():
-            queue.ticket.doze()
+            queue.ticket.mark_idle()
 
     def give_back(self, step_key: str) -> None:
         """Ends this process's part in a step's lease; may be called again."""
@@ -112,7 +112,7 @@ class StepLeases:
     def _ask(self, step_key: str, request: DeviceRequest, queue: _Queue | None) -> bool:
         holder = Holder(f"step {step_key}", self._run_id, vram_mib=request.vram_mib)
         answer = self._store.take(request, holder, queue.ticket if queue else None)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, LeaseRefusal):
             ticket = queue.ticket if queue else self._store.queue(request, holder)
             self._queues[request] = _Queue(ticket, answer.reason, time.monotonic())
             self._waiting[step_key] = request
@@ -120,7 +120,7 @@ class StepLeases:
         self._queues.pop(request, None)  # the store has withdrawn the ticket
         self._leases[step_key] = answer
         waited_s = time.monotonic() - self._since[step_key]
-        self._held[step_key] = HeldLease.of(answer, round(waited_s, 3), self._store.lends_gpus)
+        self._held[step_key] = CurrentLease.of(answer, round(waited_s, 3), self._store.leases_gpus)
         return True
 
     def _leave(self, request: DeviceRequest) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.devices.held import HeldLease
+from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_files import read_content, write_content
 from badc_dagster.dagster_private import (
     MultiprocessExecutorChildProcessCommand,
@@ -24,9 +24,9 @@ class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
         held: its lease; None for a step without devices.
     """
 
-    def __init__(self, *, held: HeldLease | None, **named: Any) -> None:
+    def __init__(self, *, held: CurrentLease | None, **named: Any) -> None:
         super().__init__(**named)
-        self._held = held or HeldLease()
+        self._held = held or CurrentLease()
         self._files: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:

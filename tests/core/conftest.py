@@ -57,7 +57,7 @@ class Foreign:
     def close(self):
         pass
 
-    def batches(self, audio, chunk, occasion):
+    def batches(self, audio, chunk, recording_context):
         if is_ordered(f"hang_reading_{chunk.chunk_id}"):
             time.sleep(3600)
         if is_ordered(f"die_reading_{chunk.chunk_id}"):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
-from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.settings import Settings
+from badc_core.stages.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 
 CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.roots": (["audio", "more"], "recording"),
@@ -246,10 +246,10 @@ def test_detectors_without_a_model_of_ones_own_keep_the_settings_they_had() -> N
     }
     more = {"command": {"command"}, "hawkears": {"hawkears"}, "hawkears1": {"hawkears"}}
     for name in ("birdnet", "band_energy", "command", "hawkears", "hawkears1", "foreign"):
-        deciding = DetectorSettings(name=name).deciding()
-        assert set(deciding) == shared | more.get(name, set())
+        fingerprint_inputs = DetectorSettings(name=name).fingerprint_inputs()
+        assert set(fingerprint_inputs) == shared | more.get(name, set())
     identity = DetectorIdentity("hawkears", "2", None, "MIT", 3.0, uses_gpu=True)
-    assert identity.deciding() == asdict(identity)
+    assert identity.fingerprint_inputs() == asdict(identity)
 
 
 def test_a_change_reaches_every_stage_behind_it_and_none_before(tmp_path: Path) -> None:
@@ -283,8 +283,8 @@ def test_another_process_gives_the_same_fingerprints(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from badc_core.dataset import Dataset\n"
-        "from badc_core.provenance.fingerprints import STAGES, Fingerprints\n"
+        "from badc_core.datasets.dataset import Dataset\n"
+        "from badc_core.stages.fingerprints import STAGES, Fingerprints\n"
         "dataset = Dataset.open(Path(sys.argv[1]), {'detector': {'name': 'band_energy'}})\n"
         "print(*(Fingerprints(dataset).of(stage, 'file') for stage in STAGES))\n"
     )

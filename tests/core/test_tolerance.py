@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badc_core.inference.made import DetectionsMade, FailedChunks
+from badc_core.inference.detections_result import DetectionsResult, FailedChunks
 from badc_core.tolerance import is_tolerated
 
 
@@ -21,7 +21,7 @@ def test_nothing_of_nothing_is_tolerated_whatever_the_fraction(fraction: float) 
 
 
 def test_29_of_100_are_no_more_than_the_fraction_0_29() -> None:
-    made = DetectionsMade(None, None, 0.0, 0.0, (), is_final=True)
+    made = DetectionsResult(None, None, 0.0, 0.0, (), is_final=True)
     failed = FailedChunks(0.29)
     failed._n_chunks, failed._failed = 100, [made] * 29
     assert failed.complaint() == ""

@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from badc_core.dataset import Dataset
-from badc_core.provenance.fingerprints import STAGES
+from badc_core.datasets.connections import Connection, connect
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import Registry, read_registry, register_recordings
-from badc_dagster.connections import Connection, connect
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.definitions import build_defs
 from badc_dagster.due import Progress, find_due
 from badc_dagster.home import open_instance, prepare_home

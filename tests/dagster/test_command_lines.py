@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from badc_core.provenance.fingerprints import STAGES
+from badc_core.stages.fingerprints import STAGES
 
 pytestmark = pytest.mark.slow
 

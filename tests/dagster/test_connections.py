@@ -5,8 +5,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from badc_core.datasets.connections import DEMO_ROOT, Connection, connect, read_connections
 from badc_core.errors import ConfigInvalid
-from badc_dagster.connections import DEMO_ROOT, Connection, connect, read_connections
 from badc_dagster.definitions import build_defs
 
 

@@ -10,14 +10,14 @@ import pytest
 
 import badc_dagster
 from badc_core.detections.verify import CORPUS_CHECKS
-from badc_core.provenance.fingerprints import STAGES
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.partitions import backfill_policy
 
 JOBS = ("pipeline_job", "chunk_job", "infer_job", "report_job", "scan_job", "corpus_job")
 
 IMPORT_WITHOUT_DAGSTER = """
 import sys
-import badc_dagster, badc_dagster.connections, badc_dagster.home
+import badc_dagster, badc_core.datasets.connections, badc_dagster.home
 import badc_dagster.cli.run, badc_dagster.cli.scan, badc_dagster.cli.status
 print(*[name for name in sys.modules if name.partition(".")[0] == "dagster"])
 """

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.registry import read_registry
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.due import corpus_fingerprint, find_busy
 from badc_dagster.partitions import MAX_PARTITIONS_PER_RUN, contiguous_ranges, range_tags
 

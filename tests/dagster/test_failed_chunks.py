@@ -9,8 +9,8 @@ import pytest
 from badc_core.chunks.manifest import read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.detections.store import read_effort
-from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.recording import read_recording
+from badc_core.stages.fingerprints import Fingerprints
 from badc_core.telemetry.log import read_events
 from badc_core.telemetry.summary import Summary
 from badc_dagster.runs import Project

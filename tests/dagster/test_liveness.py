@@ -8,7 +8,7 @@ import pytest
 from support.commands import BADC
 from support.waiting import wait_until
 
-from badc_dagster.connections import connect
+from badc_core.datasets.connections import connect
 from badc_dagster.due import find_busy
 from badc_dagster.home import open_instance
 from badc_dagster.liveness import close_dead_runs, hold, release

@@ -4,7 +4,7 @@ from support.own_models import BIRD_LABELS, write_bird_model
 
 from badc_core.detections.store import read_detections
 from badc_core.detectors.registry import identify_detector
-from badc_dagster.lent_devices import device_tags
+from badc_dagster.leased_devices import device_tags
 
 OURS = """
 [detector]

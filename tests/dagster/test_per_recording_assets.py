@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from badc_core.provenance.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
+from badc_core.stages.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
 from badc_dagster.failures import RECORDINGS_FAILED
 from badc_dagster.metadata import manifest_schema
 from badc_dagster.runs import faults

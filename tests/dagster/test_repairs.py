@@ -2,7 +2,7 @@
 
 import pytest
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.inference.detect import detect_recordings
 from badc_core.provenance.in_work import mark, read_marks
 from badc_core.telemetry.log import TelemetryLog

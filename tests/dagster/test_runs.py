@@ -2,7 +2,7 @@
 
 import pytest
 
-from badc_core.provenance.fingerprints import STAGES
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.runs import Project
 
 

@@ -7,11 +7,11 @@ import shutil
 import dagster as dg
 import pytest
 
-from badc_core.provenance.fingerprints import STAGES
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
+from badc_core.stages.fingerprints import STAGES
 from badc_dagster.partitions import range_tags
-from badc_dagster.sensors import MAX_FILES_PER_TICK, Asked, Cursor, evaluate, settled
+from badc_dagster.sensors import MAX_FILES_PER_TICK, Cursor, Request, evaluate, settled
 
 NOON_S = 1_700_000_000
 OLD_S = NOON_S - 3600
@@ -218,7 +218,7 @@ def test_unfinished_hidden_and_empty_files_are_no_recordings(watch):
 
 
 def test_the_cursor_survives_being_stored():
-    cursor = Cursor({"audio/é.wav": [5, 7]}, {"recording": {"a": Asked("f00", 1, 5.0)}})
+    cursor = Cursor({"audio/é.wav": [5, 7]}, {"recording": {"a": Request("f00", 1, 5.0)}})
     assert Cursor.parse(cursor.render()) == cursor
     assert Cursor.parse(None) == Cursor()
     assert Cursor.parse("") == Cursor()

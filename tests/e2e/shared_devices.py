@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from badc_core.devices.held import held_lease
+from badc_core.devices.current_lease import current_lease
 from badc_dagster.executor import gpu_executor
 
 N_STEPS = 4
@@ -20,7 +20,7 @@ N_STEPS = 4
 
 def tell(context: dg.OpExecutionContext, kind: str) -> None:
     """Adds a line to the trace: one write, so that lines of several processes do not mix."""
-    held, worker = held_lease(), multiprocessing.parent_process()
+    held, worker = current_lease(), multiprocessing.parent_process()
     line = {
         "kind": kind,
         "run": context.run_id,

@@ -11,7 +11,7 @@ from support.commands import BADC
 from support.processes import worker_command_lines
 from support.waiting import wait_until
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.telemetry.log import read_events
 
 N_RECORDINGS = 6

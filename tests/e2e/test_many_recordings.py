@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
-from badc_dagster.connections import Connection
-from badc_dagster.fingerprint_tags import made_fingerprints
+from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.home import open_instance
 from badc_dagster.per_recording import connection_key
 
@@ -114,4 +114,4 @@ def made_all(dataset: Dataset, ids, failed) -> bool:
     """Tells whether every recording has a fingerprint of its report, but for the failed ones."""
     with open_instance() as instance:
         key = connection_key(Connection("", dataset.root), STAGES[-1])
-        return set(made_fingerprints(instance, key)) == set(ids) - set(failed)
+        return set(recorded_fingerprints(instance, key)) == set(ids) - set(failed)

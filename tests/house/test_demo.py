@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.demo import RECORDINGS, make_demo
 from badc_core.errors import BadcError
 

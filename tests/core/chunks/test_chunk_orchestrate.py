@@ -18,7 +18,7 @@ from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, 
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.status import read_status
 from badc_core.cli.chunk import chunk
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.plan_files import read_plan
 from badc_core.recordings.describe import describe_recording

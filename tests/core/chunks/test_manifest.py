@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.chunks.manifest import chunk_sha256, read_manifest, write_manifest
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, ManifestMismatch
 from badc_core.recordings.recording import Recording
 

@@ -11,13 +11,13 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badc_core.chunks.measuring import Measured, measure_in_child, read_answer
-from badc_core.chunks.memory_limit import MemoryLimit, find_limit
-from badc_core.chunks.probe import ProbeRequest, estimate_mib, longest_fitting, probe
-from badc_core.chunks.probe_memory import Question
 from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid, DetectorFailed, UnreadableRecording
+from badc_core.probing.measuring import Measured, measure_in_child, read_answer
+from badc_core.probing.memory import Question
+from badc_core.probing.memory_limit import MemoryLimit, find_limit
+from badc_core.probing.probe import ProbeRequest, estimate_mib, longest_fitting, probe
 from badc_core.telemetry.log import read_events
 
 RATE_HZ = 16_000

@@ -19,14 +19,14 @@ from badc_core.cli.comparison_table import print_comparison
 from badc_core.cli.infer import infer
 from badc_core.comparison.comparing import COMPARISON_COLUMNS, Rule, compare_tables
 from badc_core.comparison.table_arguments import parse_tables, read_tables
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, write_detections, write_effort
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import BadcError, ContentMissing, DetectionsInvalid, DetectorFailed
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.manifest_runs.gather import Gathering, gather
+from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.provenance.in_work import mark
 from badc_core.settings import Settings
 
@@ -60,7 +60,7 @@ def gathered(tmp_path):
                 origin = ChunkOrigin(chunk.chunk_id, recording_id, "a.wav", *times_ms)
                 write_chunk_json(paths, result, detector, origin)
         table = tmp_path / f"{name}.csv"
-        gather(Gathering(paths.folder, table, table.with_suffix(".parquet")))
+        aggregate_chunks(AggregationRequest(paths.folder, table, table.with_suffix(".parquet")))
         return table
 
     return make
@@ -348,7 +348,7 @@ def test_the_end_of_a_failed_chunk_is_no_silence_although_the_next_chunk_has_it(
         paths = InferencePaths(tmp_path / "json failed")
         overlapping(paths, [DetectorFailed("no luck"), [], []])
         failed = tmp_path / "failed.csv"
-        gather(Gathering(paths.folder, failed))
+        aggregate_chunks(AggregationRequest(paths.folder, failed))
     else:
         made = Dataset(tmp_path / "failed", Settings())
         effort = [
@@ -393,7 +393,7 @@ def test_a_recording_that_was_cut_in_two_ways_counts_once(gathered, two, tmp_pat
     found = (at(0), at(4, score=0.75), at(12), at(16))
     result = ChunkResult(ChunkTask(Path("a.wav"), 60_000, chunk), found, None, 1.0, "cpu-0")
     write_chunk_json(paths, result, BIRDNET, ChunkOrigin("whole", "one", "a.wav", 0, 20_000))
-    gather(Gathering(paths.folder, two[0], two[0].with_suffix(".parquet")))
+    aggregate_chunks(AggregationRequest(paths.folder, two[0], two[0].with_suffix(".parquet")))
     for table in (two[0], two[0].with_suffix(".parquet")):
         path = tmp_path / "a.json"
         shown = run(table, two[1], "--output", path)

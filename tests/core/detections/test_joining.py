@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detections.joining import join_touching
-from badc_core.detections.table import detections_table, effort_table
 from badc_core.detections.verify import verify_recording
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkResult, ChunkTask
+from badc_core.inference.detections_table import detections_table, effort_table
 from badc_core.settings import ChunkSettings
 
 OWL = Label("Owl, Great Horned", "GHOW", "Bubo virginianus")

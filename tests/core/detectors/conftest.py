@@ -25,9 +25,9 @@ from support.own_models import (
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import Networks, install
-from badc_core.detectors.interface import NOWHERE, Detection, Detector, Occasion
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears.install import Networks, install
+from badc_core.detectors.interface import NO_CONTEXT, Detection, Detector, RecordingContext
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import DetectorMissing
 from badc_core.settings import ChunkSettings
@@ -208,10 +208,13 @@ def detect_chunk() -> Callable[..., list[Detection]]:
     """Returns what runs a detector over one chunk."""
 
     def run(
-        detector: Detector, audio: AudioFile, chunk: Chunk, occasion: Occasion = NOWHERE
+        detector: Detector,
+        audio: AudioFile,
+        chunk: Chunk,
+        recording_context: RecordingContext = NO_CONTEXT,
     ) -> list[Detection]:
         found = []
-        for batch in detector.batches(audio, chunk, occasion):
+        for batch in detector.batches(audio, chunk, recording_context):
             lists = detector.detect(batch)
             assert len(lists) == len(batch) >= 1
             found += [one for some in lists for one in some]
@@ -226,14 +229,19 @@ def detect(detect_chunk) -> Callable[..., list[Detection]]:
 
     @cache
     def run(
-        detector: Detector, path: Path, occasion: Occasion = NOWHERE, **chunks: float
+        detector: Detector,
+        path: Path,
+        recording_context: RecordingContext = NO_CONTEXT,
+        **chunks: float,
     ) -> list[Detection]:
         with AudioFile(path) as audio:
             plan = plan_chunks(
                 "rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(**chunks)
             )
             return [
-                found for chunk in plan for found in detect_chunk(detector, audio, chunk, occasion)
+                found
+                for chunk in plan
+                for found in detect_chunk(detector, audio, chunk, recording_context)
             ]
 
     return run

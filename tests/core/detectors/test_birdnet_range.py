@@ -8,14 +8,14 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
-from badc_core.detectors.interface import Occasion, WindowBatch
+from badc_core.detectors.interface import RecordingContext, WindowBatch
 from badc_core.detectors.label_files import read_labels
 from badc_core.errors import DetectorMissing
 from badc_core.settings import ChunkSettings
 
-ITHACA = Occasion(42.5, -76.45)
-IN_JUNE = Occasion(42.5, -76.45, "2022-06-15")
-KALAHARI_IN_JUNE = Occasion(-24.0, 22.0, "2022-06-15")
+ITHACA = RecordingContext(42.5, -76.45)
+IN_JUNE = RecordingContext(42.5, -76.45, "2022-06-15")
+KALAHARI_IN_JUNE = RecordingContext(-24.0, 22.0, "2022-06-15")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,13 +56,15 @@ def test_the_date_changes_what_is_expected() -> None:
     expect = SpeciesRange(model_path())
     scarlet_tanager = labels.index("Scarlet Tanager")
     assert expect.occurrences(IN_JUNE)[scarlet_tanager] > 0.03
-    january = expect.occurrences(Occasion(42.5, -76.45, "2022-01-15"))
+    january = expect.occurrences(RecordingContext(42.5, -76.45, "2022-01-15"))
     assert january[scarlet_tanager] < 0.03
     assert expect.occurrences(IN_JUNE) is expect.occurrences(IN_JUNE)
 
 
-@pytest.mark.parametrize("place", [Occasion(), Occasion(42.5), Occasion(longitude=-76.45)])
-def test_without_a_place_nothing_is_expected_or_unexpected(place: Occasion) -> None:
+@pytest.mark.parametrize(
+    "place", [RecordingContext(), RecordingContext(42.5), RecordingContext(longitude=-76.45)]
+)
+def test_without_a_place_nothing_is_expected_or_unexpected(place: RecordingContext) -> None:
     assert SpeciesRange(model_path()).occurrences(place) is None
 
 

@@ -21,7 +21,7 @@ from badc_core.detectors.chunk_files import (
     spans,
     write_chunk_file,
 )
-from badc_core.detectors.interface import NOWHERE, Label, Occasion
+from badc_core.detectors.interface import NO_CONTEXT, Label, RecordingContext
 from badc_core.errors import OutputUnwritable, StorageFull, UnreadableRecording
 
 RATE_HZ = 8000
@@ -41,14 +41,14 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_the_file_holds_exactly_the_chunk(recording: Path, scratch: Path) -> None:
-    place = Occasion(50.0, -120.0, "2024-05-01")
+    place = RecordingContext(50.0, -120.0, "2024-05-01")
     with AudioFile(recording) as audio:
         chunk = chunk_of(11, audio.n_samples - 5, overlap=100)
         file = write_chunk_file(audio, chunk, place)
         expected = audio.read(chunk.start_sample, chunk.end_sample)
     assert file.path.name == f"{chunk.chunk_id}.wav"
     assert file.path.is_relative_to(scratch)
-    assert (file.chunk, file.occasion, len(file)) == (chunk, place, 1)
+    assert (file.chunk, file.recording_context, len(file)) == (chunk, place, 1)
     found = sf.info(file.path)
     assert (found.samplerate, found.channels, found.subtype) == (RATE_HZ, 1, "FLOAT")
     np.testing.assert_array_equal(sf.read(file.path, dtype="float32")[0], expected)
@@ -59,7 +59,7 @@ def test_what_a_program_wrote_is_kept_only_where_that_is_wanted(
 ) -> None:
     kept = tmp_path / "new" / "l'été; $HOME_runner"
     with AudioFile(recording) as audio:
-        file = write_chunk_file(audio, chunk_of(0, 100), NOWHERE)
+        file = write_chunk_file(audio, chunk_of(0, 100), NO_CONTEXT)
     file.keep_output()
     assert not kept.exists()
     (file.output / "a b").mkdir()
@@ -79,7 +79,7 @@ def test_what_a_program_wrote_is_kept_only_where_that_is_wanted(
 @pytest.fixture
 def file(recording: Path, scratch: Path) -> ChunkFile:
     with AudioFile(recording) as audio:
-        return write_chunk_file(audio, chunk_of(0, 100), NOWHERE)
+        return write_chunk_file(audio, chunk_of(0, 100), NO_CONTEXT)
 
 
 def test_what_is_no_file_is_left_out_and_told(file: ChunkFile, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_same_chunk_may_lie_there_twice_and_is_removed_by_itself(
     recording: Path, scratch: Path
 ) -> None:
     with AudioFile(recording) as audio:
-        first, second = (write_chunk_file(audio, chunk_of(0, 100), NOWHERE) for _ in range(2))
+        first, second = (write_chunk_file(audio, chunk_of(0, 100), NO_CONTEXT) for _ in range(2))
     assert first.path != second.path
     first.remove()
     first.remove()
@@ -174,7 +174,7 @@ def test_a_recording_that_cannot_be_decoded_leaves_no_file(recording: Path, scra
     with AudioFile(recording) as audio:
         beyond = chunk_of(audio.n_samples - 10, audio.n_samples + 10)
         with pytest.raises(UnreadableRecording):
-            write_chunk_file(audio, beyond, NOWHERE)
+            write_chunk_file(audio, beyond, NO_CONTEXT)
     assert list(scratch.iterdir()) == []
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_is_named_and_leaves_no_file(
         chunk = chunk_of(0, audio.n_samples)
         (folder / f"{chunk.chunk_id}.wav").symlink_to(full)
         with pytest.raises(StorageFull, match=str(scratch)):
-            write_chunk_file(audio, chunk, NOWHERE)
+            write_chunk_file(audio, chunk, NO_CONTEXT)
     assert list(scratch.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.command import identify, load
-from badc_core.detectors.interface import NOWHERE, Detection, Detector, Label
+from badc_core.detectors.interface import NO_CONTEXT, Detection, Detector, Label
 from badc_core.detectors.programs import run_program
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 
@@ -59,7 +59,7 @@ def run(soundscape: Path, scratch: Path) -> Callable[..., list[Detection]]:
         with AudioFile(soundscape) as audio:
             try:
                 ((found,),) = (
-                    detector.detect(one) for one in detector.batches(audio, chunk, NOWHERE)
+                    detector.detect(one) for one in detector.batches(audio, chunk, NO_CONTEXT)
                 )
             finally:
                 assert list(scratch.iterdir()) == []

@@ -16,7 +16,7 @@ import soundfile as sf
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport, Occasion
+from badc_core.detectors.interface import NO_CONTEXT, Detector, DetectorReport, RecordingContext
 from badc_core.detectors.registry import detector_names, identify_detector, load_detector
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings
@@ -37,7 +37,7 @@ MIN_SCORE = 0.05
 """Low, since the one contract must have something to find for rule and model alike."""
 
 WHOLE = {"duration_s": 100_000.0}
-ITHACA = Occasion(42.45, -76.5, "2022-06-15")
+ITHACA = RecordingContext(42.45, -76.5, "2022-06-15")
 
 every_detector = pytest.mark.parametrize("name", ALL)
 every_trained_detector = pytest.mark.parametrize("name", TRAINED)
@@ -86,7 +86,7 @@ def test_each_window_is_answered_by_itself(detector: Detector, soundscape: Path)
     assert detector.batch_windows >= 1
     with AudioFile(soundscape) as audio:
         (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
-        for batch in detector.batches(audio, chunk, NOWHERE):
+        for batch in detector.batches(audio, chunk, NO_CONTEXT):
             assert len(detector.detect(batch)) == len(batch) >= 1
 
 

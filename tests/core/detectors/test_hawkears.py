@@ -23,13 +23,12 @@ from typer.testing import CliRunner
 
 import badc_core
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.measuring import measure_in_child
-from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.cli.hawkears import hawkears as hawkears_command
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
-from badc_core.detectors import hawkears, hawkears_worker
-from badc_core.detectors.hawkears_check import (
+from badc_core.detectors.hawkears import hawkears2
+from badc_core.detectors.hawkears import worker as hawkears_worker
+from badc_core.detectors.hawkears.check import (
     Row,
     check,
     kept_detections,
@@ -37,14 +36,16 @@ from badc_core.detectors.hawkears_check import (
     plain_detections,
     same,
 )
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears_install import RANDOM_TYPES, Networks, install, install_networks
-from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears.install import RANDOM_TYPES, Networks, install, install_networks
+from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.probing.measuring import measure_in_child
+from badc_core.probing.memory_limit import MemoryLimit
 from badc_core.settings import ChunkSettings
 
 MIN_SCORE = 0.7
-EDMONTON_IN_JUNE = Occasion(53.5, -113.5, "2024-06-05")
+EDMONTON_IN_JUNE = RecordingContext(53.5, -113.5, "2024-06-05")
 RARE_BELOW = 0.0002
 
 
@@ -76,8 +77,8 @@ def scratch(tmp_path: Path, monkeypatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def detector(home: HawkEarsHome) -> Iterator[hawkears.HawkEars]:
-    loaded = hawkears.load(settings_for(home))
+def detector(home: HawkEarsHome) -> Iterator[hawkears2.HawkEars]:
+    loaded = hawkears2.load(settings_for(home))
     yield loaded
     loaded.close()
 
@@ -101,10 +102,13 @@ def chunks_of(path: Path, **settings: float) -> tuple[Chunk, ...]:
 
 
 def detect(
-    detector: hawkears.HawkEars, path: Path, chunk: Chunk, occasion: Occasion = NOWHERE
+    detector: hawkears2.HawkEars,
+    path: Path,
+    chunk: Chunk,
+    recording_context: RecordingContext = NO_CONTEXT,
 ) -> list[Detection]:
     with AudioFile(path) as audio:
-        (batch,) = detector.batches(audio, chunk, occasion)
+        (batch,) = detector.batches(audio, chunk, recording_context)
     assert len(batch) == 1
     (found,) = detector.detect(batch)
     assert not batch.path.exists()
@@ -152,13 +156,13 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
     settings = settings_for(home, low_band=True)
-    detector = hawkears.load(settings)
+    detector = hawkears2.load(settings)
     codes = set()
     try:
         pid = detector.child_pid
         for chunk in chunks_of(soundscape, duration_s=13.0):
             with AudioFile(soundscape) as audio:
-                (batch,) = detector.batches(audio, chunk, NOWHERE)
+                (batch,) = detector.batches(audio, chunk, NO_CONTEXT)
             expected = plain_detections(home, batch.path, settings)
             (found,) = detector.detect(batch)
             assert len(expected) > 20
@@ -171,7 +175,7 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
 
 
 def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
-    detector: hawkears.HawkEars, soundscape: Path, field_audio: Path
+    detector: hawkears2.HawkEars, soundscape: Path, field_audio: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=100.0)[0]
     pid = detector.child_pid
@@ -194,7 +198,7 @@ def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
 
 
 def test_where_chunks_overlap_labels_are_cut_at_the_border(
-    detector: hawkears.HawkEars, soundscape: Path
+    detector: hawkears2.HawkEars, soundscape: Path
 ) -> None:
     whole = chunks_of(soundscape, duration_s=100.0)[0]
     overlapping = replace(whole, overlap_samples=round(4.1 * whole.sample_rate_hz))
@@ -212,7 +216,7 @@ def test_where_chunks_overlap_labels_are_cut_at_the_border(
 
 
 def test_a_recording_too_short_for_hawkears_has_no_sounds_and_a_note(
-    detector: hawkears.HawkEars, field_audio: Path
+    detector: hawkears2.HawkEars, field_audio: Path
 ) -> None:
     path = field_audio / "veryshort.wav"
     assert detect(detector, path, chunks_of(path)[0]) == []
@@ -222,7 +226,7 @@ def test_a_recording_too_short_for_hawkears_has_no_sounds_and_a_note(
 
 
 def test_species_rare_at_a_place_and_date_are_marked_and_kept(
-    home: HawkEarsHome, detector: hawkears.HawkEars, soundscape: Path, tmp_path: Path
+    home: HawkEarsHome, detector: hawkears2.HawkEars, soundscape: Path, tmp_path: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=100.0)[0]
     found = detect(detector, soundscape, chunk, EDMONTON_IN_JUNE)
@@ -243,11 +247,11 @@ def test_a_region_stands_in_for_a_place_that_is_not_known(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=12.0)[0]
-    detector = hawkears.load(settings_for(home, region="CA-AB"))
+    detector = hawkears2.load(settings_for(home, region="CA-AB"))
     try:
-        found = detect(detector, soundscape, chunk, Occasion(date="2024-06-05"))
+        found = detect(detector, soundscape, chunk, RecordingContext(date="2024-06-05"))
         assert {True, False} <= {one.is_expected for one in found}
-        at_sea = detect(detector, soundscape, chunk, Occasion(0.0, 0.0, "2024-06-05"))
+        at_sea = detect(detector, soundscape, chunk, RecordingContext(0.0, 0.0, "2024-06-05"))
         assert {one.is_expected for one in at_sea} == {None}
         report = detector.report()
         assert report is not None
@@ -259,7 +263,7 @@ def test_a_region_stands_in_for_a_place_that_is_not_known(
 def test_occurrence_is_not_asked_where_that_is_switched_off(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
-    detector = hawkears.load(settings_for(home, region="XX-none", use_occurrence=False))
+    detector = hawkears2.load(settings_for(home, region="XX-none", use_occurrence=False))
     try:
         chunk = chunks_of(soundscape, duration_s=12.0)[0]
         found = detect(detector, soundscape, chunk, EDMONTON_IN_JUNE)
@@ -270,11 +274,11 @@ def test_occurrence_is_not_asked_where_that_is_switched_off(
 
 def test_a_region_that_nobody_knows_is_refused(home: HawkEarsHome) -> None:
     with pytest.raises(ConfigInvalid, match="no region 'XX-none'"):
-        hawkears.load(settings_for(home, region="XX-none"))
+        hawkears2.load(settings_for(home, region="XX-none"))
 
 
 def test_after_hawkears_was_killed_the_next_chunk_works(
-    detector: hawkears.HawkEars, soundscape: Path
+    detector: hawkears2.HawkEars, soundscape: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=12.0)[0]
     expected = detect(detector, soundscape, chunk)
@@ -297,12 +301,12 @@ def test_after_hawkears_was_killed_the_next_chunk_works(
 
 
 def test_hawkears_own_table_is_kept_where_that_is_wanted(
-    detector: hawkears.HawkEars, soundscape: Path, scratch: Path, tmp_path: Path
+    detector: hawkears2.HawkEars, soundscape: Path, scratch: Path, tmp_path: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=12.0)[0]
     kept = tmp_path / "out" / f"{chunk.chunk_id}_hawkears"
     with AudioFile(soundscape) as audio:
-        (batch,) = detector.batches(audio, chunk, NOWHERE)
+        (batch,) = detector.batches(audio, chunk, NO_CONTEXT)
     (found,) = detector.detect(batch.kept_in(kept))
     assert len(rows_in(kept / "scores.csv")) == len(found) > 0
     assert not list(kept.rglob("*.wav"))
@@ -310,11 +314,11 @@ def test_hawkears_own_table_is_kept_where_that_is_wanted(
 
 
 def test_a_file_hawkears_cannot_read_fails_and_the_next_chunk_works(
-    detector: hawkears.HawkEars, soundscape: Path
+    detector: hawkears2.HawkEars, soundscape: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=12.0)[0]
     with AudioFile(soundscape) as audio:
-        (batch,) = detector.batches(audio, chunk, NOWHERE)
+        (batch,) = detector.batches(audio, chunk, NO_CONTEXT)
     batch.path.write_bytes(b"not audio")
     with pytest.raises(DetectorFailed, match="Could not load recording"):
         detector.detect(batch)
@@ -332,15 +336,15 @@ def test_hawkears_ends_with_the_process_that_started_it_even_in_the_middle_of_wo
         "from pathlib import Path\n"
         "from badc_core.audio.reader import AudioFile\n"
         "from badc_core.chunks.plan import Chunk\n"
-        "from badc_core.detectors import hawkears\n"
-        "from badc_core.detectors.interface import NOWHERE\n"
+        "from badc_core.detectors.hawkears import hawkears2\n"
+        "from badc_core.detectors.interface import NO_CONTEXT\n"
         "from badc_core.detector_settings import DetectorSettings\n"
-        "detector = hawkears.load(DetectorSettings(name='hawkears', runtime=sys.argv[1]))\n"
+        "detector = hawkears2.load(DetectorSettings(name='hawkears', runtime=sys.argv[1]))\n"
         "print(detector.child_pid, flush=True)\n"
         "while True:\n"
         "    with AudioFile(Path(sys.argv[2])) as audio:\n"
         "        chunk = Chunk('rec', 0, audio.n_samples, 0, audio.sample_rate_hz)\n"
-        "        for batch in detector.batches(audio, chunk, NOWHERE): detector.detect(batch)\n"
+        "        for batch in detector.batches(audio, chunk, NO_CONTEXT): detector.detect(batch)\n"
     )
     command = [sys.executable, "-c", program, str(home.root), str(soundscape)]
     environment = {
@@ -392,10 +396,10 @@ def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
 
 
 def test_out_of_memory_halves_the_block_and_goes_on(
-    home: HawkEarsHome, detector: hawkears.HawkEars, soundscape: Path, tmp_path: Path
+    home: HawkEarsHome, detector: hawkears2.HawkEars, soundscape: Path, tmp_path: Path
 ) -> None:
     chunk = chunks_of(soundscape, duration_s=100.0)[0]
-    poor = hawkears.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=3)))
+    poor = hawkears2.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=3)))
     try:
         pid = poor.child_pid
         found = detect(poor, soundscape, chunk)
@@ -417,24 +421,24 @@ def test_out_of_memory_halves_the_block_and_goes_on(
 
 def test_networks_that_fit_nowhere_are_out_of_memory(home: HawkEarsHome, tmp_path: Path) -> None:
     with pytest.raises(OutOfMemory, match="do not fit"):
-        hawkears.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=0)))
+        hawkears2.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=0)))
 
 
 def test_who_it_is_is_known_without_starting_it(home: HawkEarsHome, detector) -> None:
     settings = settings_for(home)
-    identity = hawkears.identify(settings)
+    identity = hawkears2.identify(settings)
     assert identity == detector.identity
     assert (identity.name, identity.version) == ("hawkears", "2.3.0+3.random")
     assert identity.uses_gpu
-    more = hawkears.identify(settings_for(home, models=4))
-    low = hawkears.identify(settings_for(home, low_band=True))
+    more = hawkears2.identify(settings_for(home, models=4))
+    low = hawkears2.identify(settings_for(home, low_band=True))
     assert (more.version, low.version) == ("2.3.0+4.random", "2.3.0+3.lowband.random")
     assert len({identity.model_sha256, more.model_sha256, low.model_sha256}) == 3
 
 
 def test_where_nothing_is_installed_the_error_names_the_command(tmp_path: Path) -> None:
     settings = settings_for(HawkEarsHome(tmp_path / "nowhere"))
-    for ask in (hawkears.identify, hawkears.load):
+    for ask in (hawkears2.identify, hawkears2.load):
         with pytest.raises(DetectorMissing, match="Run: badc hawkears install"):
             ask(settings)
 
@@ -447,7 +451,7 @@ def test_an_installation_that_was_interrupted_is_not_taken_for_good(
     for name in ("lib", "bin"):
         (half.venv / name).symlink_to(home.venv / name)
     with pytest.raises(DetectorMissing, match="not installed to the end"):
-        hawkears.identify(settings_for(half))
+        hawkears2.identify(settings_for(half))
 
 
 @pytest.mark.parametrize(
@@ -470,7 +474,7 @@ def test_what_is_missing_is_named(
         if f"data/{path.name}" != lost:
             (poor.data_root / "data" / path.name).symlink_to(path)
     with pytest.raises(DetectorMissing, match="badc hawkears install") as failure:
-        hawkears.identify(settings_for(poor, **ours))
+        hawkears2.identify(settings_for(poor, **ours))
     assert failure.value.where == str(poor.data_root / lost)
 
 
@@ -484,9 +488,9 @@ def test_more_networks_than_there_are_is_refused(home: HawkEarsHome, tmp_path: P
         (given / path.name).write_bytes(path.read_bytes())
     fill(poor, given=given)
     assert not poor.has_random_weights
-    assert hawkears.identify(settings_for(poor, models=2)).version == "2.3.0+2"
+    assert hawkears2.identify(settings_for(poor, models=2)).version == "2.3.0+2"
     with pytest.raises(ConfigInvalid, match="models is 3, but only 2"):
-        hawkears.identify(settings_for(poor))
+        hawkears2.identify(settings_for(poor))
 
 
 def test_networks_come_out_of_a_zip_file(home: HawkEarsHome, tmp_path: Path) -> None:
@@ -576,7 +580,7 @@ def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) ->
     assert len(result.hello["networks"]) == 3
 
 
-def test_a_check_notices_a_difference(detector: hawkears.HawkEars, soundscape: Path) -> None:
+def test_a_check_notices_a_difference(detector: hawkears2.HawkEars, soundscape: Path) -> None:
     found = kept_detections(detector, soundscape)
     assert same(found, list(found))
     assert not same(found, found[1:])
@@ -584,7 +588,7 @@ def test_a_check_notices_a_difference(detector: hawkears.HawkEars, soundscape: P
     assert not same(found, [(start_s, end_s, code, score - 0.01), *found[1:]])
 
 
-def test_hawkears_tells_its_own_memory(detector: hawkears.HawkEars, soundscape: Path) -> None:
+def test_hawkears_tells_its_own_memory(detector: hawkears2.HawkEars, soundscape: Path) -> None:
     detect(detector, soundscape, chunks_of(soundscape, duration_s=12.0)[0])
     report = detector.report()
     assert report is not None
@@ -609,22 +613,24 @@ def test_a_probe_counts_hawkears_with_the_process_that_asks_it(
 def test_made_up_networks_are_warned_of_once_a_load(
     home: HawkEarsHome, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hawkears.load(settings_for(home)).close()
-    (warning,) = [one for one in caplog.records if one.name == "badc_core.detectors.hawkears"]
+    hawkears2.load(settings_for(home)).close()
+    (warning,) = [
+        one for one in caplog.records if one.name == "badc_core.detectors.hawkears.hawkears2"
+    ]
     assert "2.3.0+3.random: its networks are made up" in warning.getMessage()
 
 
 def test_the_labels_are_known_without_starting_it(
-    home: HawkEarsHome, detector: hawkears.HawkEars
+    home: HawkEarsHome, detector: hawkears2.HawkEars
 ) -> None:
     told = [Label(name, code, sci) for code, name, sci in detector.hello["classes"]]
-    assert list(hawkears.labels(settings_for(home))) == told
+    assert list(hawkears2.labels(settings_for(home))) == told
     assert Label("Barred Owl", "BAOW", "Strix varia") in told
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100, 48_000])
 def test_a_chunk_of_one_window_is_analysed_and_silence_is_no_failure(
-    detector: hawkears.HawkEars, tmp_path: Path, rate_hz: int
+    detector: hawkears2.HawkEars, tmp_path: Path, rate_hz: int
 ) -> None:
     path = tmp_path / "still.wav"
     for n_samples in (3 * rate_hz, 3 * rate_hz + 1, 4 * rate_hz):
@@ -641,7 +647,7 @@ def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
     silent = wrapped(
         home,
         tmp_path / "silent",
-        "import hawkears.core.analyzer as it\n"
+        "import hawkears2.core.analyzer as it\n"
         "run = it.Analyzer.run\n"
         "def run_in_vain(self, path, *arguments, **named):\n"
         "    result = run(self, path, *arguments, **named)\n"
@@ -650,7 +656,7 @@ def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
         "    return result\n"
         "it.Analyzer.run = run_in_vain\n",
     )
-    detector = hawkears.load(settings_for(silent))
+    detector = hawkears2.load(settings_for(silent))
     try:
         with pytest.raises(DetectorFailed, match="gave no table for 12 s"):
             detect(detector, soundscape, chunks_of(soundscape, duration_s=12.0)[0])

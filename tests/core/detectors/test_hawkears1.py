@@ -9,13 +9,13 @@ import pytest
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.hawkears1 import HawkEars1, identify, load, place_arguments
-from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
+from badc_core.detectors.hawkears.hawkears1 import HawkEars1, identify, load, place_arguments
+from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.settings import ChunkSettings
 
 HEADER = "filename,start_time,end_time,class_name,class_code,score"
-TORONTO = Occasion(43.65, -79.38, "2024-06-01")
+TORONTO = RecordingContext(43.65, -79.38, "2024-06-01")
 
 
 def settings_of(runtime: Path, **settings) -> DetectorSettings:
@@ -26,12 +26,15 @@ def settings_of(runtime: Path, **settings) -> DetectorSettings:
 def run(soundscape: Path, scratch: Path) -> Callable[..., list[Detection]]:
     """Returns what runs HawkEars over the soundscape as one chunk."""
 
-    def start(detector: HawkEars1, occasion: Occasion = NOWHERE) -> list[Detection]:
+    def start(
+        detector: HawkEars1, recording_context: RecordingContext = NO_CONTEXT
+    ) -> list[Detection]:
         with AudioFile(soundscape) as audio:
             (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
             try:
                 ((found,),) = (
-                    detector.detect(one) for one in detector.batches(audio, chunk, occasion)
+                    detector.detect(one)
+                    for one in detector.batches(audio, chunk, recording_context)
                 )
             finally:
                 assert list(scratch.iterdir()) == []
@@ -91,29 +94,29 @@ def test_it_is_called_with_long_flags_in_its_own_folder_by_its_own_python(
 
 
 @pytest.mark.parametrize(
-    ("occasion", "hawkears", "expected"),
+    ("recording_context", "hawkears", "expected"),
     [
-        (NOWHERE, {}, []),
-        (NOWHERE, {"region": "CA-AB"}, ["--region", "CA-AB"]),
+        (NO_CONTEXT, {}, []),
+        (NO_CONTEXT, {"region": "CA-AB"}, ["--region", "CA-AB"]),
         (
-            Occasion(date="2024-06-01"),
+            RecordingContext(date="2024-06-01"),
             {"region": "CA-AB"},
             ["--region", "CA-AB", "--date", "20240601"],
         ),
-        (Occasion(date="2024-06-01"), {}, []),
+        (RecordingContext(date="2024-06-01"), {}, []),
         (
             TORONTO,
             {"region": "CA-AB"},
             ["--lat", "43.650000", "--lon", "-79.380000", "--date", "20240601"],
         ),
-        (Occasion(1e-7, -1e-7), {}, ["--lat", "0.000000", "--lon", "-0.000000"]),
+        (RecordingContext(1e-7, -1e-7), {}, ["--lat", "0.000000", "--lon", "-0.000000"]),
         (TORONTO, {"region": "CA-AB", "use_occurrence": False}, []),
     ],
 )
 def test_a_recordings_own_place_goes_before_the_region(
-    occasion: Occasion, hawkears: dict, expected: list[str]
+    recording_context: RecordingContext, hawkears: dict, expected: list[str]
 ) -> None:
-    assert place_arguments(DetectorSettings(hawkears=hawkears), occasion) == expected
+    assert place_arguments(DetectorSettings(hawkears=hawkears), recording_context) == expected
 
 
 def test_at_a_known_place_species_are_marked_and_rarities_come_back(run, make_hawkears1) -> None:
@@ -139,7 +142,7 @@ def test_an_unknown_region_is_a_failure_though_the_exit_code_is_0(run, hawkears1
 
 def test_a_place_outside_its_data_is_a_failure(run, hawkears1: Path) -> None:
     with pytest.raises(DetectorFailed, match="no county found"):
-        run(load(settings_of(hawkears1)), Occasion(-33.9, 151.2))
+        run(load(settings_of(hawkears1)), RecordingContext(-33.9, 151.2))
 
 
 def test_networks_that_went_missing_are_a_failure(run, make_hawkears1) -> None:
@@ -157,7 +160,7 @@ def test_a_file_it_cannot_read_is_a_failure(
     detector = load(settings_of(hawkears1))
     with AudioFile(soundscape) as audio:
         chunk = Chunk("rec", 0, 96_000, 0, audio.sample_rate_hz)
-        (batch,) = detector.batches(audio, chunk, NOWHERE)
+        (batch,) = detector.batches(audio, chunk, NO_CONTEXT)
     batch.path.write_bytes(b"rubbish")
     with pytest.raises(DetectorFailed, match=r"wrote no .*ffmpeg error"):
         detector.detect(batch)
@@ -292,7 +295,7 @@ def test_its_tables_are_kept_where_that_is_wanted(
     kept = tmp_path / "out" / "rec_hawkears"
     with AudioFile(soundscape) as audio:
         chunk = Chunk("rec", 0, 10 * audio.sample_rate_hz, 0, audio.sample_rate_hz)
-        for batch in detector.batches(audio, chunk, NOWHERE):
+        for batch in detector.batches(audio, chunk, NO_CONTEXT):
             detector.detect(batch.kept_in(kept))
     assert (kept / "HawkEars_labels.csv").read_text().startswith("filename,start_time,")
     assert not list(kept.rglob("*.wav"))

@@ -319,7 +319,7 @@ def test_the_identity_is_of_the_files_content_and_not_of_their_place(
     copies["labels"].write_text(LABELS)
     copied = settings(**{key: str(path) for key, path in copies.items()}, batch_windows=9)
     assert identify_detector(copied) == before
-    assert copied.deciding() == settings().deciding()
+    assert copied.fingerprint_inputs() == settings().fingerprint_inputs()
     copies["labels"].write_text(LABELS.replace("one", "eins"))
     assert identify_detector(copied).companions != before.companions
     write_loudness_model(copies["file"], gain=2.0)
@@ -478,7 +478,7 @@ def test_a_gpu_is_asked_for_only_where_onnxruntime_can_use_one(
     assert uses_gpu(settings())
     after = identify_detector(settings())
     assert after != before
-    assert after.deciding() == before.deciding()
+    assert after.fingerprint_inputs() == before.fingerprint_inputs()
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider':UserWarning")

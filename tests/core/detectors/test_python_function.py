@@ -357,8 +357,8 @@ def test_whoever_wrote_it_says_whether_it_uses_a_gpu(settings, write) -> None:
     assert not uses_gpu(settings())
     assert uses_gpu(settings(uses_gpu=True))
     by_gpu, by_cpu = identify_detector(settings(uses_gpu=True)), identify_detector(settings())
-    assert by_gpu.deciding() == by_cpu.deciding()
-    assert settings(uses_gpu=True).deciding() == settings().deciding()
+    assert by_gpu.fingerprint_inputs() == by_cpu.fingerprint_inputs()
+    assert settings(uses_gpu=True).fingerprint_inputs() == settings().fingerprint_inputs()
 
 
 def test_what_it_prints_disturbs_no_worker(settings, write) -> None:

@@ -17,10 +17,10 @@ from badc_core.cli.gpus import look
 from badc_core.cli.main import build_app
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import Declaration, LeasableDevice, leasable_devices
-from badc_core.devices.lease_files import alone, lease_folder
+from badc_core.devices.lease_files import exclusive, lease_folder
 from badc_core.devices.lease_queue import Waiting
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Slot
+from badc_core.devices.lease_slots import DeviceSlot, Holder
 from badc_core.devices.leases import LeaseStore
 from badc_core.devices.nvml import Nvml
 
@@ -89,7 +89,7 @@ def test_everything_fits_eighty_columns(picture) -> None:
     picture = replace(
         picture,
         devices=[*picture.devices, slice_],
-        slots=[Slot(picture.devices[0], 0, holder), Slot(slice_, 3, holder)],
+        slots=[DeviceSlot(picture.devices[0], 0, holder), DeviceSlot(slice_, 3, holder)],
         queue=[Waiting(DeviceRequest(12, None, 80_000), vars(holder), False)],
     )
     lines = shown(picture)
@@ -105,12 +105,14 @@ def test_everything_fits_eighty_columns(picture) -> None:
 @pytest.mark.parametrize("since", ["", "?", "yesterday", "9999-99-99", "2027-01-01", "0001-01-01"])
 def test_a_time_that_makes_no_sense_is_a_dash_or_harmless(picture, since) -> None:
     holder = Holder("work", "", 7, "me", since)
-    assert shown(replace(picture, slots=[Slot(picture.devices[0], 0, holder)]))
+    assert shown(replace(picture, slots=[DeviceSlot(picture.devices[0], 0, holder)]))
 
 
 def test_markup_and_control_characters_of_others_are_only_text(picture) -> None:
     holder = Holder.read({"work": "[bold]\x1b[2J[/nonsense]", "user": "[red]", "run_id": "[b]x"})
-    text = "\n".join(shown(replace(picture, slots=[Slot(picture.devices[0], 0, holder)]), 200))
+    text = "\n".join(
+        shown(replace(picture, slots=[DeviceSlot(picture.devices[0], 0, holder)]), 200)
+    )
     assert "[bold] [2J[/nonsense]" in text
     assert "\x1b[2J" not in text
 
@@ -143,7 +145,7 @@ def test_devices_of_the_machines_file_and_another_folder_are_shown(place, tmp_pa
 def test_a_queue_that_cannot_be_read_leaves_the_devices(place, monkeypatch) -> None:
     # Nobody should have to wait the ten seconds that it takes.
     monkeypatch.setattr("badc_core.devices.lease_files._LONGEST_WAIT_S", 0.05)
-    with alone(lease_folder()):
+    with exclusive(lease_folder()):
         text = said()
     assert "Slots cannot be read now: " in text
     assert "mutex.lock" in text
@@ -192,6 +194,6 @@ def test_watching_goes_on_until_ctrl_c_and_leaves_the_last_picture(place) -> Non
 def test_no_slot_is_free_where_a_holder_allows_no_other(picture) -> None:
     first = picture.devices[0]
     for slots, free in ((1, "0"), (2, "1"), (0, "1")):
-        held = (Slot(first, 0, Holder("mine", slots=slots)), Slot(first, 1))
+        held = (DeviceSlot(first, 0, Holder("mine", slots=slots)), DeviceSlot(first, 1))
         row = next(line for line in shown(replace(picture, slots=held)) if "gpu-0" in line)
         assert row.split()[1:3] == ["2", free]

@@ -13,10 +13,10 @@ from leasing import ONE, A, B, Taker, got, open_in
 
 from badc_core.devices import lease_files
 from badc_core.devices.leasable import LeasableDevice
-from badc_core.devices.lease_files import FOLDER_VARIABLE, alone, lease_folder
+from badc_core.devices.lease_files import FOLDER_VARIABLE, exclusive, lease_folder
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder
-from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid, LeasesBusy
 
 NOBODY = 65_534
@@ -130,7 +130,7 @@ def test_spoilt_content_breaks_nobody(folder, content) -> None:
     assert all(ord(letter) >= 32 for letter in str(slots[0].holder))
     assert len(str(slots[0].holder)) < 1000
     assert len(queue) == 1
-    assert isinstance(store.take(request, Holder("late")), Refusal)
+    assert isinstance(store.take(request, Holder("late")), LeaseRefusal)
     assert got(store.take(request, Holder("waited"), ticket)) == ["a"]
     first.release()
 
@@ -183,7 +183,7 @@ def test_a_full_disk_loses_no_lease(folder, monkeypatch) -> None:
         store = LeaseStore(folder, [A, B])
         lease = store.take(DeviceRequest(2, 2), Holder("work"))
         ticket = store.queue(ONE, Holder("waits"))
-        assert isinstance(store.take(ONE, Holder("waits"), ticket), Refusal)
+        assert isinstance(store.take(ONE, Holder("waits"), ticket), LeaseRefusal)
         assert got(lease) == ["a", "b"]
         slots, queue = store.look()
         assert [slot.holder.work for slot in slots] == ["?", "?"]
@@ -196,9 +196,9 @@ def test_a_full_disk_loses_no_lease(folder, monkeypatch) -> None:
 
 
 def test_a_mutex_that_was_swept_away_keeps_nobody_out_or_two_in(folder) -> None:
-    with alone(folder):
+    with exclusive(folder):
         (folder / "mutex.lock").unlink()
-        with alone(folder):
+        with exclusive(folder):
             pass  # nobody can know of the one outside; but the next ones meet at the new file
     store = LeaseStore(folder, [A])
     assert got(store.take(ONE, Holder("work"))) == ["a"]
@@ -207,7 +207,7 @@ def test_a_mutex_that_was_swept_away_keeps_nobody_out_or_two_in(folder) -> None:
 def test_who_is_kept_out_for_long_is_told_by_which_file(folder, monkeypatch) -> None:
     monkeypatch.setattr(lease_files, "_LONGEST_WAIT_S", 0.05)  # who would wait ten seconds?
     store = LeaseStore(folder, [A])
-    with alone(folder):
+    with exclusive(folder):
         refusal = store.take(ONE, Holder("work"))
         assert refusal.reason.startswith("waiting for 1 GPU: ")
         assert str(folder / "mutex.lock") in refusal.reason
@@ -219,7 +219,7 @@ def test_who_is_kept_out_for_long_is_told_by_which_file(folder, monkeypatch) -> 
 def test_who_takes_is_kept_out_for_less_than_a_second(folder) -> None:
     # A process that was stopped amid a decision must not stop those who have other work, too.
     store = LeaseStore(folder, [A])
-    with alone(folder):
+    with exclusive(folder):
         start = time.monotonic()
-        assert isinstance(store.take(ONE, Holder("work")), Refusal)
+        assert isinstance(store.take(ONE, Holder("work")), LeaseRefusal)
         assert 0.3 < time.monotonic() - start < 2.0

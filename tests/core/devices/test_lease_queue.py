@@ -10,10 +10,10 @@ import time
 import pytest
 from leasing import CPU, ONE, A, B, C, got, open_in
 
-from badc_core.devices.lease_files import alone
+from badc_core.devices.lease_files import exclusive
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
-from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.devices.leases import LeaseRefusal, LeaseStore
 
 LONG_S = 10.0
 
@@ -26,7 +26,7 @@ def test_first_come_first_served(folder) -> None:
     lease.release()
     for late in (None, tickets[2], tickets[1]):
         refusal = store.take(ONE, Holder("late"), late)
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, LeaseRefusal)
         assert "came before" in refusal.reason
     for ticket in tickets:
         lease = store.take(ONE, Holder("waited"), ticket)
@@ -40,10 +40,10 @@ def test_a_big_request_is_not_starved_by_small_ones(folder) -> None:
     small = [store.take(ONE, Holder("small")) for _ in range(3)]
     big = store.queue(DeviceRequest(3, 3), Holder("big"))
     for n, lease in enumerate(small):
-        assert isinstance(store.take(DeviceRequest(3, 3), Holder("big"), big), Refusal)
+        assert isinstance(store.take(DeviceRequest(3, 3), Holder("big"), big), LeaseRefusal)
         lease.release()
         refusal = store.take(ONE, Holder("small again"))
-        assert isinstance(refusal, Refusal), n
+        assert isinstance(refusal, LeaseRefusal), n
     assert got(store.take(DeviceRequest(3, 3), Holder("big"), big)) == ["a", "b", "c"]
 
 
@@ -53,7 +53,7 @@ def test_who_waits_for_devices_that_are_none_of_ours_keeps_nobody_waiting(folder
     one.queue(ONE, Holder("waits for a"))
     one.queue(DeviceRequest(on_cpu=True), Holder("waits for the CPU"))
     assert got(other.take(ONE, Holder("b"))) == ["b"]
-    assert isinstance(other.take(DeviceRequest(on_cpu=True), Holder("cpu")), Refusal)
+    assert isinstance(other.take(DeviceRequest(on_cpu=True), Holder("cpu")), LeaseRefusal)
 
 
 def test_a_withdrawn_place_is_gone(folder) -> None:
@@ -69,7 +69,7 @@ def test_a_stopped_process_in_the_queue_does_not_block_others_for_ever(folder, t
     name = other("queue 1")
     os.kill(other.pid, signal.SIGSTOP)
     store = LeaseStore(folder, [A])
-    assert isinstance(store.take(ONE, Holder("next")), Refusal)
+    assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
     long_ago = time.time() - 31
     os.utime(folder / "waiting" / name, (long_ago, long_ago))
     lease = store.take(ONE, Holder("next"))
@@ -91,14 +91,14 @@ def test_after_a_step_of_the_clock_who_asks_is_awake_again(folder, step_s) -> No
     store.take(ONE, Holder("waits"), ticket)
     assert store.look()[1][0].is_awake
     lease.release()
-    assert isinstance(store.take(ONE, Holder("late")), Refusal)
+    assert isinstance(store.take(ONE, Holder("late")), LeaseRefusal)
 
 
 def test_a_killed_process_leaves_the_queue(folder, taker) -> None:
     other = taker("a:1")
     other("queue 1")
     store = LeaseStore(folder, [A])
-    assert isinstance(store.take(ONE, Holder("next")), Refusal)
+    assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
     other.kill()
     assert got(store.take(ONE, Holder("next"))) == ["a"]
     assert list((folder / "waiting").iterdir()) == []
@@ -121,7 +121,7 @@ def test_a_device_is_free_at_once_when_its_holder_is_killed(folder, taker) -> No
     for _ in range(3):
         other = taker("a:1")
         assert other("take 1") == ["a.0"]
-        assert isinstance(store.take(ONE, Holder("next")), Refusal)
+        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
         os.kill(other.pid, signal.SIGKILL)
         lease, waited_s = taken_within(store)
         times_s.append(waited_s)
@@ -136,9 +136,9 @@ def test_inherited_files_keep_a_lease_until_the_last_process_has_ended(folder, t
     try:
         other("release")
         store = LeaseStore(folder, [A])
-        assert isinstance(store.take(ONE, Holder("next")), Refusal)
+        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
         other.kill()
-        assert isinstance(store.take(ONE, Holder("next")), Refusal)
+        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
         assert store.look()[0][0].holder.pid == other.pid
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_inherited_files_keep_a_lease_until_the_last_process_has_ended(folder, t
 def test_a_fork_amid_a_decision_keeps_nothing_that_was_not_lent(folder) -> None:
     store = LeaseStore(folder, [A, B])
     script = "import os, time; time.sleep(60)"
-    with alone(folder):
+    with exclusive(folder):
         # As if another thread forked: the child has everything that is open just now.
         descriptors = open_in(folder)
         child = subprocess.Popen([sys.executable, "-c", script], pass_fds=descriptors)

@@ -12,7 +12,7 @@ from badc_core.devices import lease_slots
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder
-from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid
 
 
@@ -23,7 +23,7 @@ def test_slots_are_lent_breadth_first_and_no_more_than_there_are(folder) -> None
     assert [got(lease) for lease in leases] == [["a"], ["b"], ["a"], ["b"]]
     assert [lease.slots[0].number for lease in leases] == [0, 0, 1, 1]
     refusal = store.take(ONE, Holder("late"))
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, LeaseRefusal)
     assert "waiting for 1 GPU; a slot 0 is held by work 0 (" in refusal.reason
     assert f"pid {os.getpid()}" in refusal.reason
     leases[2].release()
@@ -33,7 +33,7 @@ def test_slots_are_lent_breadth_first_and_no_more_than_there_are(folder) -> None
 def test_several_devices_are_lent_together_or_not_at_all(folder) -> None:
     store = LeaseStore(folder, [A, B])
     first = store.take(ONE, Holder("one"))
-    assert isinstance(store.take(DeviceRequest(2, 2), Holder("two")), Refusal)
+    assert isinstance(store.take(DeviceRequest(2, 2), Holder("two")), LeaseRefusal)
     second = store.take(ONE, Holder("another"))
     assert got(second) == ["b"]
     first.release()
@@ -94,15 +94,15 @@ def test_runs_that_count_slots_differently_never_exceed_the_smaller_number(folde
     strict = LeaseStore(folder, [A])
     leases = [generous.take(ONE, Holder(f"{n}")) for n in range(2)]
     leases[0].release()
-    assert isinstance(strict.take(ONE, Holder("strict")), Refusal)
+    assert isinstance(strict.take(ONE, Holder("strict")), LeaseRefusal)
     leases[1].release()
     lease = strict.take(ONE, Holder("strict"))
     assert got(lease) == ["a"]
-    assert isinstance(generous.take(ONE, Holder("generous")), Refusal)
+    assert isinstance(generous.take(ONE, Holder("generous")), LeaseRefusal)
     lease.release()
     first = generous.take(ONE, Holder("generous"))
     assert [got(generous.take(ONE, Holder(f"{n}"))) for n in range(2)] == [["a"], ["a"]]
-    assert isinstance(generous.take(ONE, Holder("one too many")), Refusal)
+    assert isinstance(generous.take(ONE, Holder("one too many")), LeaseRefusal)
     first.release()
 
 
@@ -111,7 +111,7 @@ def test_each_device_is_held_as_often_as_its_own_holder_allows(folder) -> None:
     assert got(ours.take(DeviceRequest(2, 2), Holder("both"))) == ["a", "b"]
     others = LeaseStore(folder, [LeasableDevice(name, name, 0, 2) for name in "ab"])
     assert got(others.take(ONE, Holder("joins"))) == ["b"]
-    assert isinstance(others.take(ONE, Holder("joins")), Refusal)
+    assert isinstance(others.take(ONE, Holder("joins")), LeaseRefusal)
 
 
 def test_a_step_is_admitted_where_measured_memory_suffices(folder) -> None:
@@ -131,7 +131,7 @@ def test_what_holders_said_counts_before_they_have_claimed_it(folder) -> None:
     store = LeaseStore(folder, [device], lambda _: 4000.0)
     request = DeviceRequest(1, 1, 3000)
     assert got(store.take(request, Holder("x", vram_mib=3000))) == ["a"]
-    assert isinstance(store.take(request, Holder("y", vram_mib=3000)), Refusal)
+    assert isinstance(store.take(request, Holder("y", vram_mib=3000)), LeaseRefusal)
     long_ago = time.time() - 3600
     os.utime(folder / "a.0.slot", (long_ago, long_ago))
     assert got(store.take(request, Holder("y", vram_mib=3000))) == ["a"]
@@ -142,7 +142,7 @@ def test_what_holders_said_counts_where_nothing_is_measured(folder) -> None:
     request = DeviceRequest(1, 1, 4000)
     assert got(store.take(request, Holder("x", vram_mib=4000))) == ["a"]
     assert got(store.take(request, Holder("y", vram_mib=4000))) == ["a"]
-    assert isinstance(store.take(request, Holder("z", vram_mib=4000)), Refusal)
+    assert isinstance(store.take(request, Holder("z", vram_mib=4000)), LeaseRefusal)
 
 
 def test_who_waits_for_memory_that_leases_hold_is_not_passed_by_for_ever(folder) -> None:
@@ -150,7 +150,7 @@ def test_who_waits_for_memory_that_leases_hold_is_not_passed_by_for_ever(folder)
     small, big = DeviceRequest(1, 1, 2000), DeviceRequest(1, 1, 7000)
     lease = store.take(small, Holder("small", vram_mib=2000))
     ticket = store.queue(big, Holder("big", vram_mib=7000))
-    assert isinstance(store.take(small, Holder("small too", vram_mib=2000)), Refusal)
+    assert isinstance(store.take(small, Holder("small too", vram_mib=2000)), LeaseRefusal)
     lease.release()
     assert got(store.take(big, Holder("big", vram_mib=7000), ticket)) == ["a"]
 

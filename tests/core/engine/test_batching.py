@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, halve_chunk
-from badc_core.detectors.interface import Detection, DetectorIdentity, Label, Occasion, WindowBatch
+from badc_core.detectors.interface import (
+    Detection,
+    DetectorIdentity,
+    Label,
+    RecordingContext,
+    WindowBatch,
+)
 from badc_core.detectors.registry import identify_detector
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine import protocol
@@ -83,7 +89,7 @@ class Joiner:
     def close(self):
         pass
 
-    def batches(self, audio, chunk, occasion):
+    def batches(self, audio, chunk, recording_context):
         return WindowGrid(3.0).read(audio, chunk)
 
     def detect(self, batch):
@@ -146,7 +152,7 @@ class Filer:
     def close(self):
         pass
 
-    def batches(self, audio, chunk, occasion):
+    def batches(self, audio, chunk, recording_context):
         windows = []
         for batch in WindowGrid(3.0).read(audio, chunk):
             windows += zip(batch.starts, batch.ends, (np.abs(one).max() for one in batch.windows))
@@ -379,7 +385,7 @@ class Peaks:
     n_read: int = 0
     identity = DetectorIdentity("peaks", "1", None, "", 3.0)
 
-    def batches(self, audio: AudioFile, chunk: Chunk, _: Occasion) -> Iterator[WindowBatch]:
+    def batches(self, audio: AudioFile, chunk: Chunk, _: RecordingContext) -> Iterator[WindowBatch]:
         self.n_read += 1
         return WindowGrid(3.0).read(audio, chunk)
 

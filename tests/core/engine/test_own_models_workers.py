@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from support.waiting import wait_until
 
-from badc_core.chunks.measuring import measure_in_child
-from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.registry import identify_detector
@@ -19,6 +17,8 @@ from badc_core.engine import protocol
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid
+from badc_core.probing.measuring import measure_in_child
+from badc_core.probing.memory_limit import MemoryLimit
 from badc_core.settings import InferenceSettings, Settings
 
 HALF = "def score(windows):\n    return [[0.5]] * len(windows)\n"

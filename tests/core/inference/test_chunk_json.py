@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.chunks.plan import Chunk
-from badc_core.dataset import InferencePaths
+from badc_core.datasets.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed

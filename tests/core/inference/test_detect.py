@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 
 from badc_core.chunks.manifest import write_manifest
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.detections.verify import verify_recording
 from badc_core.errors import (
@@ -23,13 +23,13 @@ from badc_core.errors import (
     ManifestMismatch,
     UnreadableRecording,
 )
-from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.inference.detect import DetectionsResult, detect_recordings
 from badc_core.outcomes import Outcome
-from badc_core.provenance.fingerprints import Fingerprints
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import ChunkSettings
+from badc_core.stages.fingerprints import Fingerprints
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.progress import watched_by
 
@@ -77,7 +77,7 @@ def ids(dataset: Dataset) -> tuple[str, ...]:
 
 def detect(
     dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
-) -> dict[str, Outcome[DetectionsMade]]:
+) -> dict[str, Outcome[DetectionsResult]]:
     with TelemetryLog(dataset.telemetry(name)) as telemetry:
         wanted = ids(dataset) if recording_ids is None else recording_ids
         outcomes = list(detect_recordings(dataset, wanted, telemetry))
@@ -85,7 +85,7 @@ def detect(
     return {one.recording_id: one for one in outcomes}
 
 
-def errors(outcomes: dict[str, Outcome[DetectionsMade]]) -> dict[str, type]:
+def errors(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, type]:
     return {name: type(one.error) for name, one in outcomes.items() if one.error is not None}
 
 

@@ -9,11 +9,11 @@ import pytest
 from support.sounds import write_tone
 
 from badc_core.chunks.manifest import write_manifest
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections
 from badc_core.errors import RecordingBusy, UnreadableRecording
-from badc_core.inference.detect import DetectionsMade, detect_recordings
-from badc_core.inference.holding import hold_recording
+from badc_core.inference.detect import DetectionsResult, detect_recordings
+from badc_core.inference.holding import lock_recording
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
@@ -37,14 +37,14 @@ def dataset(tmp_path: Path) -> Dataset:
     return dataset
 
 
-def detecting(dataset: Dataset) -> Generator[Outcome[DetectionsMade], None, None]:
+def detecting(dataset: Dataset) -> Generator[Outcome[DetectionsResult], None, None]:
     with TelemetryLog(dataset.telemetry("run")) as telemetry:
         yield from detect_recordings(dataset, NAMES, telemetry)
 
 
 def is_free(dataset: Dataset, recording_id: str) -> bool:
     try:
-        with hold_recording(dataset.inference, recording_id):
+        with lock_recording(dataset.inference, recording_id):
             return True
     except RecordingBusy:
         return False
@@ -55,7 +55,7 @@ def locks(dataset: Dataset) -> list[Path]:
 
 
 def test_a_dataset_s_run_leaves_a_recording_to_whoever_is_at_work_on_it(dataset):
-    with hold_recording(dataset.inference, "b"):
+    with lock_recording(dataset.inference, "b"):
         outcomes = {one.recording_id: one.error for one in detecting(dataset)}
     assert {name: type(error) for name, error in outcomes.items() if error} == {"b": RecordingBusy}
     assert not dataset.detections("b").exists()
@@ -84,7 +84,7 @@ def test_whoever_wants_to_know_hears_of_recordings_that_are_held_alone(dataset):
         heard.append((recording_id, is_free(dataset, recording_id)))
 
     with (
-        hold_recording(dataset.inference, "b"),
+        lock_recording(dataset.inference, "b"),
         TelemetryLog(dataset.telemetry("run")) as telemetry,
     ):
         list(detect_recordings(dataset, NAMES, telemetry, begun=begun))
@@ -101,7 +101,7 @@ def test_a_lock_that_its_holder_removes_meanwhile_is_no_lock(dataset, monkeypatc
         flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", flock_late)
-    with hold_recording(dataset.inference, "a"):
+    with lock_recording(dataset.inference, "a"):
         assert removed
         assert not is_free(dataset, "a")
 
@@ -110,7 +110,7 @@ def test_a_lock_that_became_a_link_is_put_right(dataset):
     lock = dataset.inference.lock("a")
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.symlink_to("../../.git/annex/objects/gone")
-    with hold_recording(dataset.inference, "a"):
+    with lock_recording(dataset.inference, "a"):
         assert lock.is_file()
         assert not is_free(dataset, "a")
 
@@ -121,8 +121,8 @@ def test_a_file_system_without_locks_is_told_and_used(dataset, monkeypatch, capl
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with (
-        hold_recording(dataset.inference, "a"),
-        hold_recording(dataset.inference, "b"),
+        lock_recording(dataset.inference, "a"),
+        lock_recording(dataset.inference, "b"),
     ):
         pass
     (told,) = caplog.messages

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NOWHERE, Detection, Label, Occasion
+from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectorFailed, StorageFull
 from badc_core.inference.journal import Journal, chunk_key
@@ -24,8 +24,10 @@ def task(number: int) -> ChunkTask:
     return ChunkTask(Path("a.wav"), 10**9, Chunk("a", start, start + RATE_HZ, 0, RATE_HZ))
 
 
-def key(number: int, config_hash: str = "settings", occasion: Occasion = NOWHERE) -> str:
-    return chunk_key(config_hash, f"sha of chunk {number}", occasion=occasion)
+def key(
+    number: int, config_hash: str = "settings", recording_context: RecordingContext = NO_CONTEXT
+) -> str:
+    return chunk_key(config_hash, f"sha of chunk {number}", recording_context=recording_context)
 
 
 def result(number: int, *detections: Detection) -> ChunkResult:
@@ -142,9 +144,15 @@ def test_any_byte_changed_never_gives_another_detection(
     [
         chunk_key("other settings", "sha of chunk 0"),
         chunk_key("settings", "another sha"),
-        chunk_key("settings", "sha of chunk 0", occasion=Occasion(62.4, -121.0, None)),
+        chunk_key(
+            "settings", "sha of chunk 0", recording_context=RecordingContext(62.4, -121.0, None)
+        ),
         chunk_key("settings", "sha of chunk 0", 480),
-        chunk_key("settings", "sha of chunk 0", occasion=Occasion(None, None, "2024-05-28")),
+        chunk_key(
+            "settings",
+            "sha of chunk 0",
+            recording_context=RecordingContext(None, None, "2024-05-28"),
+        ),
     ],
 )
 def test_lines_under_other_settings_of_other_sound_or_another_occasion_do_not_count(
@@ -159,12 +167,12 @@ def test_lines_under_other_settings_of_other_sound_or_another_occasion_do_not_co
 
 def test_every_part_of_an_occasion_makes_another_key() -> None:
     occasions = [
-        Occasion(latitude, longitude, date)
+        RecordingContext(latitude, longitude, date)
         for latitude in (None, 0.0, 60.25)
         for longitude in (None, 0.0, 60.25)
         for date in (None, "", "2024-05-28")
     ]
-    assert len({key(0, occasion=one) for one in occasions}) == len(occasions)
+    assert len({key(0, recording_context=one) for one in occasions}) == len(occasions)
 
 
 def test_failures_are_written_down_and_not_known(path: Path) -> None:

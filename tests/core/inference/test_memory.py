@@ -20,7 +20,7 @@ _RUN = """
 import json, os, sys
 from pathlib import Path
 from badc_core.chunks.manifest import write_manifest
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.inference.detect import detect_recordings
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings

@@ -25,13 +25,13 @@ from support.waiting import wait_until
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import read_manifest, write_manifest
 from badc_core.chunks.plan import plan_chunks
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector, load_detector
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid, DetectorMissing, StorageFull
-from badc_core.inference.detect import DetectionsMade, detect_recordings
+from badc_core.inference.detect import DetectionsResult, detect_recordings
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
@@ -93,7 +93,7 @@ class Steady:
     def close(self):
         pass
 
-    def batches(self, audio, chunk, occasion):
+    def batches(self, audio, chunk, recording_context):
         for batch in WindowGrid(1.0).read(audio, chunk):
             parts = (batch.windows, batch.starts, batch.ends, batch.sample_rate_hz)
             yield Part(*parts, chunk_id=chunk.chunk_id)
@@ -197,7 +197,7 @@ def all_chunks(dataset: Dataset) -> list[str]:
 
 def detect(
     dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
-) -> dict[str, Outcome[DetectionsMade]]:
+) -> dict[str, Outcome[DetectionsResult]]:
     wanted = ids(dataset) if recording_ids is None else recording_ids
     with TelemetryLog(dataset.telemetry(name)) as telemetry:
         outcomes = list(detect_recordings(dataset, wanted, telemetry))
@@ -205,7 +205,7 @@ def detect(
     return {one.recording_id: one for one in outcomes}
 
 
-def made(outcomes: dict[str, Outcome[DetectionsMade]]) -> dict[str, DetectionsMade]:
+def made(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, DetectionsResult]:
     assert {one.error for one in outcomes.values()} == {None}
     return {name: one.value for name, one in outcomes.items() if one.value is not None}
 
@@ -512,7 +512,7 @@ def test_a_detector_that_finds_the_disk_full_says_so_and_costs_only_its_chunk(
 _ON_SMALL_DISK = """
 import json, subprocess, sys
 from pathlib import Path
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.inference.detect import detect_recordings
 from badc_core.telemetry.log import TelemetryLog
@@ -600,7 +600,7 @@ def test_a_full_scratch_is_one_clear_error(
 _SERVER = """
 import json, os, sys, traceback
 from pathlib import Path
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.inference.detect import detect_recordings
 from badc_core.telemetry.log import TelemetryLog
 

@@ -11,10 +11,10 @@ from support.commands import BADC, run_typed
 from support.sounds import write_tone
 
 from badc_core.cli.infer import infer
-from badc_core.dataset import InferencePaths
+from badc_core.datasets.dataset import InferencePaths
 from badc_core.errors import RecordingBusy
-from badc_core.inference.holding import hold, hold_recording
-from badc_core.manifest_runs.held_run import HeldRun
+from badc_core.inference.holding import hold, lock_recording
+from badc_core.manifest_runs.locked_run import LockedRun
 from badc_core.manifest_runs.run_options import RunOptions
 
 N_MANY = 150
@@ -47,7 +47,7 @@ def test_what_another_run_is_at_work_on_costs_no_other_recording(root):
     manifest = make_manifest(root, "a", "b", "c")
     words = ("run", manifest, "--cpu-workers", 1, "--telemetry-log", root / "log.jsonl")
     output = InferencePaths(root / "artifacts" / "infer")
-    with hold_recording(output, "b"):
+    with lock_recording(output, "b"):
         refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
     assert "1 of 3 chunks failed:" in refused.stderr
     assert "another run is at work on this recording. Let that end" in refused.stderr
@@ -60,7 +60,7 @@ def test_a_run_that_could_begin_nothing_leaves_nothing(root):
     manifest = make_manifest(root, "a")
     log = root / "log.jsonl"
     output = InferencePaths(root / "artifacts" / "infer")
-    with hold_recording(output, "a"):
+    with lock_recording(output, "a"):
         run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
     assert list(root.glob("log*")) == []
     assert list(output.folder.iterdir()) == []
@@ -93,9 +93,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 def test_a_log_of_its_own_is_let_go_however_the_run_ends(root, end):
     manifest = make_manifest(root, "a")
     order = RunOptions(manifest=manifest, telemetry_log=root / "log.jsonl").order()
-    run = HeldRun(order, "a")
+    run = LockedRun(order, "a")
     with pytest.raises(RecordingBusy):
-        HeldRun(order, "a")
+        LockedRun(order, "a")
     getattr(run, end)()
     with hold(root / ".log.jsonl.lock", "a"):
         assert (root / ".log.jsonl.lock").exists()

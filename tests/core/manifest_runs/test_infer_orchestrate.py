@@ -397,14 +397,14 @@ class Slow:
     def __getattr__(self, name):
         return getattr(self._detector, name)
 
-    def batches(self, audio, chunk, occasion):
+    def batches(self, audio, chunk, recording_context):
         folder = Path(__file__).parent
         with (folder / "begun").open("a") as file:
             file.write(f"{chunk.chunk_id}\\n")
         until_s = time.monotonic() + 20
         while not (folder / "go").exists() and time.monotonic() < until_s:
             time.sleep(0.02)
-        return self._detector.batches(audio, chunk, occasion)
+        return self._detector.batches(audio, chunk, recording_context)
 
 
 def load(settings):

@@ -10,12 +10,12 @@ from support.sounds import write_tone
 from support.tables import write_rows
 
 from badc_core.chunks.manifest import write_manifest
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.detect import detect_recordings
 from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
@@ -40,8 +40,8 @@ def manifest(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def order(manifest: Path, tmp_path: Path) -> RunOrder:
-    return RunOrder(
+def order(manifest: Path, tmp_path: Path) -> RunSpec:
+    return RunSpec(
         manifests=(manifest,),
         settings=settings(),
         output=InferencePaths(tmp_path / "out"),
@@ -58,15 +58,15 @@ def settings(**detector: object) -> Settings:
     )
 
 
-def run(order: RunOrder, **changes: object) -> RunMade:
+def run(order: RunSpec, **changes: object) -> RunResult:
     return ManifestRun(replace(order, **changes)).run()
 
 
-def results(order: RunOrder) -> dict[str, bytes]:
+def results(order: RunSpec) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in order.output.recording(NAME).glob("*.json")}
 
 
-def analysed(order: RunOrder) -> Counter[str]:
+def analysed(order: RunSpec) -> Counter[str]:
     """Returns how often each chunk was begun, by all logs beside the order's."""
     logs = order.telemetry_log.parent.glob("*.jsonl")
     events = [event for log in logs for event in read_events(log)]
@@ -311,7 +311,7 @@ def test_only_detections_that_pass_the_filters_are_kept(order):
     assert read_chunk_json_labels(order, settings(exclude=tuple(found))) == set()
 
 
-def read_chunk_json_labels(order: RunOrder, wanted: Settings) -> set[str]:
+def read_chunk_json_labels(order: RunSpec, wanted: Settings) -> set[str]:
     run(order, settings=wanted)
     files = [read_chunk_json(order.output.chunk_json(NAME, chunk_id(n))) for n in range(4)]
     return {one.label for file in files for one in file.detections}
@@ -336,7 +336,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def test_the_assets_of_a_dataset_go_on_from_what_a_manifest_run_found(dataset, tmp_path):
     name = "20240528_100000"
-    order = RunOrder(
+    order = RunSpec(
         manifests=(dataset.manifest(name),),
         settings=dataset.settings,
         output=dataset.inference,

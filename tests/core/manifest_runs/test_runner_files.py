@@ -12,13 +12,13 @@ import soundfile as sf
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.plan import Chunk
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detections.store import read_detections
 from badc_core.engine.protocol import ChunkTask, task_from_json, task_to_json
 from badc_core.inference.detect import detect_recordings
-from badc_core.manifest_runs.gather import Gathering, gather
+from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_order import RunOrder
+from badc_core.manifest_runs.run_spec import RunSpec
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog, read_events
@@ -84,8 +84,8 @@ def lay_out(root: Path, program: Path, chunk_s: float) -> Dataset:
     return dataset
 
 
-def order_of(dataset: Dataset, folder: Path) -> RunOrder:
-    return RunOrder(
+def order_of(dataset: Dataset, folder: Path) -> RunSpec:
+    return RunSpec(
         (dataset.manifest("R"),),
         dataset.settings,
         InferencePaths(folder / "out"),
@@ -100,7 +100,7 @@ def dataset(tmp_path: Path, program: Path) -> Dataset:
 
 
 @pytest.fixture
-def order(dataset: Dataset, tmp_path: Path) -> RunOrder:
+def order(dataset: Dataset, tmp_path: Path) -> RunSpec:
     return order_of(dataset, tmp_path)
 
 
@@ -127,7 +127,7 @@ def wanted(*chunk_ids: str) -> dict[str, list[str]]:
     }
 
 
-def test_a_run_over_manifests_keeps_them_beside_each_chunks_file(order: RunOrder) -> None:
+def test_a_run_over_manifests_keeps_them_beside_each_chunks_file(order: RunSpec) -> None:
     assert not ManifestRun(order).run().failed
     assert kept(order.output) == wanted(*CHUNKS)
     names = {path.name for path in order.output.recording("R").iterdir()}
@@ -145,9 +145,7 @@ def test_nobody_asked_nothing_is_kept(dataset: Dataset) -> None:
     assert not dataset.inference.recording("R").exists()
 
 
-def test_a_chunk_that_failed_leaves_what_an_earlier_run_kept(
-    order: RunOrder, program: Path
-) -> None:
+def test_a_chunk_that_failed_leaves_what_an_earlier_run_kept(order: RunSpec, program: Path) -> None:
     (program / "poisoned").write_text(CHUNKS[1])
     ManifestRun(order).run()
     assert kept(order.output) == wanted(CHUNKS[0], CHUNKS[2])
@@ -160,7 +158,7 @@ def test_a_chunk_that_failed_leaves_what_an_earlier_run_kept(
     assert [path.read_text() for path in said] == ["second", "first", "second"]
 
 
-def test_what_is_taken_from_a_journal_keeps_its_files(order: RunOrder, program: Path) -> None:
+def test_what_is_taken_from_a_journal_keeps_its_files(order: RunSpec, program: Path) -> None:
     ManifestRun(order).run()
     (program / "say").write_text("second")
     assert ManifestRun(order).run().n_skipped == 3
@@ -168,15 +166,17 @@ def test_what_is_taken_from_a_journal_keeps_its_files(order: RunOrder, program: 
 
 
 def test_gathering_leaves_them_out_and_finds_what_the_chunks_files_say(
-    order: RunOrder, tmp_path: Path
+    order: RunSpec, tmp_path: Path
 ) -> None:
     ManifestRun(order).run()
-    made = gather(Gathering(order.output.folder, tmp_path / "a.csv", tmp_path / "a.parquet"))
+    made = aggregate_chunks(
+        AggregationRequest(order.output.folder, tmp_path / "a.csv", tmp_path / "a.parquet")
+    )
     assert (made.n_files, made.n_detections) == (3, 3)
     assert set(read_detections(tmp_path / "a.parquet")["label"].to_pylist()) == {"Res"}
 
 
-def lose(order: RunOrder, chunk_id: str) -> None:
+def lose(order: RunSpec, chunk_id: str) -> None:
     """Leaves a chunk as a run does that is killed before it can write the chunk's JSON file."""
     order.output.chunk_json("R", chunk_id).unlink()
 
@@ -184,7 +184,7 @@ def lose(order: RunOrder, chunk_id: str) -> None:
 @pytest.mark.parametrize("ending", ["_runner", "_hawkears"])
 @pytest.mark.parametrize("has_journal", [True, False])
 def test_gathering_leaves_them_out_where_a_killed_run_left_no_file_of_the_chunk(
-    order: RunOrder, tmp_path: Path, ending: str, has_journal: bool
+    order: RunSpec, tmp_path: Path, ending: str, has_journal: bool
 ) -> None:
     ManifestRun(order).run()
     lose(order, CHUNKS[1])
@@ -192,26 +192,30 @@ def test_gathering_leaves_them_out_where_a_killed_run_left_no_file_of_the_chunk(
     raw.rename(raw.with_name(f"{CHUNKS[1]}{ending}"))
     if not has_journal:
         order.output.journal("R").unlink()
-    made = gather(Gathering(order.output.folder, tmp_path / "a.csv"))
+    made = aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv"))
     assert (made.n_files, made.n_detections) == (2, 2)
     for one in (CHUNKS[0], CHUNKS[2]):
         lose(order, one)
-    assert gather(Gathering(order.output.folder, tmp_path / "a.csv")).n_files == 0
+    assert (
+        aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv")).n_files == 0
+    )
 
 
-def test_a_program_may_say_whose_chunk_its_files_are_about(order: RunOrder, tmp_path: Path) -> None:
+def test_a_program_may_say_whose_chunk_its_files_are_about(order: RunSpec, tmp_path: Path) -> None:
     ManifestRun(order).run()
     lose(order, CHUNKS[1])
     raw = order.output.recording("R") / f"{CHUNKS[1]}_runner"
     said = {"chunk_id": CHUNKS[1], "recording_id": "R", "detections": []}
     (raw / f"{CHUNKS[1]}.json").write_text(json.dumps(said))
-    assert gather(Gathering(order.output.folder, tmp_path / "a.csv")).n_files == 2
+    assert (
+        aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv")).n_files == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["R_runner", "out_hawkears/R", "out_hawkears/deeper/R"])
 @pytest.mark.parametrize("lost", ["journal", "names", "nothing"])
 def test_folders_of_chunks_may_be_called_as_a_runners_is(
-    order: RunOrder, tmp_path: Path, name: str, lost: str
+    order: RunSpec, tmp_path: Path, name: str, lost: str
 ) -> None:
     ManifestRun(order).run()
     folder = tmp_path / "all" / name
@@ -224,10 +228,10 @@ def test_folders_of_chunks_may_be_called_as_a_runners_is(
         path.write_text(json.dumps(content))
     if lost == "journal":
         (folder / "journal.jsonl").unlink()
-    assert gather(Gathering(tmp_path / "all", tmp_path / "a.csv")).n_files == 3
+    assert aggregate_chunks(AggregationRequest(tmp_path / "all", tmp_path / "a.csv")).n_files == 3
 
 
-def choose(order: RunOrder, **detector: str) -> RunOrder:
+def choose(order: RunSpec, **detector: str) -> RunSpec:
     """Returns an order for another detector."""
     made = order.settings.detector.model_copy(update=detector)
     settings = order.settings.model_copy(update={"detector": made})
@@ -235,7 +239,7 @@ def choose(order: RunOrder, **detector: str) -> RunOrder:
     return replace(order, settings=settings, dataset=dataset)
 
 
-def test_another_detectors_result_leaves_no_files_of_the_one_before(order: RunOrder) -> None:
+def test_another_detectors_result_leaves_no_files_of_the_one_before(order: RunSpec) -> None:
     ManifestRun(order).run()
     foreign = order.output.recording("R") / f"{CHUNKS[0]}_hawkears"
     foreign.mkdir()
@@ -244,7 +248,7 @@ def test_another_detectors_result_leaves_no_files_of_the_one_before(order: RunOr
     assert kept(order.output) == {}
 
 
-def test_a_programs_result_leaves_no_files_of_hawkears(order: RunOrder) -> None:
+def test_a_programs_result_leaves_no_files_of_hawkears(order: RunSpec) -> None:
     foreign = order.output.recording("R") / f"{CHUNKS[0]}_hawkears"
     foreign.mkdir(parents=True)
     (foreign / "scores.csv").write_text("old")
@@ -266,7 +270,7 @@ def test_a_chunk_analysed_in_parts_leaves_no_files_of_an_earlier_result(
     assert kept(order.output) == {"R_chunk_0_12000_runner": before["R_chunk_0_12000_runner"]}
 
 
-def test_a_pipe_among_them_costs_no_result_and_is_told(order: RunOrder, program: Path) -> None:
+def test_a_pipe_among_them_costs_no_result_and_is_told(order: RunSpec, program: Path) -> None:
     (program / "piped").write_text(CHUNKS[1])
     made = ManifestRun(order).run()
     assert (made.n_succeeded, made.failed) == (3, ())
@@ -280,7 +284,7 @@ def test_a_pipe_among_them_costs_no_result_and_is_told(order: RunOrder, program:
     assert told == {CHUNKS[0]: [], CHUNKS[1]: [note], CHUNKS[2]: []}
 
 
-def test_what_is_in_their_place_is_replaced(order: RunOrder) -> None:
+def test_what_is_in_their_place_is_replaced(order: RunSpec) -> None:
     place = order.output.recording("R") / f"{CHUNKS[1]}_runner"
     (place / "old").mkdir(parents=True)
     ManifestRun(order).run()

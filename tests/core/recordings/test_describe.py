@@ -8,9 +8,9 @@ import pytest
 import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import UnreadableRecording
-from badc_core.provenance.content import sha256_file
+from badc_core.hashing import sha256_file
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.quality import measure_quality
 from badc_core.recordings.recording import read_recording

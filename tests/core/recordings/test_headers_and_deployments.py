@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from badc_core.audio.riff import read_riff_layout
 from badc_core.errors import ConfigInvalid
 from badc_core.recordings.audiomoth import interpret_comment, read_audiomoth
 from badc_core.recordings.deployments import Deployment, read_deployments
 from badc_core.recordings.guano import interpret_guano, parse_guano, read_guano
-from badc_core.recordings.riff import read_riff_layout
 
 GUANO = """GUANO|Version:  1.0
 Timestamp:  2012-03-29T03:58:01+04:00

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
-from badc_core.provenance.content import fingerprint_file, sha256_file
+from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.recordings.scan import find_audio, find_unnameable
 
@@ -193,7 +193,7 @@ def test_processes_that_register_at_once_lose_nothing(dataset: Dataset) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from badc_core.dataset import Dataset\n"
+        "from badc_core.datasets.dataset import Dataset\n"
         "from badc_core.recordings.registry import register_recordings\n"
         "from badc_core.recordings.scan import FoundAudio\n"
         "dataset, me = Dataset.open(Path(sys.argv[1])), sys.argv[2]\n"

@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from badc_core.chunks.plan import plan_chunks
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import write_detections, write_effort
 from badc_core.detections.verify import verify_recording

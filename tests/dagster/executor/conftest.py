@@ -133,7 +133,7 @@ class Lab:
         self._runs.append(Run(self, process, name))
         return self._runs[-1]
 
-    def let_go(self, name: str = "go") -> None:
+    def unlock(self, name: str = "go") -> None:
         """Makes the file that steps wait for."""
         (self.folder / name).touch()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from badc_core.devices.held import held_lease
+from badc_core.devices.current_lease import current_lease
 from badc_dagster.executor import gpu_executor
 
 AGAIN = dg.RetryPolicy(max_retries=1)
@@ -33,7 +33,7 @@ class Conduct(dg.Config):
 
 def tell(context: dg.OpExecutionContext, kind: str) -> None:
     """Adds a line to the trace: one write, so that lines of several processes do not mix."""
-    held, parent = held_lease(), multiprocessing.parent_process()
+    held, parent = current_lease(), multiprocessing.parent_process()
     line = {
         "kind": kind,
         "run": context.run_id,

@@ -39,9 +39,9 @@ def test_only_the_run_worker_and_the_step_itself_have_a_lease_open(lab, lacking,
     pids = {one["slots"][0].replace(" slot ", ".") + ".slot": one["pid"] for one in run.started(2)}
     expected = {name: {pid, run.process.pid} for name, pid in pids.items()}
     assert holders_of(lab.lease_dir) == expected
-    lab.let_go("go_0")
+    lab.unlock("go_0")
     wait_until(lambda: len(lab.locked()) == 1)
-    lab.let_go("go_1")
+    lab.unlock("go_1")
     assert run.finish() is SUCCESS
 
 
@@ -54,7 +54,7 @@ def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
     killed_s = time.monotonic()
     taken = guest.started()[0]["at_s"]
     assert taken - killed_s < 10, "the guest was first in the queue"
-    lab.let_go()
+    lab.unlock()
     assert (run.finish(), guest.finish()) == (SUCCESS, SUCCESS)
     assert [one["attempt"] for one in run.has_told("start")] == [0, 1]
     assert any("was terminated by signal 9" in one for one in run.messages("lent_0"))
@@ -77,7 +77,7 @@ def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_i
     time.sleep(1)
     assert not guest.has_told("start")
     assert is_alive(step["pid"])
-    lab.let_go()
+    lab.unlock()
     assert guest.finish() is SUCCESS
     wait_until(lambda: not is_alive(step["pid"]), 20)
     [end] = run.has_told("end")
@@ -93,7 +93,7 @@ def test_a_run_worker_killed_while_its_steps_wait_leaves_no_claim(lab):
     wait_until(lab.tickets)
     waiting.process.kill()
     waiting.process.wait()
-    lab.let_go()
+    lab.unlock()
     assert holder.finish() is SUCCESS
     assert lab.start("one", devices=["a"]).finish() is SUCCESS
     assert (lab.locked(), lab.tickets()) == ([], [])
@@ -110,7 +110,7 @@ def test_a_run_whose_steps_all_wait_ends_soon_when_told_to_and_leaves_no_ticket(
     assert waiting.finish() is FAILURE
     assert time.monotonic() - asked_s < 4
     assert waiting.trace == []
-    lab.let_go()
+    lab.unlock()
     assert holder.finish() is SUCCESS
 
 

@@ -66,7 +66,7 @@ def test_a_waiting_step_says_so_takes_no_place_and_begins_when_the_device_is_fre
     assert any(f"pid {line['pid']}," in reason for line in holder.trace)
     assert len(lab.tickets()) == 1
     time.sleep(0.6)
-    lab.let_go()
+    lab.unlock()
     assert (holder.finish(), run.finish()) == (SUCCESS, SUCCESS)
     [told] = [one for one in run.messages("lent_0") if " holds " in one]
     assert float(told.split(" after ")[1].split()[0]) > 0.5
@@ -81,14 +81,14 @@ def test_runs_take_turns_however_many_steps_each_has(lab):
     wait_until(lambda: len(lab.tickets()) == 1)
     guest = lab.start("one", ops={"lent_0": lab.waits("guest")}, devices=["a"])
     wait_until(lambda: len(lab.tickets()) == 2)
-    lab.let_go(f"go_{first.removeprefix('lent_')}")
+    lab.unlock(f"go_{first.removeprefix('lent_')}")
     second = crowd.started(2)[1]["step"]
     wait_until(lambda: len(lab.tickets()) == 2)
-    lab.let_go(f"go_{second.removeprefix('lent_')}")
+    lab.unlock(f"go_{second.removeprefix('lent_')}")
     guest.started()
     assert len(crowd.has_told("start")) == 2
     for name in ("guest", "go_0", "go_1", "go_2", "go_3"):
-        lab.let_go(name)
+        lab.unlock(name)
     assert (crowd.finish(), guest.finish()) == (SUCCESS, SUCCESS)
 
 
@@ -97,7 +97,7 @@ def test_steps_of_higher_priority_come_first(lab):
     holder.started()
     run = lab.start("ranking", devices=["a"])
     wait_until(lab.tickets)
-    lab.let_go()
+    lab.unlock()
     assert (holder.finish(), run.finish()) == (SUCCESS, SUCCESS)
     assert [one["step"] for one in run.has_told("start")] == ["rank_2", "rank_1", "rank_0"]
 
@@ -105,7 +105,7 @@ def test_steps_of_higher_priority_come_first(lab):
 def test_no_more_steps_run_than_max_concurrent_says(lab):
     run = lab.start("four", slots_per_device=2, max_concurrent=2, ops={"lent_0": lab.waits()})
     wait_until(lambda: len(run.has_told("end")) == 3)
-    lab.let_go()
+    lab.unlock()
     assert run.finish() is SUCCESS
     n_running = peak = 0
     for line in run.trace:
@@ -120,11 +120,11 @@ def test_a_step_that_a_tag_limit_keeps_waiting_holds_no_device(lab):
     run = lab.start("limited", ops=ops, tag_concurrency_limits=limit)
     assert {one["step"][:6] for one in run.started(2)} == {"tagged", "lent_0"}
     assert lab.tickets() == []
-    lab.let_go("other")
+    lab.unlock("other")
     wait_until(lambda: len(run.has_told("end")) == 1)
     guest = lab.start("one")
     assert guest.finish() is SUCCESS, "the device that the tag's limit leaves unused is free"
-    lab.let_go()
+    lab.unlock()
     assert run.finish() is SUCCESS
 
 
@@ -136,7 +136,7 @@ def test_a_step_that_waits_for_a_pool_holds_no_device_and_leaves_the_pool_afterw
     blocked = lab.start("gated", ops={"pooled": lab.waits()})
     wait_until(lambda: any("limit for pool gate" in one for one in blocked.messages("pooled")))
     assert (len(lab.locked()), lab.tickets()) == (1, [])
-    lab.let_go()
+    lab.unlock()
     assert (holder.finish(), blocked.finish()) == (SUCCESS, SUCCESS)
     assert pools.get_concurrency_info("gate").active_slot_count == 0
 
@@ -152,7 +152,7 @@ def test_a_step_that_waits_for_a_device_gives_its_pool_back_when_its_run_is_ende
     waiting.process.terminate()
     assert waiting.finish() is FAILURE
     assert pools.get_concurrency_info("gate").active_slot_count == 0
-    lab.let_go()
+    lab.unlock()
     holder.finish()
 
 
@@ -218,7 +218,7 @@ def test_devices_and_slots_may_come_from_the_machines_own_file(lab):
         "GPU-declared slot 0",
         "GPU-declared slot 1",
     ]
-    lab.let_go()
+    lab.unlock()
     assert run.finish() is SUCCESS
 
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from badc_core.atomic import write_text
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
+from badc_core.probing.memory_limit import MemoryLimit
 
 ANSWERS_FILE = "answers.json"
 _SCHEMA_VERSION = 2

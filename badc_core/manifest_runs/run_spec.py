@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, RecordingBusy
 from badc_core.inference.chunk_json import ChunkOrigin
 from badc_core.recordings.recording import Recording, read_recording
@@ -21,7 +21,7 @@ _SUMMARY_ENDING = ".summary.json"
 
 
 @dataclass(frozen=True)
-class RunOrder:
+class RunSpec:
     """What is to be run.
 
     Attributes:
@@ -99,7 +99,7 @@ class RunOrder:
 
 
 @dataclass(frozen=True)
-class RunMade:
+class RunResult:
     """What a run came to.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A running `hawkears_worker.py`, seen from the process that started it.
+"""A running `worker.py`, seen from the process that started it.
 
 What it is asked and what becomes of its answers is in `hawkears.py`.
 """
@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from badc_core.detectors.hawkears_home import HawkEarsHome
+from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 
 CHECK = "Run: badc hawkears check"
 
-_PROGRAM = Path(__file__).with_name("hawkears_worker.py")
+_PROGRAM = Path(__file__).with_name("worker.py")
 _TAIL_LINES = 40
 _END_TIMEOUT_S = 5.0
 _ENVIRONMENT = {

@@ -14,12 +14,12 @@ from typing import Self
 from badc_core.devices.inventory import VISIBLE
 from badc_core.devices.lease_slots import Lease
 
-HELD_VARIABLE = "BADC_LEASE"
-_own: "list[HeldLease]" = []
+LEASE_VARIABLE = "BADC_LEASE"
+_own: "list[CurrentLease]" = []
 
 
 @dataclass(frozen=True)
-class HeldLease:
+class CurrentLease:
     """Devices a piece of work may use.
 
     Attributes:
@@ -27,24 +27,24 @@ class HeldLease:
         slots: the slot on each, in words.
         waited_s: how long the work waited for them.
         descriptors: open files that hold the lease; empty where it is another process's business.
-        lends_gpus: whether GPUs are lent here at all, be it to others.
+        leases_gpus: whether GPUs are lent here at all, be it to others.
     """
 
     devices: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
     waited_s: float = 0.0
     descriptors: tuple[int, ...] = ()
-    lends_gpus: bool = False
+    leases_gpus: bool = False
 
     @classmethod
-    def of(cls, lease: Lease, waited_s: float, lends_gpus: bool = False) -> Self:
+    def of(cls, lease: Lease, waited_s: float, leases_gpus: bool = False) -> Self:
         """Returns what there is to say of a lease."""
         return cls(
             tuple(slot.device.uuid for slot in lease.slots),
             tuple(f"{slot.device.label} slot {slot.number}" for slot in lease.slots),
             waited_s,
             lease.descriptors,
-            lends_gpus,
+            leases_gpus,
         )
 
     @property
@@ -57,12 +57,12 @@ class HeldLease:
         return {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             VISIBLE: ",".join(self.gpus),
-            HELD_VARIABLE: json.dumps(asdict(self)),
+            LEASE_VARIABLE: json.dumps(asdict(self)),
         }
 
 
 @contextmanager
-def working_under(lease: HeldLease) -> Iterator[None]:
+def using_lease(lease: CurrentLease) -> Iterator[None]:
     """Makes a lease that this process took itself the one it works under."""
     _own.append(lease)
     try:
@@ -71,13 +71,13 @@ def working_under(lease: HeldLease) -> Iterator[None]:
         _own.remove(lease)
 
 
-def held_lease(environment: Mapping[str, str] | None = None) -> HeldLease | None:
+def current_lease(environment: Mapping[str, str] | None = None) -> CurrentLease | None:
     """Returns the lease this process works under, its own or its starter's; None without one."""
     if _own and environment is None:
         return _own[-1]
-    text = (os.environ if environment is None else environment).get(HELD_VARIABLE)
+    text = (os.environ if environment is None else environment).get(LEASE_VARIABLE)
     if not text:
         return None
     told = json.loads(text)
     lists = {name: tuple(told[name]) for name in ("devices", "slots", "descriptors")}
-    return HeldLease(**lists, waited_s=told["waited_s"], lends_gpus=told["lends_gpus"])
+    return CurrentLease(**lists, waited_s=told["waited_s"], leases_gpus=told["leases_gpus"])

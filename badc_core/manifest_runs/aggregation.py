@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from badc_core.atomic import replacing
 from badc_core.chunks.requests import ChunkRequest, read_requests
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
@@ -43,7 +43,7 @@ CSV_COLUMNS = (*(column.name for column in DETECTION_COLUMNS), OVERLAP)
 
 
 @dataclass(frozen=True)
-class Gathering:
+class AggregationRequest:
     """What is to be gathered.
 
     Attributes:
@@ -62,7 +62,7 @@ class Gathering:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class AggregationCounts:
     """What was found.
 
     Attributes:
@@ -82,7 +82,7 @@ class Gathered:
     n_repeated: int = 0
 
 
-def gather(wanted: Gathering) -> Gathered:
+def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
     """Writes the tables; nothing if there is no chunk's file.
 
     Raises:
@@ -93,7 +93,7 @@ def gather(wanted: Gathering) -> Gathered:
     """
     paths = find_chunk_files(wanted.folder)
     if not paths:
-        return Gathered()
+        return AggregationCounts()
     reading = _Reading(wanted)
     tables: list[pa.Table] = []
     with (
@@ -120,7 +120,7 @@ def gather(wanted: Gathering) -> Gathered:
 class _Reading:
     """Turns files into rows, recording by recording."""
 
-    def __init__(self, wanted: Gathering) -> None:
+    def __init__(self, wanted: AggregationRequest) -> None:
         self._requests: dict[tuple[str, str], ChunkRequest] = {}
         if wanted.manifest is not None:
             for requests in read_requests([wanted.manifest.absolute()], wanted.root).values():
@@ -128,7 +128,7 @@ class _Reading:
         self._dataset = Dataset(wanted.root, Settings()) if wanted.root is not None else None
         self._seen: dict[tuple[str, str], Path] = {}
         self._hashes: set[str] = set()
-        self.counts = Gathered()
+        self.counts = AggregationCounts()
 
     def recordings(self, paths: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
         """Yields the rows of a recording after the other, by start, then label."""

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _WORST_SHOWN = 5
 
 
-class Accounts:
+class RunRecorder:
     """The books of a run; use as a context manager, which closes them however the run ends.
 
     Args:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core import atomic
-from badc_core.detectors import hawkears_weights
-from badc_core.detectors.hawkears_home import HawkEarsHome
+from badc_core.detectors.hawkears import weights
+from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import BadcError, ConfigInvalid, DetectorMissing
 
 HAWKEARS_VERSION = "2.3.0"
-REQUIREMENTS = Path(__file__).with_name("hawkears_requirements.txt")
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 # The CPU's torch is another than the one torchaudio and torchvision were built for: of them only
 # the Python part is kept. The three for CUDA belong together.
@@ -59,7 +59,7 @@ class Networks:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What `hawkears_weights.py` is told."""
+        """What `weights.py` is told."""
         if self.random_type:
             return ("random", self.random_type)
         if self.given is not None:
@@ -146,7 +146,7 @@ def install_networks(home: HawkEarsHome, networks: Networks, tell: Tell) -> None
         tell("Downloading HawkEars' networks, where they are not there already")
     elif networks.random_type:
         tell(f"Making up networks of type {networks.random_type}: what they find means nothing")
-    program = str(hawkears_weights.__file__)
+    program = str(weights.__file__)
     command = (str(home.python), "-I", program, str(home.data_root), *networks.arguments)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     last = done.stdout.strip().rsplit("\n", 1)[-1]

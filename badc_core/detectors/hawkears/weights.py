@@ -3,9 +3,9 @@
 Run by `hawkears_install.py` with the interpreter of HawkEars' environment, so it imports nothing
 of BADC. Its last line on standard output is one JSON object: `{"done": ...}` or `{"error": ...}`.
 
-    python -I hawkears_weights.py DATA_ROOT download
-    python -I hawkears_weights.py DATA_ROOT copy FOLDER_OR_ZIP
-    python -I hawkears_weights.py DATA_ROOT random effnet.1
+    python -I weights.py DATA_ROOT download
+    python -I weights.py DATA_ROOT copy FOLDER_OR_ZIP
+    python -I weights.py DATA_ROOT random effnet.1
 """
 
 import csv

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from badc_core.devices.held import HeldLease, held_lease, working_under
+from badc_core.devices.current_lease import CurrentLease, current_lease, using_lease
 from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory, find_gpus
 from badc_core.devices.leasable import DECLARATION, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
-from badc_core.devices.leases import LeaseStore, Refusal
+from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _POLL_S = 0.25
 
 
 @dataclass(frozen=True)
-class BorrowedGpus:
+class LeasedGpus:
     """What a piece of work may use.
 
     Attributes:
@@ -42,9 +42,7 @@ class BorrowedGpus:
 
 
 @contextmanager
-def borrowed_gpus(
-    request: DeviceRequest, work: str, only: Gpu | None = None
-) -> Iterator[BorrowedGpus]:
+def leased_gpus(request: DeviceRequest, work: str, only: Gpu | None = None) -> Iterator[LeasedGpus]:
     """Yields the GPUs to work on, leased for as long as that lasts.
 
     Where this process was lent devices already, those are all; where no GPU is lent, none.
@@ -59,21 +57,21 @@ def borrowed_gpus(
             used.
     """
     inventory = find_gpus()
-    held = held_lease()
+    held = current_lease()
     if held is not None:
-        yield BorrowedGpus(_known(inventory, held.gpus), held_descriptors())
+        yield LeasedGpus(_known(inventory, held.gpus), lease_descriptors())
         return
     store = _store(inventory, only)
     if store is None:
-        yield BorrowedGpus(GpuInventory((), inventory.diagnosis))
+        yield LeasedGpus(GpuInventory((), inventory.diagnosis))
         return
     store.check(request)
     started = time.monotonic()
     lease = _wait(store, request, Holder(work, vram_mib=request.vram_mib))
-    own = HeldLease.of(lease, round(time.monotonic() - started, 3), lends_gpus=True)
+    own = CurrentLease.of(lease, round(time.monotonic() - started, 3), leases_gpus=True)
     try:
-        with working_under(own):
-            yield BorrowedGpus(_known(inventory, own.gpus), lease.descriptors)
+        with using_lease(own):
+            yield LeasedGpus(_known(inventory, own.gpus), lease.descriptors)
     finally:
         lease.release()
 
@@ -104,9 +102,9 @@ def _known(inventory: GpuInventory, names: Sequence[str]) -> GpuInventory:
     return GpuInventory(tuple(gpus), "" if gpus else inventory.diagnosis)
 
 
-def held_descriptors() -> tuple[int, ...]:
+def lease_descriptors() -> tuple[int, ...]:
     """Returns the open files of the lease this process was started under, if it has them."""
-    held = held_lease()
+    held = current_lease()
     return tuple(one for one in held.descriptors if _is_open(one)) if held else ()
 
 
@@ -118,7 +116,7 @@ def _wait(store: LeaseStore, request: DeviceRequest, holder: Holder) -> Lease:
     _log.warning("Work is %s. See: badc gpus", answer.reason)
     ticket = store.queue(request, holder)
     try:
-        while isinstance(answer, Refusal):
+        while isinstance(answer, LeaseRefusal):
             time.sleep(_POLL_S)
             answer = store.take(request, holder, ticket)
     finally:

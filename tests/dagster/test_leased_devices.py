@@ -4,10 +4,10 @@ import dagster as dg
 import pytest
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.devices.held import HELD_VARIABLE, HeldLease
+from badc_core.devices.current_lease import LEASE_VARIABLE, CurrentLease
 from badc_core.errors import ConfigInvalid
 from badc_dagster.definitions import build_defs
-from badc_dagster.lent_devices import device_tags, refuse_without_gpu
+from badc_dagster.leased_devices import device_tags, refuse_without_gpu
 
 
 @pytest.mark.parametrize(
@@ -37,18 +37,18 @@ def test_the_executor_sees_the_tags_of_the_step(connection) -> None:
     assert job.executor_def.name == "gpu"
 
 
-@pytest.mark.parametrize(("lends_gpus", "name"), [(True, "birdnet"), (False, "hawkears")])
+@pytest.mark.parametrize(("leases_gpus", "name"), [(True, "birdnet"), (False, "hawkears")])
 def test_the_cpu_is_enough_for_its_own_detectors_and_where_no_gpu_is_lent(
-    monkeypatch, lends_gpus, name
+    monkeypatch, leases_gpus, name
 ) -> None:
-    lease = HeldLease(lends_gpus=lends_gpus)
-    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    lease = CurrentLease(leases_gpus=leases_gpus)
+    monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
     refuse_without_gpu(DetectorSettings(name=name))
 
 
 def test_a_step_for_gpus_does_not_run_on_the_cpu_by_accident(monkeypatch) -> None:
-    lease = HeldLease(lends_gpus=True)
-    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    lease = CurrentLease(leases_gpus=True)
+    monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
     with pytest.raises(ConfigInvalid, match="lent none"):
         refuse_without_gpu(DetectorSettings(name="hawkears"))
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from badc_core.chunks.memory_limit import MemoryLimit
 from badc_core.detector_settings import DetectorSettings
-from badc_core.devices.borrowing import borrowed_gpus
 from badc_core.devices.inventory import Gpu
 from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.leased_gpus import leased_gpus
 from badc_core.devices.places import Place
 from badc_core.engine.protocol import error_from_json
 from badc_core.errors import DetectorFailed
+from badc_core.probing.memory_limit import MemoryLimit
 
 _LIBRARY_MESSAGES = ("bad_alloc", "out of memory", "Cannot allocate memory", "MemoryError")
 _STDERR_LETTERS = 300
@@ -74,7 +74,7 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
             tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch,
         ):
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "badc_core.chunks.probe_attempt"],
+                [sys.executable, "-P", "-m", "badc_core.probing.attempt"],
                 input=json.dumps(task),
                 capture_output=True,
                 encoding="utf-8",
@@ -94,7 +94,7 @@ def _leased(gpu: Gpu | None) -> Iterator[tuple[int, ...]]:
     if gpu is None:
         yield ()
         return
-    with borrowed_gpus(DeviceRequest(), "a chunk probe", gpu) as borrowed:
+    with leased_gpus(DeviceRequest(), "a chunk probe", gpu) as borrowed:
         yield borrowed.descriptors
 
 

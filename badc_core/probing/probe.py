@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.measuring import Measure, Measured, measure_in_child
-from badc_core.chunks.memory_limit import MemoryLimit, find_limit
-from badc_core.chunks.probe_memory import Question, recall_answer, remember_answer
 from badc_core.chunks.source import NamedFile, absolute, name_file
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.errors import ConfigInvalid
-from badc_core.options import Asked
+from badc_core.options import OptionSpec
+from badc_core.probing.measuring import Measure, Measured, measure_in_child
+from badc_core.probing.memory import Question, recall_answer, remember_answer
+from badc_core.probing.memory_limit import MemoryLimit, find_limit
 from badc_core.telemetry.log import TelemetryLog
 
 SCHEMA_VERSION = 1
@@ -42,31 +42,31 @@ class ProbeRequest:
 
     initial_s: Annotated[
         float,
-        Asked("Tried where the longest does not fit, seconds.", option="--initial-duration"),
+        OptionSpec("Tried where the longest does not fit, seconds.", option="--initial-duration"),
     ] = 60.0
     max_s: Annotated[
         float | None,
-        Asked("Longest length of interest, seconds.", "the file's length", "--max-duration"),
+        OptionSpec("Longest length of interest, seconds.", "the file's length", "--max-duration"),
     ] = None
     tolerance_s: Annotated[
         float,
-        Asked("How far the answer may lie below the truth, seconds.", option="--tolerance"),
+        OptionSpec("How far the answer may lie below the truth, seconds.", option="--tolerance"),
     ] = 5.0
     gpu_index: Annotated[
         int | None,
-        Asked("Which GPU; it must be there.", "0, or the CPU without a GPU", least=0),
+        OptionSpec("Which GPU; it must be there.", "0, or the CPU without a GPU", least=0),
     ] = None
     log: Annotated[
-        Path | None, Asked("Where attempts are written.", "artifacts/telemetry/chunk_probe/")
+        Path | None, OptionSpec("Where attempts are written.", "artifacts/telemetry/chunk_probe/")
     ] = None
     is_measured: Annotated[
-        bool, Asked("Run the detector; else only estimate.", option="--measure")
+        bool, OptionSpec("Run the detector; else only estimate.", option="--measure")
     ] = False
-    detector: Annotated[str | None, Asked("A registered detector.", "the dataset's")] = None
+    detector: Annotated[str | None, OptionSpec("A registered detector.", "the dataset's")] = None
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ProbeAttempt:
     """A length that was tried.
 
     Attributes:
@@ -96,7 +96,7 @@ class ProbeOutcome:
     strategy: str
     detector: str
     limit: MemoryLimit
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[ProbeAttempt, ...]
     log: Path
     is_recalled: bool = False
 
@@ -111,7 +111,7 @@ class _Probe:
     strategy: str
     measure: Measure | None
     log: TelemetryLog
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[ProbeAttempt] = field(default_factory=list)
 
     def try_length(self, duration_s: float) -> bool:
         """Tells whether a length fits, after writing it down."""
@@ -119,16 +119,16 @@ class _Probe:
         if self.measure is None:
             fits = estimated_mib <= self.limit.mib
             reason = "the sound alone; measure to know what the model needs"
-            self.note(Attempt(duration_s, estimated_mib, fits, reason))
+            self.note(ProbeAttempt(duration_s, estimated_mib, fits, reason))
             return fits
         measured = self.measure(duration_s)
         peak_mib = _peak_mib(measured, self.limit)
         fits = measured.is_ok and (peak_mib is None or peak_mib <= self.limit.mib)
         reason = measured.reason or _compare(peak_mib, self.limit.mib)
-        self.note(Attempt(duration_s, estimated_mib, fits, reason, measured))
+        self.note(ProbeAttempt(duration_s, estimated_mib, fits, reason, measured))
         return fits
 
-    def note(self, attempt: Attempt) -> None:
+    def note(self, attempt: ProbeAttempt) -> None:
         """Keeps an attempt and adds it to the log."""
         self.attempts.append(attempt)
         gpu, measured = self.limit.gpu, attempt.measured
@@ -156,7 +156,7 @@ class _Probe:
             if recalled is not None:
                 estimated_mib = estimate_mib(recalled, self.question)
                 reason = "measured by an earlier probe"
-                self.note(Attempt(recalled, estimated_mib, fits=True, reason=reason))
+                self.note(ProbeAttempt(recalled, estimated_mib, fits=True, reason=reason))
                 return self._outcome(recalled, is_recalled=True)
         max_s = self.question.max_s
         longest_s = longest_fitting(

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import uses_gpu
-from badc_core.devices.held import held_lease
+from badc_core.devices.current_lease import current_lease
 from badc_core.engine.opening import gpu_request
 from badc_core.errors import BadcError, ConfigInvalid
-from badc_dagster.connections import Connection
 from badc_dagster.executor.step_leases import DEVICES_TAG, VRAM_TAG
 
 
@@ -38,8 +38,8 @@ def refuse_without_gpu(settings: DetectorSettings) -> None:
     Raises:
         ConfigInvalid: it was not, since the run's settings are not those of the dataset.
     """
-    held = held_lease()
-    if held is not None and held.lends_gpus and not held.gpus and uses_gpu(settings):
+    held = current_lease()
+    if held is not None and held.leases_gpus and not held.gpus and uses_gpu(settings):
         raise ConfigInvalid(
             f"{settings.name} runs on GPUs, and this step was lent none",
             "detector.name",
@@ -50,7 +50,7 @@ def refuse_without_gpu(settings: DetectorSettings) -> None:
 
 def lease_metadata() -> dict[str, Any]:
     """Returns what to tell of the devices this step was lent; nothing where it was lent none."""
-    held = held_lease()
+    held = current_lease()
     if held is None or not held.slots:
         return {}
     return {

@@ -13,14 +13,14 @@ from support.locks import is_locked
 
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.registry import identify_detector
-from badc_core.devices import borrowing
-from badc_core.devices.borrowing import borrowed_gpus, held_descriptors
-from badc_core.devices.held import HELD_VARIABLE, HeldLease, held_lease
+from badc_core.devices import leased_gpus as leased_gpus_module
+from badc_core.devices.current_lease import LEASE_VARIABLE, CurrentLease, current_lease
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.leased_gpus import lease_descriptors, leased_gpus
 from badc_core.devices.leases import LeaseStore
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
@@ -36,7 +36,7 @@ def store(tmp_path, monkeypatch) -> LeaseStore:
     """Returns the leases of a machine with three GPUs."""
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path / "leases"))
     inventory = GpuInventory(GPUS, "")
-    monkeypatch.setattr(borrowing, "find_gpus", lambda: inventory)
+    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: inventory)
     folder = lease_folder()
     return LeaseStore(folder, leasable_devices(inventory, read_declaration(folder.parent)))
 
@@ -52,20 +52,20 @@ def held(store: LeaseStore) -> set[str]:
 
 
 def test_idle_gpus_are_all_taken_and_given_back(store) -> None:
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert borrowed.inventory.gpus == GPUS
         assert held(store) == {"GPU-0", "GPU-1", "GPU-2"}
     assert held(store) == set()
 
 
 def test_no_more_are_taken_than_are_asked_for(store) -> None:
-    with borrowed_gpus(DeviceRequest(1, 2), "mine") as borrowed:
+    with leased_gpus(DeviceRequest(1, 2), "mine") as borrowed:
         assert borrowed.inventory.gpus == GPUS[:2]
 
 
 def test_what_another_holds_is_left_alone(store) -> None:
     other = take(store, DeviceRequest.parse("2"))
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert borrowed.inventory.gpus == GPUS[2:]
     other.release()
 
@@ -73,7 +73,7 @@ def test_what_another_holds_is_left_alone(store) -> None:
 def test_work_waits_for_a_gpu_and_says_so(store, caplog) -> None:
     other = take(store, DeviceRequest.parse("3"))
     threading.Timer(0.6, other.release).start()
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert len(borrowed.inventory.gpus) == 3
     (told,) = caplog.messages
     assert told.startswith("Work is waiting for 1+ GPU")
@@ -86,8 +86,8 @@ def test_interrupted_waiting_leaves_no_place_in_the_queue(store, monkeypatch) ->
         raise KeyboardInterrupt
 
     other = take(store, DeviceRequest.parse("3"))
-    monkeypatch.setattr(borrowing.time, "sleep", interrupt)
-    with pytest.raises(KeyboardInterrupt), borrowed_gpus(ALL_IDLE, "mine"):
+    monkeypatch.setattr(leased_gpus_module.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt), leased_gpus(ALL_IDLE, "mine"):
         pass
     assert store.look()[1] == []
     other.release()
@@ -96,21 +96,21 @@ def test_interrupted_waiting_leaves_no_place_in_the_queue(store, monkeypatch) ->
 def test_more_memory_than_any_gpu_has_is_refused_at_once(store) -> None:
     with (
         pytest.raises(ConfigInvalid, match="9000 MiB"),
-        borrowed_gpus(DeviceRequest(1, 1, 9000), "mine"),
+        leased_gpus(DeviceRequest(1, 1, 9000), "mine"),
     ):
         pass
 
 
 def test_one_gpu_of_several_may_be_meant(store) -> None:
-    with borrowed_gpus(DeviceRequest(), "mine", GPUS[1]) as borrowed:
+    with leased_gpus(DeviceRequest(), "mine", GPUS[1]) as borrowed:
         assert borrowed.inventory.gpus == GPUS[1:2]
         assert held(store) == {"GPU-1"}
 
 
 def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> None:
     lease = take(store, DeviceRequest.parse("1"))
-    monkeypatch.setenv(HELD_VARIABLE, HeldLease.of(lease, 0.0).environment()[HELD_VARIABLE])
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    monkeypatch.setenv(LEASE_VARIABLE, CurrentLease.of(lease, 0.0).environment()[LEASE_VARIABLE])
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert borrowed.descriptors == lease.descriptors
         assert borrowed.inventory.gpus == GPUS[:1]
         assert held(store) == {"GPU-0"}
@@ -119,9 +119,9 @@ def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> N
 
 
 def test_a_lent_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch) -> None:
-    lease = HeldLease(("odd-1",), ("odd-1 slot 0",), 0.0)
-    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    lease = CurrentLease(("odd-1",), ("odd-1 slot 0",), 0.0)
+    monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         (gpu,) = borrowed.inventory.gpus
     assert gpu.uuid == "odd-1"
     assert borrowed.environment()["CUDA_VISIBLE_DEVICES"] == "odd-1"
@@ -129,35 +129,35 @@ def test_a_lent_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch) 
 
 def test_declared_devices_are_leased_where_nvml_shows_none(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(borrowing, "find_gpus", lambda: GpuInventory((), "No driver"))
+    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: GpuInventory((), "No driver"))
     (tmp_path / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n', encoding="utf-8")
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert [gpu.uuid for gpu in borrowed.inventory.gpus] == ["odd-1"]
         assert len(borrowed.descriptors) == 1
 
 
 def test_without_any_gpu_nothing_is_leased(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(borrowing, "find_gpus", lambda: GpuInventory((), "No driver"))
-    with borrowed_gpus(ALL_IDLE, "mine") as borrowed:
+    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: GpuInventory((), "No driver"))
+    with leased_gpus(ALL_IDLE, "mine") as borrowed:
         assert borrowed.inventory == GpuInventory((), "No driver")
         assert borrowed.descriptors == ()
 
 
 def test_whoever_asks_knows_what_was_taken(store) -> None:
-    assert held_lease() is None
-    with borrowed_gpus(DeviceRequest(), "mine"):
-        lease = held_lease()
+    assert current_lease() is None
+    with leased_gpus(DeviceRequest(), "mine"):
+        lease = current_lease()
         assert lease is not None
         assert lease.slots == ("gpu-0 slot 0",)
-    assert held_lease() is None
+    assert current_lease() is None
 
 
 def test_descriptors_that_mean_nothing_here_are_not_passed_on(monkeypatch) -> None:
     told = {"devices": ["cpu"], "slots": ["cpu slot 0"], "waited_s": 0, "descriptors": [9999]}
-    told["lends_gpus"] = False
-    monkeypatch.setenv(HELD_VARIABLE, json.dumps(told))
-    assert held_descriptors() == ()
+    told["leases_gpus"] = False
+    monkeypatch.setenv(LEASE_VARIABLE, json.dumps(told))
+    assert lease_descriptors() == ()
 
 
 def test_a_lease_lasts_until_the_last_worker_has_ended(tmp_path: Path, monkeypatch) -> None:
@@ -167,8 +167,8 @@ def test_a_lease_lasts_until_the_last_worker_has_ended(tmp_path: Path, monkeypat
     path = tmp_path / "slot"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    lease = HeldLease(("cpu",), ("cpu slot 0",), 0.0, (descriptor,))
-    monkeypatch.setenv(HELD_VARIABLE, lease.environment()[HELD_VARIABLE])
+    lease = CurrentLease(("cpu",), ("cpu slot 0",), 0.0, (descriptor,))
+    monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
     wanted = Settings.model_validate(
         {"detector": {"name": "band_energy"}, "inference": {"cpu_workers": 1}}
     )

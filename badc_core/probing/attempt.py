@@ -1,6 +1,6 @@
 """One try of a detector at the first seconds of a file, in a process of its own.
 
-`python -m badc_core.chunks.probe_attempt` takes one JSON object on standard input and answers with
+`python -m badc_core.probing.attempt` takes one JSON object on standard input and answers with
 one on standard output: what memory was needed, that it did not suffice, or what else went wrong.
 Which lengths are tried is decided in `probe.py`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import NOWHERE, Detector, DetectorReport
+from badc_core.detectors.interface import NO_CONTEXT, Detector, DetectorReport
 from badc_core.detectors.registry import load_detector
 from badc_core.engine.batching import Batching, is_out_of_memory
 from badc_core.engine.protocol import error_to_json
@@ -88,7 +88,7 @@ def attempt(
 
 def _detect(detector: Detector, audio: AudioFile, chunk: Chunk, peaks: Peaks) -> None:
     waiting: Batching[None] = Batching(detector)
-    for batch in detector.batches(audio, chunk, NOWHERE):
+    for batch in detector.batches(audio, chunk, NO_CONTEXT):
         waiting.add(None, batch)
         if waiting.is_full:
             _detect_waiting(detector, waiting, peaks)

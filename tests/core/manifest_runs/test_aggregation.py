@@ -1,4 +1,4 @@
-"""Gathering chunks' JSON files into one table."""
+"""AggregationRequest chunks' JSON files into one table."""
 
 import csv
 import json
@@ -9,14 +9,19 @@ from typer.testing import CliRunner
 
 from badc_core.chunks.plan import Chunk
 from badc_core.cli.infer import infer
-from badc_core.dataset import Dataset, InferencePaths
+from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detections.store import read_detections
-from badc_core.detections.table import detections_table
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.manifest_runs.gather import CSV_COLUMNS, Gathering, find_chunk_files, gather
+from badc_core.inference.detections_table import detections_table
+from badc_core.manifest_runs.aggregation import (
+    CSV_COLUMNS,
+    AggregationRequest,
+    aggregate_chunks,
+    find_chunk_files,
+)
 from badc_core.recordings.recording import Recording
 from badc_core.settings import Settings
 
@@ -57,7 +62,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):
     table, parquet = tmp_path / "x" / "a, b.csv", tmp_path / "a'b.parquet"
-    made = gather(Gathering(folder, table, parquet))
+    made = aggregate_chunks(AggregationRequest(folder, table, parquet))
     assert (made.n_files, made.n_recordings, made.n_chunks) == (4, 1, 3)
     assert (made.n_detections, made.n_failed, made.n_settings) == (3, 1, 1)
     rows = rows_of(table)
@@ -97,7 +102,9 @@ def test_in_a_dataset_the_table_is_the_one_its_assets_make(folder, tmp_path):
             config_hash="c0",
         )
         write_chunk_json(InferencePaths(folder), one, IDENTITY, origin)
-    gather(Gathering(folder, tmp_path / "a.csv", tmp_path / "a.parquet", root=root))
+    aggregate_chunks(
+        AggregationRequest(folder, tmp_path / "a.csv", tmp_path / "a.parquet", root=root)
+    )
     made = read_detections(tmp_path / "a.parquet").drop("chunk_sha256")
     wanted = detections_table(recording, results, IDENTITY, "c0", "ds").drop("chunk_sha256")
     assert made.to_pylist() == wanted.to_pylist()
@@ -105,11 +112,11 @@ def test_in_a_dataset_the_table_is_the_one_its_assets_make(folder, tmp_path):
 
 def test_an_empty_folder_gives_nothing_and_a_missing_one_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
-    made = gather(Gathering(tmp_path / "empty", tmp_path / "a.csv"))
+    made = aggregate_chunks(AggregationRequest(tmp_path / "empty", tmp_path / "a.csv"))
     assert made.n_files == 0
     assert not (tmp_path / "a.csv").exists()
     with pytest.raises(DetectionsInvalid, match="no such folder"):
-        gather(Gathering(tmp_path / "none", tmp_path / "a.csv"))
+        aggregate_chunks(AggregationRequest(tmp_path / "none", tmp_path / "a.csv"))
 
 
 def test_a_corrupt_file_or_a_chunk_found_twice_stops_it_and_leaves_the_old_table(folder, tmp_path):
@@ -117,11 +124,11 @@ def test_a_corrupt_file_or_a_chunk_found_twice_stops_it_and_leaves_the_old_table
     table.write_text("old")
     (folder / "zz.json").write_text("{")
     with pytest.raises(DetectionsInvalid, match=r"zz\.json: not JSON"):
-        gather(Gathering(folder, table))
+        aggregate_chunks(AggregationRequest(folder, table))
     first = find_chunk_files(folder)[0]
     (folder / "zz.json").write_bytes(first.read_bytes())
     with pytest.raises(DetectionsInvalid, match="the same chunk as in"):
-        gather(Gathering(folder, table))
+        aggregate_chunks(AggregationRequest(folder, table))
     assert table.read_text() == "old"
 
 
@@ -140,13 +147,15 @@ def test_the_originals_results_are_completed_from_manifest_and_hawkears_own_tabl
         "other.wav,0.0,3.0,Dog,DOG,0.5\n"
     )
     with pytest.raises(DetectionsInvalid, match="does not say when"):
-        gather(Gathering(folder, tmp_path / "a.csv"))
+        aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv"))
     manifest = tmp_path / "m, 1.csv"
     manifest.write_text(
         "recording_id,chunk_id,source_path,start_ms,end_ms,overlap_ms,sha256,notes\n"
         f"REC,part_b,chunks/part_b.wav,60000.0,120000.0,,{'ab' * 32},\n"
     )
-    made = gather(Gathering(folder, tmp_path / "a.csv", tmp_path / "a.parquet", manifest))
+    made = aggregate_chunks(
+        AggregationRequest(folder, tmp_path / "a.csv", tmp_path / "a.parquet", manifest)
+    )
     assert made.n_detections == 1
     (row,) = rows_of(tmp_path / "a.csv")
     assert (row["absolute_time_ms"], row["absolute_end_ms"]) == ("63000", "66000")
@@ -166,25 +175,25 @@ def test_what_our_own_file_leaves_out_is_not_fetched_from_hawkears_table(tmp_pat
         "filename,start_time,end_time,class_name,class_code,score\n"
         f"{empty.chunk.chunk_id}.wav,0.0,1.0,Dog,DOG,0.5\n"
     )
-    assert gather(Gathering(paths.folder, tmp_path / "a.csv")).n_detections == 0
+    assert aggregate_chunks(AggregationRequest(paths.folder, tmp_path / "a.csv")).n_detections == 0
 
 
 @pytest.mark.parametrize("ending", ["_hawkears", "_runner"])
 def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path, ending):
     (folder / NAME).rename(folder / f"REC{ending}")
-    made = gather(Gathering(folder, tmp_path / "a.csv"))
+    made = aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv"))
     assert (made.n_files, made.n_detections) == (4, 3)
     (chunk, *_) = find_chunk_files(folder)
     raw = chunk.with_name(f"{chunk.stem}{ending}") / "deeper"
     raw.mkdir(parents=True)
     (raw / "anything.json").write_text("not for us")
-    assert gather(Gathering(folder, tmp_path / "a.csv")).n_files == 4
+    assert aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv")).n_files == 4
 
 
 def test_results_of_several_settings_are_counted(folder, tmp_path):
     content = json.loads((first := find_chunk_files(folder)[0]).read_text())
     first.write_text(json.dumps({**content, "config_hash": "other"}))
-    assert gather(Gathering(folder, tmp_path / "a.csv")).n_settings == 2
+    assert aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv")).n_settings == 2
 
 
 def overlaps_of(folder: Path, *chunks: tuple, notes: str, config_hash: str = "c0") -> list[str]:
@@ -199,7 +208,7 @@ def overlaps_of(folder: Path, *chunks: tuple, notes: str, config_hash: str = "c0
             *(chunk.chunk_id, NAME, "a.wav", *times), notes=notes, config_hash=config_hash
         )
         write_chunk_json(paths, result, IDENTITY, origin)
-    gather(Gathering(paths.folder, folder / "a.csv"))
+    aggregate_chunks(AggregationRequest(paths.folder, folder / "a.csv"))
     return [row["overlap_ms"] for row in rows_of(folder / "a.csv")]
 
 
@@ -241,13 +250,13 @@ def test_the_originals_own_results_leave_nothing_to_the_chunk_before(tmp_path):
 
 
 def test_detections_that_chunks_of_several_cuts_share_are_counted(folder, tmp_path):
-    assert gather(Gathering(folder, tmp_path / "a.csv")).n_repeated == 0
+    assert aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv")).n_repeated == 0
     owl = Detection(4000, 8000, OWL, 0.75)
     chunk = Chunk(NAME, 0, 64_000, 0, 16_000)
     result = ChunkResult(ChunkTask(Path("a.wav"), 64_000, chunk), (owl,), None, 1.0, "cpu-0")
     origin = ChunkOrigin("whole", NAME, "a.wav", 0, 4000)
     write_chunk_json(InferencePaths(folder), result, IDENTITY, origin)
-    assert gather(Gathering(folder, tmp_path / "a.csv")).n_repeated == 1
+    assert aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv")).n_repeated == 1
     done = CliRunner().invoke(
         infer, ["aggregate", str(folder), "--output", str(tmp_path / "a.csv")]
     )

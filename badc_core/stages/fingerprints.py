@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from badc_core.dataset import Dataset
+from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import identify_detector
 from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.identity import below_root
@@ -127,8 +127,8 @@ def _settings(dataset: Dataset, stage: str) -> dict[str, Any]:
     elif stage == "chunk_manifest":
         content["settings"] = settings.chunks.model_dump()
     elif stage == "detections":
-        content["settings"] = settings.detector.deciding()
-        content["detector"] = identify_detector(settings.detector).deciding()
+        content["settings"] = settings.detector.fingerprint_inputs()
+        content["detector"] = identify_detector(settings.detector).fingerprint_inputs()
     else:
         content["settings"] = settings.report.model_dump()
     return content

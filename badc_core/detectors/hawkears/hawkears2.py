@@ -1,7 +1,7 @@
 """HawkEars 2, kept loaded in a process of its own environment.
 
 Where that environment is: `hawkears_home.py`; how it is made: `hawkears_install.py`; the program
-in it: `hawkears_worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
+in it: `worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
 
 HawkEars wants files: each chunk is written to scratch, mono, and removed when it is analysed. Its
 labels last as long as the sound does, so where chunks overlap they are cut at the border: a chunk
@@ -18,14 +18,14 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans, write_chunk_file
-from badc_core.detectors.hawkears_child import CHECK, ChildEnded, HawkEarsChild
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
+from badc_core.detectors.hawkears.child import CHECK, ChildEnded, HawkEarsChild
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
     DetectorReport,
     Label,
-    Occasion,
+    RecordingContext,
 )
 from badc_core.errors import DetectorFailed, OutOfMemory
 
@@ -72,14 +72,16 @@ class HawkEars:
         """The process HawkEars runs in; None where it is to be started again."""
         return None if self._child is None else self._child.pid
 
-    def batches(self, audio: AudioFile, chunk: Chunk, occasion: Occasion) -> Iterator[ChunkFile]:
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[ChunkFile]:
         """Yields the chunk as a file in scratch; whoever takes it gives it to `detect`.
 
         Raises:
             UnreadableRecording: the audio cannot be decoded to the chunk's end.
             StorageFull: there is no room in scratch.
         """
-        yield write_chunk_file(audio, chunk, occasion)
+        yield write_chunk_file(audio, chunk, recording_context)
 
     def detect(self, batch: ChunkFile) -> list[list[Detection]]:
         """Returns what is in the file, by start, then label; removes the file.
@@ -147,11 +149,11 @@ class HawkEars:
             "duration_s": batch.chunk.duration_s,
         }
         if self._settings.hawkears.use_occurrence:
-            occasion = batch.occasion
+            recording_context = batch.recording_context
             question |= {
-                "latitude": occasion.latitude,
-                "longitude": occasion.longitude,
-                "date": occasion.date,
+                "latitude": recording_context.latitude,
+                "longitude": recording_context.longitude,
+                "date": recording_context.date,
             }
         try:
             return child.ask(question)

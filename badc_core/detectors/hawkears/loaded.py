@@ -1,4 +1,4 @@
-"""HawkEars' analyzer kept in memory, for `hawkears_worker.py` and in its environment.
+"""HawkEars' analyzer kept in memory, for `worker.py` and in its environment.
 
 HawkEars loads its networks anew at every call. Here the classes that load are replaced, in the
 modules that use them, by ones that load once; `badc hawkears check` compares that with HawkEars
@@ -28,7 +28,7 @@ class NoResult(Exception):
     """A recording that is long enough was passed over."""
 
 
-class KeptHawkEars:
+class LoadedHawkEars:
     """HawkEars' analyzer, loaded once.
 
     Args:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, spans
-from badc_core.detectors.hawkears1_tables import LABELS_FILE, read_tables
-from badc_core.detectors.interface import Detection, DetectorIdentity, Occasion
+from badc_core.detectors.hawkears.hawkears1_tables import LABELS_FILE, read_tables
+from badc_core.detectors.interface import Detection, DetectorIdentity, RecordingContext
 from badc_core.detectors.programs import (
-    Finished,
+    CompletedProgram,
     ProgramPerChunk,
     describe_exit,
     file_sha256,
@@ -51,7 +51,7 @@ class HawkEars1(ProgramPerChunk):
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
         output = batch.output
-        place = place_arguments(self._settings, batch.occasion)
+        place = place_arguments(self._settings, batch.recording_context)
         ended = run_program(self._command(batch.path, output, place), cwd=self._runtime)
         self._report = ended.report()
         _check_ended(ended, batch, output)
@@ -78,20 +78,25 @@ class HawkEars1(ProgramPerChunk):
         ]
 
 
-def place_arguments(settings: DetectorSettings, occasion: Occasion) -> list[str]:
+def place_arguments(settings: DetectorSettings, recording_context: RecordingContext) -> list[str]:
     """Returns the flags that say where and when; none where the place is not known or not wanted.
 
     A recording's own place is used before the region in the settings.
     """
     if not settings.hawkears.use_occurrence:
         return []
-    if occasion.latitude is not None and occasion.longitude is not None:
-        where = ["--lat", f"{occasion.latitude:.6f}", "--lon", f"{occasion.longitude:.6f}"]
+    if recording_context.latitude is not None and recording_context.longitude is not None:
+        where = [
+            "--lat",
+            f"{recording_context.latitude:.6f}",
+            "--lon",
+            f"{recording_context.longitude:.6f}",
+        ]
     elif settings.hawkears.region:
         where = ["--region", settings.hawkears.region]
     else:
         return []
-    when = ["--date", occasion.date.replace("-", "")] if occasion.date else []
+    when = ["--date", recording_context.date.replace("-", "")] if recording_context.date else []
     return [*where, *when]
 
 
@@ -166,7 +171,7 @@ def _python(runtime: Path) -> str:
     return found
 
 
-def _check_ended(ended: Finished, batch: ChunkFile, output: Path) -> None:
+def _check_ended(ended: CompletedProgram, batch: ChunkFile, output: Path) -> None:
     """Raises if HawkEars failed; it ends with exit code 0 after most of its errors."""
     if ended.returncode != 0:
         raise _failure(ended, batch, f"HawkEars ended with {describe_exit(ended.returncode)}")
@@ -174,7 +179,7 @@ def _check_ended(ended: Finished, batch: ChunkFile, output: Path) -> None:
         raise _failure(ended, batch, f"HawkEars wrote no {LABELS_FILE}")
 
 
-def _failure(ended: Finished, batch: ChunkFile, what: str) -> Exception:
+def _failure(ended: CompletedProgram, batch: ChunkFile, what: str) -> Exception:
     return ended.failure(
         what,
         batch.chunk.chunk_id,

@@ -32,7 +32,7 @@ class GpuTotals:
 
 
 @dataclass(frozen=True)
-class DetectionsMade:
+class DetectionsResult:
     """What detecting in one recording gave.
 
     Attributes:
@@ -119,7 +119,7 @@ class FailedChunks:
         self._n_chunks = 0
         self._failed: list[ChunkResult] = []
 
-    def add(self, made: DetectionsMade) -> None:
+    def add(self, made: DetectionsResult) -> None:
         """Counts a recording's chunks."""
         self._n_chunks += len(made.results)
         self._failed += made.failed

@@ -14,11 +14,11 @@ import soundfile as sf
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.hawkears import HawkEars
-from badc_core.detectors.hawkears_home import HawkEarsHome, find_home
-from badc_core.detectors.interface import NOWHERE
-from badc_core.devices.borrowing import borrowed_gpus
+from badc_core.detectors.hawkears.hawkears2 import HawkEars
+from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
+from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.devices.lease_request import DeviceRequest
+from badc_core.devices.leased_gpus import leased_gpus
 from badc_core.errors import DetectorFailed
 
 _TEST_SOUND_S = 12
@@ -69,7 +69,7 @@ def check(settings: DetectorSettings) -> CheckResult:
         DetectorFailed: HawkEars did not get to an end.
     """
     with (
-        borrowed_gpus(DeviceRequest(), "badc hawkears check") as gpus,
+        leased_gpus(DeviceRequest(), "badc hawkears check") as gpus,
         tempfile.TemporaryDirectory(prefix="badc-hawkears-") as folder,
     ):
         os.environ.update(gpus.environment())
@@ -98,7 +98,7 @@ def kept_detections(detector: HawkEars, path: Path) -> list[Row]:
                 found.label.code,
                 round(found.confidence, _DECIMALS),
             )
-            for batch in detector.batches(audio, chunk, NOWHERE)
+            for batch in detector.batches(audio, chunk, NO_CONTEXT)
             for (*window,) in detector.detect(batch)
             for found in window
         ]

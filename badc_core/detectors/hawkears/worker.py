@@ -1,9 +1,9 @@
 """HawkEars 2 answering questions, its networks kept in memory. A program of its own.
 
 Run by `hawkears_child.py` with the interpreter of HawkEars' environment, so it imports nothing of
-BADC; what it does with HawkEars is in `hawkears_kept.py` beside it.
+BADC; what it does with HawkEars is in `loaded.py` beside it.
 
-    python -I hawkears_worker.py
+    python -I worker.py
 
 It speaks JSON, one object a line. Its first input is a setup, answered by `hello` or `refused`;
 every further one is a recording, answered by `result` or `error`. It ends where its input does,
@@ -41,7 +41,7 @@ def _sibling(name: str) -> Any:
     return module
 
 
-_KEPT = _sibling("hawkears_kept")
+_LOADED = _sibling("loaded")
 
 
 def _private_replies() -> TextIO:
@@ -67,10 +67,10 @@ def _read_ahead() -> "queue.SimpleQueue[str]":
 
 def _refused(error: Exception) -> Reply:
     traceback.print_exception(error)
-    kind = "region" if isinstance(error, _KEPT.Refusal) else "setup"
+    kind = "region" if isinstance(error, _LOADED.Refusal) else "setup"
     return {
         "kind": "refused",
-        "reason": "oom" if _KEPT.is_lack_of_memory(error) else kind,
+        "reason": "oom" if _LOADED.is_lack_of_memory(error) else kind,
         "message": str(error) or type(error).__name__,
     }
 
@@ -80,7 +80,7 @@ def _error(error: Exception) -> Reply:
     kind = "bad_audio" if "Could not load recording" in str(error) else "internal"
     return {
         "kind": "error",
-        "reason": "oom" if _KEPT.is_lack_of_memory(error) else kind,
+        "reason": "oom" if _LOADED.is_lack_of_memory(error) else kind,
         "message": f"{type(error).__name__}: {error}",
     }
 
@@ -111,7 +111,7 @@ def main() -> int:
 
     setup = json.loads(lines.get())
     try:
-        kept = _KEPT.KeptHawkEars(setup)
+        kept = _LOADED.LoadedHawkEars(setup)
         kept.warm_up()
     except Exception as error:  # noqa: BLE001  (the top of a process: must answer)
         send(_refused(error))

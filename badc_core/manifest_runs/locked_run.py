@@ -4,10 +4,10 @@ from contextlib import ExitStack
 
 from badc_core.inference.holding import hold
 from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_order import RunMade, RunOrder
+from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 
 
-class HeldRun(ManifestRun):
+class LockedRun(ManifestRun):
     """The run of one recording, with a log that is always the same.
 
     What the log's summary says is read once no other run can write it.
@@ -22,14 +22,14 @@ class HeldRun(ManifestRun):
         ManifestMismatch, DatasetInvalid, ConfigInvalid, DetectorMissing: as for `ManifestRun`.
     """
 
-    def __init__(self, order: RunOrder, recording_id: str) -> None:
+    def __init__(self, order: RunSpec, recording_id: str) -> None:
         log = order.telemetry_log
         with ExitStack() as begun:
             begun.enter_context(hold(log.with_name(f".{log.name}.lock"), recording_id))
             super().__init__(order)
             self._held_log = begun.pop_all()
 
-    def finish(self) -> RunMade:
+    def finish(self) -> RunResult:
         """Ends it and returns what it came to; raises StorageFull or RecordingBusy."""
         with self._held_log:
             made = super().finish()

@@ -16,7 +16,7 @@ from badc_core.atomic import write_text
 from badc_core.errors import ConfigInvalid
 
 _FILE = "datasets.toml"
-DEMO_ROOT = Path(__file__).parent.parent / "data" / "demo"
+DEMO_ROOT = Path(__file__).parents[2] / "data" / "demo"
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_output import ChunkOutput, read_chunk_json
 from badc_core.inference.journal import Journal
 from badc_core.manifest_runs.manifest_tasks import ManifestTask
-from badc_core.manifest_runs.run_order import RunOrder
-from badc_core.provenance.fingerprints import CODE_VERSIONS, Fingerprints
+from badc_core.manifest_runs.run_spec import RunSpec
+from badc_core.stages.fingerprints import CODE_VERSIONS, Fingerprints
 from badc_core.telemetry.counts import Job
 from badc_core.telemetry.summary import Summary
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousResult:
     """A chunk, and what is there of it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Earlier:
     job: Job | None
 
 
-class EarlierResults:
+class PreviousResults:
     """The results that are there before a run.
 
     Args:
@@ -48,12 +48,12 @@ class EarlierResults:
         previous: the summary to resume from.
     """
 
-    def __init__(self, order: RunOrder, config_hash: str, previous: Summary | None) -> None:
+    def __init__(self, order: RunSpec, config_hash: str, previous: Summary | None) -> None:
         self._order = order
         self._config_hash = config_hash
         self._jobs = {} if previous is None else previous.jobs()
 
-    def of(self, recording_id: str, tasks: Sequence[ManifestTask]) -> Iterator[Earlier]:
+    def of(self, recording_id: str, tasks: Sequence[ManifestTask]) -> Iterator[PreviousResult]:
         """Yields each chunk of a recording with what is there of it, in order."""
         keys = [one.key(self._config_hash) for one in tasks]
         by_key = {key: one.task for key, one in zip(keys, tasks, strict=True)}
@@ -62,9 +62,11 @@ class EarlierResults:
         for key, one in zip(keys, tasks, strict=True):
             job = self._job(one.request)
             if key in known:
-                yield Earlier(one, key, replace(known[key], task=one.task), job)
+                yield PreviousResult(one, key, replace(known[key], task=one.task), job)
             else:
-                yield Earlier(one, key, self._in_file(one.request, key, job is not None), job)
+                yield PreviousResult(
+                    one, key, self._in_file(one.request, key, job is not None), job
+                )
 
     def stored(self, request: ChunkRequest) -> ChunkOutput | None:
         """Returns a chunk's file if it holds a result, under whatever settings."""
@@ -96,10 +98,10 @@ class EarlierResults:
         return job if job.recording_id == request.recording_id else None
 
 
-def hash_config(order: RunOrder, detector: DetectorIdentity) -> str:
+def hash_config(order: RunSpec, detector: DetectorIdentity) -> str:
     """Returns what binds results to settings: in a dataset the same as its assets use."""
     if order.dataset is not None:
         return Fingerprints(order.dataset).settings_hash("detections")
-    found = [order.settings.detector.deciding(), detector.deciding()]
+    found = [order.settings.detector.fingerprint_inputs(), detector.fingerprint_inputs()]
     content = [CODE_VERSIONS["detections"], *found]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

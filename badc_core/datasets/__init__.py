@@ -1,0 +1,1 @@
+"""Datasets: the paths inside one, and the register of those the asset graph shows."""

@@ -1,0 +1,1 @@
+"""HawkEars 1 and 2, in environments of their own."""

@@ -1,0 +1,1 @@
+"""How long a chunk fits a device: running the detector and measuring."""

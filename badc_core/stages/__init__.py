@@ -1,0 +1,1 @@
+"""What is made from what: fingerprints of settings, code and inputs."""
