@@ -5,7 +5,6 @@ nothing here expires, and nothing has to be cleaned up. What stands in a file on
 trusts it to be there or to make sense.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.errors import ConfigInvalid, LeasesBusy
+from badc_core.locks import try_lock, try_lock_file, unlock
 
 FOLDER_VARIABLE = "BADC_LEASE_DIR"
 _USUAL_FOLDER = Path("/run/lock")
@@ -132,22 +132,6 @@ def create_shared(path: Path, content: Mapping[str, Any] | None = None) -> int:
     return descriptor
 
 
-def try_lock(descriptor: int) -> bool:
-    """Takes the lock of an open file if nobody holds it; tells whether that worked."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def unlock(descriptor: int) -> None:
-    """Closes a file, and unlocks it for processes too that were forked meanwhile."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
-
-
 @contextmanager
 def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
     """Keeps others of the host from fingerprint_inputs about leases meanwhile.
@@ -162,7 +146,7 @@ def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[Non
     """
     wait_s = _LONGEST_WAIT_S if longest_wait_s is None else longest_wait_s
     deadline = time.monotonic() + wait_s
-    while (descriptor := _locked(folder / _MUTEX)) is None:
+    while (descriptor := try_lock_file(folder / _MUTEX, open_shared)) is None:
         if time.monotonic() > deadline:
             raise LeasesBusy(
                 f"another process has kept it locked for {wait_s:g} s",
@@ -174,22 +158,6 @@ def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[Non
         yield
     finally:
         unlock(descriptor)
-
-
-def _locked(path: Path) -> int | None:
-    """Returns a descriptor of a file that is now locked; None if somebody else holds it."""
-    descriptor = open_shared(path)
-    try:
-        # Machines sweep old files away: a lock on one that is gone keeps nobody out.
-        if try_lock(descriptor) and path.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-    except FileNotFoundError:
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
 
 
 def write_content(descriptor: int, content: Mapping[str, Any]) -> None:

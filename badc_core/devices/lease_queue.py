@@ -17,10 +17,9 @@ from badc_core.devices.lease_files import (
     create_shared,
     make_folder,
     read_content,
-    try_lock,
-    unlock,
 )
 from badc_core.devices.lease_request import DeviceRequest
+from badc_core.locks import try_lock, unlock
 
 _FOLDER = "waiting"
 _ENDING = ".ticket"

@@ -19,9 +19,8 @@ from badc_core.devices.lease_files import (
     read_content,
     told_number,
     told_text,
-    try_lock,
-    unlock,
 )
+from badc_core.locks import try_lock, unlock
 
 _SLOT_FILE = re.compile(r"(?P<device>.+)\.(?P<number>[0-9]{1,4})\.slot")
 _SETTLING_S = 30.0

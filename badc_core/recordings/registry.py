@@ -6,9 +6,7 @@ recording is, beyond this, is in `describe.py`.
 
 import csv
 import difflib
-import fcntl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.hashing import fingerprint_file
+from badc_core.locks import locked
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.scan import FoundAudio, find_audio
 
@@ -132,7 +131,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         DatasetInvalid: the registry is malformed, or a folder may not be read.
         StorageFull: the registry cannot be written.
     """
-    with _locked(dataset.lock):
+    with locked(dataset.lock):
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
         rows = dict(before.by_id)
@@ -165,7 +164,7 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
         DatasetInvalid: the registry is malformed, or a folder may not be read.
         StorageFull: the registry cannot be written.
     """
-    with _locked(dataset.lock):
+    with locked(dataset.lock):
         before = read_registry(dataset.registry)
         here = {audio.path for audio in find_audio(dataset)}
         kept = Registry(row for row in before if row.path in here)
@@ -230,12 +229,3 @@ def _parse_row(cells: list[str], line: int, path: Path) -> RegisteredRecording:
         )
     except ValueError as error:
         raise DatasetInvalid(f"line {line} is malformed ({error})", path, _REMEDY) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file; the system drops it should this process die."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
