@@ -14,6 +14,8 @@ from badc_core.settings_section import Section
 OWN_MODELS = frozenset({"onnx", "python"})
 """The detectors that run a model of the user's own, described in `detector.model`."""
 
+_SCORE_FLOOR = 0.1
+_SELECTION = ("min_score", "thresholds", "include", "exclude", "label_length")
 _OWN_MIN_SCORES = {"hawkears": 0.7, "hawkears1": 0.8}
 
 
@@ -120,6 +122,14 @@ class DetectorSettings(Section):
         description="Weaker detections are not kept; unless it is given, 0.7 for "
         "hawkears and 0.8 for hawkears1, as those have it themselves.",
     )
+    score_floor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The model's results are kept down to this score, so that a change of "
+        "min_score or thresholds above it runs no model; unless it is given, 0.1, and for "
+        "HawkEars min_score, on which its other labels depend.",
+    )
     sensitivity: float = Field(1.0, ge=0.5, le=1.5, description="BirdNET's logit shift.")
     window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -174,13 +184,21 @@ class DetectorSettings(Section):
         """The weakest score that any label may be kept with."""
         return min(self.min_score, *self.thresholds.values(), 1.0)
 
+    @property
+    def floor(self) -> float:
+        """The weakest score that the model's results are kept with."""
+        if self.score_floor is not None:
+            return min(self.score_floor, self.lowest_score)
+        is_hawkears = self.name.startswith("hawkears")
+        return self.lowest_score if is_hawkears else min(_SCORE_FLOOR, self.lowest_score)
+
     def anchored(self, folder: Path) -> Self:
         """Returns the same settings with paths in `model` that begin at a folder."""
         return self.model_copy(update={"model": self.model.anchored(folder)})
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what this detector finds in a chunk, on any machine."""
-        content = self.model_dump(exclude={"runtime", "label_length", "model"})
+        content = self.model_dump(exclude={"runtime", "label_length", "model", "score_floor"})
         if not self.name.startswith("hawkears"):
             del content["hawkears"]
         if self.name != "command":
@@ -188,6 +206,19 @@ class DetectorSettings(Section):
         if self.name in OWN_MODELS:
             content["model"] = self.model.fingerprint_inputs()
         return content
+
+    def model_inputs(self) -> dict[str, Any]:
+        """Returns the settings that decide what the model itself gives, down to any score."""
+        content = self.fingerprint_inputs()
+        for name in _SELECTION:
+            content.pop(name, None)
+        # Its labels grow and merge where it looks for weaker ones.
+        floor = {"floor": self.floor} if self.name.startswith("hawkears") else {}
+        return {**content, **floor}
+
+    def selection_inputs(self) -> dict[str, Any]:
+        """Returns the settings that decide what is kept of what the model gave, and how."""
+        return self.model_dump(include=set(_SELECTION))
 
 
 def _below(folder: Path, path: str) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
@@ -20,16 +20,22 @@ class Outcome(Generic[T]):
 
     Attributes:
         recording_id: which.
-        value: what was made; None if it failed.
+        value: the result; None if it failed.
         error: why it failed; None if it did not.
+        on_commit: what `commit` does.
     """
 
     recording_id: str
     value: T | None = None
     error: BadcError | None = None
+    on_commit: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def commit(self) -> None:
+        """Says that whoever must know of the result does; until then it counts as unfinished."""
+        self.on_commit()
 
     def require(self) -> T:
-        """Returns what was made; raises the reason where there is nothing."""
+        """Returns the result; raises the reason where there is none."""
         if self.error is not None:
             raise self.error
         return cast("T", self.value)

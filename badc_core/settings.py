@@ -131,6 +131,16 @@ class InferenceSettings(Section):
     )
 
 
+class WorkSettings(Section):
+    """Where work in progress is written down; never changes a result."""
+
+    folder: str = Field(
+        ".badc",
+        description="Folder of locks and journals of what is in work, in the dataset or anywhere "
+        "else; on a network file system without locks a folder on a local disk.",
+    )
+
+
 class ReportSettings(Section):
     """What reports show."""
 
@@ -149,6 +159,7 @@ class Settings(Section):
     detector: DetectorSettings = DetectorSettings()
     inference: InferenceSettings = InferenceSettings()
     report: ReportSettings = ReportSettings()
+    work: WorkSettings = WorkSettings()
 
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:

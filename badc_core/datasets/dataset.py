@@ -3,6 +3,7 @@
 All paths are made here; nobody joins path strings elsewhere.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ class Dataset:
         examples = (
             self.recording("x"),
             self.manifest("x"),
+            self.raw_detections("x"),
             self.detections("x"),
             self.effort("x"),
             self.failure("x"),
@@ -200,6 +202,10 @@ class Dataset:
     def manifest(self, recording_id: str) -> Path:
         """The recording's chunk manifest."""
         return self.root / "manifests" / f"{recording_id}.csv"
+
+    def raw_detections(self, recording_id: str) -> Path:
+        """Everything the detector found down to the score floor, and what became of each chunk."""
+        return self.artifacts / "raw_detections" / f"{recording_id}.parquet"
 
     def detections(self, recording_id: str) -> Path:
         """The recording's detections."""
@@ -220,6 +226,16 @@ class Dataset:
     def in_work(self, stage: str, recording_id: str) -> Path:
         """There while an output is being replaced (`provenance/in_work.py`)."""
         return self.artifacts / "in_work" / stage / recording_id
+
+    @property
+    def work_folder(self) -> Path:
+        """Locks and journals of what is in work (`stages/work.py`): no results, never tracked."""
+        chosen = Path(self.settings.work.folder).expanduser()
+        if not chosen.is_absolute():
+            return self.root / chosen
+        # Several datasets may share a folder on a local disk.
+        digest = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:8]
+        return chosen / f"{self.root.name}-{digest}"
 
     @property
     def corpus(self) -> CorpusPaths:

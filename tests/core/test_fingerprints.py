@@ -27,6 +27,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
     "detector.name": ("foreign", "detections"),
     "detector.min_score": (0.3, "detections"),
+    "detector.score_floor": (0.05, None),
     "detector.sensitivity": (1.1, "detections"),
     "detector.window_overlap_s": (1.5, "detections"),
     "detector.thresholds": ({"0.5-1 kHz": 0.5}, "detections"),
@@ -55,6 +56,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.top_recordings": (5, "report_bundle"),
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
+    "work.folder": ("elsewhere", None),
 }
 """Each setting, another value than its default, and the stage whose output that changes.
 

@@ -49,13 +49,14 @@ def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
         "valid here: command, exclude, hawkears, include, label_length, min_score, model, name, "
-        "runtime, sensitivity, thresholds, window_overlap_s"
+        "runtime, score_floor, sensitivity, thresholds, window_overlap_s"
     )
 
 
 def test_an_unknown_section_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detectors]\nname = 'x'\n") == (
-        "unknown setting detectors; valid here: chunks, detector, inference, recordings, report"
+        "unknown setting detectors; valid here: chunks, detector, inference, recordings, report, "
+        "work"
     )
 
 

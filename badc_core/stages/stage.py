@@ -1,0 +1,120 @@
+"""The one table of stages: what each is made from, what it writes, and what decides its result.
+
+Fingerprints, what is due, jobs, partitions, batches and status all read this table. A new stage is
+one entry here and one file in `badc_dagster/assets/`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.detectors.registry import identify_detector
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Work that is done once for every recording.
+
+    Attributes:
+        name: of the stage, its asset and the asset's file.
+        inputs: the stages it is made from; none: it is made from the recording's file itself.
+        outputs: dataset, recording_id -> the files that must be there.
+        settings: what decides the result beside the inputs and the code; JSON values.
+        code_version: raised by hand when the code gives another result for the same input.
+        batch_size: how many recordings one run takes. Different for every stage: with equal sizes
+            a backfill chains the batch in one run, and one bad recording takes the later stages
+            of all others down.
+        job: the smaller job it belongs to, beside the one of all stages.
+        runs_detector: whether it runs a model: it leases devices and takes most of the time.
+        has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
+            result serves any settings that keep only stronger ones.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: Callable[[Dataset, str], tuple[Path, ...]]
+    settings: Callable[[Dataset], Mapping[str, Any]]
+    code_version: str
+    batch_size: int
+    job: str
+    runs_detector: bool = False
+    has_floor: bool = False
+
+
+def _recording_settings(dataset: Dataset) -> dict[str, Any]:
+    wanted = {"roots", "templates", "timezone", "fingerprint"}
+    return {"settings": dataset.settings.recordings.model_dump(include=wanted)}
+
+
+def _detector_settings(dataset: Dataset) -> dict[str, Any]:
+    detector = dataset.settings.detector
+    return {
+        "settings": detector.model_inputs(),
+        "detector": identify_detector(detector).fingerprint_inputs(),
+    }
+
+
+_IN_ORDER = (
+    Stage(
+        name="recording",
+        inputs=(),
+        outputs=lambda dataset, one: (dataset.recording(one),),
+        settings=_recording_settings,
+        code_version="1",
+        batch_size=200,
+        job="chunk_job",
+    ),
+    Stage(
+        name="chunk_manifest",
+        inputs=("recording",),
+        outputs=lambda dataset, one: (dataset.manifest(one),),
+        settings=lambda dataset: {"settings": dataset.settings.chunks.model_dump()},
+        code_version="1",
+        batch_size=201,
+        job="chunk_job",
+    ),
+    Stage(
+        name="raw_detections",
+        inputs=("chunk_manifest",),
+        outputs=lambda dataset, one: (dataset.raw_detections(one),),
+        settings=_detector_settings,
+        code_version="3",
+        batch_size=202,
+        job="infer_job",
+        runs_detector=True,
+        has_floor=True,
+    ),
+    Stage(
+        name="detections",
+        inputs=("raw_detections",),
+        outputs=lambda dataset, one: (dataset.detections(one), dataset.effort(one)),
+        settings=lambda dataset: {"settings": dataset.settings.detector.selection_inputs()},
+        code_version="4",
+        batch_size=203,
+        job="infer_job",
+    ),
+    Stage(
+        name="report_bundle",
+        inputs=("detections",),
+        outputs=lambda dataset, one: (dataset.bundle(one).html,),
+        settings=lambda dataset: {"settings": dataset.settings.report.model_dump()},
+        code_version="1",
+        batch_size=204,
+        job="report_job",
+    ),
+)
+
+STAGES: Mapping[str, Stage] = MappingProxyType({stage.name: stage for stage in _IN_ORDER})
+"""By name, each after the stages it is made from."""
+
+
+def stages_after(name: str) -> tuple[str, ...]:
+    """Returns a stage and all that are made from it, directly or not, in order."""
+    found = {name}
+    for stage in STAGES.values():
+        if found.intersection(stage.inputs):
+            found.add(stage.name)
+    return tuple(one for one in STAGES if one in found)

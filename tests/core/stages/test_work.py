@@ -1,0 +1,117 @@
+"""Recordings in work: busy while a run is at work on them, dirty if it ended too early."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OutputUnwritable, RecordingBusy
+from badc_core.settings import Settings
+from badc_core.stages.work import Work
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from badc_core.stages.work import Work
+begun = Work(Path(sys.argv[1])).begin("detections", "a")
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Work(tmp_path / ".badc")
+
+
+def test_a_committed_recording_leaves_nothing_behind(work):
+    begun = work.begin("detections", "a")
+    assert work.dirty("detections") == {"a"}
+    assert work.dirty("report_bundle") == set()
+    begun.commit()
+    assert work.dirty("detections") == set()
+
+
+def test_a_recording_in_work_is_busy_for_everyone_else_in_this_stage_alone(work):
+    begun = work.begin("detections", "a")
+    with pytest.raises(RecordingBusy, match=r"^a: another run .* Let that end, then run again$"):
+        work.begin("detections", "a")
+    work.begin("detections", "b").commit()
+    work.begin("recording", "a").commit()
+    begun.commit()
+    work.begin("detections", "a").commit()
+
+
+def test_a_recording_that_was_left_is_dirty_and_free(work):
+    work.begin("detections", "a").leave()
+    assert work.dirty("detections") == {"a"}
+    work.begin("detections", "a").commit()
+    assert work.dirty("detections") == set()
+
+
+def test_leaving_after_a_commit_or_twice_changes_nothing(work):
+    begun = work.begin("detections", "a")
+    begun.commit()
+    other = work.begin("detections", "a")
+    begun.commit()
+    begun.leave()
+    with pytest.raises(RecordingBusy):
+        work.begin("detections", "a")
+    other.leave()
+    other.leave()
+    assert work.dirty("detections") == {"a"}
+
+
+def test_an_outcome_nobody_keeps_is_dirty_but_not_busy(work):
+    work.begin("detections", "a")
+    work.begin("detections", "a").leave()
+    assert work.dirty("detections") == {"a"}
+
+
+def test_what_is_marked_dirty_stays_so_until_it_was_made_again(work):
+    work.mark_dirty("recording", "a")
+    work.mark_dirty("recording", "a")
+    assert work.dirty("recording") == {"a"}
+    work.begin("recording", "a").commit()
+    assert work.dirty("recording") == set()
+
+
+def test_a_killed_process_leaves_its_recording_dirty_and_free_at_once(work):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, work.folder], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "begun\n"
+        with pytest.raises(RecordingBusy):
+            work.begin("detections", "a")
+        process.kill()
+    started_s = time.monotonic()
+    assert work.dirty("detections") == {"a"}
+    work.begin("detections", "a").commit()
+    assert time.monotonic() - started_s < 5
+
+
+def test_the_folder_is_never_tracked(work):
+    work.begin("detections", "a").commit()
+    assert (work.folder / ".gitignore").read_text() == "*\n"
+    assert work.journal("a").is_relative_to(work.folder)
+
+
+def test_where_nothing_can_be_written_the_error_says_so(work):
+    work.folder.write_text("a file")
+    with pytest.raises(OutputUnwritable):
+        work.begin("detections", "a")
+
+
+def test_the_folder_is_in_the_dataset_unless_the_setting_puts_it_elsewhere(tmp_path):
+    def folder(root, chosen=None):
+        settings = {"work": {"folder": str(chosen)}} if chosen else {}
+        return Dataset(tmp_path / root, Settings.model_validate(settings)).work_folder
+
+    assert folder("a") == tmp_path / "a" / ".badc"
+    assert folder("a", "x/y") == tmp_path / "a" / "x" / "y"
+    local = [folder(root, tmp_path / "local") for root in ("a/site", "b/site")]
+    assert {one.parent for one in local} == {tmp_path / "local"}
+    assert local[0] != local[1]
