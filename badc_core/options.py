@@ -1,7 +1,7 @@
 """Options of commands, told once: a dataclass whose fields say how somebody asks for them.
 
 The command line is made from such classes in `cli/options.py`, the keys of a TOML file in
-`manifest_runs/run_config.py`. What an option means for BADC is said where the class is.
+`cli/run_config.py`. What an option means for BADC is said where the class is.
 """
 
 from collections.abc import Iterator

@@ -7,13 +7,13 @@ import typer
 
 from badc_core.cli.comparison_table import print_comparison
 from badc_core.cli.consoles import wide_console
+from badc_core.cli.detector_options import OptionInvalid
 from badc_core.cli.options import refusing_options
 from badc_core.cli.run_output import say
 from badc_core.comparison.comparing import Rule, compare_tables
 from badc_core.comparison.comparison_files import ENDINGS, write_comparison
 from badc_core.comparison.table_arguments import parse_tables, read_tables, require_apart
 from badc_core.errors import ConfigInvalid
-from badc_core.manifest_runs.detector_options import OptionInvalid
 
 _LONGEST_S = 86_400
 

@@ -13,13 +13,13 @@ from badc_core.cli.options import refusing_options, taking_options
 from badc_core.cli.orchestrate import orchestrate_inference
 from badc_core.cli.plain_help import PlainHelp
 from badc_core.cli.run_bar import shown_progress, told_once
+from badc_core.cli.run_config import read_run_config
+from badc_core.cli.run_options import RunOptions, find_root
 from badc_core.cli.run_output import print_places, print_run_result, print_troubled, say
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
 from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_config import read_run_config
-from badc_core.manifest_runs.run_options import RunOptions, find_root
 from badc_core.manifest_runs.run_spec import RunSpec
 
 infer = typer.Typer(

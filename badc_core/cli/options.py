@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from badc_core.manifest_runs.detector_options import OptionInvalid
+from badc_core.cli.detector_options import OptionInvalid
 from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 from rich.console import Console
@@ -15,17 +15,18 @@ from badc_core.chunks.orchestrate import ChunkPlan, DatasetCut, cut_dataset, pla
 from badc_core.chunks.place import ChunkPlace
 from badc_core.chunks.status import name_status
 from badc_core.cli.consoles import wide_console
+from badc_core.cli.detector_options import DetectorOptions, OptionInvalid
 from badc_core.cli.options import refusing_options, taking_options, to_argv
 from badc_core.cli.run_bar import shown_progress, told_once
 from badc_core.cli.run_output import print_troubled, say
 from badc_core.cli.wording import counted, told_written
 from badc_core.errors import BadcError
 from badc_core.manifest_runs import orchestrate as infer_plans
-from badc_core.manifest_runs.detector_options import DetectorOptions, OptionInvalid
 from badc_core.manifest_runs.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
 from badc_core.manifest_runs.run_spec import RunResult
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
+from badc_core.settings import SETTINGS_FILE
 from badc_core.units import format_duration
 
 
@@ -53,6 +54,51 @@ class PlanUse:
             write_plan_json(self.plan_json, entries)
         for path in filter(None, (self.plan_csv, self.plan_json)):
             say(console, f"Plan: {path}")
+
+
+@dataclass(frozen=True)
+class DatasetRunOptions(DetectorOptions):
+    """What is to be run over a dataset; relative folders begin at the dataset."""
+
+    command: ClassVar[str] = "badc infer orchestrate"
+
+    dataset: Annotated[Path, OptionSpec("The folder that holds audio/.", metavar="DATASET")]
+    manifest_dir: Annotated[Path, OptionSpec("Holds chunk manifests, *.csv.")] = Path("manifests")
+    chunk_plan: Annotated[
+        Path | None,
+        OptionSpec("Take the manifests of this plan, CSV or JSON, in place of --manifest-dir."),
+    ] = None
+    output_dir: Annotated[Path, OptionSpec("Holds a folder for each recording.")] = Path(
+        "artifacts/infer"
+    )
+    telemetry_dir: Annotated[Path, OptionSpec("Holds infer/<recording_id>.jsonl.")] = Path(
+        "artifacts/telemetry"
+    )
+    include_existing: Annotated[bool, OptionSpec("Also recordings of which no chunk is left.")] = (
+        False
+    )
+    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
+
+    def request(self) -> DatasetRun:
+        """Returns what is to be run.
+
+        Raises:
+            OptionInvalid: options that exclude each other, or a value outside its limits.
+            ConfigInvalid: the same in `badc.toml`.
+        """
+        return DatasetRun(
+            dataset=self.dataset,
+            settings=self.settings(self.dataset / SETTINGS_FILE),
+            manifest_dir=self.manifest_dir,
+            chunk_plan=self.chunk_plan,
+            chunks_dir=self.chunks_dir or Path("artifacts/chunks"),
+            output_dir=self.output_dir,
+            telemetry_dir=self.telemetry_dir,
+            include_existing=self.include_existing,
+            limit=self.limit,
+            resume=self.resume_completed,
+            allow_partial_chunks=self.allow_partial_chunks,
+        )
 
 
 @taking_options
@@ -88,12 +134,12 @@ def orchestrate_chunks(
 
 
 @taking_options
-def orchestrate_inference(options: DatasetRun, use: PlanUse) -> None:
+def orchestrate_inference(options: DatasetRunOptions, use: PlanUse) -> None:
     """Plan detecting over a dataset's chunk manifests; with --apply run it."""
     with refusing_options():
         use.require_one()
         options = options.anchored()
-        plan = plan_inference(options)
+        plan = plan_inference(options.request())
     notes = _notes(use)
     if plan.entries and not use.print_datalad_run:
         _print_inference(plan)

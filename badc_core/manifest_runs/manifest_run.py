@@ -2,8 +2,8 @@
 
 Chunks go through the same engine as a dataset's assets, with the same journals; a recording's
 journal stays beside the JSON files of its chunks. What is to be done is put together in
-`run_options.py`, what is there already is in `earlier.py`, and many manifests share an engine in
-`run_together.py`; a dataset's recordings are detected in `inference/detect.py`.
+`cli/run_options.py`, what is there already is in `previous_results.py`, and many manifests share an
+engine in `run_together.py`; a dataset's recordings are detected in `inference/detect.py`.
 """
 
 import logging

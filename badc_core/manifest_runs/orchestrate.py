@@ -8,24 +8,21 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
 
 from badc_core.chunks.source import absolute
 from badc_core.chunks.status import STATUS_FILE, name_status
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
-from badc_core.manifest_runs.detector_options import DetectorOptions
 from badc_core.manifest_runs.locked_run import LockedRun
 from badc_core.manifest_runs.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.manifest_runs.manifest_run import ManifestRun
 from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 from badc_core.manifest_runs.run_together import run_together, shared_recording
-from badc_core.options import OptionSpec
 from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
-from badc_core.settings import SETTINGS_FILE, Settings
+from badc_core.settings import Settings
 from badc_core.telemetry.summary import summary_path, workers_path
 
 PLAN_COLUMNS = (
@@ -38,27 +35,34 @@ PLAN_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class DatasetRun(DetectorOptions):
-    """What is to be run over a dataset; relative folders begin at the dataset."""
+class DatasetRun:
+    """What is to be run over a dataset; relative folders begin at the dataset.
 
-    command: ClassVar[str] = "badc infer orchestrate"
+    Attributes:
+        dataset: its folder, which holds `audio/`.
+        settings: the detector, and how the work is spread.
+        manifest_dir: holds chunk manifests, `*.csv`.
+        chunk_plan: a plan whose manifests are taken instead of those in `manifest_dir`.
+        chunks_dir: holds a folder of chunk files for each recording.
+        output_dir: holds a folder of results for each recording.
+        telemetry_dir: holds `infer/<recording_id>.jsonl`.
+        include_existing: also take recordings of which no chunk is left.
+        limit: at most so many recordings; 0: all.
+        resume: whether results in journals count.
+        allow_partial_chunks: whether chunk files that are not complete are run too.
+    """
 
-    dataset: Annotated[Path, OptionSpec("The folder that holds audio/.", metavar="DATASET")]
-    manifest_dir: Annotated[Path, OptionSpec("Holds chunk manifests, *.csv.")] = Path("manifests")
-    chunk_plan: Annotated[
-        Path | None,
-        OptionSpec("Take the manifests of this plan, CSV or JSON, in place of --manifest-dir."),
-    ] = None
-    output_dir: Annotated[Path, OptionSpec("Holds a folder for each recording.")] = Path(
-        "artifacts/infer"
-    )
-    telemetry_dir: Annotated[Path, OptionSpec("Holds infer/<recording_id>.jsonl.")] = Path(
-        "artifacts/telemetry"
-    )
-    include_existing: Annotated[bool, OptionSpec("Also recordings of which no chunk is left.")] = (
-        False
-    )
-    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
+    dataset: Path
+    settings: Settings
+    manifest_dir: Path = Path("manifests")
+    chunk_plan: Path | None = None
+    chunks_dir: Path = Path("artifacts/chunks")
+    output_dir: Path = Path("artifacts/infer")
+    telemetry_dir: Path = Path("artifacts/telemetry")
+    include_existing: bool = False
+    limit: int = 0
+    resume: bool = True
+    allow_partial_chunks: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,21 +172,20 @@ class InferPlan:
                 )
 
 
-def plan_inference(options: DatasetRun) -> InferPlan:
+def plan_inference(request: DatasetRun) -> InferPlan:
     """Returns what is to be run; nothing is written.
 
     A manifest that cannot be run is an entry with its error.
 
     Raises:
         DatasetInvalid: no such folder.
-        OptionInvalid: options that exclude each other, or a value outside its limits.
-        ConfigInvalid: the same in `badc.toml`; the plan cannot be read; there are no manifests.
+        ConfigInvalid: the plan cannot be read; there are no manifests.
         DetectorMissing: the detector is not installed.
     """
-    planning = _Planning(options)
+    planning = _Planning(request)
     entries: list[InferEntry] = []
     for listed in planning.listed:
-        if options.limit and len(entries) == options.limit:
+        if request.limit and len(entries) == request.limit:
             break
         entry = planning.entry(listed)
         if entry is not None:
@@ -219,16 +222,16 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunResult], None, None]:
 class _Planning:
     """A plan in the making."""
 
-    def __init__(self, options: DatasetRun) -> None:
-        if not options.dataset.is_dir():
-            raise DatasetInvalid("no such folder", options.dataset, "Give a dataset's folder")
-        self._options = options
-        self.root = absolute(options.dataset)
-        self.settings = options.settings(self.root / SETTINGS_FILE)
+    def __init__(self, request: DatasetRun) -> None:
+        if not request.dataset.is_dir():
+            raise DatasetInvalid("no such folder", request.dataset, "Give a dataset's folder")
+        self._request = request
+        self.root = absolute(request.dataset)
+        self.settings = request.settings
         self._dataset = Dataset(self.root, self.settings)
         identify_detector(self.settings.detector)
-        self.listed = list_manifests(self.root, options.manifest_dir, options.chunk_plan)
-        self._chunks_dir = absolute(self.root / (options.chunks_dir or "artifacts/chunks"))
+        self.listed = list_manifests(self.root, request.manifest_dir, request.chunk_plan)
+        self._chunks_dir = absolute(self.root / request.chunks_dir)
         self.n_finished = 0
         self._seen: dict[str, Path] = {}
 
@@ -247,29 +250,29 @@ class _Planning:
         self._seen[recording_id] = listed.path
         counted = attempt(str(listed.path), lambda _: _count(plain))
         entry = replace(plain, error=counted.error) if counted.value is None else counted.value
-        if entry.error is None and not entry.n_left and not self._options.include_existing:
+        if entry.error is None and not entry.n_left and not self._request.include_existing:
             self.n_finished += 1
             return None
         return entry
 
     def count_unplanned(self) -> int:
         """Returns how many of the dataset's manifests are not in the plan that was given."""
-        if self._options.chunk_plan is None:
+        if self._request.chunk_plan is None:
             return 0
-        return count_unlisted(self.root, self._options.manifest_dir, self.listed)
+        return count_unlisted(self.root, self._request.manifest_dir, self.listed)
 
     def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunSpec:
-        options = self._options
-        log = self.root / options.telemetry_dir / "infer" / f"{recording_id}.jsonl"
+        request = self._request
+        log = self.root / request.telemetry_dir / "infer" / f"{recording_id}.jsonl"
         return RunSpec(
             manifests=(manifest,),
             settings=self.settings,
-            output=InferencePaths(absolute(self.root / options.output_dir)),
+            output=InferencePaths(absolute(self.root / request.output_dir)),
             telemetry_log=absolute(log),
             dataset=self._dataset,
-            resume=options.resume_completed,
+            resume=request.resume,
             chunk_folder=chunk_folder,
-            allow_partial_chunks=options.allow_partial_chunks,
+            allow_partial_chunks=request.allow_partial_chunks,
         )
 
 

@@ -1,6 +1,6 @@
 """What a run over manifests is told to do, and what it came to.
 
-An order is put together from options in `run_options.py` and carried out in `manifest_run.py`.
+An order is put together from options in `cli/run_options.py` and carried out in `manifest_run.py`.
 """
 
 from dataclasses import dataclass

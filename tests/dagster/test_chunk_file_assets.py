@@ -4,7 +4,8 @@ from pathlib import Path
 
 from badc_core.chunks.orchestrate import DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.requests import read_requests
-from badc_core.manifest_runs.orchestrate import DatasetRun, InferEntry, plan_inference, run_plan
+from badc_core.cli.orchestrate import DatasetRunOptions
+from badc_core.manifest_runs.orchestrate import InferEntry, plan_inference, run_plan
 from badc_dagster.runs import Project
 
 
@@ -19,15 +20,15 @@ def is_file(graph, folder: str) -> bool:
 
 
 def left(graph, folder: str) -> tuple[InferEntry, ...]:
-    run = DatasetRun(graph.root, manifest_dir=Path(folder), cpu_workers=1)
-    return plan_inference(run).entries
+    run = DatasetRunOptions(graph.root, manifest_dir=Path(folder), cpu_workers=1)
+    return plan_inference(run.request()).entries
 
 
 def test_the_asset_graph_puts_its_own_manifests_in_place_of_those_of_files(graph):
     graph.configure("[chunks]\nduration_s = 2.0\n")
     cut(graph)
     cut(graph, manifest_dir=Path("kept"), chunks_dir=Path("kept_chunks"))
-    plan = plan_inference(DatasetRun(graph.root, cpu_workers=1))
+    plan = plan_inference(DatasetRunOptions(graph.root, cpu_workers=1).request())
     assert [one.error for one in run_plan(plan)] == [None] * 3
     assert left(graph, "manifests") == ()
     with Project.open(graph.root) as project:

@@ -11,11 +11,11 @@ from support.commands import BADC, run_typed
 from support.sounds import write_tone
 
 from badc_core.cli.infer import infer
+from badc_core.cli.run_options import RunOptions
 from badc_core.datasets.dataset import InferencePaths
 from badc_core.errors import RecordingBusy
 from badc_core.inference.holding import hold, lock_recording
 from badc_core.manifest_runs.locked_run import LockedRun
-from badc_core.manifest_runs.run_options import RunOptions
 
 N_MANY = 150
 

@@ -349,8 +349,8 @@ def test_a_toml_file_runs_from_its_own_folder(badc, root, manifest, tmp_path):
     ],
 )
 def test_a_toml_file_that_cannot_be_used_is_refused_by_key(tmp_path, lines, complaint):
+    from badc_core.cli.run_config import read_run_config  # noqa: PLC0415
     from badc_core.errors import ConfigInvalid  # noqa: PLC0415
-    from badc_core.manifest_runs.run_config import read_run_config  # noqa: PLC0415
 
     with pytest.raises(ConfigInvalid) as caught:
         read_run_config(write_config(tmp_path / "run.toml", *lines)).order()
@@ -359,7 +359,7 @@ def test_a_toml_file_that_cannot_be_used_is_refused_by_key(tmp_path, lines, comp
 
 
 def test_hawkears_is_asked_for_in_three_ways(tmp_path):
-    from badc_core.manifest_runs.run_options import RunOptions  # noqa: PLC0415
+    from badc_core.cli.run_options import RunOptions  # noqa: PLC0415
 
     def chosen(**options: object) -> tuple[str, tuple[str, ...]]:
         detector = RunOptions(tmp_path / "m.csv", **options).order().settings.detector

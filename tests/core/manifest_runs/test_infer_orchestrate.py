@@ -15,10 +15,11 @@ from support.tables import write_rows
 from support.waiting import wait_until
 
 from badc_core.cli.chunk import chunk
+from badc_core.cli.detector_options import DetectorOptions
 from badc_core.cli.infer import infer
+from badc_core.cli.orchestrate import DatasetRunOptions
 from badc_core.errors import ConfigInvalid, DatasetInvalid
-from badc_core.manifest_runs.detector_options import DetectorOptions
-from badc_core.manifest_runs.orchestrate import PLAN_COLUMNS, DatasetRun, plan_inference
+from badc_core.manifest_runs.orchestrate import PLAN_COLUMNS, plan_inference
 from badc_core.plan_files import read_plan
 from badc_core.telemetry.log import read_events
 
@@ -69,7 +70,10 @@ def results(root: Path, name: str) -> dict[str, bytes]:
 
 def planned(root: Path, **options: object) -> list[str]:
     options = {"detector": "band_energy", **options}
-    return [one.recording_id for one in plan_inference(DatasetRun(root, **options)).entries]
+    return [
+        one.recording_id
+        for one in plan_inference(DatasetRunOptions(root, **options).request()).entries
+    ]
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -137,7 +141,9 @@ def test_what_is_partly_done_is_run_and_what_is_done_is_left_out(root):
 
 @pytest.mark.parametrize("name", ["chunks.json", "chunks.csv"])
 def test_a_saved_chunk_plan_is_taken(root, name):
-    plan = plan_inference(DatasetRun(root, detector="band_energy", chunk_plan=Path(name), limit=2))
+    plan = plan_inference(
+        DatasetRunOptions(root, detector="band_energy", chunk_plan=Path(name), limit=2).request()
+    )
     assert [one.manifest for one in plan.entries] == [
         root / "manifests" / f"{one}.csv" for one in NAMES[:2]
     ]
@@ -168,7 +174,7 @@ def test_an_infer_plan_has_the_columns_and_is_taken_again(root):
 
 
 def test_a_plan_says_which_hawkears_with_which_arguments(root):
-    options = DatasetRun(
+    options = DatasetRunOptions(
         root, use_hawkears=True, hawkears_args=("--band", "1, 2"), detector="hawkears1"
     )
     settings = options.settings(root / "badc.toml")
@@ -249,7 +255,11 @@ def test_ranges_of_recordings_need_no_chunk_files(root):
 def test_wrong_input_is_one_clear_error(root, tmp_path):
     def refusal(**options: object) -> str:
         with pytest.raises((ConfigInvalid, DatasetInvalid)) as caught:
-            plan_inference(DatasetRun(**{"dataset": root, "detector": "band_energy", **options}))
+            plan_inference(
+                DatasetRunOptions(
+                    **{"dataset": root, "detector": "band_energy", **options}
+                ).request()
+            )
         return str(caught.value)
 
     assert "nowhere: no such folder" in refusal(dataset=tmp_path / "nowhere")
@@ -308,7 +318,9 @@ def test_datalad_commands_run_the_same_thing(root):
 def test_manifests_of_the_original_are_planned(root):
     rows = [("a", f"a_{n}_{n + 5000}", "audio/S 1/a.wav", n, n + 5000, 0) for n in (0, 5000)]
     write_rows(root / "old" / "a.csv", *((*row, "TODO_HASH", "") for row in rows))
-    plan = plan_inference(DatasetRun(root, detector="band_energy", manifest_dir=Path("old")))
+    plan = plan_inference(
+        DatasetRunOptions(root, detector="band_energy", manifest_dir=Path("old")).request()
+    )
     assert [(one.n_chunks, one.n_left) for one in plan.entries] == [(2, 2)]
 
 
@@ -334,8 +346,8 @@ def test_a_plan_by_way_of_a_link_leaves_nothing_out(root, tmp_path):
     (tmp_path / "link").symlink_to(root, target_is_directory=True)
     linked = tmp_path / "link"
     Path("p.csv").write_text("manifest\n" + "".join(f"{linked}/manifests/{n}.csv\n" for n in NAMES))
-    options = DatasetRun(root, detector="band_energy", chunk_plan=Path("p.csv"))
-    assert plan_inference(options).n_unplanned == 0
+    options = DatasetRunOptions(root, detector="band_energy", chunk_plan=Path("p.csv"))
+    assert plan_inference(options.request()).n_unplanned == 0
 
 
 def test_a_plan_says_where_the_status_is_and_that_one_counts(root):
@@ -346,8 +358,8 @@ def test_a_plan_says_where_the_status_is_and_that_one_counts(root):
     rows = [("manifest", "chunk_output_dir"), ("manifests/a.csv", "elsewhere")]
     with Path("mine.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    options = DatasetRun(root, detector="band_energy", chunk_plan=Path("mine.csv"))
-    (entry,) = plan_inference(options).entries
+    options = DatasetRunOptions(root, detector="band_energy", chunk_plan=Path("mine.csv"))
+    (entry,) = plan_inference(options.request()).entries
     assert entry.chunk_status == "failed"
     assert f"chunk files of a in {root / 'elsewhere'}: failed" in str(entry.error)
 

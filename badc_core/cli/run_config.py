@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
 from badc_core.chunks.source import absolute
+from badc_core.cli.run_options import RunOptions
 from badc_core.errors import ConfigInvalid
-from badc_core.manifest_runs.run_options import RunOptions
 from badc_core.options import OptionField, option_fields
 
 _REMEDY = "See: badc infer run-config --help"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 from badc_core.chunks.source import absolute
+from badc_core.cli.detector_options import DetectorOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
-from badc_core.manifest_runs.detector_options import DetectorOptions
 from badc_core.manifest_runs.run_spec import RunSpec
 from badc_core.options import OptionSpec
 from badc_core.settings import SETTINGS_FILE
