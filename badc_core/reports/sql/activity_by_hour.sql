@@ -6,7 +6,7 @@ WITH hour_effort AS (
 ), found AS (
     SELECT
         d.label, d.label_name,
-        (epoch_ms(r.start_local) + d.absolute_time_ms) // 3600000 % 24 AS local_hour,
+        (epoch_ms(r.start_local::TIMESTAMP) + d.absolute_time_ms) // 3600000 % 24 AS local_hour,
         count(*) AS detections,
         round(avg(d.confidence), 6) AS avg_confidence
     FROM real_detections d JOIN recordings r USING (recording_id)

@@ -1,11 +1,12 @@
 -- Seconds analysed in each hour of each day, by local time at the station.
 -- A chunk that spans hours is shared out; recordings whose start is unknown are not here.
+-- Plain TIMESTAMPs, since epoch_ms of a TIMESTAMP_MS fails in DuckDB 2.0.1.
 CREATE VIEW effort_by_hour AS
 WITH placed AS (
     SELECT
         study_area, location, effort_s,
         greatest(chunk_end_ms - chunk_start_ms, 1) AS length_ms,
-        epoch_ms(start_local) + chunk_start_ms AS begin_ms,
+        epoch_ms(start_local::TIMESTAMP) + chunk_start_ms AS begin_ms,
         begin_ms + length_ms AS end_ms
     FROM chunks JOIN recordings USING (recording_id)
     WHERE start_local IS NOT NULL AND effort_s > 0
