@@ -8,16 +8,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml requirements.lock
 PIP_FLAGS := -qq --disable-pip-version-check --no-input
+# More than four worker processes would each load models, for little time won.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+SQL_TESTS := tests/core/reports tests/core/comparison
+CORE_TESTS := tests/house/test_layers.py tests/core/chunks tests/core/reports tests/core/recordings
 HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev check test test-core bench hawkears docs lock clean
+.PHONY: help demo dev check test test-core test-duckdb test-all bench hawkears docs lock clean
+.NOTPARALLEL:
 
 help: ## show this list
 	@echo "BADC, Bird Acoustic Data Cruncher. Start with: make demo"
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
-		| awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+		| awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.installed-run ## fetch two real recordings, find the birds in them, write a report
 	@$(BIN)/python -m badc_core.demo data/demo
@@ -33,16 +38,32 @@ check: $(VENV)/.installed-dev ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: $(VENV)/.installed-dev ## all tests
-	@$(BIN)/python -m pytest tests
+test: $(VENV)/.installed-dev ## all tests, except the long soaks
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m "not soak"
 
-test-core: .venv-core/.installed ## the core's quick tests in an environment without Dagster
+# `make test` runs all of these, so a part is enough: collecting imports the whole core, and the part
+# that runs goes through each of its rooms, from recordings to reports.
+test-core: .venv-core/.installed ## the core's tests for an environment without Dagster
 	@if .venv-core/bin/python -c 'import dagster' 2>/dev/null; then \
 		echo "test-core: Dagster is installed in .venv-core, so this proves nothing." >&2; \
 		echo "Some core requirement pulls it in; see .venv-core/requirements.txt" >&2; \
 		exit 1; \
 	fi
-	@.venv-core/bin/python -m pytest tests/core -m "not slow"
+	@.venv-core/bin/python -m pytest tests/core --collect-only -qq
+	@.venv-core/bin/python -m pytest $(IN_PARALLEL) $(CORE_TESTS) -m "not slow and not soak"
+
+# The other tests run with the version of requirements.lock.
+test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the newest DuckDB
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade --no-deps --target build/newest-duckdb \
+		"$$($(BIN)/python -c "$$DUCKDB_REQUIREMENT")"
+	@PYTHONPATH=build/newest-duckdb $(BIN)/python -c \
+		'import duckdb; print("Testing with DuckDB", duckdb.__version__)'
+	@PYTHONPATH="$(CURDIR)/build/newest-duckdb" $(BIN)/python -m pytest $(IN_PARALLEL) \
+		$(SQL_TESTS) -m "not soak"
+
+# In one call of make, as `.ci/run` has it, nothing runs twice.
+test-all: test test-core test-duckdb ## all of these, and the long soaks
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m soak --hypothesis-profile thorough
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py
@@ -124,3 +145,10 @@ wanted += [line for line in extras['dev'] if line.startswith(('pytest', 'hypothe
 print(*wanted, sep='\n')
 endef
 export CORE_REQUIREMENTS
+
+define DUCKDB_REQUIREMENT
+import tomllib
+wanted = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']
+print(next(line for line in wanted if line.startswith('duckdb')))
+endef
+export DUCKDB_REQUIREMENT

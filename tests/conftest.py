@@ -1,4 +1,9 @@
-"""What every test may use: the real field recordings, and hypothesis without a clock."""
+"""What every test may use: the real field recordings, and hypothesis without a clock.
+
+Tests may run in several worker processes at once (`pytest -n 2`): each has lease and temporary
+folders of its own, and a range of ports. What is expensive and read-only they share, see
+`support.built_once`.
+"""
 
 import os
 import signal
@@ -17,14 +22,16 @@ _IN_CI = os.environ.get("CI") == "true"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Machines that run tests are slow and shared; in CI a failure must be the same failure again.
-settings.register_profile("badc", deadline=None, derandomize=_IN_CI)
-settings.load_profile("badc")
+# Machines that run tests are slow and shared, so there is no deadline; in CI a failure must be the
+# same failure again. `--hypothesis-profile thorough` has the examples of CI elsewhere.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, derandomize=_IN_CI)
+settings.load_profile("thorough" if _IN_CI else "quick")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_leases(tmp_path_factory) -> Iterator[None]:
-    """Keeps what tests lease apart from what is really at work on this machine."""
+    """Keeps what tests lease apart from other worker processes and from real work here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BADC_LEASE_DIR", str(tmp_path_factory.mktemp("leases")))
         yield
@@ -32,7 +39,7 @@ def _own_leases(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lacking() -> Callable[[str], NoReturn]:
-    """Returns what ends a test that cannot run here: a skip; in CI, which has it all, a failure."""
+    """Returns what ends a test that cannot run here: skipped, or failed in CI, which has it all."""
 
     def end(what: str) -> NoReturn:
         if _IN_CI:

@@ -2,13 +2,17 @@
 
 import http.client
 import json
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
+
+from support.built_once import WORKER
 
 _LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 
@@ -18,7 +22,7 @@ class WebServer:
 
     Attributes:
         port: its port of 127.0.0.1.
-        process: it, or the process that started it and ends it.
+        process: the server, or the process that started the server and ends it.
     """
 
     def __init__(
@@ -57,7 +61,7 @@ class WebServer:
         return answer["data"]
 
     def is_up(self) -> bool:
-        """Tells whether it has loaded what it shows."""
+        """Whether it has loaded what it shows."""
         assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
         try:
             return bool(self.ask(_LOADED)["repositoriesOrError"].get("nodes"))
@@ -65,13 +69,19 @@ class WebServer:
             return False
 
     def stop(self) -> int:
-        """Returns the exit code of a server that was told to end, if it had not yet."""
+        """Returns the server's exit code, after having ended it if it still ran."""
         if self.process.poll() is None:
             self.process.send_signal(SIGINT)
         return self.process.wait(60)
 
 
 def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """Returns a port that nothing listens on, out of the range of this test worker process."""
+    first = 20_000 + 500 * int(WORKER.removeprefix("gw") or 0)
+    for port in random.sample(range(first, first + 500), 50):
+        with socket.socket() as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                candidate.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError(f"no free port found from {first} on")
