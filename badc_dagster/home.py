@@ -1,11 +1,10 @@
-"""The Dagster home: where it is, and making it ready once.
+"""The Dagster home: where it is, and preparing it once.
 
 A fresh home that several processes use first at the same time is ruined for good (two heads in
 its migration table, dagster#27390), so it is initialised alone, under a lock. The environment is
-read here and nowhere else in this package. Run as `python -m badc_dagster.home`.
+read here and nowhere else in this package. `python -m badc_dagster.home` prints where it is.
 """
 
-import fcntl
 import os
 import sys
 from pathlib import Path
@@ -13,26 +12,41 @@ from typing import TYPE_CHECKING
 
 from badc_core.atomic import write_text
 from badc_core.errors import BadcError, ConfigInvalid
+from badc_core.locks import locked
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+_VARIABLE = "DAGSTER_HOME"
 _MARK = ".initialised"
-_PROJECT_HOME = Path(__file__).parent.parent / "dagster_home"
+_SETTINGS = Path(__file__).with_name("dagster.yaml")
+_CHECKOUT_HOME = Path(__file__).parent.parent / "dagster_home"
 
 
 def home_path() -> Path:
-    """Returns the Dagster home: `DAGSTER_HOME`, else the project's own `dagster_home/`."""
-    given = os.environ.get("DAGSTER_HOME")
+    """Returns the Dagster home.
+
+    `DAGSTER_HOME` as exported, or as `.env` in the current folder sets it; else `dagster_home/` in
+    a checkout; else a folder of the user's.
+    """
+    given = os.environ.get(_VARIABLE) or _env_file_home()
     if given:
         return Path(given).absolute()
-    return _PROJECT_HOME
+    return _CHECKOUT_HOME if _CHECKOUT_HOME.is_dir() else _user_home()
 
 
-def foreign_home() -> Path | None:
-    """Returns the home if it is not the project's own, which `make dev` shows."""
-    home = home_path()
-    return None if home == _PROJECT_HOME else home
+def explain_other_home() -> str:
+    """Returns a warning where `dagster`, started here, would use another home; else nothing.
+
+    For Dagster's own commands `.env` overrules what is exported.
+    """
+    home, other = home_path(), _env_file_home()
+    if not other or Path(other).absolute() == home:
+        return ""
+    return (
+        f"badc uses the Dagster home {home}, since DAGSTER_HOME is exported, but dagster commands "
+        f"in this folder use {other}, as .env says. To use that one: unset {_VARIABLE}"
+    )
 
 
 def prepare_home() -> Path:
@@ -44,10 +58,10 @@ def prepare_home() -> Path:
     home = home_path()
     try:
         home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
+        config = home / _SETTINGS.name
         if not config.exists():
-            write_text(config, (_PROJECT_HOME / "dagster.yaml").read_text(encoding="utf-8"))
-        os.environ["DAGSTER_HOME"] = str(home)
+            write_text(config, _SETTINGS.read_text(encoding="utf-8"))
+        os.environ[_VARIABLE] = str(home)
         if not (home / _MARK).exists():
             _initialise(home)
     except OSError as error:
@@ -65,9 +79,26 @@ def open_instance() -> "DagsterInstance":
     return dg.DagsterInstance.get()
 
 
+def _env_file_home() -> str:
+    """Returns the home that `.env` in the current folder sets, as Dagster reads it."""
+    if not Path(".env").is_file():
+        return ""
+    from dotenv import dotenv_values  # noqa: PLC0415  (only where there is such a file)
+
+    return dotenv_values(".env").get(_VARIABLE) or ""
+
+
+def _user_home() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "badc"
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The specification of XDG asks that relative paths be ignored.
+    folder = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
+    return folder / "badc"
+
+
 def _initialise(home: Path) -> None:
-    with (home / ".initialise.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home / ".initialise.lock"):
         if (home / _MARK).exists():
             return
         import dagster as dg  # noqa: PLC0415  (two seconds)
@@ -80,7 +111,7 @@ def _initialise(home: Path) -> None:
 
 
 def main() -> int:
-    """Initialises the home and says where it is."""
+    """Initialises the home and prints where it is."""
     try:
         sys.stdout.write(f"{prepare_home()}\n")
     except BadcError as error:

@@ -4,6 +4,7 @@ What is due is decided in `due.py`; one run takes one asset over a range of reco
 bad recording never costs another its later stages.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from uuid import uuid4
 
 import dagster as dg
 
-from badc_core.datasets.connections import Connection, connect
+from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
 from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import (
@@ -25,11 +27,12 @@ from badc_core.recordings.registry import (
     read_registry,
     register_recordings,
 )
+from badc_core.recordings.scan import find_audio
 from badc_core.stages.fingerprints import STAGES
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.due import corpus_fingerprint, find_busy, find_due
 from badc_dagster.fingerprint_tags import latest_fingerprint
-from badc_dagster.home import open_instance, prepare_home
+from badc_dagster.home import home_path, open_instance, prepare_home
 from badc_dagster.liveness import close_dead_runs, hold, release
 from badc_dagster.partitions import (
     MAX_PARTITIONS_PER_RUN,
@@ -120,8 +123,29 @@ class Project:
             DatasetInvalid, ConfigInvalid: the folder or its settings cannot be used.
         """
         dataset = Dataset.open(root, overrides)
+        if find_connection(home_path(), dataset.root) is None and not find_audio(dataset):
+            wanted = ", ".join(dataset.settings.recordings.roots)
+            raise DatasetInvalid(
+                f"no recordings in its folder {wanted}",
+                dataset.root,
+                "Copy some there, or correct the path; it was not added to the asset graph",
+            )
         connection = connect(prepare_home(), dataset.root, name)
         return cls(open_instance(), connection, dataset, overrides or {})
+
+    @classmethod
+    def open_known(cls, root: Path) -> Self:
+        """Returns the project of a dataset that is in the asset graph; adds nothing to it.
+
+        Raises:
+            DatasetInvalid, ConfigInvalid: it is not, or its settings cannot be used.
+        """
+        dataset = Dataset.open(root)
+        connection = find_connection(home_path(), dataset.root)
+        if connection is None:
+            remedy = f"Run: badc run {shlex.quote(str(root))}"
+            raise DatasetInvalid("not in the asset graph yet", dataset.root, remedy)
+        return cls(open_instance(), connection, dataset, {})
 
     def __enter__(self) -> Self:
         return self

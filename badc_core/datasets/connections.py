@@ -1,10 +1,9 @@
 """Which datasets the asset graph shows, and what their assets and jobs are called.
 
-Kept in `datasets.toml` in the Dagster home. The first dataset connected is the default one: its
-assets and partitions carry no prefix. No Dagster here.
+Kept in `datasets.toml` in the Dagster home. The first dataset connected without a name is the main
+one: its assets and partitions carry no prefix. The demo is always `demo`. No Dagster here.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -14,9 +13,13 @@ from pathlib import Path
 
 from badc_core.atomic import write_text
 from badc_core.errors import ConfigInvalid
+from badc_core.locks import locked
 
 _FILE = "datasets.toml"
-DEMO_ROOT = Path(__file__).parents[2] / "data" / "demo"
+DEMO_NAME = "demo"
+_CHECKOUT = Path(__file__).parents[2]
+DEMO_ROOT = _CHECKOUT / "data" / "demo"
+"""Where `make demo` puts the demo, in a checkout."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Connection:
     """A dataset in the asset graph.
 
     Attributes:
-        name: empty for the default dataset, else unique, `[a-z0-9_]+`.
+        name: empty for the main dataset, else unique, `[a-z0-9_]+`.
         root: its folder, absolute.
     """
 
@@ -57,21 +60,34 @@ class Connection:
 
 
 def read_connections(home: Path) -> tuple[Connection, ...]:
-    """Returns the connected datasets; the demo's place where there is none yet.
+    """Returns the connected datasets; where there is none yet the demo's place, in a checkout.
 
     Raises:
         ConfigInvalid: `datasets.toml` cannot be read.
     """
     path = home / _FILE
     if not path.exists():
-        return (Connection("", DEMO_ROOT),)
+        is_checkout = (_CHECKOUT / "pyproject.toml").exists()
+        return (Connection(DEMO_NAME, DEMO_ROOT),) if is_checkout else ()
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["dataset"]
-        return tuple(Connection(row["name"], Path(row["root"])) for row in rows)
+        return tuple(_connection(row["name"], Path(row["root"])) for row in rows)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ConfigInvalid(
             f"not a list of datasets ({error})", path, "Delete it, then: badc scan DATASET"
         ) from error
+
+
+def find_connection(home: Path, root: Path) -> Connection | None:
+    """Returns the connection of a dataset folder; None where it was never connected.
+
+    Raises:
+        ConfigInvalid: `datasets.toml` cannot be read.
+    """
+    if not (home / _FILE).exists():
+        return None
+    root = Path(os.path.abspath(root))  # noqa: PTH100
+    return next((one for one in read_connections(home) if _is_same_folder(one.root, root)), None)
 
 
 def connect(home: Path, root: Path, name: str | None = None) -> Connection:
@@ -82,14 +98,13 @@ def connect(home: Path, root: Path, name: str | None = None) -> Connection:
     Args:
         home: the Dagster home.
         root: the dataset's folder.
-        name: what to call it; by default the folder's name, and nothing for the first.
+        name: what to call it; by default the folder's name, and nothing for the main dataset.
 
     Raises:
         ConfigInvalid: the name belongs to another folder, or cannot be used, or the folder is
             connected under another name.
     """
-    with (home / ".datasets.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home / ".datasets.lock"):
         return _connect(home, Path(os.path.abspath(root)), name)  # noqa: PTH100
 
 
@@ -116,15 +131,22 @@ def _connect(home: Path, root: Path, name: str | None) -> Connection:
     return added
 
 
+def _connection(name: str, root: Path) -> Connection:
+    """Returns a connection as it was written; the demo was the main dataset once."""
+    return Connection(name or (DEMO_NAME if root == DEMO_ROOT else ""), root)
+
+
 def _is_same_folder(one: Path, other: Path) -> bool:
-    """Tells whether two paths lead to one folder, links included."""
+    """Returns whether two paths lead to one folder, links included."""
     return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> str:
-    if name is None and not known:
+    is_demo = _is_same_folder(root, DEMO_ROOT)
+    if name is None and not is_demo and all(one.name for one in known):
         return ""
-    wanted = re.sub(r"[^a-z0-9_]+", "_", (name or root.name).lower()).strip("_") or "dataset"
+    wished = name or (DEMO_NAME if is_demo else root.name)
+    wanted = re.sub(r"[^a-z0-9_]+", "_", wished.lower()).strip("_") or "dataset"
     taken = {one.name for one in known}
     if name is not None and (wanted != name or wanted in taken):
         raise ConfigInvalid(

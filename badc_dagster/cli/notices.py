@@ -1,19 +1,20 @@
-"""What several commands tell: which home they use, which recordings failed."""
+"""What several commands say: which home they use, which recordings failed."""
 
 from collections.abc import Iterable
 
 from rich.console import Console
 
 from badc_core.recordings.failures import StandingFailure
-from badc_dagster.home import foreign_home
+from badc_dagster.home import explain_other_home
 
 
-def tell_home() -> None:
-    """Says on standard error which Dagster home is used, where it is not the project's own."""
-    home = foreign_home()
-    if home is not None:
-        line = f"Using the Dagster home {home}, as DAGSTER_HOME says; `make dev` shows another."
-        Console(stderr=True).print(line, style="dim", soft_wrap=True, highlight=False)
+def warn_of_other_home() -> None:
+    """Warns on standard error where `dagster`, started here, would use another Dagster home."""
+    warning = explain_other_home()
+    if warning:
+        Console(stderr=True).print(
+            f"Warning: {warning}", style="yellow", soft_wrap=True, highlight=False, markup=False
+        )
 
 
 def print_failures(failures: Iterable[StandingFailure], console: Console) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from badc_core.cli.report import print_report
 from badc_core.cli.run_bar import ProgressBar, progress_bars
-from badc_dagster.cli.notices import print_failures, tell_home
+from badc_dagster.cli.notices import print_failures, warn_of_other_home
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     """Scan, then bring every recording and the corpus report up to date."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    tell_home()
+    warn_of_other_home()
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     console = Console()

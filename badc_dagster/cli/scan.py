@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from badc_dagster.cli.notices import tell_home
+from badc_dagster.cli.notices import warn_of_other_home
 
 
 def scan(
@@ -22,7 +22,7 @@ def scan(
     from badc_core.recordings.scan import find_unnameable  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    tell_home()
+    warn_of_other_home()
     console = Console()
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from badc_dagster.cli.notices import print_failures, tell_home
+from badc_dagster.cli.notices import print_failures, warn_of_other_home
 
 
 def status(
@@ -16,9 +16,9 @@ def status(
     """Show what is done, due and failed; close runs whose process is gone."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    tell_home()
+    warn_of_other_home()
     console = Console()
-    with Project.open(dataset) as project:
+    with Project.open_known(dataset) as project:
         report = project.status()
     table = Table(title=str(project.dataset.root), title_justify="left")
     for heading in ("Asset", "Up to date", "Due", "Failed"):

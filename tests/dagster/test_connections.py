@@ -5,13 +5,45 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from badc_core.datasets.connections import DEMO_ROOT, Connection, connect, read_connections
+from badc_core.datasets.connections import (
+    DEMO_ROOT,
+    Connection,
+    connect,
+    find_connection,
+    read_connections,
+)
 from badc_core.errors import ConfigInvalid
 from badc_dagster.definitions import build_defs
 
 
-def test_with_no_dataset_connected_the_demo_stands_in(tmp_path):
-    assert read_connections(tmp_path) == (Connection("", DEMO_ROOT),)
+def test_with_no_dataset_connected_a_checkout_shows_the_demos_place(tmp_path):
+    assert read_connections(tmp_path) == (Connection("demo", DEMO_ROOT),)
+
+
+def test_the_demo_is_never_the_main_dataset(tmp_path):
+    assert connect(tmp_path, DEMO_ROOT).name == "demo"
+    assert connect(tmp_path, tmp_path / "Elk Island").name == ""
+    assert connect(tmp_path, tmp_path / "pond").name == "pond"
+
+
+def test_a_named_dataset_leaves_the_main_place_to_the_next(tmp_path):
+    assert connect(tmp_path, tmp_path / "marsh", "marsh").name == "marsh"
+    assert connect(tmp_path, tmp_path / "a").name == ""
+
+
+def test_a_demo_that_was_the_main_dataset_no_longer_is(tmp_path):
+    old = f'[[dataset]]\nname = ""\nroot = "{DEMO_ROOT}"\n\n[[dataset]]\nname = "b"\nroot = "/b"\n'
+    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
+    assert [one.name for one in read_connections(tmp_path)] == ["demo", "b"]
+    assert connect(tmp_path, tmp_path / "a").name == ""
+
+
+def test_a_connection_is_found_again_and_looking_for_one_writes_nothing(tmp_path):
+    assert find_connection(tmp_path, tmp_path / "a") is None
+    assert list(tmp_path.iterdir()) == []
+    added = connect(tmp_path, tmp_path / "a")
+    assert find_connection(tmp_path, tmp_path / "x" / ".." / "a") == added
+    assert find_connection(tmp_path, tmp_path / "b") is None
 
 
 def test_the_first_dataset_has_no_prefix_and_the_second_has_its_folders_name(tmp_path):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import badc_dagster.home
 from badc_core.errors import ConfigInvalid
-from badc_dagster.home import home_path, open_instance, prepare_home
+from badc_dagster.home import explain_other_home, home_path, open_instance, prepare_home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,15 +43,48 @@ def test_processes_that_use_a_fresh_home_at_once_all_work_and_leave_it_usable(
         database.close()
 
 
-def test_the_home_is_the_projects_own_unless_the_environment_says_otherwise(monkeypatch):
+def test_the_home_is_the_checkouts_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
     assert home_path() == REPOSITORY / "dagster_home"
     monkeypatch.setenv("DAGSTER_HOME", "some/place")
     assert home_path() == Path.cwd() / "some" / "place"
 
 
+def test_installed_elsewhere_the_home_is_in_the_users_data_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(badc_dagster.home, "_CHECKOUT_HOME", tmp_path / "dagster_home")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert home_path() == tmp_path / "data" / "badc"
+    for ignored in ("", "relative"):
+        monkeypatch.setenv("XDG_DATA_HOME", ignored)
+        assert home_path() == tmp_path / ".local" / "share" / "badc"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert home_path() == tmp_path / "Library" / "Application Support" / "badc"
+
+
+def test_the_home_in_env_of_the_current_folder_is_used_or_a_warning_names_both(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert explain_other_home() == ""
+    monkeypatch.setenv("PWD", str(tmp_path))
+    Path(".env").write_text("DAGSTER_HOME=${PWD}/of_env\n", encoding="utf-8")
+    assert home_path() == tmp_path / "of_env"
+    assert explain_other_home() == ""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "exported"))
+    assert home_path() == tmp_path / "exported"
+    warning = explain_other_home()
+    assert str(tmp_path / "exported") in warning
+    assert str(tmp_path / "of_env") in warning
+
+
 def test_a_fresh_home_gets_the_shipped_settings_and_own_settings_are_kept(home):
-    shipped = (REPOSITORY / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
+    shipped = (REPOSITORY / "badc_dagster" / "dagster.yaml").read_text(encoding="utf-8")
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == shipped
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
     prepare_home()
