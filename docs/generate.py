@@ -1,4 +1,4 @@
-"""Writes the reference pages that repeat what the code says: `make docs`.
+"""Writes the reference pages that are generated from the code: `make docs`.
 
 A test compares the pages with what this would write.
 """
@@ -16,25 +16,59 @@ from badc_core.settings import Settings
 
 _HERE = Path(__file__).parent
 
+_COLUMNS_INTRODUCTION = """\
+# Columns
+
+To see every detection of a dataset with its station and score, for example in Python:
+
+```python
+import duckdb
+
+corpus = duckdb.connect("my-dataset/artifacts/corpus/corpus.duckdb", read_only=True)
+print(corpus.sql("SELECT location, detection_utc, label_name, confidence FROM detections"))
+```
+
+This page explains the columns. It is generated from `badc_core/detections/schema.py` and
+`badc_core/chunks/manifest.py` by `make docs`.
+"""
+
+_SETTINGS_INTRODUCTION = """\
+# Settings
+
+To change how a dataset is analysed, write the settings that differ from their defaults into a file
+`badc.toml` in its folder, and run `badc run` again. For example:
+
+```toml
+[recordings]
+timezone = "America/Edmonton"
+
+[detector]
+min_score = 0.4
+exclude = ["Engine"]
+
+[detector.thresholds]
+"Tennessee Warbler" = 0.6
+```
+
+Only what a change affects is done again. Unknown settings are errors that list the known ones. This
+page is generated from `badc_core/settings.py` and `badc_core/detector_settings.py` by `make docs`.
+"""
+
 
 def columns_page() -> str:
     """Returns the page about the columns of detections, effort and manifests."""
     return "\n".join(
         [
-            "# Columns",
-            "",
-            (
-                f"Schema version {SCHEMA_VERSION}. Made from `badc_core/detections/schema.py` and "
-                "`badc_core/chunks/manifest.py` by `make docs`."
-            ),
+            _COLUMNS_INTRODUCTION,
+            f"The schema version is {SCHEMA_VERSION}.",
             "",
             "## detections",
             "",
             (
                 "`artifacts/aggregate/<recording_id>.parquet`, and `detections` in DuckDB. A row "
-                "is a detection; a chunk without detections has no row here but one in `chunks`. "
-                "The CSV of `badc infer aggregate` has one column more, the last: `overlap_ms`, "
-                "how much of the chunk's start is left to the chunk before, ms."
+                "is a detection. A chunk without detections has no row here, but one in `chunks`. "
+                "The CSV of `badc infer aggregate` has one more column, the last: `overlap_ms`, "
+                "the part of the chunk, from its start, that belongs to the chunk before, ms."
             ),
             "",
             *_column_rows(DETECTION_COLUMNS),
@@ -43,7 +77,7 @@ def columns_page() -> str:
             "",
             (
                 "`artifacts/effort/<recording_id>.parquet`, and `chunks` in DuckDB. A row is a "
-                "chunk of a recording, whatever became of it."
+                "chunk of a recording, with its status."
             ),
             "",
             *_column_rows(EFFORT_COLUMNS),
@@ -60,15 +94,7 @@ def columns_page() -> str:
 
 def settings_page() -> str:
     """Returns the page about the settings in `badc.toml`."""
-    lines = [
-        "# Settings",
-        "",
-        (
-            "In `badc.toml` in the dataset's folder; all are optional. Made from "
-            "`badc_core/settings.py` and `badc_core/detector_settings.py` by `make docs`."
-        ),
-        "",
-    ]
+    lines = [_SETTINGS_INTRODUCTION]
     defaults = Settings()
     for name in Settings.model_fields:
         lines += _section(name, getattr(defaults, name))
