@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.settings_section import Section
+from badc_core.validation import explain_invalid
 
 SETTINGS_FILE = "badc.toml"
 
@@ -185,7 +186,8 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
-        raise ConfigInvalid(_explain(error), path, "Correct badc.toml or the option") from error
+        what = explain_invalid(error, Settings, "setting")
+        raise ConfigInvalid(what, path, "Correct badc.toml or the option") from error
     detector = settings.detector.anchored(path.parent.absolute())
     return settings.model_copy(update={"detector": detector})
 
@@ -193,23 +195,3 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
 def is_fixed_offset(text: str) -> bool:
     """Tells whether a time zone is written as an offset, `+05:30` or `-0700`, up to 14:59."""
     return _FIXED_OFFSET.fullmatch(text) is not None
-
-
-def _explain(error: ValidationError) -> str:
-    """Puts pydantic's findings into one line, naming the valid keys where a key is unknown."""
-    return "; ".join(_explain_one(dict(found)) for found in error.errors())
-
-
-def _explain_one(found: dict[str, Any]) -> str:
-    location = [str(part) for part in found["loc"]]
-    name = ".".join(location) or "settings"
-    if found["type"] == "extra_forbidden":
-        return f"unknown setting {name}; valid here: {', '.join(_valid_keys(location[:-1]))}"
-    return f"{name}: {found['msg'].removeprefix('Value error, ')}"
-
-
-def _valid_keys(section: list[str]) -> list[str]:
-    model: Any = Settings
-    for part in section:
-        model = model.model_fields[part].annotation
-    return sorted(model.model_fields)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from badc_core.atomic import replacing
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.columns import Column
+from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ManifestMismatch
 from badc_core.recordings.recording import Recording, read_recording
@@ -39,6 +40,8 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("subtype", _TEXT, "The recording's sample format, such as PCM_16.", nullable=False),
     Column("parent_sha256", _TEXT, "SHA-256 of the recording's file, hex.", nullable=False),
 )
+_RANGE_COLUMNS = ("recording_id", "start_frame", "end_frame", "sample_rate", "parent_sha256")
+
 VIRTUAL_MARK = "virtual:"
 """Begins the notes of chunks that are ranges of their recording."""
 
@@ -134,16 +137,15 @@ def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -
 
 
 def has_ranges(path: Path) -> bool:
-    """Tells whether there is a manifest whose chunks are ranges of their recording.
+    """Returns whether there is a manifest whose chunks are ranges of their recording.
 
     Only its first row is looked at. What cannot be read as a manifest has none.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first = next(csv.DictReader(file), {})
-    except (OSError, ValueError, csv.Error):
+        _, first = next(read_rows(path), (0, {}))
+    except (OSError, ValueError, TableInvalid):
         return False
-    return (first.get("notes") or "").startswith(VIRTUAL_MARK)
+    return first.get("notes", "").startswith(VIRTUAL_MARK)
 
 
 def read_manifest(path: Path, recording: Recording) -> Manifest:
@@ -154,17 +156,15 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
             the recording exactly.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        parents = {row["parent_sha256"] for row in rows}
+        rows = [row for _, row in read_rows(path, _RANGE_COLUMNS)]
         chunks = _chunks(rows)
     except FileNotFoundError as error:
         raise _mismatch(path, "the recording has no manifest yet") from error
-    except (csv.Error, KeyError, ValueError, TypeError) as error:
-        raise _mismatch(path, f"not a chunk manifest ({error!r})") from error
+    except (TableInvalid, ValueError) as error:
+        raise _mismatch(path, f"not a chunk manifest ({error})") from error
     if not rows:
         raise _mismatch(path, "it has no rows")
-    if parents != {recording.sha256}:
+    if {row["parent_sha256"] for row in rows} != {recording.sha256}:
         raise _mismatch(path, "it was made from other audio")
     verify_cover(path, chunks, recording)
     return Manifest(path, chunks)

@@ -4,55 +4,135 @@ Only the table is read here: no audio file is opened. Turning rows into what wor
 in `manifest_runs/manifest_tasks.py`.
 """
 
-import csv
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from badc_core.chunks.plan import times_in_name
+from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.errors import ManifestMismatch
 from badc_core.units import samples_to_ms
+from badc_core.validation import explain_invalid
 
 DRY_RUN = "DRY_RUN"
-"""Stands in place of a hash where a manifest was made to look at, and no chunk was."""
+"""In place of a hash where a manifest was written to look at, and no chunk was."""
 
 _REQUIRED = ("recording_id", "chunk_id", "source_path", "start_ms", "end_ms")
-_SHA256_LENGTH = 64
 _LONGEST_NAME_BYTES = 240
-_REMEDY = "Correct it, or make one: badc chunk manifest FILE"
+_REMEDY = "Correct it, or write one: badc chunk manifest FILE"
 
 
-@dataclass(frozen=True)
-class ChunkRequest:
+def _require_text(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("has a zero byte in it" if text else "is empty")
+    return text
+
+
+def _require_file_name(text: str) -> str:
+    if "/" in text or text in {".", ".."} or len(os.fsencode(text)) > _LONGEST_NAME_BYTES:
+        raise ValueError(f"cannot name a file: {text[:80]!r}")
+    return _require_text(text)
+
+
+def _read_whole(cell: Any) -> int | None:
+    """Returns a whole number; the original BADC also wrote `60000.0`, or nothing."""
+    try:
+        return round(float(cell)) if cell else None
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"is {cell!r}, not a number") from error
+
+
+def _read_required(cell: Any) -> int:
+    number = _read_whole(cell)
+    if number is None:
+        raise ValueError("is empty")
+    return number
+
+
+_Name = Annotated[str, AfterValidator(_require_file_name)]
+_Whole = Annotated[int | None, BeforeValidator(_read_whole)]
+_Required = Annotated[int, BeforeValidator(_read_required)]
+
+
+class ChunkRequest(BaseModel):
     """A row.
 
     Attributes:
         line: of the manifest, the header being the first.
-        recording_id, chunk_id: as they stand there; they name the outputs.
-        source_path: as it stands there.
+        recording_id, chunk_id: as written; they name the outputs.
+        source_path: as written.
         audio: the same, absolute, links kept.
         start_ms, end_ms, overlap_ms: in the recording.
-        sha256: as it stands there: hex, a word, or empty.
+        sha256: as written: hex, a word, or empty.
         notes: how the chunk is stored.
-        frames: first sample and one past the last, in the recording; None where not told.
-        sample_rate_hz: of the recording; None where not told.
-        parent_sha256: of the recording's file, hex; empty where not told.
+        start_frame, end_frame: in the recording, half-open; None where not given.
+        sample_rate_hz: of the recording; None where not given.
+        parent_sha256: of the recording's file, hex; empty where not given.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     line: int
-    recording_id: str
-    chunk_id: str
-    source_path: str
+    recording_id: _Name
+    chunk_id: _Name
+    source_path: Annotated[str, AfterValidator(_require_text)]
     audio: Path
-    start_ms: int
-    end_ms: int
-    overlap_ms: int
-    sha256: str
-    notes: str
-    frames: tuple[int, int] | None = None
-    sample_rate_hz: int | None = None
-    parent_sha256: str = ""
+    start_ms: _Required
+    end_ms: _Required
+    overlap_ms: Annotated[int, BeforeValidator(lambda cell: _read_whole(cell) or 0)] = 0
+    sha256: Annotated[str, AfterValidator(lambda text: text.lower() if _is_hex(text) else text)] = (
+        ""
+    )
+    notes: str = ""
+    start_frame: _Whole = None
+    end_frame: _Whole = None
+    sample_rate_hz: _Whole = Field(None, validation_alias="sample_rate")
+    parent_sha256: Annotated[str, AfterValidator(str.lower)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_times(cls, cells: dict[str, Any]) -> dict[str, Any]:
+        """Fills in times that are not given, from the frames or else the chunk's name."""
+        rate_hz, frames = (
+            cells.get("sample_rate"),
+            (cells.get("start_frame"), cells.get("end_frame")),
+        )
+        known = times_in_name(cells["chunk_id"])
+        if rate_hz and all(frames):
+            start, end, rate = (_read_required(cell) for cell in (*frames, rate_hz))
+            known = samples_to_ms(start, rate), samples_to_ms(end, rate)
+        for column, time_ms in zip(("start_ms", "end_ms"), known, strict=True):
+            if not cells[column] and time_ms is not None:
+                cells[column] = str(time_ms)
+        return cells
+
+    @model_validator(mode="after")
+    def _require_length(self) -> Self:
+        if not 0 <= self.start_ms < self.end_ms:
+            raise ValueError(f"end_ms is {self.end_ms}, start_ms is {self.start_ms}")
+        start, end = self.start_frame, self.end_frame
+        if start is not None and end is not None and not 0 <= start < end:
+            raise ValueError(f"end_frame is {end}, start_frame is {start}")
+        return self
+
+    @property
+    def frames(self) -> tuple[int, int] | None:
+        """First sample and one past the last, in the recording; None where not given."""
+        if self.start_frame is None or self.end_frame is None or not self.sample_rate_hz:
+            return None
+        return self.start_frame, self.end_frame
 
     @property
     def is_file(self) -> bool | None:
@@ -66,7 +146,7 @@ class ChunkRequest:
     @property
     def has_hash(self) -> bool:
         """Whether `sha256` is a hash."""
-        return len(self.sha256) == _SHA256_LENGTH and _is_hex(self.sha256)
+        return re.fullmatch("[0-9a-f]{64}", self.sha256) is not None
 
     @property
     def duration_s(self) -> float:
@@ -81,147 +161,82 @@ def read_requests(
 
     Args:
         manifests: files.
-        root: where relative paths begin; what is not there is looked for beside its manifest.
+        root: where relative paths begin; see `_locate` for where else they are looked for.
 
     Raises:
-        ManifestMismatch: absent, not CSV, empty, made by a dry run, or a row that cannot be used
-            or names a chunk a second time; the line is named.
+        ManifestMismatch: absent, not CSV, empty, of a dry run, or a row that cannot be used or
+            names a chunk a second time; the line is named.
     """
     grouped: dict[str, list[ChunkRequest]] = {}
     seen: dict[str, str] = {}
     for manifest in manifests:
         for request in _read(manifest, root):
-            _require_distinct(seen, manifest, request)
+            place = f"{manifest}, line {request.line}"
+            if seen.setdefault(request.chunk_id, place) != place:
+                what = f"chunk_id {request.chunk_id} is there already ({seen[request.chunk_id]})"
+                raise _mismatch(manifest, f"line {request.line}: {what}")
             grouped.setdefault(request.recording_id, []).append(request)
-    for requests in grouped.values():
-        requests.sort(key=lambda one: (one.start_ms, one.end_ms))
-    return {recording_id: tuple(requests) for recording_id, requests in grouped.items()}
+    return {
+        recording_id: tuple(sorted(requests, key=lambda one: (one.start_ms, one.end_ms)))
+        for recording_id, requests in grouped.items()
+    }
 
 
 def _read(manifest: Path, root: Path | None) -> list[ChunkRequest]:
-    roots = [manifest.parent] if root is None else [root, manifest.parent]
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise _mismatch(manifest, f"it has no column {', '.join(missing)}")
-            requests = [_Cells(manifest, reader.line_num, cells).request(roots) for cells in reader]
+        requests = list(_read_requests(manifest, root))
     except FileNotFoundError as error:
         raise _mismatch(manifest, "there is no such file") from error
-    except OSError as error:
-        raise _mismatch(manifest, f"cannot be read ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _mismatch(manifest, f"not a CSV table ({error})") from error
+    except TableInvalid as error:
+        raise _mismatch(manifest, str(error)) from error
     if not requests:
         raise _mismatch(manifest, "it has no rows")
     return requests
 
 
-class _Cells:
-    """The cells of a row, each read with a complaint that names the line and the column."""
-
-    def __init__(self, manifest: Path, line: int, cells: dict[str, str | None]) -> None:
-        self._manifest = manifest
-        self._line = line
-        self._cells = cells
-
-    def request(self, roots: list[Path]) -> ChunkRequest:
-        """Returns the row.
-
-        Args:
-            roots: where a relative path may begin; the first below which it exists counts.
-        """
-        recording_id, chunk_id = self._name("recording_id"), self._name("chunk_id")
-        source_path = self._required("source_path")
-        sha256 = self._text("sha256")
-        if sha256 == DRY_RUN:
+def _read_requests(manifest: Path, root: Path | None) -> Iterator[ChunkRequest]:
+    roots = [manifest.parent] if root is None else [root, manifest.parent]
+    for line, cells in read_rows(manifest, _REQUIRED):
+        if cells.get("sha256") == DRY_RUN:
             raise ManifestMismatch(
-                f"line {self._line}: sha256 is DRY_RUN: no chunk was made",
-                self._manifest,
+                f"line {line}: sha256 is DRY_RUN: no chunk was written",
+                manifest,
                 "Run: badc chunk run FILE",
             )
-        rate_hz, frames = self._integer("sample_rate"), self._frames()
-        named = times_in_name(chunk_id)
-        times_ms = [self._integer("start_ms"), self._integer("end_ms")]
-        if frames is not None and rate_hz:
-            named = samples_to_ms(frames[0], rate_hz), samples_to_ms(frames[1], rate_hz)
-        start_ms, end_ms = (
-            other if one is None else one for one, other in zip(times_ms, named, strict=True)
-        )
-        if start_ms is None or end_ms is None:
-            raise self._wrong("start_ms" if start_ms is None else "end_ms", "is empty")
-        if not 0 <= start_ms < end_ms:
-            raise self._wrong("end_ms", f"is {end_ms}, start_ms is {start_ms}")
-        return ChunkRequest(
-            line=self._line,
-            recording_id=recording_id,
-            chunk_id=chunk_id,
-            source_path=source_path,
-            audio=_locate(source_path, roots),
-            start_ms=start_ms,
-            end_ms=end_ms,
-            overlap_ms=self._integer("overlap_ms") or 0,
-            sha256=sha256.lower() if _is_hex(sha256) else sha256,
-            notes=self._text("notes"),
-            frames=frames if rate_hz else None,
-            sample_rate_hz=rate_hz,
-            parent_sha256=self._text("parent_sha256").lower(),
-        )
-
-    def _text(self, column: str) -> str:
-        return (self._cells.get(column) or "").strip()
-
-    def _required(self, column: str) -> str:
-        text = self._text(column)
-        if not text or "\0" in text:
-            raise self._wrong(column, "is empty" if not text else "has a zero byte in it")
-        return text
-
-    def _name(self, column: str) -> str:
-        """Returns what a file or folder can be called."""
-        text = self._required(column)
-        if "/" in text or text in {".", ".."} or len(os.fsencode(text)) > _LONGEST_NAME_BYTES:
-            raise self._wrong(column, f"cannot name a file: {text[:80]!r}")
-        return text
-
-    def _integer(self, column: str) -> int | None:
-        """Returns a whole number; the original BADC also wrote `60000.0`, or nothing."""
-        text = self._text(column)
         try:
-            return round(float(text)) if text else None
-        except (ValueError, OverflowError) as error:
-            raise self._wrong(column, f"is {text!r}, not a number") from error
-
-    def _frames(self) -> tuple[int, int] | None:
-        start, end = self._integer("start_frame"), self._integer("end_frame")
-        if start is None or end is None:
-            return None
-        if not 0 <= start < end:
-            raise self._wrong("end_frame", f"is {end}, start_frame is {start}")
-        return start, end
-
-    def _wrong(self, column: str, what: str) -> ManifestMismatch:
-        return _mismatch(self._manifest, f"line {self._line}: {column} {what}")
+            audio = _locate(cells["source_path"], roots)
+            yield ChunkRequest.model_validate({**cells, "line": line, "audio": audio})
+        except ValidationError as error:
+            raise _mismatch(manifest, f"line {line}: {explain_invalid(error)}") from error
 
 
-def _locate(source_path: str, roots: list[Path]) -> Path:
-    """Returns an absolute path; a link whose content is elsewhere exists too."""
-    candidates = [root / source_path for root in roots]
-    found = next((one for one in candidates if os.path.lexists(one)), candidates[0])
+def _locate(source_path: str, roots: Sequence[Path]) -> Path:
+    """Returns an absolute path; a link whose content is elsewhere exists too.
+
+    A relative path begins at the first of these below which it exists: the roots; the current
+    folder, as in the original BADC; a root, or a folder around the manifest, whose name is in the
+    path, which then begins behind that name.
+    """
+    parts = Path(source_path).parts
+    candidates = [root / source_path for root in (*roots, Path())]
+    candidates += [
+        folder.joinpath(*parts[parts.index(folder.name) + 1 :])
+        for folder in (*roots, *roots[-1].absolute().parents)
+        if folder.name in parts
+    ]
+    found = next((one for one in candidates if _exists(one)), candidates[0])
     return Path(os.path.abspath(found))  # noqa: PTH100  (resolve() would follow links)
 
 
-def _require_distinct(seen: dict[str, str], manifest: Path, request: ChunkRequest) -> None:
-    """Raises where a chunk_id was seen before: it names outputs, telemetry and summaries."""
-    before = seen.setdefault(request.chunk_id, f"{manifest}, line {request.line}")
-    if before != f"{manifest}, line {request.line}":
-        what = f"line {request.line}: chunk_id {request.chunk_id} is there already ({before})"
-        raise _mismatch(manifest, what)
+def _exists(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a zero byte, which the row is refused for
+        return False
 
 
 def _is_hex(text: str) -> bool:
-    return bool(text) and all(one in "0123456789abcdefABCDEF" for one in text)
+    return re.fullmatch("[0-9a-fA-F]+", text) is not None
 
 
 def _mismatch(path: Path, what: str) -> ManifestMismatch:

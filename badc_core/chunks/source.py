@@ -25,6 +25,7 @@ from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import find_audio
 from badc_core.settings import SETTINGS_FILE, ChunkSettings
 from badc_core.units import write_seconds
+from badc_core.validation import explain_invalid
 
 DECODED_NOTE = (
     "virtual: sha256 is of the decoded samples, 32-bit float little-endian, channels interleaved"
@@ -156,11 +157,9 @@ def cut_settings(dataset: Dataset | None, duration_s: float, overlap_s: float) -
     try:
         return ChunkSettings.model_validate({**base.model_dump(), **asked})
     except ValidationError as error:
-        found = error.errors()[0]
-        name = {"duration_s": "--chunk-duration: ", "overlap_s": "--overlap: "}
-        place = name.get(str(found["loc"][0]) if found["loc"] else "", "")
+        what = explain_invalid(error).replace("duration_s:", "--chunk-duration:")
         raise ConfigInvalid(
-            f"{place}{found['msg'].removeprefix('Value error, ')}",
+            what.replace("overlap_s:", "--overlap:"),
             f"chunks of {write_seconds(duration_s)} s with {write_seconds(overlap_s)} s overlap",
             "Give a --chunk-duration above 0 and a smaller --overlap",
         ) from error

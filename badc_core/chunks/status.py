@@ -4,25 +4,25 @@ For people and programs that look at the folder; the asset graph has its own mem
 chunks is in `writer.py`, comparing them with their manifest in `validate.py`.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from badc_core.atomic import write_text
 from badc_core.errors import BadcError, ManifestMismatch, StorageFull
+from badc_core.validation import explain_invalid
 
 STATUS_FILE = ".chunk_status.json"
 
 State: TypeAlias = Literal["in_progress", "completed", "failed"]
 
 
-@dataclass(frozen=True)
-class ChunkStatus:
+class ChunkStatus(BaseModel):
     """The state of a folder of chunk files.
 
     Attributes:
@@ -37,6 +37,8 @@ class ChunkStatus:
         n_samples: length of the recording per channel.
         fingerprint: of the recording's file, so that a changed one is noticed.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     recording_id: str
     audio_path: str
@@ -58,20 +60,22 @@ class ChunkStatus:
     def complete(self, manifest_rows: int, n_samples: int, sample_rate_hz: int) -> Self:
         """Returns the status of chunks and manifest that are all written."""
         now = utc_now()
-        return replace(
-            self,
-            status="completed",
-            updated_at=now,
-            completed_at=now,
-            manifest_rows=manifest_rows,
-            duration_s=n_samples / sample_rate_hz,
-            n_samples=n_samples,
-            error=None,
+        return self.model_copy(
+            update={
+                "status": "completed",
+                "updated_at": now,
+                "completed_at": now,
+                "manifest_rows": manifest_rows,
+                "duration_s": n_samples / sample_rate_hz,
+                "n_samples": n_samples,
+                "error": None,
+            }
         )
 
     def fail(self, error: str) -> Self:
         """Returns the status of chunks that cannot be used."""
-        return replace(self, status="failed", updated_at=utc_now(), completed_at=None, error=error)
+        changed = {"status": "failed", "updated_at": utc_now(), "completed_at": None}
+        return self.model_copy(update={**changed, "error": error})
 
     def write(self, folder: Path) -> None:
         """Replaces the status of a folder.
@@ -79,9 +83,7 @@ class ChunkStatus:
         Raises:
             StorageFull: the disk or a quota is full.
         """
-        content = dataclasses.asdict(self)
-        if self.status != "failed":
-            del content["error"]
+        content = self.model_dump(exclude=set() if self.status == "failed" else {"error"})
         write_text(folder / STATUS_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -93,16 +95,14 @@ def read_status(folder: Path) -> ChunkStatus | None:
     """
     path = folder / STATUS_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {one.name for one in dataclasses.fields(ChunkStatus)}
-        status = ChunkStatus(**{name: content[name] for name in known & set(content)})
+        return ChunkStatus.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise _malformed(path, error) from error
-    if status.status not in get_args(State):
-        raise _malformed(path, ValueError(f"status is {status.status!r}"))
-    return status
+    except ValidationError as error:
+        what = f"not a chunk status ({explain_invalid(error)})"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise ManifestMismatch(what, path, "Run: badc chunk run FILE, which writes it again")
 
 
 def name_status(folder: Path) -> str | None:
@@ -120,7 +120,7 @@ def utc_now() -> str:
 
 
 @contextmanager
-def noting_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
+def recording_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
     """Writes into the status why the block failed, before the error goes on."""
     try:
         yield
@@ -129,9 +129,3 @@ def noting_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
         with suppress(StorageFull, OSError):
             begun.fail(text.removesuffix(": ")).write(folder)
         raise
-
-
-def _malformed(path: Path, error: Exception) -> ManifestMismatch:
-    return ManifestMismatch(
-        f"not a chunk status ({error})", path, "Run: badc chunk run FILE, which writes it anew"
-    )

@@ -8,7 +8,7 @@ its final name is whole. Where chunks begin is decided in `plan.py`, what a file
 import hashlib
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.atomic import replacing
@@ -20,7 +20,7 @@ from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.sound import decode_exactly, read_chunks, wav_subtype
 from badc_core.chunks.source import ChunkSource, NamedFile, open_source
-from badc_core.chunks.status import STATUS_FILE, ChunkStatus, noting_failure, read_status
+from badc_core.chunks.status import STATUS_FILE, ChunkStatus, read_status, recording_failure
 from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
 from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
@@ -92,13 +92,13 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
         require_content(place.name.file)
         # Without a fingerprint while files of other sound may be there, so that should this
         # process die now, nobody takes them for ours.
-        unsure = begun if before else replace(begun, fingerprint=None)
+        unsure = begun if before else begun.model_copy(update={"fingerprint": None})
         unsure.write(place.folder)
-        with noting_failure(unsure, place.folder):
+        with recording_failure(unsure, place.folder):
             source = open_source(place.name, place.settings)
             n_stale = _clear(place, source, is_all=before is None)
         begun.write(place.folder)
-        with noting_failure(begun, place.folder):
+        with recording_failure(begun, place.folder):
             n_written = _write_missing(place, source, before)
             n_chunks = len(source.chunks)
             begun.complete(n_chunks, source.n_samples, source.sample_rate_hz).write(place.folder)

@@ -15,6 +15,7 @@ from badc_core.detectors.registry import detector_names
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionSpec, option_fields
 from badc_core.settings import Settings, load_settings
+from badc_core.validation import explain_value
 
 
 class OptionInvalid(ConfigInvalid):
@@ -123,9 +124,7 @@ class DetectorOptions:
         keys = [key for key in rest[:1] if key in given] or list(given)
         if not keys:
             return error
-        what = found["msg"].removeprefix("Value error, ")
-        given_value = f", not {found['input']}" if rest else ""
-        return self._refuse(what + given_value, *map(self._field, keys))
+        return self._refuse(explain_value(found), *map(self._field, keys))
 
     def _field(self, key: str) -> str:
         """Returns the option that a setting was put together from."""

@@ -14,6 +14,7 @@ from badc_core.chunks.source import absolute
 from badc_core.cli.run_options import RunOptions
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionField, option_fields
+from badc_core.validation import explain_invalid
 
 _REMEDY = "See: badc infer run-config --help"
 
@@ -32,7 +33,9 @@ def read_run_config(path: Path) -> RunOptions:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
     except ValidationError as error:
-        raise ConfigInvalid(_explain(error), path, "Correct the key named") from error
+        raise ConfigInvalid(
+            explain_invalid(error, _RunConfig), path, "Correct the key named"
+        ) from error
     return _options(config, absolute(path))
 
 
@@ -80,21 +83,3 @@ def _options(config: dict[str, dict[str, Any]], file: Path) -> RunOptions:
     if not given["use_hawkears"] and given["detector"] != "hawkears1":
         given["hawkears_args"] = ()
     return RunOptions(**given, here=folder, config=file)
-
-
-def _explain(error: ValidationError) -> str:
-    """Puts pydantic's findings into one line, naming the valid keys where a key is unknown."""
-    return "; ".join(_explain_one(dict(found)) for found in error.errors())
-
-
-def _explain_one(found: dict[str, Any]) -> str:
-    location = [str(part) for part in found["loc"]]
-    name = ".".join(location)
-    if found["type"] == "extra_forbidden":
-        section: Any = _RunConfig
-        for part in location[:-1]:
-            section = section.model_fields[part].annotation
-        return f"unknown key {name}; valid here: {', '.join(sorted(section.model_fields))}"
-    if found["type"] == "missing":
-        return f"{name} is missing"
-    return f"{name}: {found['msg'].removeprefix('Value error, ')}"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid
+from badc_core.validation import explain_invalid
 
 _log = logging.getLogger(__name__)
 CPU = "cpu"
@@ -86,9 +87,9 @@ def read_declaration(folder: Path) -> Declaration:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigInvalid(f"cannot be read: {error}", path) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigInvalid(f"{key}: {first['msg']}", path, "See docs/gpus.md") from error
+        raise ConfigInvalid(
+            explain_invalid(error, Declaration), path, "See docs/gpus.md"
+        ) from error
 
 
 def leasable_devices(

@@ -277,8 +277,8 @@ def plain(text: str) -> str:
         (["--use-hawkears", "--detector", "birdnet"], "--use-hawkears: excludes --detector"),
         (["--hawkears-arg", "--fast"], "--hawkears-arg: arguments can be passed to HawkEars 1"),
         (["--detector", "stub"], "--detector: no detector is called 'stub', only band_energy"),
-        (["--min-score", "7"], "--min-score: Input should be less than or equal to 1, not 7"),
-        (["--min-score", "nan"], "--min-score: Input should be"),
+        (["--min-score", "7"], "--min-score: must be less than or equal to 1, not 7"),
+        (["--min-score", "nan"], "--min-score: must be"),
         (["--worker-per-gpu", "0"], "'--worker-per-gpu'"),
         (["--stub-runner"], "No such option"),
     ],
@@ -292,7 +292,7 @@ def test_wrong_options_are_named_and_exit_with_2(badc, manifest, words, complain
 def test_a_wrong_settings_file_is_blamed_itself(badc, root, manifest):
     (root / "badc.toml").write_text("[detector]\nmin_score = 7\n")
     refused = badc("run", manifest, "--cpu-workers", 1, code=1)
-    assert "badc.toml: detector.min_score: Input should be" in refused.stderr
+    assert "badc.toml: detector.min_score: must be" in refused.stderr
     (root / "badc.toml").write_text("[detector]\nthresholds = { Owl = 0.1 }\n")
     refused = badc("run", manifest, "--use-hawkears", code=2)
     assert "--use-hawkears: thresholds below min_score" in plain(refused.stderr)

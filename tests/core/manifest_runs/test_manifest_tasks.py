@@ -122,7 +122,7 @@ def test_two_chunks_of_the_same_sound_are_two_chunks(tmp_path):
     assert first.sound != second.sound
 
 
-def test_relative_paths_begin_at_the_dataset_then_beside_the_manifest_never_here(
+def test_relative_paths_begin_at_the_dataset_then_beside_the_manifest_then_here(
     tmp_path, monkeypatch
 ):
     root, here = tmp_path / "ds", tmp_path / "here"
@@ -135,12 +135,34 @@ def test_relative_paths_begin_at_the_dataset_then_beside_the_manifest_never_here
         ("R", "a", "audio/a.wav", 0, 1000, 0, "", ""),
         ("R", "b", "b.wav", 1000, 2000, 0, "", ""),
         ("R", "c", "c.wav", 2000, 3000, 0, "", ""),
+        ("R", "d", "d.wav", 3000, 4000, 0, "", ""),
     )
     assert [one.task.audio for one in tasks_of(manifest, root)] == [
         root / "audio" / "a.wav",
         root / "manifests" / "b.wav",
-        root / "c.wav",
+        here / "c.wav",
+        root / "d.wav",
     ]
+
+
+@pytest.mark.parametrize("place", ["data/datalad/bogus", "elsewhere/bogus"])
+@pytest.mark.parametrize("knows_root", [True, False])
+def test_paths_of_the_original_badc_begin_at_its_working_directory(
+    tmp_path, monkeypatch, place, knows_root
+):
+    """Its manifests name `data/datalad/bogus/artifacts/...`, whatever folder one is in today."""
+    root = tmp_path / place
+    chunk = root / "artifacts" / "chunks" / "REC" / "REC_chunk_0_30000.wav"
+    write_wav(chunk, 1.0)
+    source_path = f"data/datalad/bogus/{chunk.relative_to(root)}"
+    row = ("REC", "REC_chunk_0_30000", source_path, 0, 30_000, 0, "8f" * 32, "")
+    manifest = write_rows(root / "manifests" / "REC.csv", row)
+    monkeypatch.chdir(tmp_path)
+    ((request,),) = read_requests([manifest], root if knows_root else None).values()
+    assert request.audio == chunk
+    monkeypatch.chdir(root.parent)
+    ((request,),) = read_requests([manifest.relative_to(root.parent)]).values()
+    assert request.audio == chunk
 
 
 def test_a_link_keeps_its_own_name(tmp_path):
@@ -189,13 +211,13 @@ GOOD = ("R", "R_0", "a.wav", 0, 1000, 0, "", "")
         ([], "no rows"),
         ([GOOD, GOOD], "line 3: chunk_id R_0 is there already"),
         ([GOOD, ("R", "R_1", "a.wav", 0, 1000, 0, "DRY_RUN", "")], "line 3: sha256 is DRY_RUN"),
-        ([("", *GOOD[1:])], "line 2: recording_id is empty"),
-        ([(*GOOD[:2], "", *GOOD[3:])], "line 2: source_path is empty"),
-        ([("../x", *GOOD[1:])], "line 2: recording_id cannot name a file"),
-        ([("R", "a/b", *GOOD[2:])], "line 2: chunk_id cannot name a file"),
-        ([(*GOOD[:3], "soon", *GOOD[4:])], "line 2: start_ms is 'soon', not a number"),
-        ([(*GOOD[:3], "inf", *GOOD[4:])], "line 2: start_ms is 'inf', not a number"),
-        ([(*GOOD[:3], "", *GOOD[4:])], "line 2: start_ms is empty"),
+        ([("", *GOOD[1:])], "line 2: recording_id: is empty"),
+        ([(*GOOD[:2], "", *GOOD[3:])], "line 2: source_path: is empty"),
+        ([("../x", *GOOD[1:])], "line 2: recording_id: cannot name a file"),
+        ([("R", "a/b", *GOOD[2:])], "line 2: chunk_id: cannot name a file"),
+        ([(*GOOD[:3], "soon", *GOOD[4:])], "line 2: start_ms: is 'soon', not a number"),
+        ([(*GOOD[:3], "inf", *GOOD[4:])], "line 2: start_ms: is 'inf', not a number"),
+        ([(*GOOD[:3], "", *GOOD[4:])], "line 2: start_ms: is empty"),
         ([(*GOOD[:3], 1000, *GOOD[4:])], "line 2: end_ms is 1000, start_ms is 1000"),
     ],
 )

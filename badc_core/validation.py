@@ -1,0 +1,72 @@
+"""What pydantic refused, in one line for people; and reading JSON into its models.
+
+Every module that reads input through a pydantic model explains failures here, so that a wrong value
+reads the same in `badc.toml`, an option, a manifest and a detector's output.
+"""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+_LONGEST_VALUE = 40
+_INPUT_TYPES = (str, int, float, bool, type(None), list, dict)
+
+
+def explain_invalid(
+    error: ValidationError, model: type[BaseModel] | None = None, noun: str = "key"
+) -> str:
+    """Returns every problem pydantic found, in one line.
+
+    Args:
+        error: what was raised.
+        model: what was validated; with it an unknown key is answered with the valid ones.
+        noun: what a key is called: `setting`, `key`, `option`.
+    """
+    return "; ".join(_explain_one(dict(found), model, noun) for found in error.errors())
+
+
+def _explain_one(found: dict[str, Any], model: type[BaseModel] | None, noun: str) -> str:
+    location = found["loc"]
+    name = name_place(location)
+    if found["type"] == "extra_forbidden":
+        valid = _valid_keys(model, location[:-1])
+        return f"unknown {noun} {name}" + (f"; valid here: {', '.join(valid)}" if valid else "")
+    if found["type"] == "missing":
+        return f"{name} is missing"
+    message = explain_value(found)
+    return f"{name}: {message}" if name else message
+
+
+def explain_value(found: Any) -> str:
+    """Returns what is wrong with one value: `must be a valid number, not "high"`.
+
+    Args:
+        found: an entry of `ValidationError.errors()`.
+    """
+    message = str(found["msg"])
+    if found["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    message = re.sub(r"^(Input|String|Value|List|Tuple) should", "must", message)
+    return f"{message}, not {_show(found['input'])}"
+
+
+def name_place(location: tuple[int | str, ...]) -> str:
+    """Returns where a value is, as people write it: `detections[3].end_ms`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")
+
+
+def _show(value: Any) -> str:
+    if not isinstance(value, _INPUT_TYPES):
+        return f"a {type(value).__name__}"
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
+
+
+def _valid_keys(model: Any, section: tuple[int | str, ...]) -> list[str]:
+    """Returns the keys of a section of a model; none where it has no model of its own."""
+    for part in section:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return sorted(getattr(model, "model_fields", {}))
