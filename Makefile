@@ -68,8 +68,8 @@ test-all: test test-core test-duckdb ## all of these, and the long soaks
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py
 
-hawkears: $(VENV)/.installed-run ## install HawkEars 2 with made-up networks, for its tests (2 GB)
-	@$(BIN)/badc hawkears install --cpu --random-weights
+hawkears: $(VENV)/.installed-run ## install HawkEars 2 with random networks, for its tests (2 GB)
+	@$(BIN)/python tests/support/random_hawkears.py
 
 docs: $(VENV)/.installed-run ## renew the reference pages in docs/ from the code
 	@$(BIN)/python docs/generate.py

@@ -1,7 +1,7 @@
 """How much faster HawkEars runs kept loaded than as one process for each chunk.
 
-Networks with made-up weights of the smallest size, on one core: the share of the start is the
-largest there. Needs an installed HawkEars (`badc hawkears install --random-weights`).
+Networks with random weights of the smallest size, on one core: the share of the start is the
+largest there. Needs an installed HawkEars (`make hawkears`).
 
     python benchmarks/hawkears.py FILE.wav
 """
@@ -25,7 +25,6 @@ from badc_core.detectors.chunk_files import write_chunk_file
 from badc_core.detectors.hawkears.check import plain_command
 from badc_core.detectors.hawkears.hawkears2 import HawkEars
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears.install import Networks, install_networks
 from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.errors import DetectorMissing
 
@@ -49,7 +48,9 @@ def measure(audio_file: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         home = HawkEarsHome(Path(folder))
         home.venv.symlink_to(installed.venv)
-        install_networks(home, Networks(random_type=_NETWORK_TYPE), lambda _: None)
+        program = Path(__file__).parents[1] / "tests" / "support" / "random_hawkears.py"
+        command = [sys.executable, str(program), "--runtime", folder, "--type", _NETWORK_TYPE]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return _measure(home, audio_file)
 
 

@@ -105,9 +105,10 @@ def validate(
 def probe_length(file: File, request: ProbeRequest) -> None:
     """Find how long a chunk may be so that the detector's memory suffices."""
     outcome = probe(file, request)
-    limit = outcome.limit
-    place = f"GPU {limit.gpu.index} ({limit.gpu.name})" if limit.gpu else "the CPU"
-    _print_attempts(outcome.attempts, f"{outcome.detector} on {place}, {limit.mib:.0f} MiB usable")
+    first = outcome.attempts[0]
+    place = "the CPU" if first.gpu_index is None else f"GPU {first.gpu_index} ({first.gpu_name})"
+    title = f"{first.detector} on {place}, {first.memory_limit_mb:.0f} MiB usable"
+    _print_attempts(outcome.attempts, title)
     if outcome.longest_s is None:
         _say("Not even the shortest length tried fits.")
     else:
@@ -116,8 +117,8 @@ def probe_length(file: File, request: ProbeRequest) -> None:
             f"Longest chunk: {outcome.longest_s:.2f} s "
             f"({format_duration(outcome.longest_s)}){again}"
         )
-    if outcome.strategy == ESTIMATED:
-        _say("Estimated from the sound alone; --measure runs the detector and knows.")
+    if first.strategy == ESTIMATED:
+        _say("Estimated from the sound alone; without --no-measure the detector is run.")
     _say(f"Log: {outcome.log}")
     if outcome.longest_s is None:
         raise typer.Exit(1)
@@ -143,12 +144,13 @@ def _print_attempts(attempts: tuple[ProbeAttempt, ...], title: str) -> None:
     table.add_column("Fits")
     table.add_column("Reason", overflow="fold")
     for one in attempts:
-        measured = one.measured
-        peaks = (measured.peak_rss_mib, measured.peak_vram_mib) if measured else (None, None)
         table.add_row(
             f"{one.duration_s:.2f}",
-            f"{one.estimated_mib:.1f}",
-            *("" if peak is None else f"{peak:.0f}" for peak in peaks),
+            f"{one.estimated_vram_mb:.1f}",
+            *(
+                "" if peak is None else f"{peak:.0f}"
+                for peak in (one.peak_rss_mb, one.peak_vram_mb)
+            ),
             "yes" if one.fits else "no",
             escape(one.reason),
         )

@@ -9,7 +9,7 @@ from rich.console import Console
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.hawkears.check import CheckResult, check
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears.install import Networks, has_nvidia_driver, install
+from badc_core.detectors.hawkears.install import has_nvidia_driver, install
 from badc_core.errors import DetectorFailed
 
 hawkears = typer.Typer(
@@ -33,35 +33,17 @@ def install_hawkears(
         Path | None,
         typer.Option(help="Folder or zip file to copy the networks from, instead of a download."),
     ] = None,
-    random_weights: Annotated[
-        bool,
-        typer.Option(
-            "--random-weights", help="For tests and timing: made-up networks; results mean nothing."
-        ),
-    ] = False,
-    random_type: Annotated[
-        str | None,
-        typer.Option(
-            help="With --random-weights: effnet.1 (small) to effnet.11 (large).",
-            show_default="effnet.1",
-        ),
-    ] = None,
 ) -> None:
     """Install HawkEars 2 and its networks; again, to complete or renew it."""
     home = find_home(runtime)
     console = Console()
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    if checkpoints is not None and random_weights:
-        raise typer.BadParameter("--checkpoints and --random-weights exclude each other")
-    if random_type is not None and not random_weights:
-        raise typer.BadParameter("--random-type is only for --random-weights: give both")
-    networks = Networks(checkpoints, (random_type or "effnet.1") if random_weights else "")
     wants_cuda = has_nvidia_driver() if cuda is None else cuda
-    install(home, cuda=wants_cuda, networks=networks, tell=tell)
-    tell("HawkEars is installed. Now run: badc hawkears check")
+    install(home, cuda=wants_cuda, checkpoints=checkpoints, report=show)
+    show("HawkEars is installed. Now run: badc hawkears check")
 
 
 @hawkears.command("check")
@@ -101,7 +83,9 @@ def _print_result(home: HawkEarsHome, result: CheckResult) -> None:
         f"A test sound: {len(result.kept)} sounds found, {len(result.plain)} by HawkEars alone",
     ]
     if home.has_random_weights:
-        lines.append("These networks are made up, for tests and timing: results mean nothing.")
+        lines.append(
+            "These networks have random weights, for tests and timing: results mean nothing."
+        )
     console = Console()
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

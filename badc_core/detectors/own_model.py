@@ -4,7 +4,6 @@ The models are run in `onnx_model.py` and `python_function.py`; labels are read 
 `label_files.py`.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.programs import file_sha256
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.out_of_memory import is_out_of_memory
 from badc_core.units import seconds_to_samples
 
 VERSION_LENGTH = 12
@@ -37,11 +37,6 @@ _ROUNDING = 1e-5
 """How far beyond 0 and 1 a score may lie that a network rounded."""
 
 _FAINT = 1e-3
-
-_MEMORY = re.compile(
-    r"out of memory|OutOfMemory|\bMemoryError\b|bad_alloc|failed to allocate|ALLOC_FAILED",
-    re.IGNORECASE,
-)
 
 
 class OwnModel(ABC):
@@ -274,5 +269,5 @@ def cannot_read(path: Path, error: OSError) -> DetectorMissing:
 
 def as_failure(error: Exception, what: str, where: str, remedy: str) -> DetectorFailed:
     """Returns the error of a model that failed: OutOfMemory where it speaks of memory."""
-    is_memory = isinstance(error, MemoryError) or _MEMORY.search(f"{type(error).__name__} {error}")
-    return OutOfMemory(what, where, remedy) if is_memory else DetectorFailed(what, where, remedy)
+    kind = OutOfMemory if is_out_of_memory(error) else DetectorFailed
+    return kind(what, where, remedy)

@@ -5,7 +5,6 @@ A program stays in the worker's process group, so that whoever ends a worker end
 
 import hashlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,12 +21,12 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detectors.chunk_files import ChunkFile, write_chunk_file
 from badc_core.detectors.interface import Detection, DetectorReport, RecordingContext
 from badc_core.errors import BadcError, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.out_of_memory import mentions_memory
 
 _REPORTED_CHARACTERS = 500
 _KEPT_BYTES = 1 << 16
 _FILES_KNOWN = 256
 _SHELL_SIGNAL_BASE = 128
-_MEMORY = re.compile(r"out of memory|OutOfMemory|\bMemoryError\b|std::bad_alloc", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class CompletedProgram:
 
         What it says of memory makes the error OutOfMemory, on which a shorter chunk is tried.
         """
-        kind = OutOfMemory if _MEMORY.search(f"{self.stdout}\n{self.stderr}") else DetectorFailed
+        kind = OutOfMemory if mentions_memory(f"{self.stdout}\n{self.stderr}") else DetectorFailed
         return kind(f"{what}: {self.last_line}" if self.last_line else what, where, remedy)
 
 

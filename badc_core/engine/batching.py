@@ -13,6 +13,7 @@ from badc_core.chunks.plan import Chunk, halve_chunk
 from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import DetectorFailed, OutOfMemory
+from badc_core.out_of_memory import is_out_of_memory
 
 _SHORTEST_PART_S = 6.0
 
@@ -165,13 +166,6 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
                     raise
                 waiting += reversed(_halves(part))
         return found, n_parts
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tells whether an error, whichever library raised it, is about a lack of memory."""
-    if isinstance(error, OutOfMemory | MemoryError):
-        return True
-    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
 
 
 def as_out_of_memory(error: Exception) -> OutOfMemory:

@@ -1,7 +1,7 @@
 """Running a detector once on a length of sound, in a fresh process, to see what memory it needs.
 
-The process itself is `probe_attempt.py`. Fresh, since memory that a process once had does not
-show what the next length needs, and since running out may kill it.
+The process itself is `attempt.py`. Fresh, since memory that a process once had does not show what
+the next length needs, and since running out may kill it.
 """
 
 import json
@@ -10,33 +10,32 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.devices.inventory import Gpu
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.leased_gpus import leased_gpus
 from badc_core.devices.places import Place
 from badc_core.engine.protocol import error_from_json
 from badc_core.errors import DetectorFailed
+from badc_core.out_of_memory import mentions_memory
 from badc_core.probing.memory_limit import MemoryLimit
 
-_LIBRARY_MESSAGES = ("bad_alloc", "out of memory", "Cannot allocate memory", "MemoryError")
 _STDERR_LETTERS = 300
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of analysing a length of sound.
+    """The result of analysing a length of sound.
 
     Attributes:
         is_ok: whether memory sufficed.
         peak_rss_mib: most of the machine's memory the process ever held, and the programs it ran.
-        peak_vram_mib: most GPU memory, if the detector tells.
+        peak_vram_mib: most GPU memory, if the detector reports it.
         reason: why it did not suffice; empty if it did.
         runtime_s: of loading and analysing.
     """
@@ -47,6 +46,10 @@ class Measured:
     reason: str = ""
     runtime_s: float | None = None
 
+    def needed_mib(self, limit: MemoryLimit) -> float | None:
+        """Returns what counts against a limit, if it is known."""
+        return self.peak_vram_mib if limit.gpu else self.peak_rss_mib
+
 
 Measure: TypeAlias = Callable[[float], Measured]
 """Analyses the first seconds of a file."""
@@ -55,12 +58,11 @@ Measure: TypeAlias = Callable[[float], Measured]
 def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit) -> Measure:
     """Returns a measure that runs the detector on the limit's device.
 
-    On the CPU neither the process nor a program it runs can take more than the limit, so that a
-    length too long costs nobody else their memory. Each may take that much; whether they kept
+    On the CPU neither the process nor a program it runs can have more than the limit, so that a
+    length too long costs nobody else their memory. Each may have that much; whether they kept
     within it together is seen afterwards. A GPU is leased for each measure.
     """
-    place = Place("probe", limit.gpu)
-    environment = {**os.environ, **place.environment()}
+    environment = {**os.environ, **Place("probe", limit.gpu).environment()}
 
     def measure(duration_s: float) -> Measured:
         task = {
@@ -69,10 +71,12 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
             "detector": settings.model_dump(mode="json"),
             "limit_mib": None if limit.gpu else limit.mib,
         }
-        with (
-            _leased(limit.gpu) as descriptors,
-            tempfile.TemporaryDirectory(prefix="badc-probe-") as scratch,
-        ):
+        with ExitStack() as stack:
+            descriptors: tuple[int, ...] = ()
+            if limit.gpu is not None:
+                lease = leased_gpus(DeviceRequest(), "a chunk probe", limit.gpu)
+                descriptors = stack.enter_context(lease).descriptors
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="badc-probe-"))
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "badc_core.probing.attempt"],
                 input=json.dumps(task),
@@ -88,43 +92,22 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
     return measure
 
 
-@contextmanager
-def _leased(gpu: Gpu | None) -> Iterator[tuple[int, ...]]:
-    """Yields the open files that hold the lease of a GPU, if one is meant."""
-    if gpu is None:
-        yield ()
-        return
-    with leased_gpus(DeviceRequest(), "a chunk probe", gpu) as borrowed:
-        yield borrowed.descriptors
-
-
 def read_answer(returncode: int, stdout: str, stderr: str) -> Measured:
     """Returns what a finished attempt means.
 
     Raises:
         BadcError: it failed for another reason than memory.
     """
-    if returncode != 0:
-        return _died(returncode, stderr)
+    if returncode == -signal.SIGKILL:
+        return Measured(is_ok=False, reason="out of memory: the system killed the process")
+    if returncode and mentions_memory(stderr):
+        return Measured(is_ok=False, reason="out of memory: the process gave up")
+    if returncode:
+        tail = " ".join(stderr.split())[-_STDERR_LETTERS:]
+        how = f"was ended by signal {-returncode}" if returncode < 0 else f"ended with {returncode}"
+        what = f"the process that runs the detector {how}: {tail}"
+        raise DetectorFailed(what, remedy="See what it wrote above")
     answer: dict[str, Any] = json.loads(stdout)
     if "error" in answer:
         raise error_from_json(answer["error"])
-    if "out_of_memory" in answer:
-        short = answer["out_of_memory"]
-        return Measured(
-            is_ok=False,
-            peak_rss_mib=short["peak_rss_mib"],
-            reason=f"out of memory: {short['reason']}",
-        )
-    return Measured(is_ok=True, **answer["peak"])
-
-
-def _died(returncode: int, stderr: str) -> Measured:
-    """Tells a process that ran out of memory from one that failed otherwise."""
-    if returncode == -signal.SIGKILL:
-        return Measured(is_ok=False, reason="out of memory: the system killed the process")
-    if any(message in stderr for message in _LIBRARY_MESSAGES):
-        return Measured(is_ok=False, reason="out of memory: the process gave up")
-    tail = " ".join(stderr.split())[-_STDERR_LETTERS:]
-    ending = f"was ended by signal {-returncode}" if returncode < 0 else f"ended with {returncode}"
-    raise DetectorFailed(f"a probing process {ending}: {tail}", remedy="See what it wrote above")
+    return Measured(**answer)

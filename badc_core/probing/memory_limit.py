@@ -29,7 +29,7 @@ class MemoryLimit:
 
     @property
     def device(self) -> str:
-        """What tells this device from others."""
+        """Identifies the device."""
         return self.gpu.uuid if self.gpu else "cpu"
 
 
@@ -52,7 +52,7 @@ def find_limit(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -
 
 
 def _find_gpu(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -> Gpu | None:
-    """Returns the GPU meant; None where nobody asked for one and none is needed or here."""
+    """Returns the GPU; None where nobody asked for one and none is needed or here."""
     if gpu_index is None and (not uses_gpu or not inventory.gpus):
         return None
     wanted = gpu_index or 0
@@ -66,12 +66,9 @@ def _find_gpu(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) ->
 
 def _machine_mib() -> float:
     """Returns the least of: memory free, this process's limits, its control group's limit."""
-    limits = [
-        _free_bytes(),
-        _control_group_bytes(),
-        *(_own_limit_bytes(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)),
-    ]
-    known = [limit for limit in limits if limit is not None]
+    own = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    known = [limit for limit in own if limit != resource.RLIM_INFINITY]
+    known += filter(None, (_free_bytes(), _control_group_bytes()))
     return min(known) / _MIB if known else _UNKNOWN_MIB
 
 
@@ -94,19 +91,11 @@ def _control_group_bytes() -> int | None:
     Source: Linux kernel documentation, "Control Group v2", memory.max and memory.current.
     """
     try:
-        (line,) = [
-            line
-            for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-            if line.startswith("0::")
-        ]
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        (line,) = (one for one in lines if one.startswith("0::"))
         folder = Path("/sys/fs/cgroup") / line.removeprefix("0::/")
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()
         used = (folder / "memory.current").read_text(encoding="ascii").strip()
-        return None if limit == "max" else max(0, int(limit) - int(used))
+        return None if limit == "max" else max(1, int(limit) - int(used))
     except (OSError, ValueError):
         return None
-
-
-def _own_limit_bytes(kind: int) -> int | None:
-    soft = resource.getrlimit(kind)[0]
-    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,26 +1,25 @@
 """How long a chunk may be so that a detector's memory suffices.
 
-Either estimated, or measured by running the detector on the file, each length in a process of its
-own (`probe_attempt.py`). Every length tried is a line in a log, and the longest allowed is tried
-first, since it mostly fits.
+The detector is run on the file, each length in a process of its own (`measuring.py`). The longest
+length is tried first, since it mostly fits; every attempt is a line in a log.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.source import NamedFile, absolute, name_file
 from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionSpec
+from badc_core.probing.answers import Answer, find_answer, save_answer
 from badc_core.probing.measuring import Measure, Measured, measure_in_child
-from badc_core.probing.memory import Question, recall_answer, remember_answer
 from badc_core.probing.memory_limit import MemoryLimit, find_limit
 from badc_core.telemetry.log import TelemetryLog
 
@@ -38,7 +37,7 @@ Fits: TypeAlias = Callable[[float], bool]
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What is to be found out; `detector` is a registered name in place of the dataset's."""
+    """What to find out; `detector` is a registered name in place of the dataset's."""
 
     initial_s: Annotated[
         float,
@@ -60,25 +59,39 @@ class ProbeRequest:
         Path | None, OptionSpec("Where attempts are written.", "artifacts/telemetry/chunk_probe/")
     ] = None
     is_measured: Annotated[
-        bool, OptionSpec("Run the detector; else only estimate.", option="--measure")
-    ] = False
+        bool,
+        OptionSpec(
+            "Run the detector; --no-measure only estimates the memory of the sound.",
+            option="--measure",
+        ),
+    ] = True
     detector: Annotated[str | None, OptionSpec("A registered detector.", "the dataset's")] = None
 
 
 @dataclass(frozen=True)
 class ProbeAttempt:
-    """A length that was tried.
+    """A length that was tried: a line of the log, beside its schema and time.
 
     Attributes:
-        estimated_mib: for the sound alone; what the model needs is not known beforehand.
-        measured: what running it needed; None where nothing was run.
+        estimated_vram_mb: MiB of the sound alone.
+        memory_limit_mb, peak_rss_mb, peak_vram_mb: MiB too; None where nothing was measured.
+        strategy: `measured` or `memory_estimator_v2`.
+        detector: name and version.
     """
 
+    audio: str
     duration_s: float
-    estimated_mib: float
+    estimated_vram_mb: float
     fits: bool
     reason: str
-    measured: Measured | None = None
+    gpu_index: int | None
+    gpu_name: str | None
+    memory_limit_mb: float
+    strategy: str
+    detector: str
+    peak_rss_mb: float | None
+    peak_vram_mb: float | None
+    runtime_s: float | None
 
 
 @dataclass(frozen=True)
@@ -87,99 +100,81 @@ class ProbeOutcome:
 
     Attributes:
         longest_s: None if nothing that was tried fits.
-        strategy: `memory_estimator_v2` or `measured`.
-        detector: name and version.
+        attempts: in order, at least one.
         is_recalled: measured by an earlier probe with the same detector, device and kind of file.
     """
 
     longest_s: float | None
-    strategy: str
-    detector: str
-    limit: MemoryLimit
     attempts: tuple[ProbeAttempt, ...]
     log: Path
-    is_recalled: bool = False
+    is_recalled: bool
 
 
 @dataclass
 class _Probe:
-    """A probe under way: what is asked, of what, and what was tried so far."""
+    """A probe under way; `question` is what its answer depends on."""
 
-    name: NamedFile
-    question: Question
+    file: Path
+    question: dict[str, Any]
     limit: MemoryLimit
     strategy: str
-    measure: Measure | None
+    measure: Measure
     log: TelemetryLog
     attempts: list[ProbeAttempt] = field(default_factory=list)
+    needed_mib: float = 0.0
+
+    def find_longest(self, initial_s: float, tolerance_s: float) -> ProbeOutcome:
+        """Returns the answer, an earlier probe's if that holds, and keeps it for later ones."""
+        log, limit_mib, max_s = self.log.path, self.limit.mib, self.question["max_s"]
+        before = find_answer(log, self.question) if self.strategy == MEASURED else None
+        if before is not None and before.holds(limit_mib, tolerance_s):
+            self.record(before.longest_s, Measured(True, reason="measured by an earlier probe"))
+            return ProbeOutcome(before.longest_s, tuple(self.attempts), log, is_recalled=True)
+        longest_s = longest_fitting(self.try_length, min(initial_s, max_s), max_s, tolerance_s)
+        if self.strategy == MEASURED and longest_s is not None:
+            answer = Answer(
+                question=self.question,
+                limit_mib=limit_mib,
+                tolerance_s=tolerance_s,
+                longest_s=longest_s,
+                peak_mib=self.needed_mib,
+            )
+            save_answer(log, answer)
+        return ProbeOutcome(longest_s, tuple(self.attempts), log, is_recalled=False)
 
     def try_length(self, duration_s: float) -> bool:
-        """Tells whether a length fits, after writing it down."""
-        estimated_mib = estimate_mib(duration_s, self.question)
-        if self.measure is None:
-            fits = estimated_mib <= self.limit.mib
-            reason = "the sound alone; measure to know what the model needs"
-            self.note(ProbeAttempt(duration_s, estimated_mib, fits, reason))
-            return fits
-        measured = self.measure(duration_s)
-        peak_mib = _peak_mib(measured, self.limit)
-        fits = measured.is_ok and (peak_mib is None or peak_mib <= self.limit.mib)
-        reason = measured.reason or _compare(peak_mib, self.limit.mib)
-        self.note(ProbeAttempt(duration_s, estimated_mib, fits, reason, measured))
+        """Returns whether a length fits, after logging the attempt."""
+        measured, limit_mib = self.measure(duration_s), self.limit.mib
+        needed_mib = measured.needed_mib(self.limit)
+        reason = "it ran; the detector does not report how much GPU memory it used"
+        if needed_mib is not None:
+            reason = f"it needed {needed_mib:.0f} of {limit_mib:.0f} MiB"
+        fits = measured.is_ok and (needed_mib is None or needed_mib <= limit_mib)
+        if fits:
+            self.needed_mib = limit_mib if needed_mib is None else needed_mib
+        self.record(duration_s, replace(measured, is_ok=fits, reason=measured.reason or reason))
         return fits
 
-    def note(self, attempt: ProbeAttempt) -> None:
+    def record(self, duration_s: float, measured: Measured) -> None:
         """Keeps an attempt and adds it to the log."""
-        self.attempts.append(attempt)
-        gpu, measured = self.limit.gpu, attempt.measured
-        self.log.append(
-            schema=SCHEMA_VERSION,
-            audio=str(self.name.file),
-            duration_s=attempt.duration_s,
-            estimated_vram_mb=round(attempt.estimated_mib, 3),
-            fits=attempt.fits,
-            reason=attempt.reason,
+        gpu = self.limit.gpu
+        attempt = ProbeAttempt(
+            audio=str(self.file),
+            duration_s=duration_s,
+            estimated_vram_mb=round(estimate_mib(duration_s, self.question), 3),
+            fits=measured.is_ok,
+            reason=measured.reason,
             gpu_index=gpu.index if gpu else None,
             gpu_name=gpu.name if gpu else None,
             memory_limit_mb=round(self.limit.mib, 3),
             strategy=self.strategy,
-            detector=f"{self.question.detector} {self.question.version}",
-            peak_rss_mb=measured.peak_rss_mib if measured else None,
-            peak_vram_mb=measured.peak_vram_mib if measured else None,
-            runtime_s=measured.runtime_s if measured else None,
+            detector=f"{self.question['detector']} {self.question['version']}",
+            peak_rss_mb=measured.peak_rss_mib,
+            peak_vram_mb=measured.peak_vram_mib,
+            runtime_s=measured.runtime_s,
         )
-
-    def ask(self, request: ProbeRequest) -> ProbeOutcome:
-        """Returns the answer, from memory or after trying lengths."""
-        if self.measure is not None:
-            recalled = recall_answer(self.log.path, self.question, self.limit, request.tolerance_s)
-            if recalled is not None:
-                estimated_mib = estimate_mib(recalled, self.question)
-                reason = "measured by an earlier probe"
-                self.note(ProbeAttempt(recalled, estimated_mib, fits=True, reason=reason))
-                return self._outcome(recalled, is_recalled=True)
-        max_s = self.question.max_s
-        longest_s = longest_fitting(
-            self.try_length, min(request.initial_s, max_s), max_s, request.tolerance_s
-        )
-        if self.measure is not None and longest_s is not None:
-            peak_mib = self._peak_of(longest_s)
-            remember_answer(
-                self.log.path, self.question, self.limit, request.tolerance_s, (longest_s, peak_mib)
-            )
-        return self._outcome(longest_s, is_recalled=False)
-
-    def _peak_of(self, duration_s: float) -> float:
-        (attempt,) = [one for one in self.attempts if one.duration_s == duration_s]
-        peak_mib = _peak_mib(attempt.measured, self.limit) if attempt.measured else None
-        return self.limit.mib if peak_mib is None else peak_mib
-
-    def _outcome(self, longest_s: float | None, is_recalled: bool) -> ProbeOutcome:
-        detector = f"{self.question.detector} {self.question.version}"
-        attempts = tuple(self.attempts)
-        return ProbeOutcome(
-            longest_s, self.strategy, detector, self.limit, attempts, self.log.path, is_recalled
-        )
+        self.attempts.append(attempt)
+        self.log.append(schema=SCHEMA_VERSION, **asdict(attempt))
 
 
 def probe(
@@ -192,7 +187,7 @@ def probe(
 
     Args:
         file: a typical recording.
-        request: what is to be found out.
+        request: what to find out.
         measure: runs the detector on a length; None for a process of its own.
         inventory: the GPUs there are; None to look.
 
@@ -203,23 +198,23 @@ def probe(
         DetectorMissing: the detector is not installed.
         DetectorFailed: the detector failed for another reason than memory.
     """
-    _check(request)
+    _require_lengths(request)
     name = name_file(file)
-    settings = _detector_settings(name, request.detector)
+    settings = name.dataset.settings.detector if name.dataset else DetectorSettings()
+    if request.detector is not None:
+        settings = settings.model_copy(update={"name": request.detector})
     identity = identify_detector(settings)
     limit = find_limit(inventory or find_gpus(), request.gpu_index, identity.uses_gpu)
     with AudioFile(name.file) as audio:
-        length_s = audio.n_samples / audio.sample_rate_hz
-        max_s = length_s if request.max_s is None else min(request.max_s, length_s)
-        question = Question.of(identity, settings, limit, audio, max_s)
-    if request.is_measured and measure is None:
-        measure = measure_in_child(name.file, settings, limit)
+        question = _question(identity, settings, limit, audio, request.max_s)
     strategy = MEASURED if request.is_measured else ESTIMATED
+    if not request.is_measured:
+        measure = _estimate_only(question, limit)
+    elif measure is None:
+        measure = measure_in_child(name.file, settings, limit)
     with TelemetryLog(absolute(request.log or _log_path(name))) as log:
-        asked = _Probe(
-            name, question, limit, strategy, measure if request.is_measured else None, log
-        )
-        return asked.ask(request)
+        asked = _Probe(name.file, question, limit, strategy, measure, log)
+        return asked.find_longest(request.initial_s, request.tolerance_s)
 
 
 def longest_fitting(fits: Fits, initial_s: float, max_s: float, tolerance_s: float) -> float | None:
@@ -245,49 +240,58 @@ def longest_fitting(fits: Fits, initial_s: float, max_s: float, tolerance_s: flo
     return low_s or None
 
 
-def estimate_mib(duration_s: float, question: Question) -> float:
-    """Returns the memory that sound takes in a worker, in MiB.
+def estimate_mib(duration_s: float, question: dict[str, Any]) -> float:
+    """Returns the memory that the sound of a chunk takes in a worker, without the model, in MiB.
 
-    Detectors that see windows are given them as they are read, so that this stops growing after
-    some minutes, and a chunk's length is no reason to run out. What the model needs beside it is
-    not in here: no rule gives it, so it has to be measured.
+    It stops growing after some minutes, since a detector is given windows as they are read.
     """
-    held_s = min(duration_s, _WINDOWS_HELD * question.window_s)
-    as_read = question.sample_rate_hz * (question.n_channels + 1)
-    as_seen = 2 * max(_MODEL_RATE_HZ, question.sample_rate_hz)
-    return held_s * (as_read + as_seen) * _SAMPLE_BYTES / (1 << 20)
+    rate_hz = question["sample_rate_hz"]
+    held_s = min(duration_s, _WINDOWS_HELD * question["window_s"])
+    samples_per_s = rate_hz * (question["n_channels"] + 1) + 2 * max(_MODEL_RATE_HZ, rate_hz)
+    return float(held_s * samples_per_s * _SAMPLE_BYTES / (1 << 20))
 
 
-def _check(request: ProbeRequest) -> None:
-    lengths = {
-        "--initial-duration": request.initial_s,
-        "--tolerance": request.tolerance_s,
-        "--max-duration": math.inf if request.max_s is None else request.max_s,
+def _estimate_only(question: dict[str, Any], limit: MemoryLimit) -> Measure:
+    reason = "the sound alone; measure to know what the model needs"
+    return lambda duration_s: Measured(
+        estimate_mib(duration_s, question) <= limit.mib, reason=reason
+    )
+
+
+def _question(
+    identity: DetectorIdentity,
+    settings: DetectorSettings,
+    limit: MemoryLimit,
+    audio: AudioFile,
+    max_s: float | None,
+) -> dict[str, Any]:
+    """Returns what the answer depends on, as JSON can hold it."""
+    length_s = audio.n_samples / audio.sample_rate_hz
+    return {
+        "detector": identity.name,
+        "version": identity.version,
+        "model_sha256": identity.model_sha256,
+        "settings": settings.model_dump_json(),
+        "window_s": identity.window_s,
+        "device": limit.device,
+        "sample_rate_hz": audio.sample_rate_hz,
+        "n_channels": audio.n_channels,
+        "max_s": length_s if max_s is None else min(max_s, length_s),
     }
-    for option, length_s in lengths.items():
-        # Not "<= 0", which lets through what is no number.
-        if not length_s > 0:
-            raise ConfigInvalid(f"{length_s:g} s is no length", option, "Give seconds above 0")
 
 
-def _detector_settings(name: NamedFile, detector: str | None) -> DetectorSettings:
-    settings = name.dataset.settings.detector if name.dataset else DetectorSettings()
-    return settings if detector is None else settings.model_copy(update={"name": detector})
+def _require_lengths(request: ProbeRequest) -> None:
+    for option, length_s in (
+        ("--initial-duration", request.initial_s),
+        ("--tolerance", request.tolerance_s),
+        ("--max-duration", request.max_s),
+    ):
+        # Not "<= 0", which lets NaN through.
+        if length_s is not None and not length_s > 0:
+            raise ConfigInvalid(f"{length_s:g} s is not a length", option, "Give seconds above 0")
 
 
 def _log_path(name: NamedFile) -> Path:
-    """Names a log by file and moment, to the microsecond."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    """Returns the path of a log named by file and moment, to the microsecond."""
     folder = name.default_folder("artifacts", "telemetry", "chunk_probe")
-    return folder / f"{name.recording_id}_{moment}.jsonl"
-
-
-def _peak_mib(measured: Measured, limit: MemoryLimit) -> float | None:
-    """Returns what counts against the limit, if it is known."""
-    return measured.peak_vram_mib if limit.gpu else measured.peak_rss_mib
-
-
-def _compare(peak_mib: float | None, limit_mib: float) -> str:
-    if peak_mib is None:
-        return "it ran; the detector does not tell how much GPU memory it used"
-    return f"it needed {peak_mib:.0f} of {limit_mib:.0f} MiB"
+    return folder / f"{name.recording_id}_{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"

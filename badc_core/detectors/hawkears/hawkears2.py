@@ -212,7 +212,8 @@ def load(settings: DetectorSettings) -> HawkEars:
     loaded = HawkEars(settings)
     if find_home(settings.runtime).has_random_weights:
         _log.warning(
-            "HawkEars %s: its networks are made up; results mean nothing", loaded.identity.version
+            "HawkEars %s: its networks have random weights; results mean nothing",
+            loaded.identity.version,
         )
     return loaded
 

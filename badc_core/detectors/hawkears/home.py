@@ -67,7 +67,7 @@ class HawkEarsHome:
 
     @property
     def has_random_weights(self) -> bool:
-        """Whether the networks are made up, for tests and timing."""
+        """Whether the networks have random weights, for tests and timing."""
         return (self.checkpoints / RANDOM_MARK).exists()
 
     def version(self) -> str:

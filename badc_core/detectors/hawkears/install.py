@@ -1,8 +1,8 @@
 """Installing HawkEars 2: a Python environment of its own, its tables, its networks.
 
 The environment holds what HawkEars imports when it analyses, not what its training, windows and
-databases want (Qt, Lightning, ONNX and a hundred more). What is asked of an installed one is in
-`hawkears_home.py` and `hawkears_check.py`.
+databases want (Qt, Lightning, ONNX and a hundred more). Finding an installed one is in `home.py`,
+testing it in `check.py`.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from badc_core import atomic
 from badc_core.detectors.hawkears import weights
@@ -38,74 +38,58 @@ _NMS_DEFINITION = (
     'torch.library.define(\n    "torchvision::nms", '
     '"(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"\n)\n\n\n'
 )
-RANDOM_TYPES = tuple(f"effnet.{size}" for size in (*range(1, 12), "6.1"))
-"""What BriteKit 1.8.4 can make up."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Where HawkEars' networks come from.
-
-    Attributes:
-        given: folder or zip file to copy them from; None downloads them.
-        random_type: network type to make up instead, such as `effnet.1`; empty for real ones.
-    """
-
-    given: Path | None = None
-    random_type: str = ""
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """What `weights.py` is told."""
-        if self.random_type:
-            return ("random", self.random_type)
-        if self.given is not None:
-            return ("copy", str(self.given))
-        return ("download",)
+Report = Callable[[str], None]
 
 
 def has_nvidia_driver() -> bool:
-    """Tells whether an NVIDIA driver is here."""
+    """Returns whether an NVIDIA driver is here."""
     return _DRIVER.exists() or shutil.which("nvidia-smi") is not None
 
 
-def install(home: HawkEarsHome, *, cuda: bool, networks: Networks, tell: Tell) -> None:
+def install(home: HawkEarsHome, *, cuda: bool, checkpoints: Path | None, report: Report) -> None:
     """Installs HawkEars, or what is missing of it; a second call changes nothing.
-
-    An installation that was interrupted is begun again.
 
     Args:
         home: where to.
         cuda: for an NVIDIA GPU; else for the CPU.
-        networks: where its networks come from.
-        tell: called with a line for each step.
+        checkpoints: folder or zip file to copy the networks from; None downloads them.
+        report: called with a line for each step.
 
     Raises:
-        ConfigInvalid: the folder or file to copy from holds no networks, or there is no such type.
-        DetectorMissing: a package or the networks could not be fetched or made.
+        ConfigInvalid: the folder or file to copy from holds no networks.
+        DetectorMissing: a package or the networks could not be fetched.
     """
-    _check_given(networks)
+    if checkpoints is not None and not checkpoints.exists():
+        raise ConfigInvalid("no such folder or file", checkpoints, "Name another one")
+    install_environment(home, cuda=cuda, report=report)
+    install_networks(home, checkpoints, report)
+
+
+def install_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> None:
+    """Installs HawkEars' packages, unless they are there; one that was interrupted starts afresh.
+
+    Raises:
+        DetectorMissing: a package could not be fetched.
+    """
     recipe = _recipe(cuda=cuda)
     if _stamped_recipe(home) == recipe:
-        tell(f"Packages are installed already in {home.venv}")
-    else:
-        _make_environment(home, cuda=cuda, tell=tell)
-        atomic.write_text(home.stamp, json.dumps({"recipe": recipe, "cuda": cuda}) + "\n")
-    install_networks(home, networks, tell)
+        report(f"Packages are installed already in {home.venv}")
+        return
+    _make_environment(home, cuda=cuda, report=report)
+    atomic.write_text(home.stamp, json.dumps({"recipe": recipe, "cuda": cuda}) + "\n")
 
 
-def _make_environment(home: HawkEarsHome, *, cuda: bool, tell: Tell) -> None:
+def _make_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> None:
     if home.venv.exists():
         shutil.rmtree(home.venv)
     home.root.mkdir(parents=True, exist_ok=True)
-    tell(f"Making a Python environment in {home.venv}")
+    report(f"Making a Python environment in {home.venv}")
     _run((sys.executable, "-m", "venv", str(home.venv)), "the environment cannot be made", home)
-    tell("Installing torch, for CUDA (3 GB)" if cuda else "Installing torch, for the CPU")
+    report("Installing torch, for CUDA (3 GB)" if cuda else "Installing torch, for the CPU")
     _pip(home, *(_TORCH_CUDA if cuda else _TORCH_CPU), "-c", str(REQUIREMENTS))
-    tell(f"Installing HawkEars {HAWKEARS_VERSION} and what it imports")
+    report(f"Installing HawkEars {HAWKEARS_VERSION} and what it imports")
     _pip(home, "--no-deps", *_WITHOUT_DEPENDENCIES)
     if not cuda:
         _keep_python_part(home)
@@ -128,68 +112,53 @@ def _keep_python_part(home: HawkEarsHome) -> None:
         registrations.write_text(text.replace(_NMS_USE, _NMS_DEFINITION + _NMS_USE), "utf-8")
 
 
-def install_networks(home: HawkEarsHome, networks: Networks, tell: Tell) -> None:
-    """Writes HawkEars' tables and fetches or makes its networks, where they are not there.
+def install_networks(home: HawkEarsHome, checkpoints: Path | None, report: Report) -> None:
+    """Writes HawkEars' tables, and downloads its networks where they are missing, or copies them.
 
     Args:
         home: with its Python environment in it.
-        networks: where they come from.
-        tell: called with a line for each step.
+        checkpoints: folder or zip file to copy from; None downloads.
+        report: called with a line for each step.
 
     Raises:
-        ConfigInvalid: the folder or file to copy from holds no networks, or real ones are there
-            where some are to be made up.
+        ConfigInvalid: the folder or file to copy from holds no networks.
         DetectorMissing: they could not be downloaded.
     """
-    _check_given(networks)
-    if not networks.random_type and networks.given is None:
-        tell("Downloading HawkEars' networks, where they are not there already")
-    elif networks.random_type:
-        tell(f"Making up networks of type {networks.random_type}: what they find means nothing")
-    program = str(weights.__file__)
-    command = (str(home.python), "-I", program, str(home.data_root), *networks.arguments)
+    if checkpoints is None:
+        report("Downloading HawkEars' networks, where they are not there already")
+    arguments = () if checkpoints is None else (str(checkpoints),)
+    reply = run_in_home(home, Path(str(weights.__file__)), *arguments)
+    if "error" in reply:
+        raise _not_filled(reply, home, checkpoints)
+    report(f"Networks in {home.checkpoints}: {', '.join(reply['done'])}")
+
+
+def run_in_home(home: HawkEarsHome, program: Path, *arguments: str) -> dict[str, Any]:
+    """Runs a program in HawkEars' environment on its data folder; returns its last line, JSON.
+
+    Raises:
+        DetectorMissing: it printed none.
+    """
+    command = (str(home.python), "-I", str(program), str(home.data_root), *arguments)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    last = done.stdout.strip().rsplit("\n", 1)[-1]
     try:
-        told = json.loads(last)
+        reply: dict[str, Any] = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
     except ValueError as error:
         reason = _last_line(done.stderr) or f"exit code {done.returncode}"
         raise DetectorMissing(
             f"HawkEars' data could not be written ({reason})", home.data_root
         ) from error
-    if "error" in told:
-        raise _not_filled(told, home, networks)
-    tell(f"Networks in {home.checkpoints}: {', '.join(told['done'])}")
+    return reply
 
 
-def _check_given(networks: Networks) -> None:
-    if networks.random_type and networks.random_type not in RANDOM_TYPES:
-        raise ConfigInvalid(
-            f"there is no network type {networks.random_type!r}",
-            "--random-type",
-            f"Choose one of: {', '.join(RANDOM_TYPES)}",
-        )
-    if networks.given is not None and not networks.given.exists():
-        raise ConfigInvalid("no such folder or file", networks.given, "Name another one")
-
-
-def _not_filled(
-    told: dict[str, list[dict[str, str]]], home: HawkEarsHome, networks: Networks
-) -> BadcError:
+def _not_filled(reply: dict[str, Any], home: HawkEarsHome, checkpoints: Path | None) -> BadcError:
     """Returns the error for networks that are not there, saying how to bring them by hand."""
-    if networks.random_type:
-        remedy = "Give --runtime another folder, or remove what is in this one"
-        return ConfigInvalid(
-            f"networks could not be made up ({told['error']})", home.data_root, remedy
-        )
-    if networks.given is not None:
+    if checkpoints is not None:
         remedy = "Give a folder with *.ckpt, or one of HawkEars' own zip files"
-        return ConfigInvalid(
-            f"no networks could be copied ({told['error']})", networks.given, remedy
-        )
-    urls = " and ".join(one["url"] for one in told["bundles"])
+        return ConfigInvalid(f"no networks could be copied ({reply['error']})", checkpoints, remedy)
+    urls = " and ".join(one["url"] for one in reply["bundles"])
     return DetectorMissing(
-        f"HawkEars' networks could not be downloaded ({told['error']})",
+        f"HawkEars' networks could not be downloaded ({reply['error']})",
         home.checkpoints,
         f"Fetch {urls} by other means into one folder, then run: "
         "badc hawkears install --checkpoints FOLDER",

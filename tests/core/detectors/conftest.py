@@ -1,6 +1,5 @@
 """Every detector ready to run, and real recordings at the rates and lengths that field work has."""
 
-import json
 import shlex
 import shutil
 import sqlite3
@@ -21,12 +20,12 @@ from support.own_models import (
     BIRD_WINDOW_S,
     write_bird_model,
 )
+from support.random_hawkears import copy_installed
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears.install import Networks, install
+from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Detector, RecordingContext
 from badc_core.detectors.registry import load_detector
 from badc_core.errors import DetectorMissing
@@ -150,18 +149,11 @@ def hawkears1(make_hawkears1) -> Path:
 
 @pytest.fixture(scope="session")
 def hawkears_home(lacking, tmp_path_factory) -> HawkEarsHome:
-    """Returns HawkEars 2 as it is installed here, but with small made-up networks."""
-    installed = find_home()
+    """Returns HawkEars 2 as it is installed here, but with small random networks."""
     try:
-        installed.version()
+        return copy_installed(tmp_path_factory.mktemp("hawkears"))
     except DetectorMissing as error:
-        lacking(f"{error} --random-weights")
-    home = HawkEarsHome(tmp_path_factory.mktemp("hawkears"))
-    home.venv.symlink_to(installed.venv)
-    has_cuda = json.loads(installed.stamp.read_text())["cuda"]
-    networks = Networks(random_type="effnet.1")
-    install(home, cuda=has_cuda, networks=networks, tell=lambda _: None)
-    return home
+        lacking(f"{error}, as `make hawkears` does")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """HawkEars 2, for real: beside its own command, through crashes, and where things are missing.
 
-Its networks have made-up weights, so what they find is compared, never judged.
+Its networks have random weights, so what they find is compared, never judged.
 """
 
 import csv
@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from typer.testing import CliRunner
+from support.random_hawkears import add_random_networks, copy_installed
 
 import badc_core
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
-from badc_core.cli.hawkears import hawkears as hawkears_command
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.hawkears import hawkears2
 from badc_core.detectors.hawkears import worker as hawkears_worker
@@ -36,8 +35,8 @@ from badc_core.detectors.hawkears.check import (
     plain_detections,
     same,
 )
-from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
-from badc_core.detectors.hawkears.install import RANDOM_TYPES, Networks, install, install_networks
+from badc_core.detectors.hawkears.home import HawkEarsHome
+from badc_core.detectors.hawkears.install import install, install_environment, install_networks
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.probing.measuring import measure_in_child
@@ -53,17 +52,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def home(lacking, tmp_path_factory) -> HawkEarsHome:
-    """Returns the installed packages with small made-up networks."""
-    installed = find_home()
-    try:
-        installed.version()
-    except DetectorMissing as error:
-        lacking(f"{error} --random-weights")
-    root = tmp_path_factory.mktemp("hawkears")
-    (root / ".venv").symlink_to(installed.venv)
-    fill(HawkEarsHome(root), random_type="effnet.1")
-    return HawkEarsHome(root)
+def home(hawkears_home: HawkEarsHome) -> HawkEarsHome:
+    return hawkears_home
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +73,8 @@ def detector(home: HawkEarsHome) -> Iterator[hawkears2.HawkEars]:
     loaded.close()
 
 
-def fill(home: HawkEarsHome, **networks: str) -> None:
-    install_networks(home, Networks(**networks), lambda _: None)
+def fill(home: HawkEarsHome, given: Path | None = None) -> None:
+    install_networks(home, given, lambda _: None)
 
 
 def settings_for(home: HawkEarsHome, **ours: object) -> DetectorSettings:
@@ -522,13 +512,13 @@ def test_an_official_archive_that_was_damaged_is_refused(
     assert not list(other.checkpoints.glob("*.ckpt"))
 
 
-def test_made_up_networks_never_replace_real_ones(home: HawkEarsHome, tmp_path: Path) -> None:
+def test_random_networks_never_replace_real_ones(home: HawkEarsHome, tmp_path: Path) -> None:
     other = HawkEarsHome(tmp_path / "other")
     other.checkpoints.mkdir(parents=True)
     other.venv.symlink_to(home.venv)
     (other.checkpoints / "real.ckpt").write_bytes(b"real")
-    with pytest.raises(ConfigInvalid, match="real networks lie in"):
-        fill(other, random_type="effnet.1")
+    with pytest.raises(ConfigInvalid, match="real networks are in"):
+        add_random_networks(other)
     assert (other.checkpoints / "real.ckpt").read_bytes() == b"real"
 
 
@@ -551,8 +541,8 @@ def test_installing_again_changes_nothing(home: HawkEarsHome) -> None:
     stamp_ns = home.stamp.stat().st_mtime_ns
     cuda = json.loads(home.stamp.read_text())["cuda"]
     lines: list[str] = []
-    networks = Networks(random_type="effnet.1")
-    install(home, cuda=cuda, networks=networks, tell=lines.append)
+    install_environment(home, cuda=cuda, report=lines.append)
+    add_random_networks(home)
     assert "installed already" in lines[0]
     assert {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()} == before
     assert home.stamp.stat().st_mtime_ns == stamp_ns
@@ -566,7 +556,7 @@ def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     home = HawkEarsHome(tmp_path / "new")
     with pytest.raises(DetectorMissing, match="a package could not be installed"):
-        install(home, cuda=False, networks=Networks(), tell=lambda _: None)
+        install(home, cuda=False, checkpoints=None, report=lambda _: None)
     assert not home.stamp.exists()
     with pytest.raises(DetectorMissing, match="not installed to the end"):
         home.version()
@@ -610,14 +600,14 @@ def test_a_probe_counts_hawkears_with_the_process_that_asks_it(
     assert "out of memory" in short.reason
 
 
-def test_made_up_networks_are_warned_of_once_a_load(
+def test_random_networks_are_warned_of_once_a_load(
     home: HawkEarsHome, caplog: pytest.LogCaptureFixture
 ) -> None:
     hawkears2.load(settings_for(home)).close()
     (warning,) = [
         one for one in caplog.records if one.name == "badc_core.detectors.hawkears.hawkears2"
     ]
-    assert "2.3.0+3.random: its networks are made up" in warning.getMessage()
+    assert "2.3.0+3.random: its networks have random weights" in warning.getMessage()
 
 
 def test_the_labels_are_known_without_starting_it(
@@ -669,24 +659,20 @@ def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
         detector.close()
 
 
-def test_a_network_type_that_is_none_is_refused_before_anything_is_installed(
+def test_checkpoints_that_are_not_there_are_refused_before_anything_is_installed(
     tmp_path: Path,
 ) -> None:
     home = HawkEarsHome(tmp_path / "new")
-    with pytest.raises(ConfigInvalid, match=r"no network type 'foo'.*effnet\.1, effnet\.2"):
-        install(home, cuda=False, networks=Networks(random_type="foo"), tell=lambda _: None)
+    with pytest.raises(ConfigInvalid, match="no such folder or file"):
+        install(home, cuda=False, checkpoints=tmp_path / "none", report=lambda _: None)
     assert not home.root.exists()
 
 
-def test_the_network_types_are_those_there_are(home: HawkEarsHome) -> None:
-    program = "from britekit.models.effnet import MODEL_REGISTRY as all; print(*all)"
-    environment = {**os.environ, "BRITEKIT_INFERENCE_ONLY": "1"}
-    command = (str(home.python), "-I", "-c", program)
-    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    assert set(told.stdout.split()) == set(RANDOM_TYPES)
-
-
-def test_a_type_without_made_up_networks_is_refused() -> None:
-    outcome = CliRunner().invoke(hawkears_command, ["install", "--random-type", "effnet.5"])
-    assert outcome.exit_code == 2
-    assert "--random-weights" in outcome.output
+def test_networks_that_are_copied_replace_random_ones(home: HawkEarsHome, tmp_path: Path) -> None:
+    other = copy_installed(tmp_path / "other")
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "real.ckpt").write_bytes(b"real")
+    fill(other, given)
+    assert [path.name for path in other.checkpoints.iterdir()] == ["real.ckpt"]
+    assert not other.has_random_weights

@@ -16,7 +16,6 @@ import pytest
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detector
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
-from badc_core.engine.batching import is_out_of_memory
 from badc_core.errors import (
     ConfigInvalid,
     ContentMissing,
@@ -24,6 +23,7 @@ from badc_core.errors import (
     DetectorMissing,
     OutOfMemory,
 )
+from badc_core.out_of_memory import is_out_of_memory
 
 RATE_HZ = 8000
 
