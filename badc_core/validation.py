@@ -10,6 +10,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 _LONGEST_VALUE = 40
+_MUST_BE = {
+    "a number": {"float_type", "float_parsing"},
+    "a whole number": {"int_type", "int_parsing", "int_from_float"},
+    "text": {"string_type"},
+    "true or false": {"bool_type", "bool_parsing"},
+    "a list": {"list_type", "tuple_type"},
+    "an object": {"dict_type", "model_type", "model_attributes_type"},
+}
+_PLAIN = {kind: f"must be {what}" for what, kinds in _MUST_BE.items() for kind in kinds}
 _INPUT_TYPES = (str, int, float, bool, type(None), list, dict)
 
 
@@ -39,7 +48,7 @@ def _explain_one(found: dict[str, Any], model: type[BaseModel] | None, noun: str
 
 
 def explain_value(found: Any) -> str:
-    """Returns what is wrong with one value: `must be a valid number, not "high"`.
+    """Returns what is wrong with one value: `must be a number, not 'high'`.
 
     Args:
         found: an entry of `ValidationError.errors()`.
@@ -47,7 +56,7 @@ def explain_value(found: Any) -> str:
     message = str(found["msg"])
     if found["type"] == "value_error":
         return message.removeprefix("Value error, ")
-    message = re.sub(r"^(Input|String|Value|List|Tuple) should", "must", message)
+    message = _PLAIN.get(found["type"]) or re.sub(r"^[A-Z][a-z]+ should", "must", message)
     return f"{message}, not {_show(found['input'])}"
 
 

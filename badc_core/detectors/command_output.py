@@ -5,115 +5,91 @@ An object with a list `detections`, or that list alone. Of each detection `times
 `label_name`, `label` and `label_code`; `scientific_name` may be; other keys are left alone.
 """
 
-import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Self
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.chunk_files import FoundInFile
 from badc_core.detectors.interface import Label
 from badc_core.errors import DetectorFailed
+from badc_core.validation import explain_invalid
 
 _MOST_MS = 1e12
 _ROUNDING_MS = 1.0
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, str_strip_whitespace=True)
+
+
+class _Detection(_Strict):
+    timestamp_ms: Annotated[float, Field(ge=0)]
+    # The last window may be padded, so what reaches past the file's end is cut off there.
+    end_ms: Annotated[float, Field(ge=0, le=_MOST_MS)]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    label_name: str | None = None
+    label: str | None = None
+    label_code: str | None = None
+    scientific_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.label_name or self.label or self.label_code or ""
+
+    @model_validator(mode="after")
+    def _require_sense(self) -> Self:
+        if self.end_ms < self.timestamp_ms:
+            raise ValueError(f"end_ms {self.end_ms:g} is before timestamp_ms {self.timestamp_ms:g}")
+        if not self.name:
+            raise ValueError("label is missing, as are label_name and label_code")
+        return self
+
+
+class _Output(_Strict):
+    detections: list[_Detection]
+
+
 def read_output(path: Path, chunk: Chunk) -> list[FoundInFile]:
-    """Returns what a program says it found in a chunk's file, in its order.
+    """Returns what a program found in a chunk's file, in its order.
 
     Raises:
         DetectorFailed: no file, not JSON, a key missing or of the wrong kind, or a value outside
             its limits; says which.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = pydantic_core.from_json(path.read_bytes())
     except FileNotFoundError as error:
         raise _unusable(chunk, "the program wrote no output file") from error
     except OSError as error:
         raise _unusable(chunk, f"the program's output cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise _unusable(chunk, f"the program's output is not JSON ({error})") from error
-    except RecursionError as error:
-        raise _unusable(chunk, "the program's output is nested too deeply") from error
+    if isinstance(content, dict) and content.get("status") == "error":
+        raise _unusable(chunk, 'the program\'s output says "status": "error"')
+    try:
+        output = _Output.model_validate(
+            content if isinstance(content, dict) else {"detections": content}
+        )
+    except ValidationError as error:
+        raise _unusable(chunk, f"the program's output: {explain_invalid(error)}") from error
+    latest_ms = math.ceil(chunk.duration_s * 1000) + _ROUNDING_MS
+    for index, one in enumerate(output.detections):
+        if one.timestamp_ms > latest_ms:
+            what = f"detections[{index}].timestamp_ms is after the end of its file"
+            raise _unusable(chunk, f"the program's output: {what}, {one.timestamp_ms:g}")
     return [
-        _read_one(_Fields(f"detections[{index}]", one, chunk), chunk)
-        for index, one in enumerate(_detections(content, chunk))
+        FoundInFile(
+            one.timestamp_ms / 1000,
+            one.end_ms / 1000,
+            Label(one.name, one.label_code or "", one.scientific_name or ""),
+            one.confidence,
+        )
+        for one in output.detections
     ]
-
-
-class _Fields:
-    """One detection's keys, each read with a complaint that names it."""
-
-    def __init__(self, place: str, content: Any, chunk: Chunk) -> None:
-        self._place = place
-        self._chunk = chunk
-        if not isinstance(content, dict):
-            raise self.wrong("", f"is {_kind(content)}, not an object")
-        self._content = content
-
-    def number(self, key: str, limit: float) -> float:
-        """Returns a number from 0 to a limit."""
-        if key not in self._content:
-            raise self.wrong(key, "is missing")
-        value = self._content[key]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.wrong(key, f"is {_kind(value)}, not a number")
-        if not 0 <= value <= limit:
-            raise self.wrong(key, f"is {value}, not between 0 and {limit:g}")
-        return float(value)
-
-    def text(self, key: str) -> str:
-        """Returns a text, empty where there is none."""
-        value = self._content.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self.wrong(key, f"is {_kind(value)}, not a text")
-        return (value or "").strip()
-
-    def wrong(self, key: str, what: str) -> DetectorFailed:
-        """Returns the complaint about a key."""
-        name = f"{self._place}.{key}" if key else self._place
-        return _unusable(self._chunk, f"{name} in the program's output {what}")
-
-
-def _read_one(fields: _Fields, chunk: Chunk) -> FoundInFile:
-    end_of_file_ms = math.ceil(chunk.duration_s * 1000) + _ROUNDING_MS
-    start_ms = fields.number("timestamp_ms", end_of_file_ms)
-    # The last window may be padded, so what reaches past the end is cut off there.
-    end_ms = fields.number("end_ms", _MOST_MS)
-    if end_ms < start_ms:
-        raise fields.wrong("end_ms", f"is {end_ms:g}, before timestamp_ms {start_ms:g}")
-    label, code = fields.text("label"), fields.text("label_code")
-    name = fields.text("label_name") or label or code
-    if not name:
-        raise fields.wrong("label", "is missing, as are label_name and label_code")
-    return FoundInFile(
-        start_ms / 1000,
-        end_ms / 1000,
-        Label(name, code, fields.text("scientific_name")),
-        fields.number("confidence", 1),
-    )
-
-
-def _detections(content: Any, chunk: Chunk) -> list[Any]:
-    """Returns the list of detections, which may be the whole output."""
-    found = content
-    if isinstance(content, dict):
-        if content.get("status") == "error":
-            raise _unusable(chunk, 'the program\'s output says "status": "error"')
-        if "detections" not in content:
-            raise _unusable(chunk, "detections is missing in the program's output")
-        found = content["detections"]
-    if not isinstance(found, list):
-        raise _unusable(chunk, f"detections in the program's output is {_kind(found)}, not a list")
-    return found
-
-
-def _kind(value: Any) -> str:
-    """Returns a value as JSON would show it, shortened."""
-    shown = json.dumps(value)
-    limit = 40
-    return shown if len(shown) <= limit else f"{shown[:limit]}..."
 
 
 def _unusable(chunk: Chunk, what: str) -> DetectorFailed:

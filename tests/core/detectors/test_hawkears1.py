@@ -209,19 +209,25 @@ def test_rows_become_detections_by_start_then_label(run_writing) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "lacks the column class_code, class_name"),
-        ("filename,start,end_time,class_name,class_code,score\n", "lacks the column start_time"),
-        (f"{HEADER}\nrec.wav,x,3.0,Wren,WREN,0.5\n", "no number where one belongs, line 2"),
-        (f"{HEADER}\nrec.wav,0.0\n", "no number where one belongs, line 2"),
-        (f"{HEADER}\nrec.wav,40.0,43.0,Wren,WREN,0.5\n", "a detection outside the chunk, line 2"),
-        (f"{HEADER}\nrec.wav,3.0,nan,Wren,WREN,0.5\n", "a detection outside the chunk, line 2"),
-        (f"{HEADER}\nrec.wav,0.0,3.0,Wren,WREN,1.5\n", "a score of 1.5, line 2"),
-        (f"{HEADER}\nrec.wav,0.0,3.0,,WREN,0.5\n", "a detection without a name, line 2"),
-        (f'{HEADER}\nrec.wav,0.0,3.0,"Wren,WREN,0.5\n', "is not a CSV table"),
+        ("", "it has no column filename, start_time, end_time"),
+        ("filename,start,end_time,class_name,class_code,score\n", "it has no column start_time"),
+        (
+            f"{HEADER}\nrec.wav,x,3.0,Wren,WREN,0.5\n",
+            "line 2: start_time: must be a number, not 'x'",
+        ),
+        (f"{HEADER}\nrec.wav,0.0\n", "line 2: end_time: must be a number, not ''"),
+        (f"{HEADER}\nrec.wav,40.0,43.0,Wren,WREN,0.5\n", "line 2: a detection outside the chunk"),
+        (f"{HEADER}\nrec.wav,3.0,nan,Wren,WREN,0.5\n", "line 2: end_time: must be a finite number"),
+        (
+            f"{HEADER}\nrec.wav,0.0,3.0,Wren,WREN,1.5\n",
+            "score: must be less than or equal to 1, no",
+        ),
+        (f"{HEADER}\nrec.wav,0.0,3.0,,WREN,0.5\n", "class_name: must have at least 1 character"),
+        (f'{HEADER}\nrec.wav,0.0,3.0,"Wren,WREN,0.5\n', "not a CSV table"),
     ],
 )
 def test_another_table_is_refused(run_writing, text: str, complaint: str) -> None:
-    with pytest.raises(DetectorFailed, match=rf"HawkEars_labels\.csv .*{complaint}"):
+    with pytest.raises(DetectorFailed, match=rf"HawkEars_labels\.csv: .*{complaint}"):
         run_writing(text)
 
 
