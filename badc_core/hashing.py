@@ -1,15 +1,17 @@
 """Hashes of file contents.
 
-A fingerprint tells whether a file changed; a SHA-256 names its content for ever. What follows
+A fingerprint shows whether a file changed; a SHA-256 names its content for ever. What follows
 from a changed fingerprint is decided where outputs are compared, not here.
 """
 
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 _SAMPLE_BYTES = 1 << 20
+_FILES_KNOWN = 256
 
 
 def fingerprint_file(path: Path, kind: Literal["sampled", "full"]) -> str:
@@ -43,3 +45,23 @@ def sha256_file(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_unchanged(path: Path) -> str:
+    """Returns the SHA-256 of a file, hex, and reads it again only after it changed.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    return _sha256_version(path, status.st_size, status.st_mtime_ns)
+
+
+def sha256_text(text: str) -> str:
+    """Returns the SHA-256 of a text in UTF-8, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(_FILES_KNOWN)
+def _sha256_version(path: Path, _size_bytes: int, _mtime_ns: int) -> str:
+    return sha256_file(path)

@@ -5,6 +5,7 @@ read a few hundred bytes. Damage inside compressed sound (FLAC, MP3, OGG) shows 
 decoded, in `reader.py`.
 """
 
+import re
 import shlex
 import struct
 from contextlib import suppress
@@ -16,7 +17,7 @@ from badc_core.errors import ContentMissing, UnreadableRecording
 
 _ANNEX_POINTER = b"/annex/objects/"
 _OTHER_MAGIC = (b"fLaC", b"riff", b"caff", b".snd")
-_COPY_AGAIN = "Copy it again from the card, or remove it"
+_CHUNK_FILE = re.compile(r".*_chunk_[0-9]+_[0-9]+\.wav", re.IGNORECASE)
 _MAX_OGG_PAGE_BYTES = 65_307
 _LAST_PAGE = 4
 _BLOCK_BYTES = 1 << 20
@@ -35,9 +36,8 @@ def require_content(path: Path) -> int:
     except FileNotFoundError as error:
         if path.is_symlink():
             raise _annexed(path) from error
-        raise ContentMissing(
-            "the file is gone", path, "Put it back, or run: badc scan DATASET"
-        ) from error
+        remedy = "Put it back, or run: badc scan DATASET"
+        raise ContentMissing("the file is gone", path, _cut_again(path) or remedy) from error
     except PermissionError as error:
         raise UnreadableRecording(
             "no permission to read it", path, f"Run: chmod u+r {shlex.quote(str(path))}"
@@ -52,7 +52,7 @@ def require_content(path: Path) -> int:
 
 
 def require_fetched(path: Path) -> None:
-    """Returns unless a file is one of git-annex whose content is elsewhere; it may be no audio.
+    """Raises where a file of git-annex, audio or not, has its content elsewhere.
 
     Raises:
         ContentMissing: it is an annexed link or pointer without content.
@@ -65,7 +65,7 @@ def require_fetched(path: Path) -> None:
 
 
 def check_container(path: Path) -> None:
-    """Returns if the headers agree with the file's size.
+    """Raises where the headers disagree with the file's size.
 
     Raises:
         ContentMissing: the file or its annexed content is not here.
@@ -74,7 +74,7 @@ def check_container(path: Path) -> None:
     """
     size_bytes = require_content(path)
     if size_bytes == 0:
-        raise UnreadableRecording("the file is empty (0 bytes)", path, _COPY_AGAIN)
+        raise damaged(path, "the file is empty (0 bytes)")
     head = _read_head(path)
     layout = read_riff_layout(path)
     if layout is not None:
@@ -89,6 +89,20 @@ def check_container(path: Path) -> None:
         raise _not_audio(path, head)
 
 
+def damaged(path: Path, what: str) -> UnreadableRecording:
+    """Returns the error for a file that is not whole, with what makes it whole again."""
+    return UnreadableRecording(
+        what, path, _cut_again(path) or "Copy it again from the card, or remove it"
+    )
+
+
+def _cut_again(path: Path) -> str:
+    """Returns what writes a chunk's file again; empty for a recording."""
+    if not _CHUNK_FILE.fullmatch(path.name):
+        return ""
+    return "Run on its recording, to write it again: badc chunk run FILE --chunk-duration SECONDS"
+
+
 def _check_wave(path: Path, layout: RiffLayout) -> None:
     """Compares the length of `data` with what follows.
 
@@ -97,15 +111,12 @@ def _check_wave(path: Path, layout: RiffLayout) -> None:
     """
     sound, bytes_per_s = layout.find("data"), _bytes_per_s(path, layout)
     if sound is None or bytes_per_s == 0:
-        raise UnreadableRecording("its WAV header has no sound in it", path, _COPY_AGAIN)
+        raise damaged(path, "its WAV header has no sound in it")
     claimed_s = sound.size_bytes / bytes_per_s
     if sound.end_bytes > layout.file_bytes and sound.size_bytes != layout.file_bytes:
         present_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
-        raise UnreadableRecording(
-            f"truncated: its header promises {claimed_s:.2f} s, {present_s:.2f} s are there",
-            path,
-            _COPY_AGAIN,
-        )
+        what = f"truncated: its header promises {claimed_s:.2f} s, {present_s:.2f} s are there"
+        raise damaged(path, what)
     if not _is_padding(path, min(layout.end_bytes, layout.file_bytes)):
         following_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
         raise UnreadableRecording(
@@ -124,7 +135,7 @@ def _bytes_per_s(path: Path, layout: RiffLayout) -> int:
 
 
 def _is_padding(path: Path, start_bytes: int) -> bool:
-    """Tells whether at most one byte, or nothing but zeros, follows a position."""
+    """Returns whether at most one byte, or nothing but zeros, follows a position."""
     with path.open("rb") as file:
         file.seek(start_bytes)
         block = file.read(_BLOCK_BYTES)
@@ -144,32 +155,25 @@ def _check_ogg(path: Path, size_bytes: int) -> None:
         tail = file.read()
     page = tail.rfind(b"OggS")
     if page < 0 or page + 27 > len(tail) or not tail[page + 5] & _LAST_PAGE:
-        raise UnreadableRecording("truncated: its last Ogg page is missing", path, _COPY_AGAIN)
+        raise damaged(path, "truncated: its last Ogg page is missing")
     n_segments = tail[page + 26]
     sizes = tail[page + 27 : page + 27 + n_segments]
     if len(sizes) < n_segments or page + 27 + n_segments + sum(sizes) > len(tail):
-        raise UnreadableRecording("truncated: its last Ogg page is cut off", path, _COPY_AGAIN)
+        raise damaged(path, "truncated: its last Ogg page is cut off")
 
 
 def _check_aiff(path: Path, head: bytes, size_bytes: int) -> None:
     claimed_bytes = 8 + int.from_bytes(head[4:8], "big")
     if claimed_bytes > size_bytes + 1:
-        raise UnreadableRecording(
-            f"truncated: its header promises {claimed_bytes} bytes, {size_bytes} are there",
-            path,
-            _COPY_AGAIN,
-        )
+        what = f"truncated: its header promises {claimed_bytes} bytes, {size_bytes} are there"
+        raise damaged(path, what)
 
 
 def _check_mpeg(path: Path, size_bytes: int) -> None:
     length = read_length_header(path)
     if length is not None and length.end_bytes is not None and length.end_bytes > size_bytes:
-        raise UnreadableRecording(
-            f"truncated: its header promises {length.duration_s:.2f} s in {length.end_bytes} "
-            f"bytes, {size_bytes} are there",
-            path,
-            _COPY_AGAIN,
-        )
+        what = f"its header promises {length.duration_s:.2f} s in {length.end_bytes} bytes"
+        raise damaged(path, f"truncated: {what}, {size_bytes} are there")
 
 
 def _not_audio(path: Path, head: bytes) -> UnreadableRecording:

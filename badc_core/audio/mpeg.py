@@ -48,7 +48,7 @@ class LengthHeader:
 
 
 def is_mpeg(head: bytes) -> bool:
-    """Tells whether a file that begins so is MPEG audio, with or without an ID3 tag."""
+    """Returns whether a file that begins so is MPEG audio, with or without an ID3 tag."""
     return head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)  # noqa: PLR2004
 
 

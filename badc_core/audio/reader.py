@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.containers import check_container
+from badc_core.audio.containers import check_container, damaged
 from badc_core.audio.mpeg import readable_source
 from badc_core.errors import UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 _BLOCK_SAMPLES = 1 << 20
-_COPY_AGAIN = "Copy it again from the card, or remove it"
 
 # A Vorbis block depends on the one before and is at most 8,192 samples long; libsndfile's seek
 # starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
@@ -72,7 +71,7 @@ class AudioFile:
         self.subtype: str = self._file.subtype
         if self.n_samples == 0:
             self.close()
-            raise UnreadableRecording("there is no sound in it", path, _COPY_AGAIN)
+            raise damaged(path, "there is no sound in it")
 
     def __enter__(self) -> Self:
         return self
@@ -144,9 +143,7 @@ class AudioFile:
             return _ForwardFile(readable_source(self.path))
         except (sf.LibsndfileError, RuntimeError) as error:
             reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
-            raise UnreadableRecording(
-                f"cannot be decoded ({reason})", self.path, _COPY_AGAIN
-            ) from error
+            raise damaged(self.path, f"cannot be decoded ({reason})") from error
 
     def _move_to(self, sample: int) -> None:
         """Brings the decoder to a sample so that what follows is what a full decode gives.
@@ -175,9 +172,6 @@ class AudioFile:
         return block
 
     def _broken_at(self, sample: int) -> UnreadableRecording:
-        return UnreadableRecording(
-            f"decoding stops at {sample / self.sample_rate_hz:.2f} s of the "
-            f"{self.n_samples / self.sample_rate_hz:.2f} s its header promises",
-            self.path,
-            _COPY_AGAIN,
-        )
+        promised = f"of the {self.n_samples / self.sample_rate_hz:.2f} s its header promises"
+        what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
+        return damaged(self.path, what)

@@ -6,7 +6,6 @@ outside a dataset's asset graph in `source.py`.
 """
 
 import csv
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from badc_core.columns import Column
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ManifestMismatch
+from badc_core.hashing import sha256_text
 from badc_core.recordings.recording import Recording, read_recording
 
 _TEXT, _INTEGER = pa.string(), pa.int64()
@@ -96,8 +96,7 @@ class StoredChunk:
 
 def chunk_sha256(parent_sha256: str, chunk: Chunk) -> str:
     """Returns the identity of a virtual chunk's audio: of the file's hash and the range."""
-    text = f"{parent_sha256}:{chunk.start_sample}:{chunk.end_sample}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_text(f"{parent_sha256}:{chunk.start_sample}:{chunk.end_sample}")
 
 
 def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
+from badc_core.audio.containers import damaged
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.errors import UnreadableRecording
@@ -171,8 +172,5 @@ def _decode_wide(file: Path, dtype: str) -> Blocks:
 
 
 def _broken(file: Path, n_read: int, n_samples: int) -> UnreadableRecording:
-    return UnreadableRecording(
-        f"decoding stops after {n_read} of the {n_samples} samples its header promises",
-        file,
-        "Copy it again from the card, or remove it",
-    )
+    what = f"decoding stops after {n_read} of the {n_samples} samples its header promises"
+    return damaged(file, what)

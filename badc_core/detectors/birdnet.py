@@ -4,9 +4,7 @@ Model files are found by `birdnet_files.py`; what is expected where is in `birdn
 interpreter thread per worker: more threads in one process gain less than more processes.
 """
 
-import hashlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +29,7 @@ from badc_core.detectors.litert import LiteModel
 from badc_core.detectors.litert_file import LiteFile
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.hashing import sha256_unchanged
 
 USES_GPU = False
 
@@ -145,11 +144,11 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     return DetectorIdentity(
         name="birdnet",
         version="2.4",
-        model_sha256=_sha256(model),
+        model_sha256=sha256_unchanged(model),
         licence=LICENCE,
         window_s=WINDOW_S,
         companions=tuple(
-            f"{path.name}: {_sha256(path) if path.is_file() else 'absent'}"
+            f"{path.name}: {sha256_unchanged(path) if path.is_file() else 'absent'}"
             for path in (labels_path(), range_model_path(model))
         ),
     )
@@ -190,9 +189,3 @@ def _check_overlap(settings: DetectorSettings) -> None:
             f"detector.window_overlap_s is {settings.window_overlap_s:g}",
             remedy=f"BirdNET's windows last {WINDOW_S:g} s: choose less than that",
         )
-
-
-@cache
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 What it writes is read by `command_output.py`; how it is run is in `programs.py`.
 """
 
-import hashlib
 import shlex
 import shutil
 from pathlib import Path
@@ -15,10 +14,10 @@ from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.detectors.programs import (
     ProgramPerChunk,
     describe_exit,
-    file_sha256,
     run_program,
 )
 from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.hashing import sha256_text, sha256_unchanged
 
 USES_GPU = True
 
@@ -66,12 +65,12 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         raise DetectorMissing("there is no such program", words[0], _REMEDY)
     files = [found, *filter(_is_file, words[1:])]
     try:
-        parts = [*words, *(file_sha256(Path(file)) for file in files)]
+        parts = [*words, *(sha256_unchanged(Path(file)) for file in files)]
     except OSError as error:
         raise DetectorMissing(
             f"cannot be read ({error.strerror})", str(error.filename), _REMEDY
         ) from error
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = sha256_text("\0".join(parts))
     return DetectorIdentity("command", digest[:_VERSION_LENGTH], None, "", 0.0, uses_gpu=USES_GPU)
 
 

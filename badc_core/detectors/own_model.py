@@ -25,9 +25,9 @@ from badc_core.detectors.interface import (
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
-from badc_core.detectors.programs import file_sha256
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.hashing import sha256_unchanged
 from badc_core.out_of_memory import is_out_of_memory
 from badc_core.units import seconds_to_samples
 
@@ -256,7 +256,7 @@ def given_file(path: str, key: str) -> Path:
 def hash_file(path: Path) -> str:
     """Returns a file's SHA-256 in hex; raises DetectorMissing where it cannot be read."""
     try:
-        return file_sha256(path)
+        return sha256_unchanged(path)
     except OSError as error:
         raise cannot_read(path, error) from error
 

@@ -3,7 +3,6 @@
 A program stays in the worker's process group, so that whoever ends a worker ends it too.
 """
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +23,6 @@ from badc_core.out_of_memory import mentions_memory
 
 _REPORTED_CHARACTERS = 500
 _KEPT_BYTES = 1 << 16
-_FILES_KNOWN = 256
 _SHELL_SIGNAL_BASE = 128
 
 
@@ -176,18 +173,6 @@ def describe_exit(returncode: int) -> str:
         return f"exit code {returncode}"
     hint = ", as happens where memory runs out" if name == "SIGKILL" else ""
     return f"exit code {returncode} (killed by {name}{hint})"
-
-
-def file_sha256(path: Path) -> str:
-    """Returns a file's SHA-256 in hex; reads it again only after it changed."""
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(_FILES_KNOWN)
-def _sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:  # noqa: ARG001  (the cache's key)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tail(file: IO[bytes]) -> str:

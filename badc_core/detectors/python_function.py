@@ -29,6 +29,7 @@ from badc_core.detectors.own_model import (
 )
 from badc_core.detectors.source_import import find_module, import_file, import_installed
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
+from badc_core.hashing import sha256_text
 
 _SETTING = "detector.model.function"
 _REMEDY = "Set it in badc.toml to package.module:name or path/to/file.py:name"
@@ -86,7 +87,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
 
 def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentity:
     _, name = settings.model.function_place
-    digest = hashlib.sha256(f"{name}\0{source_sha256}".encode()).hexdigest()
+    digest = sha256_text(f"{name}\0{source_sha256}")
     model = given_file(settings.model.file, "file") if settings.model.file else None
     return identify_model(
         settings, digest[:VERSION_LENGTH], model, uses_gpu=settings.model.uses_gpu

@@ -3,7 +3,6 @@
 The tables it writes are read by `hawkears1_tables.py`; HawkEars 2 is in `hawkears.py`.
 """
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -16,10 +15,10 @@ from badc_core.detectors.programs import (
     CompletedProgram,
     ProgramPerChunk,
     describe_exit,
-    file_sha256,
     run_program,
 )
 from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.hashing import sha256_text, sha256_unchanged
 
 USES_GPU = True
 
@@ -116,14 +115,15 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         )
     runtime = _runtime(settings)
     _python(runtime)
-    program = file_sha256(runtime / "analyze.py")[:_VERSION_LENGTH]
+    program = sha256_unchanged(runtime / "analyze.py")[:_VERSION_LENGTH]
     networks = "\n".join(
-        f"{path.name} {path.stat().st_size} {file_sha256(path)}" for path in _checkpoints(runtime)
+        f"{path.name} {path.stat().st_size} {sha256_unchanged(path)}"
+        for path in _checkpoints(runtime)
     )
     return DetectorIdentity(
         "hawkears1",
         f"1.x ({program})",
-        hashlib.sha256(networks.encode()).hexdigest(),
+        sha256_text(networks),
         LICENCE,
         WINDOW_S,
         uses_gpu=USES_GPU,

@@ -7,12 +7,12 @@ import csv
 import hashlib
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import badc_core
 from badc_core.detector_settings import HawkEarsSettings
 from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.hashing import sha256_unchanged
 
 INSTALL = "Run: badc hawkears install"
 STAMP = "badc-installed.json"
@@ -140,11 +140,8 @@ class HawkEarsHome:
 
     def networks_sha256(self, settings: HawkEarsSettings) -> str:
         """Returns one SHA-256 over those of the checkpoint files in use, hex."""
-        digest = hashlib.sha256()
-        for path in self.networks(settings):
-            status = path.stat()
-            digest.update(_sha256(path, status.st_size, status.st_mtime_ns))
-        return digest.hexdigest()
+        hashes = [sha256_unchanged(path) for path in self.networks(settings)]
+        return hashlib.sha256(bytes.fromhex("".join(hashes))).hexdigest()
 
 
 def find_home(runtime: str = "") -> HawkEarsHome:
@@ -167,9 +164,3 @@ def _checkpoints_in(folder: Path) -> tuple[Path, ...]:
     if not found:
         raise DetectorMissing("HawkEars' networks are missing (*.ckpt)", folder, INSTALL)
     return found
-
-
-@cache
-def _sha256(path: Path, _size_bytes: int, _changed_ns: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

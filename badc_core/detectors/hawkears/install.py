@@ -5,7 +5,6 @@ databases want (Qt, Lightning, ONNX and a hundred more). Finding an installed on
 testing it in `check.py`.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from badc_core import atomic
 from badc_core.detectors.hawkears import weights
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import BadcError, ConfigInvalid, DetectorMissing
+from badc_core.hashing import sha256_text
 
 HAWKEARS_VERSION = "2.3.0"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -169,7 +169,7 @@ def _recipe(*, cuda: bool) -> str:
     """Returns what an environment was made from, as a hash."""
     torch = _TORCH_CUDA if cuda else _TORCH_CPU
     parts = [*torch, *_WITHOUT_DEPENDENCIES, REQUIREMENTS.read_text(encoding="utf-8")]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return sha256_text("\n".join(parts))
 
 
 def _stamped_recipe(home: HawkEarsHome) -> str | None:
