@@ -160,7 +160,7 @@ def test_badc_commands_named_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page_name)
-def test_options_in_command_lines_exist(page):
+def test_command_lines_have_the_options_they_need_and_no_unknown_ones(page):
     for line in _COMMAND_LINE.findall(_read(page)):
         words = line.partition(" #")[0].split()
         command = _badc()
@@ -169,3 +169,8 @@ def test_options_in_command_lines_exist(page):
         known = {name for option in command.params for name in option.opts + option.secondary_opts}
         named = {word.partition("=")[0] for word in words if word.startswith("--") and word != "--"}
         assert named - known - {"--help"} == set(), f"badc {line}"
+        needed = [
+            option for option in command.params if option.required and option.opts[0][:1] == "-"
+        ]
+        missing = [option.name for option in needed if not named.intersection(option.opts)]
+        assert not missing or "--help" in named, f"badc {line}: lacks {missing}"
