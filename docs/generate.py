@@ -1,9 +1,11 @@
-"""Writes the reference pages that are generated from the code: `make docs`.
+"""Writes what the pages repeat from the code: `make docs`.
 
 A test compares the pages with what this would write.
 """
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,8 @@ from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEM
 from badc_core.settings import Settings
 
 _HERE = Path(__file__).parent
+_ARCHITECTURE = "../ARCHITECTURE.md"
+_LAYERS = "## Layers"
 
 _COLUMNS_INTRODUCTION = """\
 # Columns
@@ -115,7 +119,26 @@ def _section(name: str, section: BaseModel) -> list[str]:
     return [*lines, "", *inner]
 
 
-PAGES = {"columns.md": columns_page, "settings.md": settings_page}
+def architecture_page() -> str:
+    """Returns the page about the architecture, with the layers that import-linter checks."""
+    pyproject = tomllib.loads((_HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(
+        contract["layers"]
+        for contract in pyproject["tool"]["importlinter"]["contracts"]
+        if contract.get("containers") == ["badc_core"]
+    )
+    before, heading, after = (_HERE / _ARCHITECTURE).read_text(encoding="utf-8").partition(_LAYERS)
+    block = "\n".join(["```", *layers, "```"])
+    return (
+        before + heading + re.sub(r"```\n.*?```", lambda _: block, after, count=1, flags=re.DOTALL)
+    )
+
+
+PAGES = {
+    "columns.md": columns_page,
+    "settings.md": settings_page,
+    _ARCHITECTURE: architecture_page,
+}
 
 
 def _column_rows(columns: tuple[Column, ...]) -> list[str]:

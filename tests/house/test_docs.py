@@ -1,7 +1,6 @@
 """What the documents name exists: linked pages, paths, make targets, badc commands and options."""
 
 import re
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -99,16 +98,6 @@ def test_source_files_and_folders_named_exist(page):
     }
     folders = {path for path in _ROOM.findall(_read(page)) if not (REPOSITORY / path).exists()}
     assert files | folders == set()
-
-
-def test_the_architecture_page_lists_the_layers_that_are_checked():
-    contracts = tomllib.loads(_read(REPOSITORY / "pyproject.toml"))["tool"]["importlinter"]
-    layers = next(
-        contract["layers"]
-        for contract in contracts["contracts"]
-        if contract["type"] == "layers" and contract["containers"] == ["badc_core"]
-    )
-    assert "\n".join(["```", *layers, "```"]) in _read(REPOSITORY / "ARCHITECTURE.md")
 
 
 def test_the_architecture_page_is_one_page():
