@@ -4,10 +4,13 @@ import re
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
 import typer
 
 from badc_core.cli.main import build_app
+from badc_core.columns import arrow_schema
+from badc_core.detections.schema import DETECTION_COLUMNS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -163,3 +166,13 @@ def test_command_lines_have_the_options_they_need_and_no_unknown_ones(page):
         ]
         missing = [option.name for option in needed if not named.intersection(option.opts)]
         assert not missing or "--help" in named, f"badc {line}: lacks {missing}"
+
+
+@pytest.mark.parametrize("name", ["first-steps.md", "columns.md"])
+def test_queries_in_the_docs_fit_the_columns(name):
+    queries = re.findall(r"sql\([\"'](SELECT .+?)[\"']\)", _read(REPOSITORY / "docs" / name))
+    assert queries
+    with duckdb.connect() as database:
+        database.register("detections", arrow_schema(DETECTION_COLUMNS).empty_table())
+        for query in queries:
+            assert database.sql(query).fetchall() == []
