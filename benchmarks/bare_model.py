@@ -22,8 +22,7 @@ import numpy.typing as npt
 import soundfile
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet import BirdNet
-from badc_core.detectors.birdnet_files import model_path
+from badc_core.detectors.birdnet import BirdNet, model_path
 from badc_core.devices.cores import usable_cores
 
 WINDOW_S = 3

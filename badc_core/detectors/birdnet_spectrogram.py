@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from badc_core.detectors.litert_file import LiteFile
+from badc_core.detectors.litert import LiteFile
 
 PICTURE = "model/concatenate/concat"
 """The tensor in the model file that holds both spectrograms."""

@@ -25,7 +25,7 @@ from badc_core.detectors.interface import (
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
-from badc_core.detectors.windows import WindowGrid
+from badc_core.detectors.windows import WindowGrid, require_partial_overlap
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.hashing import sha256_unchanged
 from badc_core.out_of_memory import is_out_of_memory
@@ -190,11 +190,7 @@ def sound_wanted(settings: DetectorSettings) -> tuple[int, float]:
             f"detector.model.{missing}",
             "Set in badc.toml what the model was trained with",
         )
-    if settings.window_overlap_s >= model.window_s:
-        raise ConfigInvalid(
-            f"detector.window_overlap_s is {settings.window_overlap_s:g}",
-            remedy=f"The model's windows last {model.window_s:g} s: choose less than that",
-        )
+    require_partial_overlap(settings.window_overlap_s, model.window_s, "The model")
     return model.sample_rate_hz, model.window_s
 
 

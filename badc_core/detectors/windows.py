@@ -15,6 +15,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext, WindowBatch
+from badc_core.errors import ConfigInvalid
 from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BATCH_WINDOWS = 12
@@ -68,8 +69,23 @@ class WindowGrid:
             )
 
 
+def require_partial_overlap(overlap_s: float, window_s: float, name: str) -> None:
+    """Raises ConfigInvalid where windows would overlap entirely.
+
+    Args:
+        overlap_s: as set.
+        window_s: length of a window.
+        name: of the model, for people.
+    """
+    if overlap_s >= window_s:
+        raise ConfigInvalid(
+            f"detector.window_overlap_s is {overlap_s:g}",
+            remedy=f"{name}'s windows last {window_s:g} s: choose less than that",
+        )
+
+
 def _has_sound(audio: AudioFile, start_sample: int) -> bool:
-    """Tells whether a window has a length in milliseconds."""
+    """Returns whether a window has a length in milliseconds."""
     end_ms = samples_to_ms(audio.n_samples, audio.sample_rate_hz)
     return samples_to_ms(start_sample, audio.sample_rate_hz) < end_ms
 

@@ -6,7 +6,7 @@ import pytest
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.birdnet_files import labels_path, model_path
+from badc_core.detectors.birdnet import labels_path, model_path
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
 from badc_core.detectors.interface import RecordingContext, WindowBatch
 from badc_core.detectors.label_files import read_labels

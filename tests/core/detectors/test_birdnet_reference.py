@@ -15,7 +15,7 @@ import soundfile as sf
 import badc_core
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.birdnet_files import labels_path, model_path
+from badc_core.detectors.birdnet import labels_path, model_path
 from badc_core.detectors.interface import Label
 from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.registry import identify_detector

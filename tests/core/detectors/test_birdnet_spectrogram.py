@@ -10,10 +10,9 @@ import soundfile as sf
 from badc_core.audio.resampling import resample_windows
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import birdnet
-from badc_core.detectors.birdnet_files import model_path
+from badc_core.detectors.birdnet import model_path
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
-from badc_core.detectors.litert import LiteModel
-from badc_core.detectors.litert_file import LiteFile
+from badc_core.detectors.litert import LiteFile, LiteModel
 from badc_core.errors import DetectorMissing
 
 RATE_HZ = 48_000
