@@ -15,7 +15,9 @@ class TableInvalid(Exception):
     """
 
 
-def read_rows(path: Path, required: Collection[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(
+    path: Path, required: Collection[str] = (), one_of: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields each row with its line, as column -> text without spaces around it.
 
     A cell that is not there is empty text; a cell beyond the last column is left out.
@@ -23,6 +25,7 @@ def read_rows(path: Path, required: Collection[str] = ()) -> Iterator[tuple[int,
     Args:
         path: UTF-8, with or without a byte order mark; the first row names the columns.
         required: columns that must be there.
+        one_of: columns of which one must be there.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -34,6 +37,8 @@ def read_rows(path: Path, required: Collection[str] = ()) -> Iterator[tuple[int,
             missing = [name for name in required if name not in (rows.fieldnames or ())]
             if missing:
                 raise TableInvalid(f"it has no column {', '.join(missing)}")
+            if one_of and not {*one_of} & {*(rows.fieldnames or ())}:
+                raise TableInvalid(f"it has no column {' or '.join(one_of)}")
             for row in rows:
                 yield (
                     rows.line_num,

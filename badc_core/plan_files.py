@@ -1,6 +1,6 @@
 """Saved plans: one entry per recording, as CSV or JSON, for people and for the next command.
 
-What entries say is decided where plans are made: `chunks/orchestrate.py` and
+What entries say is decided where plans are written: `chunks/orchestrate.py` and
 `manifest_runs/orchestrate.py`.
 """
 
@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pydantic import TypeAdapter, ValidationError
+
 from badc_core.atomic import write_text
+from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.errors import ConfigInvalid
+from badc_core.validation import explain_invalid
 
 Entry: TypeAlias = dict[str, Any]
 """Column -> text, number, truth value, list of texts, or None."""
@@ -20,11 +24,12 @@ Entry: TypeAlias = dict[str, Any]
 MANIFEST_KEYS = ("manifest_path", "manifest")
 """Where an entry names its manifest: one of these columns is in every plan."""
 
-_REMEDY = "Make one: badc chunk orchestrate DATASET --plan-json FILE"
+_ENTRIES = TypeAdapter(list[Entry])
+_REMEDY = "Write one: badc chunk orchestrate DATASET --plan-json FILE"
 
 
 def write_plan_csv(path: Path, columns: Sequence[str], entries: Sequence[Entry]) -> None:
-    """Writes a plan as CSV; lists stand in their cell as JSON, and None is an empty cell.
+    """Writes a plan as CSV; a list is a cell of JSON, and None is an empty cell.
 
     Raises:
         StorageFull: the disk or a quota is full.
@@ -54,28 +59,18 @@ def read_plan(path: Path) -> list[Entry]:
         ConfigInvalid: absent, neither of the two, or CSV without a column of manifests.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return _parse_json(text, path) if path.suffix.lower() == ".json" else _parse_csv(text, path)
+        if path.suffix.lower() == ".json":
+            return _ENTRIES.validate_json(path.read_text(encoding="utf-8-sig"))
+        return [cells for _, cells in read_rows(path, one_of=MANIFEST_KEYS)]
     except FileNotFoundError as error:
         raise ConfigInvalid("there is no such plan", path, _REMEDY) from error
     except OSError as error:
         raise ConfigInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
-    except (ValueError, RecursionError, csv.Error) as error:
-        raise ConfigInvalid(f"not a plan ({error})", path, _REMEDY) from error
-
-
-def _parse_json(text: str, path: Path) -> list[Entry]:
-    content = json.loads(text)
-    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-        raise ConfigInvalid("not a list of objects", path, _REMEDY)
-    return content
-
-
-def _parse_csv(text: str, path: Path) -> list[Entry]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if not {*MANIFEST_KEYS} & {*(reader.fieldnames or ())}:
-        raise ConfigInvalid(f"it has no column {' or '.join(MANIFEST_KEYS)}", path, _REMEDY)
-    return [{name: cell or "" for name, cell in row.items() if name is not None} for row in reader]
+    except ValidationError as error:
+        what = f"not a plan, which is a list of objects ({explain_invalid(error)})"
+        raise ConfigInvalid(what, path, _REMEDY) from error
+    except (TableInvalid, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"not a plan: {error}", path, _REMEDY) from error
 
 
 def _cell(value: Any) -> Any:

@@ -90,7 +90,7 @@ def readable_source(path: Path) -> Path | io.BytesIO:
 
 
 def _length_frame(content: bytes, first: _Frame, n_frames: int) -> bytes:
-    """Makes a silent frame like the first whose body says how many frames follow."""
+    """Returns a silent frame like the first whose body says how many frames follow."""
     frame = bytearray(max(first.size_bytes, first.xing_offset_bytes + 12))
     frame[:4] = content[first.start_bytes : first.start_bytes + 4]
     struct.pack_into(">4sII", frame, first.xing_offset_bytes, b"Xing", 1, n_frames)
@@ -125,7 +125,7 @@ def _frames(content: bytes) -> Iterator[_Frame]:
 
 
 def _frame_at(content: bytes, position: int) -> _Frame | None:
-    """Returns the frame whose header stands at a position; None if there is no valid header."""
+    """Returns the frame whose header is at a position; None if there is no valid header."""
     if position + 4 > len(content):
         return None
     (header,) = struct.unpack_from(">I", content, position)

@@ -26,7 +26,7 @@ _BLOCK_SAMPLES = 1 << 20
 _FORWARD_FORMATS = frozenset({"MP3", "OGG"})
 
 _POSITION_LOST = -1
-"""Where the decoder stands after an error: unknown, so the next read moves it first."""
+"""Where the decoder is after an error: unknown, so the next read moves it first."""
 
 
 class _ForwardFile(sf.SoundFile):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The chunks of a RIFF file (WAV): where each lies and how long it claims to be.
+"""The chunks of a RIFF file (WAV): where each is and how long it claims to be.
 
 Only headers are read, by seeking; sound is never loaded. What the chunks mean is in `guano.py`
 and `audiomoth.py`; whether the sound is complete is judged in `audio/containers.py`.

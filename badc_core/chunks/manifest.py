@@ -1,7 +1,7 @@
 """Chunk manifests: one CSV per recording, a row per chunk.
 
 Where chunks begin is decided in `plan.py`. A dataset's chunks are virtual: rows point into the
-recording, and no audio is copied. Files per chunk are made in `writer.py`, and manifests of files
+recording, and no audio is copied. Chunk files are written in `writer.py`, and manifests of files
 outside a dataset's asset graph in `source.py`.
 """
 
@@ -26,7 +26,7 @@ _TEXT, _INTEGER = pa.string(), pa.int64()
 
 MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("recording_id", _TEXT, "The recording.", nullable=False),
-    Column("chunk_id", _TEXT, "The chunk; made of the recording and its ms.", nullable=False),
+    Column("chunk_id", _TEXT, "The chunk: recording, start and end in ms.", nullable=False),
     Column("source_path", _TEXT, "Audio file, relative to the dataset.", nullable=False),
     Column("start_ms", _INTEGER, "Chunk start, ms from the recording's start.", nullable=False),
     Column("end_ms", _INTEGER, "Chunk end, ms from the recording's start.", nullable=False),
@@ -151,7 +151,7 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
     """Returns a manifest, checked against the recording it is for.
 
     Raises:
-        ManifestMismatch: absent, malformed, made from other audio, or its chunks do not cover
+        ManifestMismatch: absent, malformed, of other audio, or its chunks do not cover
             the recording exactly.
     """
     try:
@@ -164,7 +164,7 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
     if not rows:
         raise _mismatch(path, "it has no rows")
     if {row["parent_sha256"] for row in rows} != {recording.sha256}:
-        raise _mismatch(path, "it was made from other audio")
+        raise _mismatch(path, "it is of other audio")
     verify_cover(path, chunks, recording)
     return Manifest(path, chunks)
 

@@ -60,10 +60,10 @@ class ChunkPlan:
     """The recordings that are to be cut.
 
     Attributes:
-        dataset: theirs.
+        dataset: of the recordings.
         cut: what was asked for.
-        places: theirs, by path.
-        n_finished: recordings that were left out since their chunks are there.
+        places: of the recordings, by path.
+        n_finished: recordings left out because their chunks are there.
         n_unmatched: audio files that the pattern leaves out.
     """
 
@@ -190,5 +190,5 @@ def _place(cut: DatasetCut, name: NamedFile, root: Path) -> ChunkPlace:
 
 
 def _is_finished(place: ChunkPlace) -> bool:
-    """Tells whether there is nothing to do; what is wrong is said when the recording is cut."""
+    """Returns whether there is nothing to do; errors are raised when the recording is cut."""
     return bool(attempt(place.name.recording_id, lambda _: has_chunks(place)).value)

@@ -1,17 +1,26 @@
-"""Where a recording's chunk files, their manifest and their status go.
+"""Where a recording's chunk files, manifest and status go, and the folder of chunk files itself.
 
-Nothing is written here; that is `writer.py`.
+The files are written in `writer.py`.
 """
 
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from badc_core.atomic import naming_storage_trouble
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.source import NamedFile, absolute, cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
 from badc_core.options import OptionSpec
 from badc_core.settings import ChunkSettings
+
+_LOCK_FILE = ".chunk_lock"
+_ASIDE_LETTERS = 180
+"""How much of a file's name `atomic.replacing` keeps in the name it writes to first."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +114,44 @@ def place_chunks(name: NamedFile, request: CutRequest) -> ChunkPlace:
     manifest = request.manifest or folder / f"{name.recording_id}.csv"
     settings = cut_settings(name.dataset, request.duration_s, request.overlap_s)
     return ChunkPlace(name, settings, folder, absolute(manifest))
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Creates a folder and locks it against other processes; the lock ends with its process.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
+    """
+    with naming_storage_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK_FILE).open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def remove_chunk_files(folder: Path, recording_id: str, kept: set[str]) -> set[str]:
+    """Removes a recording's chunk files, and what killed processes left half written.
+
+    Only files named as this recording's chunk files are named.
+
+    Args:
+        folder: locked by `lock_folder`.
+        recording_id: whose.
+        kept: names of files that stay.
+
+    Returns:
+        The names of the chunk files that were removed.
+    """
+    begin = f"{recording_id}_chunk_"
+    aside = re.escape(begin[:_ASIDE_LETTERS])
+    pattern = re.compile(rf"(?P<chunk>{re.escape(begin)}\d+_\d+\.wav)|\.{aside}.*\.part")
+    removed = set()
+    for path in sorted(folder.iterdir()):
+        found = pattern.fullmatch(path.name)
+        if found and path.name not in kept and (path.is_symlink() or not path.is_dir()):
+            path.unlink()
+            if found["chunk"]:
+                removed.add(path.name)
+    return removed

@@ -87,7 +87,7 @@ def decode_exactly(file: Path, subtype: str) -> Blocks:
 def count_decodable(file: Path) -> int:
     """Returns how many samples can be decoded before it breaks, up to 1023 too few.
 
-    A read that fails tells nothing of how far it came, so the last one is done again in small ones.
+    A read that fails does not say how far it came, so the last block is read again in small ones.
     """
     n_coarse = _read_until_broken(file, 0)
     return _read_until_broken(file, n_coarse)
@@ -116,7 +116,7 @@ def read_chunks(
         chunks: in order, of one file; some of its chunks will do.
 
     Yields:
-        A chunk, and its blocks, to be taken before the next chunk is asked for.
+        A chunk and its blocks, which must be read before the next chunk.
     """
     n_passes = count_passes(chunks)
     for number in range(n_passes):
@@ -124,7 +124,7 @@ def read_chunks(
             sound = _Forwards(blocks)
             for chunk in chunks[number::n_passes]:
                 yield chunk, sound.take(chunk.start_sample, chunk.end_sample)
-            # Only whoever asks for more after the end is told that the file goes on or breaks.
+            # Only reading past the end shows that the file goes on or breaks.
             next(blocks, None)
 
 
@@ -144,7 +144,7 @@ class _Forwards:
         self._position = 0
 
     def take(self, start_sample: int, end_sample: int) -> Iterator[Block]:
-        """Yields the samples of a range in pieces; what lies before it is passed over."""
+        """Yields the samples of a range in pieces; what is before it is skipped."""
         while self._position < end_sample:
             if not len(self._rest):
                 self._rest = next(self._blocks)

@@ -1,7 +1,7 @@
-"""A file that is to be cut by name: who it is, in a dataset or alone, and its chunks.
+"""A file given by path: which recording it is, in a dataset or alone, and its chunks.
 
-Recordings that Dagster takes through a dataset are described in `recordings/`; here a file may lie
-anywhere. Writing its chunks as files is in `writer.py`.
+Recordings of a dataset are described in `recordings/`; here a file may be anywhere. Its chunks are
+written as files in `writer.py`.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ _DATASET_MARKS = (SETTINGS_FILE, "recordings.csv", ".datalad")
 
 @dataclass(frozen=True)
 class NamedFile:
-    """An audio file and the recording it is, found out from its path alone.
+    """An audio file and the recording it is, known from its path alone.
 
     Attributes:
         file: absolute, links kept: an annexed file keeps its own name.
         recording_id: as registered, or as a scan would name it; of a file alone, its stem.
-        dataset: the one it lies in, if any.
+        dataset: the one it is in, if any.
     """
 
     file: Path
@@ -73,7 +73,7 @@ class ChunkSource:
     """An audio file whose header has been read.
 
     Attributes:
-        name: who it is.
+        name: which recording.
         sample_rate_hz, n_channels, n_samples, subtype: as the header says.
     """
 
@@ -103,7 +103,7 @@ class ChunkSource:
 
 
 def name_file(path: Path) -> NamedFile:
-    """Returns who a file is; it is not opened.
+    """Returns which recording a file is; it is not opened.
 
     Raises:
         ContentMissing: there is no such file.
@@ -171,8 +171,8 @@ def write_virtual_manifest(source: ChunkSource, manifest: Path, hash_chunks: boo
     Args:
         source: the file.
         manifest: what to write.
-        hash_chunks: decode the sound, and give each chunk the hash of its samples in place of
-            one made of the file's hash and the range. Such a hash stays the same when the file is
+        hash_chunks: decode the sound, and give each chunk the hash of its samples instead of
+            one over the file's hash and the range. Such a hash stays the same when the file is
             stored in another lossless format of up to 24 bits.
 
     Raises:

@@ -94,7 +94,7 @@ class _Validation:
 
     def check(self, rows: tuple[ChunkRequest, ...]) -> list[Problem]:
         for row in rows:
-            sound = self._listen(row, row.audio)
+            sound = self._open(row, row.audio)
             if sound is not None:
                 self._compare(row, sound)
         self._check_cover(rows)
@@ -102,7 +102,7 @@ class _Validation:
             self._check_hashes(rows)
         return self._problems
 
-    def _listen(self, row: ChunkRequest, path: Path) -> _Sound | None:
+    def _open(self, row: ChunkRequest, path: Path) -> _Sound | None:
         if path not in self._sounds:
             try:
                 with AudioFile(path) as audio:
@@ -156,9 +156,9 @@ class _Validation:
             self._report(rows[-1], rows[-1].audio, what)
 
     def _rate(self, rows: tuple[ChunkRequest, ...]) -> int | None:
-        told = (row.sample_rate_hz for row in rows)
-        heard = (sound.sample_rate_hz for sound in self._sounds.values() if sound is not None)
-        return next((one for one in (*told, *heard) if one is not None), None)
+        written = (row.sample_rate_hz for row in rows)
+        opened = (sound.sample_rate_hz for sound in self._sounds.values() if sound is not None)
+        return next((one for one in (*written, *opened) if one is not None), None)
 
     def _recording_samples(self, rows: tuple[ChunkRequest, ...]) -> int | None:
         """Returns the recording's length from its file, else as noted when it was cut."""
@@ -168,7 +168,7 @@ class _Validation:
             return None if sound is None else sound.n_samples
         recording = self._recording(last)
         if recording is not None:
-            sound = self._listen(last, recording)
+            sound = self._open(last, recording)
             return None if sound is None else sound.n_samples
         status = _readable_status(last.audio.parent)
         return status.n_samples if status else None
@@ -236,7 +236,7 @@ class _Validation:
             self._report_broken(rows, sound, error)
 
     def _report_broken(self, rows: Sequence[ChunkRequest], sound: _Sound, error: BadcError) -> None:
-        """Tells where decoding stops, at the chunk in which it does."""
+        """Reports where decoding stops, at the chunk in which it does."""
         path, rate_hz = rows[0].audio, sound.sample_rate_hz
         n_decoded = count_decodable(path) if isinstance(error, UnreadableRecording) else None
         if n_decoded is None or n_decoded >= sound.n_samples:
@@ -253,14 +253,14 @@ class _Validation:
 
 
 def _is_file(row: ChunkRequest) -> bool:
-    """Tells whether a row's audio is this chunk alone; rows of old are told by the file's name."""
+    """Returns whether a row's audio is this chunk alone; where it does not say, by its name."""
     if row.is_file is None:
         return row.audio.stem.endswith(f"_chunk_{row.start_ms}_{row.end_ms}")
     return row.is_file
 
 
 def _span(row: ChunkRequest, sample_rate_hz: int) -> tuple[int, int]:
-    """Returns first sample and one past the last, as exactly as the row tells them."""
+    """Returns first sample and one past the last, as exactly as the row has them."""
     return row.frames or (
         round(row.start_ms * sample_rate_hz / 1000),
         round(row.end_ms * sample_rate_hz / 1000),
@@ -273,7 +273,7 @@ def _tolerance(row: ChunkRequest, sample_rate_hz: int) -> int:
 
 
 def _readable_status(folder: Path) -> ChunkStatus | None:
-    """Returns a folder's status; None also for a torn one, which nobody takes for completed."""
+    """Returns a folder's status; None also for a torn one."""
     try:
         return read_status(folder)
     except ManifestMismatch:

@@ -1,7 +1,7 @@
 """WAV files of a known length, as bytes in order.
 
 Written here and not by libsndfile for three reasons: equal sound gives equal bytes (libsndfile
-puts the time of day into float files), the hash is made on the way, and a full disk is an error
+puts the time of day into float files), the hash is computed on the way, and a full disk is an error
 of the system that says so. Reading is `audio/reader.py`'s business.
 
 Source: IBM and Microsoft, Multimedia Programming Interface 1.0 (RIFF, WAVE); EBU Tech 3306 (RF64).
@@ -52,7 +52,7 @@ class WaveForm:
         return self.n_channels * _BITS[self.subtype] // 8
 
     def header(self) -> bytes:
-        """Returns what stands before the sound; RF64 where a WAV cannot count so far."""
+        """Returns the header; RF64 where a WAV's sizes do not suffice."""
         kind = _IEEE_FLOAT if self.subtype in _FLOATS else _PCM
         rate, frame = self.sample_rate_hz, self._frame_bytes
         fmt = struct.pack(

@@ -13,9 +13,14 @@ from pathlib import Path
 
 from badc_core.atomic import replacing
 from badc_core.audio.containers import require_content
-from badc_core.chunks.folder import hold_folder, remove_chunk_files
 from badc_core.chunks.manifest import StoredChunk, write_rows
-from badc_core.chunks.place import ChunkPlace, CutRequest, find_place
+from badc_core.chunks.place import (
+    ChunkPlace,
+    CutRequest,
+    find_place,
+    lock_folder,
+    remove_chunk_files,
+)
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.sound import decode_exactly, read_chunks, wav_subtype
@@ -34,13 +39,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WrittenChunks:
-    """What was done.
+    """The result of writing a recording's chunks.
 
     Attributes:
         folder: of the recording's chunk files.
         manifest: lists them.
         n_chunks: of the recording.
-        n_written: in this call; the others were there and right.
+        n_written: by this call; the others were there and right.
         n_removed: files of other settings.
     """
 
@@ -79,7 +84,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
     """
     if not (place.folder / STATUS_FILE).exists():
         require_content(place.name.file)
-    with hold_folder(place.folder):
+    with lock_folder(place.folder):
         before = _status_before(place)
         begun = place.begin(_fingerprint(place.name))
         if before and (include_existing or not _same_work(before, begun)):
@@ -90,8 +95,8 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
                 place.name.recording_id, place.folder, place.manifest, n_chunks, 0, 0
             )
         require_content(place.name.file)
-        # Without a fingerprint while files of other sound may be there, so that should this
-        # process die now, nobody takes them for ours.
+        # Without a fingerprint while files of other sound may be there: if this process dies now,
+        # they must not pass for chunks of this one.
         unsure = begun if before else begun.model_copy(update={"fingerprint": None})
         unsure.write(place.folder)
         with recording_failure(unsure, place.folder):
@@ -108,7 +113,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
 
 
 def has_chunks(place: ChunkPlace) -> bool:
-    """Tells whether a recording's chunk files, manifest and status are there and right.
+    """Returns whether a recording's chunk files, manifest and status are there and right.
 
     Raises:
         ConfigInvalid: the folder is another recording's.
@@ -122,7 +127,7 @@ def has_chunks(place: ChunkPlace) -> bool:
 def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
     """Returns what `write_chunks` would cut, and writes only the manifest if one is asked for.
 
-    Its rows are those of the real one, but for sha256, which is `DRY_RUN`.
+    Its rows are those of the real one, except sha256, which is `DRY_RUN`.
 
     Raises:
         ContentMissing: the file or its annexed content is not here.
@@ -174,7 +179,7 @@ def _fingerprint(name: NamedFile) -> str | None:
 
 
 def _same_work(before: ChunkStatus, now: ChunkStatus) -> bool:
-    """Tells whether chunks of another day are cut from the same sound in the same way.
+    """Returns whether earlier chunks are cut from the same sound in the same way.
 
     Sound that is elsewhere counts as the same: its chunks may outlive it here.
     """
@@ -193,7 +198,7 @@ def _is_done(place: ChunkPlace, before: ChunkStatus) -> bool:
         rows = read_requests([place.manifest], place.root).get(place.name.recording_id, ())
     except ManifestMismatch:
         return False
-    # A dataset's manifest may have been written anew since, with ranges of the recording.
+    # A dataset's manifest may have been rewritten since, with ranges of the recording.
     return bool(rows) and all(row.audio.parent == place.folder for row in rows)
 
 
@@ -239,8 +244,8 @@ def _hashes_of_right_files(
 ) -> dict[Chunk, str]:
     """Returns the chunk files that need not be written again.
 
-    Each is as long as it must be and begins with the right header; and if the manifest of then
-    knows its hash, it has that.
+    Each is as long as it must be and begins with the right header; and its hash is the
+    one in the manifest of that time, if there is one.
     """
     if before is None:
         return {}

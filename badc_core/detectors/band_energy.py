@@ -1,26 +1,22 @@
-"""A real detector without weights: sound that stands out in a frequency band.
+"""A real detector without weights: finds loud moments in frequency bands.
 
 For tests, for a first look at an archive without any model, and as the example of the interface.
 It is no species detector: its labels are bands.
 """
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
     Label,
-    RecordingContext,
     WindowBatch,
 )
-from badc_core.detectors.windows import WindowGrid, require_partial_overlap
+from badc_core.detectors.windows import WindowDetector, WindowGrid, require_partial_overlap
 
 USES_GPU = False
 
@@ -32,32 +28,17 @@ _SLOPE_DB = 3.0
 _FLOOR_POWER = 1e-12
 
 
-class BandEnergy:
+class BandEnergy(WindowDetector):
     """Scores each band by how far its loudest moments rise above its median.
 
     The score is a logistic function of that contrast: 0.5 at 12 dB, 0.95 at 21 dB.
     """
 
     def __init__(self, settings: DetectorSettings) -> None:
-        """Takes the settings; raises ConfigInvalid if windows would overlap entirely."""
-        self.identity = identify(settings)
-        self._grid = WindowGrid(WINDOW_S, settings.window_overlap_s)
+        """Prepares the bands; raises ConfigInvalid if windows would overlap entirely."""
+        super().__init__(identify(settings), WindowGrid(WINDOW_S, settings.window_overlap_s))
         self._min_score = settings.min_score
         self._labels = labels(settings)
-
-    @property
-    def batch_windows(self) -> int:
-        """One: windows are looked at singly."""
-        return 1
-
-    def batches(
-        self,
-        audio: AudioFile,
-        chunk: Chunk,
-        recording_context: RecordingContext,  # noqa: ARG002  (bands sound the same everywhere)
-    ) -> Iterator[WindowBatch]:
-        """Yields the chunk's windows at the recording's own rate."""
-        return self._grid.read(audio, chunk)
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns the bands at or above the minimum score in each window, in band order."""
@@ -73,12 +54,6 @@ class BandEnergy:
             ]
             for window, start, end in zip(batch.windows, batch.starts, batch.ends, strict=True)
         ]
-
-    def report(self) -> None:
-        """Returns nothing: the detections are all there is to tell."""
-
-    def close(self) -> None:
-        """Does nothing: nothing was started or written."""
 
     def score(self, sound: npt.NDArray[np.float32], sample_rate_hz: int) -> list[float]:
         """Returns the score of every band, 0 to 1, in the order of `BAND_EDGES_HZ`.
@@ -111,9 +86,8 @@ def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
     )
 
 
-def load(settings: DetectorSettings) -> BandEnergy:
-    """Returns the detector; raises ConfigInvalid."""
-    return BandEnergy(settings)
+load = BandEnergy
+"""What the entry point calls."""
 
 
 def _frame_power(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -28,10 +28,10 @@ def range_model_path(acoustic_model: Path) -> Path:
 
 
 class SpeciesRange:
-    """The meta model, loaded when somebody first asks."""
+    """The meta model, loaded when it is first needed."""
 
     def __init__(self, beside: Path) -> None:
-        """Takes the path of the acoustic model, beside which the meta model lies, or does not."""
+        """Finds the meta model beside the acoustic one, where it may be absent."""
         self._path = range_model_path(beside)
         self._model: LiteModel | None = None
         self._scores = lru_cache(_PLACES_KEPT)(self._score)

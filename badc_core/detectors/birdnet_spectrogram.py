@@ -81,7 +81,7 @@ class _MelLayer:
             raise LookupError("the window of the Fourier transform does not begin with 0")
         self._rise = hann[1 : self._half + 1]
         self._fall = hann[: self._half - 1 : -1].copy()
-        self._fall[-1] = 0  # the middle stands once
+        self._fall[-1] = 0  # the middle counts once
         self._filters = _filters(mel)
         self._rising, self._falling = np.empty((2, self.n_frames, self._half), np.float32)
         self._folded = np.empty((self.n_frames, self._half), np.float64)

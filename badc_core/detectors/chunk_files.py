@@ -35,11 +35,10 @@ class ChunkFile:
     """A chunk in a file, a batch of one.
 
     Attributes:
-        path: WAV, mono, 32-bit float, at the recording's own rate, alone in its folder but for
-            `output`.
+        path: WAV, mono, 32-bit float, at the recording's own rate; only `output` is beside it.
         chunk: what it holds.
         recording_context: where and when that was recorded.
-        keep_in: what `keep_output` makes; None where nobody wants it.
+        keep_in: folder that `keep_output` writes; None to keep nothing.
     """
 
     path: Path
@@ -62,8 +61,8 @@ class ChunkFile:
     def keep_output(self) -> tuple[str, ...]:
         """Copies the output to where it is wanted, in place of what is there.
 
-        Files are copied, and what links to files lead to; whatever else a program may leave, such
-        as a pipe, and what cannot be copied, is left out.
+        Files are copied, and the targets of links to files; anything else, such as a pipe, and
+        what cannot be copied, is left out.
 
         Returns:
             A note on what was left out; none if nothing was.
@@ -97,8 +96,8 @@ class FoundInFile:
         start_s, end_s: half-open.
         label: what it is.
         confidence: 0 to 1.
-        is_expected: whether the species is expected there and then; None where nobody asked.
-        occurrence: how often it is reported there and then, 0 to 1; None where nobody asked.
+        is_expected: whether the species is expected there and then; None where that is not known.
+        occurrence: how often it is reported there and then, 0 to 1; None where that is not known.
     """
 
     start_s: float

@@ -85,13 +85,12 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     return DetectorIdentity("command", digest[:_VERSION_LENGTH], None, "", 0.0, uses_gpu=USES_GPU)
 
 
-def load(settings: DetectorSettings) -> Command:
-    """Returns the detector; raises ConfigInvalid or DetectorMissing."""
-    return Command(settings)
+load = Command
+"""What the entry point calls."""
 
 
 def _is_file(word: str) -> bool:
-    """Tells whether an argument names a file; one may also be too long to name any."""
+    """Returns whether an argument names a file; it may also be too long to name any."""
     try:
         return Path(word).is_file()
     except (OSError, ValueError):

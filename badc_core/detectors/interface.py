@@ -1,7 +1,7 @@
 """What a detector is to the rest of BADC.
 
 A detector is split in two so that a worker can read ahead: `batches` decodes and resamples in one
-thread while `detect` runs the model in another. One file per detector lies beside this one.
+thread while `detect` runs the model in another. Each detector has a file beside this one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from badc_core.recordings.recording import Recording
 
 @dataclass(frozen=True)
 class DetectorIdentity:
-    """Which detector made a result, knowable without loading its model.
+    """Which detector gave a result, known without loading its model.
 
     Attributes:
         name: as registered.
@@ -29,7 +29,7 @@ class DetectorIdentity:
         licence: of the model, where results must name it; else empty.
         window_s: how much the model sees at once.
         uses_gpu: whether it runs on a GPU where there is one.
-        companions: other files that decide what it tells, each with its SHA-256, or `absent`.
+        companions: other files that decide what it finds, each with its SHA-256, or `absent`.
     """
 
     name: str
@@ -60,7 +60,7 @@ class DetectorIdentity:
             raise ConfigInvalid(
                 "the model, or a file that belongs to it, changed while it was being loaded",
                 self.name,
-                "Run again once nobody changes it any more",
+                "Run again once its files no longer change",
             )
 
 
@@ -91,8 +91,8 @@ class Detection:
     Attributes:
         start_sample, end_sample: from the recording's start, at its own rate.
         confidence: the detector's score, 0 to 1.
-        is_expected: whether the species is expected there and then; None where nobody asked.
-        occurrence: how often it is reported there and then, 0 to 1; None where nobody asked.
+        is_expected: whether the species is expected there and then; None where that is not known.
+        occurrence: how often it is reported there and then, 0 to 1; None where that is not known.
         n_merged: how many of the detector's own it was joined from (`detections/joining.py`).
     """
 
@@ -107,7 +107,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class RecordingContext:
-    """Where and when a recording was made, as far as it is known.
+    """Where and when a recording was recorded, as far as it is known.
 
     Attributes:
         latitude, longitude: degrees north and east.
@@ -120,7 +120,7 @@ class RecordingContext:
 
     @classmethod
     def of(cls, recording: Recording) -> Self:
-        """Returns where and when a recording was made."""
+        """Returns where and when a recording was recorded."""
         date = recording.start_local.date().isoformat() if recording.start_local else None
         return cls(recording.latitude, recording.longitude, date)
 
@@ -129,7 +129,7 @@ NO_CONTEXT = RecordingContext()
 
 
 class Batch(Protocol):
-    """What a detector is given at once; its own business, but for its size."""
+    """What a detector is given at once; only its size matters to others."""
 
     def __len__(self) -> int:
         """Returns how many windows (or files) it holds, at least 1."""
@@ -144,20 +144,20 @@ class WindowBatch:
         starts: first sample of each window at the recording's own rate.
         ends: one past the last sample of recorded sound in it; what follows is zero padding.
         sample_rate_hz: rate of the samples in `windows`.
-        occasions: where and when each window was recorded; empty where nobody said.
+        contexts: where and when each window was recorded; empty where that is not known.
     """
 
     windows: npt.NDArray[np.float32]
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     sample_rate_hz: int
-    occasions: tuple[RecordingContext, ...] = ()
+    contexts: tuple[RecordingContext, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def fits(self, other: Self) -> bool:
-        """Tells whether the windows of another batch can stand beside its own."""
+        """Returns whether the windows of another batch can be joined to its own."""
         shape, others = self.windows.shape[1:], other.windows.shape[1:]
         return shape == others and self.sample_rate_hz == other.sample_rate_hz
 
@@ -168,7 +168,7 @@ class WindowBatch:
             windows=self.windows[start:end],
             starts=self.starts[start:end],
             ends=self.ends[start:end],
-            occasions=self.occasions[start:end],
+            contexts=self.contexts[start:end],
         )
 
     @staticmethod
@@ -184,14 +184,14 @@ class WindowBatch:
             tuple(
                 recording_context
                 for one in batches
-                for recording_context in one.occasions or (NO_CONTEXT,) * len(one)
+                for recording_context in one.contexts or (NO_CONTEXT,) * len(one)
             ),
         )
 
 
 @dataclass(frozen=True)
 class DetectorReport:
-    """What a detector tells of its last call to `detect`, for telemetry.
+    """What a detector reports of its last call to `detect`, for telemetry.
 
     Attributes:
         command: the program it ran, with arguments; None if it ran none.
@@ -199,7 +199,7 @@ class DetectorReport:
         stdout, stderr: the end of what the program wrote.
         peak_vram_mib: most GPU memory the model ever held; None if it knows of none.
         peak_rss_mib: most memory of the programs it ran; None if it ran none.
-        notes: what else deserves a line, such as a batch halved for lack of memory.
+        notes: what else happened, such as a batch halved for lack of memory.
     """
 
     command: tuple[str, ...] | None = None
@@ -244,10 +244,10 @@ class Detector(Protocol):
         """
 
     def report(self) -> DetectorReport | None:
-        """Returns what to tell of the last `detect`, if anything."""
+        """Returns a report of the last `detect`, if there is anything to say."""
 
     def close(self) -> None:
-        """Ends what it started and removes what it wrote to scratch."""
+        """Ends its processes and removes its files in scratch."""
 
 
 class DetectorLoader(Protocol):

@@ -1,7 +1,7 @@
 """Reading what the classes of a model are called, in the order of its scores.
 
 A line of a text file is `Scientific name_Common name`, as BirdNET writes it, or a plain name. A
-file whose name ends in `.csv` is a table with some of the columns `name`, `code` and
+file whose name ends in `.csv` is a table with one or more of the columns `name`, `code` and
 `scientific_name`; other columns do not count.
 """
 

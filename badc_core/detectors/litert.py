@@ -27,7 +27,7 @@ class LiteModel:
         """Loads the model.
 
         Args:
-            model: its file, or what would stand in one.
+            model: its file, or the content of one.
             shape: of the values it will be given, where that is not what the model says.
 
         Raises:
@@ -60,7 +60,7 @@ class LiteFile:
     Source:
         TensorFlow Lite's FlatBuffers schema, version 3: in the table `SubGraph` the vector of
         inputs is field 1, that of operators field 3; vectors of tables hold offsets that count
-        from the place they stand at.
+        from their own place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,7 +146,7 @@ class LiteFile:
         return int(table.Vector(offset)), int(table.VectorLen(offset))
 
     def _with(self, changes: dict[int, bytes]) -> bytes:
-        """Returns the file's bytes with some replaced; nothing is held twice meanwhile."""
+        """Returns the file's bytes with parts replaced; they are never in memory twice."""
         parts: list[bytes | memoryview] = []
         with memoryview(self._bytes) as whole:
             position = 0

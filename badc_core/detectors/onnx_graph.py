@@ -60,7 +60,7 @@ def find_input(inputs: Sequence[Value], n_samples: int, model: Path) -> SoundInp
     wanted = "float32 of shape [n, samples] or [n, 1, samples]"
     if len(inputs) != 1:
         raise ConfigInvalid(
-            f"the model has {len(inputs)} inputs ({_told(inputs)}), not one",
+            f"the model has {len(inputs)} inputs ({_describe(inputs)}), not one",
             model,
             f"Export it with windows of sound as its only input: {wanted}",
         )
@@ -69,7 +69,7 @@ def find_input(inputs: Sequence[Value], n_samples: int, model: Path) -> SoundInp
     is_sound = only.type == "tensor(float)" and len(front) in {1, 2}
     if not is_sound or (len(front) > 1 and isinstance(front[1], int) and front[1] != 1):
         raise ConfigInvalid(
-            f"the model's input is {_told(inputs)}, not sound",
+            f"the model's input is {_describe(inputs)}, not sound",
             model,
             f"Export it together with what it does to sound first, so that it takes {wanted}",
         )
@@ -109,14 +109,14 @@ def find_output(outputs: Sequence[Value], wanted: str, n_labels: int, model: Pat
     else:
         what = f"the model gives no value for each of the {n_labels} labels"
         remedy = "Correct detector.model.labels, or name an output as detector.model.output"
-    raise ConfigInvalid(f"{what}; its outputs are {_told(outputs)}", model, remedy)
+    raise ConfigInvalid(f"{what}; its outputs are {_describe(outputs)}", model, remedy)
 
 
 def files_beside(model: Path) -> tuple[Path, ...]:
     """Returns the files that a model names for weights that are not in its own, there or not.
 
     Source: `external_data` of TensorProto in onnx.proto: entries of a key and a value, of which
-    `location` is a path below the model's folder. Found by their bytes, wherever they stand.
+    `location` is a path below the model's folder. Found by their bytes, anywhere in the file.
     """
     with model.open("rb") as file:
         if not file.seek(0, 2):
@@ -144,6 +144,6 @@ def _size(value: Value) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _told(values: Sequence[Value]) -> str:
+def _describe(values: Sequence[Value]) -> str:
     """Returns names, types and shapes for people."""
     return ", ".join(f"{one.name} {one.type} [{', '.join(map(str, one.shape))}]" for one in values)

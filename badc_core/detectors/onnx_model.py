@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from badc_core.audio.containers import require_fetched
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import DetectorIdentity, Label
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.onnx_graph import files_beside, find_input, find_output
 from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
-    as_failure,
-    given_file,
     hash_file,
     identify_model,
     labels_of,
+    make_failure,
+    require_file,
 )
 from badc_core.devices.inventory import find_gpus
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
@@ -37,7 +37,7 @@ class OnnxModel(OwnModel):
 
     It is always given the same number of windows, with silence in the places left over: a
     window's score then cannot depend on how many others there were, and a GPU's library need not
-    find out anew how to compute best.
+    search again for the best way to compute.
     """
 
     range_remedy = 'Set detector.model.activation to "sigmoid" or "softmax"'
@@ -53,7 +53,7 @@ class OnnxModel(OwnModel):
             OutOfMemory: it does not fit the device.
         """
         super().__init__(settings, identify(settings))
-        self._path = given_file(settings.model.file, "file")
+        self._path = require_file(settings.model.file, "file")
         self._session = _load_session(self._path)
         model = settings.model
         self._input = find_input(self._session.get_inputs(), self.n_samples, self._path)
@@ -74,16 +74,16 @@ class OnnxModel(OwnModel):
         parts = []
         row = 0
         while row < len(windows):
-            some = windows[row : row + self._n_at_once]
+            group = windows[row : row + self._n_at_once]
             try:
-                parts.append(self._run_padded(some))
+                parts.append(self._run_padded(group))
             except OutOfMemory:
                 if self._n_at_once == 1 or self._input.n_windows is not None:
                     raise
                 self._n_at_once = -(-self._n_at_once // 2)
                 self._notes.append(f"out of memory: {self._n_at_once} windows at once from now on")
             else:
-                row += len(some)
+                row += len(group)
         return np.concatenate(parts)
 
     def _run_padded(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -94,20 +94,20 @@ class OnnxModel(OwnModel):
                 full = np.zeros((self._n_at_once, windows.shape[1]), np.float32)
                 full[: len(windows)] = windows
             given = full[:, np.newaxis] if self._input.has_channels else full
-            (told,) = self._session.run([self._output], {self._input.name: given})
+            (scores,) = self._session.run([self._output], {self._input.name: given})
         except Exception as error:
             what = f"onnxruntime cannot run the model: {_in_a_line(error)}"
             remedy = "Set detector.model.batch_windows lower, or run the model by hand to see why"
-            raise as_failure(error, what, self.place, remedy) from error
+            raise make_failure(error, what, self.place, remedy) from error
         wanted = (self._n_at_once, len(self._labels))
-        if told.shape != wanted:
+        if scores.shape != wanted:
             raise ConfigInvalid(
-                f"output {self._output} has shape {list(told.shape)} for {wanted[0]} windows and "
+                f"output {self._output} has shape {list(scores.shape)} for {wanted[0]} windows and "
                 f"{wanted[1]} labels, not {list(wanted)}",
                 self._path,
                 "Correct detector.model.labels or detector.model.output",
             )
-        return self._activate(told[: len(windows)])
+        return self._activate(scores[: len(windows)])
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
@@ -118,21 +118,19 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         DetectorMissing: a file is not there, or onnxruntime is not installed.
         ContentMissing: a file is annexed, and its content is not here.
     """
-    path = given_file(settings.model.file, "file")
+    path = require_file(settings.model.file, "file")
     has_cuda = _CUDA in _import_onnxruntime().get_available_providers()
     beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in files_beside(path))
     version = hash_file(path)[:VERSION_LENGTH]
     return identify_model(settings, version, path, beside, uses_gpu=has_cuda)
 
 
-def labels(settings: DetectorSettings) -> tuple[Label, ...]:
-    """Returns the classes of the network; raises ConfigInvalid or DetectorMissing."""
-    return labels_of(settings)
+labels = labels_of
+"""What the entry point calls."""
 
 
-def load(settings: DetectorSettings) -> OnnxModel:
-    """Returns the loaded network; raises ConfigInvalid, DetectorMissing or OutOfMemory."""
-    return OnnxModel(settings)
+load = OnnxModel
+"""What the entry point calls."""
 
 
 def _hash_beside(weights: Path) -> str:
@@ -157,7 +155,7 @@ def _load_session(path: Path) -> Any:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         what = f"onnxruntime {onnxruntime.__version__} cannot load it: {_in_a_line(error)}"
-        failure = as_failure(error, what, str(path), "Choose another device, or fewer workers")
+        failure = make_failure(error, what, str(path), "Choose another device, or fewer workers")
         if isinstance(failure, OutOfMemory):
             raise failure from error
         raise ConfigInvalid(what, path, "Give a model that this onnxruntime can load") from error
@@ -187,7 +185,7 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def _as_it_is(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _unchanged(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
@@ -204,4 +202,4 @@ def _softmax(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return parts
 
 
-_ACTIVATIONS = {"none": _as_it_is, "sigmoid": _sigmoid, "softmax": _softmax}
+_ACTIVATIONS = {"none": _unchanged, "sigmoid": _sigmoid, "softmax": _softmax}

@@ -5,7 +5,6 @@ The models are run in `onnx_model.py` and `python_function.py`; labels are read 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from badc_core.audio.containers import require_fetched
-from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
     DetectorReport,
     Label,
-    RecordingContext,
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
-from badc_core.detectors.windows import WindowGrid, require_partial_overlap
+from badc_core.detectors.windows import WindowDetector, WindowGrid, require_partial_overlap
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.hashing import sha256_unchanged
 from badc_core.out_of_memory import is_out_of_memory
@@ -34,12 +30,12 @@ from badc_core.units import seconds_to_samples
 VERSION_LENGTH = 12
 
 _ROUNDING = 1e-5
-"""How far beyond 0 and 1 a score may lie that a network rounded."""
+"""How far a network's rounding may put a score outside 0 to 1."""
 
 _FAINT = 1e-3
 
 
-class OwnModel(ABC):
+class OwnModel(WindowDetector, ABC):
     """A model of the user's own in memory, which scores windows of sound.
 
     Attributes:
@@ -61,12 +57,11 @@ class OwnModel(ABC):
         Raises:
             ConfigInvalid: the file of labels cannot be used.
         """
-        sample_rate_hz, window_s = sound_wanted(settings)
-        self.identity = identity
+        sample_rate_hz, window_s = require_sound_format(settings)
+        super().__init__(identity, WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz))
         self.batch_windows = settings.model.batch_windows
         self.n_samples = seconds_to_samples(window_s, sample_rate_hz)
         self._labels = labels_of(settings)
-        self._grid = WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz)
         self._min_score = settings.min_score
         self._notes: list[str] = []
 
@@ -79,18 +74,12 @@ class OwnModel(ABC):
     def _run(self, windows: npt.NDArray[np.float32]) -> Any:
         """Returns what the model gives for windows, shape [n_windows, n_samples]."""
 
-    def batches(
-        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
-    ) -> Iterator[WindowBatch]:
-        """Yields the chunk's windows at the model's rate."""
-        return self._grid.read(audio, chunk, recording_context)
-
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
-        """Returns what stands at or above the minimum score in each window, in label order.
+        """Returns what is at or above the minimum score in each window, in label order.
 
         Raises:
-            OutOfMemory: memory does not hold what the model makes of these windows.
-            DetectorFailed: the model failed, or what it gives are no scores of these windows.
+            OutOfMemory: memory does not suffice for these windows.
+            DetectorFailed: the model failed, or its output is not a score for each window.
         """
         return [
             [
@@ -119,12 +108,12 @@ class OwnModel(ABC):
         return np.concatenate([self._checked(self._run(part), len(part)) for part in parts])
 
     def try_out(self) -> None:
-        """Scores a window of faint noise, so that what is wrong is told before any chunk is tried.
+        """Scores a window of faint noise, so that errors show before any chunk is tried.
 
         Raises:
-            OutOfMemory: memory does not hold what the model makes of a window.
-            ConfigInvalid: the model failed, or what it gives are no scores: no failure of a chunk,
-                which would be worth another try.
+            OutOfMemory: memory does not suffice for a window.
+            ConfigInvalid: the model failed, or its output is not scores: trying a chunk again
+                would not help.
         """
         noise = np.random.default_rng(0).normal(0, _FAINT, (1, self.n_samples))
         try:
@@ -135,16 +124,13 @@ class OwnModel(ABC):
             raise ConfigInvalid(error.what, error.where, error.remedy) from error
 
     def report(self) -> DetectorReport | None:
-        """Returns what happened since it was last asked, if anything deserves a line."""
+        """Returns notes since the last call, if there are any."""
         notes, self._notes = tuple(self._notes), []
         return DetectorReport(notes=notes) if notes else None
 
-    def close(self) -> None:  # noqa: B027  (nothing is left to do, for any of them)
-        """Does nothing: the process that ends takes the model along."""
-
-    def _checked(self, told: Any, n_windows: int) -> npt.NDArray[np.float64]:
+    def _checked(self, output: Any, n_windows: int) -> npt.NDArray[np.float64]:
         """Returns what a model gave for some windows, if it can be scores."""
-        given = np.asarray(told)
+        given = np.asarray(output)
         if given.dtype.kind not in "biuf":
             what = f"gives values of type {given.dtype}, not numbers"
             raise DetectorFailed(what, self.place, self.range_remedy)
@@ -159,7 +145,7 @@ class OwnModel(ABC):
         lowest, highest = float(scores.min()), float(scores.max())
         if np.isnan(lowest):
             what = f"gives NaN for {np.isnan(scores).any(axis=1).sum()} of {n_windows} windows"
-            raise DetectorFailed(what, self.place, "Mend the model: NaN is no score")
+            raise DetectorFailed(what, self.place, "Correct the model: NaN is not a score")
         if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
             what = f"gives scores from {lowest:g} to {highest:g}, not from 0 to 1"
             raise DetectorFailed(what, self.place, self.range_remedy)
@@ -173,11 +159,11 @@ def labels_of(settings: DetectorSettings) -> tuple[Label, ...]:
         ConfigInvalid: no file of labels is given, or it cannot be used.
         DetectorMissing: it is not there.
     """
-    return read_labels(given_file(settings.model.labels, "labels"))
+    return read_labels(require_file(settings.model.labels, "labels"))
 
 
-def sound_wanted(settings: DetectorSettings) -> tuple[int, float]:
-    """Returns the sample rate the model wants, in Hz, and the length of its windows, in s.
+def require_sound_format(settings: DetectorSettings) -> tuple[int, float]:
+    """Returns the sample rate the model needs, in Hz, and the length of its windows, in s.
 
     Raises:
         ConfigInvalid: either is not given, or windows would overlap entirely.
@@ -208,15 +194,15 @@ def identify_model(
         settings: the detector.
         version: of the model.
         model: its file; None for a model without one.
-        beside: other files that decide what it tells, each with its SHA-256.
+        beside: other files that decide what it finds, each with its SHA-256.
         uses_gpu: whether it runs on a GPU where there is one.
 
     Raises:
         ConfigInvalid: a setting is missing.
         DetectorMissing: a file is not there.
     """
-    _, window_s = sound_wanted(settings)
-    table = given_file(settings.model.labels, "labels")
+    _, window_s = require_sound_format(settings)
+    table = require_file(settings.model.labels, "labels")
     return DetectorIdentity(
         name=settings.name,
         version=version,
@@ -228,7 +214,7 @@ def identify_model(
     )
 
 
-def given_file(path: str, key: str) -> Path:
+def require_file(path: str, key: str) -> Path:
     """Returns a file that a setting names.
 
     Args:
@@ -263,7 +249,7 @@ def cannot_read(path: Path, error: OSError) -> DetectorMissing:
     return DetectorMissing(what, path, "Give this user the right to read it")
 
 
-def as_failure(error: Exception, what: str, where: str, remedy: str) -> DetectorFailed:
+def make_failure(error: Exception, what: str, where: str, remedy: str) -> DetectorFailed:
     """Returns the error of a model that failed: OutOfMemory where it speaks of memory."""
     kind = OutOfMemory if is_out_of_memory(error) else DetectorFailed
     return kind(what, where, remedy)

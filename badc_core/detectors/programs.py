@@ -1,6 +1,6 @@
 """Running other people's programs on a chunk, for detectors that are programs.
 
-A program stays in the worker's process group, so that whoever ends a worker ends it too.
+A program stays in the worker's process group, so that ending a worker ends it too.
 """
 
 import os
@@ -64,7 +64,7 @@ class CompletedProgram:
     def failure(self, what: str, where: str, remedy: str) -> BadcError:
         """Returns the error of a run that failed, with the last line the program wrote.
 
-        What it says of memory makes the error OutOfMemory, on which a shorter chunk is tried.
+        A mention of memory makes the error OutOfMemory, on which a shorter chunk is tried.
         """
         kind = OutOfMemory if mentions_memory(f"{self.stdout}\n{self.stderr}") else DetectorFailed
         return kind(f"{what}: {self.last_line}" if self.last_line else what, where, remedy)
@@ -80,7 +80,7 @@ class ProgramPerChunk(ABC):
     batch_windows = 1
 
     def __init__(self) -> None:
-        """Has nothing to report yet."""
+        """Starts without a report."""
         self._report: DetectorReport | None = None
 
     def batches(
@@ -93,9 +93,9 @@ class ProgramPerChunk(ABC):
         """Returns what the program found, at or above the minimum score, by start, then label.
 
         Raises:
-            OutOfMemory: it failed and speaks of memory.
+            OutOfMemory: it failed and mentions memory.
             DetectorFailed: it failed, or what it wrote is missing or cannot be used.
-            DetectorMissing: it cannot be started any more.
+            DetectorMissing: it can no longer be started.
             StorageFull, OutputUnwritable: what it wrote cannot be kept where that is wanted.
         """
         self._report = None

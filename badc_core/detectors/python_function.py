@@ -1,7 +1,7 @@
 """A Python function of the user's own that scores windows of sound.
 
-It is imported in the worker, and by nothing else: who it is follows from its source file, whose
-import is in `source_import.py`. Labels, windows and checks of scores are in `own_model.py`.
+It is imported only in the worker: its identity follows from its source file, which is imported in
+`source_import.py`. Labels, windows and checks of scores are in `own_model.py`.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ import numpy.typing as npt
 
 from badc_core.audio.containers import require_fetched
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import DetectorIdentity, Label
+from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
-    as_failure,
     cannot_read,
-    given_file,
     hash_file,
     identify_model,
     labels_of,
+    make_failure,
+    require_file,
 )
 from badc_core.detectors.source_import import find_module, import_file, import_installed
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
@@ -48,7 +48,7 @@ class PythonFunction(OwnModel):
                 the model changed meanwhile.
             DetectorMissing: a file is not there, or the module cannot be imported.
             ContentMissing: a file is annexed, and its content is not here.
-            OutOfMemory: memory does not hold what it makes of a window.
+            OutOfMemory: memory does not suffice for a window.
         """
         self._source = _find_source(settings)
         content = _read(self._source)
@@ -68,10 +68,10 @@ class PythonFunction(OwnModel):
             # A copy, since a function may write to what it is given.
             return np.asarray(self._function(windows.copy()))
         except Exception as error:
-            what = f"the function raised {_told(error)}"
+            what = f"the function raised {_describe(error)}"
             where = _where(error, self._source)
-            remedy = "Mend it, or set detector.model.batch_windows lower if memory ran out"
-            raise as_failure(error, what, where, remedy) from error
+            remedy = "Correct it, or set detector.model.batch_windows lower if memory ran out"
+            raise make_failure(error, what, where, remedy) from error
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
@@ -88,20 +88,18 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
 def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentity:
     _, name = settings.model.function_place
     digest = sha256_text(f"{name}\0{source_sha256}")
-    model = given_file(settings.model.file, "file") if settings.model.file else None
+    model = require_file(settings.model.file, "file") if settings.model.file else None
     return identify_model(
         settings, digest[:VERSION_LENGTH], model, uses_gpu=settings.model.uses_gpu
     )
 
 
-def labels(settings: DetectorSettings) -> tuple[Label, ...]:
-    """Returns the classes of the function; raises ConfigInvalid or DetectorMissing."""
-    return labels_of(settings)
+labels = labels_of
+"""What the entry point calls."""
 
 
-def load(settings: DetectorSettings) -> PythonFunction:
-    """Returns the function; raises ConfigInvalid, DetectorMissing or OutOfMemory."""
-    return PythonFunction(settings)
+load = PythonFunction
+"""What the entry point calls."""
 
 
 def _find_source(settings: DetectorSettings) -> Path:
@@ -142,20 +140,25 @@ def _import_function(
         else:
             module = import_installed(place, source, content)
     except Exception as error:
-        failure = as_failure(
-            error, f"importing it raised {_told(error)}", _where(error, source), "Mend the module"
+        failure = make_failure(
+            error,
+            f"importing it raised {_describe(error)}",
+            _where(error, source),
+            "Correct the module",
         )
         if isinstance(failure, OutOfMemory):
             raise failure from error
         raise DetectorMissing(failure.what, failure.where, failure.remedy) from error
     function = getattr(module, name, None)
     if not callable(function):
-        what = f"there is no function {name!r}" if function is None else f"{name!r} is no function"
+        what = (
+            f"there is no function {name!r}" if function is None else f"{name!r} is not a function"
+        )
         raise ConfigInvalid(what, source, f"Correct {_SETTING} in badc.toml")
     return function  # type: ignore[no-any-return]  # what it is shows when it is called
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """Returns an error's type and message in a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
@@ -165,5 +168,5 @@ def _where(error: Exception, source: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [one for one in frames if Path(one.filename) == source]
-    return f"{source}:{ours[-1].lineno}" if ours else str(source)
+    lines = [one.lineno for one in frames if Path(one.filename) == source]
+    return f"{source}:{lines[-1]}" if lines else str(source)

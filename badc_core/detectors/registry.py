@@ -33,15 +33,15 @@ def identify_detector(settings: DetectorSettings) -> DetectorIdentity:
 
 
 def uses_gpu(settings: DetectorSettings) -> bool:
-    """Tells whether a GPU is any use to a detector, without looking for its files if possible.
+    """Returns whether a detector can use a GPU, without looking for its files if possible.
 
     Raises:
         ConfigInvalid: no detector of that name.
         DetectorMissing: it is not installed, and does not say otherwise.
     """
     loader = _loader(settings.name)
-    told = getattr(loader, "USES_GPU", None)
-    return loader.identify(settings).uses_gpu if told is None else bool(told)
+    known = getattr(loader, "USES_GPU", None)
+    return loader.identify(settings).uses_gpu if known is None else bool(known)
 
 
 def load_detector(settings: DetectorSettings) -> Detector:
@@ -55,7 +55,7 @@ def load_detector(settings: DetectorSettings) -> Detector:
 
 
 def _refuse_unknown_labels(loader: DetectorLoader, settings: DetectorSettings) -> None:
-    """Raises where a list names what the detector has no label for: that would read as silence."""
+    """Raises where a list names an unknown label, which would look like silence."""
     tables = {
         "thresholds": settings.thresholds,
         "include": settings.include,

@@ -63,7 +63,7 @@ def import_file(source: Path, content: bytes) -> ModuleType:
 
 
 def import_installed(name: str, source: Path, content: bytes) -> ModuleType:
-    """Returns an installed module; one that is no Python source is imported as ever.
+    """Returns an installed module; one that is not Python source is imported as usual.
 
     Args:
         name: of the module, with its packages.

@@ -1,4 +1,4 @@
-"""The grid of windows, and reading them.
+"""The grid of windows, reading them, and what detectors share that score windows.
 
 Windows start at multiples of the hop from the *recording's* start. A window belongs to the chunk
 it starts in, and reads past that chunk's end where it must, so results do not depend on how a
@@ -14,7 +14,13 @@ import numpy.typing as npt
 from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
-from badc_core.detectors.interface import NO_CONTEXT, RecordingContext, WindowBatch
+from badc_core.detectors.interface import (
+    NO_CONTEXT,
+    DetectorIdentity,
+    DetectorReport,
+    RecordingContext,
+    WindowBatch,
+)
 from badc_core.errors import ConfigInvalid
 from badc_core.units import samples_to_ms, seconds_to_samples
 
@@ -69,6 +75,34 @@ class WindowGrid:
             )
 
 
+class WindowDetector:
+    """A detector that scores windows in this process.
+
+    Attributes:
+        identity: which model.
+        batch_windows: how many windows it likes at once.
+    """
+
+    batch_windows = 1
+
+    def __init__(self, identity: DetectorIdentity, grid: WindowGrid) -> None:
+        self.identity = identity
+        self._grid = grid
+
+    def batches(
+        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+    ) -> Iterator[WindowBatch]:
+        """Yields the chunk's windows at the model's rate."""
+        return self._grid.read(audio, chunk, recording_context)
+
+    def report(self) -> DetectorReport | None:
+        """Returns nothing: there is no more to say than the detections."""
+        return None
+
+    def close(self) -> None:
+        """Does nothing: the process that ends frees the model."""
+
+
 def require_partial_overlap(overlap_s: float, window_s: float, name: str) -> None:
     """Raises ConfigInvalid where windows would overlap entirely.
 
@@ -93,7 +127,7 @@ def _has_sound(audio: AudioFile, start_sample: int) -> bool:
 def _cut(
     sound: npt.NDArray[np.float32], offsets: list[int], window_samples: int
 ) -> npt.NDArray[np.float32]:
-    """Returns windows of equal length; a view of `sound` where they lie end to end."""
+    """Returns windows of equal length; a view of `sound` where they follow each other."""
     if len(sound) == len(offsets) * window_samples and offsets[-1] + window_samples == len(sound):
         return sound.reshape(len(offsets), window_samples)
     windows = np.zeros((len(offsets), window_samples), np.float32)

@@ -59,8 +59,8 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
     """Returns a measure that runs the detector on the limit's device.
 
     On the CPU neither the process nor a program it runs can have more than the limit, so that a
-    length too long costs nobody else their memory. Each may have that much; whether they kept
-    within it together is seen afterwards. A GPU is leased for each measure.
+    length too long does not take memory from other programs. Each may have that much; whether
+    they kept within it together is checked afterwards. A GPU is leased for each measure.
     """
     environment = {**os.environ, **Place("probe", limit.gpu).environment()}
 

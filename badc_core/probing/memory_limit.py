@@ -42,7 +42,7 @@ def find_limit(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -
         uses_gpu: whether the detector can use one.
 
     Raises:
-        ConfigInvalid: this GPU was asked for, or there are GPUs, but not this one.
+        ConfigInvalid: the GPU asked for is not here, or there is no number 0.
     """
     gpu = _find_gpu(inventory, gpu_index, uses_gpu)
     if gpu is None or not uses_gpu:
@@ -52,7 +52,7 @@ def find_limit(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -
 
 
 def _find_gpu(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -> Gpu | None:
-    """Returns the GPU; None where nobody asked for one and none is needed or here."""
+    """Returns the GPU; None where none was asked for and none is needed or here."""
     if gpu_index is None and (not uses_gpu or not inventory.gpus):
         return None
     wanted = gpu_index or 0

@@ -1,4 +1,4 @@
-"""Whether an installed HawkEars 2 works, and works as it does when left alone."""
+"""Whether an installed HawkEars 2 works in BADC as its own command does."""
 
 import csv
 import os
@@ -37,8 +37,8 @@ class CheckResult:
     """What a check found.
 
     Attributes:
-        hello: what HawkEars told when it was ready.
-        kept: what the loaded HawkEars found in a test sound.
+        hello: HawkEars' message when it was ready.
+        kept: what HawkEars, kept loaded, found in a test sound.
         plain: what HawkEars' own command found in it.
     """
 
@@ -49,24 +49,24 @@ class CheckResult:
     @property
     def agree(self) -> bool:
         """Whether both found the same."""
-        return same(self.kept, self.plain)
+        return agree(self.kept, self.plain)
 
 
-def same(some: list[Row], others: list[Row]) -> bool:
-    """Tells whether two sorted lists hold the same sounds with the same scores."""
+def agree(some: list[Row], others: list[Row]) -> bool:
+    """Returns whether two sorted lists hold the same sounds with the same scores."""
     return [row[:3] for row in some] == [row[:3] for row in others] and all(
         abs(one[3] - other[3]) <= _TOLERANCE for one, other in zip(some, others, strict=True)
     )
 
 
 def check(settings: DetectorSettings) -> CheckResult:
-    """Returns what is found in a generated sound, twice, by the loaded HawkEars and by its command.
+    """Returns what the loaded HawkEars and its own command find in a generated sound.
 
-    The loaded one hears it twice, and its second answer counts.
+    The loaded one analyses it twice, and its second answer counts.
 
     Raises:
         DetectorMissing: something is not installed.
-        DetectorFailed: HawkEars did not get to an end.
+        DetectorFailed: HawkEars failed.
     """
     with (
         leased_gpus(DeviceRequest(), "badc hawkears check") as gpus,
@@ -87,7 +87,7 @@ def check(settings: DetectorSettings) -> CheckResult:
 
 
 def kept_detections(detector: HawkEars, path: Path) -> list[Row]:
-    """Returns what the loaded HawkEars finds in a recording taken as one chunk."""
+    """Returns what the loaded HawkEars finds in a recording as one chunk."""
     with AudioFile(path) as audio:
         rate_hz = audio.sample_rate_hz
         chunk = Chunk("check", 0, audio.n_samples, 0, rate_hz)
@@ -119,7 +119,7 @@ def plain_detections(home: HawkEarsHome, path: Path, settings: DetectorSettings)
         table = Path(folder) / "scores.csv"
         if done.returncode or not table.exists():
             reason = done.stderr.strip().rsplit("\n", 1)[-1] or f"exit code {done.returncode}"
-            raise DetectorFailed(f"hawkears analyze found no end: {reason}", path)
+            raise DetectorFailed(f"hawkears analyze failed: {reason}", path)
         with table.open(newline="", encoding="utf-8") as file:
             return sorted(
                 (float(row["start_time"]), float(row["end_time"]), row["name"], float(row["score"]))
@@ -130,14 +130,14 @@ def plain_detections(home: HawkEarsHome, path: Path, settings: DetectorSettings)
 def plain_command(
     home: HawkEarsHome, path: Path, output: Path, settings: DetectorSettings
 ) -> tuple[str, ...]:
-    """Returns the command line of HawkEars left alone, to be run in its data folder."""
-    ours = settings.hawkears
+    """Returns HawkEars' own command line, to be run in its data folder."""
+    hawkears = settings.hawkears
     return (
         *(str(home.python), "-I", "-c", _RUN_COMMAND_LINE, "analyze", str(path)),
         *("-o", str(output), "--rtype", "csv", "--label", "codes", "--quiet"),
-        *("--threads", "1", "--models", str(ours.models)),
+        *("--threads", "1", "--models", str(hawkears.models)),
         *("--min_score", str(settings.min_score)),
-        "--low-band" if ours.low_band else "--no-low-band",
+        "--low-band" if hawkears.low_band else "--no-low-band",
     )
 
 

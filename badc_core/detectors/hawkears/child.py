@@ -1,6 +1,6 @@
 """A running `worker.py`, seen from the process that started it.
 
-What it is asked and what becomes of its answers is in `hawkears.py`.
+Questions and answers are handled in `hawkears2.py`.
 """
 
 import json
@@ -24,7 +24,7 @@ _END_TIMEOUT_S = 5.0
 _ENVIRONMENT = {
     # On a CPU two processes of one thread each do 1.5 to 1.8 times what one of two threads does.
     "OMP_NUM_THREADS": "1",
-    # Without it HawkEars' library wants its training framework.
+    # Without it HawkEars' library imports its training framework.
     "BRITEKIT_INFERENCE_ONLY": "1",
 }
 
@@ -40,7 +40,7 @@ class HawkEarsChild:
 
     Attributes:
         command: the program and its arguments.
-        hello: what it told when it was ready.
+        hello: its message when it was ready.
     """
 
     def __init__(self, home: HawkEarsHome, setup: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ class HawkEarsChild:
         return answer
 
     def _ended(self) -> ChildEnded:
-        """Ends what is left of it, so that its exit code and last words are known."""
+        """Ends it, so that its exit code and last lines are known."""
         try:
             self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -162,7 +162,7 @@ class HawkEarsChild:
         raise DetectorMissing(f"HawkEars cannot be loaded: {message}", root, CHECK)
 
     def _keep_tail(self) -> None:
-        """Passes on what it writes to standard error, and keeps the end of it."""
+        """Copies its standard error to ours, and keeps the end of it."""
         for line in self._stderr:
             self._tail.append(line)
             sys.stderr.write(line)

@@ -44,7 +44,7 @@ _FAILED = re.compile(
     r"Traceback \(most recent call last\)|\b\w*(Error|Exception)\b|\bERROR\b"
     r"|ffmpeg error|[Cc]aught exception|No module named"
 )
-"""What its log says where a file or a thread failed, which its exit code does not."""
+"""What its log says where a file or a thread failed; its exit code does not show it."""
 
 
 class HawkEars1(ProgramPerChunk):
@@ -66,7 +66,7 @@ class HawkEars1(ProgramPerChunk):
         _check_ended(ended, batch, output)
         found = read_tables(output, batch.chunk, has_place=bool(place))
         if not found and _FAILED.search(f"{ended.stdout}\n{ended.stderr}"):
-            raise _failure(ended, batch, "HawkEars found nothing and its log tells of an error")
+            raise _failure(ended, batch, "HawkEars found nothing and its log reports an error")
         kept = (one for one in found if one.confidence >= round(self._settings.min_score, 3))
         return spans(batch.chunk, kept)
 
@@ -88,7 +88,7 @@ class HawkEars1(ProgramPerChunk):
 
 
 def place_arguments(settings: DetectorSettings, recording_context: RecordingContext) -> list[str]:
-    """Returns the flags that say where and when; none where the place is not known or not wanted.
+    """Returns the flags for place and date; none where the place is unknown or not to be used.
 
     A recording's own place is used before the region in the settings.
     """
@@ -112,7 +112,7 @@ def place_arguments(settings: DetectorSettings, recording_context: RecordingCont
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the identity of the program and its networks.
 
-    The real version is only told by a run, so the version here is a hash of analyze.py.
+    Only a run shows the real version, so the version here is a hash of analyze.py.
 
     Raises:
         ConfigInvalid: the runtime is a relative path, or windows would overlap entirely.
@@ -136,9 +136,8 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     )
 
 
-def load(settings: DetectorSettings) -> HawkEars1:
-    """Returns the detector; raises ConfigInvalid or DetectorMissing."""
-    return HawkEars1(settings)
+load = HawkEars1
+"""What the entry point calls."""
 
 
 def _runtime(settings: DetectorSettings) -> Path:

@@ -1,23 +1,21 @@
 """HawkEars 2, kept loaded in a process of its own environment.
 
-Where that environment is: `hawkears_home.py`; how it is made: `hawkears_install.py`; the program
-in it: `worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
+The environment is found in `home.py` and installed in `install.py`; the program that runs in it is
+`worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
 
 HawkEars wants files: each chunk is written to scratch, mono, and removed when it is analysed. Its
 labels last as long as the sound does, so where chunks overlap they are cut at the border: a chunk
-answers for all of itself but what the chunk before holds too.
+covers all of itself except what the chunk before holds too.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans, write_chunk_file
+from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans
 from badc_core.detectors.hawkears.child import CHECK, ChildEnded, HawkEarsChild
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import (
@@ -25,8 +23,8 @@ from badc_core.detectors.interface import (
     DetectorIdentity,
     DetectorReport,
     Label,
-    RecordingContext,
 )
+from badc_core.detectors.programs import ProgramPerChunk
 from badc_core.errors import DetectorFailed, OutOfMemory
 
 USES_GPU = True
@@ -37,15 +35,8 @@ LICENCE = "MIT"
 _log = logging.getLogger(__name__)
 
 
-class HawkEars:
-    """HawkEars' ensemble in memory, in another process.
-
-    Attributes:
-        identity: which version and networks.
-        batch_windows: 1: a batch is one file.
-    """
-
-    batch_windows = 1
+class HawkEars(ProgramPerChunk):
+    """HawkEars' ensemble in memory, in another process; `identity` is its version and networks."""
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Starts HawkEars and waits until it is ready.
@@ -55,16 +46,16 @@ class HawkEars:
             ConfigInvalid: there are fewer networks than asked for, or no such region.
             OutOfMemory: its networks do not fit the device.
         """
+        super().__init__()
         self.identity = identify(settings)
         self._home = find_home(settings.runtime)
         self._settings = settings
         self._labels: dict[str, Label] = {}
-        self._report: DetectorReport | None = None
         self._child: HawkEarsChild | None = self._start()
 
     @property
     def hello(self) -> dict[str, Any]:
-        """What HawkEars told when it was ready: `versions`, `device`, `networks`, `ready_s`."""
+        """HawkEars' message when it was ready: `versions`, `device`, `networks`, `ready_s`."""
         return {} if self._child is None else self._child.hello
 
     @property
@@ -72,70 +63,39 @@ class HawkEars:
         """The process HawkEars runs in; None where it is to be started again."""
         return None if self._child is None else self._child.pid
 
-    def batches(
-        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
-    ) -> Iterator[ChunkFile]:
-        """Yields the chunk as a file in scratch; whoever takes it gives it to `detect`.
-
-        Raises:
-            UnreadableRecording: the audio cannot be decoded to the chunk's end.
-            StorageFull: there is no room in scratch.
-        """
-        yield write_chunk_file(audio, chunk, recording_context)
-
-    def detect(self, batch: ChunkFile) -> list[list[Detection]]:
-        """Returns what is in the file, by start, then label; removes the file.
-
-        After a crash the next call starts HawkEars again, which takes 5 to 10 s.
-
-        Raises:
-            OutOfMemory: the device's memory does not hold even one window at a time.
-            DetectorFailed: HawkEars gave up on the file, or ended.
-            StorageFull, OutputUnwritable: what it wrote cannot be kept where that is wanted.
-        """
-        restarted = self._child is None
-        self._report = None
-        kept: tuple[str, ...] = ()
-        try:
-            child = self._child = self._child or self._start()
-            answer = self._ask(child, batch)
-            if answer["kind"] == "result":
-                kept = batch.keep_output()
-        finally:
-            batch.remove()
-        again = ["HawkEars was started again"] if restarted else []
-        self._report = DetectorReport(
-            command=child.command,
-            stderr=child.stderr_tail,
-            peak_vram_mib=answer.get("peak_vram_mib"),
-            peak_rss_mib=answer.get("peak_rss_mib"),
-            notes=(*again, *answer.get("notes", ()), *kept),
-        )
-        if answer["kind"] != "result":
-            raise self._failure(answer, batch)
-        return [self._detections(answer["detections"], batch.chunk)]
-
-    def report(self) -> DetectorReport | None:
-        """Returns what to tell of the last `detect`."""
-        return self._report
-
     def close(self) -> None:
         """Ends HawkEars; a second call does nothing."""
         if self._child is not None:
             self._child.close()
             self._child = None
 
+    def _run(self, batch: ChunkFile) -> list[Detection]:
+        """Returns what is in the file; after a crash HawkEars is started again, in 5 to 10 s."""
+        restarted = self._child is None
+        child = self._child = self._child or self._start()
+        answer = self._ask(child, batch)
+        self._report = DetectorReport(
+            command=child.command,
+            stderr=child.stderr_tail,
+            peak_vram_mib=answer.get("peak_vram_mib"),
+            peak_rss_mib=answer.get("peak_rss_mib"),
+            notes=(*["HawkEars was started again"] * restarted, *answer.get("notes", ())),
+        )
+        if answer["kind"] != "result":
+            raise self._failure(answer, batch)
+        return self._detections(answer["detections"], batch.chunk)
+
     def _start(self) -> HawkEarsChild:
-        ours = self._settings.hawkears
+        settings = self._settings.hawkears
         child = HawkEarsChild(
             self._home,
             {
                 "data_root": str(self._home.data_root),
-                "models": ours.models,
-                "low_band": ours.low_band,
-                "block_size": ours.block_size,
+                "models": settings.models,
+                "low_band": settings.low_band,
+                "block_size": settings.block_size,
                 "min_score": self._settings.min_score,
-                "region": ours.region if ours.use_occurrence else "",
+                "region": settings.region if settings.use_occurrence else "",
                 "scratch": tempfile.gettempdir(),
             },
         )
@@ -163,12 +123,12 @@ class HawkEars:
                 command=child.command, returncode=child.returncode, stderr=child.stderr_tail
             )
             raise DetectorFailed(str(error), batch.chunk.chunk_id, CHECK) from error
-        except BaseException:  # its answer would be taken for that to the next question
+        except BaseException:  # its answer would pass for that to the next question
             self.close()
             raise
 
     def _failure(self, answer: dict[str, Any], batch: ChunkFile) -> DetectorFailed:
-        """Returns the error to raise; after what nobody foresaw HawkEars is started afresh."""
+        """Returns the error to raise; after an unexpected one HawkEars is started afresh."""
         message, where = str(answer["message"]), batch.chunk.chunk_id
         if answer["reason"] == "oom":
             remedy = "Use shorter chunks, fewer networks, or fewer workers on the device"
@@ -238,7 +198,7 @@ def _version(home: HawkEarsHome, settings: DetectorSettings) -> str:
 def _without_overlap(one: FoundInFile, overlap_s: float) -> FoundInFile:
     """Returns what is left of a label after the part of the file that the chunk before holds.
 
-    A label wholly in there stays as it is, for `spans` to leave out.
+    A label wholly in that part is unchanged: `spans` leaves it out.
     """
     if one.start_s < overlap_s < one.end_s:
         return replace(one, start_s=overlap_s)

@@ -1,6 +1,6 @@
 """Where HawkEars 2 is installed, and what is missing there.
 
-It runs in a Python environment of its own, made by `hawkears_install.py`; nothing here starts it.
+It runs in a Python environment of its own, installed by `install.py`; nothing here starts it.
 """
 
 import csv
@@ -47,7 +47,7 @@ class HawkEarsHome:
 
     @property
     def stamp(self) -> Path:
-        """What says that the Python environment was finished, and by which recipe."""
+        """The file that says that the Python environment is complete, and by which recipe."""
         return self.venv / STAMP
 
     @property
@@ -83,7 +83,7 @@ class HawkEarsHome:
             self.venv.glob("Lib/site-packages/hawkears-*.dist-info")
         )
         if not self.stamp.exists() or not self.python.exists() or not found:
-            raise DetectorMissing("HawkEars was not installed to the end", self.root, INSTALL)
+            raise DetectorMissing("HawkEars is not installed completely", self.root, INSTALL)
         return found[0].name.removeprefix("hawkears-").removesuffix(".dist-info")
 
     def require(self, settings: HawkEarsSettings) -> None:

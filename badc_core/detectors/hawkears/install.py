@@ -1,7 +1,7 @@
 """Installing HawkEars 2: a Python environment of its own, its tables, its networks.
 
 The environment holds what HawkEars imports when it analyses, not what its training, windows and
-databases want (Qt, Lightning, ONNX and a hundred more). Finding an installed one is in `home.py`,
+databases need (Qt, Lightning, ONNX and a hundred more). Finding an installed one is in `home.py`,
 testing it in `check.py`.
 """
 
@@ -22,7 +22,7 @@ from badc_core.hashing import sha256_text
 HAWKEARS_VERSION = "2.3.0"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-# The CPU's torch is another than the one torchaudio and torchvision were built for: of them only
+# The CPU's torch is another than that torchaudio and torchvision were built for: of them only
 # the Python part is kept. The three for CUDA belong together.
 _TORCH_CPU = ("torch==2.13.0",)
 _TORCH_CUDA = ("torch==2.11.0", "torchaudio==2.11.0", "torchvision==0.26.0")
@@ -77,16 +77,16 @@ def install_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> No
     if _stamped_recipe(home) == recipe:
         report(f"Packages are installed already in {home.venv}")
         return
-    _make_environment(home, cuda=cuda, report=report)
+    _create_environment(home, cuda=cuda, report=report)
     atomic.write_text(home.stamp, json.dumps({"recipe": recipe, "cuda": cuda}) + "\n")
 
 
-def _make_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> None:
+def _create_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> None:
     if home.venv.exists():
         shutil.rmtree(home.venv)
     home.root.mkdir(parents=True, exist_ok=True)
-    report(f"Making a Python environment in {home.venv}")
-    _run((sys.executable, "-m", "venv", str(home.venv)), "the environment cannot be made", home)
+    report(f"Creating a Python environment in {home.venv}")
+    _run((sys.executable, "-m", "venv", str(home.venv)), "the environment cannot be created", home)
     report("Installing torch, for CUDA (3 GB)" if cuda else "Installing torch, for the CPU")
     _pip(home, *(_TORCH_CUDA if cuda else _TORCH_CPU), "-c", str(REQUIREMENTS))
     report(f"Installing HawkEars {HAWKEARS_VERSION} and what it imports")
@@ -166,7 +166,7 @@ def _not_filled(reply: dict[str, Any], home: HawkEarsHome, checkpoints: Path | N
 
 
 def _recipe(*, cuda: bool) -> str:
-    """Returns what an environment was made from, as a hash."""
+    """Returns what an environment is installed from, as a hash."""
     torch = _TORCH_CUDA if cuda else _TORCH_CPU
     parts = [*torch, *_WITHOUT_DEPENDENCIES, REQUIREMENTS.read_text(encoding="utf-8")]
     return sha256_text("\n".join(parts))

@@ -1,8 +1,8 @@
 """HawkEars' analyzer kept in memory, for `worker.py` and in its environment.
 
-HawkEars loads its networks anew at every call. Here the classes that load are replaced, in the
-modules that use them, by ones that load once; `badc hawkears check` compares that with HawkEars
-left alone. Tried with hawkears 2.3.0 and britekit 1.8.4. Nothing of BADC is imported here.
+HawkEars loads its networks again at every call. Here the classes that load are replaced, in the
+modules that use them, by ones that load once; `badc hawkears check` compares that with HawkEars'
+own command. Tried with hawkears 2.3.0 and britekit 1.8.4. Nothing of BADC is imported here.
 """
 
 import math
@@ -96,7 +96,7 @@ class LoadedHawkEars:
                 rows = self._run(task)
                 break
             except Exception as error:
-                if not is_lack_of_memory(error) or self._config.infer.block_size == 1:
+                if not is_out_of_memory(error) or self._config.infer.block_size == 1:
                     raise
                 self._halve_block_size()
         return {
@@ -144,10 +144,10 @@ class LoadedHawkEars:
         """Notes that a recording is too short for a table; raises if it is not."""
         if duration_s >= float(self._predictor.cfg.audio.spec_duration):
             raise NoResult(f"HawkEars gave no table for {duration_s:g} s of sound")
-        self._notes.append(f"HawkEars makes nothing of {duration_s:g} s: too short")
+        self._notes.append(f"HawkEars cannot analyse {duration_s:g} s: too short")
 
     def _place(self, task: Task) -> dict[str, Any] | None:
-        """Returns where and when, as HawkEars wants it; None where nobody asks or knows."""
+        """Returns where and when, as HawkEars wants it; None where that is not known."""
         when = {"recorded_at": task.get("date")}
         if task.get("latitude") is not None and task.get("longitude") is not None:
             return {"latitude": task["latitude"], "longitude": task["longitude"], **when}
@@ -239,26 +239,26 @@ def _keep_what_is_loaded() -> list[Any]:
     return predictors
 
 
-def _once(make: Callable[..., Any], tell: Callable[[Any], None] | None = None) -> Any:
-    """Returns what calls `make` the first time and gives the same object ever after."""
-    made: list[Any] = []
+def _once(load: Callable[..., Any], on_load: Callable[[Any], None] | None = None) -> Any:
+    """Returns a function that calls `load` once and then returns the same object."""
+    loaded: list[Any] = []
 
     def again(*arguments: Any, **named: Any) -> Any:
-        if not made:
-            made.append(make(*arguments, **named))
-            if tell is not None:
-                tell(made[0])
-        return made[0]
+        if not loaded:
+            loaded.append(load(*arguments, **named))
+            if on_load is not None:
+                on_load(loaded[0])
+        return loaded[0]
 
     return again
 
 
 def _save_nothing(*_arguments: Any) -> None:
-    """Takes the place of writing a manifest, a tenth of a second for each chunk."""
+    """Replaces writing a manifest, which costs a tenth of a second for each chunk."""
 
 
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Tells whether an error is a device's lack of memory, however it is worded."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error is a device's lack of memory, however it is worded."""
     kinds, text = {"OutOfMemoryError", "MemoryError"}, str(error).lower()
     return type(error).__name__ in kinds or any(words in text for words in _NO_MEMORY)
 

@@ -75,7 +75,7 @@ def _archive(given: Path, name: str) -> Path | None:
 def _copy_checkpoints(given: Path, folder: Path) -> None:
     """Copies `*.ckpt` from a folder, its subfolder of the wanted name, or a zip file.
 
-    Networks for low sounds are only taken from where the name says that they are such, and need
+    Networks for low sounds are only copied from where the name says so, and need
     not be there.
     """
     is_low_band = folder.name == "ckpt-low-band"

@@ -1,13 +1,13 @@
 """HawkEars 2 answering questions, its networks kept in memory. A program of its own.
 
-Run by `hawkears_child.py` with the interpreter of HawkEars' environment, so it imports nothing of
+Run by `child.py` with the interpreter of HawkEars' environment, so it imports nothing of
 BADC; what it does with HawkEars is in `loaded.py` beside it.
 
     python -I worker.py
 
 It speaks JSON, one object a line. Its first input is a setup, answered by `hello` or `refused`;
 every further one is a recording, answered by `result` or `error`. It ends where its input does,
-even in the middle of work, so it never outlives who started it.
+even in the middle of a recording, so it never outlives the process that started it.
 """
 
 import importlib.util
@@ -70,7 +70,7 @@ def _refused(error: Exception) -> Reply:
     kind = "region" if isinstance(error, _LOADED.Refusal) else "setup"
     return {
         "kind": "refused",
-        "reason": "oom" if _LOADED.is_lack_of_memory(error) else kind,
+        "reason": "oom" if _LOADED.is_out_of_memory(error) else kind,
         "message": str(error) or type(error).__name__,
     }
 
@@ -80,7 +80,7 @@ def _error(error: Exception) -> Reply:
     kind = "bad_audio" if "Could not load recording" in str(error) else "internal"
     return {
         "kind": "error",
-        "reason": "oom" if _LOADED.is_lack_of_memory(error) else kind,
+        "reason": "oom" if _LOADED.is_out_of_memory(error) else kind,
         "message": f"{type(error).__name__}: {error}",
     }
 
@@ -88,8 +88,8 @@ def _error(error: Exception) -> Reply:
 def peak_rss_mib() -> float:
     """Returns the most memory this process ever held.
 
-    From /proc where there is one: what getrusage tells was counted before this program was loaded
-    too, in the process that started it.
+    From /proc where there is one: getrusage also counts what the process that started it held
+    before this program was loaded.
     """
     status = Path("/proc/self/status")
     for line in status.read_text().splitlines() if status.exists() else ():

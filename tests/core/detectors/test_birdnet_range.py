@@ -102,6 +102,6 @@ def test_windows_keep_their_places_when_joined_and_cut_apart(load, soundscape: P
     together = WindowBatch.join([here, there])
     n_windows = len(here)
     parts = [together.part(0, n_windows - 2), together.part(n_windows - 2, 2 * n_windows)]
-    assert parts[1].occasions == (IN_JUNE,) * 2 + (KALAHARI_IN_JUNE,) * n_windows
+    assert parts[1].contexts == (IN_JUNE,) * 2 + (KALAHARI_IN_JUNE,) * n_windows
     assert [one for part in parts for one in detector.detect(part)] == apart
     assert {one.is_expected for window in apart for one in window} >= {True, False}

@@ -29,11 +29,11 @@ from badc_core.detectors.hawkears import hawkears2
 from badc_core.detectors.hawkears import worker as hawkears_worker
 from badc_core.detectors.hawkears.check import (
     Row,
+    agree,
     check,
     kept_detections,
     plain_command,
     plain_detections,
-    same,
 )
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.detectors.hawkears.install import install, install_environment, install_networks
@@ -156,7 +156,7 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
             expected = plain_detections(home, batch.path, settings)
             (found,) = detector.detect(batch)
             assert len(expected) > 20
-            assert same(rows(found, chunk), expected)
+            assert agree(rows(found, chunk), expected)
             codes |= {row[2] for row in expected}
         assert detector.child_pid == pid
     finally:
@@ -225,8 +225,8 @@ def test_species_rare_at_a_place_and_date_are_marked_and_kept(
     subprocess.run(command, check=True, cwd=home.data_root, capture_output=True)
     usual = [one for one in found if one.is_expected is not False]
     rare = [one for one in found if one.is_expected is False]
-    assert same(rows(usual, chunk), rows_in(tmp_path / "out" / "scores.csv"))
-    assert same(rows(rare, chunk), rows_in(tmp_path / "out" / "rarities.csv"))
+    assert agree(rows(usual, chunk), rows_in(tmp_path / "out" / "scores.csv"))
+    assert agree(rows(rare, chunk), rows_in(tmp_path / "out" / "rarities.csv"))
     assert rare
     assert any(one.is_expected for one in usual)
     assert all(one.occurrence is not None and one.occurrence < RARE_BELOW for one in rare)
@@ -440,7 +440,7 @@ def test_an_installation_that_was_interrupted_is_not_taken_for_good(
     half.venv.mkdir(parents=True)
     for name in ("lib", "bin"):
         (half.venv / name).symlink_to(home.venv / name)
-    with pytest.raises(DetectorMissing, match="not installed to the end"):
+    with pytest.raises(DetectorMissing, match="not installed completely"):
         hawkears2.identify(settings_for(half))
 
 
@@ -558,7 +558,7 @@ def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
     with pytest.raises(DetectorMissing, match="a package could not be installed"):
         install(home, cuda=False, checkpoints=None, report=lambda _: None)
     assert not home.stamp.exists()
-    with pytest.raises(DetectorMissing, match="not installed to the end"):
+    with pytest.raises(DetectorMissing, match="not installed completely"):
         home.version()
 
 
@@ -572,10 +572,10 @@ def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) ->
 
 def test_a_check_notices_a_difference(detector: hawkears2.HawkEars, soundscape: Path) -> None:
     found = kept_detections(detector, soundscape)
-    assert same(found, list(found))
-    assert not same(found, found[1:])
+    assert agree(found, list(found))
+    assert not agree(found, found[1:])
     start_s, end_s, code, score = found[0]
-    assert not same(found, [(start_s, end_s, code, score - 0.01), *found[1:]])
+    assert not agree(found, [(start_s, end_s, code, score - 0.01), *found[1:]])
 
 
 def test_hawkears_tells_its_own_memory(detector: hawkears2.HawkEars, soundscape: Path) -> None:

@@ -182,7 +182,7 @@ def test_a_table_without_rows_means_nothing_was_found(run_writing) -> None:
 def test_a_table_without_rows_is_a_failure_where_the_log_tells_of_one(
     run_writing, log: str
 ) -> None:
-    with pytest.raises(DetectorFailed, match="found nothing and its log tells of an error"):
+    with pytest.raises(DetectorFailed, match="found nothing and its log reports an error"):
         run_writing(f"{HEADER}\n", log=log)
 
 

@@ -17,7 +17,7 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import onnx_model
 from badc_core.detectors.interface import Label, WindowBatch
 from badc_core.detectors.onnx_graph import files_beside
-from badc_core.detectors.own_model import as_failure
+from badc_core.detectors.own_model import make_failure
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import (
@@ -507,5 +507,5 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_no_cpu(model: Path, settings, monk
     ],
 )
 def test_a_lack_of_memory_is_known_by_what_libraries_say_of_it(error, is_memory: bool) -> None:
-    failure = as_failure(error, "it failed", "model.onnx", "Do something")
+    failure = make_failure(error, "it failed", "model.onnx", "Do something")
     assert isinstance(failure, OutOfMemory) is is_memory

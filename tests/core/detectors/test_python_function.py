@@ -206,7 +206,7 @@ def test_no_function_at_all_is_refused(settings) -> None:
     ("source", "complaint"),
     [
         ("scores = 3", r"our score\.py: there is no function 'score'"),
-        ("score = 3", r"our score\.py: 'score' is no function"),
+        ("score = 3", r"our score\.py: 'score' is not a function"),
     ],
 )
 def test_a_module_without_the_function_is_refused(settings, write, source, complaint) -> None:

@@ -267,7 +267,7 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
     assert "badc chunk orchestrate" in refusal(manifest_dir=Path("audio"))
     assert "there is no such plan" in refusal(chunk_plan=Path("gone.csv"))
     for name, content, complaint in (
-        ("p.json", "{}", "not a list of objects"),
+        ("p.json", "{}", "a list of objects"),
         ("p.json", "[", "not a plan"),
         ("p.json", '[{"manifest": 3}]', "entry 1 has neither manifest_path nor manifest"),
         (
