@@ -22,7 +22,7 @@ import numpy.typing as npt
 import soundfile
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet import BirdNet, model_path
+from badc_core.detectors.birdnet import BirdNet, find_model
 from badc_core.devices.cores import usable_cores
 
 WINDOW_S = 3
@@ -66,7 +66,7 @@ def _score_with_file(audio_file: Path, barrier: Barrier) -> None:
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  # heavy, child only
 
     windows = _windows(audio_file)
-    interpreter = Interpreter(model_path=str(model_path()), num_threads=1)
+    interpreter = Interpreter(model_path=str(find_model()), num_threads=1)
     interpreter.allocate_tensors()
     input_index = interpreter.get_input_details()[0]["index"]
     output_index = interpreter.get_output_details()[0]["index"]

@@ -23,12 +23,12 @@ def measure_birdnet_package(audio_files: Sequence[Path]) -> float | None:
     Loading the model is excluded; starting the package's worker processes, which it does in
     every `predict`, is included.
     """
-    from badc_core.detectors.birdnet import labels_path, model_path  # noqa: PLC0415
+    from badc_core.detectors.birdnet import find_labels, find_model  # noqa: PLC0415
     from badc_core.devices.cores import usable_cores  # noqa: PLC0415
 
     if not (_PYTHON.parent.parent / ".installed").exists():
         return None
-    command = [str(_PYTHON), __file__, str(model_path()), str(labels_path()), str(usable_cores())]
+    command = [str(_PYTHON), __file__, str(find_model()), str(find_labels()), str(usable_cores())]
     done = subprocess.run(
         [*command, *map(str, audio_files)], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -22,7 +22,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.chunk_files import write_chunk_file
-from badc_core.detectors.hawkears.check import plain_command
+from badc_core.detectors.hawkears.check import build_command
 from badc_core.detectors.hawkears.hawkears2 import HawkEars
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import NO_CONTEXT
@@ -111,7 +111,7 @@ def _time_process(
     """Returns wall seconds of one `hawkears analyze` for one chunk, which lies there already."""
     with AudioFile(audio_file) as audio:
         file = write_chunk_file(audio, chunk, NO_CONTEXT)
-    command = plain_command(home, file.path, file.path.parent / "out", settings)
+    command = build_command(home, file.path, file.path.parent / "out", settings)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:
         started_s = time.perf_counter()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import soundfile
 
-from badc_core.detectors.birdnet import model_path
+from badc_core.detectors.birdnet import find_model
 from badc_core.devices.cores import usable_cores
 
 CHUNK_S = 30
@@ -81,7 +81,7 @@ def measure_process_per_chunk(
 
 def _run(program: str, path: Path) -> None:
     rate_hz = soundfile.info(path).samplerate
-    arguments = [str(model_path()), str(path), str(CHUNK_S * rate_hz), str(rate_hz)]
+    arguments = [str(find_model()), str(path), str(CHUNK_S * rate_hz), str(rate_hz)]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
 
 

@@ -74,7 +74,7 @@ def check_container(path: Path) -> None:
     """
     size_bytes = require_content(path)
     if size_bytes == 0:
-        raise damaged(path, "the file is empty (0 bytes)")
+        raise explain_damage(path, "the file is empty (0 bytes)")
     head = _read_head(path)
     layout = read_riff_layout(path)
     if layout is not None:
@@ -89,7 +89,7 @@ def check_container(path: Path) -> None:
         raise _not_audio(path, head)
 
 
-def damaged(path: Path, what: str) -> UnreadableRecording:
+def explain_damage(path: Path, what: str) -> UnreadableRecording:
     """Returns the error for a file that is not whole, with what makes it whole again."""
     return UnreadableRecording(
         what, path, _cut_again(path) or "Copy it again from the card, or remove it"
@@ -111,12 +111,12 @@ def _check_wave(path: Path, layout: RiffLayout) -> None:
     """
     sound, bytes_per_s = layout.find("data"), _bytes_per_s(path, layout)
     if sound is None or bytes_per_s == 0:
-        raise damaged(path, "its WAV header has no sound in it")
+        raise explain_damage(path, "its WAV header has no sound in it")
     claimed_s = sound.size_bytes / bytes_per_s
     if sound.end_bytes > layout.file_bytes and sound.size_bytes != layout.file_bytes:
         present_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
         what = f"truncated: its header promises {claimed_s:.2f} s, {present_s:.2f} s are there"
-        raise damaged(path, what)
+        raise explain_damage(path, what)
     if not _is_padding(path, min(layout.end_bytes, layout.file_bytes)):
         following_s = (layout.file_bytes - sound.start_bytes) / bytes_per_s
         raise UnreadableRecording(
@@ -155,25 +155,25 @@ def _check_ogg(path: Path, size_bytes: int) -> None:
         tail = file.read()
     page = tail.rfind(b"OggS")
     if page < 0 or page + 27 > len(tail) or not tail[page + 5] & _LAST_PAGE:
-        raise damaged(path, "truncated: its last Ogg page is missing")
+        raise explain_damage(path, "truncated: its last Ogg page is missing")
     n_segments = tail[page + 26]
     sizes = tail[page + 27 : page + 27 + n_segments]
     if len(sizes) < n_segments or page + 27 + n_segments + sum(sizes) > len(tail):
-        raise damaged(path, "truncated: its last Ogg page is cut off")
+        raise explain_damage(path, "truncated: its last Ogg page is cut off")
 
 
 def _check_aiff(path: Path, head: bytes, size_bytes: int) -> None:
     claimed_bytes = 8 + int.from_bytes(head[4:8], "big")
     if claimed_bytes > size_bytes + 1:
         what = f"truncated: its header promises {claimed_bytes} bytes, {size_bytes} are there"
-        raise damaged(path, what)
+        raise explain_damage(path, what)
 
 
 def _check_mpeg(path: Path, size_bytes: int) -> None:
     length = read_length_header(path)
     if length is not None and length.end_bytes is not None and length.end_bytes > size_bytes:
         what = f"its header promises {length.duration_s:.2f} s in {length.end_bytes} bytes"
-        raise damaged(path, f"truncated: {what}, {size_bytes} are there")
+        raise explain_damage(path, f"truncated: {what}, {size_bytes} are there")
 
 
 def _not_audio(path: Path, head: bytes) -> UnreadableRecording:

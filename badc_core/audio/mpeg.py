@@ -69,7 +69,7 @@ def read_length_header(path: Path) -> LengthHeader | None:
     return LengthHeader(n_frames * first.n_samples / first.sample_rate_hz, end_bytes)
 
 
-def readable_source(path: Path) -> Path | io.BytesIO:
+def open_source_to_end(path: Path) -> Path | io.BytesIO:
     """Returns what libsndfile can decode to its end.
 
     Returns:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.containers import check_container, damaged
-from badc_core.audio.mpeg import readable_source
+from badc_core.audio.containers import check_container, explain_damage
+from badc_core.audio.mpeg import open_source_to_end
 from badc_core.errors import UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
@@ -71,7 +71,7 @@ class AudioFile:
         self.subtype: str = self._file.subtype
         if self.n_samples == 0:
             self.close()
-            raise damaged(path, "there is no sound in it")
+            raise explain_damage(path, "there is no sound in it")
 
     def __enter__(self) -> Self:
         return self
@@ -140,10 +140,10 @@ class AudioFile:
 
     def _open(self) -> _ForwardFile:
         try:
-            return _ForwardFile(readable_source(self.path))
+            return _ForwardFile(open_source_to_end(self.path))
         except (sf.LibsndfileError, RuntimeError) as error:
             reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
-            raise damaged(self.path, f"cannot be decoded ({reason})") from error
+            raise explain_damage(self.path, f"cannot be decoded ({reason})") from error
 
     def _move_to(self, sample: int) -> None:
         """Brings the decoder to a sample so that what follows is what a full decode gives.
@@ -174,4 +174,4 @@ class AudioFile:
     def _broken_at(self, sample: int) -> UnreadableRecording:
         promised = f"of the {self.n_samples / self.sample_rate_hz:.2f} s its header promises"
         what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
-        return damaged(self.path, what)
+        return explain_damage(self.path, what)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from badc_core.chunks.manifest import has_ranges
 from badc_core.chunks.place import ChunkPlace, CutRequest, place_chunks
-from badc_core.chunks.source import NamedFile, cut_settings
+from badc_core.chunks.source import NamedFile, check_cut_settings
 from badc_core.chunks.writer import WrittenChunks, has_chunks, write_chunks_at
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid
@@ -127,7 +127,9 @@ def plan_dataset(cut: DatasetCut, register: bool = False) -> ChunkPlan:
         StorageFull: the registry cannot be written.
     """
     dataset = Dataset.open(cut.dataset)
-    cut_settings(dataset, cut.duration_s, cut.overlap_s)  # which raises before anything is written
+    check_cut_settings(
+        dataset, cut.duration_s, cut.overlap_s
+    )  # which raises before anything is written
     if register:
         register_recordings(dataset)
     names = name_recordings(dataset)

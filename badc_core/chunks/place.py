@@ -13,7 +13,7 @@ from typing import Annotated
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.chunks.plan import Chunk
-from badc_core.chunks.source import NamedFile, absolute, cut_settings, name_file
+from badc_core.chunks.source import NamedFile, absolute, check_cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
 from badc_core.options import OptionSpec
 from badc_core.settings import ChunkSettings
@@ -112,7 +112,7 @@ def place_chunks(name: NamedFile, request: CutRequest) -> ChunkPlace:
     root = absolute(request.output_dir or name.default_folder("artifacts", "chunks"))
     folder = root if root.name == name.recording_id else root / name.recording_id
     manifest = request.manifest or folder / f"{name.recording_id}.csv"
-    settings = cut_settings(name.dataset, request.duration_s, request.overlap_s)
+    settings = check_cut_settings(name.dataset, request.duration_s, request.overlap_s)
     return ChunkPlace(name, settings, folder, absolute(manifest))
 
 

@@ -101,7 +101,7 @@ def plan_chunks(
     )
 
 
-def times_in_name(chunk_id: str) -> tuple[int | None, int | None]:
+def parse_times(chunk_id: str) -> tuple[int | None, int | None]:
     """Returns start and end in ms as a chunk_id such as `REC_chunk_0_60000` ends with them."""
     words = chunk_id.rsplit("_", 2)
     if len(words) == 3 and words[1].isdecimal() and words[2].isdecimal():  # noqa: PLR2004

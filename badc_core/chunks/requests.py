@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from badc_core.chunks.plan import times_in_name
+from badc_core.chunks.plan import parse_times
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.errors import ManifestMismatch
 from badc_core.units import samples_to_ms
@@ -109,7 +109,7 @@ class ChunkRequest(BaseModel):
             cells.get("sample_rate"),
             (cells.get("start_frame"), cells.get("end_frame")),
         )
-        known = times_in_name(cells["chunk_id"])
+        known = parse_times(cells["chunk_id"])
         if rate_hz and all(frames):
             start, end, rate = (_read_required(cell) for cell in (*frames, rate_hz))
             known = samples_to_ms(start, rate), samples_to_ms(end, rate)
@@ -217,15 +217,16 @@ def _locate(source_path: str, roots: Sequence[Path]) -> Path:
     folder, as in the original BADC; a root, or a folder around the manifest, whose name is in the
     path, which then begins behind that name.
     """
-    parts = Path(source_path).parts
-    candidates = [root / source_path for root in (*roots, Path())]
-    candidates += [
-        folder.joinpath(*parts[parts.index(folder.name) + 1 :])
-        for folder in (*roots, *roots[-1].absolute().parents)
-        if folder.name in parts
-    ]
-    found = next((one for one in candidates if _exists(one)), candidates[0])
+    found = next(filter(_exists, _candidates(source_path, roots)), roots[0] / source_path)
     return Path(os.path.abspath(found))  # noqa: PTH100  (resolve() would follow links)
+
+
+def _candidates(source_path: str, roots: Sequence[Path]) -> Iterator[Path]:
+    yield from (root / source_path for root in (*roots, Path()))
+    parts = Path(source_path).parts
+    for folder in (*roots, *roots[-1].absolute().parents):
+        if folder.name in parts:
+            yield folder.joinpath(*parts[parts.index(folder.name) + 1 :])
 
 
 def _exists(path: Path) -> bool:

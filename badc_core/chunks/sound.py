@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.containers import damaged
+from badc_core.audio.containers import explain_damage
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.errors import UnreadableRecording
@@ -40,7 +40,7 @@ _WAV_SUBTYPES = {
 }
 
 
-def wav_subtype(subtype: str) -> str:
+def choose_wav_subtype(subtype: str) -> str:
     """Returns the smallest sample format of a WAV that holds everything a file's format holds.
 
     A signed byte becomes 16 bits, since a WAV's bytes are unsigned; what has no number of bits
@@ -68,7 +68,8 @@ def decode_exactly(file: Path, subtype: str) -> Blocks:
         subtype: its sample format.
 
     Yields:
-        int32 with the highest bit first where `wav_subtype` says PCM, else float32 or float64.
+        int32 with the highest bit first where `choose_wav_subtype` returns PCM, else float32 or
+        float64.
 
     Raises:
         ContentMissing: the file or its annexed content is not here.
@@ -76,7 +77,7 @@ def decode_exactly(file: Path, subtype: str) -> Blocks:
     """
     if subtype in _WIDE_TYPES:
         yield from _decode_wide(file, _WIDE_TYPES[subtype])
-    elif wav_subtype(subtype) == "FLOAT":
+    elif choose_wav_subtype(subtype) == "FLOAT":
         yield from decode_to_float(file)
     else:
         with closing(decode_to_float(file)) as blocks:
@@ -173,4 +174,4 @@ def _decode_wide(file: Path, dtype: str) -> Blocks:
 
 def _broken(file: Path, n_read: int, n_samples: int) -> UnreadableRecording:
     what = f"decoding stops after {n_read} of the {n_samples} samples its header promises"
-    return damaged(file, what)
+    return explain_damage(file, what)

@@ -143,10 +143,12 @@ def plan_file(path: Path, duration_s: float, overlap_s: float) -> ChunkSource:
         DatasetInvalid: its path cannot be written down, or the dataset's registry is malformed.
     """
     name = name_file(path)
-    return open_source(name, cut_settings(name.dataset, duration_s, overlap_s))
+    return open_source(name, check_cut_settings(name.dataset, duration_s, overlap_s))
 
 
-def cut_settings(dataset: Dataset | None, duration_s: float, overlap_s: float) -> ChunkSettings:
+def check_cut_settings(
+    dataset: Dataset | None, duration_s: float, overlap_s: float
+) -> ChunkSettings:
     """Returns the dataset's settings, or the defaults, with this duration and overlap.
 
     Raises:

@@ -120,7 +120,7 @@ def utc_now() -> str:
 
 
 @contextmanager
-def recording_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
+def record_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
     """Writes into the status why the block failed, before the error goes on."""
     try:
         yield

@@ -23,9 +23,9 @@ from badc_core.chunks.place import (
 )
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import read_requests
-from badc_core.chunks.sound import decode_exactly, read_chunks, wav_subtype
+from badc_core.chunks.sound import choose_wav_subtype, decode_exactly, read_chunks
 from badc_core.chunks.source import ChunkSource, NamedFile, open_source
-from badc_core.chunks.status import STATUS_FILE, ChunkStatus, read_status, recording_failure
+from badc_core.chunks.status import STATUS_FILE, ChunkStatus, read_status, record_failure
 from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
 from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
@@ -99,11 +99,11 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
         # they must not pass for chunks of this one.
         unsure = begun if before else begun.model_copy(update={"fingerprint": None})
         unsure.write(place.folder)
-        with recording_failure(unsure, place.folder):
+        with record_failure(unsure, place.folder):
             source = open_source(place.name, place.settings)
             n_stale = _clear(place, source, is_all=before is None)
         begun.write(place.folder)
-        with recording_failure(begun, place.folder):
+        with record_failure(begun, place.folder):
             n_written = _write_missing(place, source, before)
             n_chunks = len(source.chunks)
             begun.complete(n_chunks, source.n_samples, source.sample_rate_hz).write(place.folder)
@@ -229,13 +229,15 @@ def _write_missing(place: ChunkPlace, source: ChunkSource, before: ChunkStatus |
 
 
 def _form(source: ChunkSource, chunk: Chunk) -> WaveForm:
-    subtype = wav_subtype(source.subtype)
+    subtype = choose_wav_subtype(source.subtype)
     return WaveForm(source.sample_rate_hz, source.n_channels, chunk.n_samples, subtype)
 
 
 def _stored(place: ChunkPlace, source: ChunkSource, chunk: Chunk, sha256: str) -> StoredChunk:
     path = place.name.mention(place.file(chunk), place.manifest)
-    notes = f"file: this chunk alone, WAV {wav_subtype(source.subtype)}; sha256 is of that file"
+    notes = (
+        f"file: this chunk alone, WAV {choose_wav_subtype(source.subtype)}; sha256 is of that file"
+    )
     return StoredChunk(chunk, path, sha256, notes)
 
 

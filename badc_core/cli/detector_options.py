@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ValidationError
 
-from badc_core.detectors.registry import detector_names
+from badc_core.detectors.registry import list_detectors
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionSpec, option_fields
 from badc_core.settings import Settings, load_settings
@@ -167,8 +167,8 @@ class DetectorOptions:
         if self.hawkears_args and name != "hawkears1":
             what = "arguments can be passed to HawkEars 1 only"
             raise self._refuse(what, "hawkears_args")
-        if self.detector is not None and self.detector not in detector_names():
-            what = f"no detector is called {name!r}, only {', '.join(detector_names())}"
+        if self.detector is not None and self.detector not in list_detectors():
+            what = f"no detector is called {name!r}, only {', '.join(list_detectors())}"
             raise self._refuse(what, "detector")
         return {"name": name, "min_score": self.min_score, "command": self.runner_cmd or None}
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, range_model_path
+from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, find_range_model
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.interface import (
     NO_CONTEXT,
@@ -55,12 +55,12 @@ class BirdNet(WindowDetector):
         """
         grid = WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
         super().__init__(identify(settings), grid)
-        self._labels = read_labels(labels_path())
+        self._labels = read_labels(find_labels())
         self._shift = np.float32((settings.sensitivity - 1.0) * 10.0)
         self._min_score = settings.min_score
-        self._spectrograms, self._network = _load_model(model_path())
+        self._spectrograms, self._network = _load_model(find_model())
         self._pictures = np.zeros((_WINDOWS_AT_ONCE, *self._spectrograms.shape), np.float32)
-        self._range = SpeciesRange(model_path())
+        self._range = SpeciesRange(find_model())
         self.score(np.zeros((1, round(WINDOW_S * SAMPLE_RATE_HZ)), np.float32))
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
@@ -121,7 +121,7 @@ class BirdNet(WindowDetector):
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the model's identity; raises DetectorMissing or ConfigInvalid."""
     require_partial_overlap(settings.window_overlap_s, WINDOW_S, "BirdNET")
-    model = model_path()
+    model = find_model()
     return DetectorIdentity(
         name="birdnet",
         version="2.4",
@@ -130,14 +130,14 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         window_s=WINDOW_S,
         companions=tuple(
             f"{path.name}: {sha256_unchanged(path) if path.is_file() else 'absent'}"
-            for path in (labels_path(), range_model_path(model))
+            for path in (find_labels(), find_range_model(model))
         ),
     )
 
 
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
     """Returns every label there is; raises DetectorMissing."""
-    return read_labels(labels_path())
+    return read_labels(find_labels())
 
 
 load = BirdNet
@@ -163,7 +163,7 @@ def _load_model(path: Path) -> tuple[Spectrograms, LiteModel]:
     return spectrograms, LiteModel(network, (_WINDOWS_AT_ONCE, *spectrograms.shape))
 
 
-def model_path() -> Path:
+def find_model() -> Path:
     """Returns the TensorFlow Lite model file, FP32.
 
     Raises:
@@ -172,7 +172,7 @@ def model_path() -> Path:
     return _locate("BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
 
 
-def labels_path() -> Path:
+def find_labels() -> Path:
     """Returns the labels, one `Scientific name_Common name` a line, UTF-8, no final newline.
 
     Raises:

@@ -22,7 +22,7 @@ _PLACES_KEPT = 64
 _WEEKS_A_MONTH = 4
 
 
-def range_model_path(acoustic_model: Path) -> Path:
+def find_range_model(acoustic_model: Path) -> Path:
     """Returns where the meta model is, beside the acoustic one; it may be absent."""
     return acoustic_model.with_name(_FILE)
 
@@ -32,7 +32,7 @@ class SpeciesRange:
 
     def __init__(self, beside: Path) -> None:
         """Finds the meta model beside the acoustic one, where it may be absent."""
-        self._path = range_model_path(beside)
+        self._path = find_range_model(beside)
         self._model: LiteModel | None = None
         self._scores = lru_cache(_PLACES_KEPT)(self._score)
 

@@ -156,7 +156,7 @@ def forget_output(files: Path, *, is_kept: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def spans(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
+def place_detections(chunk: Chunk, found: Iterable[FoundInFile]) -> list[Detection]:
     """Returns what was found in a chunk's file as detections, by start, then label.
 
     What begins in the overlap with the chunk before belongs to that one and is left out, as is

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans
+from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, place_detections
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.detectors.programs import (
     ProgramPerChunk,
@@ -57,7 +57,9 @@ class Command(ProgramPerChunk):
                 "Run it by hand on a WAV file to see why",
             )
         found = read_output(output, batch.chunk)
-        return spans(batch.chunk, (one for one in found if one.confidence >= self._min_score))
+        return place_detections(
+            batch.chunk, (one for one in found if one.confidence >= self._min_score)
+        )
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:

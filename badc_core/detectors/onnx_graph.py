@@ -112,7 +112,7 @@ def find_output(outputs: Sequence[Value], wanted: str, n_labels: int, model: Pat
     raise ConfigInvalid(f"{what}; its outputs are {_describe(outputs)}", model, remedy)
 
 
-def files_beside(model: Path) -> tuple[Path, ...]:
+def find_files_beside(model: Path) -> tuple[Path, ...]:
     """Returns the files that a model names for weights that are not in its own, there or not.
 
     Source: `external_data` of TensorProto in onnx.proto: entries of a key and a value, of which

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from badc_core.audio.containers import require_fetched
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
-from badc_core.detectors.onnx_graph import files_beside, find_input, find_output
+from badc_core.detectors.onnx_graph import find_files_beside, find_input, find_output
 from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
     hash_file,
     identify_model,
-    labels_of,
     make_failure,
+    read_model_labels,
     require_file,
 )
 from badc_core.devices.inventory import find_gpus
@@ -120,12 +120,12 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     """
     path = require_file(settings.model.file, "file")
     has_cuda = _CUDA in _import_onnxruntime().get_available_providers()
-    beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in files_beside(path))
+    beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in find_files_beside(path))
     version = hash_file(path)[:VERSION_LENGTH]
     return identify_model(settings, version, path, beside, uses_gpu=has_cuda)
 
 
-labels = labels_of
+labels = read_model_labels
 """What the entry point calls."""
 
 

@@ -61,7 +61,7 @@ class OwnModel(WindowDetector, ABC):
         super().__init__(identity, WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz))
         self.batch_windows = settings.model.batch_windows
         self.n_samples = seconds_to_samples(window_s, sample_rate_hz)
-        self._labels = labels_of(settings)
+        self._labels = read_model_labels(settings)
         self._min_score = settings.min_score
         self._notes: list[str] = []
 
@@ -152,7 +152,7 @@ class OwnModel(WindowDetector, ABC):
         return scores.clip(0, 1)
 
 
-def labels_of(settings: DetectorSettings) -> tuple[Label, ...]:
+def read_model_labels(settings: DetectorSettings) -> tuple[Label, ...]:
     """Returns the classes of the model.
 
     Raises:

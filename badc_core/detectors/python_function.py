@@ -23,8 +23,8 @@ from badc_core.detectors.own_model import (
     cannot_read,
     hash_file,
     identify_model,
-    labels_of,
     make_failure,
+    read_model_labels,
     require_file,
 )
 from badc_core.detectors.source_import import find_module, import_file, import_installed
@@ -94,7 +94,7 @@ def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentit
     )
 
 
-labels = labels_of
+labels = read_model_labels
 """What the entry point calls."""
 
 

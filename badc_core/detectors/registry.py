@@ -15,7 +15,7 @@ from badc_core.errors import ConfigInvalid
 ENTRY_POINT_GROUP = "badc.detectors"
 
 
-def detector_names() -> list[str]:
+def list_detectors() -> list[str]:
     """Returns the names of all registered detectors, sorted."""
     return sorted(entry_points(group=ENTRY_POINT_GROUP).names)
 
@@ -83,6 +83,6 @@ def _loader(name: str) -> DetectorLoader:
         raise ConfigInvalid(
             f"no detector is called {name!r}",
             "detector.name",
-            f"Choose one of: {', '.join(detector_names())}",
+            f"Choose one of: {', '.join(list_detectors())}",
         )
     return cast("DetectorLoader", next(iter(found)).load())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from badc_core.chunks.plan import times_in_name
+from badc_core.chunks.plan import parse_times
 from badc_core.datasets.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
@@ -88,7 +88,7 @@ def read_chunk_json(path: Path) -> ChunkOutput:
     status = content.text("status") or "ok"
     if status not in STATUSES:
         raise content.wrong("status", f"is {status!r}, not one of {', '.join(STATUSES)}")
-    named_start_ms, named_end_ms = times_in_name(chunk_id)
+    named_start_ms, named_end_ms = parse_times(chunk_id)
     origin = ChunkOrigin(
         chunk_id=chunk_id,
         recording_id=content.text("recording_id") or path.parent.name,

@@ -130,7 +130,7 @@ class _Probe:
         if before is not None and before.holds(limit_mib, tolerance_s):
             self.record(before.longest_s, Measured(True, reason="measured by an earlier probe"))
             return ProbeOutcome(before.longest_s, tuple(self.attempts), log, is_recalled=True)
-        longest_s = longest_fitting(self.try_length, min(initial_s, max_s), max_s, tolerance_s)
+        longest_s = find_longest_fitting(self.try_length, min(initial_s, max_s), max_s, tolerance_s)
         if self.strategy == MEASURED and longest_s is not None:
             answer = Answer(
                 question=self.question,
@@ -217,7 +217,9 @@ def probe(
         return asked.find_longest(request.initial_s, request.tolerance_s)
 
 
-def longest_fitting(fits: Fits, initial_s: float, max_s: float, tolerance_s: float) -> float | None:
+def find_longest_fitting(
+    fits: Fits, initial_s: float, max_s: float, tolerance_s: float
+) -> float | None:
     """Returns a length that fits, at most `tolerance_s` below one that does not, or `max_s`.
 
     Args:

@@ -78,15 +78,15 @@ def check(settings: DetectorSettings) -> CheckResult:
         detector = HawkEars(settings)
         try:
             for _ in range(2):
-                kept = kept_detections(detector, sound)
+                kept = detect_with_loaded(detector, sound)
             hello = detector.hello
         finally:
             detector.close()
-        plain = plain_detections(find_home(settings.runtime), sound, settings)
+        plain = detect_with_command(find_home(settings.runtime), sound, settings)
     return CheckResult(hello, kept, plain)
 
 
-def kept_detections(detector: HawkEars, path: Path) -> list[Row]:
+def detect_with_loaded(detector: HawkEars, path: Path) -> list[Row]:
     """Returns what the loaded HawkEars finds in a recording as one chunk."""
     with AudioFile(path) as audio:
         rate_hz = audio.sample_rate_hz
@@ -105,14 +105,14 @@ def kept_detections(detector: HawkEars, path: Path) -> list[Row]:
     return sorted(rows)
 
 
-def plain_detections(home: HawkEarsHome, path: Path, settings: DetectorSettings) -> list[Row]:
+def detect_with_command(home: HawkEarsHome, path: Path, settings: DetectorSettings) -> list[Row]:
     """Returns what `hawkears analyze` finds in a recording, in a process of its own.
 
     Raises:
         DetectorFailed: it failed, or wrote no table.
     """
     with tempfile.TemporaryDirectory(prefix="badc-hawkears-") as folder:
-        command = plain_command(home, path, Path(folder), settings)
+        command = build_command(home, path, Path(folder), settings)
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, cwd=home.data_root
         )
@@ -127,7 +127,7 @@ def plain_detections(home: HawkEarsHome, path: Path, settings: DetectorSettings)
             )
 
 
-def plain_command(
+def build_command(
     home: HawkEarsHome, path: Path, output: Path, settings: DetectorSettings
 ) -> tuple[str, ...]:
     """Returns HawkEars' own command line, to be run in its data folder."""

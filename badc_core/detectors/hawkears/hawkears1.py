@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from badc_core.chunks.plan import Chunk
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans
+from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, place_detections
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label, RecordingContext
 from badc_core.detectors.programs import (
     CompletedProgram,
@@ -60,7 +60,7 @@ class HawkEars1(ProgramPerChunk):
 
     def _run(self, batch: ChunkFile) -> list[Detection]:
         output = batch.output
-        place = place_arguments(self._settings, batch.recording_context)
+        place = build_place_arguments(self._settings, batch.recording_context)
         ended = run_program(self._command(batch.path, output, place), cwd=self._runtime)
         self._report = ended.report()
         _check_ended(ended, batch, output)
@@ -68,7 +68,7 @@ class HawkEars1(ProgramPerChunk):
         if not found and _FAILED.search(f"{ended.stdout}\n{ended.stderr}"):
             raise _failure(ended, batch, "HawkEars found nothing and its log reports an error")
         kept = (one for one in found if one.confidence >= round(self._settings.min_score, 3))
-        return spans(batch.chunk, kept)
+        return place_detections(batch.chunk, kept)
 
     def _command(self, chunk_file: Path, output: Path, place: list[str]) -> list[str]:
         """Returns the command line, in long flags: `-m` and `-r` changed meaning over time."""
@@ -87,7 +87,9 @@ class HawkEars1(ProgramPerChunk):
         ]
 
 
-def place_arguments(settings: DetectorSettings, recording_context: RecordingContext) -> list[str]:
+def build_place_arguments(
+    settings: DetectorSettings, recording_context: RecordingContext
+) -> list[str]:
     """Returns the flags for place and date; none where the place is unknown or not to be used.
 
     A recording's own place is used before the region in the settings.

@@ -15,7 +15,7 @@ from typing import Any
 
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, spans
+from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, place_detections
 from badc_core.detectors.hawkears.child import CHECK, ChildEnded, HawkEarsChild
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import (
@@ -145,7 +145,7 @@ class HawkEars(ProgramPerChunk):
                 start_s, end_s, self._labels[code], min(1.0, score), is_expected, occurrence
             )
             found.append(_without_overlap(one, overlap_s))
-        return spans(chunk, found)
+        return place_detections(chunk, found)
 
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
@@ -198,7 +198,7 @@ def _version(home: HawkEarsHome, settings: DetectorSettings) -> str:
 def _without_overlap(one: FoundInFile, overlap_s: float) -> FoundInFile:
     """Returns what is left of a label after the part of the file that the chunk before holds.
 
-    A label wholly in that part is unchanged: `spans` leaves it out.
+    A label wholly in that part is unchanged: `place_detections` leaves it out.
     """
     if one.start_s < overlap_s < one.end_s:
         return replace(one, start_s=overlap_s)

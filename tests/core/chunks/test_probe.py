@@ -16,7 +16,7 @@ from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid, DetectorFailed, UnreadableRecording
 from badc_core.probing.measuring import Measured, measure_in_child, read_answer
 from badc_core.probing.memory_limit import MemoryLimit, find_limit
-from badc_core.probing.probe import ProbeRequest, estimate_mib, longest_fitting, probe
+from badc_core.probing.probe import ProbeRequest, estimate_mib, find_longest_fitting, probe
 from badc_core.telemetry.log import read_events
 
 RATE_HZ = 16_000
@@ -64,7 +64,7 @@ def test_the_answer_fits_and_is_within_the_tolerance_of_the_truth(truth, longest
         tried.append(duration_s)
         return duration_s <= truth
 
-    answer = longest_fitting(fits, min(initial, longest), longest, near)
+    answer = find_longest_fitting(fits, min(initial, longest), longest, near)
     assert tried[0] == longest
     if truth >= longest:
         assert answer == longest

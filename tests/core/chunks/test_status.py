@@ -10,7 +10,7 @@ from badc_core.chunks.status import (
     STATUS_FILE,
     ChunkStatus,
     read_status,
-    recording_failure,
+    record_failure,
     utc_now,
 )
 from badc_core.errors import ManifestMismatch, UnreadableRecording
@@ -106,7 +106,7 @@ def test_times_are_utc_and_only_a_failure_has_an_error(tmp_path: Path, begun: Ch
 def test_a_failure_is_noted_and_goes_on(
     tmp_path: Path, begun: ChunkStatus, error: BaseException, text: str
 ) -> None:
-    with pytest.raises(type(error)), recording_failure(begun, tmp_path):
+    with pytest.raises(type(error)), record_failure(begun, tmp_path):
         raise error
     status = read_status(tmp_path)
     assert status is not None

@@ -24,7 +24,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks import writer
 from badc_core.chunks.place import CutRequest
 from badc_core.chunks.plan import Chunk
-from badc_core.chunks.sound import count_passes, read_chunks, wav_subtype
+from badc_core.chunks.sound import choose_wav_subtype, count_passes, read_chunks
 from badc_core.chunks.source import plan_file, write_virtual_manifest
 from badc_core.chunks.status import read_status
 from badc_core.chunks.validate import validate_manifest
@@ -494,7 +494,7 @@ def test_hashes_of_samples_are_the_same_for_a_lossless_copy(tmp_path):
     [("PCM_S8", "PCM_16"), ("VORBIS", "FLOAT"), ("MPEG_LAYER_III", "FLOAT"), ("ULAW", "PCM_16")],
 )
 def test_formats_a_wav_does_not_hold_become_the_smallest_that_loses_nothing(subtype, expected):
-    assert wav_subtype(subtype) == expected
+    assert choose_wav_subtype(subtype) == expected
 
 
 def test_a_chunk_beyond_4_gib_gets_the_header_of_a_long_file():

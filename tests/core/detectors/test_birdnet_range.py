@@ -6,7 +6,7 @@ import pytest
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.birdnet import labels_path, model_path
+from badc_core.detectors.birdnet import find_labels, find_model
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
 from badc_core.detectors.interface import RecordingContext, WindowBatch
 from badc_core.detectors.label_files import read_labels
@@ -21,7 +21,7 @@ KALAHARI_IN_JUNE = RecordingContext(-24.0, 22.0, "2022-06-15")
 @pytest.fixture(scope="module", autouse=True)
 def _birdnet(lacking) -> None:
     try:
-        model_path()
+        find_model()
     except DetectorMissing as error:
         lacking(str(error))
 
@@ -45,15 +45,15 @@ def test_a_month_has_four_weeks(day: str | None, week: int) -> None:
 
 def test_the_meta_model_gives_what_it_is_known_to_give() -> None:
     # 255 species at this place over the year: measured with the model run by hand.
-    often = SpeciesRange(model_path()).occurrences(ITHACA)
+    often = SpeciesRange(find_model()).occurrences(ITHACA)
     assert often.shape == (6522,)
     assert 0 <= often.min() <= often.max() <= 1
     assert (often >= 0.03).sum() == 255
 
 
 def test_the_date_changes_what_is_expected() -> None:
-    labels = [label.name for label in read_labels(labels_path())]
-    expect = SpeciesRange(model_path())
+    labels = [label.name for label in read_labels(find_labels())]
+    expect = SpeciesRange(find_model())
     scarlet_tanager = labels.index("Scarlet Tanager")
     assert expect.occurrences(IN_JUNE)[scarlet_tanager] > 0.03
     january = expect.occurrences(RecordingContext(42.5, -76.45, "2022-01-15"))
@@ -65,7 +65,7 @@ def test_the_date_changes_what_is_expected() -> None:
     "place", [RecordingContext(), RecordingContext(42.5), RecordingContext(longitude=-76.45)]
 )
 def test_without_a_place_nothing_is_expected_or_unexpected(place: RecordingContext) -> None:
-    assert SpeciesRange(model_path()).occurrences(place) is None
+    assert SpeciesRange(find_model()).occurrences(place) is None
 
 
 def test_without_the_meta_model_nothing_is_marked(tmp_path: Path) -> None:

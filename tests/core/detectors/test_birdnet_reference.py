@@ -15,7 +15,7 @@ import soundfile as sf
 import badc_core
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
-from badc_core.detectors.birdnet import labels_path, model_path
+from badc_core.detectors.birdnet import find_labels, find_model
 from badc_core.detectors.interface import Label
 from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.registry import identify_detector
@@ -34,7 +34,7 @@ Row = tuple[float, float, str, str]
 @pytest.fixture(scope="module", autouse=True)
 def _birdnet(lacking) -> None:
     try:
-        model_path()
+        find_model()
     except DetectorMissing as error:
         lacking(str(error))
 
@@ -168,7 +168,7 @@ def test_a_window_scores_the_same_alone_and_among_others(load, field_audio: Path
 
 
 def test_the_labels_are_those_of_the_model() -> None:
-    labels = read_labels(labels_path())
+    labels = read_labels(find_labels())
     assert len(labels) == len(set(labels)) == 6522
     assert Label("Black-capped Chickadee", "", "Poecile atricapillus") in labels
     without_species = {label.name for label in labels if not label.scientific_name}
@@ -180,6 +180,6 @@ def test_the_labels_are_those_of_the_model() -> None:
 def test_the_identity_names_the_model_file_and_its_licence(load) -> None:
     identity = identify_detector(Settings().detector)
     assert identity.version == "2.4"
-    assert identity.model_sha256 == hashlib.sha256(model_path().read_bytes()).hexdigest()
+    assert identity.model_sha256 == hashlib.sha256(find_model().read_bytes()).hexdigest()
     assert identity.model_sha256.startswith(MODEL_SHA256_START)
     assert "non-commercial" in identity.licence

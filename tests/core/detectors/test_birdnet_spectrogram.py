@@ -10,7 +10,7 @@ import soundfile as sf
 from badc_core.audio.resampling import resample_windows
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import birdnet
-from badc_core.detectors.birdnet import model_path
+from badc_core.detectors.birdnet import find_model
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.litert import LiteFile, LiteModel
 from badc_core.errors import DetectorMissing
@@ -23,14 +23,14 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module", autouse=True)
 def _birdnet(lacking) -> None:
     try:
-        model_path()
+        find_model()
     except DetectorMissing as error:
         lacking(str(error))
 
 
 @pytest.fixture(scope="module")
 def whole() -> LiteModel:
-    return LiteModel(model_path())
+    return LiteModel(find_model())
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_constant_offset_is_seen_as_the_model_sees_it(load, whole, soundscape)
 
 
 def test_a_model_cannot_begin_where_it_needs_more_than_one_tensor() -> None:
-    file = LiteFile(model_path())
+    file = LiteFile(find_model())
     with pytest.raises(LookupError, match="needs tensor"):
         file.beginning_at("model/MEL_SPEC1/Pow_1")
 
@@ -79,26 +79,26 @@ def test_a_model_cannot_begin_where_it_needs_more_than_one_tensor() -> None:
 @pytest.mark.parametrize("name", ["nowhere", "INPUT"])
 def test_a_model_cannot_begin_at_what_it_does_not_compute(name: str) -> None:
     with pytest.raises(LookupError):
-        LiteFile(model_path()).beginning_at(name)
+        LiteFile(find_model()).beginning_at(name)
 
 
 def test_what_a_model_computes_is_no_constant() -> None:
     with pytest.raises(LookupError, match="no constant"):
-        LiteFile(model_path()).constant(PICTURE, np.float32)
+        LiteFile(find_model()).constant(PICTURE, np.float32)
 
 
 def test_the_file_stays_as_it_is() -> None:
-    before = model_path().read_bytes()
-    file = LiteFile(model_path())
+    before = find_model().read_bytes()
+    file = LiteFile(find_model())
     Spectrograms(file, WINDOW)
     cut = file.beginning_at(PICTURE)
     assert len(cut) == len(before)
     assert cut != before
-    assert model_path().read_bytes() == before
+    assert find_model().read_bytes() == before
 
 
 def test_another_model_is_refused_with_what_to_do(monkeypatch) -> None:
-    other = model_path().with_name("BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite")
+    other = find_model().with_name("BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite")
     monkeypatch.setattr("badc_core.detectors.birdnet.model_path", lambda: other)
     with pytest.raises(DetectorMissing, match="not BirdNET's model as published: no tensor"):
         birdnet.load(DetectorSettings())

@@ -18,7 +18,7 @@ from badc_core.detectors.chunk_files import (
     ChunkFile,
     FoundInFile,
     forget_output,
-    spans,
+    place_detections,
     write_chunk_file,
 )
 from badc_core.detectors.interface import NO_CONTEXT, Label, RecordingContext
@@ -199,7 +199,7 @@ def test_a_full_disk_is_named_and_leaves_no_file(
 
 def test_times_in_the_file_become_samples_of_the_recording() -> None:
     found = [FoundInFile(1.5, 2.25, WREN, 0.5, is_expected=False, occurrence=0.01)]
-    (one,) = spans(chunk_of(80_000, 120_000), found)
+    (one,) = place_detections(chunk_of(80_000, 120_000), found)
     assert (one.start_sample, one.end_sample) == (92_000, 98_000)
     assert (one.label, one.confidence) == (WREN, 0.5)
     assert (one.is_expected, one.occurrence) == (False, 0.01)
@@ -208,21 +208,25 @@ def test_times_in_the_file_become_samples_of_the_recording() -> None:
 def test_what_begins_in_the_overlap_belongs_to_the_chunk_before() -> None:
     chunk = chunk_of(8000, 24_000, overlap=4000)
     times = [(0.0, 1.0), (0.499, 1.0), (0.5, 1.0), (0.75, 1.0)]
-    found = spans(chunk, [FoundInFile(start, end, WREN, 0.5) for start, end in times])
+    found = place_detections(chunk, [FoundInFile(start, end, WREN, 0.5) for start, end in times])
     assert [one.start_sample for one in found] == [12_000, 14_000]
 
 
 def test_a_padded_window_ends_where_the_chunk_does_and_nothing_has_no_length() -> None:
     chunk = chunk_of(0, 16_000)
     times = [(1.5, 4.5), (2.0, 3.0), (1.0, 1.0), (1.0, 1.0001), (1.9999, 3.0), (0.0, 0.001)]
-    found = spans(chunk, [FoundInFile(start, end, WREN, 0.5) for start, end in times])
+    found = place_detections(chunk, [FoundInFile(start, end, WREN, 0.5) for start, end in times])
     assert [(one.start_sample, one.end_sample) for one in found] == [(0, 8), (12_000, 16_000)]
 
 
 def test_detections_come_by_start_then_label() -> None:
     times = [(1.0, "b"), (0.5, "c"), (1.0, "a")]
     found = [FoundInFile(start, start + 1, Label(name), 0.5) for start, name in times]
-    assert [one.label.name for one in spans(chunk_of(0, 80_000), found)] == ["c", "a", "b"]
+    assert [one.label.name for one in place_detections(chunk_of(0, 80_000), found)] == [
+        "c",
+        "a",
+        "b",
+    ]
 
 
 @given(
@@ -234,6 +238,6 @@ def test_detections_come_by_start_then_label() -> None:
 )
 def test_detections_never_leave_their_chunk(start, length, overlap, rate_hz, times) -> None:
     chunk = Chunk("rec", start, start + length, int(overlap * length), rate_hz)
-    for one in spans(chunk, [FoundInFile(*time, WREN, 0.5) for time in times]):
+    for one in place_detections(chunk, [FoundInFile(*time, WREN, 0.5) for time in times]):
         assert chunk.start_sample + chunk.overlap_samples <= one.start_sample
         assert one.start_sample < one.end_sample <= chunk.end_sample

@@ -17,7 +17,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import NO_CONTEXT, Detector, DetectorReport, RecordingContext
-from badc_core.detectors.registry import detector_names, identify_detector, load_detector
+from badc_core.detectors.registry import identify_detector, list_detectors, load_detector
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings
 
@@ -51,7 +51,7 @@ def detector(load, name: str) -> Detector:
 
 
 def test_this_suite_forgets_no_detector() -> None:
-    assert set(detector_names()) == set(ALL)
+    assert set(list_detectors()) == set(ALL)
 
 
 @every_detector

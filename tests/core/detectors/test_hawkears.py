@@ -30,10 +30,10 @@ from badc_core.detectors.hawkears import worker as hawkears_worker
 from badc_core.detectors.hawkears.check import (
     Row,
     agree,
+    build_command,
     check,
-    kept_detections,
-    plain_command,
-    plain_detections,
+    detect_with_command,
+    detect_with_loaded,
 )
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.detectors.hawkears.install import install, install_environment, install_networks
@@ -153,7 +153,7 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
         for chunk in chunks_of(soundscape, duration_s=13.0):
             with AudioFile(soundscape) as audio:
                 (batch,) = detector.batches(audio, chunk, NO_CONTEXT)
-            expected = plain_detections(home, batch.path, settings)
+            expected = detect_with_command(home, batch.path, settings)
             (found,) = detector.detect(batch)
             assert len(expected) > 20
             assert agree(rows(found, chunk), expected)
@@ -221,7 +221,7 @@ def test_species_rare_at_a_place_and_date_are_marked_and_kept(
     chunk = chunks_of(soundscape, duration_s=100.0)[0]
     found = detect(detector, soundscape, chunk, EDMONTON_IN_JUNE)
     place = ("--lat", "53.5", "--lon", "-113.5", "--date", "20240605")
-    command = (*plain_command(home, soundscape, tmp_path / "out", settings_for(home)), *place)
+    command = (*build_command(home, soundscape, tmp_path / "out", settings_for(home)), *place)
     subprocess.run(command, check=True, cwd=home.data_root, capture_output=True)
     usual = [one for one in found if one.is_expected is not False]
     rare = [one for one in found if one.is_expected is False]
@@ -571,7 +571,7 @@ def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) ->
 
 
 def test_a_check_notices_a_difference(detector: hawkears2.HawkEars, soundscape: Path) -> None:
-    found = kept_detections(detector, soundscape)
+    found = detect_with_loaded(detector, soundscape)
     assert agree(found, list(found))
     assert not agree(found, found[1:])
     start_s, end_s, code, score = found[0]
@@ -637,7 +637,7 @@ def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
     silent = wrapped(
         home,
         tmp_path / "silent",
-        "import hawkears2.core.analyzer as it\n"
+        "import hawkears.core.analyzer as it\n"
         "run = it.Analyzer.run\n"
         "def run_in_vain(self, path, *arguments, **named):\n"
         "    result = run(self, path, *arguments, **named)\n"

@@ -9,7 +9,7 @@ import pytest
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.hawkears.hawkears1 import HawkEars1, identify, load, place_arguments
+from badc_core.detectors.hawkears.hawkears1 import HawkEars1, build_place_arguments, identify, load
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.settings import ChunkSettings
@@ -116,7 +116,7 @@ def test_it_is_called_with_long_flags_in_its_own_folder_by_its_own_python(
 def test_a_recordings_own_place_goes_before_the_region(
     recording_context: RecordingContext, hawkears: dict, expected: list[str]
 ) -> None:
-    assert place_arguments(DetectorSettings(hawkears=hawkears), recording_context) == expected
+    assert build_place_arguments(DetectorSettings(hawkears=hawkears), recording_context) == expected
 
 
 def test_at_a_known_place_species_are_marked_and_rarities_come_back(run, make_hawkears1) -> None:

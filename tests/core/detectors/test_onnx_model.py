@@ -16,7 +16,7 @@ from support.own_models import write_loudness_model, write_model
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import onnx_model
 from badc_core.detectors.interface import Label, WindowBatch
-from badc_core.detectors.onnx_graph import files_beside
+from badc_core.detectors.onnx_graph import find_files_beside
 from badc_core.detectors.own_model import make_failure
 from badc_core.detectors.registry import identify_detector, load_detector, uses_gpu
 from badc_core.devices.inventory import Gpu, GpuInventory
@@ -347,7 +347,7 @@ def test_weights_beside_the_file_belong_to_the_model(
 ) -> None:
     name = f"{'w' * n_letters}.data"
     weights = _write_with_weights_beside(tmp_path, name)
-    assert files_beside(tmp_path / "model.onnx") == (weights,)
+    assert find_files_beside(tmp_path / "model.onnx") == (weights,)
     before = identify_detector(settings())
     sound = windows(1)
     expected = 0.125 * loudness(sound)
@@ -367,7 +367,7 @@ def test_names_that_no_file_can_have_are_of_no_file(tmp_path: Path, settings) ->
     for length, value in ((b"\x80\x10", b"w" * 2048), (b"\x03", b"a\0b"), (b"\0", b"")):
         content = network + b"\n\x08location\x12" + length + value
         (tmp_path / "model.onnx").write_bytes(content)
-        named = files_beside(tmp_path / "model.onnx")
+        named = find_files_beside(tmp_path / "model.onnx")
         assert named == ((tmp_path / value.decode(),) if value else ())
         _, *beside = identify_detector(settings()).companions
         assert beside == [f"{one.name}: absent" for one in named]

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.registry import detector_names, identify_detector
+from badc_core.detectors.registry import identify_detector, list_detectors
 from badc_core.devices.cores import usable_cores
 from badc_core.engine.engine import Engine
 from badc_core.engine.opening import open_engine
@@ -82,7 +82,7 @@ def assert_complete(results: list[ChunkResult], tasks: list[ChunkTask], failed=(
 
 
 def test_others_can_add_a_detector(foreign) -> None:
-    assert "foreign" in detector_names()
+    assert "foreign" in list_detectors()
     assert identify_detector(DetectorSettings(name="foreign")).version == "7"
 
 

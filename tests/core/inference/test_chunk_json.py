@@ -12,7 +12,7 @@ from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.chunk_output import read_chunk_json, times_in_name
+from badc_core.inference.chunk_output import parse_times, read_chunk_json
 
 IDENTITY = DetectorIdentity("band_energy", "1", None, "MIT", 3.0)
 NAME = "Sambaa K'e, été"
@@ -174,4 +174,4 @@ def test_a_missing_file_is_refused(tmp_path):
     ],
 )
 def test_a_chunks_name_may_tell_its_times(name, times):
-    assert times_in_name(name) == times
+    assert parse_times(name) == times
