@@ -59,12 +59,7 @@ class RecordingSettings(Section):
     @field_validator("timezone")
     @classmethod
     def _timezone_exists(cls, value: str | None) -> str | None:
-        if value is not None and not is_fixed_offset(value):
-            try:
-                ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                raise ValueError(f"no time zone is called {value!r}") from error
-        return value
+        return value if value is None else check_timezone(value)
 
 
 class ChunkSettings(Section):
@@ -164,9 +159,9 @@ class Settings(Section):
 
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
-    """Returns the settings in a TOML file (defaults where it is absent), with overrides laid on.
+    """Returns the settings in a TOML file, with overrides applied; defaults without a file.
 
-    Paths of a model of the user's own, which begin at the file's folder, are made whole.
+    Paths of a model of the user's own are relative to the file's folder, and made absolute.
 
     Args:
         path: a `badc.toml`.
@@ -193,5 +188,15 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
 
 
 def is_fixed_offset(text: str) -> bool:
-    """Tells whether a time zone is written as an offset, `+05:30` or `-0700`, up to 14:59."""
+    """Returns whether a time zone is an offset such as `+05:30` or `-0700`, up to 14:59."""
     return _FIXED_OFFSET.fullmatch(text) is not None
+
+
+def check_timezone(name: str) -> str:
+    """Returns a time zone's name, if it is an offset or an IANA name; else raises ValueError."""
+    if not is_fixed_offset(name):
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {name!r}") from error
+    return name

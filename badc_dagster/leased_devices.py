@@ -1,4 +1,4 @@
-"""What the detector's asset asks of the executor, and what it got."""
+"""The devices that the detector's asset asks the executor for, and those it has leased."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from badc_dagster.executor.step_leases import DEVICES_TAG, VRAM_TAG
 def device_tags(connection: Connection) -> dict[str, str]:
     """Returns the tags of the step that runs a dataset's detector.
 
-    One that runs on the CPU gets that to itself, since it uses every core. Where the settings
-    cannot be read no device is asked for: the step will say what is wrong with them.
+    A detector for the CPU leases all of it, since it uses every core. If the settings cannot be
+    read, no device is asked for: the step will say what is wrong with them.
     """
     try:
         settings = Dataset.open(connection.root).settings
@@ -33,27 +33,27 @@ def device_tags(connection: Connection) -> dict[str, str]:
 
 
 def refuse_without_gpu(settings: DetectorSettings) -> None:
-    """Makes sure that a step that needs a GPU was lent one, where any are lent.
+    """Makes sure that a step that needs a GPU has leased one, if this machine has GPUs.
 
     Raises:
-        ConfigInvalid: it was not, since the run's settings are not those of the dataset.
+        ConfigInvalid: it has not, since the run's settings are not those of the dataset.
     """
-    held = current_lease()
-    if held is not None and held.leases_gpus and not held.gpus and uses_gpu(settings):
+    lease = current_lease()
+    if lease is not None and lease.leases_gpus and not lease.gpus and uses_gpu(settings):
         raise ConfigInvalid(
-            f"{settings.name} runs on GPUs, and this step was lent none",
+            f"{settings.name} runs on GPUs, and this step has leased none",
             "detector.name",
-            "What a step is lent follows the dataset's badc.toml: set the detector there, not in "
-            "the run's overrides",
+            "Steps lease devices for the detector in the dataset's badc.toml: set it there, not "
+            "in the run's overrides",
         )
 
 
 def lease_metadata() -> dict[str, Any]:
-    """Returns what to tell of the devices this step was lent; nothing where it was lent none."""
-    held = current_lease()
-    if held is None or not held.slots:
+    """Returns metadata of the devices that this step has leased; empty without devices."""
+    lease = current_lease()
+    if lease is None or not lease.slots:
         return {}
     return {
-        "lent": dg.MetadataValue.text(", ".join(held.slots)),
-        "waited_for_device_s": held.waited_s,
+        "leased_devices": dg.MetadataValue.text(", ".join(lease.slots)),
+        "waited_for_device_s": lease.waited_s,
     }

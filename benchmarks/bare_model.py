@@ -23,7 +23,7 @@ import soundfile
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.birdnet import BirdNet, find_model
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 
 WINDOW_S = 3
 WINDOW_SAMPLES = WINDOW_S * 48_000

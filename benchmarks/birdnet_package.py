@@ -24,7 +24,7 @@ def measure_birdnet_package(audio_files: Sequence[Path]) -> float | None:
     every `predict`, is included.
     """
     from badc_core.detectors.birdnet import find_labels, find_model  # noqa: PLC0415
-    from badc_core.devices.cores import usable_cores  # noqa: PLC0415
+    from badc_core.devices.places import usable_cores  # noqa: PLC0415
 
     if not (_PYTHON.parent.parent / ".installed").exists():
         return None

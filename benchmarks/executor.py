@@ -17,12 +17,12 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.devices.cores import usable_cores
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import lease_folder
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseStore
+from badc_core.devices.places import usable_cores
 from badc_dagster.executor import gpu_executor
 
 _N_STEPS = 50
@@ -117,7 +117,7 @@ def _measure_leases() -> float:
         store = LeaseStore(lease_folder(folder), devices)
         for _ in range(_N_LEASES):
             before_s = time.perf_counter()
-            lease = store.take(request, Holder("benchmark"))
+            lease = store.acquire(request, Holder("benchmark"))
             if not isinstance(lease, Lease):
                 raise TypeError(f"no lease: {lease.reason}")
             lease.release()

@@ -19,7 +19,7 @@ import soundfile
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.inference.detect import detect_recordings
 from badc_core.outcomes import Outcome, for_each
 from badc_core.recordings.describe import describe_recording

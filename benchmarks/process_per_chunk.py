@@ -18,7 +18,7 @@ from pathlib import Path
 import soundfile
 
 from badc_core.detectors.birdnet import find_model
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 
 CHUNK_S = 30
 _CHUNKS_PER_PROCESS = 10

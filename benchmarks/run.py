@@ -25,7 +25,7 @@ from memory import measure as measure_memory
 from pipeline import PipelineSpeed, measure_orchestration, measure_pipeline, measure_startup
 from process_per_chunk import measure_process_per_chunk
 
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 
 _RESULTS = Path(__file__).parent / "results"
 _ROUNDS = 3

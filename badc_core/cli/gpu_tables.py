@@ -16,7 +16,8 @@ from badc_core.cli.monitor_tables import EndOf, plain_table
 from badc_core.devices.inventory import GpuInventory
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_queue import Waiting
-from badc_core.devices.lease_slots import DeviceSlot, Holder
+from badc_core.devices.lease_request import Holder
+from badc_core.devices.lease_table import DeviceSlot
 from badc_core.units import format_duration
 
 _NOTHING = "-"
@@ -30,7 +31,7 @@ class Picture:
 
     Attributes:
         inventory: the GPUs.
-        devices: those that are lent here.
+        devices: those that can be leased here.
         free_mib: UUID -> memory free by measurement.
         slots: with their holders; some may be of devices that only others lend.
         queue: who waits, first come first.
@@ -95,7 +96,7 @@ def _slots(picture: Picture) -> RenderableType:
         table.add_row(EndOf(label), str(slot.number), *told)
     if not is_any_foreign:
         return table
-    return Group(table, Text(f"{_FOREIGN} held by a run that was told of other devices or slots"))
+    return Group(table, Text(f"{_FOREIGN} leased by a run that has other devices or slots"))
 
 
 def _queue(picture: Picture) -> RenderableType:
@@ -104,7 +105,7 @@ def _queue(picture: Picture) -> RenderableType:
     table = _of_holders("Waiting, first come first", "", "Wants")
     for number, who in enumerate(picture.queue, 1):
         holder = Holder.read(who.content)
-        asleep = "" if who.is_awake else " (asleep)"
+        asleep = "" if who.is_active else " (idle)"
         told = _told(holder, picture.at)
         table.add_row(str(number), Text(f"{who.request}{asleep}"), *told)
     return Group(table, Text())

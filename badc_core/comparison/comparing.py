@@ -15,7 +15,7 @@ import pyarrow as pa
 from badc_core.columns import Column, arrow_schema
 from badc_core.comparison.compared_tables import ComparedTable
 from badc_core.comparison.same_species import Name, sort_into_species
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.errors import DetectionsInvalid
 
 _COUNT = pa.int64()

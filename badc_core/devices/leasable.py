@@ -1,7 +1,7 @@
-"""The devices of this machine that are lent, and how often each.
+"""The devices of this machine that can be leased, and the slots of each.
 
-They are the GPUs that NVML shows, or, where there is none, the CPU. A file `devices.toml` in the
-lease folder may say how many slots there are on each, and declare devices that NVML does not show.
+They are the GPUs that NVML shows, and the CPU. A file `devices.toml` in the lease folder may set
+the number of slots on each, and declare devices that NVML does not show.
 """
 
 import logging
@@ -31,12 +31,12 @@ _Count = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True)
 class LeasableDevice:
-    """A device that is lent.
+    """A device that can be leased.
 
     Attributes:
         uuid: what CUDA_VISIBLE_DEVICES calls it; `cpu` for the CPU.
         label: what people call it.
-        memory_mib: total; 0 where that is not known or not its own.
+        memory_mib: total; 0 if unknown, or shared with the machine.
         slots: how many leases there may be at once.
     """
 
@@ -61,11 +61,11 @@ class _Declared(BaseModel):
 
 
 class Declaration(BaseModel):
-    """What `devices.toml` says; every key may be absent.
+    """The content of `devices.toml`; every key may be absent.
 
     Attributes:
         slots_per_device: leases on one GPU at once.
-        device: the devices there are, in place of what NVML shows.
+        device: the devices, in place of those that NVML shows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -74,10 +74,10 @@ class Declaration(BaseModel):
 
 
 def read_declaration(folder: Path) -> Declaration:
-    """Returns what the lease folder's file declares; nothing where there is no file.
+    """Returns the declaration in the lease folder; an empty one if there is no file.
 
     Raises:
-        ConfigInvalid: the file cannot be read or says something else.
+        ConfigInvalid: the file cannot be read, or is not a declaration.
     """
     path = folder / DECLARATION
     try:
@@ -98,30 +98,27 @@ def leasable_devices(
     names: Sequence[str] = (),
     slots: int | None = None,
 ) -> tuple[LeasableDevice, ...]:
-    """Returns the devices that are lent: at least one, at last the CPU.
+    """Returns the devices that can be leased: GPUs, and always the CPU.
 
     Args:
         inventory: the GPUs this process may use.
         declaration: the machine's own file.
-        names: devices that stand in for both. Of these too, GPUs that this process may not use
-            are left out.
-        slots: leases on one GPU at once; None for what the file says, or one.
+        names: devices in place of both. GPUs that this process may not use are left out of these
+            too.
+        slots: leases on one GPU at once; None for the file's number, or one.
 
     Raises:
-        ConfigInvalid: a name cannot be one of a device, means several, or stands twice, or no slots
-            are asked for.
+        ConfigInvalid: a name is invalid, ambiguous or repeated, or `slots` is below 1.
     """
     if slots is not None and slots < 1:
-        raise ConfigInvalid(
-            f"{slots} slots on a device", remedy="Set slots_per_device to 1 or more"
-        )
+        raise ConfigInvalid(f"invalid slots_per_device {slots}", remedy="Use 1 or more")
     each = slots or declaration.slots_per_device or 1
     if names:
         _check_names(names)
         found = [_named(name, inventory, 0, each) for name in names]
         missing = [name for name, device in zip(names, found, strict=True) if device is None]
         if missing:
-            _log.warning("Not lent, as this process may not use them: %s", ", ".join(missing))
+            _log.warning("Left out, since this process may not use them: %s", ", ".join(missing))
     elif declaration.device:
         found = [
             _named(one.uuid, inventory, one.memory_mib, one.slots or each)
@@ -142,15 +139,15 @@ def _shown(gpu: Gpu, memory_mib: int, slots: int) -> LeasableDevice:
 def _named(
     name: str, inventory: GpuInventory, memory_mib: int, slots: int
 ) -> LeasableDevice | None:
-    """Returns a declared device, by its UUID if it is a GPU that NVML shows.
+    """Returns a declared device, under its UUID if it is a GPU that NVML shows.
 
-    So that two ways to call a GPU are not two GPUs. None for one that is hidden, or not there.
+    Then two names of a GPU are not two GPUs. None for a GPU that is hidden or absent.
     """
     called = _gpus_called(name, inventory)
     if len(called) > 1:
         raise ConfigInvalid(
-            f"device {name} means several: {', '.join(gpu.uuid for gpu in called)}",
-            remedy="Call each by its UUID, as badc gpus shows it",
+            f"device {name} is ambiguous: {', '.join(gpu.uuid for gpu in called)}",
+            remedy="Use UUIDs, as badc gpus shows them",
         )
     if called:
         return _shown(called[0], memory_mib or called[0].memory_mib, slots)
@@ -181,6 +178,6 @@ def _labelled(devices: list[LeasableDevice]) -> list[LeasableDevice]:
 def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if not re.fullmatch(_NAME, name):
-            raise ConfigInvalid(f"{name!r} is no name of a device", remedy="See docs/gpus.md")
+            raise ConfigInvalid(f"invalid device name {name!r}", remedy="See docs/gpus.md")
         if names.count(name) > 1:
             raise ConfigInvalid(f"device {name} is declared twice", remedy="See docs/gpus.md")

@@ -1,8 +1,7 @@
-"""Files that are locked while somebody needs them, in a folder that all users of a host share.
+"""The lease folder, which all users of a host share, and the files in it.
 
-The kernel releases a lock when the last process that has the file open ends, however it ends. So
-nothing here expires, and nothing has to be cleaned up. What stands in a file only informs: nobody
-trusts it to be there or to make sense.
+A file counts while a process has it locked (`locks.py`). Its content only informs people: it may
+be missing, or make no sense.
 """
 
 import json
@@ -26,22 +25,20 @@ _USUAL_FOLDER = Path("/run/lock")
 _OTHER_FOLDER = Path("/tmp")  # noqa: S108
 _NAME = "badc-leases"
 _MUTEX = "mutex.lock"
-_ASIDE = ".new-"
-_LONGEST_WAIT_S = 10.0
+_TEMPORARY = ".new-"
+_MAX_WAIT_S = 10.0
 _POLL_S = 0.001
-_MOST_BYTES = 65_536
-_LONGEST_TEXT = 200
-_LARGEST_NUMBER = 2**31
+_MAX_BYTES = 65_536
 
 
 def lease_folder(chosen: str | Path | None = None) -> Path:
-    """Returns this host's part of the lease folder, made where it is missing.
+    """Returns this host's part of the lease folder, created if missing.
 
     Args:
-        chosen: the folder; None for what BADC_LEASE_DIR says, or the machine's usual one.
+        chosen: the folder; None for BADC_LEASE_DIR, or the machine's usual one.
 
     Raises:
-        ConfigInvalid: it cannot be made or written to.
+        ConfigInvalid: it cannot be created or written to.
     """
     given = chosen or os.environ.get(FOLDER_VARIABLE)
     folder = (Path(given) if given else _usual_folder()) / _host_name()
@@ -49,11 +46,11 @@ def lease_folder(chosen: str | Path | None = None) -> Path:
         for each in (folder.parent, folder):
             make_folder(each)
             if not os.access(each, os.W_OK | os.X_OK):
-                raise PermissionError(0, "you may not write to it")
+                raise PermissionError(0, "no permission to write to it")
         os.close(open_shared(folder / _MUTEX))
     except OSError as error:
         raise ConfigInvalid(
-            f"leases cannot be kept there: {error.strerror}",
+            f"this folder cannot hold leases: {error.strerror}",
             folder,
             f"Set {FOLDER_VARIABLE} to a folder on a local disk that all users may write to",
         ) from error
@@ -61,7 +58,7 @@ def lease_folder(chosen: str | Path | None = None) -> Path:
 
 
 def _usual_folder() -> Path:
-    """Returns the same folder to every user: the mode decides, not what this one may do."""
+    """Returns the same folder to every user: its mode decides, not this user's permissions."""
     try:
         is_for_all = _USUAL_FOLDER.stat().st_mode & stat.S_IWOTH
     except OSError:
@@ -74,16 +71,16 @@ def _host_name() -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that all users may write to, unless it is there.
+    """Creates a folder that all users may write to, if it is missing.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed when its mode is right: nobody ever meets one they may not write to.
-    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder.parent))
+    # Renamed once its mode is right, so that no user finds a folder that is closed to them.
+    aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder.parent))
     try:
         aside.chmod(0o1777)
         aside.rename(folder)
@@ -94,10 +91,10 @@ def make_folder(folder: Path) -> None:
 
 
 def open_shared(path: Path) -> int:
-    """Returns a descriptor of a file that all users may lock; it is made where it is missing.
+    """Returns a descriptor of a file that all users may lock, created if missing.
 
     Raises:
-        OSError: neither can be done.
+        OSError: it cannot be opened or created.
     """
     while True:
         # Linux refuses O_CREAT on other users' files in sticky folders, so it is for new ones.
@@ -108,16 +105,16 @@ def open_shared(path: Path) -> int:
 
 
 def create_shared(path: Path, content: Mapping[str, Any] | None = None) -> int:
-    """Returns a descriptor of a new file, which nobody sees before it is as it should be.
+    """Returns a descriptor of a new file, which appears at its path complete.
 
     Args:
-        path: where it will be.
-        content: what it says; with it, the file is locked.
+        path: of the new file.
+        content: what to write into it; a file with content is locked.
 
     Raises:
-        OSError: it cannot be made, or is there.
+        OSError: it cannot be created, or exists.
     """
-    descriptor, aside = tempfile.mkstemp(prefix=_ASIDE, dir=path.parent)
+    descriptor, aside = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
     try:
         os.fchmod(descriptor, 0o666)
         if content is not None:
@@ -133,25 +130,25 @@ def create_shared(path: Path, content: Mapping[str, Any] | None = None) -> int:
 
 
 @contextmanager
-def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[None]:
-    """Keeps others of the host from fingerprint_inputs about leases meanwhile.
+def exclusive(folder: Path, max_wait_s: float | None = None) -> Iterator[None]:
+    """Keeps other processes of the host from reading or changing leases until the block ends.
 
     Args:
-        folder: of `lease_folder`.
-        longest_wait_s: for those who decide just now; None for many seconds.
+        folder: from `lease_folder`.
+        max_wait_s: how long to wait for another process; None for 10 s.
 
     Raises:
-        LeasesBusy: somebody keeps this process from it for longer than that.
+        LeasesBusy: another process has the lock for longer than that.
         OSError: the folder cannot be used.
     """
-    wait_s = _LONGEST_WAIT_S if longest_wait_s is None else longest_wait_s
+    wait_s = _MAX_WAIT_S if max_wait_s is None else max_wait_s
     deadline = time.monotonic() + wait_s
     while (descriptor := try_lock_file(folder / _MUTEX, open_shared)) is None:
         if time.monotonic() > deadline:
             raise LeasesBusy(
-                f"another process has kept it locked for {wait_s:g} s",
+                f"another process has had this file locked for {wait_s:g} s",
                 folder / _MUTEX,
-                "See which: fuser -v FILE; end it if it hangs",
+                "Find it with fuser -v FILE, and end it if it hangs",
             )
         time.sleep(_POLL_S)
     try:
@@ -161,37 +158,21 @@ def exclusive(folder: Path, longest_wait_s: float | None = None) -> Iterator[Non
 
 
 def write_content(descriptor: int, content: Mapping[str, Any]) -> None:
-    """Writes what a locked file says, if the disk has room: the lock counts, not the words."""
+    """Writes the content of a locked file if the disk has room; the lock counts either way."""
     n_written = 0
     with suppress(OSError):
-        # Written over before it is cut: a full disk has room for what is there already.
+        # Overwritten, then cut: a full disk has room for the bytes that are there already.
         n_written = os.pwrite(descriptor, json.dumps(content).encode(), 0)
     with suppress(OSError):
         os.ftruncate(descriptor, n_written)
 
 
 def read_content(descriptor: int) -> dict[str, Any]:
-    """Returns what a file says; nothing where that cannot be understood."""
+    """Returns the content of a file; empty if it is not a JSON object."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return {}
     try:
-        content = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+        content = json.loads(os.pread(descriptor, _MAX_BYTES, 0))
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def told_text(content: Mapping[str, Any], key: str, otherwise: str) -> str:
-    """Returns a text that a file tells, on one line and not without end."""
-    told = content.get(key)
-    if not isinstance(told, str):
-        return otherwise
-    return "".join(one if one.isprintable() else " " for one in told[:_LONGEST_TEXT])
-
-
-def told_number(content: Mapping[str, Any], key: str, otherwise: int) -> int:
-    """Returns a whole number, not negative, that a file tells."""
-    told = content.get(key)
-    if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told < _LARGEST_NUMBER:
-        return otherwise
-    return told

@@ -1,7 +1,7 @@
-"""Who waits for a device, first come first: so that nobody starves and no device idles for nobody.
+"""The queue of work that waits for devices: first come, first served.
 
-Everything here happens while `lease_files.alone` keeps others out, but for `Ticket`, which makes
-and removes its own file at one stroke, and `is_memory_asked_for`, which only reads.
+Used only while `lease_files.exclusive` keeps other processes out, except for `Ticket`, which
+creates and removes its own file in one operation, and `needs_memory`, which only reads.
 """
 
 import os
@@ -13,11 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from badc_core.devices.lease_files import (
-    create_shared,
-    make_folder,
-    read_content,
-)
+from badc_core.devices.lease_files import create_shared, make_folder, read_content
 from badc_core.devices.lease_request import DeviceRequest
 from badc_core.locks import try_lock, unlock
 
@@ -29,29 +25,29 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Waiting:
-    """Somebody in the queue.
+    """Work in the queue.
 
     Attributes:
-        request: what they want.
-        content: who they are.
-        is_awake: they have asked in the last half minute; places are kept for no others.
-        devices: those they could use, by UUID; None where they do not say.
+        request: what it needs.
+        content: its holder, as its ticket says.
+        is_active: it has asked in the last half minute; devices are reserved for no other.
+        devices: those it could use, by UUID; None where its ticket does not say.
     """
 
     request: DeviceRequest
     content: Mapping[str, Any]
-    is_awake: bool
+    is_active: bool
     devices: frozenset[str] | None = None
 
 
 class Ticket:
-    """A place in the queue, which is given up when this process ends.
+    """A place in the queue, which ends with this process.
 
     Args:
-        folder: the host's.
-        request: what is wanted.
-        content: who wants it.
-        devices: those that will do, by UUID.
+        folder: the host's lease folder.
+        request: what is needed.
+        content: the holder.
+        devices: those that would do, by UUID.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -66,28 +62,28 @@ class Ticket:
     ) -> None:
         queue = folder / _FOLDER
         make_folder(queue)
-        # Of a clock that nobody sets, and that all processes of a machine share.
+        # The monotonic clock cannot be set, and all processes of a machine share it.
         self._path = queue / f"{time.monotonic_ns():020d}-{os.getpid()}-{next(_numbers)}{_ENDING}"
-        wanted = {"request": asdict(request), "devices": devices}
-        self._descriptor = create_shared(self._path, {**content, **wanted})
+        needs = {"request": asdict(request), "devices": devices}
+        self._descriptor = create_shared(self._path, {**content, **needs})
 
     @property
     def name(self) -> str:
-        """Tickets sort by it in the order in which they were taken."""
+        """Sorts tickets by age."""
         return self._path.name
 
-    def touch(self) -> None:
-        """Says that whoever holds it still asks."""
+    def mark_active(self) -> None:
+        """Records that the work could start now."""
         with suppress(OSError):
             os.utime(self._descriptor)
 
     def mark_idle(self) -> None:
-        """Says that whoever holds it could use nothing now; the place is theirs when they ask."""
+        """Records that the work could not start now; it keeps its place in the queue."""
         with suppress(OSError):
             os.utime(self._descriptor, (0, 0))
 
     def withdraw(self) -> None:
-        """Gives the place up; may be called again."""
+        """Leaves the queue; may be called again."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 self._path.unlink()
@@ -95,30 +91,30 @@ class Ticket:
             self._descriptor = -1
 
 
-def waiting(folder: Path) -> Iterator[tuple[str, Waiting]]:
-    """Yields the name of each ticket whose holder lives, with what it says, oldest first."""
+def read_queue(folder: Path) -> Iterator[tuple[str, Waiting]]:
+    """Yields the name and content of each ticket whose process lives, oldest first."""
     for path, descriptor in _open_tickets(folder):
         if try_lock(descriptor):
-            with suppress(OSError):  # another user's: nobody but they may remove it
+            with suppress(OSError):  # another user's, which only they may remove
                 path.unlink()
             continue
-        # After the clock was set, either way, whoever is awake soon says so again.
+        # Also after the clock was set back: active work soon says so again.
         quiet_s = abs(time.time() - os.fstat(descriptor).st_mtime)
-        yield path.name, _understood(read_content(descriptor), quiet_s < _QUIET_S)
+        yield path.name, _parse(read_content(descriptor), quiet_s < _QUIET_S)
 
 
-def is_memory_asked_for(folder: Path) -> bool:
-    """Tells whether any ticket says how much memory it needs."""
+def needs_memory(folder: Path) -> bool:
+    """Returns whether any ticket asks for a certain amount of memory."""
     contents = (read_content(descriptor) for _, descriptor in _open_tickets(folder))
-    return any(_understood(content, True).request.vram_mib for content in contents)
+    return any(_parse(content, True).request.vram_mib for content in contents)
 
 
 def _open_tickets(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yields each ticket with a descriptor, which is closed at the next step."""
+    """Yields each ticket with a descriptor, which is closed before the next."""
     for path in sorted((folder / _FOLDER).glob(f"*{_ENDING}")):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:  # withdrawn meanwhile, or none of ours
+        except OSError:  # withdrawn meanwhile, or not a ticket
             continue
         try:
             yield path, descriptor
@@ -126,8 +122,8 @@ def _open_tickets(folder: Path) -> Iterator[tuple[Path, int]]:
             unlock(descriptor)
 
 
-def _understood(content: dict[str, Any], is_awake: bool) -> Waiting:
-    told = content.pop("devices", None)
-    devices = frozenset(map(str, told)) if isinstance(told, list) else None
+def _parse(content: dict[str, Any], is_active: bool) -> Waiting:
+    uuids = content.pop("devices", None)
+    devices = frozenset(map(str, uuids)) if isinstance(uuids, list) else None
     request = DeviceRequest.read(content.pop("request", None))
-    return Waiting(request, content, is_awake, devices)
+    return Waiting(request, content, is_active, devices)

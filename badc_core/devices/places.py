@@ -3,6 +3,7 @@
 Which GPUs there are is in `inventory.py`.
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ class Place:
     Attributes:
         label: `gpu-0` for the first worker on physical GPU 0, `gpu-0.1` for the second; `cpu-0`.
         gpu: the one it may use; None for the CPU.
-        descriptors: open files that hold the lease of it, for the worker to inherit, so that a GPU
-            is lent to nobody else while a worker uses it.
+        descriptors: open files of its lease, for the worker to inherit, so that a GPU stays leased
+            while a worker uses it.
     """
 
     label: str
@@ -64,3 +65,10 @@ def plan_places(
 
 def _label(gpu: Gpu, number: int) -> str:
     return f"gpu-{gpu.index}.{number}" if number else f"gpu-{gpu.index}"
+
+
+def usable_cores() -> int:
+    """Returns how many CPU cores this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

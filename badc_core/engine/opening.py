@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from badc_core.detectors.interface import DetectorIdentity
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.current_lease import LeasedGpus, lease_descriptors, leased_gpus
 from badc_core.devices.inventory import GpuInventory
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.leased_gpus import LeasedGpus, lease_descriptors, leased_gpus
-from badc_core.devices.places import plan_places
+from badc_core.devices.places import plan_places, usable_cores
 from badc_core.engine.engine import Engine
 from badc_core.settings import InferenceSettings, Settings
 from badc_core.telemetry.attempts import Attempt
@@ -20,7 +19,7 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Yields an engine with workers on this machine's devices, as the settings say.
 
-    Where no executor has lent any, GPUs are leased here, which may mean to wait.
+    Without an executor's lease GPUs are leased here, which may mean waiting.
 
     Args:
         settings: the detector and how the work is spread.

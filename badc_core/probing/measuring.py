@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from badc_core.detector_settings import DetectorSettings
+from badc_core.devices.current_lease import leased_gpus
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.leased_gpus import leased_gpus
 from badc_core.devices.places import Place
 from badc_core.engine.protocol import error_from_json
 from badc_core.errors import DetectorFailed

@@ -1,25 +1,20 @@
 """The optional table of stations, which overrules what files say about themselves."""
 
 import csv
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from badc_core.errors import ConfigInvalid
-from badc_core.settings import is_fixed_offset
+from badc_core.settings import check_timezone
+from badc_core.validation import explain_invalid
 
-_COLUMNS = (
-    "location",
-    "study_area",
-    "timezone",
-    "latitude",
-    "longitude",
-    "elevation_m",
-    "clock_offset_s",
-)
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}
+_Finite = Field(allow_inf_nan=False)
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
 
 
 @dataclass(frozen=True)
@@ -34,18 +29,22 @@ class Deployment:
 
     location: str
     study_area: str | None = None
-    timezone: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    elevation_m: float | None = None
-    clock_offset_s: float | None = None
+    timezone: Annotated[str, AfterValidator(check_timezone)] | None = None
+    latitude: _Latitude | None = None
+    longitude: _Longitude | None = None
+    elevation_m: Annotated[float, _Finite] | None = None
+    clock_offset_s: Annotated[float, _Finite] | None = None
+
+
+_ROW = TypeAdapter(Deployment)
+_COLUMNS = tuple(field.name for field in fields(Deployment))
 
 
 def read_deployments(path: Path) -> dict[str, Deployment]:
-    """Returns location -> station; empty where there is no table.
+    """Returns location -> station; empty if there is no table.
 
     Raises:
-        ConfigInvalid: not CSV, an unknown column, a station twice, or an impossible value.
+        ConfigInvalid: not CSV, an unknown column, a repeated station, or an impossible value.
     """
     if not path.exists():
         return {}
@@ -53,10 +52,12 @@ def read_deployments(path: Path) -> dict[str, Deployment]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for line, row in _rows(csv.DictReader(file, strict=True), path):
-                station = _parse_row(row, line, path)
+                station = _ROW.validate_python({key: cell for key, cell in row.items() if cell})
                 if station.location in stations:
                     raise _invalid(path, line, f"location {station.location!r} is there twice")
                 stations[station.location] = station
+    except ValidationError as error:
+        raise _invalid(path, line, explain_invalid(error)) from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise ConfigInvalid(
             f"not a readable CSV table ({error})", path, "Save it as UTF-8 CSV"
@@ -80,39 +81,6 @@ def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[tuple[int, dict
         if None in row:
             raise _invalid(path, reader.line_num, "more cells than columns")
         yield reader.line_num, {name: (row[name] or "").strip() for name in names}
-
-
-def _parse_row(row: dict[str, str], line: int, path: Path) -> Deployment:
-    if not row["location"]:
-        raise _invalid(path, line, "no location")
-    timezone = row.get("timezone") or None
-    if timezone is not None and not is_fixed_offset(timezone):
-        try:
-            ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise _invalid(path, line, f"no time zone is called {timezone!r}") from error
-    return Deployment(
-        location=row["location"],
-        study_area=row.get("study_area") or None,
-        timezone=timezone,
-        latitude=_parse_number(row, "latitude", line, path),
-        longitude=_parse_number(row, "longitude", line, path),
-        elevation_m=_parse_number(row, "elevation_m", line, path),
-        clock_offset_s=_parse_number(row, "clock_offset_s", line, path),
-    )
-
-
-def _parse_number(row: dict[str, str], column: str, line: int, path: Path) -> float | None:
-    text = row.get(column)
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise _invalid(path, line, f"{column} {text!r} is not a number") from error
-    if not math.isfinite(number) or abs(number) > _LIMITS.get(column, math.inf):
-        raise _invalid(path, line, f"{column} {text} is out of range")
-    return number
 
 
 def _invalid(path: Path, line: int, what: str) -> ConfigInvalid:

@@ -1,15 +1,17 @@
-"""Why recordings failed: one small file each, there only while the failure stands.
+"""Why recordings failed: a small file for each, until it has a result.
 
-The orchestrator's log has the history; this is what reports and `badc status` show today.
+Dagster's event log has the history; these files are what reports and `badc status` show.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from pydantic import TypeAdapter, ValidationError
+
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, DatasetInvalid
 
 
 @dataclass(frozen=True)
@@ -28,25 +30,32 @@ class StandingFailure:
     failed_at: str
 
 
+_FAILURE = TypeAdapter(StandingFailure)
+
+
 def note_failure(dataset: Dataset, recording_id: str, stage: str, error: BadcError) -> None:
-    """Remembers a failure, in place of an earlier one."""
+    """Records a failure, in place of an earlier one."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     note = StandingFailure(recording_id, stage, str(error), now)
     write_text(dataset.failure(recording_id), json.dumps(asdict(note), ensure_ascii=False) + "\n")
 
 
 def clear_failure(dataset: Dataset, recording_id: str) -> None:
-    """Forgets a failure, since the recording now has a result."""
+    """Removes the record of a failure, since the recording now has a result."""
     dataset.failure(recording_id).unlink(missing_ok=True)
 
 
 def read_failures(dataset: Dataset) -> dict[str, StandingFailure]:
-    """Returns all standing failures by recording_id."""
-    folder = dataset.failure("x").parent
-    if not folder.is_dir():
-        return {}
-    notes = (
-        StandingFailure(**json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(folder.glob("[!.]*.json"))
-    )
-    return {note.recording_id: note for note in notes}
+    """Returns all standing failures by recording_id.
+
+    Raises:
+        DatasetInvalid: a file is damaged.
+    """
+    failures = {}
+    for path in sorted(dataset.failure("x").parent.glob("[!.]*.json")):
+        try:
+            failure = _FAILURE.validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise DatasetInvalid("not a record of a failure", path, "Delete it") from error
+        failures[failure.recording_id] = failure
+    return failures

@@ -1,7 +1,7 @@
-"""What a recording is, as one value, and its file.
+"""The description of a recording, and its file.
 
-How each field is found out is in `naming.py`, `guano.py`, `audiomoth.py`, `clock.py` and
-`quality.py`; `describe.py` puts them together.
+Its fields come from `naming.py`, `guano.py`, `audiomoth.py`, `clock.py` and `quality.py`;
+`describe.py` puts them together.
 """
 
 import dataclasses
@@ -11,16 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.outcomes import for_each
+from badc_core.validation import explain_invalid
 
 SCHEMA_VERSION = 1
 
 _LEVELS = ("rms_dbfs", "peak_dbfs")
+_Level = Annotated[float, BeforeValidator(lambda level: -math.inf if level is None else level)]
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,17 @@ class Recording:
         path: relative to the dataset's root, with forward slashes, never a link's target.
         sha256: of the whole file, hex.
         n_samples: decoded length per channel.
-        rms_dbfs, peak_dbfs: level against full scale; -inf for digital silence, which JSON cannot
-            hold and the file therefore says as null.
+        rms_dbfs, peak_dbfs: level against full scale; -inf for digital silence, which is null in
+            the file, since JSON has no infinity.
         clipped_fraction: share of samples at full scale, 0 to 1.
         is_silent: every sample is below -90 dBFS.
         start_local: local time at the station, without a zone: what the recorder's clock showed,
-            or, where that is known to have run in another zone, the same moment in the station's.
+            or, if that is known to have run in another zone, the same moment in the station's.
         start_utc: timezone-aware; None when the zone is not known.
         utc_offset_min: `start_local` minus UTC at the start.
-        sources: field -> where its value comes from (deployments, guano, audiomoth, filename,
-            path, settings).
-        comments: everything the recorder wrote into the file that has no field of its own.
+        sources: field -> source of its value (deployments, guano, audiomoth, filename, path,
+            settings).
+        comments: everything in the file's header that has no field of its own.
         warnings: one sentence each.
     """
 
@@ -56,8 +60,8 @@ class Recording:
     sample_rate_hz: int
     n_channels: int
     n_samples: int
-    rms_dbfs: float
-    peak_dbfs: float
+    rms_dbfs: _Level
+    peak_dbfs: _Level
     clipped_fraction: float
     is_silent: bool
     study_area: str | None = None
@@ -94,33 +98,37 @@ class Recording:
         write_text(path, f"{text}\n")
 
 
+_DESCRIPTION = TypeAdapter(Recording)
+
+
 def read_recording(path: Path) -> Recording:
-    """Returns the recording in a file that `Recording.write` made.
+    """Returns the recording in a file that `Recording.write` wrote.
 
     Raises:
-        DatasetInvalid: absent, not JSON, or of another schema version.
+        DatasetInvalid: absent, malformed, of another schema version, or of another recording than
+            the one the file is named for.
     """
-    remedy = "Materialise the recording again: badc run DATASET"
+    remedy = "Describe it again: badc run DATASET"
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("schema")
-        if version != SCHEMA_VERSION:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (version := content["schema"]) != SCHEMA_VERSION:
             raise DatasetInvalid(f"schema {version}, expected {SCHEMA_VERSION}", path, remedy)
-        for name in ("start_local", "start_utc"):
-            if content[name] is not None:
-                content[name] = datetime.fromisoformat(content[name])
-        for name in _LEVELS:
-            content[name] = -math.inf if content[name] is None else content[name]
-        content["warnings"] = tuple(content["warnings"])
-        return Recording(**content)
+        recording = _DESCRIPTION.validate_python(content)
     except FileNotFoundError as error:
         raise DatasetInvalid("the recording has not been described yet", path, remedy) from error
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except ValidationError as error:
+        what = f"not a recording description ({explain_invalid(error)})"
+        raise DatasetInvalid(what, path, remedy) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetInvalid(f"not a recording description ({error})", path, remedy) from error
+    if path.name != f"{recording.recording_id}.json":
+        what = f"this is the description of another recording, {recording.recording_id}"
+        raise DatasetInvalid(what, path, remedy)
+    return recording
 
 
 def total_audio_s(dataset: Dataset, recording_ids: Iterable[str]) -> float:
-    """Returns the seconds of sound in recordings; a damaged description counts for nothing."""
+    """Returns the seconds of sound in recordings, leaving out those with a damaged description."""
     described = for_each(
         recording_ids, lambda one: read_recording(dataset.recording(one)).duration_s
     )

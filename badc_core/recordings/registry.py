@@ -1,7 +1,7 @@
-"""The table of every recording a dataset ever had: name, path, and how to notice a change.
+"""The table of every recording a dataset ever had: its name, path and fingerprint.
 
-A scan only adds: a file that is gone keeps its row and its name until `forget_missing`. What a
-recording is, beyond this, is in `describe.py`.
+A scan only adds: a missing file keeps its row and its name until `forget_missing`. A recording's
+description is made in `describe.py`.
 """
 
 import csv
@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
@@ -17,9 +20,13 @@ from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.scan import FoundAudio, find_audio
+from badc_core.validation import explain_invalid
 
 _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint")
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
+_T = TypeVar("_T")
+_OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
+_Text = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,14 @@ class RegisteredRecording:
         fingerprint: of that content; None if it could not be read.
     """
 
-    recording_id: str
-    path: str
-    size_bytes: int | None = None
-    modified_ns: int | None = None
-    fingerprint: str | None = None
+    recording_id: _Text
+    path: _Text
+    size_bytes: _OrEmpty[int] = None
+    modified_ns: _OrEmpty[int] = None
+    fingerprint: _OrEmpty[str] = None
+
+
+_ROW = TypeAdapter(RegisteredRecording)
 
 
 class Registry:
@@ -65,7 +75,7 @@ class Registry:
         """Returns a recording.
 
         Raises:
-            RecordingUnknown: there is none of that name; similar names are given.
+            RecordingUnknown: there is none of that name; the message lists similar names.
         """
         if recording_id in self.by_id:
             return self.by_id[recording_id]
@@ -84,12 +94,12 @@ class Registry:
 
 @dataclass(frozen=True)
 class ScanOutcome:
-    """What a scan found.
+    """The result of a scan.
 
     Attributes:
         registry: the table as it is now.
-        added: names given by this scan.
-        changed: known recordings whose content is another than before.
+        added: recording_ids assigned by this scan.
+        changed: known recordings whose content has changed.
         missing: known recordings without a file or link.
         total: rows of the registry.
     """
@@ -118,14 +128,14 @@ def read_registry(path: Path) -> Registry:
 
 
 def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None) -> ScanOutcome:
-    """Brings the registry up to date with the files and returns what is new.
+    """Brings the registry up to date with the files, and returns what is new.
 
-    Processes that register at the same time take turns. A file whose size and time are as
-    before is not read.
+    Processes that register at the same time take turns. A file whose size and time have not
+    changed is not read.
 
     Args:
         dataset: the dataset to scan.
-        found: its audio files if they are known already; otherwise they are searched.
+        found: its audio files, if they are known already.
 
     Raises:
         DatasetInvalid: the registry is malformed, or a folder may not be read.
@@ -155,10 +165,10 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
 
 
 def forget_missing(dataset: Dataset) -> tuple[str, ...]:
-    """Takes recordings without a file or link out of the registry; returns their names.
+    """Removes recordings without a file or link from the registry; returns their names.
 
-    Their results stay on disk. Only ever done when somebody asks for it: a card that is not
-    mounted looks the same as files that are gone for good.
+    Their results stay on disk. Only done on request: files on a card that is not mounted look the
+    same as deleted files.
 
     Raises:
         DatasetInvalid: the registry is malformed, or a folder may not be read.
@@ -174,7 +184,7 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _update(dataset: Dataset, known: RegisteredRecording, audio: FoundAudio) -> RegisteredRecording:
-    """Returns the row with a fresh fingerprint if the file is here and not the one last seen."""
+    """Returns the row, with a new fingerprint if the file is here and has changed."""
     is_same = (known.size_bytes, known.modified_ns) == (audio.size_bytes, audio.modified_ns)
     if audio.size_bytes is None or (is_same and known.fingerprint is not None):
         return known
@@ -182,7 +192,7 @@ def _update(dataset: Dataset, known: RegisteredRecording, audio: FoundAudio) -> 
     try:
         fingerprint = fingerprint_file(dataset.audio(audio.path), kind)
     except OSError:
-        # One unreadable file must not stop the scan; describing it says what is wrong with it.
+        # One unreadable file must not stop the scan; describing it reports the cause.
         fingerprint = None
     return replace(
         known,
@@ -193,39 +203,26 @@ def _update(dataset: Dataset, known: RegisteredRecording, audio: FoundAudio) -> 
 
 
 def _has_changed(before: Registry, after: Registry, recording_id: str) -> bool:
-    """Tells whether a known content was replaced; a mere touch is no change."""
+    """Returns whether known content was replaced; a new time alone is no change."""
     old, new = before.by_id[recording_id], after.by_id[recording_id]
     return old.fingerprint is not None and old.fingerprint != new.fingerprint
 
 
-def _parse_rows(reader: Iterator[list[str]], path: Path) -> list[RegisteredRecording]:
+def _parse_rows(reader: Any, path: Path) -> Iterator[RegisteredRecording]:
     if tuple(next(reader, ())) != _COLUMNS:
         raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
-    recordings: list[RegisteredRecording] = []
-    ids: set[str] = set()
-    paths: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for cells in reader:
-        line = getattr(reader, "line_num", len(recordings) + 2)
-        recording = _parse_row(cells, line, path)
-        if recording.recording_id in ids or recording.path in paths:
-            raise DatasetInvalid(f"line {line} repeats a recording or path", path, _REMEDY)
-        ids.add(recording.recording_id)
-        paths.add(recording.path)
-        recordings.append(recording)
-    return recordings
-
-
-def _parse_row(cells: list[str], line: int, path: Path) -> RegisteredRecording:
-    if len(cells) != len(_COLUMNS) or not cells[0] or not cells[1]:
-        raise DatasetInvalid(f"line {line} is malformed", path, _REMEDY)
-    recording_id, audio_path, size_bytes, modified_ns, fingerprint = cells
-    try:
-        return RegisteredRecording(
-            recording_id,
-            audio_path,
-            int(size_bytes) if size_bytes else None,
-            int(modified_ns) if modified_ns else None,
-            fingerprint or None,
-        )
-    except ValueError as error:
-        raise DatasetInvalid(f"line {line} is malformed ({error})", path, _REMEDY) from error
+        place = f"line {reader.line_num}"
+        if len(cells) != len(_COLUMNS):
+            what = f"{place} has {len(cells)} cells, expected {len(_COLUMNS)}"
+            raise DatasetInvalid(what, path, _REMEDY)
+        try:
+            recording = _ROW.validate_python(dict(zip(_COLUMNS, cells, strict=True)))
+        except ValidationError as error:
+            raise DatasetInvalid(f"{place}: {explain_invalid(error)}", path, _REMEDY) from error
+        own = {("recording_id", recording.recording_id), ("path", recording.path)}
+        if own & seen:
+            raise DatasetInvalid(f"{place} repeats a recording or path", path, _REMEDY)
+        seen |= own
+        yield recording

@@ -15,7 +15,7 @@ from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY, read_detections, read_effort, read_metadata
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.provenance.in_work import mark
 from badc_core.recordings.recording import Recording, read_recording

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording

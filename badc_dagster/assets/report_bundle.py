@@ -3,7 +3,7 @@
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.reports.bundle import BundleOutcome, write_bundle
 from badc_dagster.metadata import bundle_metadata

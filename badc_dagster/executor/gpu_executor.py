@@ -1,7 +1,7 @@
-"""The executor: a process for each step, as Dagster's multiprocess executor has it, with devices.
+"""The executor: Dagster's multiprocess executor, which leases devices to steps that ask for them.
 
-Steps ask by their tags (`op_tags` of an asset): `badc/devices: "1"`, `badc/vram_mib: "6000"`. What
-they get is named to them in CUDA_VISIBLE_DEVICES; steps that do not ask see no GPU.
+Steps ask by their tags (`op_tags` of an asset): `badc/devices: "1"`, `badc/vram_mib: "6000"`. They
+find their devices in CUDA_VISIBLE_DEVICES; steps that do not ask see no GPU.
 """
 
 import sys
@@ -35,20 +35,20 @@ from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
 from badc_dagster.liveness import hold
 
-# What the server that steps are forked from imports, so that they need not: 0.25 instead of 0.85 s
-# a step. The threads this starts are OpenBLAS's and jemalloc's, which know of forks.
+# Imported by the server that steps are forked from, which saves 0.6 of 0.85 s a step. The threads
+# that this starts are OpenBLAS's and jemalloc's, which handle forks.
 _PRELOAD = ("badc_dagster.executor.step_process", "dagster._cli", "upath.implementations.local")
-_PRELOAD_FOR_OURS = ("badc_dagster.assets", "badc_dagster.checks", "pandas")
+_PRELOAD_OF_BADC = ("badc_dagster.assets", "badc_dagster.checks", "pandas")
 _LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
 _STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
 _START_METHODS = ["forkserver", "spawn"]
 
 
 class GpuExecutor(MultiprocessExecutor):
-    """Runs each step in a process of its own once it has the devices it asks for.
+    """Runs each step in a process of its own once it has leased the devices it asks for.
 
-    Dagster's own loop does it, with two of its parts replaced: the account of what may start, and
-    what starts a step. So retries, termination and all events are Dagster's.
+    Dagster's own loop runs with two of its parts replaced: the state of a run, and the function
+    that starts a step. So retries, termination and all events are Dagster's.
 
     Args:
         lease_dir, devices, slots_per_device: see `gpu_executor`.
@@ -62,7 +62,7 @@ class GpuExecutor(MultiprocessExecutor):
         slots_per_device: int | None,
         **named: Any,
     ) -> None:
-        super().__init__(explicit_forkserver_preload=preloaded(), **named)
+        super().__init__(explicit_forkserver_preload=modules_to_preload(), **named)
         _with_parts(MultiprocessExecutor.execute, **dict.fromkeys(_LOOP_PARTS))
         _with_parts(execute_step_out_of_process, **dict.fromkeys(_STEP_PARTS))
         self._lease_dir = lease_dir
@@ -75,19 +75,20 @@ class GpuExecutor(MultiprocessExecutor):
         """Runs a plan; yields its events.
 
         Raises:
-            dagster.Failure: a step asks for what this machine does not have, or the lease folder
-                cannot be used.
+            dagster.Failure: a step asks for devices that this machine does not have, or the lease
+                folder cannot be used.
         """
         hold(plan_context.run_id)  # a run that waits for devices is alive
         with as_failures():
             requests = requests_of(execution_plan)
             leases = None
             if requests:
-                lent, told = self._find_devices()
-                if told and any(not request.on_cpu for request in requests.values()):
-                    yield dg.DagsterEvent.engine_event(plan_context, told, EngineEventData())
+                devices, diagnosis = self._find_devices()
+                if diagnosis and any(not request.on_cpu for request in requests.values()):
+                    message = f"{diagnosis}: steps lease the CPU instead."
+                    yield dg.DagsterEvent.engine_event(plan_context, message, EngineEventData())
                 folder = lease_folder(self._lease_dir)
-                store = LeaseStore(folder, lent)
+                store = LeaseStore(folder, devices)
                 check_requests(store, requests)
                 leases = StepLeases(store, folder, plan_context.run_id)
             run = RunParts(leases)
@@ -103,20 +104,18 @@ class GpuExecutor(MultiprocessExecutor):
                     leases.close()
 
     def _find_devices(self) -> tuple[tuple[LeasableDevice, ...], str]:
-        """Returns what is lent, and what to tell of it."""
+        """Returns the devices that can be leased, and why there is no GPU if there is none."""
         inventory = find_gpus()
         declaration = read_declaration(lease_folder(self._lease_dir).parent)
-        lent = leasable_devices(inventory, declaration, self._devices, self._slots_per_device)
-        if inventory.diagnosis and all(one.is_cpu for one in lent):
-            return lent, f"{inventory.diagnosis}: the CPU is lent instead."
-        return lent, ""
+        devices = leasable_devices(inventory, declaration, self._devices, self._slots_per_device)
+        return devices, inventory.diagnosis if all(one.is_cpu for one in devices) else ""
 
 
 class RunParts:
-    """What of one run takes the place of Dagster's own parts.
+    """The replacements of Dagster's own parts for one run.
 
     Args:
-        leases: of its steps; None where no step asks for devices.
+        leases: of its steps; None if no step asks for devices.
     """
 
     def __init__(self, leases: StepLeases | None) -> None:
@@ -124,7 +123,7 @@ class RunParts:
         self._execution: LeasingExecution | None = None
 
     def follow(self, *arguments: Any, **named: Any) -> LeasingExecution:
-        """Returns the account of the run."""
+        """Returns the state of the run."""
         self._execution = LeasingExecution(*arguments, leases=self._leases, **named)
         return self._execution
 
@@ -132,12 +131,12 @@ class RunParts:
         self, processes: Any, job: Any, context: IStepContext, step: ExecutionStep, *rest: Any
     ) -> Iterator[dg.DagsterEvent | None]:
         """Starts a step with its lease; yields its events."""
-        held = self._leases.holds(step.key) if self._leases else None
-        if held is not None:
-            yield _lent(context, step, held)
+        lease = self._leases.lease_of(step.key) if self._leases else None
+        if lease is not None:
+            yield _lease_event(context, step, lease)
         start = _with_parts(
             execute_step_out_of_process,
-            MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, held=held),
+            MultiprocessExecutorChildProcessCommand=partial(LeasedStepCommand, lease=lease),
         )
         events = start(processes, job, context, step, *rest)
         yield next(events)  # says that there will be a process
@@ -145,24 +144,26 @@ class RunParts:
             yield from events
 
 
-def preloaded() -> list[str]:
-    """Returns what steps will import in any case; of BADC's assets where the run is of these."""
-    ours = _PRELOAD_FOR_OURS if "badc_dagster.definitions" in sys.modules else ()
-    return [*_PRELOAD, *ours] if sys.platform == "linux" else [*_PRELOAD]
+def modules_to_preload() -> list[str]:
+    """Returns the modules that every step imports, those of BADC's assets if the run is of them."""
+    of_badc = _PRELOAD_OF_BADC if "badc_dagster.definitions" in sys.modules else ()
+    return [*_PRELOAD, *of_badc] if sys.platform == "linux" else [*_PRELOAD]
 
 
-def _lent(context: IStepContext, step: ExecutionStep, held: CurrentLease) -> dg.DagsterEvent:
-    """Returns the event that says what a step was lent."""
+def _lease_event(
+    context: IStepContext, step: ExecutionStep, lease: CurrentLease
+) -> dg.DagsterEvent:
+    slots = ", ".join(lease.slots)
     metadata = {
-        "devices": dg.MetadataValue.text(", ".join(held.slots)),
-        "waited_s": dg.MetadataValue.float(held.waited_s),
+        "devices": dg.MetadataValue.text(slots),
+        "waited_s": dg.MetadataValue.float(lease.waited_s),
     }
-    told = f"Step {step.key} holds {', '.join(held.slots)} after {held.waited_s:.1f} s."
-    return dg.DagsterEvent.engine_event(context, told, EngineEventData(metadata=metadata))
+    message = f"Step {step.key} has leased {slots} after waiting for {lease.waited_s:.1f} s."
+    return dg.DagsterEvent.engine_event(context, message, EngineEventData(metadata=metadata))
 
 
 def _with_parts(function: Any, **parts: Any) -> Any:
-    """Returns one of Dagster's functions that finds our parts where it looks for its own."""
+    """Returns one of Dagster's functions with other parts in place of its own."""
     for name in parts:
         if name not in function.__code__.co_names:
             raise ImportError(f"this Dagster's {function.__qualname__} does not use {name}")
@@ -201,13 +202,13 @@ def _with_parts(function: Any, **parts: Any) -> Any:
             [str],
             default_value=[],
             is_required=False,
-            description="Devices that stand in for those NVML shows.",
+            description="Devices to use in place of those that NVML shows.",
         ),
         "slots_per_device": dg.Field(
             dg.Noneable(dg.IntSource),
             default_value=None,
             is_required=False,
-            description="Leases on one GPU at once; what devices.toml says if not set, or one.",
+            description="Leases on one GPU at once; if not set, as devices.toml says, or one.",
         ),
     },
     requirements=dg.multiple_process_executor_requirements(),

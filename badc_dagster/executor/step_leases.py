@@ -1,4 +1,4 @@
-"""The leases of a run's steps: asked for, waited for, held, given back."""
+"""The leases of a run's steps: requested, waited for, released."""
 
 import time
 from collections.abc import Iterator
@@ -8,14 +8,11 @@ from pathlib import Path
 
 from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_queue import Ticket
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid
-from badc_dagster.dagster_private import (
-    ExecutionPlan,
-    IExecutionStep,
-)
+from badc_dagster.dagster_private import ExecutionPlan, IExecutionStep
 
 DEVICES_TAG = "badc/devices"
 VRAM_TAG = "badc/vram_mib"
@@ -32,15 +29,15 @@ class _Queue:
 
 
 class StepLeases:
-    """What a run's steps hold and wait for.
+    """The devices that a run's steps have leased or wait for.
 
     A run has one place in the queue for each kind of request, whichever of its steps comes next:
     so runs take turns, however many steps each has.
 
     Args:
-        store: of this host.
+        store: the host's leases.
         folder: where the store keeps its files, to be named in errors.
-        run_id: for others to see.
+        run_id: for other users to see.
     """
 
     def __init__(self, store: LeaseStore, folder: Path, run_id: str) -> None:
@@ -48,7 +45,7 @@ class StepLeases:
         self._folder = folder
         self._run_id = run_id
         self._leases: dict[str, Lease] = {}
-        self._held: dict[str, CurrentLease] = {}
+        self._current: dict[str, CurrentLease] = {}
         self._since: dict[str, float] = {}
         self._queues: dict[DeviceRequest, _Queue] = {}
         self._waiting: dict[str, DeviceRequest] = {}
@@ -58,16 +55,16 @@ class StepLeases:
         """Step -> why it waits, as of the last round."""
         return {key: self._queues[request].reason for key, request in self._waiting.items()}
 
-    def holds(self, step_key: str) -> CurrentLease | None:
-        """Returns what a step holds."""
-        return self._held.get(step_key)
+    def lease_of(self, step_key: str) -> CurrentLease | None:
+        """Returns a step's lease."""
+        return self._current.get(step_key)
 
     def begin_round(self) -> None:
-        """Forgets who waited: whoever still does asks again."""
+        """Forgets which steps waited: those that still do ask again."""
         self._waiting = {}
 
-    def take(self, step_key: str, request: DeviceRequest) -> bool:
-        """Tells whether a step has its devices, after having asked for them now if it is time.
+    def acquire(self, step_key: str, request: DeviceRequest) -> bool:
+        """Leases a step's devices if they are free; returns whether it has them now.
 
         Raises:
             ConfigInvalid: the lease folder can no longer be used.
@@ -76,7 +73,7 @@ class StepLeases:
         self._since.setdefault(step_key, now)
         queue = self._queues.get(request)
         is_time = queue is None or now - queue.asked >= _POLL_S
-        # What one step of this run was refused, the next in line would be refused as well.
+        # A request that one step of this run was refused, the next would be refused as well.
         if request in self._waiting.values() or not is_time:
             self._waiting[step_key] = request
             return False
@@ -84,34 +81,34 @@ class StepLeases:
             return self._ask(step_key, request, queue)
 
     def end_round(self) -> None:
-        """Leaves the queues in which no step of the run stands any more."""
+        """Leaves the queues in which no step of the run waits any more."""
         for request in self._queues.keys() - set(self._waiting.values()):
             self._leave(request)
 
-    def rest(self) -> None:
-        """Keeps no device from others while the run has no room for another step."""
+    def mark_idle(self) -> None:
+        """Reserves no device while the run cannot start another step."""
         for queue in self._queues.values():
             queue.ticket.mark_idle()
 
-    def give_back(self, step_key: str) -> None:
+    def release(self, step_key: str) -> None:
         """Ends this process's part in a step's lease; may be called again."""
         self._since.pop(step_key, None)
-        self._held.pop(step_key, None)
+        self._current.pop(step_key, None)
         lease = self._leases.pop(step_key, None)
         if lease is not None:
             lease.release()
 
     def close(self) -> None:
-        """Gives everything back; processes that still run keep theirs until they end."""
+        """Releases all devices; processes that still run keep theirs until they end."""
         for step_key in list(self._leases):
-            self.give_back(step_key)
+            self.release(step_key)
         for request in list(self._queues):
             self._leave(request)
         self._waiting = {}
 
     def _ask(self, step_key: str, request: DeviceRequest, queue: _Queue | None) -> bool:
         holder = Holder(f"step {step_key}", self._run_id, vram_mib=request.vram_mib)
-        answer = self._store.take(request, holder, queue.ticket if queue else None)
+        answer = self._store.acquire(request, holder, queue.ticket if queue else None)
         if isinstance(answer, LeaseRefusal):
             ticket = queue.ticket if queue else self._store.queue(request, holder)
             self._queues[request] = _Queue(ticket, answer.reason, time.monotonic())
@@ -120,7 +117,9 @@ class StepLeases:
         self._queues.pop(request, None)  # the store has withdrawn the ticket
         self._leases[step_key] = answer
         waited_s = time.monotonic() - self._since[step_key]
-        self._held[step_key] = CurrentLease.of(answer, round(waited_s, 3), self._store.leases_gpus)
+        self._current[step_key] = CurrentLease.of(
+            answer, round(waited_s, 3), self._store.leases_gpus
+        )
         return True
 
     def _leave(self, request: DeviceRequest) -> None:
@@ -133,17 +132,17 @@ class StepLeases:
             yield
         except OSError as error:
             raise ConfigInvalid(
-                f"leases cannot be kept there any more: {error}",
+                f"the lease folder can no longer be used: {error}",
                 self._folder,
-                "Put the folder right, then run again what is missing",
+                "Repair it, then run again: finished recordings are kept",
             ) from error
 
 
 def requests_of(plan: ExecutionPlan) -> dict[str, DeviceRequest]:
-    """Returns what each step that is to run asks for; those that ask nothing are left out.
+    """Returns the devices that each step of a plan asks for, without steps that need none.
 
     Raises:
-        ConfigInvalid: a step asks in words that say nothing.
+        ConfigInvalid: a step's tags are invalid.
     """
     steps = [plan.get_step_by_key(key) for key in plan.step_keys_to_execute]
     asked = {step.key: request_of(step) for step in steps}
@@ -151,10 +150,10 @@ def requests_of(plan: ExecutionPlan) -> dict[str, DeviceRequest]:
 
 
 def request_of(step: IExecutionStep) -> DeviceRequest | None:
-    """Returns what a step's tags ask for; None if they do not.
+    """Returns the devices that a step's tags ask for; None without such tags.
 
     Raises:
-        ConfigInvalid: they say nothing that can be understood.
+        ConfigInvalid: the tags are invalid.
     """
     tags = step.tags or {}
     if DEVICES_TAG not in tags and VRAM_TAG not in tags:
@@ -166,10 +165,10 @@ def request_of(step: IExecutionStep) -> DeviceRequest | None:
 
 
 def check_requests(store: LeaseStore, requests: dict[str, DeviceRequest]) -> None:
-    """Makes sure that every step could once get what it asks for.
+    """Makes sure that this machine has the devices that every step asks for.
 
     Raises:
-        ConfigInvalid: this machine does not have it.
+        ConfigInvalid: it does not.
     """
     for step_key, request in requests.items():
         try:

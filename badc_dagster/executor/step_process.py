@@ -1,4 +1,4 @@
-"""A step's own process: it sees the devices it was lent, and keeps them while it lives."""
+"""A step's own process: it sees the devices leased to it, and keeps them while it lives."""
 
 import multiprocessing
 import os
@@ -12,26 +12,24 @@ import dagster as dg
 
 from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_files import read_content, write_content
-from badc_dagster.dagster_private import (
-    MultiprocessExecutorChildProcessCommand,
-)
+from badc_dagster.dagster_private import MultiprocessExecutorChildProcessCommand
 
 
 class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
-    """What the process of a step is told.
+    """The command that the process of a step executes.
 
     Args:
-        held: its lease; None for a step without devices.
+        lease: the step's; None for a step without devices.
     """
 
-    def __init__(self, *, held: CurrentLease | None, **named: Any) -> None:
+    def __init__(self, *, lease: CurrentLease | None, **named: Any) -> None:
         super().__init__(**named)
-        self._held = held or CurrentLease()
+        self._lease = lease or CurrentLease()
         self._files: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what is sent to the process; works only while it is being started."""
-        files = [reduction.DupFd(descriptor) for descriptor in self._held.descriptors]
+        """Returns the state to send to the process; works only while it is being started."""
+        files = [reduction.DupFd(descriptor) for descriptor in self._lease.descriptors]
         return {**self.__dict__, "_files": files}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -40,18 +38,18 @@ class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
         self._files = []
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
-        self._held = replace(self._held, descriptors=descriptors)
+        self._lease = replace(self._lease, descriptors=descriptors)
 
     def execute(self) -> Iterator[dg.DagsterEvent]:
-        """Runs the step, which sees its devices only; before any of the user's code is loaded.
+        """Runs the step with its devices visible, set before any of the user's code is loaded.
 
-        A step whose run's process is killed goes on to its end and keeps its devices so long. Its
-        events reach the event log, but nobody empties the pipe to that process: full, it would
-        keep this one, and the devices, for ever.
+        A step whose run's process is killed goes on to its end and keeps its devices until then.
+        Its events reach the event log, but no process empties the pipe to the run: once full, it
+        would block this process, and the devices, for ever.
         """
-        os.environ.update(self._held.environment())
-        for descriptor in self._held.descriptors:
-            # Whoever looks for the holder should find the process that has the device.
+        os.environ.update(self._lease.environment())
+        for descriptor in self._lease.descriptors:
+            # `badc gpus` should show the process that uses the device.
             write_content(descriptor, {**read_content(descriptor), "pid": os.getpid()})
         try:
             for event in super().execute():

@@ -167,7 +167,7 @@ def test_a_time_zone_is_a_name_or_an_offset(tmp_path: Path, zone: str) -> None:
 )
 def test_a_time_zone_that_does_not_exist_is_refused(tmp_path: Path, zone: str) -> None:
     told = refusal(tmp_path, overrides={"recordings": {"timezone": zone}})
-    assert told.startswith("recordings.timezone: no time zone is called")
+    assert told.startswith("recordings.timezone: unknown time zone")
 
 
 def test_offsets_are_told_from_names() -> None:

@@ -38,7 +38,7 @@ def test_the_executor_sees_the_tags_of_the_step(connection) -> None:
 
 
 @pytest.mark.parametrize(("leases_gpus", "name"), [(True, "birdnet"), (False, "hawkears")])
-def test_the_cpu_is_enough_for_its_own_detectors_and_where_no_gpu_is_lent(
+def test_the_cpu_is_enough_for_its_own_detectors_and_where_no_gpu_is_leased(
     monkeypatch, leases_gpus, name
 ) -> None:
     lease = CurrentLease(leases_gpus=leases_gpus)
@@ -49,11 +49,11 @@ def test_the_cpu_is_enough_for_its_own_detectors_and_where_no_gpu_is_lent(
 def test_a_step_for_gpus_does_not_run_on_the_cpu_by_accident(monkeypatch) -> None:
     lease = CurrentLease(leases_gpus=True)
     monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
-    with pytest.raises(ConfigInvalid, match="lent none"):
+    with pytest.raises(ConfigInvalid, match="has leased none"):
         refuse_without_gpu(DetectorSettings(name="hawkears"))
 
 
-def test_a_step_tells_what_it_was_lent(graph, run_outside) -> None:
+def test_a_step_tells_what_it_was_leased(graph, run_outside) -> None:
     graph.scan()
     config = "execution: {config: {slots_per_device: 1}}"
     path = graph.root / "run.yaml"
@@ -63,5 +63,5 @@ def test_a_step_tells_what_it_was_lent(graph, run_outside) -> None:
     done = run_outside("dagster", *job, "--tags", tag, "-c", path)
     assert done.returncode == 0, done.stderr
     told = graph.latest("detections", "rec_1").metadata
-    assert told["lent"] == dg.MetadataValue.text("cpu slot 0")
+    assert told["leased_devices"] == dg.MetadataValue.text("cpu slot 0")
     assert told["waited_for_device_s"].value >= 0

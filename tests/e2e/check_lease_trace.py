@@ -72,7 +72,7 @@ def find_leftovers(folder: Path) -> list[str]:
     """Returns the locks of a folder that somebody holds, tried here, and the tickets in it."""
     found = [f"{path.name} was left behind" for path in folder.rglob("*.ticket")]
     slots = list(folder.rglob("*.slot"))
-    found += [] if slots else [f"no slot was ever lent in {folder}"]
+    found += [] if slots else [f"no slot was ever leased in {folder}"]
     for path in [*slots, *folder.rglob("*.lock")]:
         with path.open("r+b") as file:
             try:

@@ -36,7 +36,7 @@ def test_the_checking_script_sees_a_slot_held_twice_and_a_lease_without_an_end(t
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["mutex.lock"], "no slot was ever lent"),
+        (["mutex.lock"], "no slot was ever leased"),
         (["mutex.lock", "g0.0.slot"], ""),
         (["g0.0.slot", "1.ticket"], "1.ticket was left behind"),
         (["g0.0.slot", "held.slot"], "held.slot is still locked"),

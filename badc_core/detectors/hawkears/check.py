@@ -17,8 +17,8 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.hawkears.hawkears2 import HawkEars
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import NO_CONTEXT
+from badc_core.devices.current_lease import leased_gpus
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.leased_gpus import leased_gpus
 from badc_core.errors import DetectorFailed
 
 _TEST_SOUND_S = 12

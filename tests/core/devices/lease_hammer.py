@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseStore
 
 
@@ -40,14 +40,14 @@ def main(folder: str, trace: str, seed: str, seconds: str, n_devices: str, slots
 
 
 def waited_for(store: LeaseStore, request: DeviceRequest, write) -> Lease:
-    answer = store.take(request, Holder("hammer"))
+    answer = store.acquire(request, Holder("hammer"))
     if isinstance(answer, Lease):
         return answer
     ticket = store.queue(request, Holder("hammer"))
     write("queued", str(request))
     while not isinstance(answer, Lease):
         time.sleep(0.002)
-        answer = store.take(request, Holder("hammer"), ticket)
+        answer = store.acquire(request, Holder("hammer"), ticket)
     return answer
 
 

@@ -10,17 +10,17 @@ import sys
 from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseStore
 
 
 def main(folder: str, *devices: str) -> None:
-    lent = []
+    leased = []
     for text in devices:
         uuid, slots = text.split(":")
-        lent.append(LeasableDevice(uuid, uuid, 0, int(slots)))
-    taker = Taker(LeaseStore(Path(folder), lent))
+        leased.append(LeasableDevice(uuid, uuid, 0, int(slots)))
+    taker = Taker(LeaseStore(Path(folder), leased))
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         print(json.dumps(getattr(taker, line.split()[0])(*line.split()[1:])), flush=True)
@@ -33,7 +33,7 @@ class Taker:
         self.ticket = None
 
     def take(self, devices: str) -> list[str] | str:
-        answer = self.store.take(DeviceRequest.parse(devices), Holder("work"), self.ticket)
+        answer = self.store.acquire(DeviceRequest.parse(devices), Holder("work"), self.ticket)
         if not isinstance(answer, Lease):
             return answer.reason
         self.leases.append(answer)

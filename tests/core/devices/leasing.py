@@ -8,7 +8,7 @@ from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Lease
+from badc_core.devices.lease_table import Lease
 
 TAKER = Path(__file__).with_name("lease_taker.py")
 A, B, C, D = (LeasableDevice(name, name) for name in "abcd")

@@ -19,8 +19,8 @@ from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import Declaration, LeasableDevice, leasable_devices
 from badc_core.devices.lease_files import exclusive, lease_folder
 from badc_core.devices.lease_queue import Waiting
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import DeviceSlot, Holder
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import DeviceSlot
 from badc_core.devices.leases import LeaseStore
 from badc_core.devices.nvml import Nvml
 
@@ -95,10 +95,10 @@ def test_everything_fits_eighty_columns(picture) -> None:
     lines = shown(picture)
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for part in ("[2024_05_01]", "01234567", "4194303", "24 h 02 min", "* held by a run"):
+    for part in ("[2024_05_01]", "01234567", "4194303", "24 h 02 min", "* leased by a run"):
         assert part in text
     wide = "\n".join(shown(picture, 400))
-    for part in (holder.work, holder.user, "12+ GPUs with 80000 MiB free (asleep)"):
+    for part in (holder.work, holder.user, "12+ GPUs with 80000 MiB free (idle)"):
         assert part in wide
 
 
@@ -121,7 +121,7 @@ def test_what_is_locked_is_shown_and_nothing_else(place) -> None:
     folder = lease_folder()
     here = LeaseStore(folder, look(None).devices)
     there = LeaseStore(folder, [LeasableDevice("declared:0", "declared:0")])
-    lease = there.take(DeviceRequest(), Holder("step detections", "89abcdef-01"))
+    lease = there.acquire(DeviceRequest(), Holder("step detections", "89abcdef-01"))
     ticket = here.queue(DeviceRequest(on_cpu=True), Holder("badc infer run"))
     text = said()
     assert re.search(r"^declared:0\* +0 +step detections +89abcdef ", text, re.MULTILINE)
@@ -144,7 +144,7 @@ def test_devices_of_the_machines_file_and_another_folder_are_shown(place, tmp_pa
 
 def test_a_queue_that_cannot_be_read_leaves_the_devices(place, monkeypatch) -> None:
     # Nobody should have to wait the ten seconds that it takes.
-    monkeypatch.setattr("badc_core.devices.lease_files._LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr("badc_core.devices.lease_files._MAX_WAIT_S", 0.05)
     with exclusive(lease_folder()):
         text = said()
     assert "Slots cannot be read now: " in text
@@ -178,8 +178,8 @@ def test_watching_goes_on_until_ctrl_c_and_leaves_the_last_picture(place) -> Non
         wait_until(mutex.exists, 30)
         store = LeaseStore(lease_folder(), [LeasableDevice("declared:0", "declared:0")])
         for _ in range(20):  # and is in nobody's way
-            store.take(DeviceRequest(), Holder("passing")).release()
-        lease = store.take(DeviceRequest(), Holder("step detections"))
+            store.acquire(DeviceRequest(), Holder("passing")).release()
+        lease = store.acquire(DeviceRequest(), Holder("step detections"))
         time.sleep(4)
         os.kill(started.pid, signal.SIGINT)
         seen = started.communicate(timeout=30)[0]

@@ -22,7 +22,7 @@ def declared(folder, text: str) -> Declaration:
     return read_declaration(folder)
 
 
-def test_gpus_are_lent_once_and_the_cpu_besides() -> None:
+def test_gpus_are_leased_once_and_the_cpu_besides() -> None:
     assert leasable_devices(TWO, Declaration()) == (
         LeasableDevice(A, "gpu-0", 80_000),
         LeasableDevice(B, "gpu-1", 40_000),
@@ -30,7 +30,7 @@ def test_gpus_are_lent_once_and_the_cpu_besides() -> None:
     )
 
 
-def test_without_gpus_the_cpu_is_lent_once_however_many_slots_gpus_have() -> None:
+def test_without_gpus_the_cpu_is_leased_once_however_many_slots_gpus_have() -> None:
     assert leasable_devices(NONE, Declaration(), slots=4) == (CPU,)
 
 
@@ -79,7 +79,7 @@ def test_two_names_of_one_gpu_are_an_error() -> None:
         leasable_devices(TWO, Declaration(), [A, "0"])
 
 
-def test_declared_gpus_that_this_process_may_not_use_are_not_lent_to_it(
+def test_declared_gpus_that_this_process_may_not_use_are_not_leased_to_it(
     tmp_path, library, device
 ) -> None:
     declaration = declared(tmp_path, f'[[device]]\nuuid = "{A}"\n[[device]]\nuuid = "{B}"\n')
@@ -99,23 +99,23 @@ def test_a_hidden_gpu_is_no_device_of_its_own_whatever_it_is_called(
     declaration = declared(tmp_path, f'[[device]]\nuuid = "{name}"\n[[device]]\nuuid = "1"\n')
     assert [one.uuid for one in leasable_devices(inventory, declaration)] == expected
     assert not caplog.messages  # one file serves all, so that is as it should be
-    lent = leasable_devices(inventory, Declaration(), [name, "gpu-1"])
-    assert [one.uuid for one in lent] == expected
+    leased = leasable_devices(inventory, Declaration(), [name, "gpu-1"])
+    assert [one.uuid for one in leased] == expected
     assert name in caplog.text
 
 
 @pytest.mark.parametrize("code", [codes.NO_PERMISSION, codes.DRIVER_NOT_LOADED, 999])
 def test_where_a_driver_does_not_answer_its_gpus_are_not_lent(library, code) -> None:
     inventory = find_gpus({}, Nvml(library(init_failure=code)))
-    lent = leasable_devices(inventory, Declaration(), ["0", "gpu-1", A, "odd"])
-    assert [one.uuid for one in lent] == ["odd", "cpu"]
+    leased = leasable_devices(inventory, Declaration(), ["0", "gpu-1", A, "odd"])
+    assert [one.uuid for one in leased] == ["odd", "cpu"]
 
 
 def test_where_there_is_no_driver_declared_names_are_taken_as_they_are(library) -> None:
     inventory = find_gpus({}, Nvml(library(init_failure=codes.LIBRARY_NOT_FOUND)))
     names = ["0", "gpu-1", A, "odd"]
-    lent = leasable_devices(inventory, Declaration(), names)
-    assert [one.uuid for one in lent] == [*names, "cpu"]
+    leased = leasable_devices(inventory, Declaration(), names)
+    assert [one.uuid for one in leased] == [*names, "cpu"]
 
 
 @pytest.mark.parametrize("name", ["0", "gpu-0", "MIG-"])
@@ -123,21 +123,21 @@ def test_a_name_of_several_slices_is_an_error(tmp_path, name) -> None:
     slices = GpuInventory((Gpu(0, "MIG-1", "X", 10), Gpu(0, "MIG-12", "X", 10)), "")
     declaration = declared(tmp_path, f'[[device]]\nuuid = "{name}"\n')
     for given in ((declaration,), (Declaration(), [name])):
-        with pytest.raises(ConfigInvalid, match="means several: MIG-1, MIG-12") as caught:
+        with pytest.raises(ConfigInvalid, match="is ambiguous: MIG-1, MIG-12") as caught:
             leasable_devices(slices, *given)
-        assert "by its UUID" in str(caught.value)
+        assert "Use UUIDs" in str(caught.value)
     assert leasable_devices(slices, Declaration(), ["MIG-1"])[0].uuid == "MIG-1"
 
 
 @pytest.mark.parametrize("slots", [0, -1])
 def test_fewer_slots_than_one_are_an_error(slots) -> None:
-    with pytest.raises(ConfigInvalid, match="Set slots_per_device to 1 or more"):
+    with pytest.raises(ConfigInvalid, match=r"invalid slots_per_device .* Use 1 or more"):
         leasable_devices(TWO, Declaration(), slots=slots)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "-1", "a\nb", "ä", "x" * 300])
 def test_names_that_cannot_be_a_devices_are_an_error(name) -> None:
-    with pytest.raises(ConfigInvalid, match="is no name of a device"):
+    with pytest.raises(ConfigInvalid, match="invalid device name"):
         leasable_devices(NONE, Declaration(), [name])
 
 

@@ -14,8 +14,7 @@ from leasing import ONE, A, B, Taker, got, open_in
 from badc_core.devices import lease_files
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import FOLDER_VARIABLE, exclusive, lease_folder
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder
+from badc_core.devices.lease_request import DeviceRequest, Holder
 from badc_core.devices.leases import LeaseRefusal, LeaseStore
 from badc_core.errors import ConfigInvalid, LeasesBusy
 
@@ -63,7 +62,7 @@ def test_files_and_folders_are_for_all_users_whatever_the_umask(tmp_path) -> Non
     try:
         folder = lease_folder(tmp_path / "leases")
         store = LeaseStore(folder, [A])
-        store.take(ONE, Holder("holds"))
+        store.acquire(ONE, Holder("holds"))
         store.queue(ONE, Holder("waits"))
     finally:
         os.umask(before)
@@ -88,9 +87,9 @@ def test_two_users_share_devices(taker, tmp_path_factory, lacking) -> None:
             assert mine("take 1") == ["b.0"]
             name = other("queue 1")
             assert "2 held" not in other("take 1")
-            assert "a slot 0 is held by work (" in mine("take 1")
+            assert "a slot 0 is leased by work (" in mine("take 1")
             mine("release")
-            assert "1 came before" in mine("take 1")
+            assert "1 earlier in the queue" in mine("take 1")
             assert other("take 1") == ["b.0"]
             assert not (folder / "waiting" / name).exists()
             mine("queue 1")
@@ -120,7 +119,7 @@ SPOILT = [
 @pytest.mark.parametrize("content", SPOILT, ids=range(len(SPOILT)))
 def test_spoilt_content_breaks_nobody(folder, content) -> None:
     store = LeaseStore(folder, [LeasableDevice("a", "a", 8000, 2)], lambda _: 8000.0)
-    first = store.take(ONE, Holder("first"))
+    first = store.acquire(ONE, Holder("first"))
     ticket = store.queue(ONE, Holder("waits"))
     (folder / "a.0.slot").write_bytes(content)
     (folder / "waiting" / ticket.name).write_bytes(content)
@@ -130,8 +129,8 @@ def test_spoilt_content_breaks_nobody(folder, content) -> None:
     assert all(ord(letter) >= 32 for letter in str(slots[0].holder))
     assert len(str(slots[0].holder)) < 1000
     assert len(queue) == 1
-    assert isinstance(store.take(request, Holder("late")), LeaseRefusal)
-    assert got(store.take(request, Holder("waited"), ticket)) == ["a"]
+    assert isinstance(store.acquire(request, Holder("late")), LeaseRefusal)
+    assert got(store.acquire(request, Holder("waited"), ticket)) == ["a"]
     first.release()
 
 
@@ -145,7 +144,7 @@ def test_foreign_things_in_the_folder_break_nobody(folder) -> None:
     (folder / "waiting" / "2.ticket").symlink_to("/etc/passwd")
     (folder / "waiting" / "3.ticket").mkdir()
     store = LeaseStore(folder, [A])
-    assert got(store.take(ONE, Holder("work"))) == ["a"]
+    assert got(store.acquire(ONE, Holder("work"))) == ["a"]
     assert [slot.device.uuid for slot in store.look()[0]] == ["a"]
 
 
@@ -153,7 +152,7 @@ def test_a_link_in_place_of_a_slot_is_not_followed(folder, tmp_path) -> None:
     (tmp_path / "precious").write_text("precious")
     (folder / "a.0.slot").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match=r"a\.0\.slot"):
-        LeaseStore(folder, [A]).take(ONE, Holder("work"))
+        LeaseStore(folder, [A]).acquire(ONE, Holder("work"))
     assert (tmp_path / "precious").read_text() == "precious"
 
 
@@ -161,12 +160,12 @@ def test_nothing_stays_open_after_trouble(folder) -> None:
     store = LeaseStore(folder, [A, B])
     (folder / "b.0.slot").mkdir()
     with pytest.raises(OSError, match=r"b\.0\.slot"):
-        store.take(ONE, Holder("work"))
+        store.acquire(ONE, Holder("work"))
     assert len(open_in(folder)) == 0
     (folder / "b.0.slot").rmdir()
-    lease = store.take(DeviceRequest(2, 2), Holder("work"))
+    lease = store.acquire(DeviceRequest(2, 2), Holder("work"))
     assert len(open_in(folder)) == 2
-    store.take(ONE, Holder("late"))
+    store.acquire(ONE, Holder("late"))
     store.look()
     assert len(open_in(folder)) == 2
     lease.release()
@@ -181,15 +180,15 @@ def test_a_full_disk_loses_no_lease(folder, monkeypatch) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         store = LeaseStore(folder, [A, B])
-        lease = store.take(DeviceRequest(2, 2), Holder("work"))
+        lease = store.acquire(DeviceRequest(2, 2), Holder("work"))
         ticket = store.queue(ONE, Holder("waits"))
-        assert isinstance(store.take(ONE, Holder("waits"), ticket), LeaseRefusal)
+        assert isinstance(store.acquire(ONE, Holder("waits"), ticket), LeaseRefusal)
         assert got(lease) == ["a", "b"]
         slots, queue = store.look()
         assert [slot.holder.work for slot in slots] == ["?", "?"]
         assert len(queue) == 1
         lease.release()
-        assert got(store.take(ONE, Holder("waits"), ticket)) == ["a"]
+        assert got(store.acquire(ONE, Holder("waits"), ticket)) == ["a"]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -201,19 +200,19 @@ def test_a_mutex_that_was_swept_away_keeps_nobody_out_or_two_in(folder) -> None:
         with exclusive(folder):
             pass  # nobody can know of the one outside; but the next ones meet at the new file
     store = LeaseStore(folder, [A])
-    assert got(store.take(ONE, Holder("work"))) == ["a"]
+    assert got(store.acquire(ONE, Holder("work"))) == ["a"]
 
 
 def test_who_is_kept_out_for_long_is_told_by_which_file(folder, monkeypatch) -> None:
-    monkeypatch.setattr(lease_files, "_LONGEST_WAIT_S", 0.05)  # who would wait ten seconds?
+    monkeypatch.setattr(lease_files, "_MAX_WAIT_S", 0.05)  # who would wait ten seconds?
     store = LeaseStore(folder, [A])
     with exclusive(folder):
-        refusal = store.take(ONE, Holder("work"))
+        refusal = store.acquire(ONE, Holder("work"))
         assert refusal.reason.startswith("waiting for 1 GPU: ")
         assert str(folder / "mutex.lock") in refusal.reason
         with pytest.raises(LeasesBusy):
             store.look()
-    assert got(store.take(ONE, Holder("work"))) == ["a"]
+    assert got(store.acquire(ONE, Holder("work"))) == ["a"]
 
 
 def test_who_takes_is_kept_out_for_less_than_a_second(folder) -> None:
@@ -221,5 +220,5 @@ def test_who_takes_is_kept_out_for_less_than_a_second(folder) -> None:
     store = LeaseStore(folder, [A])
     with exclusive(folder):
         start = time.monotonic()
-        assert isinstance(store.take(ONE, Holder("work")), LeaseRefusal)
+        assert isinstance(store.acquire(ONE, Holder("work")), LeaseRefusal)
         assert 0.3 < time.monotonic() - start < 2.0

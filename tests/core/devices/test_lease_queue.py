@@ -11,8 +11,8 @@ import pytest
 from leasing import CPU, ONE, A, B, C, got, open_in
 
 from badc_core.devices.lease_files import exclusive
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseRefusal, LeaseStore
 
 LONG_S = 10.0
@@ -20,16 +20,16 @@ LONG_S = 10.0
 
 def test_first_come_first_served(folder) -> None:
     store = LeaseStore(folder, [A])
-    lease = store.take(ONE, Holder("holds"))
+    lease = store.acquire(ONE, Holder("holds"))
     tickets = [store.queue(ONE, Holder(f"waits {n}")) for n in range(3)]
     assert [who.content["work"] for who in store.look()[1]] == ["waits 0", "waits 1", "waits 2"]
     lease.release()
     for late in (None, tickets[2], tickets[1]):
-        refusal = store.take(ONE, Holder("late"), late)
+        refusal = store.acquire(ONE, Holder("late"), late)
         assert isinstance(refusal, LeaseRefusal)
-        assert "came before" in refusal.reason
+        assert "earlier in the queue" in refusal.reason
     for ticket in tickets:
-        lease = store.take(ONE, Holder("waited"), ticket)
+        lease = store.acquire(ONE, Holder("waited"), ticket)
         assert got(lease) == ["a"]
         lease.release()
     assert store.look()[1] == []
@@ -37,23 +37,23 @@ def test_first_come_first_served(folder) -> None:
 
 def test_a_big_request_is_not_starved_by_small_ones(folder) -> None:
     store = LeaseStore(folder, [A, B, C])
-    small = [store.take(ONE, Holder("small")) for _ in range(3)]
+    small = [store.acquire(ONE, Holder("small")) for _ in range(3)]
     big = store.queue(DeviceRequest(3, 3), Holder("big"))
     for n, lease in enumerate(small):
-        assert isinstance(store.take(DeviceRequest(3, 3), Holder("big"), big), LeaseRefusal)
+        assert isinstance(store.acquire(DeviceRequest(3, 3), Holder("big"), big), LeaseRefusal)
         lease.release()
-        refusal = store.take(ONE, Holder("small again"))
+        refusal = store.acquire(ONE, Holder("small again"))
         assert isinstance(refusal, LeaseRefusal), n
-    assert got(store.take(DeviceRequest(3, 3), Holder("big"), big)) == ["a", "b", "c"]
+    assert got(store.acquire(DeviceRequest(3, 3), Holder("big"), big)) == ["a", "b", "c"]
 
 
 def test_who_waits_for_devices_that_are_none_of_ours_keeps_nobody_waiting(folder) -> None:
     one, other = LeaseStore(folder, [A, CPU]), LeaseStore(folder, [B, CPU])
-    one.take(ONE, Holder("holds a"))
+    one.acquire(ONE, Holder("holds a"))
     one.queue(ONE, Holder("waits for a"))
     one.queue(DeviceRequest(on_cpu=True), Holder("waits for the CPU"))
-    assert got(other.take(ONE, Holder("b"))) == ["b"]
-    assert isinstance(other.take(DeviceRequest(on_cpu=True), Holder("cpu")), LeaseRefusal)
+    assert got(other.acquire(ONE, Holder("b"))) == ["b"]
+    assert isinstance(other.acquire(DeviceRequest(on_cpu=True), Holder("cpu")), LeaseRefusal)
 
 
 def test_a_withdrawn_place_is_gone(folder) -> None:
@@ -61,7 +61,7 @@ def test_a_withdrawn_place_is_gone(folder) -> None:
     ticket = store.queue(ONE, Holder("waits"))
     ticket.withdraw()
     ticket.withdraw()
-    assert got(store.take(ONE, Holder("next"))) == ["a"]
+    assert got(store.acquire(ONE, Holder("next"))) == ["a"]
 
 
 def test_a_stopped_process_in_the_queue_does_not_block_others_for_ever(folder, taker) -> None:
@@ -69,10 +69,10 @@ def test_a_stopped_process_in_the_queue_does_not_block_others_for_ever(folder, t
     name = other("queue 1")
     os.kill(other.pid, signal.SIGSTOP)
     store = LeaseStore(folder, [A])
-    assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
+    assert isinstance(store.acquire(ONE, Holder("next")), LeaseRefusal)
     long_ago = time.time() - 31
     os.utime(folder / "waiting" / name, (long_ago, long_ago))
-    lease = store.take(ONE, Holder("next"))
+    lease = store.acquire(ONE, Holder("next"))
     assert got(lease) == ["a"]
     lease.release()
     os.kill(other.pid, signal.SIGCONT)
@@ -81,26 +81,26 @@ def test_a_stopped_process_in_the_queue_does_not_block_others_for_ever(folder, t
 
 
 @pytest.mark.parametrize("step_s", [-86_400, 86_400])
-def test_after_a_step_of_the_clock_who_asks_is_awake_again(folder, step_s) -> None:
+def test_after_a_step_of_the_clock_who_asks_is_active_again(folder, step_s) -> None:
     store = LeaseStore(folder, [A])
-    lease = store.take(ONE, Holder("holds"))
+    lease = store.acquire(ONE, Holder("holds"))
     ticket = store.queue(ONE, Holder("waits"))
     then = time.time() - step_s
     os.utime(folder / "waiting" / ticket.name, (then, then))
-    assert not store.look()[1][0].is_awake
-    store.take(ONE, Holder("waits"), ticket)
-    assert store.look()[1][0].is_awake
+    assert not store.look()[1][0].is_active
+    store.acquire(ONE, Holder("waits"), ticket)
+    assert store.look()[1][0].is_active
     lease.release()
-    assert isinstance(store.take(ONE, Holder("late")), LeaseRefusal)
+    assert isinstance(store.acquire(ONE, Holder("late")), LeaseRefusal)
 
 
 def test_a_killed_process_leaves_the_queue(folder, taker) -> None:
     other = taker("a:1")
     other("queue 1")
     store = LeaseStore(folder, [A])
-    assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
+    assert isinstance(store.acquire(ONE, Holder("next")), LeaseRefusal)
     other.kill()
-    assert got(store.take(ONE, Holder("next"))) == ["a"]
+    assert got(store.acquire(ONE, Holder("next"))) == ["a"]
     assert list((folder / "waiting").iterdir()) == []
 
 
@@ -108,7 +108,7 @@ def taken_within(store, limit_s=LONG_S, request=ONE) -> tuple[Lease, float]:
     """Returns a lease as soon as there is one, and how long that took."""
     start = time.monotonic()
     while time.monotonic() - start < limit_s:
-        answer = store.take(request, Holder("next"))
+        answer = store.acquire(request, Holder("next"))
         if isinstance(answer, Lease):
             return answer, time.monotonic() - start
         time.sleep(0.002)
@@ -121,7 +121,7 @@ def test_a_device_is_free_at_once_when_its_holder_is_killed(folder, taker) -> No
     for _ in range(3):
         other = taker("a:1")
         assert other("take 1") == ["a.0"]
-        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
+        assert isinstance(store.acquire(ONE, Holder("next")), LeaseRefusal)
         os.kill(other.pid, signal.SIGKILL)
         lease, waited_s = taken_within(store)
         times_s.append(waited_s)
@@ -136,9 +136,9 @@ def test_inherited_files_keep_a_lease_until_the_last_process_has_ended(folder, t
     try:
         other("release")
         store = LeaseStore(folder, [A])
-        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
+        assert isinstance(store.acquire(ONE, Holder("next")), LeaseRefusal)
         other.kill()
-        assert isinstance(store.take(ONE, Holder("next")), LeaseRefusal)
+        assert isinstance(store.acquire(ONE, Holder("next")), LeaseRefusal)
         assert store.look()[0][0].holder.pid == other.pid
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -156,7 +156,7 @@ def test_a_fork_amid_a_decision_keeps_nothing_that_was_not_lent(folder) -> None:
         child = subprocess.Popen([sys.executable, "-c", script], pass_fds=descriptors)
     try:
         assert descriptors
-        assert got(store.take(DeviceRequest(2, 2), Holder("both"))) == ["a", "b"]
+        assert got(store.acquire(DeviceRequest(2, 2), Holder("both"))) == ["a", "b"]
     finally:
         child.kill()
         child.wait()

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import lease_folder
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseStore
 
 HAMMER = Path(__file__).parent / "lease_hammer.py"
@@ -65,7 +65,7 @@ class Machine:
     def ask(self, work: Work) -> None:
         store = self.store()
         holder = Holder("work", vram_mib=work.request.vram_mib)
-        answer = store.take(work.request, holder, work.ticket)
+        answer = store.acquire(work.request, holder, work.ticket)
         if isinstance(answer, Lease):
             work.lease, work.ticket = answer, None
             least, most = work.request.least, work.request.most or len(self.devices)

@@ -13,14 +13,19 @@ from support.locks import is_locked
 
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detectors.registry import identify_detector
-from badc_core.devices import leased_gpus as leased_gpus_module
-from badc_core.devices.current_lease import LEASE_VARIABLE, CurrentLease, current_lease
+from badc_core.devices import current_lease as current_lease_module
+from badc_core.devices.current_lease import (
+    LEASE_VARIABLE,
+    CurrentLease,
+    current_lease,
+    lease_descriptors,
+    leased_gpus,
+)
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
-from badc_core.devices.lease_request import DeviceRequest
-from badc_core.devices.lease_slots import Holder, Lease
-from badc_core.devices.leased_gpus import lease_descriptors, leased_gpus
+from badc_core.devices.lease_request import DeviceRequest, Holder
+from badc_core.devices.lease_table import Lease
 from badc_core.devices.leases import LeaseStore
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
@@ -36,13 +41,13 @@ def store(tmp_path, monkeypatch) -> LeaseStore:
     """Returns the leases of a machine with three GPUs."""
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path / "leases"))
     inventory = GpuInventory(GPUS, "")
-    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: inventory)
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: inventory)
     folder = lease_folder()
     return LeaseStore(folder, leasable_devices(inventory, read_declaration(folder.parent)))
 
 
 def take(store: LeaseStore, request: DeviceRequest) -> Lease:
-    answer = store.take(request, Holder("another's work"))
+    answer = store.acquire(request, Holder("another's work"))
     assert isinstance(answer, Lease)
     return answer
 
@@ -52,29 +57,29 @@ def held(store: LeaseStore) -> set[str]:
 
 
 def test_idle_gpus_are_all_taken_and_given_back(store) -> None:
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert borrowed.inventory.gpus == GPUS
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert leased.inventory.gpus == GPUS
         assert held(store) == {"GPU-0", "GPU-1", "GPU-2"}
     assert held(store) == set()
 
 
 def test_no_more_are_taken_than_are_asked_for(store) -> None:
-    with leased_gpus(DeviceRequest(1, 2), "mine") as borrowed:
-        assert borrowed.inventory.gpus == GPUS[:2]
+    with leased_gpus(DeviceRequest(1, 2), "mine") as leased:
+        assert leased.inventory.gpus == GPUS[:2]
 
 
 def test_what_another_holds_is_left_alone(store) -> None:
     other = take(store, DeviceRequest.parse("2"))
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert borrowed.inventory.gpus == GPUS[2:]
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert leased.inventory.gpus == GPUS[2:]
     other.release()
 
 
 def test_work_waits_for_a_gpu_and_says_so(store, caplog) -> None:
     other = take(store, DeviceRequest.parse("3"))
     threading.Timer(0.6, other.release).start()
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert len(borrowed.inventory.gpus) == 3
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert len(leased.inventory.gpus) == 3
     (told,) = caplog.messages
     assert told.startswith("Work is waiting for 1+ GPU")
     assert "another's work" in told
@@ -86,7 +91,7 @@ def test_interrupted_waiting_leaves_no_place_in_the_queue(store, monkeypatch) ->
         raise KeyboardInterrupt
 
     other = take(store, DeviceRequest.parse("3"))
-    monkeypatch.setattr(leased_gpus_module.time, "sleep", interrupt)
+    monkeypatch.setattr(current_lease_module.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt), leased_gpus(ALL_IDLE, "mine"):
         pass
     assert store.look()[1] == []
@@ -102,46 +107,46 @@ def test_more_memory_than_any_gpu_has_is_refused_at_once(store) -> None:
 
 
 def test_one_gpu_of_several_may_be_meant(store) -> None:
-    with leased_gpus(DeviceRequest(), "mine", GPUS[1]) as borrowed:
-        assert borrowed.inventory.gpus == GPUS[1:2]
+    with leased_gpus(DeviceRequest(), "mine", GPUS[1]) as leased:
+        assert leased.inventory.gpus == GPUS[1:2]
         assert held(store) == {"GPU-1"}
 
 
 def test_under_an_executors_lease_nothing_more_is_taken(store, monkeypatch) -> None:
     lease = take(store, DeviceRequest.parse("1"))
     monkeypatch.setenv(LEASE_VARIABLE, CurrentLease.of(lease, 0.0).environment()[LEASE_VARIABLE])
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert borrowed.descriptors == lease.descriptors
-        assert borrowed.inventory.gpus == GPUS[:1]
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert leased.descriptors == lease.descriptors
+        assert leased.inventory.gpus == GPUS[:1]
         assert held(store) == {"GPU-0"}
     assert held(store) == {"GPU-0"}
     lease.release()
 
 
-def test_a_lent_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch) -> None:
+def test_a_leased_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch) -> None:
     lease = CurrentLease(("odd-1",), ("odd-1 slot 0",), 0.0)
     monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        (gpu,) = borrowed.inventory.gpus
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        (gpu,) = leased.inventory.gpus
     assert gpu.uuid == "odd-1"
-    assert borrowed.environment()["CUDA_VISIBLE_DEVICES"] == "odd-1"
+    assert leased.environment()["CUDA_VISIBLE_DEVICES"] == "odd-1"
 
 
 def test_declared_devices_are_leased_where_nvml_shows_none(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: GpuInventory((), "No driver"))
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: GpuInventory((), "No driver"))
     (tmp_path / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n', encoding="utf-8")
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert [gpu.uuid for gpu in borrowed.inventory.gpus] == ["odd-1"]
-        assert len(borrowed.descriptors) == 1
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert [gpu.uuid for gpu in leased.inventory.gpus] == ["odd-1"]
+        assert len(leased.descriptors) == 1
 
 
 def test_without_any_gpu_nothing_is_leased(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(leased_gpus_module, "find_gpus", lambda: GpuInventory((), "No driver"))
-    with leased_gpus(ALL_IDLE, "mine") as borrowed:
-        assert borrowed.inventory == GpuInventory((), "No driver")
-        assert borrowed.descriptors == ()
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: GpuInventory((), "No driver"))
+    with leased_gpus(ALL_IDLE, "mine") as leased:
+        assert leased.inventory == GpuInventory((), "No driver")
+        assert leased.descriptors == ()
 
 
 def test_whoever_asks_knows_what_was_taken(store) -> None:

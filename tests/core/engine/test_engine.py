@@ -19,7 +19,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import plan_chunks
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.registry import identify_detector, list_detectors
-from badc_core.devices.cores import usable_cores
+from badc_core.devices.places import usable_cores
 from badc_core.engine.engine import Engine
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkResult, ChunkTask

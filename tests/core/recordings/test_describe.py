@@ -9,7 +9,7 @@ import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import UnreadableRecording
+from badc_core.errors import DatasetInvalid, UnreadableRecording
 from badc_core.hashing import sha256_file
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.quality import measure_quality
@@ -124,8 +124,9 @@ def test_a_silent_recording_survives_its_file(tmp_path: Path) -> None:
 def test_every_field_survives_its_file(field_audio: Path, tmp_path: Path) -> None:
     name = "audio/Sambaa K'e/S 1/été 20240528_100000.WAV"
     recording = describe(tmp_path, name, field_audio / "audiomoth_gps.wav")
-    recording.write(tmp_path / "a.json")
-    assert read_recording(tmp_path / "a.json") == recording
+    written = tmp_path / f"{recording.recording_id}.json"
+    recording.write(written)
+    assert read_recording(written) == recording
 
 
 def test_a_full_scale_sine_is_3_db_below_its_peak(tmp_path: Path) -> None:
@@ -168,3 +169,19 @@ def test_a_truncated_recording_has_no_description(field_audio: Path, tmp_path: P
     cut.write_bytes(content[: len(content) // 2])
     with pytest.raises(UnreadableRecording):
         describe(tmp_path, "audio/S1/cut.flac", cut)
+
+
+def test_the_description_of_another_recording_is_refused(tmp_path: Path) -> None:
+    written = tmp_path / "a.json"
+    describe(tmp_path, "audio/a.wav").write(written)
+    (tmp_path / "c.json").write_bytes(written.read_bytes())
+    with pytest.raises(DatasetInvalid, match=r"c\.json: .* of another recording, a\. Describe it"):
+        read_recording(tmp_path / "c.json")
+
+
+def test_a_description_with_a_senseless_value_is_refused_by_field(tmp_path: Path) -> None:
+    written = tmp_path / "a.json"
+    describe(tmp_path, "audio/a.wav").write(written)
+    written.write_text(written.read_text().replace('"n_samples": ', '"n_samples": -0.5'))
+    with pytest.raises(DatasetInvalid, match=r"not a recording description .*n_samples"):
+        read_recording(written)

@@ -193,11 +193,11 @@ def test_the_table_of_stations_is_read(tmp_path: Path) -> None:
         ("location,tz\nS1,UTC\n", "unknown column 'tz'; valid: location, study_area"),
         ("timezone\nUTC\n", "no column location"),
         ("location\nS1\nS1\n", "line 3: .*twice"),
-        ("location,timezone\nS1,Mars/North\n", "line 2: no time zone"),
+        ("location,timezone\nS1,Mars/North\n", "line 2: timezone: unknown time zone"),
         ("location,latitude\nS1,91\n", "line 2: latitude"),
         ("location,latitude\nS1,north\n", "line 2: latitude"),
         ("location,latitude\nS1,1,2\n", "line 2: more cells"),
-        ("location,latitude\n,1\n", "line 2: no location"),
+        ("location,latitude\n,1\n", "line 2: location is missing"),
     ],
 )
 def test_a_wrong_table_of_stations_is_refused(tmp_path: Path, text: str, what: str) -> None:

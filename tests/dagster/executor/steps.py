@@ -83,7 +83,7 @@ def op(name: str, tags: dict[str, str] | None = None, **named):
     return one
 
 
-lent = [op(f"lent_{number}", ONE, retry_policy=AGAIN) for number in range(4)]
+leasing = [op(f"leased_{number}", ONE, retry_policy=AGAIN) for number in range(4)]
 free = [op(f"free_{number}") for number in range(2)]
 ranked = [op(f"rank_{number}", {**ONE, "dagster/priority": str(number)}) for number in range(3)]
 tagged = [op(f"tagged_{number}", {**ONE, "team": "birds"}) for number in range(2)]
@@ -144,14 +144,14 @@ def chain():
 
 defs = dg.Definitions(
     jobs=[
-        job("one", lent[0]),
-        job("four", *lent),
-        job("two", *lent[:2]),
-        job("mixed", lent[0], *free),
+        job("one", leasing[0]),
+        job("four", *leasing),
+        job("two", *leasing[:2]),
+        job("mixed", leasing[0], *free),
         job("ranking", *ranked),
-        job("limited", *tagged, lent[0]),
+        job("limited", *tagged, leasing[0]),
         job("gated", pooled),
-        job("too_much", greedy, lent[0]),
+        job("too_much", greedy, leasing[0]),
         job("unclear", hazy),
         job("lacking", needy, resource_defs={"missing": never_there}),
         job("free", *free),

@@ -34,7 +34,7 @@ def holders_of(folder: Path) -> dict[str, set[int]]:
 def test_only_the_run_worker_and_the_step_itself_have_a_lease_open(lab, lacking, start_method):
     if not Path("/proc/self/fd").exists():
         lacking("/proc, to see which process has which file open")
-    ops = {"lent_0": lab.waits("go_0"), "lent_1": lab.waits("go_1")}
+    ops = {"leased_0": lab.waits("go_0"), "leased_1": lab.waits("go_1")}
     run = lab.start("two", ops=ops, start_method=start_method)
     pids = {one["slots"][0].replace(" slot ", ".") + ".slot": one["pid"] for one in run.started(2)}
     expected = {name: {pid, run.process.pid} for name, pid in pids.items()}
@@ -46,7 +46,7 @@ def test_only_the_run_worker_and_the_step_itself_have_a_lease_open(lab, lacking,
 
 
 def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
-    run = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
+    run = lab.start("one", devices=["a"], ops={"leased_0": lab.waits()})
     [first] = run.started()
     guest = lab.start("one", devices=["a"])
     wait_until(lab.tickets)
@@ -57,7 +57,7 @@ def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
     lab.unlock()
     assert (run.finish(), guest.finish()) == (SUCCESS, SUCCESS)
     assert [one["attempt"] for one in run.has_told("start")] == [0, 1]
-    assert any("was terminated by signal 9" in one for one in run.messages("lent_0"))
+    assert any("was terminated by signal 9" in one for one in run.messages("leased_0"))
 
 
 def test_a_killed_step_without_another_try_fails_its_run_and_leaves_nothing(lab):
@@ -68,7 +68,7 @@ def test_a_killed_step_without_another_try_fails_its_run_and_leaves_nothing(lab)
 
 
 def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_it_says(lab):
-    run = lab.start("one", devices=["a"], ops={"lent_0": lab.waits(n_facts=300)})
+    run = lab.start("one", devices=["a"], ops={"leased_0": lab.waits(n_facts=300)})
     [step] = run.started()
     run.process.kill()
     run.process.wait()
@@ -87,7 +87,7 @@ def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_i
 
 
 def test_a_run_worker_killed_while_its_steps_wait_leaves_no_claim(lab):
-    holder = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
+    holder = lab.start("one", devices=["a"], ops={"leased_0": lab.waits()})
     holder.started()
     waiting = lab.start("one", devices=["a"])
     wait_until(lab.tickets)
@@ -100,10 +100,10 @@ def test_a_run_worker_killed_while_its_steps_wait_leaves_no_claim(lab):
 
 
 def test_a_run_whose_steps_all_wait_ends_soon_when_told_to_and_leaves_no_ticket(lab):
-    holder = lab.start("one", devices=["a"], ops={"lent_0": lab.waits()})
+    holder = lab.start("one", devices=["a"], ops={"leased_0": lab.waits()})
     holder.started()
     waiting = lab.start("four", devices=["a"])
-    wait_until(lambda: waiting.messages("lent_0"))
+    wait_until(lambda: waiting.messages("leased_0"))
     asked_s = time.monotonic()
     waiting.process.send_signal(signal.SIGINT)
     wait_until(lambda: not lab.tickets())
@@ -115,7 +115,7 @@ def test_a_run_whose_steps_all_wait_ends_soon_when_told_to_and_leaves_no_ticket(
 
 
 def test_an_interrupted_run_starts_nothing_more_and_gives_all_back(lab):
-    run = lab.start("four", ops={f"lent_{number}": lab.waits() for number in range(4)})
+    run = lab.start("four", ops={f"leased_{number}": lab.waits() for number in range(4)})
     run.started(2)
     run.process.send_signal(signal.SIGTERM)
     assert run.finish() is FAILURE
@@ -124,7 +124,7 @@ def test_an_interrupted_run_starts_nothing_more_and_gives_all_back(lab):
 
 
 def test_a_step_tried_again_does_not_begin_before_its_earlier_process_is_gone(lab):
-    ops = {"lent_0": {"fails_once": True, "lingers_s": 1.5}}
+    ops = {"leased_0": {"fails_once": True, "lingers_s": 1.5}}
     run = lab.start("one", ops=ops)
     assert run.finish() is SUCCESS
     told = [(one["kind"], one["attempt"]) for one in run.trace]
@@ -134,8 +134,8 @@ def test_a_step_tried_again_does_not_begin_before_its_earlier_process_is_gone(la
 def test_a_resource_that_fails_gives_the_device_back_and_fails_the_step(lab):
     run = lab.start("lacking")
     assert run.finish() is FAILURE
-    lent = [one for one in run.messages("needy") if " holds " in one]
-    assert len(lent) == 2, "there was a second try"
+    leased = [one for one in run.messages("needy") if " has leased " in one]
+    assert len(leased) == 2, "there was a second try"
     assert "this resource is never there" in "".join(
         str(one.event_specific_data) for one in run.events() if one.step_key == "needy"
     )
@@ -143,7 +143,7 @@ def test_a_resource_that_fails_gives_the_device_back_and_fails_the_step(lab):
 
 
 def test_a_lease_folder_lost_during_a_run_ends_it_with_one_sentence(lab):
-    run = lab.start("four", devices=["a"], ops={"lent_0": lab.waits(), "lent_1": lab.waits()})
+    run = lab.start("four", devices=["a"], ops={"leased_0": lab.waits(), "leased_1": lab.waits()})
     run.started()
     shutil.rmtree(lab.lease_dir)
     lab.lease_dir.write_text("in the way", encoding="utf-8")

@@ -46,18 +46,18 @@ class Host:
         leases.begin_round()
         for number in (step, *range(N_STEPS)):
             key = str(number)
-            if (run, number) in self.missing and not leases.holds(key):
-                leases.take(key, REQUESTS[number])
+            if (run, number) in self.missing and not leases.lease_of(key):
+                leases.acquire(key, REQUESTS[number])
         leases.end_round()
 
     def end(self, run: int, step: int) -> None:
-        if self.runs[run].holds(str(step)):
+        if self.runs[run].lease_of(str(step)):
             self.missing.discard((run, step))
-            self.runs[run].give_back(str(step))
+            self.runs[run].release(str(step))
 
     def orphan(self, run: int, step: int) -> None:
         """Kills a run's worker while a step goes on; a new run takes over what is missing."""
-        if held := self.runs[run].holds(str(step)):
+        if held := self.runs[run].lease_of(str(step)):
             copies = [os.dup(one) for one in held.descriptors]
             self.orphans.append((held.slots, copies))
             self.close(run, step)
@@ -73,7 +73,7 @@ class Host:
 
     def slots(self) -> list[str]:
         """Returns every slot as often as it is held."""
-        held = [leases.holds(str(n)) for leases in self.runs for n in range(N_STEPS)]
+        held = [leases.lease_of(str(n)) for leases in self.runs for n in range(N_STEPS)]
         mine = [slot for one in held if one for slot in one.slots]
         return mine + [slot for slots, _ in self.orphans for slot in slots]
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from badc_dagster.executor.gpu_executor import preloaded
+from badc_dagster.executor.gpu_executor import modules_to_preload
 
 _LOOK = """
 import importlib, json, sys
@@ -24,7 +24,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 def test_a_step_of_ours_imports_no_library_any_more(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "badc_dagster.definitions", object())
-    look = [sys.executable, "-c", _LOOK, json.dumps(preloaded())]
+    look = [sys.executable, "-c", _LOOK, json.dumps(modules_to_preload())]
     done = subprocess.run(look, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     small = {"badc_core", "badc_dagster", "dagster", *sys.stdlib_module_names}
@@ -33,4 +33,4 @@ def test_a_step_of_ours_imports_no_library_any_more(tmp_path, monkeypatch):
 
 def test_the_server_imports_our_assets_for_runs_of_ours_only(monkeypatch):
     monkeypatch.delitem(sys.modules, "badc_dagster.definitions", raising=False)
-    assert "badc_dagster.assets" not in preloaded()
+    assert "badc_dagster.assets" not in modules_to_preload()
