@@ -1,7 +1,7 @@
 """The corpus database: all recordings of a dataset in one DuckDB file, and its summary CSVs.
 
-Made by one writer, aside and renamed, so that a reader of the old file is never in the way. What
-the views say is in `sql/*.sql`; the page about the corpus is made in `corpus_page.py`.
+One writer makes it under another name and renames it, so readers of the old file do not block it.
+Its views are `sql/*.sql`; the page about the corpus is in `corpus_page.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ from badc_core.reports.database import (
     query,
     recordings_table,
 )
+from badc_core.reports.page import without_root
 from badc_core.reports.summaries import write_corpus_summary
 
 _MISSING = pa.schema(
@@ -38,13 +39,13 @@ _MISSING = pa.schema(
 
 @dataclass(frozen=True)
 class CorpusTotals:
-    """What a corpus holds.
+    """The contents of a corpus.
 
     Attributes:
         recordings: with results.
         missing: without.
-        damaged: of those, how many have files that could not be read; they are marked.
-        labels: different ones detected.
+        damaged: how many of those have files that could not be read; they are marked.
+        labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
     """
 
@@ -65,13 +66,13 @@ def build_corpus(
     """Writes the corpus database and the CSVs beside it, replacing what was there.
 
     Args:
-        dataset: whose corpus.
-        recording_ids: the recordings that should be in it. One whose files are not there is
-            listed as missing, never passed over; so is one with a file that cannot be read.
-        missing: recording_id -> why it has no result; such a recording is left out of the rest.
+        dataset: the corpus's.
+        recording_ids: the recordings that should be in it. Those without files, or with a file
+            that cannot be read, are listed as missing.
+        missing: recording_id -> why it has no result; these are only listed as missing.
 
     Raises:
-        DetectionsInvalid: the files cannot be read together although each can alone.
+        DetectionsInvalid: the files cannot be read together, although each can be read alone.
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
@@ -80,7 +81,7 @@ def build_corpus(
     for recording_id in sorted(set(recording_ids) - missing.keys()):
         stage = _first_absent(dataset, recording_id)
         if stage:
-            reasons[recording_id] = (stage, f"{stage} not made yet")
+            reasons[recording_id] = (stage, f"no {stage} yet")
             continue
         try:
             present[recording_id] = read_recording(dataset.recording(recording_id))
@@ -101,9 +102,9 @@ def build_corpus(
 
 
 def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Reads every file to its end; returns recordings with one that cannot be read, and why.
+    """Reads every file; returns the recordings with a damaged file, and why.
 
-    Such a recording is marked, so that the next run makes it again.
+    They are marked, so that the next run analyses them again.
     """
     damaged = {}
     for recording_id in recording_ids:
@@ -119,12 +120,12 @@ def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, t
 def _write(
     dataset: Dataset, present: Mapping[str, Recording], reasons: Mapping[str, tuple[str, str]]
 ) -> CorpusTotals:
-    """Writes the corpus of readable recordings, the others listed with stage and reason."""
+    """Writes the corpus of readable recordings; the others are listed with stage and reason."""
     with replacing(dataset.corpus.duckdb) as aside, _connect(aside) as connection:
         create_tables(connection)
         create_views(connection)
         insert_settings(connection, dataset.settings)
-        _create_missing(connection, reasons)
+        _create_missing(connection, dataset, reasons)
         insert(connection, "recordings", recordings_table(list(present.values())))
         _insert_files(connection, "detections", [dataset.detections(one) for one in present])
         _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
@@ -137,7 +138,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _first_absent(dataset: Dataset, recording_id: str) -> str:
-    """Names the first stage without its file; empty where all that a corpus needs is there."""
+    """Returns the first stage without its file; empty if no file is missing."""
     needed = {
         "recording": dataset.recording(recording_id),
         "detections": dataset.detections(recording_id),
@@ -150,10 +151,16 @@ def _first_absent(dataset: Dataset, recording_id: str) -> str:
 
 
 def _create_missing(
-    connection: duckdb.DuckDBPyConnection, reasons: Mapping[str, tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    reasons: Mapping[str, tuple[str, str]],
 ) -> None:
     rows = [
-        {"recording_id": one, "stage": stage or "detections", "reason": reason}
+        {
+            "recording_id": one,
+            "stage": stage or "detections",
+            "reason": without_root(dataset, reason),
+        }
         for one, (stage, reason) in sorted(reasons.items())
     ]
     create_table(connection, "missing", pa.Table.from_pylist(rows, schema=_MISSING))
@@ -165,7 +172,7 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
     try:
         patterns = [_literal(path) for path in paths]
         _refuse_other_schemas(connection, patterns)
-        # The names spelt out: a file with its columns in another order must not shift them.
+        # By name, since a file may have its columns in another order.
         columns = ", ".join(f'"{column}"' for column in TABLES[name].names)
         connection.execute(
             f'INSERT INTO "{name}" SELECT {columns} FROM read_parquet($1)',  # noqa: S608
@@ -197,7 +204,7 @@ def _refuse_other_schemas(connection: duckdb.DuckDBPyConnection, patterns: list[
 
 
 def _literal(path: Path) -> str:
-    """Writes a path so that DuckDB, which takes every path for a pattern, finds just this file."""
+    """Returns a path as a DuckDB pattern that matches only this file."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
 
 

@@ -1,7 +1,7 @@
-"""How a page is made of a template: the environment, and numbers and times for people.
+"""Rendering of a page from a template, and the formats of numbers and times on it.
 
-What is on a page is decided in `recording_page.py` and `corpus_page.py`; how it looks in
-`templates/`. Pages ask for nothing from outside: style, charts, pictures and sound are inside.
+The content of a page is in `recording_page.py` and `corpus_page.py`, its looks in `templates/`.
+Pages load no other files: style, charts, pictures and sound are inside.
 """
 
 import base64
@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
@@ -21,7 +22,7 @@ def render_page(template: str, **context: Any) -> str:
 
     Args:
         template: its file name in `templates/`.
-        context: what it names.
+        context: the names it uses.
     """
     version = metadata.version("badc")
     return _environment().get_template(template).render(badc_version=version, **context)
@@ -32,13 +33,20 @@ def format_count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def without_root(dataset: Dataset, message: str) -> str:
+    """Returns a message with paths inside a dataset relative to it: reports are made to share."""
+    for root in (dataset.root.absolute(), dataset.root.resolve()):
+        message = message.replace(f"{root}/", "")
+    return message
+
+
 def is_made_up(model_version: str) -> bool:
-    """Tells whether a detector's networks are made up, as its version says: `2.3.0+3.random`."""
+    """Returns whether a detector has random networks, as its version says: `2.3.0+3.random`."""
     return "random" in model_version.partition("+")[2].split(".")
 
 
 def format_clock(time: datetime | None, with_seconds: bool = False) -> str:
-    """Returns a clock time such as `05:30`; a dash where it is not known."""
+    """Returns a clock time such as `05:30`; a dash if it is not known."""
     if time is None:
         return "-"
     return f"{time:%H:%M:%S}" if with_seconds else f"{time:%H:%M}"
@@ -50,7 +58,7 @@ def format_day(time: datetime | None) -> str:
 
 
 def format_zone(utc_offset_min: int | None) -> str:
-    """Returns what local time at the station differs from UTC by, such as `UTC-07:00`."""
+    """Returns the difference of local time at the station from UTC, such as `UTC-07:00`."""
     if utc_offset_min is None:
         return "local time, zone unknown"
     return f"UTC{format_offset(utc_offset_min)}"

@@ -1,6 +1,6 @@
-"""What is on the page about one recording.
+"""The content of the page about one recording.
 
-How it looks is in `templates/report.html`, where chart marks go in `charts.py`.
+Its looks are in `templates/report.html`; the positions of chart marks in `charts.py`.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
 from badc_core.reports.database import query
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
-from badc_core.reports.page import format_clock, render_page
+from badc_core.reports.page import format_clock, render_page, without_root
 
 _TIMELINE_BINS = 180
 _TIMELINE_ROWS = 12
@@ -61,7 +61,7 @@ _DETECTOR = """
 
 @dataclass(frozen=True)
 class DetectorSummary:
-    """What found the detections."""
+    """The detector that made the detections."""
 
     name: str
     version: str
@@ -69,7 +69,7 @@ class DetectorSummary:
 
     @property
     def is_birdnet(self) -> bool:
-        """Whether BirdNET's licence must be named."""
+        """Whether the page must name BirdNET's licence."""
         return self.name.lower().startswith("birdnet")
 
 
@@ -84,7 +84,7 @@ def render_recording_page(
     Args:
         connection: its report database.
         dataset: whose recording; its settings say how much is shown.
-        recording: what it is.
+        recording: its description.
         effort: its row of `effort_by_recording`.
 
     Raises:
@@ -103,7 +103,10 @@ def render_recording_page(
         n_more_species=max(0, len(species) - dataset.settings.report.top_labels),
         n_species=sum(1 for one in species if one["scientific_name"]),
         n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
-        failed=query(connection, _FAILED),
+        failed=[
+            {**chunk, "reason": without_root(dataset, chunk["reason"])}
+            for chunk in query(connection, _FAILED)
+        ],
         rows=_timeline_rows(connection, recording, species),
         ticks=time_ticks(recording.duration_s, recording.start_local),
         score_bars=score_bars(connection.execute(_SCORES).fetchall(), _SCORE_BIN),
@@ -118,7 +121,7 @@ def render_recording_page(
 def _exhibits(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording: Recording
 ) -> tuple[tuple[Exhibit, ...], str]:
-    """Returns what can be shown and heard, or why it cannot."""
+    """Returns the detections with picture and sound, or why there are none."""
     report = dataset.settings.report
     best = best_detections(connection, report.top_detections)
     try:
@@ -130,7 +133,7 @@ def _exhibits(
 def _detector(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording_id: str
 ) -> DetectorSummary:
-    """Finds out what detected, from the file where nothing was detected."""
+    """Returns the detector; without detections, as the metadata of their file says."""
     stored = read_metadata(dataset.detections(recording_id))
     (found,) = query(connection, _DETECTOR)
     return DetectorSummary(
@@ -163,7 +166,7 @@ def _clock_at(recording: Recording, offset_ms: int) -> datetime | None:
 
 
 def _at(recording: Recording, offset_ms: int) -> str:
-    """Returns when something is: clock time, with the date once that is another, or offset."""
+    """Returns a clock time, with the date if it is another day; an offset without a clock."""
     clock, start = _clock_at(recording, offset_ms), recording.start_local
     if clock is None or start is None:
         return format_offset(offset_ms / 1000)

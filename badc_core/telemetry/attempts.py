@@ -1,7 +1,7 @@
-"""What is written down of an attempt at a chunk: the one place that knows the fields of a line.
+"""An attempt at a chunk, and its telemetry line; no other module writes the fields of a line.
 
 The engine makes attempts; `log.py` stamps and appends lines; `summary.py` counts attempts;
-`monitor.py` shows lines.
+`monitor.py` reads lines.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,17 +25,17 @@ class AttemptDetails:
 
     Attributes:
         runner: the detector's name.
-        command: the exact program and arguments, where the detector starts one.
-        returncode: how that program ended; negative for the signal that ended it.
-        stdout: what it wrote; a line keeps the end.
+        command: the exact program and arguments, if the detector starts one.
+        returncode: exit code of that program; negative for a signal.
+        stdout: its output; a line keeps the end.
         stderr: likewise.
         output: file that holds the result, relative to the dataset.
         backoff_s: wait before the next attempt.
         will_retry: whether there will be one.
-        notes: what the detector has to tell.
-        peak_rss_mib: most memory held by the worker since it started.
-        peak_vram_mib: most GPU memory held by the detector, in its own count.
-        gpu_metrics: what the GPU did meanwhile; None on the CPU.
+        notes: messages of the detector.
+        peak_rss_mib: the most memory that the worker used since it started.
+        peak_vram_mib: the most GPU memory that the detector used, by its own count.
+        gpu_metrics: of the GPU meanwhile; None on the CPU.
     """
 
     runner: str
@@ -54,14 +54,14 @@ class AttemptDetails:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at one chunk, as it begins (`start`) or has ended.
+    """One attempt at one chunk, as it starts or has ended.
 
     Attributes:
         chunk_id: what is analysed.
-        recording_id: whose slice that is.
+        recording_id: the chunk's recording.
         status: `start`, `success` or `failure`.
         worker: label of the place, such as `gpu-0`.
-        gpu: what it may use; None for the CPU.
+        gpu: the one it may use; None for the CPU.
         attempt: 1 for the first.
         started_at: UTC.
         finished_at: UTC; None at the start.
@@ -110,34 +110,20 @@ def record(attempt: Attempt) -> dict[str, Any]:
 
 
 def _x_realtime(attempt: Attempt) -> float | None:
-    """Returns seconds of sound done in a second; None for what is not done."""
+    """Returns seconds of sound analysed in a second; None if the attempt did not succeed."""
     if attempt.status != "success" or attempt.runtime_s <= 0:
         return None
     return round(attempt.audio_s / attempt.runtime_s, _DIGITS)
 
 
 def _details(details: AttemptDetails, number: int) -> dict[str, Any]:
-    return {
-        "runner": details.runner,
-        "command": None if details.command is None else list(details.command),
-        "returncode": details.returncode,
-        "stdout": details.stdout[-TAIL_CHARACTERS:],
-        "stderr": details.stderr[-TAIL_CHARACTERS:],
-        "output": details.output,
-        # Again, for readers of the original BADC's logs, who look for it here.
-        "attempt": number,
-        "backoff_s": details.backoff_s,
-        "will_retry": details.will_retry,
-        "notes": list(details.notes),
-        "peak_rss_mib": round(details.peak_rss_mib, _DIGITS),
-        "peak_vram_mib": _rounded(details.peak_vram_mib),
-        "gpu_metrics": _gpu_metrics(details.gpu_metrics),
-    }
-
-
-def _gpu_metrics(metrics: GpuMetrics | None) -> dict[str, Any] | None:
-    return None if metrics is None else {key: _rounded(it) for key, it in asdict(metrics).items()}
+    fields: dict[str, Any] = _rounded(asdict(details))
+    tails = {name: fields[name][-TAIL_CHARACTERS:] for name in ("stdout", "stderr")}
+    # The original BADC's logs have the number of the attempt here.
+    return {**fields, **tails, "attempt": number}
 
 
 def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
     return round(value, _DIGITS) if isinstance(value, float) else value

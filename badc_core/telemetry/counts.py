@@ -1,23 +1,23 @@
-"""The entries of a summary: what became of one chunk, and what one worker did.
+"""The entries of a summary: the result of one chunk, and the work of one worker.
 
-How attempts get there is in `summary.py`.
+Attempts are added to them in `summary.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 
 @dataclass
 class Job:
-    """What became of a chunk.
+    """The result of a chunk.
 
     Attributes:
         status: `success` once any attempt succeeded.
         attempts: that ended, in all runs with this log.
         retries: those after a run's first.
         output: file with the result.
-        worker: who tried last, or succeeded.
-        recording_id: whose slice it is.
+        worker: the one that succeeded, or tried last.
+        recording_id: the chunk's recording.
         last_backoff_s: wait after the last failure.
         last_error: the last failure's, also where a later attempt succeeded.
     """
@@ -32,21 +32,12 @@ class Job:
     last_error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as it stands in the file; `error` is there only for failures."""
-        content = {
-            "status": self.status,
-            "attempts": self.attempts,
-            "retries": self.retries,
-            "output": self.output,
-            "worker": self.worker,
-            "recording_id": self.recording_id,
-            "last_backoff_s": self.last_backoff_s,
-            "last_error": self.last_error,
-        }
-        return content if self.status == "success" else {**content, "error": self.last_error}
+        """Returns the entry in the file; only failures have an `error`."""
+        error = {} if self.status == "success" else {"error": self.last_error}
+        return asdict(self) | error
 
     def absorb(self, older: "Job") -> None:
-        """Adds what an earlier run did for this chunk."""
+        """Adds the attempts of an earlier run."""
         if older.status == "success" and self.status == "failure":
             self.status, self.worker, self.output = "success", older.worker, older.output
         self.attempts += older.attempts
@@ -58,11 +49,11 @@ class Job:
 
 @dataclass
 class WorkerCounts:
-    """What a worker did.
+    """The work of a worker.
 
     Attributes:
         success: chunks it ended with a result.
-        failure: chunks that were given up in its hands.
+        failure: chunks that were given up after its attempt.
         retries: its attempts after a chunk's first.
         failed_retries: its attempts that failed, tried again or not.
     """
@@ -74,11 +65,11 @@ class WorkerCounts:
 
     @property
     def jobs(self) -> int:
-        """Chunks that ended with it."""
+        """Chunks that it ended."""
         return self.success + self.failure
 
     def absorb(self, older: "WorkerCounts") -> None:
-        """Adds what a worker with this label did in an earlier run."""
+        """Adds the work of a worker with this label in an earlier run."""
         self.success += older.success
         self.failure += older.failure
         self.retries += older.retries

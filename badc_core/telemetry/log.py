@@ -1,7 +1,7 @@
 """Append-only logs of measurements, one JSON object a line.
 
 Each line is one write to a file opened for appending, so several processes may share a log and a
-crash can tear only the last line it was writing. What the lines say is in `attempts.py`.
+crash can only damage the line that it was writing. The fields of a line are in `attempts.py`.
 """
 
 import json
@@ -22,7 +22,7 @@ SCHEMA_VERSION = 2
 """Raised whenever the fields of a line change (`attempts.py`)."""
 
 OUTSIDE_DATASETS = Path("data", "telemetry", "infer")
-"""Where a run outside a dataset puts its log, below the folder it was started in."""
+"""Folder of the logs of runs outside a dataset, below the folder they were started in."""
 
 _BLOCK_BYTES = 1 << 18
 
@@ -31,7 +31,7 @@ class TelemetryLog:
     """An open log; use as a context manager.
 
     Args:
-        path: created with its folder at the first line.
+        path: the file, created with its folder at the first line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,10 +67,10 @@ class TelemetryLog:
                 pass
 
     def _write(self, descriptor: int, line: bytes) -> bool:
-        """Writes a line on a line of its own; False if the file took only some of it.
+        """Writes a line; returns False if only part of it was written.
 
-        What it took stays behind as a torn line. To finish it instead could put its end behind
-        another process's line.
+        That part stays as a damaged line: writing the rest could append it to another process's
+        line.
         """
         begun = b"\n" + line if self._is_torn else line
         self._is_torn = True
@@ -78,21 +78,21 @@ class TelemetryLog:
         return not self._is_torn
 
     def _open(self) -> int:
-        """Returns a descriptor to append to, and sees whether a crash left half a line there."""
+        """Returns a descriptor to append to; checks whether a crash left half a line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._is_torn = _is_torn(self.path)
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 class Tail:
-    """Reads a log as it grows: each event once, and never what was read before.
+    """Reads a log as it grows, each event once.
 
-    A last line without an end is read once it has one. A log that is not there yet is empty; one
-    that was replaced or cut is read from its start.
+    A last line is read once it is complete. A missing log is empty; one that was replaced or cut is
+    read from its start.
 
     Args:
         path: the log.
-        from_start: whether events that are there already count.
+        from_start: whether to read the events that it has already.
     """
 
     def __init__(self, path: Path, from_start: bool = True) -> None:
@@ -104,11 +104,11 @@ class Tail:
             self._file_number, self._offset_bytes = found.st_ino, found.st_size
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Yields what was added since the last call; torn lines are left out."""
+        """Yields the events added since the last call, without damaged lines."""
         try:
             file = self._path.open("rb")
         except FileNotFoundError:
-            # The next file of this name may get the number of the one that is gone.
+            # The next file of this name may have the number of the deleted one.
             self._file_number, self._offset_bytes = None, 0
             return
         with file:
@@ -125,13 +125,13 @@ class Tail:
 
 
 class NewestLog:
-    """The newest telemetry log below a folder, looked for again and again.
+    """The newest telemetry log below a folder.
 
-    Of the logs that are there at the first look it is the one written last; later, any that has
-    come since. So it does not go to and fro between two runs that are at work at the same time.
+    At the first look it is the log that was written to last; later, the newest new file. So it does
+    not alternate between two runs that work at the same time.
 
     Args:
-        root: a dataset's folder, or one that runs outside a dataset are started in.
+        root: a dataset's folder, or one in which runs outside a dataset are started.
     """
 
     def __init__(self, root: Path) -> None:
@@ -141,7 +141,7 @@ class NewestLog:
         self._newest: Path | None = None
 
     def look(self) -> Path | None:
-        """Returns the newest log as of now; None where there is none."""
+        """Returns the newest log as of now; None if there is none."""
         logs = {path for folder in self._folders for path in folder.glob("*.jsonl")}
         if new := logs - self._seen:
             self._newest = max(new, key=lambda path: (path.stat().st_mtime_ns, path))
@@ -150,17 +150,17 @@ class NewestLog:
 
 
 def require_telemetry(path: Path) -> None:
-    """Raises ConfigInvalid where a file is something else than a telemetry log, or none yet."""
+    """Raises ConfigInvalid if a file exists and is not a telemetry log."""
     if is_something_else(path):
         raise ConfigInvalid(
-            "this file is no telemetry log", path, "Name a new one; nothing was written"
+            "this file is not a telemetry log", path, "Choose another; nothing was written"
         )
 
 
 def is_something_else(path: Path) -> bool:
-    """Tells whether a file's first line is no event: such a file must not be appended to.
+    """Returns whether a file exists and its first line is not an event.
 
-    Files that are not there, or empty, are fine; so is a first line that a full disk cut off.
+    An empty file may be appended to; so may a log whose first line a full disk cut off.
     """
     if not path.is_file():
         return False
@@ -172,12 +172,12 @@ def is_something_else(path: Path) -> bool:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Returns the events of a log; lines that a crash tore are left out."""
+    """Returns the events of a log, without lines that a crash damaged."""
     return [event for line in path.read_bytes().split(b"\n")[:-1] for event in _parse(line)]
 
 
 def read_last_events(path: Path, limit: int) -> list[dict[str, Any]]:
-    """Returns the last events of a log, oldest first, without reading what comes before.
+    """Returns the last events of a log, oldest first, without reading earlier ones.
 
     Args:
         path: the log.
@@ -186,14 +186,14 @@ def read_last_events(path: Path, limit: int) -> list[dict[str, Any]]:
     events: deque[dict[str, Any]] = deque()
     with path.open("rb") as file:
         lines = _lines_backwards(file)
-        next(lines)  # behind the last line's end: nothing, or a line that is not finished
+        next(lines)  # after the last line end: nothing, or an incomplete line
         while len(events) < limit and (line := next(lines, None)) is not None:
             events.extendleft(_parse(line))
     return list(events)
 
 
 def _parse(line: bytes) -> list[dict[str, Any]]:
-    """Returns the event in a line, or nothing where a crash tore it."""
+    """Returns the event in a line; empty if a crash damaged it."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -202,7 +202,7 @@ def _parse(line: bytes) -> list[dict[str, Any]]:
 
 
 def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
-    """Yields what lies between line ends, from the end of a file to its start."""
+    """Yields the lines of a file from its end to its start."""
     position = file.seek(0, os.SEEK_END)
     begun = b""
     while position:
@@ -214,7 +214,7 @@ def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _is_torn(path: Path) -> bool:
-    """Tells whether a file's last line has no end."""
+    """Returns whether a file's last line has no line end."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:

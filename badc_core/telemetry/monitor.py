@@ -1,74 +1,108 @@
-"""What a telemetry log says of a run so far: counted line by line, in memory that does not grow.
+"""The state of a run, counted line by line from its telemetry log, in memory that does not grow.
 
-Lines of other programs and of earlier schemas are understood as far as they go. Where lines come
-from is in `log.py`; how it looks is in `badc_core/cli/monitor_tables.py`.
+Lines of other programs and of earlier schemas are read as far as possible. Reading a log is in
+`log.py`, showing it in `badc_core/cli/monitor_tables.py`.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    Strict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 _REMEMBERED = 10
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True)
-class Seen:
+def _valid_or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+def _at(*path: str) -> Any:
+    """Returns a field that is at this path of a line; None where it is absent."""
+    return Field(None, validation_alias=AliasPath(*path))
+
+
+_Lenient = WrapValidator(_valid_or_none)
+_Text = Annotated[str | None, Strict(), _Lenient]
+_Number = Annotated[float | None, Strict(), _Lenient]
+_Time = Annotated[AwareDatetime | None, _Lenient]
+_METRICS = ("details", "gpu_metrics")
+
+
+class Seen(BaseModel):
     """A telemetry line, as far as it can be shown; None is what it does not say.
 
     Attributes:
-        worker: its label; for lines without one, made from the GPU's index.
-        vram_mib: GPU memory held by the worker itself, never by everybody.
+        process_vram_mib, peak_vram_mib: GPU memory of the worker, by NVML and by the detector.
     """
 
-    status: str
-    chunk_id: str
-    worker: str
-    gpu_index: int | None
-    gpu_name: str | None
-    at: datetime | None
-    attempt: int
-    will_retry: bool
-    runtime_s: float | None
-    audio_s: float | None
-    utilization_mean: float | None
-    utilization_max: float | None
-    utilization_of: str
-    vram_mib: float | None
-    rss_mib: float | None
-    error: str | None
+    status: Annotated[str, Strict()]
+    chunk_id: Annotated[str, Strict()]
+    worker_label: _Text = _at("worker")
+    gpu_number: _Number = _at("gpu_index")
+    gpu_name: _Text = None
+    at: _Time = _at("timestamp")
+    attempt_number: _Number = _at("attempt")
+    attempt_in_details: _Number = _at("details", "attempt")
+    will_retry: Annotated[bool | None, Strict(), _Lenient] = _at("details", "will_retry")
+    runtime: _Number = _at("runtime_s")
+    audio_s: _Number = None
+    utilization_mean: _Number = _at(*_METRICS, "utilization_mean")
+    utilization_max: _Number = _at(*_METRICS, "utilization_max")
+    utilization_of: _Text = _at(*_METRICS, "utilization_of")
+    process_vram_mib: _Number = _at(*_METRICS, "memory_used_mib")
+    peak_vram_mib: _Number = _at("details", "peak_vram_mib")
+    rss_mib: _Number = _at("details", "peak_rss_mib")
+    error: _Text = None
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self | None:
         """Returns a line's content; None if it is not about an attempt."""
-        status, chunk_id = event.get("status"), event.get("chunk_id")
-        if not isinstance(status, str) or not isinstance(chunk_id, str):
+        try:
+            return cls.model_validate(event)
+        except ValidationError:
             return None
-        details = _mapping(event.get("details"))
-        metrics = _mapping(details.get("gpu_metrics"))
-        gpu_index = _number(event.get("gpu_index"))
-        vram_mib = _number(metrics.get("memory_used_mib"))
-        attempt = _number(event.get("attempt")) or _number(details.get("attempt")) or 1
-        return cls(
-            status=status,
-            chunk_id=chunk_id,
-            worker=_text(event.get("worker")) or _worker_on(gpu_index),
-            gpu_index=None if gpu_index is None else int(gpu_index),
-            gpu_name=_text(event.get("gpu_name")),
-            at=_time(event.get("timestamp")),
-            attempt=int(attempt),
-            will_retry=details.get("will_retry") is True,
-            runtime_s=None if status == "start" else _number(event.get("runtime_s")),
-            audio_s=_number(event.get("audio_s")),
-            utilization_mean=_number(metrics.get("utilization_mean")),
-            utilization_max=_number(metrics.get("utilization_max")),
-            utilization_of=_text(metrics.get("utilization_of")) or "",
-            vram_mib=_number(details.get("peak_vram_mib")) if vram_mib is None else vram_mib,
-            rss_mib=_number(details.get("peak_rss_mib")),
-            error=_text(event.get("error")),
-        )
+
+    @property
+    def worker(self) -> str:
+        """The worker's label; one made from the GPU's index if the line has none."""
+        device = "cpu" if self.gpu_index is None else f"gpu-{self.gpu_index}"
+        return self.worker_label or device
+
+    @property
+    def gpu_index(self) -> int | None:
+        """The index of the GPU."""
+        return None if self.gpu_number is None else int(self.gpu_number)
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt."""
+        return int(self.attempt_number or self.attempt_in_details or 1)
+
+    @property
+    def runtime_s(self) -> float | None:
+        """How long the attempt took; None at its start."""
+        return None if self.status == "start" else self.runtime
+
+    @property
+    def vram_mib(self) -> float | None:
+        """GPU memory of the worker itself, never of all processes."""
+        return self.peak_vram_mib if self.process_vram_mib is None else self.process_vram_mib
 
 
 @dataclass
@@ -78,7 +112,7 @@ class Counts:
     Attributes:
         success: chunks ended with a result.
         failure: chunks given up.
-        retry_attempts: attempts after a chunk's first, begun or ended once.
+        retry_attempts: attempts after a chunk's first.
         failed_attempts: attempts that failed, tried again or not.
         runtime_s: of all attempts that ended.
         audio_s: sound in the chunks that ended well.
@@ -97,7 +131,7 @@ class Counts:
         return self.success + self.failed_attempts
 
     def add(self, seen: Seen) -> None:
-        """Counts an attempt that ended; beginnings are not counted."""
+        """Counts an attempt that ended; starts are not counted."""
         if seen.status == "start":
             return
         is_success = seen.status == "success"
@@ -112,13 +146,13 @@ class Counts:
 
 @dataclass
 class WorkerView:
-    """What is shown of a worker.
+    """The state of a worker.
 
     Attributes:
-        events: lines it wrote, beginnings too.
+        events: lines it wrote, starts too.
         utilization_min, utilization_max: percent; the least mean and the greatest maximum of its
             attempts.
-        vram_mib, rss_mib: most held.
+        vram_mib, rss_mib: the most that it used.
         utilizations, vrams_mib, rsss_mib, retries: of its last attempts, oldest first.
         last: its last line.
     """
@@ -143,7 +177,7 @@ class WorkerView:
         return self._utilization_sum / self._n_utilizations if self._n_utilizations else None
 
     def add(self, seen: Seen) -> None:
-        """Takes note of a line this worker wrote."""
+        """Adds a line that this worker wrote."""
         self.last = seen
         self.events += 1
         self.counts.add(seen)
@@ -180,7 +214,7 @@ class MonitorState:
         self.last_at: datetime | None = None
 
     def add(self, event: dict[str, Any]) -> None:
-        """Takes note of a line; one that is not about an attempt is left out."""
+        """Adds a line; lines that are not about attempts are ignored."""
         seen = Seen.from_event(event)
         if seen is None:
             return
@@ -218,30 +252,5 @@ def _bar(value: float, top: float) -> str:
     return _BARS[min(len(_BARS) - 1, int(value / top * len(_BARS)))]
 
 
-def _worker_on(gpu_index: float | None) -> str:
-    return "cpu" if gpu_index is None else f"gpu-{int(gpu_index)}"
-
-
 def _most(left: float | None, right: float | None) -> float | None:
     return max((one for one in (left, right) if one is not None), default=None)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else None

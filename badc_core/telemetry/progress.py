@@ -1,7 +1,4 @@
-"""How far a run has come, as told to whoever watches.
-
-The command line shows bars; nobody watching is the default. A step's log gets a line now and then.
-"""
+"""The progress of a run: shown as bars by the command line, logged by steps, ignored by default."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,16 +12,16 @@ _INTERVAL_S = 60.0
 
 
 class Watcher(Protocol):
-    """Somebody who wants to know."""
+    """Receives the progress of a run."""
 
     def analysed(self, audio_s: float) -> None:
-        """Takes note of seconds of audio a detector is done with."""
+        """Adds seconds of sound that a detector has analysed."""
 
     def ended(self) -> None:
-        """Takes note of a recording that is done with, well or not."""
+        """Adds a recording that has ended, successfully or not."""
 
 
-class _Nobody:
+class _Ignore:
     def analysed(self, audio_s: float) -> None:
         """Ignores it."""
 
@@ -32,12 +29,12 @@ class _Nobody:
         """Ignores it."""
 
 
-_watcher: ContextVar[Watcher] = ContextVar("badc_progress", default=_Nobody())  # noqa: B039
+_watcher: ContextVar[Watcher] = ContextVar("badc_progress", default=_Ignore())  # noqa: B039
 
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Tells `watcher` of the progress made in this block, in this thread."""
+    """Sends the progress of this block, in this thread, to `watcher`."""
     token = _watcher.set(watcher)
     try:
         yield
@@ -46,39 +43,39 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 
 
 def watcher() -> Watcher:
-    """Returns who watches now."""
+    """Returns the current watcher."""
     return _watcher.get()
 
 
 class Pace:
-    """Tells now and then how much is done, how fast, and how long the rest may take.
+    """Reports once a minute how much is analysed, how fast, and how long the rest may take.
 
     Args:
         total_audio_s: seconds of sound to analyse.
-        tell: is given a sentence, at most once a minute.
+        report: called with a sentence, at most once a minute.
         clock_s: a monotonic clock.
     """
 
     def __init__(
         self,
         total_audio_s: float,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_s = total_audio_s
         self._done_s = 0.0
-        self._tell = tell
+        self._report = report
         self._clock_s = clock_s
         self._start_s = clock_s()
-        self._told_s = self._start_s
+        self._reported_s = self._start_s
 
     def analysed(self, audio_s: float) -> None:
-        """Takes note of seconds of sound a detector is done with."""
+        """Adds seconds of sound that a detector has analysed."""
         self._done_s += audio_s
         now_s = self._clock_s()
-        if now_s - self._told_s >= _INTERVAL_S:
-            self._told_s = now_s
-            self._tell(self._sentence(now_s - self._start_s))
+        if now_s - self._reported_s >= _INTERVAL_S:
+            self._reported_s = now_s
+            self._report(self._sentence(now_s - self._start_s))
 
     def _sentence(self, elapsed_s: float) -> str:
         speed = self._done_s / elapsed_s

@@ -1,8 +1,8 @@
-"""What became of every chunk and what every worker did: `<log>.summary.json` and its table.
+"""The result of every chunk and the work of every worker: `<log>.summary.json` and its table.
 
-Fed with attempts while a run goes on, and written again and again, so that an interrupted run has
-one too. A summary that is there already is merged, never shrunk. One run at a time writes a log's
-summary. Its entries are in `counts.py`; what attempts add up to is in `totals.py`.
+It is written repeatedly while a run goes on, so that an interrupted run has one too. An existing
+summary is merged, never shrunk. One run at a time writes a log's summary. Its entries are in
+`counts.py`; sums over attempts are in `totals.py`.
 """
 
 import csv
@@ -13,15 +13,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from badc_core.atomic import write_text
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job, WorkerCounts
 from badc_core.telemetry.totals import Tally, Totals
+from badc_core.validation import explain_invalid
 
 _INTERVAL_S = 10.0
 _SHARE_OF_TIME = 0.02
 
+
+@dataclass
+class _Content:
+    """The content of the file."""
+
+    workers: dict[str, WorkerCounts]
+    jobs: dict[str, Job]
+
+
+_CONTENT = TypeAdapter(_Content)
 WORKER_COLUMNS = ("worker", "jobs", "success", "failure", "retries", "failed_retries")
 
 
@@ -58,7 +71,7 @@ class Worst:
 
     Attributes:
         hotspots: worst first.
-        n_more: how many there are beside.
+        n_more: how many more there are.
     """
 
     hotspots: tuple[Hotspot, ...]
@@ -66,7 +79,7 @@ class Worst:
 
     @property
     def n_chunks(self) -> int:
-        """How many there are, named or not."""
+        """How many there are in all."""
         return len(self.hotspots) + self.n_more
 
     def __str__(self) -> str:
@@ -94,7 +107,7 @@ class Summary:
 
     @classmethod
     def load(cls, log: Path) -> Self:
-        """Returns a log's summary as far as it was written; an empty one where there is none.
+        """Returns a log's summary as it was last written; an empty one if there is none.
 
         Args:
             log: the telemetry log.
@@ -107,14 +120,11 @@ class Summary:
         if not path.exists():
             return summary
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            for chunk_id, fields in content["jobs"].items():
-                summary._jobs[chunk_id] = Job(**{k: v for k, v in fields.items() if k != "error"})
-            for worker, counts in content["workers"].items():
-                summary._workers[worker] = WorkerCounts(**counts)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            remedy = "Rename or delete it, then run again"
-            raise DatasetInvalid("not a telemetry summary", path, remedy) from error
+            content = _CONTENT.validate_json(path.read_bytes())
+        except ValidationError as error:
+            what = f"not a telemetry summary ({explain_invalid(error)})"
+            raise DatasetInvalid(what, path, "Rename or delete it, then run again") from error
+        summary._jobs, summary._workers = content.jobs, content.workers
         return summary
 
     def merge(self, older: "Summary") -> None:
@@ -135,12 +145,12 @@ class Summary:
         attempts: int = 1,
         output: str | None = None,
     ) -> None:
-        """Takes note of a chunk whose result is there from an interrupted run.
+        """Adds a chunk whose result exists from an interrupted run.
 
         Args:
-            chunk_id: which.
-            recording_id: whose slice.
-            worker: who made the result, where that is known.
+            chunk_id: the chunk's.
+            recording_id: its recording's.
+            worker: the one that made the result, if known.
             attempts: how many it took.
             output: file with the result.
         """
@@ -150,15 +160,15 @@ class Summary:
         self._n_resumed += 1
         job = self._jobs.get(chunk_id)
         if job is None or job.status == "failure":
-            made = Job("success", recording_id, attempts, attempts - 1, output, worker)
+            result = Job("success", recording_id, attempts, attempts - 1, output, worker)
             if job is not None:
-                made.last_backoff_s, made.last_error = job.last_backoff_s, job.last_error
-                made.attempts = max(attempts, job.attempts)
-                made.retries = max(attempts - 1, job.retries)
-            self._jobs[chunk_id] = made
+                result.last_backoff_s, result.last_error = job.last_backoff_s, job.last_error
+                result.attempts = max(attempts, job.attempts)
+                result.retries = max(attempts - 1, job.retries)
+            self._jobs[chunk_id] = result
 
     def add(self, attempt: Attempt) -> None:
-        """Takes note of an attempt; beginnings do not count."""
+        """Adds an attempt; starts are not counted."""
         if attempt.status == "start":
             return
         self._tally.add(attempt)
@@ -206,15 +216,15 @@ class Summary:
         return Worst(named, len(found) - len(named))
 
     def jobs(self) -> dict[str, Job]:
-        """Returns chunk_id -> what became of it, of all runs with this log."""
+        """Returns chunk_id -> its result, of all runs with this log."""
         return dict(self._jobs)
 
     def workers(self) -> dict[str, WorkerCounts]:
-        """Returns label -> what that worker did, by label."""
+        """Returns the work of each worker, by label."""
         return dict(sorted(self._workers.items()))
 
     def maybe_write(self, now_s: float) -> bool:
-        """Writes the summary if it is time: rarely, and the more so the longer writing takes.
+        """Writes the summary if it is due: the longer writing takes, the less often.
 
         Args:
             now_s: on a monotonic clock.

@@ -1,7 +1,4 @@
-"""Adding up attempts over a run.
-
-What became of each chunk is in `summary.py`.
-"""
+"""Sums over the attempts of a run. The result of each chunk is in `summary.py`."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -13,20 +10,20 @@ _SAME_STRETCH_S = 1.0
 
 @dataclass(frozen=True)
 class Totals:
-    """A run in numbers; None is what nobody measured.
+    """A run in numbers; None for what was not measured.
 
     Attributes:
         chunks: that have ended, `succeeded` and `failed` together.
-        succeeded: with a result, those of `resumed` too.
+        succeeded: with a result, including those in `resumed`.
         failed: given up.
         retries: attempts after a chunk's first.
-        resumed: whose result was there from an interrupted run.
+        resumed: chunks whose result existed from an interrupted run.
         audio_s: sound analysed by this run.
         detector_s: time workers spent on attempts, failed ones too.
-        gpu_utilization_mean: percent, each attempt weighing as much as it lasted.
-        peak_vram_mib: most GPU memory held by a worker.
+        gpu_utilization_mean: percent, weighted by the duration of each attempt.
+        peak_vram_mib: the most GPU memory that a worker used.
         energy_wh: of the GPUs, time shared by several workers counted once.
-        peak_rss_mib: most memory held by a worker.
+        peak_rss_mib: the most memory that a worker used.
     """
 
     chunks: int
@@ -43,13 +40,13 @@ class Totals:
 
     @property
     def x_realtime(self) -> float | None:
-        """Seconds of sound done in a second by one worker."""
+        """Seconds of sound that one worker analysed in a second."""
         return self.audio_s / self.detector_s if self.detector_s > 0 else None
 
 
 @dataclass
 class Tally:
-    """Totals in the making: what attempts add up to, whatever chunks they belong to."""
+    """Sums over attempts, whatever chunks they belong to."""
 
     retries: int = 0
     audio_s: float = 0.0
@@ -69,11 +66,11 @@ class Tally:
             self.audio_s += attempt.audio_s
         details = attempt.details
         self.peak_rss_mib = max(self.peak_rss_mib, details.peak_rss_mib)
-        self._hold_vram(details.peak_vram_mib)
+        self._add_vram(details.peak_vram_mib)
         metrics = details.gpu_metrics
         if metrics is None:
             return
-        self._hold_vram(metrics.memory_used_mib)
+        self._add_vram(metrics.memory_used_mib)
         if metrics.utilization_mean is not None:
             self._busy_percent_s += metrics.utilization_mean * attempt.runtime_s
             self._measured_s += attempt.runtime_s
@@ -85,12 +82,12 @@ class Tally:
         """Percent, over all measured attempts."""
         return self._busy_percent_s / self._measured_s if self._measured_s > 0 else None
 
-    def _hold_vram(self, held_mib: float | None) -> None:
-        if held_mib is not None:
-            self.peak_vram_mib = max(held_mib, self.peak_vram_mib or 0.0)
+    def _add_vram(self, used_mib: float | None) -> None:
+        if used_mib is not None:
+            self.peak_vram_mib = max(used_mib, self.peak_vram_mib or 0.0)
 
     def _own_share(self, attempt: Attempt) -> float:
-        """Returns how much of an attempt's time its GPU's energy was not counted for yet."""
+        """Returns the share of an attempt's time in which its GPU's energy was not counted yet."""
         if attempt.gpu is None or attempt.finished_at is None:
             return 1.0
         started_s, finished_s = attempt.started_at.timestamp(), attempt.finished_at.timestamp()

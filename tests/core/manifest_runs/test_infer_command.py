@@ -302,7 +302,7 @@ def test_a_file_that_is_no_log_is_not_appended_to(badc, root, manifest):
     notes = root / "notes.txt"
     notes.write_text("mine\n")
     refused = badc("run", manifest, "--telemetry-log", notes, code=1)
-    assert "notes.txt: this file is no telemetry log" in refused.stderr
+    assert "notes.txt: this file is not a telemetry log" in refused.stderr
     assert notes.read_text() == "mine\n"
 
 

@@ -1,3 +1,4 @@
+import html
 import math
 import re
 from datetime import datetime
@@ -136,3 +137,11 @@ def test_results_of_made_up_networks_are_called_so_at_the_top(workbench):
 def test_results_of_real_networks_have_no_such_banner(workbench):
     workbench.add(detector=("hawkears", "2.3.0+3"))
     assert "mean nothing" not in page_of(workbench)
+
+
+def test_a_page_names_no_folder_of_this_machine(workbench):
+    root = workbench.dataset.root
+    workbench.add(failed={0: f"{root}/audio/x.wav: it cannot be decoded"})
+    page = html.unescape(page_of(workbench))
+    assert ": audio/x.wav: it cannot be decoded" in page
+    assert str(root) not in page
