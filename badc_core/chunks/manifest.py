@@ -151,8 +151,8 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
     """Returns a manifest, checked against the recording it is for.
 
     Raises:
-        ManifestMismatch: absent, malformed, of other audio, or its chunks do not cover
-            the recording exactly.
+        ManifestMismatch: absent, malformed, of another recording or other audio, or its chunks do
+            not cover the recording exactly.
     """
     try:
         rows = [row for _, row in read_rows(path, _RANGE_COLUMNS)]
@@ -163,6 +163,8 @@ def read_manifest(path: Path, recording: Recording) -> Manifest:
         raise _mismatch(path, f"not a chunk manifest ({error})") from error
     if not rows:
         raise _mismatch(path, "it has no rows")
+    if others := {chunk.recording_id for chunk in chunks} - {recording.recording_id}:
+        raise _mismatch(path, f"it is the manifest of another recording, {min(others)}")
     if {row["parent_sha256"] for row in rows} != {recording.sha256}:
         raise _mismatch(path, "it is of other audio")
     verify_cover(path, chunks, recording)

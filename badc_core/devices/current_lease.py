@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass
 
 from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory, find_gpus
 from badc_core.devices.leasable import DECLARATION, leasable_devices, read_declaration

@@ -7,12 +7,11 @@ import getpass
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
 
 from badc_core.errors import ConfigInvalid
 
@@ -81,9 +80,9 @@ class DeviceRequest:
         return cls(least, most, int(vram_mib or "0"))
 
     @classmethod
-    def read(cls, content: object) -> Self:
+    def read(cls, content: object) -> "DeviceRequest":
         """Returns the request in a lease file."""
-        request = _read(cls, content)
+        request = _read(_REQUEST, content)
         if request.on_cpu:
             return cls(on_cpu=True)
         most = None if request.most is None else max(request.least, request.most)
@@ -119,25 +118,28 @@ class Holder:
     slots: _Number = 0
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Self:
+    def read(cls, content: Mapping[str, Any]) -> "Holder":
         """Returns the holder in a lease file."""
-        return _read(cls, content, work="?", pid=0, user="?", since="?")
+        return _read(_HOLDER, content, work="?", pid=0, user="?", since="?")
 
     def __str__(self) -> str:
         run = f" of run {self.run_id[:8]}" if self.run_id else ""
         return f"{self.work}{run} ({self.user}, pid {self.pid}, since {self.since})"
 
 
-def _read(kind: type[_Content], content: object, **unknown: Any) -> _Content:
+_REQUEST = TypeAdapter(DeviceRequest)
+_HOLDER = TypeAdapter(Holder)
+
+
+def _read(adapter: TypeAdapter[_Content], content: object, **unknown: Any) -> _Content:
     """Returns a file's content as a dataclass, with other values for those that make no sense.
 
     Args:
-        kind: the dataclass.
+        adapter: of the dataclass.
         content: what the file says.
         unknown: replaces missing and senseless values; other fields get their defaults.
     """
     fields = {**unknown, **content} if isinstance(content, Mapping) else unknown
-    adapter = TypeAdapter(kind)
     try:
         return adapter.validate_python(fields)
     except ValidationError as error:

@@ -179,6 +179,12 @@ def test_a_manifest_without_chunks_is_refused(manifest: Path) -> None:
         read_manifest(manifest, describe())
 
 
+def test_the_manifest_of_another_recording_is_refused(manifest: Path) -> None:
+    other = replace(describe(), recording_id="other")
+    with pytest.raises(ManifestMismatch, match=r"manifest of another recording, rec\. "):
+        read_manifest(manifest, other)
+
+
 def test_a_manifest_of_other_audio_is_refused(manifest: Path) -> None:
     with pytest.raises(ManifestMismatch, match="other audio"):
         read_manifest(manifest, describe(sha256="cd" * 32))

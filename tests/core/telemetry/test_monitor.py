@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,7 +159,9 @@ def test_every_row_is_one_line_and_names_keep_their_end(attempt, width) -> None:
         event(attempt(LONG, "failure", will_retry=True, error=error)),
         event(attempt("音" * 40, attempt=3)),
     )
-    state.workers["gpu-0"].last = replace(state.tail[0], gpu_name="NVIDIA RTX 6000 Ada Generation")
+    state.workers["gpu-0"].last = state.tail[0].model_copy(
+        update={"gpu_name": "NVIDIA RTX 6000 Ada Generation"}
+    )
     text = shown(state, width)
     assert max(map(cell_len, text.splitlines())) <= width
     tail = text[text.index("Last events") :].splitlines()

@@ -1,0 +1,58 @@
+"""Files of one recording copied over another's cost that recording, and no other."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.sounds import write_tone
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import BadcError, DatasetInvalid, ManifestMismatch
+from badc_core.inference.detect import detect_recordings
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.telemetry.log import TelemetryLog
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Returns a dataset of three different recordings, cut into chunks."""
+    for number, name in enumerate(NAMES):
+        write_tone(tmp_path / "audio" / f"{name}.wav", 6.0, number)
+    (tmp_path / "badc.toml").write_text('[detector]\nname = "band_energy"\n')
+    dataset = Dataset.open(tmp_path, {"inference": {"cpu_workers": 1}})
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
+    return dataset
+
+
+def errors(dataset: Dataset) -> dict[str, BadcError]:
+    with TelemetryLog(dataset.telemetry("run")) as telemetry:
+        outcomes = list(detect_recordings(dataset, NAMES, telemetry))
+    assert {outcome.recording_id for outcome in outcomes} == set(NAMES)
+    return {one.recording_id: one.error for one in outcomes if one.error is not None}
+
+
+def test_description_and_manifest_of_another_recording(dataset) -> None:
+    shutil.copyfile(dataset.recording("a"), dataset.recording("c"))
+    shutil.copyfile(dataset.manifest("a"), dataset.manifest("c"))
+    (error,) = errors(dataset).items()
+    assert error[0] == "c"
+    assert isinstance(error[1], DatasetInvalid)
+    assert "c.json: this is the description of another recording, a" in str(error[1])
+    assert dataset.detections("a").exists()
+    assert dataset.detections("b").exists()
+    assert not dataset.detections("c").exists()
+
+
+def test_the_manifest_of_another_recording(dataset) -> None:
+    shutil.copyfile(dataset.manifest("a"), dataset.manifest("c"))
+    (error,) = errors(dataset).items()
+    assert error[0] == "c"
+    assert isinstance(error[1], ManifestMismatch)
+    assert "c.csv: it is the manifest of another recording, a" in str(error[1])
