@@ -1,7 +1,7 @@
-"""Which part of its recording each analysed chunk stands for.
+"""The part of its recording that each analysed chunk covers.
 
-What begins in the overlap of two chunks belongs to the earlier one (`detectors/windows.py`). So a
-chunk that was analysed says nothing of what it shares with one before that failed.
+Sound in the overlap of two chunks belongs to the earlier one (`detectors/windows.py`). So an
+analysed chunk does not cover its overlap with a failed chunk before it.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ _ROUNDING_MS = 1
 
 
 def read_covered(dataset: Dataset, recording_ids: Iterable[str]) -> pa.Table:
-    """Returns what was analysed of recordings of a dataset, by `COVERED`.
+    """Returns the analysed parts of a dataset's recordings, by `COVERED`.
 
     Raises:
         ContentMissing: the content of an effort file is not on this machine.
@@ -47,7 +47,7 @@ def read_covered(dataset: Dataset, recording_ids: Iterable[str]) -> pa.Table:
 
 
 def require_here(path: Path) -> None:
-    """Raises ContentMissing where a path is an annexed file that was not fetched."""
+    """Raises ContentMissing if a path is an annexed file that was not fetched."""
     if path.is_symlink() and not path.exists():
         raise ContentMissing(
             "its content is not on this machine", path, "In a DataLad dataset: datalad get"
@@ -55,11 +55,11 @@ def require_here(path: Path) -> None:
 
 
 def find_covered(chunks: pa.Table, is_analysed: np.ndarray) -> pa.Table:
-    """Returns what was analysed, by `COVERED`.
+    """Returns the parts that chunks cover, by `COVERED`.
 
     Args:
-        chunks: by `CHUNK`, in any order. Those that were not analysed tell to the millisecond
-            where the ones after them begin to count; without them that is rounded.
+        chunks: by `CHUNK`, in any order. Chunks that were not analysed give the exact millisecond
+            at which the next one starts to count; without them it is rounded.
         is_analysed: bool, shape [n_chunks].
     """
     recording = chunks["recording_id"].combine_chunks()
@@ -68,7 +68,7 @@ def find_covered(chunks: pa.Table, is_analysed: np.ndarray) -> pa.Table:
     order = np.lexsort((end_ms, start_ms, numbers))
     before, after = order[:-1], order[1:]
     owned_ms = start_ms + np.where(start_ms > 0, overlap_ms, 0)
-    # Start and overlap are rounded each by itself; what the chunk before ends with is not a sum.
+    # Start and overlap are rounded separately; the end of the chunk before is exact.
     is_joined = (
         (numbers[before] == numbers[after])
         & (overlap_ms[after] > 0)

@@ -1,8 +1,8 @@
-"""Tables of detections as they are given for a comparison, and what each was made from.
+"""The tables of detections in a comparison, and which parts of recordings each covers.
 
-A table is a dataset, or a file of `badc infer aggregate`: CSV or Parquet. Where it tells which
-chunks were analysed, that is read too: nothing found is one thing, nobody listened another. How
-tables come by their names is in `table_arguments.py`; what is made of them in `comparing.py`.
+A table is a dataset, or a CSV or Parquet file of `badc infer aggregate`. The analysed chunks are
+read too, if it has them: finding nothing is not the same as not listening. Names of tables are
+chosen in `table_arguments.py`; they are compared in `comparing.py`.
 """
 
 import csv
@@ -45,11 +45,11 @@ _OVERLAP = "overlap_ms"
 _IS_DETECTION = "is_detection"
 _LATER_COLUMNS = {"scientific_name", "config_hash", _IS_DETECTION}
 _REMEDY = "Give a table of badc infer aggregate, or a dataset's folder"
-_GATHER_AGAIN = "Gather its JSON files again with: badc infer aggregate DIR"
+_AGGREGATE_AGAIN = "Aggregate its JSON files again: badc infer aggregate DIR"
 
 
 class DetectorName(NamedTuple):
-    """A detector that a table has results of; the version is empty where none is known."""
+    """A detector whose results are in a table; the version is empty if unknown."""
 
     runner: str
     version: str
@@ -60,16 +60,16 @@ class DetectorName(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparedTable:
-    """What is known of one table.
+    """The content of a table.
 
     Attributes:
-        name: what it is called; empty until it is named.
-        path: where it was read.
+        name: empty until it is named.
+        path: its file or folder.
         found: its detections, with columns of `schema.DETECTIONS`.
-        covered: what was analysed, by `analysed_chunks.COVERED`; None where the table does not
-            tell.
-        detectors: all that it has results of.
-        n_repeated: detections that had several rows, of which one is left.
+        covered: the analysed parts, by `analysed_chunks.COVERED`; None if the table does not have
+            them.
+        detectors: those whose results it has.
+        n_repeated: detections that had several rows, of which one is kept.
     """
 
     name: str
@@ -81,17 +81,17 @@ class ComparedTable:
 
     @property
     def n_settings(self) -> int:
-        """How many different detectors, or settings of one, its detections were made with."""
-        made_with = self.found.select(["runner", "model_version", "config_hash"])
-        return len(made_with.group_by(made_with.column_names).aggregate([]))
+        """How many different detectors, or settings of one, made its detections."""
+        settings = self.found.select(["runner", "model_version", "config_hash"])
+        return len(settings.group_by(settings.column_names).aggregate([]))
 
 
 def read_table(path: Path) -> ComparedTable:
-    """Returns a table, not named yet.
+    """Returns a table, without a name.
 
     Raises:
         ContentMissing: there is no such file or folder, or its content is not on this machine.
-        DetectionsInvalid: it is no table, or cannot be read.
+        DetectionsInvalid: it is not a table, or cannot be read.
     """
     require_here(path)
     if not path.exists():
@@ -99,7 +99,7 @@ def read_table(path: Path) -> ComparedTable:
     try:
         return _read_folder(path) if path.is_dir() else _read_file(path)
     except DetectionsInvalid as error:
-        remedy = error.remedy if error.remedy == _GATHER_AGAIN else _REMEDY
+        remedy = error.remedy if error.remedy == _AGGREGATE_AGAIN else _REMEDY
         raise DetectionsInvalid(error.what, error.where, remedy) from error
     except OSError as error:
         raise DetectionsInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
@@ -129,7 +129,7 @@ def _read_folder(path: Path) -> ComparedTable:
 
 
 def dataset_of(path: Path) -> Dataset | None:
-    """Returns the dataset that a folder is, or among whose detections a path lies; else None."""
+    """Returns the dataset that a folder is, or whose detections a path is in; else None."""
     absolute = absolute_path(path)
     inside = absolute / "x" if path.is_dir() else absolute
     for folder in inside.parents[2:3]:
@@ -140,20 +140,20 @@ def dataset_of(path: Path) -> Dataset | None:
 
 
 def absolute_path(path: Path) -> Path:
-    """Returns a path from the root on, links kept."""
+    """Returns an absolute path, without resolving links."""
     # Without `..`, as datasets are named everywhere.
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _finished(dataset: Dataset) -> set[str]:
-    """Returns the recordings with detections and effort, of which neither is being replaced."""
+    """Returns the recordings with detections and effort, unless these are being replaced."""
     detections = {path.stem for path in dataset.aggregate.glob("*.parquet")}
     effort = {path.stem for path in dataset.effort("x").parent.glob("*.parquet")}
     return (detections & effort) - read_marks(dataset, "detections")
 
 
 def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) -> ComparedTable:
-    """Returns what is in files that are one table."""
+    """Returns the table that Parquet files make up."""
     tables: list[pa.Table] = []
     detectors: set[DetectorName] = set()
     for path in paths:
@@ -176,14 +176,14 @@ def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) 
 
 
 def _read_csv(path: Path) -> ComparedTable:
-    """Returns what is in a CSV of `badc infer aggregate`, where every analysed chunk has a row."""
+    """Returns the table in a CSV of `badc infer aggregate`, which has every analysed chunk."""
     wanted = [*_FOUND.names, "chunk_start_ms", "chunk_end_ms", "status", _IS_DETECTION]
     types = {name: _plain(DETECTIONS.field(name).type) for name in wanted}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            there = next(csv.reader(file), [])
-        _require_columns(path, there, wanted)
-        if _OVERLAP in there:
+            columns = next(csv.reader(file), [])
+        _require_columns(path, columns, wanted)
+        if _OVERLAP in columns:
             wanted.append(_OVERLAP)
             types[_OVERLAP] = EFFORT.field(_OVERLAP).type
         rows = pa_csv.read_csv(
@@ -193,7 +193,7 @@ def _read_csv(path: Path) -> ComparedTable:
         )
     except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
         raise DetectionsInvalid(f"not a readable CSV file ({error})", path) from error
-    if _OVERLAP not in there:
+    if _OVERLAP not in columns:
         rows = rows.append_column(_OVERLAP, pa.array(np.zeros(len(rows), np.int64)))
     is_analysed = pc.or_(
         rows[_IS_DETECTION], pc.is_in(rows["status"], value_set=pa.array(ANALYSED))
@@ -221,12 +221,9 @@ def _detections(table: pa.Table, path: Path) -> pa.Table:
 
 
 def _once_each(found: pa.Table) -> tuple[pa.Table, int]:
-    """Returns detections, of which those that chunks cut in several ways share have one row.
+    """Returns detections with one row each, and how many had several.
 
-    Of their scores the best is kept.
-
-    Returns:
-        the detections, and how many of them had several rows.
+    Chunks of different lengths repeat detections; the best score is kept.
     """
     same = [name for name in _FOUND.names if name != "confidence"]
     once = found.group_by(same).aggregate([("confidence", "max"), ("confidence", "count")])
@@ -241,10 +238,10 @@ def _metadata(file: pq.ParquetFile) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in stored.items() if b"badc." in key}
 
 
-def _require_columns(path: Path, there: Iterable[str], wanted: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in set(there)]
+def _require_columns(path: Path, columns: Iterable[str], wanted: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in set(columns)]
     if set(missing) == _LATER_COLUMNS:
-        raise DetectionsInvalid("a table of an earlier BADC", path, _GATHER_AGAIN)
+        raise DetectionsInvalid("a table of an earlier BADC", path, _AGGREGATE_AGAIN)
     if missing:
         noun = "column" if len(missing) == 1 else "columns"
         raise DetectionsInvalid(f"has no {noun} {', '.join(missing)}", path)

@@ -1,7 +1,7 @@
-"""What several detectors found in the same sound, species by species, and where they agree.
+"""The detections of several detectors in the same sound, species by species, and their agreement.
 
-Only what all tables analysed is compared. Tables are read in `compared_tables.py`, labels are
-matched in `same_species.py`, and results are written in `comparison_files.py`.
+Only parts that all tables analysed are compared. Tables are read in `compared_tables.py`, labels
+matched in `same_species.py`, and results written in `comparison_files.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from badc_core.errors import DetectionsInvalid
 _COUNT = pa.int64()
 
 COMPARISON_COLUMNS: tuple[Column, ...] = (
-    Column("scientific_name", pa.string(), "Scientific name, where a table has one."),
+    Column("scientific_name", pa.string(), "Scientific name, if a table has one."),
     Column("common_name", pa.string(), "Common name, as in the first table that has it."),
-    Column("table", pa.string(), "The table that the row is about.", nullable=False),
+    Column("table", pa.string(), "The table of the row.", nullable=False),
     Column("other", pa.string(), "The table it is compared with.", nullable=False),
     Column("detections", _COUNT, "Detections in `table`.", nullable=False),
     Column("recordings", _COUNT, "Compared recordings with one in `table`.", nullable=False),
-    Column("recordings_only", _COUNT, "Of these, those with none in another.", nullable=False),
+    Column("recordings_only", _COUNT, "Of these, those with none in others.", nullable=False),
     Column("recordings_all", _COUNT, "Recordings with one in every table.", nullable=False),
     Column("best_confidence", pa.float64(), "The highest in `table`."),
     Column("median_confidence", pa.float64(), "The median in `table`."),
@@ -62,8 +62,8 @@ class Rule:
     """When detections of one species in one recording agree.
 
     Attributes:
-        min_overlap_ms: they share as much time; 0 means any.
-        tolerance_ms: taken to be shared in addition, so that near ones agree too.
+        min_overlap_ms: time they must share; 0 means any.
+        tolerance_ms: added to the time they share, so that near detections agree too.
     """
 
     min_overlap_ms: int = 0
@@ -71,26 +71,26 @@ class Rule:
 
     @property
     def least_ms(self) -> int:
-        """How much time they must share; below 0 is how far they may be apart."""
+        """Time they must share; below 0, how far they may be apart."""
         return max(1, self.min_overlap_ms) - self.tolerance_ms
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of a comparison.
+    """The result of a comparison.
 
     Attributes:
         species: by `COMPARISON_COLUMNS`, a row for each ordered pair of tables; species with most
             detections first, tables in the order given.
-        totals: the same for all species together, whose names are missing.
-        tables: as given.
+        totals: the same for all species together, without names.
+        tables: those compared.
         rule: when detections agree.
-        recordings: recording_id of those compared.
-        partly: of those, the ones that not all tables analysed to the end.
-        left_out: reason -> recordings that some table analysed and that are not compared.
-        effort_s: seconds that all tables analysed; None where none tells.
-        n_compared: name of a table -> how many of its detections begin in them.
-        homonyms: common name -> the different scientific names that go by it.
+        recordings: recording_ids of those compared.
+        partly: the compared recordings that not all tables analysed completely.
+        left_out: reason -> recordings that a table analysed but that are not compared.
+        effort_s: seconds that all tables analysed; None if no table says.
+        n_compared: name of a table -> how many of its detections are compared.
+        homonyms: common name -> its different scientific names.
     """
 
     species: pa.Table
@@ -106,17 +106,17 @@ class Comparison:
 
 
 def compare_tables(tables: Sequence[ComparedTable], rule: Rule) -> Comparison:
-    """Returns what each table has of each species, and how much of it the others have too.
+    """Returns the detections of each species in each table, and how many others agree with.
 
-    A detection agrees with another table if that has one of the same species in the same recording
-    at the same time; it counts once, however many there are.
+    A detection agrees with another table that has one of the same species in the same recording at
+    the same time; it counts once, however many there are.
 
     Args:
-        tables: two or more, of different names.
-        rule: what is the same time.
+        tables: two or more, with different names.
+        rule: when detections are at the same time.
 
     Raises:
-        DetectionsInvalid: there is nothing that all tables analysed.
+        DetectionsInvalid: all tables together analysed nothing.
     """
     with duckdb.connect(":memory:", config={"threads": str(usable_cores())}) as connection:
         connection.execute(_CREATE)
@@ -146,7 +146,7 @@ def compare_tables(tables: Sequence[ComparedTable], rule: Rule) -> Comparison:
 
 
 def _cover(connection: duckdb.DuckDBPyConnection, number: int, table: ComparedTable) -> set[str]:
-    """Inserts what a table analysed; returns the recordings."""
+    """Inserts the parts that a table analysed; returns the recordings."""
     if table.covered is None:
         chunks = "SELECT DISTINCT recording_id, -$never_ms, $never_ms FROM arriving"
         values = {"never_ms": _NEVER_MS}
@@ -166,11 +166,7 @@ def _cover(connection: duckdb.DuckDBPyConnection, number: int, table: ComparedTa
 def _insert(
     connection: duckdb.DuckDBPyConnection, tables: Sequence[ComparedTable]
 ) -> tuple[tuple[Name, ...], Mapping[str, tuple[str, ...]]]:
-    """Inserts the detections of recordings that are compared.
-
-    Returns:
-        the species, and homonyms.
-    """
+    """Inserts the detections of compared recordings; returns the species, and homonyms."""
     labels: dict[Name, None] = {}
     for table in tables:
         connection.register("arriving", table.found)
@@ -225,19 +221,19 @@ def _left_out(
         f"not analysed by {table.name}": sorted(everywhere - ids)
         for table, ids in zip(tables, analysed, strict=True)
     }
-    left_out["analysed by all, but each in another part"] = sorted(by_all - compared)
+    left_out["analysed by all, but in different parts"] = sorted(by_all - compared)
     return {reason: recordings for reason, recordings in left_out.items() if recordings}
 
 
 def _nothing_in_common(
     tables: Sequence[ComparedTable], analysed: Sequence[set[str]]
 ) -> DetectionsInvalid:
-    mute = [one.name for one in tables if one.covered is None and not len(one.found)]
-    if mute:
-        names = f"{mute[0]}'s" if len(mute) == 1 else f"{', '.join(mute)}:"
+    silent = [one.name for one in tables if one.covered is None and not len(one.found)]
+    if silent:
+        names = f"{silent[0]}'s" if len(silent) == 1 else f"{', '.join(silent)}:"
         return DetectionsInvalid(
-            f"{names} Parquet cannot tell what was analysed, and nothing was found in it",
-            remedy="Give its CSV, which badc infer aggregate writes with --output",
+            f"{names} Parquet does not say what was analysed, and has no detections",
+            remedy="Use its CSV, which badc infer aggregate writes with --output",
         )
     by_all = sorted(set.intersection(*analysed))
     if by_all:
@@ -246,11 +242,11 @@ def _nothing_in_common(
             f"no part of {named} was analysed by all tables",
             remedy="Run the detectors over the same chunks; failed ones do not count",
         )
-    told = [
+    by_table = [
         f"{table.name} has {', '.join(sorted(ids)[:3]) or 'none'}{', ...' if len(ids) > 3 else ''}"  # noqa: PLR2004
         for table, ids in zip(tables, analysed, strict=True)
     ]
     return DetectionsInvalid(
-        f"no recording was analysed by all tables: {'; '.join(told)}",
+        f"no recording was analysed by all tables: {'; '.join(by_table)}",
         remedy="Run the detectors over the same recordings, under the same names",
     )

@@ -1,6 +1,6 @@
-"""A comparison of detectors as a file: CSV or Parquet with a row a pair, or JSON with the rest too.
+"""A comparison of detectors as a file: CSV or Parquet with its rows, or JSON with everything.
 
-What is compared, and how, is in `comparing.py`.
+Detectors are compared in `comparing.py`.
 """
 
 import json
@@ -22,11 +22,11 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     """Writes a comparison, replacing what was there.
 
     Args:
-        path: whose ending, one of `ENDINGS`, says how.
-        comparison: of which CSV and Parquet hold the species only.
+        path: its ending, one of `ENDINGS`, sets the format.
+        comparison: CSV and Parquet have its species only.
 
     Raises:
-        OutputUnwritable: it may not be written there.
+        OutputUnwritable: no permission to write there.
         StorageFull: the disk or a quota is full.
     """
     ending = path.suffix.lower()
@@ -42,13 +42,13 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 
 
 def make_notes(comparison: Comparison) -> list[str]:
-    """Returns what a reader of the figures must know, a sentence or two each."""
+    """Returns notes for a reader of the figures, a sentence or two each."""
     silent = [table.name for table in comparison.tables if table.covered is None]
     notes = []
     if silent:
         notes.append(
-            f"What was analysed {', '.join(silent)} cannot tell: just recordings count in which "
-            "something was found, whole. The CSV of badc infer aggregate tells."
+            f"{', '.join(silent)}: the table does not say what was analysed, so only recordings "
+            "with detections count, as a whole. The CSV of badc infer aggregate says it."
         )
     notes += [
         f"Left out, {reason}: {_listed(recordings)}."
@@ -56,8 +56,7 @@ def make_notes(comparison: Comparison) -> list[str]:
     ]
     if comparison.partly:
         notes.append(
-            "Not analysed to the end by all, and compared as far as they were: "
-            f"{_listed(comparison.partly)}."
+            f"Compared only in the parts that all tables analysed: {_listed(comparison.partly)}."
         )
     notes += [
         f"{table.name} has results of {table.n_settings} detectors or settings."
@@ -65,13 +64,13 @@ def make_notes(comparison: Comparison) -> list[str]:
         if table.n_settings > 1
     ]
     notes += [
-        f"{table.name}: {table.n_repeated} detections stand in it more than once and are counted "
-        "once: its recordings were cut in several ways."
+        f"{table.name}: {table.n_repeated} detections are in it more than once and are counted "
+        "once: its recordings were cut into chunks in several ways."
         for table in comparison.tables
         if table.n_repeated
     ]
     notes += [
-        f"{common} has several scientific names, each counted by itself: {_listed(names)}."
+        f"{common} has several scientific names, each counted separately: {_listed(names)}."
         for common, names in comparison.homonyms.items()
     ]
     return notes

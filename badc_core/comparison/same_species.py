@@ -1,7 +1,7 @@
 """Which labels of several detectors are one species.
 
-By the scientific name, in whatever case and however accents are encoded; a label without one goes
-by its common name. Matching detections in time is in `comparing.py`.
+They have the same scientific name, in any case and encoding of accents; labels without one are
+matched by common name. Detections are matched in time in `comparing.py`.
 """
 
 import unicodedata
@@ -12,12 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Name:
-    """What a table calls a sound.
-
-    Attributes:
-        scientific: empty where the table has none.
-        common: the common name.
-    """
+    """The names of a label; the scientific one is empty if the table has none."""
 
     scientific: str
     common: str
@@ -28,9 +23,9 @@ class SpeciesList:
     """Labels sorted into species.
 
     Attributes:
-        number_of: label -> its place in `shown`.
-        shown: each species as the first label that has it is spelt.
-        homonyms: common name -> the different scientific names that go by it.
+        number_of: label -> its index in `shown`.
+        shown: each species, spelled as in its first label.
+        homonyms: common name -> its different scientific names.
     """
 
     number_of: Mapping[Name, int]
@@ -41,11 +36,11 @@ class SpeciesList:
 def sort_into_species(labels: Iterable[Name]) -> SpeciesList:
     """Returns which labels are one species.
 
-    A label without a scientific name takes the one that goes with its common name elsewhere. Where
-    several do, it takes none of them and is a species of its own.
+    A label without a scientific name gets the one that other labels have with its common name. If
+    there are several, it gets none and is a species of its own.
 
     Args:
-        labels: all different ones, those whose spelling is to be shown first.
+        labels: all different labels, those whose spelling should be shown first.
     """
     labels = list(labels)
     scientific: dict[str, dict[str, str]] = defaultdict(dict)
@@ -57,11 +52,11 @@ def sort_into_species(labels: Iterable[Name]) -> SpeciesList:
     shown: list[Name] = []
     for one in labels:
         known = scientific.get(_key(one.common), {})
-        taken = one.scientific or (next(iter(known.values())) if len(known) == 1 else "")
-        key = ("", _key(taken)) if taken else (_key(one.common), "")
+        name = one.scientific or (next(iter(known.values())) if len(known) == 1 else "")
+        key = ("", _key(name)) if name else (_key(one.common), "")
         if key not in numbers:
             numbers[key] = len(shown)
-            shown.append(Name(taken, one.common))
+            shown.append(Name(name, one.common))
         number_of[one] = numbers[key]
     homonyms: dict[str, tuple[str, ...]] = {}
     spelt = {_key(one.common): one.common for one in reversed(labels)}

@@ -1,6 +1,6 @@
-"""Tables as they are named on a command line: `PATH` or `NAME=PATH`; and what may not be written.
+"""Tables as typed on a command line, `PATH` or `NAME=PATH`, and their names.
 
-How a table is read is in `compared_tables.py`.
+Tables are read in `compared_tables.py`.
 """
 
 import itertools
@@ -20,22 +20,17 @@ from badc_core.errors import ConfigInvalid
 
 @dataclass(frozen=True)
 class TableArgument:
-    """A table as it is named.
-
-    Attributes:
-        name: empty where none was typed.
-        path: where it is.
-    """
+    """A table as typed; the name is empty if none was given."""
 
     name: str
     path: Path
 
 
 def parse_tables(arguments: Sequence[str]) -> list[TableArgument]:
-    """Returns what was typed as name and path.
+    """Returns the name and path in each argument.
 
     Args:
-        arguments: `PATH` or `NAME=PATH`; a path that is there may have an equals sign in it.
+        arguments: `PATH` or `NAME=PATH`; an existing path may have an equals sign in it.
 
     Raises:
         ConfigInvalid: one has no path, or two have one name.
@@ -46,46 +41,45 @@ def parse_tables(arguments: Sequence[str]) -> list[TableArgument]:
         if not sign or Path(argument).exists():
             name, path = "", argument
         if not path.strip():
-            raise ConfigInvalid(f"{argument!r} has no path: give NAME=TABLE or TABLE", "TABLE")
+            raise ConfigInvalid(f"{argument!r} has no path; use NAME=TABLE or TABLE", "TABLE")
         given.append(TableArgument(name, Path(path)))
     for name, count in Counter(one.name for one in given).items():
         if name and count > 1:
-            raise ConfigInvalid(f"{count} tables are called {name!r}: give each its own", "TABLE")
+            raise ConfigInvalid(
+                f"{count} tables have the name {name!r}; give each its own", "TABLE"
+            )
     return given
 
 
 def require_apart(output: Path, given: Iterable[TableArgument]) -> None:
-    """Refuses an output that would take the place of a table, or lie among a dataset's.
-
-    Raises:
-        ConfigInvalid: it would.
-    """
+    """Raises ConfigInvalid if an output would replace a table, or be among a dataset's results."""
     for one in given:
         if output.resolve() == one.path.resolve() or _is_same_file(output, one.path):
-            raise ConfigInvalid(f"{output} is a table to be compared: give another", "--output")
+            raise ConfigInvalid(
+                f"{output} is a table in the comparison; choose another", "--output"
+            )
         dataset = dataset_of(one.path)
-        # A CSV is nobody's result but its own: aggregate writes it there if not told otherwise.
+        # `badc infer aggregate` puts its CSV there by default; it is not a result of the dataset.
         if dataset is None or one.path.suffix.lower() == ".csv":
             continue
         for folder in (dataset.aggregate, dataset.effort("x").parent):
             if output.resolve().is_relative_to(folder.resolve()):
                 raise ConfigInvalid(
-                    f"{output} is among the results of {dataset.root}, which are to be compared: "
-                    "give another place",
+                    f"{output} is among the results of {dataset.root}, which are in the "
+                    "comparison; choose another place",
                     "--output",
                 )
 
 
 def read_tables(given: Sequence[TableArgument]) -> list[ComparedTable]:
-    """Returns tables, each with a name of its own.
+    """Returns tables with different names.
 
-    Without a name a table is called after its detector; of several that would be called alike,
-    with the detector's version, then after its file or folder, then by its whole path, and at last
-    by a number.
+    A table without a name gets its detector's. If several would have the same, they get the
+    detector's version too, else the name of their file or folder, else their path, else a number.
 
     Raises:
         ContentMissing: there is no such file or folder, or its content is not on this machine.
-        DetectionsInvalid: it is no table, or cannot be read.
+        DetectionsInvalid: it is not a table, or cannot be read.
     """
     tables = [replace(read_table(one.path), name=one.name) for one in given]
     names = [one.name or _runner(one) for one in tables]

@@ -244,7 +244,7 @@ def test_parquet_alone_cannot_tell_of_silence_and_that_is_noted(two, tmp_path):
     path = tmp_path / "a.json"
     files = [table.with_suffix(".parquet") for table in two]
     shown = run(*files, "--output", path)
-    assert "What was analysed birdnet, hawkears cannot tell" in shown
+    assert "birdnet, hawkears: the table does not say what was analysed" in shown
     assert "Left out, not analysed by hawkears: two." in shown
     assert totals(path) == [("birdnet", 3, 2), ("hawkears", 1, 1)]
 
@@ -253,7 +253,7 @@ def test_a_failed_chunk_is_no_silence(two, gathered, tmp_path):
     failed = gathered("f", HAWKEARS, {"one": [[], DetectorFailed("no luck")], "two": [[]]})
     path = tmp_path / "a.json"
     shown = run(two[0], failed, "--output", path)
-    assert "compared as far as they were: one." in shown
+    assert "parts that all tables analysed: one." in shown
     assert totals(path) == [("birdnet", 3, 0), ("hawkears", 0, 0)]
 
 
@@ -397,7 +397,7 @@ def test_a_recording_that_was_cut_in_two_ways_counts_once(gathered, two, tmp_pat
     for table in (two[0], two[0].with_suffix(".parquet")):
         path = tmp_path / "a.json"
         shown = run(table, two[1], "--output", path)
-        assert "birdnet: 3 detections stand in it more than once and are counted once" in shown
+        assert "birdnet: 3 detections are in it more than once and are counted once" in shown
         assert totals(path)[0] == ("birdnet", 5, 2)
         assert sorted(read(table)[0].found["confidence"].to_pylist()) == [0.5] * 4 + [0.75]
 
@@ -461,15 +461,15 @@ def test_a_table_of_an_earlier_badc_is_called_one_and_told_how_to_make_anew(two,
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(
-        DetectionsInvalid, match=r"summary\.csv: a table of an earlier BADC\. G"
+        DetectionsInvalid, match=r"summary\.csv: a table of an earlier BADC\. A"
     ) as told:
         read(old)
-    assert told.value.remedy == "Gather its JSON files again with: badc infer aggregate DIR"
+    assert told.value.remedy == "Aggregate its JSON files again: badc infer aggregate DIR"
 
 
 def test_a_parquet_of_nothing_cannot_tell_and_its_csv_is_asked_for(gathered, two):
     silent = gathered("silent", HAWKEARS, {"one": [[], []], "two": [[]]})
-    with pytest.raises(DetectionsInvalid, match="silent's Parquet cannot tell what was analysed"):
+    with pytest.raises(DetectionsInvalid, match="silent's Parquet does not say what was analysed"):
         run(two[0], silent.with_suffix(".parquet"))
     run(two[0], silent)
 
@@ -505,9 +505,9 @@ def test_a_folder_that_is_no_dataset_and_content_that_is_elsewhere_are_told(two,
     [
         ([], "give two or more"),
         (["h.csv", "--output", "a.txt"], "must end in .csv, .json, .parquet"),
-        (["a="], "'a=' has no path: give NAME=TABLE or TABLE"),
+        (["a="], "'a=' has no path; use NAME=TABLE or TABLE"),
         ([""], "'' has no path"),
-        (["a=h.csv", "a=x.csv"], "2 tables are called 'a': give each its own"),
+        (["a=h.csv", "a=x.csv"], "2 tables have the name 'a'; give each its own"),
         (["h.csv", "--tolerance", "nan"], "'--tolerance'"),
         (["h.csv", "--tolerance", "inf"], "'--tolerance'"),
         (["h.csv", "--min-overlap", "-1"], "'--min-overlap'"),
@@ -533,7 +533,7 @@ def test_an_output_in_place_of_a_table_is_refused(two, tmp_path, monkeypatch, wa
         output = two[1] if way == "itself" else tmp_path / "new" / ".." / two[1].name
     before = two[1].read_bytes()
     shown = run(two[0], f"x={two[1]}", "--output", output, code=2)
-    assert "is a table to be compared: give another" in shown
+    assert "is a table in the comparison; choose another" in shown
     assert two[1].read_bytes() == before
 
 

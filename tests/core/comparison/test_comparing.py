@@ -174,7 +174,7 @@ def test_a_table_that_cannot_tell_counts_where_it_found_something():
         ([("other", 0, 5000)], "a has rec; b has other"),
         ([], "a has rec; b has none"),
         ([("rec", 5000, 9000)], "no part of rec was analysed by all tables"),
-        (None, "b's Parquet cannot tell what was analysed, .* Give its CSV"),
+        (None, "b's Parquet does not say what was analysed, .* Use its CSV"),
     ],
 )
 def test_nothing_in_common_is_an_error_that_says_what_each_has(covered, complaint):
@@ -398,7 +398,7 @@ def test_all_counts_are_those_of_looking_at_every_pair(given_tables, min_overlap
     left_out = {
         f"not analysed by t{n}": sorted(set().union(*ids) - some) for n, some in enumerate(ids)
     }
-    left_out["analysed by all, but each in another part"] = sorted(
+    left_out["analysed by all, but in different parts"] = sorted(
         set.intersection(*ids) - compared_ids
     )
     assert made.left_out == {why: some for why, some in left_out.items() if some}
