@@ -99,6 +99,6 @@ def test_the_file_stays_as_it_is() -> None:
 
 def test_another_model_is_refused_with_what_to_do(monkeypatch) -> None:
     other = find_model().with_name("BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite")
-    monkeypatch.setattr("badc_core.detectors.birdnet.model_path", lambda: other)
+    monkeypatch.setattr("badc_core.detectors.birdnet.find_model", lambda: other)
     with pytest.raises(DetectorMissing, match="not BirdNET's model as published: no tensor"):
         birdnet.load(DetectorSettings())
