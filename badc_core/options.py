@@ -1,7 +1,7 @@
-"""Options of commands, told once: a dataclass whose fields say how somebody asks for them.
+"""Options of commands: a dataclass whose fields say how the user gives them.
 
-The command line is made from such classes in `cli/options.py`, the keys of a TOML file in
-`cli/run_config.py`. What an option means for BADC is said where the class is.
+`cli/options.py` makes command lines of such classes, `cli/run_config.py` the keys of a TOML file.
+What an option means is written where the class is.
 """
 
 from collections.abc import Iterator
@@ -11,41 +11,45 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """How a field is asked for.
+    """How the user gives a field.
 
     Attributes:
         help: a sentence.
         default: what holds where it is not given, in words; empty for the field's own default.
         option: its name on the command line; empty for the field's.
+        short: a second, short name there.
         metavar: what stands for the value of an argument; empty for an option.
         key: section and key in a TOML file; empty for the field's name in the first section.
+        setting: the setting of badc.toml that it is another name of; empty for none.
         least, most: limits of a number.
     """
 
     help: str
     default: str = ""
     option: str = ""
+    short: str = ""
     metavar: str = ""
     key: str = ""
+    setting: str = ""
     least: float | None = None
     most: float | None = None
 
 
 @dataclass(frozen=True)
 class OptionField:
-    """A field that somebody may give.
+    """A field that the user may give.
 
     Attributes:
         name: of the field.
         kind: its type.
         default: its default; `MISSING` where it must be given.
-        asked: how it is asked for.
+        spec: how it is given.
     """
 
     name: str
     kind: Any
     default: Any
-    asked: OptionSpec
+    spec: OptionSpec
 
     @property
     def is_required(self) -> bool:
@@ -55,17 +59,17 @@ class OptionField:
     @property
     def option(self) -> str:
         """Its name on the command line."""
-        return self.asked.option or f"--{self.name.replace('_', '-')}"
+        return self.spec.option or f"--{self.name.replace('_', '-')}"
 
 
 def option_fields(options: type) -> Iterator[OptionField]:
-    """Yields those fields of a dataclass that somebody may give, in order; of other types none."""
+    """Yields the fields of a dataclass that the user may give, in order; of other types none."""
     if not is_dataclass(options):
         return
     hints = get_type_hints(options, include_extras=True)
-    for one in fields(options):
-        if get_origin(hints[one.name]) is Annotated:
-            kind, *extras = get_args(hints[one.name])
-            for asked in extras:
-                if isinstance(asked, OptionSpec):
-                    yield OptionField(one.name, kind, one.default, asked)
+    for field in fields(options):
+        if get_origin(hints[field.name]) is Annotated:
+            kind, *extras = get_args(hints[field.name])
+            for spec in extras:
+                if isinstance(spec, OptionSpec):
+                    yield OptionField(field.name, kind, field.default, spec)

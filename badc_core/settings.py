@@ -165,7 +165,7 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
 
     Args:
         path: a `badc.toml`.
-        overrides: section -> key -> value.
+        overrides: section -> key -> value, in sections inside sections too.
 
     Raises:
         ConfigInvalid: not TOML, an unknown key, or a value outside its limits.
@@ -175,9 +175,7 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         merged: dict[str, Any] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
-    for section, values in (overrides or {}).items():
-        base = merged.get(section, {})
-        merged[section] = {**base, **values} if isinstance(base, dict) else dict(values)
+    merged = merge_tables(merged, overrides or {})
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
@@ -185,6 +183,18 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         raise ConfigInvalid(what, path, "Correct badc.toml or the option") from error
     detector = settings.detector.anchored(path.parent.absolute())
     return settings.model_copy(update={"detector": detector})
+
+
+def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a table with another one laid on, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge_tables(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def is_fixed_offset(text: str) -> bool:

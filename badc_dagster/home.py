@@ -35,6 +35,11 @@ def home_path() -> Path:
     return _CHECKOUT_HOME if _CHECKOUT_HOME.is_dir() else _user_home()
 
 
+def is_checkout_home() -> bool:
+    """Returns whether the home is the one in this checkout, which `make dev` shows."""
+    return home_path() == _CHECKOUT_HOME
+
+
 def explain_other_home() -> str:
     """Returns a warning where `dagster`, started here, would use another home; else nothing.
 

@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.comparison_table import print_comparison
-from badc_core.cli.consoles import wide_console
-from badc_core.cli.detector_options import OptionInvalid
-from badc_core.cli.options import refusing_options
-from badc_core.cli.run_output import say
+from badc_core.cli.comparison_table import show_comparison
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.setting_options import OptionInvalid
 from badc_core.comparison.comparing import Rule, compare_tables
-from badc_core.comparison.comparison_files import ENDINGS, write_comparison
+from badc_core.comparison.comparison_files import ENDINGS, make_notes, write_comparison
 from badc_core.comparison.table_arguments import parse_tables, read_tables, require_apart
 from badc_core.errors import ConfigInvalid
 
 _LONGEST_S = 86_400
 
 
+@taking_options
 def compare(
     tables: Annotated[
         list[str],
@@ -26,6 +26,7 @@ def compare(
             help="CSV or Parquet of badc infer aggregate, or a dataset's folder; two or more.",
         ),
     ],
+    out: Output,
     min_overlap: Annotated[
         float,
         typer.Option(
@@ -45,21 +46,27 @@ def compare(
     limit: Annotated[int, typer.Option(min=1, help="Species shown; files are always whole.")] = 20,
 ) -> None:
     """Compare detectors: what each found of each species, and where they agree."""
-    with refusing_options():
-        if len(tables) == 1:
-            raise OptionInvalid("one table cannot be compared: give two or more", "TABLE")
-        if output is not None and output.suffix.lower() not in ENDINGS:
-            raise OptionInvalid(f"must end in {', '.join(ENDINGS)}", "--output")
-        try:
-            given = parse_tables(tables)
-            if output is not None:
-                require_apart(output, given)
-        except ConfigInvalid as error:
-            raise OptionInvalid(error.what, error.where) from error
+    if len(tables) == 1:
+        raise OptionInvalid("one table cannot be compared: give two or more", "TABLE")
+    if output is not None and output.suffix.lower() not in ENDINGS:
+        raise OptionInvalid(f"must end in {', '.join(ENDINGS)}", "--output")
+    try:
+        given = parse_tables(tables)
+        if output is not None:
+            require_apart(output, given)
+    except ConfigInvalid as error:
+        raise OptionInvalid(error.what, error.where) from error
     rule = Rule(round(min_overlap * 1000), round(tolerance * 1000))
     comparison = compare_tables(read_tables(given), rule)
-    console = wide_console()
-    print_comparison(comparison, limit, console)
+    show_comparison(comparison, limit, out)
+    out.give(
+        {
+            "species": comparison.species.to_pylist(),
+            "totals": comparison.totals.to_pylist(),
+            "effort_s": comparison.effort_s,
+            "notes": make_notes(comparison),
+        }
+    )
     if output is not None:
         write_comparison(output, comparison)
-        say(console, f"Table: {output}")
+        out.say(f"Table: {output}")

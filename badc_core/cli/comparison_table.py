@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.console import Console
 from rich.containers import Lines
 from rich.table import Table
 from rich.text import Text
 
-from badc_core.cli.monitor_tables import plain_table
-from badc_core.cli.run_output import say
+from badc_core.cli.output import Output
+from badc_core.cli.tables import plain_table
 from badc_core.cli.wording import counted
 from badc_core.comparison.comparing import Comparison
 from badc_core.comparison.comparison_files import make_notes
@@ -26,14 +25,15 @@ _SHORTEST_NAME = 8
 _NAMES_SHARE = 6
 
 
-def print_comparison(comparison: Comparison, limit: int, console: Console) -> None:
-    """Prints the species, what all have together, and what must be known of it.
+def show_comparison(comparison: Comparison, limit: int, out: Output) -> None:
+    """Prints the species, the totals, and what must be known of them.
 
     Args:
-        comparison: what came of it.
+        comparison: its result.
         limit: species shown.
-        console: where to; eighty columns are enough.
+        out: where to; eighty columns are enough.
     """
+    console = out.console
     species = _by_species(comparison.species.to_pylist())
     table = _empty_table(len(comparison.tables))
     tables = {
@@ -45,15 +45,15 @@ def print_comparison(comparison: Comparison, limit: int, console: Console) -> No
         table.add_section()
     together = Text.assemble(("All species", "bold"), "\nRecordings: any species")
     _add(table, together, _by_species(comparison.totals.to_pylist())[0], tables)
-    console.print(table)
-    say(console, "Recordings: with one / with one in no other table / with one in all tables")
+    out.show(table)
+    out.say("Recordings: with one / with one in no other table / with one in all tables")
     if len(species) > limit:
-        say(console, f"and {len(species) - limit} more species: --limit {len(species)}")
-    say(console, "")
+        out.say(f"and {len(species) - limit} more species: --limit {len(species)}")
+    out.say("")
     for line in _summary(comparison, species):
-        say(console, line)
+        out.say(line)
     for note in make_notes(comparison):
-        say(console, f"Note: {note}")
+        out.say(f"Note: {note}")
 
 
 def _by_species(rows: Sequence[_Row]) -> list[list[_Row]]:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from badc_core.cli.monitor_tables import EndOf, plain_table
+from badc_core.cli.tables import EndOf, plain_table
 from badc_core.devices.inventory import GpuInventory
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_queue import Waiting
@@ -62,6 +63,32 @@ def render(picture: Picture) -> RenderableType:
         parts += [_slots(picture), _queue(picture)]
     parts.append(EndOf(f"Leases are kept in {picture.folder}", "dim"))
     return Group(*parts)
+
+
+def describe(picture: Picture) -> dict[str, Any]:
+    """Returns the whole picture for JSON."""
+    return {
+        "diagnosis": picture.inventory.diagnosis,
+        "devices": [
+            {
+                "label": one.label,
+                "uuid": one.uuid,
+                "slots": one.slots,
+                "memory_mib": one.memory_mib,
+                "free_mib": picture.free_mib.get(one.uuid),
+            }
+            for one in picture.devices
+        ],
+        "slots": [
+            {"device": one.device.label, "slot": one.number, "holder": one.holder}
+            for one in picture.slots
+        ],
+        "waiting": [
+            {"wants": str(one.request), "holder": Holder.read(one.content)} for one in picture.queue
+        ],
+        "lease_folder": picture.folder,
+        "trouble": picture.trouble,
+    }
 
 
 def _devices(picture: Picture) -> Table:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from badc_core.cli.consoles import wide_console
-from badc_core.cli.gpu_tables import Picture, render
+from badc_core.cli.gpu_tables import Picture, describe, render
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
@@ -21,7 +22,9 @@ from badc_core.errors import ConfigInvalid, LeasesBusy
 _INTERVAL_S = 2.0
 
 
+@taking_options
 def gpus(
+    out: Output,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on, every 2 s, until Ctrl-C.")
     ] = False,
@@ -32,11 +35,13 @@ def gpus(
         ),
     ] = None,
 ) -> None:
-    """List devices, their slots, who holds them and who waits; or say why there is no GPU."""
-    if watch:
+    """List devices, who has leased them, and who waits."""
+    if watch and out.is_for_people:
         watch_leases(lambda: look(lease_dir), _INTERVAL_S, Console())
-    else:
-        wide_console().print(render(look(lease_dir)))
+        return
+    picture = look(lease_dir)
+    out.show(render(picture))
+    out.give(describe(picture))
 
 
 def look(lease_dir: Path | None) -> Picture:

@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from badc_core.cli.groups import make_group
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
 from badc_core.detector_settings import DetectorSettings, HawkEarsSettings
 from badc_core.detectors.hawkears.check import CheckResult, check
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.hawkears.install import has_nvidia_driver, install
 from badc_core.errors import DetectorFailed
 
-hawkears = typer.Typer(
-    help="Install HawkEars 2 in an environment of its own, and check it.", no_args_is_help=True
-)
+hawkears = make_group("Install HawkEars 2 in an environment of its own, and check it.")
 
 Runtime = Annotated[
     str,
@@ -23,7 +23,9 @@ Runtime = Annotated[
 
 
 @hawkears.command("install")
+@taking_options
 def install_hawkears(
+    out: Output,
     runtime: Runtime = "",
     cuda: Annotated[
         bool | None,
@@ -36,18 +38,15 @@ def install_hawkears(
 ) -> None:
     """Install HawkEars 2 and its networks; again, to complete or renew it."""
     home = find_home(runtime)
-    console = Console()
-
-    def show(line: str) -> None:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-
     wants_cuda = has_nvidia_driver() if cuda is None else cuda
-    install(home, cuda=wants_cuda, checkpoints=checkpoints, report=show)
-    show("HawkEars is installed. Now run: badc hawkears check")
+    install(home, cuda=wants_cuda, checkpoints=checkpoints, report=out.say)
+    out.say("HawkEars is installed. Now run: badc hawkears check")
 
 
 @hawkears.command("check")
+@taking_options
 def check_hawkears(
+    out: Output,
     runtime: Runtime = "",
     models: Annotated[int, typer.Option(min=1, max=6, help="Networks in the ensemble.")] = 3,
     low_band: Annotated[
@@ -62,7 +61,7 @@ def check_hawkears(
         hawkears=HawkEarsSettings(models=models, low_band=low_band, use_occurrence=False),
     )
     result = check(settings)
-    _print_result(find_home(runtime), result)
+    _show_result(find_home(runtime), result, out)
     if not result.agree:
         raise DetectorFailed(
             f"the loaded HawkEars found {len(result.kept)} sounds, its own command "
@@ -72,7 +71,7 @@ def check_hawkears(
         )
 
 
-def _print_result(home: HawkEarsHome, result: CheckResult) -> None:
+def _show_result(home: HawkEarsHome, result: CheckResult, out: Output) -> None:
     versions = ", ".join(f"{name} {one}" for name, one in result.hello["versions"].items())
     lines = [
         f"Folder: {home.root}",
@@ -86,6 +85,5 @@ def _print_result(home: HawkEarsHome, result: CheckResult) -> None:
         lines.append(
             "These networks have random weights, for tests and timing: results mean nothing."
         )
-    console = Console()
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    out.say(*lines)
+    out.give(result)

@@ -6,51 +6,55 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from badc_core.cli.compare import compare
-from badc_core.cli.options import refusing_options, taking_options
+from badc_core.cli.groups import make_group
+from badc_core.cli.options import taking_options
 from badc_core.cli.orchestrate import orchestrate_inference
-from badc_core.cli.plain_help import PlainHelp
-from badc_core.cli.run_bar import shown_progress, told_once
+from badc_core.cli.output import Output
+from badc_core.cli.progress import shown_detecting
 from badc_core.cli.run_config import read_run_config
 from badc_core.cli.run_options import RunOptions, find_root
-from badc_core.cli.run_output import print_places, print_run_result, print_troubled, say
+from badc_core.cli.run_output import (
+    describe_result,
+    find_places,
+    report_failed_chunks,
+    show_run_result,
+)
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
 from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.manifest_runs.manifest_run import ManifestRun
 from badc_core.manifest_runs.run_spec import RunSpec
 
-infer = typer.Typer(
-    help="Run detectors over chunk manifests, watch them, aggregate_chunks and compare results.",
-    no_args_is_help=True,
-)
-infer.command("orchestrate", cls=PlainHelp)(orchestrate_inference)
-infer.command("monitor", cls=PlainHelp)(monitor)
-infer.command("compare", cls=PlainHelp)(compare)
+infer = make_group("Run detectors over chunk manifests; aggregate and compare results.")
+infer.command("orchestrate")(orchestrate_inference)
+infer.command("monitor")(monitor)
+infer.command("compare")(compare)
 
 
-@infer.command("run", cls=PlainHelp)
+@infer.command("run")
 @taking_options
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, out: Output) -> None:
     """Run a detector over the chunks of a manifest."""
-    with refusing_options():
-        order = options.order()
-    _run(order, Console())
+    _run(options.order(), out)
 
 
-@infer.command("run-config", cls=PlainHelp)
+@infer.command("run-config")
+@taking_options
 def run_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML with a section [runner].")],
+    out: Output,
 ) -> None:
     """Run a detector as a TOML file says; see `badc infer run`."""
-    _run(read_run_config(file).order(), Console())
+    _run(read_run_config(file).order(), out)
 
 
-@infer.command("aggregate", cls=PlainHelp)
+@infer.command("aggregate")
+@taking_options
 def aggregate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds chunks' JSON files.")],
+    out: Output,
     output: Annotated[Path, typer.Option(help="The table as CSV.")] = Path(
         "artifacts/aggregate/summary.csv"
     ),
@@ -58,54 +62,56 @@ def aggregate(
         Path | None, typer.Option(help="The detections as Parquet, too.", show_default="none")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="Tells of chunks what their files do not.")
+        Path | None, typer.Option(help="Has what the chunks' files do not say.")
     ] = None,
     dataset_root: Annotated[
         Path | None,
         typer.Option(
-            help="Tells of recordings where and when they are from.",
+            help="Has places and times of recordings.",
             show_default="the folder above DIR with badc.toml or audio/",
         ),
     ] = None,
 ) -> None:
     """Gather the detections of all chunks below a folder into one table."""
     root = dataset_root or find_root(folder.absolute() / "-")
-    made = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))
-    if not made.n_files:
-        say(Console(stderr=True), f"No chunk's JSON file below {folder}; nothing written.")
+    result = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))
+    out.give(result)
+    if not result.n_files:
+        out.remark(f"No chunk's JSON file below {folder}; nothing written.")
         return
-    console = Console()
-    found, chunks = counted(made.n_detections, "detection"), counted(made.n_chunks, "chunk")
-    recordings, failed = counted(made.n_recordings, "recording"), counted(made.n_failed, "chunk")
-    say(console, f"{found} in {chunks} of {recordings}; {failed} failed and have no result")
-    if made.n_settings > 1:
-        kinds = f"{made.n_settings} different settings, see the column config_hash"
-        say(Console(stderr=True), f"Warning: these results were made with {kinds}.")
-    if made.n_repeated:
-        twice = f"{counted(made.n_repeated, 'detection')} more than once"
-        say(Console(stderr=True), f"Warning: chunks that were cut in several ways have {twice}.")
-    for path in filter(None, (output, parquet)):
-        say(console, f"Table: {path}")
+    found, chunks = counted(result.n_detections, "detection"), counted(result.n_chunks, "chunk")
+    recordings = counted(result.n_recordings, "recording")
+    failed = counted(result.n_failed, "chunk")
+    out.say(f"{found} in {chunks} of {recordings}; {failed} failed and have no result")
+    if result.n_settings > 1:
+        kinds = f"{result.n_settings} different settings, see the column config_hash"
+        out.warn(f"these results were made with {kinds}.")
+    if result.n_repeated:
+        twice = f"{counted(result.n_repeated, 'detection')} more than once"
+        out.warn(f"chunks that were cut in several ways have {twice}.")
+    out.say(*(f"Table: {path}" for path in (output, parquet) if path is not None))
 
 
-def _run(order: RunSpec, console: Console) -> None:
-    prepared = ManifestRun(order)
-    with shown_progress(prepared.audio_s, console), told_once(), _telling_how_far(prepared, order):
-        made = prepared.run()
-    print_run_result(made, console)
-    print_places(order, console)
-    print_troubled(made, Console(stderr=True))
-    if made.is_failure:
+def _run(spec: RunSpec, out: Output) -> None:
+    prepared = ManifestRun(spec)
+    with shown_detecting(prepared.audio_s, out), _reporting_interruption(prepared, spec, out):
+        result = prepared.run()
+    places = find_places(spec)
+    show_run_result(result, out)
+    out.say(*(f"{name}: {path}" for name, path in places.items()))
+    out.give({**describe_result(result), "files": places})
+    report_failed_chunks(result, out)
+    if result.is_failure:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _telling_how_far(prepared: ManifestRun, order: RunSpec) -> Iterator[None]:
-    """Tells of a run that is interrupted what it has done and where that is."""
+def _reporting_interruption(prepared: ManifestRun, spec: RunSpec, out: Output) -> Iterator[None]:
+    """Prints how far a run came that is interrupted, and where its files are."""
     try:
         yield
     except KeyboardInterrupt:
-        console = Console(stderr=True)
-        say(console, f"{prepared.n_done} of {counted(prepared.n_chunks, 'chunk')} done.")
-        print_places(order, console)
+        out.remark(f"{prepared.n_done} of {counted(prepared.n_chunks, 'chunk')} done.")
+        for name, path in find_places(spec).items():
+            out.remark(f"{name}: {path}")
         raise

@@ -6,13 +6,11 @@ The counting is in `badc_core/telemetry/monitor.py`.
 from collections.abc import Iterable
 from datetime import UTC
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.measure import Measurement
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from badc_core.cli.tables import EndOf, plain_table
 from badc_core.cli.wording import counted, reason_alone
 from badc_core.telemetry.monitor import MonitorState, Seen, WorkerView, sparkline
 from badc_core.units import format_duration
@@ -22,7 +20,6 @@ _NOTHING = "-"
 _MIB_PER_GIB = 1024
 _FULL_PERCENT = 100.0
 _LEAST_EVENTS = 5
-_SHORTEST_NAME = 8
 _LONGEST_GPU_NAME = 24
 _LEAST_METRICS = 20
 _OTHER_COLUMNS = 80
@@ -163,40 +160,6 @@ def _tail(events: Iterable[Seen], width: int) -> Table:
             Text(_metrics(seen)),
         )
     return table
-
-
-def plain_table(title: str) -> Table:
-    """Returns a table without columns yet, in the style of these."""
-    # Without edges and with one blank for a border, so that eighty columns are enough.
-    return Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-
-
-class EndOf:
-    """A line of text that loses its beginning where there is too little room."""
-
-    def __init__(self, text: str, style: str = "") -> None:
-        self._text = "".join(one if one.isprintable() else " " for one in text)
-        self._style = style
-
-    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
-        width = cell_len(self._text)
-        return Measurement(min(width, _SHORTEST_NAME), width)
-
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        text = self._text
-        n_lost = 0
-        while cell_len(text) > options.max_width and n_lost < len(self._text):
-            n_lost += 1
-            text = f"…{self._text[n_lost:]}"
-        yield Text(text, self._style, no_wrap=True)
 
 
 def _height(console: Console, *parts: RenderableType) -> int:

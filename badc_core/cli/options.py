@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from badc_core.cli.detector_options import OptionInvalid
+from badc_core.cli.setting_options import OptionInvalid
 from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]
@@ -17,7 +17,8 @@ _MANY = tuple[str, ...]
 def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     """Returns a command that can be typed.
 
-    Where the function takes an options class, the command takes that class's fields.
+    Where the function takes an options class, the command takes that class's fields. An option that
+    cannot be used ends the command with exit code 2.
     """
     own = signature(function, eval_str=True).parameters
     grouped = {name: tuple(option_fields(one.annotation)) for name, one in own.items()}
@@ -33,24 +34,16 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
             if options:
                 given = {one.name: _value(one, typed.pop(one.name)) for one in options}
                 typed[name] = own[name].annotation(**given)
-        function(**typed)
+        with _refusing_options():
+            function(**typed)
 
     vars(command)["__signature__"] = Signature(parameters)
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
 
 
-@contextmanager
-def refusing_options() -> Iterator[None]:
-    """Ends the command with exit code 2 where the block finds an option that cannot be used."""
-    try:
-        yield
-    except OptionInvalid as error:
-        raise typer.BadParameter(error.what, param_hint=error.where) from error
-
-
 def to_argv(options: Any, kind: type) -> list[str]:
-    """Returns what has to be typed for options that are not as they are by themselves.
+    """Returns what has to be typed for options that differ from their defaults.
 
     Args:
         options: as they were given.
@@ -59,7 +52,7 @@ def to_argv(options: Any, kind: type) -> list[str]:
     words: list[str] = []
     for one in option_fields(kind):
         value = getattr(options, one.name)
-        if value == one.default or one.asked.metavar:
+        if value == one.default or one.spec.metavar:
             continue
         if isinstance(value, bool):
             words.append(one.option if value else one.option.replace("--", "--no-", 1))
@@ -69,27 +62,37 @@ def to_argv(options: Any, kind: type) -> list[str]:
     return words
 
 
+@contextmanager
+def _refusing_options() -> Iterator[None]:
+    try:
+        yield
+    except OptionInvalid as error:
+        message = ". ".join(filter(None, (error.what, error.remedy)))
+        raise typer.BadParameter(message, param_hint=error.where) from error
+
+
 def _parameter(one: OptionField) -> Parameter:
     many = one.kind == _MANY
     kind: Any = list[str] | None if many else one.kind
     default = Parameter.empty if one.is_required else None if many else one.default
-    annotation: Any = Annotated[kind, _asked(one)]
+    annotation: Any = Annotated[kind, _declare(one)]
     return Parameter(one.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _asked(one: OptionField) -> Any:
-    asked = one.asked
-    if asked.metavar:
-        return typer.Argument(metavar=asked.metavar, help=asked.help)
+def _declare(one: OptionField) -> Any:
+    spec = one.spec
+    if spec.metavar:
+        return typer.Argument(metavar=spec.metavar, help=spec.help)
     name = one.option
     if one.default is True:
         name = f"{name}/{name.replace('--', '--no-', 1)}"
     return typer.Option(
-        name,
-        help=asked.help,
-        show_default=asked.default or True,
-        min=asked.least,
-        max=asked.most,
+        *filter(None, (name, spec.short)),
+        help=spec.help,
+        metavar="TEXT" if one.kind == _MANY else None,
+        show_default=spec.default or True,
+        min=spec.least,
+        max=spec.most,
     )
 
 

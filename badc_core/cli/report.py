@@ -1,14 +1,16 @@
 """`badc report`: what was found in a dataset, on screen."""
 
 import shlex
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import duckdb
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.tables import make_table
+from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.recordings.registry import read_registry
@@ -24,10 +26,13 @@ _EFFORT = """
     SELECT coalesce(sum(effort_s), 0), count(DISTINCT recording_id) FROM chunks
     WHERE $1 IS NULL OR recording_id = $1
 """
+_KEYS = ("label", "scientific_name", "detections", "best_score", "recordings")
 
 
+@taking_options
 def report(
-    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    dataset: DatasetFolder,
+    out: Output,
     recording: Annotated[
         str | None, typer.Option("--recording", "-r", help="Only this recording_id.")
     ] = None,
@@ -37,17 +42,19 @@ def report(
     opened = Dataset.open(dataset)
     if recording is not None:
         read_registry(opened.registry).require(recording)
-    print_report(opened, recording, limit, Console())
+    out.give(show_report(opened, recording, limit, out))
 
 
-def print_report(dataset: Dataset, recording_id: str | None, limit: int, console: Console) -> None:
-    """Prints the species table and the path of the page.
+def show_report(
+    dataset: Dataset, recording_id: str | None, limit: int, out: Output
+) -> dict[str, Any]:
+    """Prints the species table and the path of the page; returns all of it for JSON.
 
     Args:
         dataset: whose corpus.
         recording_id: of one recording; None for all.
         limit: rows shown.
-        console: where to.
+        out: where to.
 
     Raises:
         DatasetInvalid: there is no corpus yet.
@@ -63,22 +70,19 @@ def print_report(dataset: Dataset, recording_id: str | None, limit: int, console
         raise RecordingUnknown(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"
         )
-    console.print(_table(rows[:limit], f"{n_recordings} recordings, {format_duration(effort_s)}"))
+    title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
+    columns = ("Label", "Scientific name", "Detections", "Best score", "Recordings")
+    shown = [(*row[:3], f"{row[3]:.3f}", row[4]) for row in rows[:limit]]
+    out.show(make_table(title, columns, shown))
     if len(rows) > limit:
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
-        hint = f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}"
-        console.print(hint, soft_wrap=True, highlight=False, markup=False)
+        out.say(f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}")
     page = dataset.bundle(recording_id).html if recording_id else dataset.corpus.html
-    console.print(f"Report: {page}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _table(rows: list[tuple[str, str, int, float, int]], effort: str) -> Table:
-    table = Table(title=f"Species in {effort} analysed", title_justify="left")
-    table.add_column("Label")
-    table.add_column("Scientific name", style="italic")
-    table.add_column("Detections", justify="right")
-    table.add_column("Best score", justify="right")
-    table.add_column("Recordings", justify="right")
-    for name, scientific_name, detections, best, recordings in rows:
-        table.add_row(name, scientific_name, str(detections), f"{best:.3f}", str(recordings))
-    return table
+    out.say(f"Report: {page}")
+    species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
+    return {
+        "recordings": n_recordings,
+        "effort_s": effort_s,
+        "species": species,
+        "report": page,
+    }

@@ -1,10 +1,12 @@
-"""Reading what `badc infer run-config` is told in a TOML file.
+"""Reading the TOML file of `badc infer run-config`.
 
-Which keys there are, and what they mean, is in `run_options.py`.
+Which keys there are, and what they mean, is in `run_options.py`. Every section of `badc.toml` may
+be in it too, for settings of this run.
 """
 
 import shlex
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from badc_core.chunks.source import absolute
 from badc_core.cli.run_options import RunOptions
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionField, option_fields
+from badc_core.settings import Settings
 from badc_core.validation import explain_invalid
 
 _REMEDY = "See: badc infer run-config --help"
@@ -27,6 +30,11 @@ def read_run_config(path: Path) -> RunOptions:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+        sections = {
+            name: content.pop(name)
+            for name in Settings.model_fields
+            if isinstance(content.get(name), dict)
+        }
         config = _RunConfig.model_validate(content).model_dump()
     except OSError as error:
         raise ConfigInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
@@ -36,7 +44,7 @@ def read_run_config(path: Path) -> RunOptions:
         raise ConfigInvalid(
             explain_invalid(error, _RunConfig), path, "Correct the key named"
         ) from error
-    return _options(config, absolute(path))
+    return replace(_options(config, absolute(path)), sections=sections)
 
 
 class _Section(BaseModel):
@@ -45,7 +53,7 @@ class _Section(BaseModel):
 
 def _place(one: OptionField) -> tuple[str, str]:
     """Returns the section and the key of an option."""
-    section, _, key = (one.asked.key or f"runner.{one.name}").partition(".")
+    section, _, key = (one.spec.key or f"runner.{one.name}").partition(".")
     return section, key
 
 

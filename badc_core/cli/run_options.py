@@ -1,4 +1,4 @@
-"""What somebody may ask of `badc infer run`, on the command line or in a TOML file.
+"""Options of `badc infer run`, on the command line or in a TOML file.
 
 Options become an order here; the file is read in `run_config.py`, and carrying out an order is in
 `manifest_run.py`.
@@ -8,10 +8,10 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from badc_core.chunks.source import absolute
-from badc_core.cli.detector_options import DetectorOptions
+from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
 from badc_core.manifest_runs.run_spec import RunSpec
@@ -20,8 +20,29 @@ from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS
 
 
+@dataclass(frozen=True, kw_only=True)
+class InferOptions(SettingOptions):
+    """Options that the commands of `badc infer` that run a detector share."""
+
+    command: ClassVar[str] = "badc infer run"
+
+    resume_completed: Annotated[
+        bool, OptionSpec("Skip what an earlier run with these settings has analysed.")
+    ] = True
+    allow_partial_chunks: Annotated[
+        bool, OptionSpec("Also run chunk files that are not complete.")
+    ] = False
+    chunks_dir: Annotated[
+        Path | None,
+        OptionSpec(
+            "Holds a folder of chunk files for each recording.",
+            "artifacts/chunks, in the dataset if there is one",
+        ),
+    ] = None
+
+
 @dataclass(frozen=True)
-class RunOptions(DetectorOptions):
+class RunOptions(InferOptions):
     """Options as they were given; None, false or empty where they were not.
 
     Attributes:

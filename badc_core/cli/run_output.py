@@ -1,9 +1,12 @@
-"""What `badc infer run` prints: what came of it, which chunks failed, where files are."""
+"""What `badc infer run` prints: its result, which chunks failed, where files are."""
 
-from rich.console import Console
-from rich.markup import escape
+from pathlib import Path
+from typing import Any
+
 from rich.table import Table
 
+from badc_core.cli.output import Output
+from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, reason_alone
 from badc_core.manifest_runs.run_spec import RunResult, RunSpec
 from badc_core.telemetry.summary import summary_path
@@ -12,92 +15,83 @@ from badc_core.units import format_duration
 _FAILED_SHOWN = 20
 
 
-def print_run_result(made: RunResult, console: Console) -> None:
-    """Prints what came of a run.
-
-    Args:
-        made: what came of it.
-        console: where to.
-    """
-    for warning in made.warnings:
-        console.print(f"[yellow]Warning[/] {escape(warning)}", soft_wrap=True, highlight=False)
-    if made.n_orphans:
-        say(console, f"{counted(made.n_orphans, 'chunk')} of the summary: not in the manifest.")
-    if made.n_redone:
-        redone = counted(made.n_redone, "chunk")
-        say(console, f"{redone} it calls done: done again, there is no such result.")
-    if made.n_skipped == made.n_chunks:
-        have = (
-            "the one chunk has its"
-            if made.n_chunks == 1
-            else f"all {made.n_chunks} chunks have their"
-        )
-        say(console, f"Nothing to do: {have} result.")
-    elif made.workers:
-        console.print(_workers(made))
-    told = f"{made.n_succeeded} ok, {len(made.failed)} failed, {made.n_skipped} skipped"
-    say(console, f"{counted(made.n_detections, 'detection')}; chunks: {told}")
-    if made.totals.audio_s and made.wall_s:
-        amount, took = format_duration(made.totals.audio_s), format_duration(made.wall_s)
-        speed = made.totals.audio_s / made.wall_s
-        say(console, f"{amount} of sound in {took}: {speed:.1f}x real time")
+def show_run_result(result: RunResult, out: Output) -> None:
+    """Prints the result of a run, the chunks that failed on standard error."""
+    for warning in result.warnings:
+        out.warn(warning)
+    if result.n_orphans:
+        out.say(f"{counted(result.n_orphans, 'chunk')} of the summary: not in the manifest.")
+    if result.n_redone:
+        redone = counted(result.n_redone, "chunk")
+        out.say(f"{redone} it calls done: done again, there is no such result.")
+    if result.n_skipped == result.n_chunks:
+        chunks = "the one chunk has its" if result.n_chunks == 1 else _all_have(result.n_chunks)
+        out.say(f"Nothing to do: {chunks} result.")
+    elif result.workers:
+        out.show(_workers(result))
+    out.say(describe_counts(result))
+    if result.totals.audio_s and result.wall_s:
+        amount, took = format_duration(result.totals.audio_s), format_duration(result.wall_s)
+        speed = result.totals.audio_s / result.wall_s
+        out.say(f"{amount} of sound in {took}: {speed:.1f}x real time")
 
 
-def print_places(order: RunSpec, console: Console) -> None:
-    """Prints where a run's files are, as far as there are any.
-
-    Args:
-        order: what was run.
-        console: where to.
-    """
-    log = order.telemetry_log
-    places = {
-        "Results": order.output.folder,
-        "Telemetry": log,
-        "Summary": summary_path(log),
-    }
-    for name, path in places.items():
-        if path.exists():
-            say(console, f"{name}: {path}")
+def describe_counts(result: RunResult) -> str:
+    """Returns how much a run found, and how many chunks it took, in one line."""
+    chunks = f"{result.n_succeeded} ok, {len(result.failed)} failed, {result.n_skipped} skipped"
+    return f"{counted(result.n_detections, 'detection')}; chunks: {chunks}"
 
 
-def print_troubled(made: RunResult, console: Console) -> None:
-    """Prints the chunks that failed, or did so at first, each once.
+def find_places(spec: RunSpec) -> dict[str, Path]:
+    """Returns where a run's files are, as far as there are any."""
+    log = spec.telemetry_log
+    places = {"Results": spec.output.folder, "Telemetry": log, "Summary": summary_path(log)}
+    return {name: path for name, path in places.items() if path.exists()}
 
-    Args:
-        made: what came of the run.
-        console: where to.
-    """
-    if made.retried.hotspots:
-        say(console, "Done, but not at the first attempt:")
-    for one in made.retried.hotspots:
-        say(console, f"  {one.chunk_id}: {reason_alone(one.last_error or '', one.chunk_id)}")
-    if made.retried.n_more:
-        say(console, f"  and {made.retried.n_more} more: see the summary")
-    if not made.failed:
+
+def report_failed_chunks(result: RunResult, out: Output) -> None:
+    """Prints the chunks that failed, or did so at first, each once, on standard error."""
+    if result.retried.hotspots:
+        out.remark("Done, but not at the first attempt:")
+    for one in result.retried.hotspots:
+        out.remark(f"  {one.chunk_id}: {reason_alone(one.last_error or '', one.chunk_id)}")
+    if result.retried.n_more:
+        out.remark(f"  and {result.retried.n_more} more: see the summary")
+    if not result.failed:
         return
-    say(console, f"{len(made.failed)} of {counted(made.n_chunks, 'chunk')} failed:")
-    for chunk_id, reason in made.failed[:_FAILED_SHOWN]:
-        say(console, f"  {chunk_id}: {reason_alone(reason, chunk_id)}")
-    if len(made.failed) > _FAILED_SHOWN:
-        say(console, f"  and {len(made.failed) - _FAILED_SHOWN} more: see the summary")
-    if made.n_kept:
-        kept = counted(made.n_kept, "file")
-        say(console, f"{kept} of these left as before, with an earlier result.")
-    say(console, "Everything else is kept; run again to try just these.")
+    out.fail(f"{len(result.failed)} of {counted(result.n_chunks, 'chunk')} failed:")
+    for chunk_id, reason in result.failed[:_FAILED_SHOWN]:
+        out.fail(f"  {chunk_id}: {reason_alone(reason, chunk_id)}")
+    if len(result.failed) > _FAILED_SHOWN:
+        out.fail(f"  and {len(result.failed) - _FAILED_SHOWN} more: see the summary")
+    if result.n_kept:
+        kept = counted(result.n_kept, "file")
+        out.fail(f"{kept} of these left as before, with an earlier result.")
+    out.remark("Everything else is kept; run again to try just these.")
 
 
-def say(console: Console, text: str) -> None:
-    """Prints a line as it is, however long."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+def describe_result(result: RunResult) -> dict[str, Any]:
+    """Returns the result of a run for JSON."""
+    return {
+        "chunks": result.n_chunks,
+        "succeeded": result.n_succeeded,
+        "skipped": result.n_skipped,
+        "detections": result.n_detections,
+        "failed": [{"chunk_id": chunk, "error": error} for chunk, error in result.failed],
+        "audio_s": result.totals.audio_s,
+        "wall_s": result.wall_s,
+        "workers": result.workers,
+    }
 
 
-def _workers(made: RunResult) -> Table:
-    table = Table(title="Workers", title_justify="left")
-    table.add_column("Worker")
-    for name in ("Jobs", "Failures", "Retries", "Failed attempts"):
-        table.add_column(name, justify="right")
-    for label, one in made.workers.items():
-        cells = (one.jobs, one.failure, one.retries, one.failed_retries)
-        table.add_row(escape(label), *map(str, cells))
-    return table
+def _all_have(n_chunks: int) -> str:
+    return f"all {n_chunks} chunks have their"
+
+
+def _workers(result: RunResult) -> Table:
+    columns = ("Worker", "Jobs", "Failures", "Retries", "Failed attempts")
+    rows = [
+        (label, one.jobs, one.failure, one.retries, one.failed_retries)
+        for label, one in result.workers.items()
+    ]
+    return make_table("Workers", columns, rows)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from badc_core.cli.monitor_tables import event_line, render
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.log import NewestLog, Tail, read_last_events
 from badc_core.telemetry.monitor import MonitorState, Seen
@@ -20,12 +22,17 @@ _Dataset = Annotated[Path, typer.Argument(help="The dataset's folder, whose newe
 _Log = Annotated[Path | None, typer.Option("--log", help="This log instead.")]
 
 
-def telemetry(dataset: _Dataset = Path(), log: _Log = None) -> None:
+@taking_options
+def telemetry(out: Output, dataset: _Dataset = Path(), log: _Log = None) -> None:
     """Show the last ten events of a telemetry log."""
-    print_last(_existing(log, dataset), Console())
+    events = read_last_events(_existing(log, dataset), _N_LAST)
+    out.say(*map(event_line, filter(None, map(Seen.from_event, events))))
+    out.give(events)
 
 
+@taking_options
 def monitor(
+    out: Output,
     dataset: _Dataset = Path(),
     log: _Log = None,
     tail: Annotated[int, typer.Option(min=1, help="How many of the last events are shown.")] = 15,
@@ -40,40 +47,25 @@ def monitor(
     ] = 5.0,
 ) -> None:
     """Show what workers are doing: chunks, speed, retries, GPU use and memory."""
-    if not follow:
-        print_once(_existing(log, dataset), tail, Console())
+    if not follow or not out.is_for_people:
+        found, state = _existing(log, dataset), MonitorState(tail)
+        _catch_up(state, Tail(found))
+        out.show(render(state, str(found), out.console))
+        out.give(
+            {
+                "log": found,
+                "elapsed_s": state.elapsed_s,
+                "counts": state.counts,
+                "workers": state.workers,
+                "events": state.tail,
+            }
+        )
     elif log is None:
         watch(NewestLog(dataset).look, tail, interval, Console())
     else:
         if log.exists():
             _existing(log, dataset)
         watch(lambda: log, tail, interval, Console())
-
-
-def print_last(log: Path, console: Console) -> None:
-    """Prints the last events of a log, a line each.
-
-    Args:
-        log: a telemetry log.
-        console: where to.
-    """
-    for event in read_last_events(log, _N_LAST):
-        seen = Seen.from_event(event)
-        if seen is not None:
-            console.print(event_line(seen), markup=False, highlight=False, soft_wrap=True)
-
-
-def print_once(log: Path, n_tail: int, console: Console) -> None:
-    """Prints the state of a run as it is now.
-
-    Args:
-        log: its telemetry log.
-        n_tail: events shown.
-        console: where to.
-    """
-    state = MonitorState(n_tail)
-    _catch_up(state, Tail(log))
-    console.print(render(state, str(log), console))
 
 
 def watch(

@@ -1,4 +1,4 @@
-"""How commands word what they tell."""
+"""How commands word what they print."""
 
 from badc_core.chunks.writer import WrittenChunks
 
@@ -13,8 +13,8 @@ def reason_alone(message: str, chunk_id: str) -> str:
     return " ".join(message.split()).removeprefix(f"{' '.join(chunk_id.split())}: ")
 
 
-def told_written(done: WrittenChunks) -> str:
-    """Returns what came of writing a recording's chunks."""
+def describe_written(done: WrittenChunks) -> str:
+    """Describes the result of writing a recording's chunks."""
     stale = f", {done.n_removed} of other settings removed" if done.n_removed else ""
     kept = done.n_chunks - done.n_written
     written, were = counted(done.n_written, "chunk"), "was" if kept == 1 else "were"

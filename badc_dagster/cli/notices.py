@@ -1,24 +1,29 @@
-"""What several commands say: which home they use, which recordings failed."""
+"""What several commands print: which home they use, which recordings failed."""
 
+import shlex
 from collections.abc import Iterable
 
-from rich.console import Console
-
+from badc_core.cli.output import Output
 from badc_core.recordings.failures import StandingFailure
-from badc_dagster.home import explain_other_home
+from badc_dagster.home import explain_other_home, home_path, is_checkout_home
 
 
-def warn_of_other_home() -> None:
-    """Warns on standard error where `dagster`, started here, would use another Dagster home."""
-    warning = explain_other_home()
-    if warning:
-        Console(stderr=True).print(
-            f"Warning: {warning}", style="yellow", soft_wrap=True, highlight=False, markup=False
-        )
+def warn_of_other_home(out: Output) -> None:
+    """Warns where `dagster`, started here, would use another Dagster home."""
+    if warning := explain_other_home():
+        out.warn(warning)
 
 
-def print_failures(failures: Iterable[StandingFailure], console: Console) -> None:
+def show_way_to_the_web_interface(out: Output) -> None:
+    """Prints how to see the asset graph in a browser."""
+    if is_checkout_home():
+        out.say("Web interface: make dev")
+    else:
+        home = shlex.quote(str(home_path()))
+        out.say(f"Web interface: DAGSTER_HOME={home} dagster dev -m badc_dagster")
+
+
+def report_failures(failures: Iterable[StandingFailure], out: Output) -> None:
     """Prints what failed and why, a line each."""
     for failure in failures:
-        line = f"failed  {failure.recording_id}  {failure.error}"
-        console.print(line, style="red", soft_wrap=True, highlight=False, markup=False)
+        out.fail(f"failed  {failure.recording_id}  {failure.error}")

@@ -1,73 +1,64 @@
 """`badc run`: everything that is due, from new files to the corpus report."""
 
 import logging
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from badc_core.cli.report import print_report
-from badc_core.cli.run_bar import ProgressBar, progress_bars
-from badc_dagster.cli.notices import print_failures, warn_of_other_home
+from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.progress import ShownProgress
+from badc_core.cli.report import show_report
+from badc_core.cli.setting_options import SettingOptions
+from badc_core.cli.wording import counted
+from badc_core.settings import SETTINGS_FILE
+from badc_dagster.cli.notices import (
+    report_failures,
+    show_way_to_the_web_interface,
+    warn_of_other_home,
+)
 
 
+@taking_options
 def run(
-    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
-    detector: Annotated[str | None, typer.Option(help="Detector, instead of badc.toml's.")] = None,
-    min_score: Annotated[
-        float | None, typer.Option(help="Weakest score kept, 0 to 1, instead of badc.toml's.")
-    ] = None,
-    cpu_workers: Annotated[
-        int | None, typer.Option(min=0, help="Workers on the CPU; 0: one per core without GPUs.")
-    ] = None,
+    dataset: DatasetFolder,
+    options: SettingOptions,
+    out: Output,
     limit: Annotated[int, typer.Option(min=0, help="At most so many recordings; 0: all.")] = 0,
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
 ) -> None:
-    """Scan, then bring every recording and the corpus report up to date."""
+    """Analyse new and changed recordings and write all reports."""
+    options = options.anchored()
+    options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    warn_of_other_home()
+    warn_of_other_home(out)
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    console = Console()
-    overrides = _overrides(
-        {
-            "detector": {"name": detector, "min_score": min_score},
-            "inference": {"cpu_workers": cpu_workers},
-        }
-    )
-    with Project.open(dataset, name, overrides) as project:
+    with Project.open(dataset, name, options.overrides()) as project:
         scanned = project.scan()
-        console.print(f"{scanned.total} recordings, {len(scanned.added)} new", highlight=False)
-        with progress_bars(console, transient=not console.is_terminal) as bars:
-            outcome = project.bring_up_to_date(limit, partial(ProgressBar, bars))
+        out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
+        with ShownProgress(out) as shown:
+            outcome = project.bring_up_to_date(limit, shown.stage)
     if outcome.nothing_to_do:
-        console.print("Nothing to do: every recording is up to date.")
+        out.say("Nothing to do: every recording is up to date.")
     if outcome.n_busy:
-        console.print(f"{outcome.n_busy} recordings left to other runs that are at work on them.")
+        out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs that work on them.")
     for warning in outcome.warnings:
-        console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
+        out.warn(warning)
     for fault in outcome.faults:
-        console.print(fault, style="bold red", soft_wrap=True, highlight=False, markup=False)
-    print_failures(outcome.failures, console)
-    if project.dataset.corpus.duckdb.exists():
-        print_report(project.dataset, None, 20, console)
+        out.fail(fault)
+    report_failures(outcome.failures, out)
+    has_corpus = project.dataset.corpus.duckdb.exists()
+    found = show_report(project.dataset, None, 20, out) if has_corpus else None
     incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
-    console.print(
-        f"{outcome.n_finished} of {scanned.total} recordings complete, {incomplete}"
-        f"{len(outcome.failures)} failed",
-        highlight=False,
+    out.say(
+        f"{outcome.n_finished} of {counted(scanned.total, 'recording')} complete, {incomplete}"
+        f"{len(outcome.failures)} failed"
     )
+    if scanned.added:
+        show_way_to_the_web_interface(out)
+    out.give({"recordings": scanned.total, **vars(outcome), "found": found})
     if outcome.failures or outcome.faults:
         raise typer.Exit(1)
-
-
-def _overrides(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns the options that were given."""
-    given = {
-        section: {key: value for key, value in values.items() if value is not None}
-        for section, values in options.items()
-    }
-    return {section: values for section, values in given.items() if values}

@@ -1,10 +1,12 @@
 """`badc scan`: what it says."""
 
+import json
 import os
 
 import pytest
+from support.commands import run_typed
 
-from badc_dagster.cli.scan import scan
+from badc_core.cli.app import build_app
 
 
 @pytest.fixture
@@ -18,16 +20,16 @@ def unnameable(graph, lacking):
     return "audio/S1/b\\xe9b\\xe9.wav"
 
 
-def test_a_scan_counts_what_it_found(graph, capsys):
-    scan(graph.root)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line == f"3 recordings in {graph.root}: 3 new, 0 changed, 0 missing"
+def test_a_scan_counts_what_it_found(graph):
+    done = run_typed(build_app(), "scan", graph.root)
+    assert done.stdout == f"3 recordings in {graph.root}: 3 new, 0 changed, 0 missing\n"
+    result = json.loads(run_typed(build_app(), "scan", graph.root, "--json").stdout)
+    assert (result["recordings"], result["new"]) == (3, [])
 
 
-def test_a_name_that_cannot_be_written_down_stops_no_scan_and_is_shown(graph, unnameable, capsys):
-    scan(graph.root)
-    left_out, counted = capsys.readouterr().out.splitlines()
-    assert unnameable in left_out
-    assert "rename it" in left_out
-    assert counted.endswith("3 new, 0 changed, 0 missing, 1 left out")
+def test_a_name_that_cannot_be_written_down_stops_no_scan_and_is_shown(graph, unnameable):
+    done = run_typed(build_app(), "scan", graph.root)
+    assert unnameable in done.stderr
+    assert "rename it" in done.stderr
+    assert done.stdout.endswith("3 new, 0 changed, 0 missing, 1 left out\n")
     assert graph.instance.get_dynamic_partitions("recordings") == ["rec_1", "rec_2", "rec_3"]

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 import typer
 
-from badc_core.cli.main import build_app
+from badc_core.cli.app import build_app
 from badc_core.columns import arrow_schema
 from badc_core.detections.schema import DETECTION_COLUMNS
 

@@ -138,7 +138,7 @@ def test_one_failure_stops_no_other_and_exits_with_1(root, workers):
     (root / PATHS[0]).write_bytes(b"RIFF no sound at all")
     shown, errors = typed(root, "--chunk-duration", 4, "--apply", "--workers", workers, code=1)
     assert shown.count("2 chunks written") == 2
-    assert f"Error {root / PATHS[0]}: not audio" in errors
+    assert f"Error: {root / PATHS[0]}: not audio" in errors
     assert "1 of 3 recordings failed; what is done is kept. Run again to try just these." in errors
     assert read_status(root / "artifacts/chunks/S1__a").status == "failed"
     assert "failed" in typed(root, "--chunk-duration", 4)[0]

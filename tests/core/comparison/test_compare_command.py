@@ -1,7 +1,6 @@
 """`badc infer compare` over what chunks' JSON files and datasets hold."""
 
 import csv
-import io
 import json
 import re
 import shutil
@@ -11,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
+from support.commands import RecordedOutput
 from typer.testing import CliRunner
 
 from badc_core.chunks.plan import Chunk
-from badc_core.cli.comparison_table import print_comparison
+from badc_core.cli.comparison_table import show_comparison
 from badc_core.cli.infer import infer
 from badc_core.comparison.comparing import COMPARISON_COLUMNS, Rule, compare_tables
 from badc_core.comparison.table_arguments import parse_tables, read_tables
@@ -148,9 +147,9 @@ def test_three_tables_of_default_names_have_room_in_eighty_columns(gathered, mon
     detectors = (BIRDNET, HAWKEARS, replace(HAWKEARS, name="hawkears1"))
     tables = [gathered(f"t{n}", one, found) for n, one in enumerate(detectors)]
     comparison = compare_tables(read(*tables), Rule())
-    console = Console(width=80, file=io.StringIO(), highlight=False)
-    print_comparison(comparison, 20, console)
-    lines = console.file.getvalue().splitlines()
+    out = RecordedOutput(width=80)
+    show_comparison(comparison, 20, out)
+    lines = out.text.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("Evening"))
     assert [line.split("  ")[0].strip() for line in lines[start : start + 5]] == [
         *("Evening", "Grosbeak", "(Western)", "Coccothraustes", "vespertinus")
@@ -165,9 +164,9 @@ def test_three_tables_of_default_names_have_room_in_eighty_columns(gathered, mon
 
 def test_a_long_name_is_folded_and_the_figures_stay_in_its_first_line(two):
     comparison = compare_tables(read(f"the first one={two[0]}", f"{'x' * 20}={two[1]}"), Rule())
-    console = Console(width=80, file=io.StringIO(), highlight=False)
-    print_comparison(comparison, 20, console)
-    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    out = RecordedOutput(width=80)
+    show_comparison(comparison, 20, out)
+    lines = [" ".join(line.split()) for line in out.text.splitlines()]
     start = next(n for n, line in enumerate(lines) if line.startswith("Owl"))
     assert lines[start : start + 3] == [
         "Owl, Great [Horned] the first one 4 0.50 0.50 2/1/1 2 (50%)",

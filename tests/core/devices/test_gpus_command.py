@@ -12,9 +12,9 @@ from rich.console import Console
 from support.commands import BADC, run_typed
 from support.waiting import wait_until
 
+from badc_core.cli.app import build_app
 from badc_core.cli.gpu_tables import Picture, render
 from badc_core.cli.gpus import look
-from badc_core.cli.main import build_app
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import Declaration, LeasableDevice, leasable_devices
 from badc_core.devices.lease_files import exclusive, lease_folder
@@ -162,12 +162,12 @@ def test_a_folder_that_cannot_be_used_is_one_line_and_exit_code_one(place, tmp_p
     (tmp_path / "file").write_text("")
     done = run("--lease-dir", str(tmp_path / "file"))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error {tmp_path}/file/")
+    assert done.stderr.startswith(f"Error: {tmp_path}/file/")
     assert "Set BADC_LEASE_DIR to a folder" in done.stderr
     (place / "devices.toml").write_text("slots_per_device = 0\n")
     done = run()
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error {place}/devices.toml: slots_per_device: ")
+    assert done.stderr.startswith(f"Error: {place}/devices.toml: slots_per_device: ")
 
 
 def test_watching_goes_on_until_ctrl_c_and_leaves_the_last_picture(place) -> None:

@@ -15,9 +15,9 @@ from support.tables import write_rows
 from support.waiting import wait_until
 
 from badc_core.cli.chunk import chunk
-from badc_core.cli.detector_options import DetectorOptions
 from badc_core.cli.infer import infer
 from badc_core.cli.orchestrate import DatasetRunOptions
+from badc_core.cli.setting_options import SettingOptions
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.manifest_runs.orchestrate import PLAN_COLUMNS, plan_inference
 from badc_core.plan_files import read_plan
@@ -202,7 +202,7 @@ def test_manifests_that_cannot_be_run_are_told_and_stop_no_other(root):
     assert len(results(root, "c")) == 3
     assert not results(root, "b")
     shown, errors = typed(root, *ENERGY, "--apply", "--allow-partial-chunks", code=1)
-    assert "Warning chunk files of b" in errors
+    assert "Warning: chunk files of b" in errors
     assert len(results(root, "b")) == 3
 
 
@@ -389,8 +389,8 @@ def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_pat
         run_typed(infer, *command)
     assert len(results(root, "a")) == 3
     assert "1 recording left out: all chunks have a result." in typed(root, *given)[0]
-    assert DetectorOptions(runner_cmd="python3 -m x").anchored().runner_cmd == "python3 -m x"
-    assert DetectorOptions(runner_cmd="'no end").anchored().runner_cmd == "'no end"
+    assert SettingOptions(runner_cmd="python3 -m x").anchored().runner_cmd == "python3 -m x"
+    assert SettingOptions(runner_cmd="'no end").anchored().runner_cmd == "'no end"
 
 
 SLOW = """
@@ -452,7 +452,7 @@ def test_what_another_run_is_at_work_on_is_left_to_it(root, other_run):
     process, site = other_run
     words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply", "--limit", 1)
     _, errors = typed(*words, code=1)
-    assert "Error a: another run is at work on this recording. Let that end" in errors
+    assert "Error: a: another run is at work on this recording. Let that end" in errors
     assert "1 of 1 recording failed" in errors
     assert len(locks(root)) == 2
     (site / "go").touch()
@@ -470,7 +470,7 @@ def test_what_another_run_is_at_work_on_is_left_to_it(root, other_run):
 def test_two_runs_share_a_log_only_one_after_the_other(root, other_run):
     words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply", "--limit", 1)
     _, errors = typed(*words, "--output-dir", "elsewhere", code=1)
-    assert "Error a: another run is at work on this recording" in errors
+    assert "Error: a: another run is at work on this recording" in errors
     assert not (root / "elsewhere/a").exists()
 
 

@@ -1,11 +1,13 @@
 """`badc report`: what it shows, and that the commands it advises can be typed."""
 
+import json
 import shlex
 
 import pytest
-from rich.console import Console
+from support.commands import RecordedOutput, run_typed
+from typer import Typer
 
-from badc_core.cli.report import print_report, report
+from badc_core.cli.report import report, show_report
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.reports.corpus import build_corpus
 
@@ -13,9 +15,15 @@ FOUND = [(0.0, 3.0, "Jay", "Cyanocitta cristata", 0.9), (3.0, 6.0, "Rain", None,
 
 
 def shown(dataset, recording_id, limit):
-    console = Console(record=True, width=100)
-    print_report(dataset, recording_id, limit, console)
-    return console.export_text()
+    out = RecordedOutput()
+    show_report(dataset, recording_id, limit, out)
+    return out.text
+
+
+def app():
+    app = Typer()
+    app.command()(report)
+    return app
 
 
 def command_in(text, name):
@@ -39,7 +47,7 @@ def test_the_command_for_more_rows_is_complete(workbench, recording_id):
 
 def test_without_a_corpus_the_command_that_makes_one_is_given(workbench):
     with pytest.raises(DatasetInvalid) as caught:
-        report(workbench.dataset.root)
+        run_typed(app(), workbench.dataset.root)
     assert command_in(caught.value.remedy, "run") == ["badc", "run", str(workbench.dataset.root)]
 
 
@@ -51,3 +59,19 @@ def test_a_recording_without_result_leads_to_the_status(workbench):
     assert command_in(caught.value.remedy, "status") == [
         "badc", "status", str(workbench.dataset.root)
     ]  # fmt: skip
+
+
+def test_the_report_as_json_has_every_species_and_the_page(workbench):
+    workbench.add("a", found=FOUND)
+    build_corpus(workbench.dataset, ["a"], {})
+    result = json.loads(run_typed(app(), workbench.dataset.root, "--json", "--limit", 1).stdout)
+    assert [one["label"] for one in result["species"]] == ["Jay", "Rain"]
+    assert result["species"][0]["best_score"] == pytest.approx(0.9)
+    assert result["recordings"] == 1
+    assert result["report"] == str(workbench.dataset.corpus.html)
+
+
+def test_a_quiet_report_prints_nothing(workbench):
+    workbench.add("a", found=FOUND)
+    build_corpus(workbench.dataset, ["a"], {})
+    assert run_typed(app(), workbench.dataset.root, "--quiet").output == ""

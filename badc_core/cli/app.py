@@ -1,0 +1,62 @@
+"""The application: every command, the everyday ones first.
+
+Commands that need only `badc_core` are imported here; others are added by the entry-point group
+`badc.commands`, whose entries name a function, its signature being the command line.
+"""
+
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+
+from badc_core.cli.chunk import chunk
+from badc_core.cli.gpus import gpus
+from badc_core.cli.groups import make_group
+from badc_core.cli.hawkears import hawkears
+from badc_core.cli.infer import infer
+from badc_core.cli.report import report
+from badc_core.cli.telemetry import telemetry
+
+COMMANDS_GROUP = "badc.commands"
+_EVERYDAY = ("scan", "run", "status", "report")
+
+
+def build_app() -> typer.Typer:
+    """Returns the application with every installed command."""
+    app = make_group("Run bird-sound detectors over folders of field recordings.")
+    app.info.name = "badc"
+    app.callback()(_root)
+    commands = {entry.name: entry.load() for entry in entry_points(group=COMMANDS_GROUP)}
+    commands["report"] = report
+    everyday = [name for name in _EVERYDAY if name in commands]
+    for name in [*everyday, *sorted(commands.keys() - {*everyday})]:
+        app.command(name)(commands[name])
+    app.command("gpus")(gpus)
+    app.command("telemetry")(telemetry)
+    app.add_typer(infer, name="infer")
+    app.add_typer(chunk, name="chunk")
+    app.add_typer(hawkears, name="hawkears")
+    app.command("version")(show_version)
+    return app
+
+
+def show_version() -> None:
+    """Print the version."""
+    typer.echo(f"badc {version('badc')}")
+
+
+def _show_version_and_end(is_asked: bool) -> None:
+    if is_asked:
+        show_version()
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version_and_end, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Run bird-sound detectors over folders of field recordings."""

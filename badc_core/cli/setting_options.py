@@ -1,0 +1,258 @@
+"""Options that change settings: `--set section.key=value`, and shorter names of often-used ones.
+
+`badc run`, `badc infer run`, `badc infer orchestrate` and run-config files share them. Which
+settings there are is in `badc_core/settings.py`.
+"""
+
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
+
+from pydantic import ValidationError
+
+from badc_core.detectors.registry import list_detectors
+from badc_core.errors import ConfigInvalid
+from badc_core.options import OptionSpec, option_fields
+from badc_core.settings import Settings, load_settings, merge_tables
+from badc_core.validation import explain_value
+
+Place: TypeAlias = tuple[str, ...]
+"""Section, key and so on of a setting."""
+
+_NAME: Place = ("detector", "name")
+
+
+class OptionInvalid(ConfigInvalid):
+    """An option of the command line, which it names, has a value that cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingOptions:
+    """Options as they were given; None, false or empty where they were not.
+
+    Attributes:
+        command: what they were given to.
+        config: TOML file they are from; None for the command line.
+        sections: settings in that file, as in badc.toml.
+    """
+
+    command: ClassVar[str] = "badc run"
+
+    detector: Annotated[
+        str | None, OptionSpec("A registered detector.", "badc.toml's", setting="detector.name")
+    ] = None
+    min_score: Annotated[
+        float | None,
+        OptionSpec("Weakest score kept, 0 to 1.", "badc.toml's", setting="detector.min_score"),
+    ] = None
+    runner_cmd: Annotated[
+        str | None,
+        OptionSpec(
+            "A program of yours, called with --input CHUNK.wav --output OUT.json.",
+            setting="detector.command",
+        ),
+    ] = None
+    use_hawkears: Annotated[bool, OptionSpec("HawkEars 2, or 1 if it is given arguments.")] = False
+    hawkears_args: Annotated[
+        tuple[str, ...],
+        OptionSpec(
+            "Passed to HawkEars 1's analyze.py; may be given again.",
+            option="--hawkears-arg",
+            key="hawkears.extra_args",
+            setting="detector.hawkears.arguments",
+        ),
+    ] = ()
+    max_gpus: Annotated[
+        int | None, OptionSpec("At most so many GPUs; 0: all.", setting="inference.max_gpus")
+    ] = None
+    workers_per_gpu: Annotated[
+        int | None,
+        OptionSpec(
+            "Workers on each GPU.", option="--worker-per-gpu", setting="inference.workers_per_gpu"
+        ),
+    ] = None
+    cpu_workers: Annotated[
+        int | None,
+        OptionSpec(
+            "Workers on the CPU; 0: one per core without GPUs.", setting="inference.cpu_workers"
+        ),
+    ] = None
+    max_retries: Annotated[
+        int | None,
+        OptionSpec(
+            "How often a failed chunk is tried again.", "2", setting="inference.max_retries"
+        ),
+    ] = None
+    max_failed_fraction: Annotated[
+        float | None,
+        OptionSpec(
+            "Exit with 1 if more of the chunks failed.",
+            "0",
+            setting="inference.max_failed_fraction",
+        ),
+    ] = None
+    assignments: Annotated[
+        tuple[str, ...],
+        OptionSpec(
+            "Any setting, as section.key=value: see docs/settings.md; may be given again.",
+            option="--set",
+            key="runner.set",
+        ),
+    ] = ()
+    config: Path | None = None
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def anchored(self) -> Self:
+        """Returns the same options with absolute paths in `runner_cmd`, good in every folder.
+
+        Absolute are the program, where it is not looked for in PATH, and arguments that are files.
+        """
+        try:
+            words = shlex.split(self.runner_cmd or "")
+        except ValueError:  # reported where the command is run
+            return self
+        absolute = [_absolute_path(word, is_program=not n) for n, word in enumerate(words)]
+        return self if absolute == words else replace(self, runner_cmd=shlex.join(absolute))
+
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """Returns the settings that were given, as `load_settings` takes them.
+
+        Raises:
+            OptionInvalid: options that exclude each other, or an assignment that is none.
+            ConfigInvalid: the same in a TOML file of options.
+        """
+        merged: dict[str, dict[str, Any]] = {}
+        for place, (value, _) in self._given().items():
+            merged = merge_tables(merged, _nest(place, value))
+        return merged
+
+    def settings(self, file: Path) -> Settings:
+        """Returns the settings in a file with these options laid on.
+
+        Args:
+            file: a `badc.toml`, which need not be there.
+
+        Raises:
+            OptionInvalid: options that exclude each other, or a value outside its limits.
+            ConfigInvalid: the same in a TOML file of options, or in `file`.
+        """
+        overrides = self.overrides()
+        try:
+            settings = load_settings(file, overrides)
+        except ConfigInvalid as error:
+            load_settings(file)  # which raises where the file alone is to blame
+            raise self._blame(error) from error
+        if _NAME in self._given() and settings.detector.name not in list_detectors():
+            names = ", ".join(list_detectors())
+            what = f"no detector is called {settings.detector.name!r}, only {names}"
+            raise self._refuse(what, self._given()[_NAME][1])
+        return settings
+
+    def _given(self) -> dict[Place, tuple[Any, str]]:
+        """Returns each setting that was given: its value, and what the user calls it."""
+        given: dict[Place, tuple[Any, str]] = {
+            (section, key): (value, f"{section}.{key}")
+            for section, values in self.sections.items()
+            for key, value in values.items()
+        }
+        for assignment in self.assignments:
+            place, value = self._parse(assignment)
+            given[place] = value, f"{self._called('assignments')} {'.'.join(place)}"
+        for place, value, called in self._named():
+            if place in given and given[place][0] != value:
+                other, name = given[place]
+                raise self._refuse(f"excludes {name} {other}", called)
+            given[place] = value, called
+        return given
+
+    def _named(self) -> Iterator[tuple[Place, Any, str]]:
+        """Yields the settings that were given by a name of their own."""
+        for one in option_fields(type(self)):
+            value = getattr(self, one.name)
+            if one.spec.setting and value not in (None, "", ()):
+                plain = list(value) if isinstance(value, tuple) else value
+                yield tuple(one.spec.setting.split(".")), plain, self._called(one.name)
+        if self.runner_cmd and self.use_hawkears:
+            raise self._refuse(
+                f"excludes {self._called('use_hawkears')}", self._called("runner_cmd")
+            )
+        is_first = self.hawkears_args or self.detector == "hawkears1"
+        if self.hawkears_args and not (self.use_hawkears or self.detector == "hawkears1"):
+            what = "arguments can be passed to HawkEars 1 only"
+            raise self._refuse(what, self._called("hawkears_args"))
+        if self.runner_cmd:
+            yield _NAME, "command", self._called("runner_cmd")
+        elif self.use_hawkears:
+            yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")
+
+    def _parse(self, assignment: str) -> tuple[Place, Any]:
+        """Returns the place and value of `section.key=value`: TOML, where bare words are text."""
+        key, equals, text = assignment.partition("=")
+        try:
+            place = tuple(_places(tomllib.loads(f"{key} = 0")))
+        except tomllib.TOMLDecodeError:
+            place = ()
+        if not equals or len(place) < 2:  # noqa: PLR2004  (section and key)
+            what = f"{assignment!r} is not section.key=value, such as detector.min_score=0.3"
+            raise self._refuse(what, self._called("assignments"))
+        try:
+            return place, tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return place, text.strip()
+
+    def _blame(self, error: ConfigInvalid) -> ConfigInvalid:
+        """Returns an error about settings as one about the options they came from."""
+        cause = error.__cause__
+        if not isinstance(cause, ValidationError):
+            return error
+        for found in cause.errors():
+            place = tuple(map(str, found["loc"]))
+            called = [name for key, (_, name) in self._given().items() if _overlap(key, place)]
+            if called:
+                is_unknown = found["type"] == "extra_forbidden"
+                what = error.what if is_unknown else explain_value(found)
+                return self._refuse(what, *called)
+        return error
+
+    def _refuse(self, what: str, *called: str) -> ConfigInvalid:
+        """Returns the complaint about options, or about the keys of the file they are from."""
+        names = ", ".join(called)
+        if self.config is None:
+            return OptionInvalid(what, names, f"See: {self.command} --help")
+        return ConfigInvalid(f"{names}: {what}", self.config, "Correct the key named")
+
+    def _called(self, name: str) -> str:
+        """Returns what the user calls a field: an option, or a key of their file."""
+        found = next(one for one in option_fields(type(self)) if one.name == name)
+        return found.option if self.config is None else found.spec.key or f"runner.{name}"
+
+
+def _nest(place: Place, value: Any) -> dict[str, Any]:
+    for key in reversed(place):
+        value = {key: value}
+    return dict(value)
+
+
+def _places(table: Any) -> Iterator[str]:
+    """Yields the keys of a table of one entry, from the outside inwards."""
+    while isinstance(table, dict):
+        ((key, table),) = table.items()
+        yield key
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    """Returns whether one of two places is in the other."""
+    n_shared = min(len(one), len(other))
+    return one[:n_shared] == other[:n_shared]
+
+
+def _absolute_path(word: str, is_program: bool) -> str:
+    """Returns the absolute path of a file that a word of a command names; else the word itself."""
+    try:
+        is_own_file = Path(word).is_file() and ("/" in word or not is_program)
+    except (OSError, ValueError):
+        return word
+    return str(Path(word).absolute()) if is_own_file else word

@@ -1,0 +1,148 @@
+"""The command line as a whole: help, version, completion, JSON, old commands, Ctrl-C."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from importlib.metadata import version
+
+import pytest
+from support.commands import BADC, run_typed
+from support.sounds import write_tone
+
+from badc_core.cli.app import build_app
+from badc_core.errors import DatasetInvalid
+
+
+@pytest.fixture(scope="module")
+def app():
+    return build_app()
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tone(tmp_path / "marsh" / "audio" / "S1" / "a.wav", 5.0)
+    return tmp_path / "marsh"
+
+
+def test_help_lists_everyday_commands_first_and_version_last(app):
+    lines = run_typed(app, "--help").output.partition("Commands:")[2].split("\n")
+    names = [line.split()[0] for line in lines if line.strip()]
+    everyday = [one for one in ("scan", "run", "status", "report") if one in names]
+    assert names[: len(everyday)] == everyday
+    assert names[-1] == "version"
+
+
+@pytest.mark.parametrize("words", [["--version"], ["version"]])
+def test_the_version_is_printed(app, words):
+    assert run_typed(app, *words).output == f"badc {version('badc')}\n"
+
+
+def test_completion_can_be_installed_and_completes_commands(app):
+    assert "--install-completion" in run_typed(app, "--help").output
+    environment = {**os.environ, "_BADC_COMPLETE": "complete_bash"}
+    words = {"COMP_WORDS": "badc rep", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [BADC], env={**environment, **words}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["report"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "instead"),
+    [
+        ("data connect bogus --path x", "badc scan DATASET"),
+        ("data", "badc scan DATASET"),
+        ("pipeline run DATASET --no-bundle", "badc run DATASET"),
+        ("report bundle --parquet x", "artifacts/aggregate"),
+        ("report aggregate-dir x", "aggregate_summary"),
+        ("infer run --manifest m.csv", "badc infer run MANIFEST"),
+        ("infer run m.csv --stub-runner", "--detector band_energy"),
+        ("infer run m.csv --no-record-datalad", "leave it out"),
+        ("infer run m.csv --print-datalad-run", "badc infer orchestrate"),
+        ("infer orchestrate d --bundle-rollup-limit=3", "--limit"),
+        ("chunk orchestrate d --record-datalad", "--print-datalad-run"),
+    ],
+)
+def test_an_old_command_says_in_one_line_what_to_use_instead(app, typed, instead):
+    done = run_typed(app, *typed.split(), code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert instead in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_option_is_not_taken_for_an_old_one_behind_two_dashes(app, tmp_path):
+    with pytest.raises(Exception, match="no such file"):
+        run_typed(app, "infer", "run", "--", "--manifest")
+
+
+def test_results_are_json_where_that_is_asked_for(app, dataset):
+    audio = dataset / "audio" / "S1" / "a.wav"
+    chunks = json.loads(run_typed(app, "chunk", "split", audio, "--json").stdout)
+    assert [(one["start_ms"], one["end_ms"]) for one in chunks] == [(0, 5000)]
+    plan = run_typed(app, "chunk", "orchestrate", dataset, "--json", "--overlap", 0).stdout
+    assert [one["recording_id"] for one in json.loads(plan)] == ["a"]
+    assert "devices" in json.loads(run_typed(app, "gpus", "--json").stdout)
+
+
+def test_a_quiet_command_prints_nothing_and_does_its_work(app, dataset):
+    done = run_typed(app, "chunk", "orchestrate", dataset, "--apply", "--quiet")
+    assert done.output == ""
+    statuses = json.loads(run_typed(app, "chunk", "status", dataset, "--json").stdout)
+    assert [(one["recording_id"], one["status"]) for one in statuses] == [("a", "completed")]
+    manifest = dataset / "manifests" / "a.csv"
+    assert json.loads(run_typed(app, "chunk", "validate", manifest, "--json").stdout) == {
+        "manifest": str(manifest),
+        "problems": [],
+    }
+
+
+def hint(app, *words):
+    with pytest.raises(DatasetInvalid) as caught:
+        run_typed(app, *words)
+    return caught.value.remedy
+
+
+@pytest.mark.parametrize("typed", ["marsh/audio", "marsh/audio/S1", "marsh/audio/S1/a.wav"])
+def test_a_path_inside_a_dataset_leads_to_the_dataset(app, dataset, typed):
+    assert hint(app, "report", typed) == "Did you mean: badc report marsh"
+
+
+def test_a_mistyped_name_leads_to_the_folder_beside_it(app, dataset):
+    assert hint(app, "report", "mrsh") == "Did you mean: badc report marsh"
+    assert "Did you mean" not in hint(app, "report", "elsewhere")
+
+
+@pytest.mark.parametrize("typed", ["card", "card/DATA", "card/DATA/b.WAV"])
+def test_recordings_without_a_dataset_get_the_commands_that_make_one(
+    app, tmp_path, monkeypatch, typed
+):
+    monkeypatch.chdir(tmp_path)
+    write_tone(tmp_path / "card" / "DATA" / "b.wav", 2.0).rename("card/DATA/b.WAV")
+    remedy = hint(app, "report", typed)
+    commands = remedy.partition(": ")[2].split(" && ")
+    for command in commands[:-1]:
+        subprocess.run(shlex.split(command), check=True)
+    folder = shlex.split(commands[-1])[-1]
+    assert commands[-1].startswith("badc report ")
+    with pytest.raises(DatasetInvalid, match="no corpus yet"):
+        run_typed(app, "report", folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_s", [0.1, 0.3, 0.6, 1.0])
+def test_ctrl_c_while_a_command_starts_prints_one_line(dataset, delay_s):
+    running = subprocess.Popen(
+        [BADC, "chunk", "probe", dataset / "audio" / "S1" / "a.wav"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(delay_s)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode in {0, 130}
+    assert "Traceback" not in errors

@@ -1,0 +1,82 @@
+"""`badc run` and `badc status`: exit codes, JSON, options, and that looking adds nothing."""
+
+import json
+
+import pytest
+from support.commands import run_typed
+
+from badc_core.cli.app import build_app
+from badc_core.datasets.connections import read_connections
+from badc_core.errors import DatasetInvalid
+
+QUICK = '[detector]\nname = "band_energy"\n'
+
+
+@pytest.fixture(scope="module")
+def app():
+    return build_app()
+
+
+@pytest.fixture
+def pond(home, tmp_path, field_audio):
+    """Returns a dataset of one recording that was never connected."""
+    root = tmp_path / "pond"
+    (root / "audio").mkdir(parents=True)
+    (root / "audio" / "a.wav").write_bytes((field_audio / "aru_1.wav").read_bytes())
+    (root / "badc.toml").write_text(QUICK, encoding="utf-8")
+    return root
+
+
+def listed(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_status_of_an_unknown_dataset_adds_nothing(app, pond, home):
+    before = listed(pond), listed(home)
+    with pytest.raises(DatasetInvalid, match=r"not in the asset graph yet\. Run: badc run"):
+        run_typed(app, "status", pond)
+    assert (listed(pond), listed(home)) == before
+
+
+def test_a_folder_without_recordings_is_not_added_to_the_asset_graph(app, home, tmp_path):
+    (tmp_path / "empty" / "audio").mkdir(parents=True)
+    before = read_connections(home)
+    for command in ("scan", "run"):
+        with pytest.raises(DatasetInvalid, match="no recordings in its folder audio"):
+            run_typed(app, command, tmp_path / "empty")
+    assert read_connections(home) == before
+
+
+def test_a_wrong_option_adds_nothing_either(app, pond, home):
+    before = read_connections(home)
+    refused = run_typed(app, "run", pond, "--min-score", 25, code=2)
+    assert "Invalid value for --min-score: must be less than or equal to 1" in refused.stderr
+    assert read_connections(home) == before
+
+
+def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):
+    (pond / "badc.toml").write_text("", encoding="utf-8")
+    words = ("--detector", "band_energy", "--set", "inference.cpu_workers=1", "--json")
+    done = run_typed(app, "run", pond, *words)
+    result = json.loads(done.stdout)
+    assert (result["recordings"], result["n_finished"], result["failures"]) == (1, 1, [])
+    assert result["found"]["recordings"] == 1
+    assert "recording: 1 of 1 recording, in " in done.stderr
+    (pond / "badc.toml").write_text(QUICK, encoding="utf-8")
+    status = json.loads(run_typed(app, "status", pond, "--json").stdout)
+    assert [(one["current"], one["due"], one["failed"]) for one in status["rows"]] == [
+        (1, 0, 0)
+    ] * len(status["rows"])
+    said = run_typed(app, "run", pond).stdout
+    assert "1 recording, 0 new" in said
+    assert "1 of 1 recording complete, 0 failed" in said
+
+
+def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
+    (pond / "audio" / "bad.wav").write_bytes(b"RIFF")
+    done = run_typed(app, "run", pond, "--quiet", code=1)
+    assert done.stdout == ""
+    assert "failed  bad  " in done.stderr
+    status = run_typed(app, "status", pond, code=1)
+    assert "failed  bad  " in status.stderr
+    assert "failed  bad" not in status.stdout
