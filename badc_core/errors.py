@@ -1,7 +1,7 @@
 """The one hierarchy of errors a user can meet.
 
-Each says what went wrong, where, and what to do next. How Dagster shows them is decided in
-`badc_dagster/failures.py`, not here.
+Each says what went wrong, where, and what to do next. `badc_dagster/failures.py` shows them in
+Dagster.
 """
 
 from pathlib import Path
@@ -13,12 +13,12 @@ class BadcError(Exception):
 
     Args:
         what: what is wrong, without a full stop.
-        where: the file, recording or setting concerned; empty when there is none.
+        where: the file, recording or setting; empty if there is none.
         remedy: what to do next, ideally a command.
     """
 
     retryable: ClassVar[bool] = False
-    """Whether trying the same thing again may succeed without anybody changing anything."""
+    """Whether trying again may succeed without any change."""
 
     def __init__(self, what: str, where: str | Path = "", remedy: str = "") -> None:
         super().__init__(what, str(where), remedy)
@@ -45,13 +45,13 @@ class RecordingUnknown(BadcError):
 
 
 class ContentMissing(BadcError):
-    """A file is known but its content is not here (annexed and not fetched, moved, deleted)."""
+    """A known file's content is not here (annexed and not fetched, moved, deleted)."""
 
 
 class UnreadableRecording(BadcError):
     """Audio that cannot be decoded to its end: corrupt, truncated, empty, forbidden, not audio.
 
-    Or read just now: a network disk may give it the next time.
+    Retryable, since a network disk may deliver it the next time.
     """
 
     retryable = True
@@ -62,7 +62,7 @@ class ManifestMismatch(BadcError):
 
 
 class DetectionsInvalid(BadcError):
-    """A detections or effort file breaks the schema or its promises."""
+    """A detections or effort file does not follow the schema."""
 
 
 class DetectorMissing(BadcError):
@@ -76,7 +76,7 @@ class DetectorFailed(BadcError):
 
 
 class OutOfMemory(DetectorFailed):
-    """A device's memory, or the machine's, did not hold what a detector wanted at once."""
+    """The memory of a device or the machine was not enough for a detector."""
 
 
 class DetectorTimeout(DetectorFailed):
@@ -84,7 +84,7 @@ class DetectorTimeout(DetectorFailed):
 
 
 class OutputUnwritable(BadcError):
-    """An output cannot be written where it belongs: forbidden, read-only, no place for a file."""
+    """An output cannot be written: no permission, read-only, or not a place for files."""
 
 
 class StorageFull(BadcError):
@@ -94,12 +94,12 @@ class StorageFull(BadcError):
 
 
 class RecordingBusy(BadcError):
-    """Another process is at work on a recording, whose outputs only one may write at a time."""
+    """Another process works on a recording; only one may write its outputs at a time."""
 
     retryable = True
 
 
 class LeasesBusy(BadcError):
-    """Another process keeps everybody from fingerprint_inputs about leases of devices."""
+    """Another process keeps the lease folder locked."""
 
     retryable = True

@@ -1,4 +1,4 @@
-"""Doing the same work for many recordings, so that one failure costs only its own recording."""
+"""The same work for many recordings, where a failure costs only its own recording."""
 
 import logging
 from collections import deque
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What became of one recording.
+    """The outcome of the work on one recording.
 
     Attributes:
-        recording_id: which.
+        recording_id: the recording's.
         value: the result; None if it failed.
         error: why it failed; None if it did not.
-        on_commit: what `commit` does.
+        on_commit: called by `commit`.
     """
 
     recording_id: str
@@ -31,7 +31,7 @@ class Outcome(Generic[T]):
     on_commit: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     def commit(self) -> None:
-        """Says that whoever must know of the result does; until then it counts as unfinished."""
+        """Records that the result is known to Dagster; until then it counts as unfinished."""
         self.on_commit()
 
     def require(self) -> T:
@@ -58,7 +58,7 @@ def for_each(
     """Yields the outcome of `work` for every recording, in order.
 
     Args:
-        recording_ids: drawn a few at a time.
+        recording_ids: iterated a few at a time.
         work: called in threads where `n_threads` > 1.
         n_threads: how many at once.
     """
@@ -82,7 +82,7 @@ def for_each(
 
 
 def unexpected(recording_id: str, error: Exception) -> BadcError:
-    """Returns an error we did not foresee, as one we can show."""
+    """Returns an unexpected exception as an error to show."""
     return BadcError(
         f"unexpected {type(error).__name__}: {error}",
         recording_id,

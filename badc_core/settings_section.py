@@ -1,4 +1,4 @@
-"""What every section of settings keeps: it cannot be changed, and knows all of its keys."""
+"""The base class of all sections of settings."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,19 +1,16 @@
-"""How many failures a setting tolerates, given as a fraction.
-
-The settings themselves are in `settings.py`.
-"""
+"""Whether failures are within the fraction that a setting tolerates."""
 
 from fractions import Fraction
 
 
 def is_tolerated(n: int, fraction: float, total: int) -> bool:
-    """Tells whether so many of a total are no more than a fraction of it.
+    """Returns whether `n` is at most a fraction of a total.
 
-    The fraction is taken as it is written: 0.29 of 100 are 29, of which floats make a little less.
+    The fraction is exact, as written: 0.29 of 100 is 29, where floats give a little less.
 
     Args:
-        n: how many failed.
-        fraction: that may fail, 0 to 1.
-        total: out of how many.
+        n: the number of failures.
+        fraction: the share that may fail, 0 to 1.
+        total: the number of attempts.
     """
     return n <= Fraction(repr(fraction)) * total

@@ -16,7 +16,7 @@ def seconds_to_samples(seconds: float, sample_rate_hz: int) -> int:
 
 
 def write_seconds(seconds: float) -> str:
-    """Returns seconds as somebody would type them, to the last digit: `60`, `3600.125`."""
+    """Returns seconds with all their digits, as people type them: `60`, `3600.125`."""
     exact = float(seconds)
     return str(int(exact)) if exact.is_integer() else repr(exact)
 

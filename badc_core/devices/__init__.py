@@ -1,1 +1,1 @@
-"""What there is to compute on."""
+"""GPUs and CPU: finding, leasing and measuring them."""

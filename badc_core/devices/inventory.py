@@ -1,6 +1,6 @@
-"""Which GPUs this process may use, or a sentence on why there is none.
+"""The GPUs that this process may use, or why there are none.
 
-What they are doing is in `sampler.py`; which workers they get, in `places.py`.
+Their use is measured in `sampler.py`; workers are assigned to them in `places.py`.
 """
 
 import logging
@@ -31,10 +31,10 @@ class Gpu:
     """A GPU, or a MIG slice of one.
 
     Attributes:
-        index: the physical GPU's, as `nvidia-smi` counts; slices of one GPU share it.
-        uuid: what CUDA_VISIBLE_DEVICES may call it.
+        index: of the physical GPU, as in `nvidia-smi`; slices of one GPU share it.
+        uuid: its name in CUDA_VISIBLE_DEVICES.
         name: the model.
-        memory_mib: total; 0 where the GPU has none of its own but uses the machine's.
+        memory_mib: total; 0 if the GPU uses the machine's memory.
     """
 
     index: int
@@ -49,7 +49,7 @@ class GpuInventory:
 
     Attributes:
         gpus: in the order in which CUDA numbers them.
-        diagnosis: why there is none, a sentence without a full stop; empty where there is one.
+        diagnosis: why there are none, a sentence without a full stop; empty if there are some.
     """
 
     gpus: tuple[Gpu, ...]
@@ -58,7 +58,7 @@ class GpuInventory:
 
 @dataclass(frozen=True)
 class _Board:
-    """A physical GPU with the MIG slices it is cut into."""
+    """A physical GPU and its MIG slices."""
 
     gpu: Gpu
     slices: tuple[Gpu, ...]
@@ -67,10 +67,10 @@ class _Board:
 def find_gpus(
     environment: Mapping[str, str] | None = None, nvml: Nvml | None = None
 ) -> GpuInventory:
-    """Returns the GPUs that are here and not hidden by CUDA_VISIBLE_DEVICES.
+    """Returns the GPUs of this machine that CUDA_VISIBLE_DEVICES does not hide.
 
     Args:
-        environment: variables to heed; None for this process's own.
+        environment: its variables; None for this process's own.
         nvml: the management library; None for the real one.
     """
     visible = (os.environ if environment is None else environment).get(VISIBLE)
@@ -87,7 +87,7 @@ def find_gpus(
 
 
 def _boards(nvml: Nvml) -> tuple[list[_Board], NvmlFailed | None]:
-    """Returns the GPUs that answer, and why one does not; several may have the same reason."""
+    """Returns the GPUs that can be used, and why one cannot."""
     boards = []
     trouble = None
     for index in range(nvml.n_gpus()):
@@ -97,7 +97,7 @@ def _boards(nvml: Nvml) -> tuple[list[_Board], NvmlFailed | None]:
             boards.append(_Board(_describe(nvml, index, handle), slices))
         except NvmlFailed as error:
             trouble = error
-            # Under SLURM other people's GPUs are forbidden, which is nobody's trouble.
+            # Under SLURM other jobs' GPUs are forbidden, which is normal.
             if error.code != codes.NO_PERMISSION:
                 _log.warning("GPU %d is left out: %s", index, error)
     return boards, trouble
@@ -121,7 +121,7 @@ def _memory_mib(nvml: Nvml, device: Handle) -> int:
 
 
 def _everything(boards: list[_Board]) -> tuple[Gpu, ...]:
-    """Returns all GPUs; the slices in place of one that is cut up."""
+    """Returns all GPUs, with MIG slices in place of the GPUs they are on."""
     return tuple(gpu for board in boards for gpu in board.slices or (board.gpu,))
 
 
@@ -133,7 +133,7 @@ def _chosen(boards: list[_Board], visible: str) -> tuple[Gpu, ...]:
     """
     chosen: list[Gpu] = []
     for entry in visible.split(","):
-        gpu = _meant(boards, entry.strip())
+        gpu = _find(boards, entry.strip())
         if gpu is None:
             break
         if gpu not in chosen:
@@ -141,10 +141,10 @@ def _chosen(boards: list[_Board], visible: str) -> tuple[Gpu, ...]:
     return tuple(chosen)
 
 
-def _meant(boards: list[_Board], entry: str) -> Gpu | None:
-    """Returns the GPU an index, a UUID or the beginning of one means; None for no such GPU."""
+def _find(boards: list[_Board], entry: str) -> Gpu | None:
+    """Returns the GPU with an index, a UUID or the beginning of one; None if there is none."""
     if entry.isdecimal():
-        # CUDA counts what this process may use, which a cgroup may have thinned out.
+        # CUDA counts only the GPUs that this process's cgroup allows.
         return _usable(boards[int(entry)]) if int(entry) < len(boards) else None
     if not entry.startswith(("GPU-", "MIG-")):
         return None
@@ -160,5 +160,5 @@ def _meant(boards: list[_Board], entry: str) -> Gpu | None:
 
 
 def _usable(board: _Board) -> Gpu:
-    """Returns what CUDA uses of a GPU named as a whole: the first slice of one that is cut up."""
+    """Returns the device that CUDA uses for a whole GPU: its first MIG slice, if it has any."""
     return board.slices[0] if board.slices else board.gpu

@@ -1,7 +1,4 @@
-"""What a GPU did during a stretch of time: pure arithmetic on readings.
-
-Taking the readings is in `sampler.py`.
-"""
+"""The use of a GPU during an interval, computed from readings that `sampler.py` takes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +11,13 @@ _ENOUGH_FOR_A_SLOPE = 2
 
 @dataclass(frozen=True)
 class Reading:
-    """What a GPU was doing at one moment; None is what it does not tell.
+    """The state of a GPU at one moment; None for what NVML does not report.
 
     Attributes:
         at_s: on the monotonic clock.
         energy_j: since the driver was loaded.
-        processes: pid -> MiB held.
-        process_utilization: pid -> percent since the reading before; None where untold.
+        processes: pid -> MiB used.
+        process_utilization: pid -> percent since the reading before; None if unknown.
     """
 
     at_s: float
@@ -37,15 +34,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class GpuMetrics:
-    """What a GPU did for a worker during one attempt; None is what nobody could tell.
+    """The use of a GPU by a worker during one attempt; None for what is not known.
 
     Attributes:
-        samples: readings taken in that time; 0 means that the nearest one stands in.
-        utilization_mean, utilization_max: percent, of what `utilization_of` says.
-        utilization_of: `process` for the worker's own share, `device` for everybody's together.
-        device_utilization_mean: percent, everybody's.
-        memory_used_mib: most held by the worker's processes at once.
-        device_memory_used_mib: most held by everybody and the driver.
+        samples: readings in that time; at 0 the nearest reading is used.
+        utilization_mean, utilization_max: percent, for `utilization_of`.
+        utilization_of: `process` for the worker's own share, `device` for all processes together.
+        device_utilization_mean: percent, of all processes.
+        memory_used_mib: the most that the worker's processes used at once.
+        device_memory_used_mib: the most that all processes and the driver used.
         memory_total_mib: of the GPU.
         power_w_mean: of the whole board.
         energy_wh: of the whole board, also where several workers shared it.
@@ -70,10 +67,10 @@ class GpuMetrics:
 def summarize(
     readings: Sequence[Reading], pids: Collection[int], started_s: float, finished_s: float
 ) -> GpuMetrics | None:
-    """Returns what happened between two times; None without any reading.
+    """Returns the use between two times; None without any reading.
 
     Args:
-        readings: by time; some before and after the stretch make its energy exact.
+        readings: by time; some before and after the interval make its energy exact.
         pids: the worker and its descendants.
         started_s: on the monotonic clock.
         finished_s: likewise.
@@ -83,10 +80,10 @@ def summarize(
     inside = [one for one in readings if started_s <= one.at_s <= finished_s]
     middle_s = (started_s + finished_s) / 2
     used = inside or [min(readings, key=lambda one: abs(one.at_s - middle_s))]
-    of_device = _told([one.utilization for one in used])
+    of_device = _known([one.utilization for one in used])
     of_process = _process_utilization(used, pids)
     utilization = of_device if of_process is None else of_process
-    power_w_mean = _mean(_told([one.power_w for one in used]))
+    power_w_mean = _mean(_known([one.power_w for one in used]))
     return GpuMetrics(
         samples=len(inside),
         utilization_mean=_mean(utilization),
@@ -94,16 +91,16 @@ def summarize(
         utilization_of="device" if of_process is None else "process",
         device_utilization_mean=_mean(of_device),
         memory_used_mib=max(_process_memory(used, pids), default=None),
-        device_memory_used_mib=max(_told([one.memory_used_mib for one in used]), default=None),
-        memory_total_mib=max(_told([one.memory_total_mib for one in used]), default=None),
+        device_memory_used_mib=max(_known([one.memory_used_mib for one in used]), default=None),
+        memory_total_mib=max(_known([one.memory_total_mib for one in used]), default=None),
         power_w_mean=power_w_mean,
         energy_wh=_energy_wh(readings, power_w_mean, started_s, finished_s),
-        temperature_c_max=max(_told([one.temperature_c for one in used]), default=None),
-        sm_clock_mhz_mean=_mean(_told([one.sm_clock_mhz for one in used])),
+        temperature_c_max=max(_known([one.temperature_c for one in used]), default=None),
+        sm_clock_mhz_mean=_mean(_known([one.sm_clock_mhz for one in used])),
     )
 
 
-def _told(values: Sequence[float | None]) -> list[float]:
+def _known(values: Sequence[float | None]) -> list[float]:
     return [one for one in values if one is not None]
 
 
@@ -112,28 +109,26 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _process_memory(readings: Sequence[Reading], pids: Collection[int]) -> list[float]:
-    """Returns MiB held by the processes together, of each reading that knows any of them."""
-    known = [
-        _told([held for pid, held in one.processes.items() if pid in pids]) for one in readings
-    ]
-    return [sum(held) for held in known if held]
+    """Returns MiB used by the processes together, for each reading that has any of them."""
+    used = [_known([mib for pid, mib in one.processes.items() if pid in pids]) for one in readings]
+    return [sum(mib) for mib in used if mib]
 
 
 def _process_utilization(readings: Sequence[Reading], pids: Collection[int]) -> list[float] | None:
-    """Returns percent in each reading; None where the driver never names the processes.
+    """Returns percent in each reading; None if the driver never lists the processes.
 
-    A process that did nothing since the reading before is not named, so it counts 0 there.
+    It does not list a process that was idle since the reading before, which counts as 0.
     """
-    tellable = [one.process_utilization for one in readings if one.process_utilization is not None]
-    if not any(pid in shares for shares in tellable for pid in pids):
+    reported = [one.process_utilization for one in readings if one.process_utilization is not None]
+    if not any(pid in shares for shares in reported for pid in pids):
         return None
-    return [min(100.0, sum(shares.get(pid, 0.0) for pid in pids)) for shares in tellable]
+    return [min(100.0, sum(shares.get(pid, 0.0) for pid in pids)) for shares in reported]
 
 
 def _energy_wh(
     readings: Sequence[Reading], power_w_mean: float | None, started_s: float, finished_s: float
 ) -> float | None:
-    """Returns the energy of a stretch: from the counter, else from the mean power."""
+    """Returns the energy used in an interval: from the counter, else from the mean power."""
     counted = [(one.at_s, one.energy_j) for one in readings if one.energy_j is not None]
     if len(counted) >= _ENOUGH_FOR_A_SLOPE:
         used_j = _counter_at(counted, finished_s) - _counter_at(counted, started_s)

@@ -1,7 +1,6 @@
-"""The few questions BADC asks NVIDIA's management library, with units and one kind of error.
+"""The calls of NVIDIA's management library that BADC uses, with units and one kind of error.
 
-What is made of the answers is in `inventory.py` (which GPUs there are) and `sampler.py` (what they
-are doing).
+The inventory of GPUs is in `inventory.py`, their measurement in `sampler.py`.
 """
 
 from dataclasses import dataclass
@@ -28,12 +27,12 @@ VERSION_MISMATCH = 18
 
 
 class NvmlFailed(BadcError):
-    """NVML did not answer.
+    """A call of NVML failed.
 
     Args:
-        what: in NVML's words.
-        code: in NVML's numbers.
-        call: which question.
+        what: NVML's message.
+        code: NVML's number.
+        call: the function's name.
     """
 
     def __init__(self, what: str, code: int, call: str) -> None:
@@ -78,7 +77,7 @@ class Nvml:
         self._library = import_module("pynvml") if library is None else library
 
     def __enter__(self) -> Self:
-        self._ask("nvmlInit")
+        self._call("nvmlInit")
         return self
 
     def __exit__(
@@ -87,25 +86,25 @@ class Nvml:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._ask("nvmlShutdown")
+        self._call("nvmlShutdown")
 
     def n_gpus(self) -> int:
         """Returns how many GPUs the driver has."""
-        return int(self._ask("nvmlDeviceGetCount"))
+        return int(self._call("nvmlDeviceGetCount"))
 
     def gpu(self, index: int) -> Handle:
         """Returns the GPU at an index, in the order of PCI addresses."""
-        return self._ask("nvmlDeviceGetHandleByIndex", index)
+        return self._call("nvmlDeviceGetHandleByIndex", index)
 
     def find(self, uuid: str) -> Handle:
         """Returns the GPU or MIG slice with a UUID."""
-        return self._ask("nvmlDeviceGetHandleByUUID", uuid)
+        return self._call("nvmlDeviceGetHandleByUUID", uuid)
 
     def slices(self, gpu: Handle) -> list[Handle]:
-        """Returns the MIG slices of a GPU; empty where it is not cut up."""
+        """Returns the MIG slices of a GPU; empty without MIG."""
         try:
-            current_mode, _ = self._ask("nvmlDeviceGetMigMode", gpu)
-            n_slots = int(self._ask("nvmlDeviceGetMaxMigDeviceCount", gpu)) if current_mode else 0
+            current_mode, _ = self._call("nvmlDeviceGetMigMode", gpu)
+            n_slots = int(self._call("nvmlDeviceGetMaxMigDeviceCount", gpu)) if current_mode else 0
         except NvmlFailed as error:
             if error.is_unsupported:
                 return []
@@ -113,70 +112,70 @@ class Nvml:
         found = []
         for slot in range(n_slots):
             try:
-                found.append(self._ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, slot))
+                found.append(self._call("nvmlDeviceGetMigDeviceHandleByIndex", gpu, slot))
             except NvmlFailed as error:
                 if error.code != NOT_FOUND:
                     raise
         return found
 
     def uuid(self, device: Handle) -> str:
-        """Returns what CUDA_VISIBLE_DEVICES may call a device: `GPU-...` or `MIG-...`."""
-        return str(self._ask("nvmlDeviceGetUUID", device))
+        """Returns a device's name in CUDA_VISIBLE_DEVICES: `GPU-...` or `MIG-...`."""
+        return str(self._call("nvmlDeviceGetUUID", device))
 
     def name(self, device: Handle) -> str:
         """Returns the model, such as `NVIDIA H100 80GB HBM3`."""
-        return str(self._ask("nvmlDeviceGetName", device))
+        return str(self._call("nvmlDeviceGetName", device))
 
     def memory(self, device: Handle) -> Memory:
-        """Returns the memory of a device, used by whomever."""
-        told = self._ask("nvmlDeviceGetMemoryInfo", device)
-        return Memory(told.used / _BYTES_PER_MIB, told.total / _BYTES_PER_MIB)
+        """Returns the memory of a device, used by all processes together."""
+        memory = self._call("nvmlDeviceGetMemoryInfo", device)
+        return Memory(memory.used / _BYTES_PER_MIB, memory.total / _BYTES_PER_MIB)
 
     def utilization_percent(self, device: Handle) -> float:
         """Returns the share of the driver's last sampling period in which any kernel ran."""
-        return float(self._ask("nvmlDeviceGetUtilizationRates", device).gpu)
+        return float(self._call("nvmlDeviceGetUtilizationRates", device).gpu)
 
     def power_w(self, device: Handle) -> float:
         """Returns the power drawn by the board."""
-        return float(self._ask("nvmlDeviceGetPowerUsage", device)) / 1000
+        return float(self._call("nvmlDeviceGetPowerUsage", device)) / 1000
 
     def energy_j(self, device: Handle) -> float:
         """Returns the energy used since the driver was loaded."""
-        return float(self._ask("nvmlDeviceGetTotalEnergyConsumption", device)) / 1000
+        return float(self._call("nvmlDeviceGetTotalEnergyConsumption", device)) / 1000
 
     def temperature_c(self, device: Handle) -> float:
         """Returns the temperature of the GPU's core."""
-        return float(self._ask("nvmlDeviceGetTemperature", device, _TEMPERATURE_OF_CORE))
+        return float(self._call("nvmlDeviceGetTemperature", device, _TEMPERATURE_OF_CORE))
 
     def sm_clock_mhz(self, device: Handle) -> float:
         """Returns the clock of the multiprocessors."""
-        return float(self._ask("nvmlDeviceGetClockInfo", device, _SM_CLOCK))
+        return float(self._call("nvmlDeviceGetClockInfo", device, _SM_CLOCK))
 
     def processes(self, device: Handle) -> dict[int, float | None]:
-        """Returns pid -> MiB held, of the processes computing on a device; None where untold."""
+        """Returns pid -> MiB used, of the processes computing on a device; None if unknown."""
         # By version: the call without one is an error of another kind where the driver is old.
         try:
-            running = self._ask("nvmlDeviceGetComputeRunningProcesses_v3", device)
+            running = self._call("nvmlDeviceGetComputeRunningProcesses_v3", device)
         except NvmlFailed as error:
             if error.code != FUNCTION_NOT_FOUND:
                 raise
-            running = self._ask("nvmlDeviceGetComputeRunningProcesses_v2", device)
+            running = self._call("nvmlDeviceGetComputeRunningProcesses_v2", device)
         return {
             one.pid: None if one.usedGpuMemory is None else one.usedGpuMemory / _BYTES_PER_MIB
             for one in running
         }
 
     def process_use(self, device: Handle, since_us: int) -> list[ProcessUse]:
-        """Returns what the driver sampled of processes after a time on its clock."""
+        """Returns the driver's samples of processes after a time on its clock."""
         try:
-            samples = self._ask("nvmlDeviceGetProcessUtilization", device, since_us)
+            samples = self._call("nvmlDeviceGetProcessUtilization", device, since_us)
         except NvmlFailed as error:
             if error.code == NOT_FOUND:
                 return []
             raise
         return [ProcessUse(one.pid, one.timeStamp, one.smUtil) for one in samples]
 
-    def _ask(self, call: str, *arguments: Any) -> Any:
+    def _call(self, call: str, *arguments: Any) -> Any:
         try:
             return getattr(self._library, call)(*arguments)
         except self._library.NVMLError as error:

@@ -1,6 +1,6 @@
-"""Where workers run: how many on each GPU and on the CPU, and what each may see.
+"""Where workers run: how many on each GPU and on the CPU, and which GPU each may see.
 
-Which GPUs there are is in `inventory.py`.
+GPUs are found in `inventory.py`.
 """
 
 import os
@@ -44,7 +44,7 @@ def plan_places(
     """Returns the places of all workers, at least one, the first of every GPU first.
 
     Args:
-        settings: how many workers on what.
+        settings: how many workers on each device.
         inventory: the GPUs this process may use.
         uses_gpu: whether the detector can use one.
         n_cores: cores this process may use.

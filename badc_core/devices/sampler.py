@@ -1,7 +1,7 @@
-"""Asking GPUs what they are doing, twice a second, while they work.
+"""Measuring GPUs twice a second while they work.
 
-What the answers say of an attempt is in `metrics.py`. Nothing here ever disturbs the work: a GPU
-that does not answer has no metrics.
+The metrics of an attempt are computed in `metrics.py`. Measuring never disturbs the work: a GPU
+that cannot be read has no metrics.
 """
 
 import logging
@@ -72,11 +72,11 @@ class Sampler:
         started_monotonic: float,
         finished_monotonic: float,
     ) -> GpuMetrics | None:
-        """Returns what a GPU did between two times; None where it was not read near them.
+        """Returns the use of a GPU between two times; None without a reading near them.
 
         Args:
             gpu: one of those in use.
-            pids: the workers; what they started counts too, being in their process groups.
+            pids: the workers; processes in their process groups count too.
             started_monotonic: seconds on `time.monotonic`.
             finished_monotonic: likewise.
         """
@@ -116,7 +116,7 @@ class Sampler:
 
 
 class _Watched:
-    """One GPU, and what it refuses to tell."""
+    """A GPU, and the calls that it refuses."""
 
     def __init__(self, nvml: Nvml, uuid: str) -> None:
         self._nvml = nvml
@@ -127,7 +127,7 @@ class _Watched:
         self._seen_us = 0
 
     def read(self) -> Reading | None:
-        """Returns what the GPU is doing now; None if it tells nothing at all."""
+        """Returns the state of the GPU now; None if all calls fail."""
         if self._device is None:
             self._device = self._ask(self._nvml.find, self._uuid)
         if self._device is None:
@@ -152,7 +152,7 @@ class _Watched:
         )
 
     def _ask(self, question: Callable[[Any], Answer], of: Any) -> Answer | None:
-        """Returns an answer, or None; a question that is refused for good is not put again."""
+        """Returns the result of a call, or None; unsupported calls are not repeated."""
         if question.__name__ in self._refused:
             return None
         try:
@@ -162,7 +162,7 @@ class _Watched:
                 self._refused.add(question.__name__)
             elif not self._has_complained:
                 self._has_complained = True
-                _log.warning("GPU %s does not tell everything: %s", self._uuid, error)
+                _log.warning("GPU %s cannot be measured completely: %s", self._uuid, error)
             return None
 
     def _process_utilization(self, device: Handle) -> dict[int, float]:
@@ -171,7 +171,7 @@ class _Watched:
         newest_us = self._seen_us
         for sample in self._nvml.process_use(device, self._seen_us):
             newest_us = max(newest_us, sample.timestamp_us)
-            # Drivers are known to hand out slots they never filled in.
+            # Drivers are known to return slots that they never filled in.
             if sample.timestamp_us > self._seen_us and sample.utilization_percent in (
                 _SENSIBLE_PERCENT
             ):
@@ -181,7 +181,7 @@ class _Watched:
 
 
 def _process_group(pid: int) -> int:
-    """Returns the process group of a process; itself where it cannot be asked any more."""
+    """Returns the process group of a process; its pid once it has ended."""
     try:
         return os.getpgid(pid)
     except (ProcessLookupError, PermissionError):

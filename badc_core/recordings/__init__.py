@@ -1,1 +1,1 @@
-"""Which recordings a dataset holds and what each one is: identity, place, time, quality."""
+"""The recordings of a dataset: identity, place, time, quality."""

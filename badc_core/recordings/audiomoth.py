@@ -1,6 +1,6 @@
-"""What an AudioMoth writes into the comment of its WAV files.
+"""The comment that an AudioMoth writes into its WAV files.
 
-The wording changed with the firmware; each fact is looked for by itself.
+Its wording changed with the firmware, so each fact is searched for separately.
 
 Source: https://github.com/OpenAcousticDevices/AudioMoth-Firmware-Basic, `setHeaderComment`,
 releases 1.0 to 1.11.
@@ -26,7 +26,7 @@ _THRESHOLD = re.compile(r"Amplitude threshold was (.+?)\.(?: |$)")
 
 
 def read_audiomoth(path: Path, layout: RiffLayout) -> Findings | None:
-    """Returns what the comment of an AudioMoth's WAV file says; None in other files."""
+    """Returns the facts in the comment of an AudioMoth's WAV file; None for other files."""
     tags = read_info_tags(path, layout)
     comment, artist = tags.get("ICMT", ""), tags.get("IART", "")
     if "AudioMoth" not in comment and "AudioMoth" not in artist:
@@ -37,8 +37,8 @@ def read_audiomoth(path: Path, layout: RiffLayout) -> Findings | None:
 def interpret_comment(comment: str, artist: str = "") -> Findings:
     """Returns the facts in an AudioMoth comment.
 
-    A battery beyond the recorder's scale (`greater than 4.9V`) is given as the end of the scale,
-    and the words are kept in the comments.
+    A voltage beyond the recorder's scale (`greater than 4.9V`) is given as the end of the scale,
+    and its wording is kept in the comments.
     """
     clock, offset_min = _read_start(comment)
     fields: dict[str, str | float] = {"device_make": "Open Acoustic Devices"}

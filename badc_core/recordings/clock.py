@@ -1,6 +1,6 @@
-"""From what a recorder's clock showed to UTC.
+"""Conversion of a recorder's clock time to UTC.
 
-Pure. Where the zone comes from is decided in `describe.py`.
+Pure functions. The time zone is chosen in `describe.py`.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Moment:
 
     Attributes:
         utc: timezone-aware; None if the zone is not known.
-        utc_offset_min: clock minus UTC; None likewise.
+        utc_offset_min: clock minus UTC; None if the zone is not known.
         warnings: one sentence each.
     """
 
@@ -31,8 +31,8 @@ class Moment:
 def locate_in_time(clock: datetime, timezone: str | None) -> Moment:
     """Returns the UTC time of a clock reading.
 
-    A reading that occurs twice, when summer time ends, is taken as the earlier; one that never
-    occurs, when summer time begins, as if the clock had not been put forward. Both are warned of.
+    A time that occurs twice, when summer time ends, is read as the earlier; one that never occurs,
+    when summer time begins, as if the clock had not been put forward. Both give a warning.
 
     Args:
         clock: without a zone.

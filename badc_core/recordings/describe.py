@@ -1,8 +1,8 @@
-"""A recording's description: what every source says about it, weighed.
+"""A recording's description, combined from all sources.
 
-For each field the first source that says something wins: deployments, guano, audiomoth,
-filename, path, settings. One exception: `location` comes from the path before the file name,
-whose first part is often a recorder's serial number or nickname.
+Each field comes from the first source that has it: deployments, guano, audiomoth, filename, path,
+settings. One exception: for `location` the path goes before the file name, whose first part is
+often a recorder's serial number or nickname.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ _PLACE_FIELDS = ("location", "study_area")
 
 @dataclass
 class _Draft:
-    """Fields found so far and where each comes from; the first value of a field stays."""
+    """The fields found so far and their sources; the first value of a field stays."""
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class _Draft:
 
 
 def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Recording:
-    """Returns what a recording is, after decoding all of it.
+    """Returns the description of a recording, after decoding all of it.
 
     Raises:
         ContentMissing: the file or its annexed content is not here.
@@ -72,7 +72,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
     findings = _collect(dataset, registered, path)
     place = _read_place(findings)
     station = _find_station(dataset, place)
-    draft, warnings = _weigh(dataset, findings, place, station)
+    draft, warnings = _combine(dataset, findings, place, station)
     warnings += _judge(quality, findings, facts["sample_rate_hz"])
     kind = dataset.settings.recordings.fingerprint
     return Recording(
@@ -91,7 +91,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
 
 
 def _collect(dataset: Dataset, registered: RegisteredRecording, path: Path) -> list[Findings]:
-    """Returns what the sources say, strongest first."""
+    """Returns the findings of all sources, the most trusted first."""
     settings = dataset.settings.recordings
     findings: list[Findings | None] = []
     layout = read_riff_layout(path)
@@ -112,13 +112,13 @@ def _read_place(findings: list[Findings]) -> _Draft:
 
 
 def _find_station(dataset: Dataset, place: _Draft) -> Deployment:
-    """Returns what the table of deployments says of a place; nothing where it is not known."""
+    """Returns the row of a place in the table of deployments; an empty one without a row."""
     stations, nothing = read_deployments(dataset.deployments), Deployment(location="")
     location = place.values.get("location")
     return nothing if location is None else stations.get(location, nothing)
 
 
-def _weigh(
+def _combine(
     dataset: Dataset, findings: list[Findings], place: _Draft, station: Deployment
 ) -> tuple[_Draft, list[str]]:
     draft = _Draft()
@@ -151,7 +151,7 @@ def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | 
     moment, source = _locate(draft, clock, zoned)
     named = draft.values.get("timezone")
     if zoned is not None and named is not None and moment.utc is not None:
-        # A recorder set to UTC, say: its moment is certain, people want the station's hour.
+        # Such as a recorder set to UTC: the moment is certain, but people want the station's hour.
         clock, offset_min = to_local(moment.utc, named)
         draft.add(draft.sources["timezone"], {"utc_offset_min": offset_min})
     draft.add(first.source, {"start_local": clock})
@@ -170,7 +170,7 @@ def _locate(draft: _Draft, clock: datetime, zoned: Findings | None) -> tuple[Mom
 
 
 def _agree(one: Findings, other: Findings) -> bool:
-    """Tells whether two sources mean the same moment, within a minute."""
+    """Returns whether two sources agree on the start, within a minute."""
     if one.clock is None or other.clock is None:
         return True
     both_zoned = one.utc is not None and other.utc is not None
@@ -184,12 +184,12 @@ def _compare_clocks(timed: list[Findings]) -> Iterable[str]:
         if not _agree(first, other):
             yield (
                 f"{first.source} says it starts at {first.clock}, {other.source} at "
-                f"{other.clock}; {first.source} is believed."
+                f"{other.clock}; {first.source} is used."
             )
 
 
 def _judge(quality: Quality, findings: list[Findings], sample_rate_hz: int) -> list[str]:
-    """Returns warnings about the sound and about what headers say of it."""
+    """Returns warnings about the sound, and about headers that contradict it."""
     warnings: list[str] = []
     if quality.is_silent:
         warnings.append(f"Nothing is louder than {SILENCE_DBFS:g} dBFS: check microphone and gain.")

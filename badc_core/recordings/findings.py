@@ -1,6 +1,6 @@
-"""What one source (a header, a file name) says about a recording.
+"""The facts about a recording from one source, such as a header or a file name.
 
-Sources are read in `naming.py`, `guano.py` and `audiomoth.py`; `describe.py` weighs them.
+Sources are read in `naming.py`, `guano.py` and `audiomoth.py`, and combined in `describe.py`.
 """
 
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Findings:
-    """What a source says.
+    """The facts from one source.
 
     Attributes:
         source: guano, audiomoth, filename or path.
         clock: start as the recorder's clock showed it, without a zone.
         utc_offset_min: clock minus UTC, if the source says so.
         fields: attribute of `Recording` -> value.
-        comments: what has no attribute of its own.
+        comments: facts without an attribute of their own.
         warnings: one sentence each.
     """
 

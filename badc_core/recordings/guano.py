@@ -18,7 +18,7 @@ _TEXT_FIELDS = {
     "OAD|Gain": "gain",
     "Gain": "gain",
 }
-# Outside comes last: it wins over inside, being what animals feel.
+# Outside comes last and wins over inside: it is what animals feel.
 _NUMBER_FIELDS = {
     "Loc Elevation": "elevation_m",
     "OAD|Battery Voltage": "battery_v",
@@ -30,7 +30,7 @@ _WHITESPACE = " \t\r\n\0"
 
 
 def read_guano(path: Path, layout: RiffLayout) -> Findings | None:
-    """Returns what a WAV file's GUANO chunk says; None if it has none."""
+    """Returns the facts in a WAV file's GUANO chunk; None without one."""
     chunk = layout.find("guan")
     if chunk is None:
         return None

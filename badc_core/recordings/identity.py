@@ -1,6 +1,6 @@
-"""Names for recordings: short, unique, safe as file names and partition keys, and for ever.
+"""Names for recordings: short, unique, permanent, safe as file names and partition keys.
 
-Pure functions on paths. Which names are taken is kept in `registry.py`.
+Pure functions on paths. Assigned names are kept in `registry.py`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _HASH_LENGTH = 8
 
 
 def below_root(path: str, roots: Sequence[str]) -> str:
-    """Returns a path relative to the recordings folder it lies in (the deepest that fits)."""
+    """Returns a path relative to the recordings folder it is in (the deepest that fits)."""
     prefixes = (f"{PurePosixPath(root).as_posix()}/" for root in roots)
     fitting = (prefix for prefix in prefixes if path.startswith(prefix))
     return path.removeprefix(max(fitting, key=len, default=""))
@@ -28,13 +28,13 @@ def assign_ids(
 ) -> dict[str, str]:
     """Returns a recording_id for each new path.
 
-    The stem if no other file has it; else the nearest parent folders and the stem, with as few
-    folders as tell it apart; else that and a hash of the path. Upper and lower case count as
-    equal, since some file systems cannot tell them apart.
+    It is the stem if no other file has it; else the nearest parent folders and the stem, with as
+    few folders as make it unique; else that and a hash of the path. Upper and lower case count as
+    equal, since they are on some file systems.
 
     Args:
         new_paths: files without a name, relative to the dataset's root.
-        taken: recording_id -> path of every name ever given; none of them is changed.
+        taken: recording_id -> path of every name ever assigned; none of them is changed.
         roots: the dataset's recordings folders.
 
     Returns:
@@ -55,7 +55,7 @@ def assign_ids(
 
 
 class _Rivals:
-    """The files of one stem, and how many of them share a slug; counted once per length."""
+    """The files with one stem, and how many of them share a slug; counted once per length."""
 
     def __init__(self) -> None:
         self.shorts: list[str] = []
@@ -77,7 +77,7 @@ def _group_by_stem(shorts: Iterable[str]) -> dict[str, _Rivals]:
 
 
 def _choose(path: str, short: str, rivals: _Rivals, used: set[str]) -> str:
-    """Returns the first name that is this path's alone: slugs from short to long, then hashes."""
+    """Returns the first name that no other path has: slugs from short to long, then hashes."""
     depth = short.count("/")
     for n_parents in range(depth + 1):
         slug = _slug(short, n_parents)
@@ -106,7 +106,7 @@ def _slug(short: str, n_parents: int) -> str:
 
 
 def _make_safe(slug: str, path: str) -> str:
-    """Returns the slug itself if every letter may stand in a name, else a safe one with a hash."""
+    """Returns the slug itself if all its letters are allowed, else a safe one with a hash."""
     is_safe = not _UNSAFE.search(slug) and slug[:1] not in {"", ".", "-"}
     return slug if is_safe and len(slug) <= MAX_ID_LENGTH else _with_hash(slug, path, 0)
 

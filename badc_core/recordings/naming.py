@@ -1,4 +1,4 @@
-"""What a recording's path and file name say: place, start, position.
+"""The facts in a recording's path and file name: place, start, position.
 
 Pure functions on text. Identity is in `identity.py`.
 
@@ -11,7 +11,7 @@ Sources of the forms:
     Frontier Labs: https://github.com/ecoacoustics/known-problems and the EMU project's documents:
         `20190401T000000+1000_REC [-19.2144+152.8811].flac`,
         `20210617T080000+0000_Rec2_-18.2656+144.5564.flac`.
-        Some firmware drops the signs of a position; such a position is not believed.
+        Some firmware drops the signs of a position; such a position is ignored.
 """
 
 import re
@@ -40,7 +40,7 @@ _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
 
 
 def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str] | None:
-    """Returns what the first fitting template captures from a path; None if none fits.
+    """Returns the names that the first matching template captures; None if none matches.
 
     In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name.
 
@@ -49,7 +49,7 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
         templates: such as `{study_area}/{location}/*`.
 
     Raises:
-        ConfigInvalid: a template has a brace without its partner or repeats a name.
+        ConfigInvalid: a template has unbalanced braces or repeats a name.
     """
     for template in templates:
         match = _compile_template(template).fullmatch(path_below_root)
@@ -83,7 +83,7 @@ def parse_offset_min(text: str) -> int | None:
 
 
 def _parse_clock(match: re.Match[str]) -> datetime | None:
-    """Returns the date and time of a match; None where the digits are no date."""
+    """Returns the date and time of a match; None if the digits are not a date."""
     digits = re.sub(r"\D", "", match["date"] + match["time"])
     try:
         return datetime.strptime(digits, "%Y%m%d%H%M%S")
@@ -92,7 +92,7 @@ def _parse_clock(match: re.Match[str]) -> datetime | None:
 
 
 def _parse_hex(stem: str) -> datetime | None:
-    """Returns the start in an old AudioMoth name; None if it is no such name."""
+    """Returns the start in an old AudioMoth name; None for other names."""
     if not _OLD_AUDIOMOTH.fullmatch(stem):
         return None
     clock = datetime.fromtimestamp(int(stem, 16), UTC).replace(tzinfo=None)
@@ -104,7 +104,7 @@ def _hex_offset(stem: str) -> int | None:
 
 
 def _read_prefix(prefix: str) -> dict[str, str]:
-    """Returns what stands before the date: an AudioMoth's serial number or a place."""
+    """Returns the part before the date: an AudioMoth's serial number or a place."""
     name = _CHANNELS.sub("", prefix.rstrip("_- ")) or ""
     name = name.rstrip("_- ")
     if not name:
@@ -129,9 +129,7 @@ def _compile_template(template: str) -> re.Pattern[str]:
     while position < len(template):
         match = _PLACEHOLDER.match(template, position)
         if match is None:
-            raise ConfigInvalid(
-                "a brace without its partner", template, "Correct recordings.templates"
-            )
+            raise ConfigInvalid("unbalanced braces", template, "Correct recordings.templates")
         parts.append(_template_part(match))
         position = match.end()
     try:

@@ -1,4 +1,4 @@
-"""How loud, how clipped, how long a recording really is: one pass over all its samples."""
+"""The level, clipping and real length of a recording, in one pass over its samples."""
 
 import math
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def measure_quality(audio: AudioFile) -> Quality:
     """Returns the figures of a recording, decoding it to its end.
 
     Raises:
-        UnreadableRecording: it cannot be decoded to its end, or holds values that are no numbers.
+        UnreadableRecording: it cannot be decoded to its end, or has samples that are not numbers.
     """
     full_scale = _FULL_SCALE_8_BIT if audio.subtype.endswith(("_U8", "_S8")) else _FULL_SCALE
     sum_of_squares, peak, n_clipped, n_samples = 0.0, 0.0, 0, 0
@@ -43,7 +43,7 @@ def measure_quality(audio: AudioFile) -> Quality:
         block_peak = max(float(block.max()), -float(block.min()))
         if not math.isfinite(block_peak):
             raise UnreadableRecording(
-                "it holds samples that are not numbers", audio.path, "Remove it"
+                "it has samples that are not numbers", audio.path, "Remove it"
             )
         peak = max(peak, block_peak)
         # einsum widens to float64 in small buffers, where a cast would copy the whole block.

@@ -1,7 +1,7 @@
-"""Which audio files lie in a dataset's recordings folders right now.
+"""The audio files in a dataset's recordings folders.
 
-Nothing is opened and no link is resolved: a recording is known by the name it has here. Giving
-names is in `identity.py`, remembering them in `registry.py`.
+No file is opened and no link resolved: a recording is known by its name here. Names are assigned in
+`identity.py` and kept in `registry.py`.
 """
 
 import logging
@@ -24,7 +24,7 @@ class FoundAudio:
     Attributes:
         path: relative to the dataset's root, with forward slashes, letters as on disk.
         size_bytes: of its content; None for a link whose content is not here.
-        modified_ns: of its content, since 1970; None likewise.
+        modified_ns: of its content, since 1970; None for such a link too.
     """
 
     path: str
@@ -35,36 +35,36 @@ class FoundAudio:
 def find_audio(dataset: Dataset) -> list[FoundAudio]:
     """Returns all audio files below the dataset's recordings folders, sorted by path.
 
-    Hidden files are passed over, and so is whatever has no audio ending, such as an unfinished
+    Hidden files are ignored, and so are files without an audio ending, such as an unfinished
     `.part`. Links to folders are followed, but no folder is searched twice; a real folder goes
-    before a link to it. Names that are not UTF-8 cannot be written down: what has one is passed
-    over with a warning in the log, and `find_unnameable` says which it is.
+    before a link to it. Files and folders whose names are not UTF-8 are left out with a warning in
+    the log; `find_unnameable` returns them.
 
     Raises:
         DatasetInvalid: a folder may not be read.
     """
     found: dict[str, FoundAudio] = {}
-    passed_over: set[str] = set()
+    left_out: set[str] = set()
     for entry, path in _search(dataset):
         unnameable = _unnameable_part(path)
         if unnameable is None:
             found[path] = _describe_entry(entry, path)
         else:
-            passed_over.add(unnameable)
-    if passed_over:
+            left_out.add(unnameable)
+    if left_out:
         _log.warning(
-            "passed over, since the name is not UTF-8: %s (%d in all; `badc scan` lists them)",
-            min(passed_over),
-            len(passed_over),
+            "left out, since the name is not UTF-8: %s (%d in all; `badc scan` lists them)",
+            min(left_out),
+            len(left_out),
         )
     return [found[path] for path in sorted(found)]
 
 
 def find_unnameable(dataset: Dataset) -> list[str]:
-    r"""Returns what `find_audio` passes over because a name is not UTF-8.
+    r"""Returns the files and folders that `find_audio` leaves out, since a name is not UTF-8.
 
-    Each is the path, relative to the root, of the file or folder to rename, with `\xe9` for a byte
-    that means nothing. A folder stands for all the audio below it.
+    Each is the path, relative to the root, of the file or folder to rename, with `\xe9` for an
+    invalid byte. A folder is listed once for all the audio in it.
 
     Raises:
         DatasetInvalid: a folder may not be read.
@@ -94,7 +94,7 @@ def _walk(
     seen: set[tuple[int, int]],
     links: list[tuple[Path, str]],
 ) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Yields what lies below a folder; adds links to folders to `links` for later."""
+    """Yields the audio below a folder; adds links to folders to `links` for later."""
     pending = [(str(folder), name)]
     while pending:
         place, prefix = pending.pop()
@@ -136,7 +136,7 @@ def _describe_entry(entry: os.DirEntry[str], path: str) -> FoundAudio:
     try:
         status = entry.stat()
     except OSError:
-        # A link without content is a known recording whose content is elsewhere.
+        # A link without content is a recording whose content is elsewhere.
         return FoundAudio(path, None, None)
     return FoundAudio(path, status.st_size, status.st_mtime_ns)
 

@@ -1,10 +1,9 @@
-"""Everything a recording's report bundle is made of, in one go.
+"""Writing a recording's report bundle.
 
-What each piece holds is in `database.py`, `summaries.py` and `recording_page.py`.
+Its parts are made in `database.py`, `summaries.py` and `recording_page.py`.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from badc_core.atomic import replacing, write_text
 from badc_core.datasets.dataset import Dataset
@@ -18,10 +17,10 @@ from badc_core.reports.summaries import write_summaries
 
 @dataclass(frozen=True)
 class BundleOutcome:
-    """What a bundle shows.
+    """The contents of a bundle.
 
     Attributes:
-        labels: different ones detected.
+        labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
         page_bytes: size of the page.
     """
@@ -37,7 +36,7 @@ class BundleOutcome:
 
 
 def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
-    """Writes one recording's bundle, each piece replaced as a whole.
+    """Writes a recording's bundle; each part is replaced as a whole.
 
     Raises:
         DatasetInvalid: the recording has not been described.
@@ -48,7 +47,7 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
     dataset = _as_detected(dataset, recording_id)
     bundle = dataset.bundle(recording_id)
     recording = read_recording(dataset.recording(recording_id))
-    # One database is filled, asked for all the rest, and then becomes the bundle's own.
+    # All other parts are made from the database, which then becomes part of the bundle.
     with (
         replacing(bundle.duckdb) as aside,
         new_recording_database(dataset, recording_id, aside) as connection,
@@ -57,24 +56,12 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
         (effort,) = query(connection, "SELECT * FROM effort_by_recording")
         page = render_recording_page(connection, dataset, recording, effort)
         write_text(bundle.html, page)
-        return _outcome(effort, len(page.encode()))
-
-
-def _outcome(effort: dict[str, Any], page_bytes: int) -> BundleOutcome:
-    return BundleOutcome(
-        recording_id=effort["recording_id"],
-        detections=effort["detections"],
-        labels=effort["labels"],
-        chunks=effort["chunks"],
-        failed_chunks=effort["failed_chunks"],
-        duration_s=effort["duration_s"],
-        effort_s=effort["effort_s"],
-        page_bytes=page_bytes,
-    )
+    content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-1]}
+    return BundleOutcome(**content, page_bytes=len(page.encode()))
 
 
 def _as_detected(dataset: Dataset, recording_id: str) -> Dataset:
-    """Returns the dataset with the detector settings that the detections were made with."""
+    """Returns the dataset with the detector settings of its detections."""
     stored = read_metadata(dataset.detections(recording_id)).get(DETECTOR_SETTINGS_KEY)
     if stored is None:
         return dataset

@@ -1,6 +1,6 @@
-"""Where the marks of a chart go: pure arithmetic. Drawn by `templates/charts.html`.
+"""The positions of marks in charts, which `templates/charts.html` draws.
 
-Positions are in the units of an SVG view box; colours are the style sheet's.
+Positions are in the units of an SVG view box; colours are in the style sheet.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _DAY_S = 86400
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled place on an axis.
+    """A labelled point of an axis.
 
     Attributes:
         x: 0 to 1.
         label: a time or number.
-        sublabel: the date where it begins to differ, else empty.
+        sublabel: the date, if it differs from the tick before; else empty.
     """
 
     x: float
@@ -65,7 +65,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a heat map; `weight` is None where nobody listened."""
+    """A cell of a heat map; `weight` is None if nothing was analysed."""
 
     weight: float | None
     title: str
@@ -78,7 +78,7 @@ class HeatMap:
     Attributes:
         columns: their names.
         rows: name and cells of each.
-        dense: whether every column's name is short enough to be shown.
+        dense: whether all column names are short enough to be shown.
     """
 
     columns: tuple[str, ...]
@@ -87,7 +87,7 @@ class HeatMap:
 
 
 def time_ticks(duration_s: float, start: datetime | None) -> tuple[Tick, ...]:
-    """Returns the ticks of a time axis, on round clock times where the clock is known.
+    """Returns the ticks of a time axis, at round clock times if the clock is known.
 
     Args:
         duration_s: length of the axis, > 0.

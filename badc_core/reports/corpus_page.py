@@ -1,6 +1,6 @@
-"""What is on the page about all recordings of a dataset.
+"""The content of the page about all recordings of a dataset.
 
-How it looks is in `templates/corpus.html`; the numbers come from the corpus database only.
+Its looks are in `templates/corpus.html`; its numbers come from the corpus database only.
 """
 
 import os
@@ -50,7 +50,7 @@ _Rows = list[dict[str, Any]]
 
 
 def write_corpus_page(dataset: Dataset) -> Path:
-    """Writes the page about a dataset's corpus and returns where it is.
+    """Writes the page about a dataset's corpus and returns its path.
 
     Raises:
         DatasetInvalid: there is no corpus database.
@@ -106,7 +106,7 @@ def _totals(recordings: _Rows) -> dict[str, Any]:
 
 
 def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:
-    """Adds the address of the recording's own page, relative to this one, where it exists."""
+    """Adds the relative address of the recording's own page, if that exists."""
     page = dataset.bundle(recording["recording_id"]).html
     address = quote(os.path.relpath(page, dataset.corpus.folder)) if page.exists() else ""
     return {**recording, "address": address}
@@ -122,7 +122,7 @@ def _by_station(
 
 
 def _effort_map(connection: duckdb.DuckDBPyConnection) -> HeatMap | None:
-    """Returns hours analysed by station and day, or a longer span where days would not fit."""
+    """Returns hours analysed by station and day, or longer spans if there are many days."""
     found = query(connection, "SELECT * FROM effort_by_station_day WHERE local_date IS NOT NULL")
     if not found:
         return None
@@ -155,7 +155,7 @@ def _effort_cells(
 
 
 def _span_days(first: date, last: date) -> int:
-    """Returns how many days a column stands for: 1, or as many weeks as are needed."""
+    """Returns the days in a column: 1, or as many weeks as are needed."""
     days = (last - first).days + 1
     return 1 if days <= _MAX_COLUMNS else 7 * -(-days // (7 * _MAX_COLUMNS))
 
@@ -191,6 +191,6 @@ def _hour_cells(
 
 
 def _station_name(place: Mapping[str, Any]) -> str:
-    """Names a station; the study area only where there is one."""
+    """Returns the name of a station, with its study area if it has one."""
     location = place["location"] or "unknown station"
     return f"{place['study_area']} / {location}" if place["study_area"] else str(location)

@@ -1,6 +1,6 @@
 """The tables and views of a report database, the same for one recording and for a corpus.
 
-The views are `sql/*.sql`. Filling a corpus is in `corpus.py`, showing in `page.py`.
+The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered in `page.py`.
 """
 
 import os
@@ -71,7 +71,7 @@ TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
 
 _RENAMED = {"lat": "latitude", "lon": "longitude"}
 
-# The file of a short recording becomes a tenth as large as with the default of 256 KiB.
+# Makes the file of a short recording a tenth as large as the default of 256 KiB does.
 _BLOCK_BYTES = 16384
 
 
@@ -112,7 +112,7 @@ def insert_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates every view; the tables must be there."""
+    """Creates every view; the tables must exist."""
     for name in VIEWS:
         connection.execute(_sql(name))
 
@@ -128,7 +128,7 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> l
 def new_recording_database(
     dataset: Dataset, recording_id: str, path: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yields a database with one recording's tables and views, made at a path of no file.
+    """Yields a new database with one recording's tables and views.
 
     Raises:
         DatasetInvalid: the recording has not been described.

@@ -1,6 +1,6 @@
-"""A short sound to listen to in a page: small, mono, loud enough, playable everywhere.
+"""A short sound for a page: small, mono, loud enough, playable in every browser.
 
-Its picture is in `spectrogram.py`. Nothing here is given to a detector.
+Its picture is in `spectrogram.py`. Detectors never get these sounds.
 """
 
 import base64
@@ -36,12 +36,12 @@ class Excerpt:
 
     @property
     def data_uri(self) -> str:
-        """The sound as an address that needs no file."""
+        """The sound as a data URI."""
         return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode('ascii')}"
 
 
 def encode_excerpt(samples: Samples, sample_rate_hz: int) -> Excerpt:
-    """Returns a sound as MP3, or as WAV where libsndfile cannot write MP3.
+    """Returns a sound as MP3, or as WAV if libsndfile cannot write MP3.
 
     Args:
         samples: float32, shape [n_samples], n_samples > 0.
@@ -62,7 +62,7 @@ def encode_excerpt(samples: Samples, sample_rate_hz: int) -> Excerpt:
 
 
 def _choose_rate(sample_rate_hz: int) -> int:
-    """Returns the lowest rate in use that loses nothing, or the highest in use."""
+    """Returns the lowest of the rates that loses nothing, or the highest."""
     high_enough = [rate for rate in _MP3_RATES_HZ if rate >= sample_rate_hz]
     return high_enough[0] if high_enough else _MP3_RATES_HZ[-1]
 

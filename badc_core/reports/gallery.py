@@ -1,6 +1,6 @@
 """The best detections of a recording, each with its picture and its sound.
 
-How a picture is made is in `spectrogram.py`, a sound in `excerpt.py`.
+Pictures are made in `spectrogram.py`, sounds in `excerpt.py`.
 """
 
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ _BEST = """
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A detection to look at and listen to.
+    """A detection with picture and sound.
 
     Attributes:
-        picture: address of the spectrogram.
+        picture: data URI of the spectrogram.
         top_hz: frequency at the picture's upper edge.
         shown_s: length of picture and sound.
-        mark_start, mark_end: where the detection lies in it, 0 to 1.
+        mark_start, mark_end: position of the detection in it, 0 to 1.
     """
 
     label_name: str
@@ -83,12 +83,12 @@ def make_exhibits(
     """
     if not detections:
         return ()
-    made: dict[str, Exhibit] = {}
+    exhibits: dict[str, Exhibit] = {}
     with AudioFile(path) as audio:
-        # Forwards through the file: going back in an MP3 decodes it from its start again.
+        # In order of time: going back in an MP3 decodes it from its start again.
         for one in sorted(detections, key=lambda one: one["absolute_time_ms"]):
-            made[one["detection_id"]] = _exhibit(audio, one, padding_s)
-    return tuple(made[one["detection_id"]] for one in detections)
+            exhibits[one["detection_id"]] = _exhibit(audio, one, padding_s)
+    return tuple(exhibits[one["detection_id"]] for one in detections)
 
 
 def _exhibit(audio: AudioFile, detection: dict[str, Any], padding_s: float) -> Exhibit:

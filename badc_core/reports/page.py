@@ -65,7 +65,7 @@ def format_zone(utc_offset_min: int | None) -> str:
 
 
 def png_uri(png: bytes) -> str:
-    """Returns a picture as an address that needs no file."""
+    """Returns a picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 

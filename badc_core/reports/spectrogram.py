@@ -1,6 +1,6 @@
 """A picture of a short sound: short-time Fourier transform to PNG.
 
-Axes and marks are drawn around it by the page. Sound to listen to is in `excerpt.py`.
+The page draws axes and marks around it. Sound to listen to is in `excerpt.py`.
 """
 
 import io
@@ -21,10 +21,10 @@ _RANGE_DB = 50.0
 _MIN_RANGE_DB = 20.0
 _FLATTENING = 0.85
 _GAMMA = 0.8
-# Few levels keep the PNG of a noisy sound small; more than these are not told apart.
+# Few levels keep the PNG of a noisy sound small; more could not be distinguished.
 _LEVELS = 40
 
-# Rising in lightness throughout, so that it reads the same in grey and for colour-blind eyes.
+# Lightness increases throughout, so that it reads the same in grey and for colour-blind eyes.
 _COLOURS = (
     (6, 8, 22),
     (43, 24, 86),
@@ -61,8 +61,8 @@ def render_spectrogram(samples: Samples, sample_rate_hz: int) -> Spectrogram:
     top_hz = min(sample_rate_hz / 2, float(MAX_FREQUENCY_HZ))
     power = power[:, : max(2, round(top_hz / bin_hz) + 1)]
     level_db = 10 * np.log10(power + 1e-12)
-    # Wind and traffic fill the low bands: most of each band's own steady level is taken off, so
-    # that what stands out of it is what is seen.
+    # Wind and traffic fill the low bands: most of each band's steady level is subtracted, so that
+    # sounds above it become visible.
     steady_db = np.median(level_db[::4], axis=0)
     level_db -= _FLATTENING * (steady_db - steady_db.min())
     floor_db = float(np.median(level_db[::4, ::2]))

@@ -1,6 +1,6 @@
-"""The CSV and JSON files of a bundle and of the corpus: always complete, always quoted rightly.
+"""The CSV and JSON files of a bundle and of the corpus.
 
-Their columns are an interface to other programs. The views they are read from are `sql/*.sql`.
+Their columns are an interface to other programs. They are read from the views in `sql/*.sql`.
 """
 
 import csv
@@ -35,13 +35,13 @@ _CORPUS_LABELS = "SELECT label_name, label, detections, avg_confidence FROM labe
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """A query's answer."""
+    """The result of a query."""
 
     header: tuple[str, ...]
     rows: list[tuple[Any, ...]]
 
     def write(self, path: Path) -> None:
-        """Writes a CSV, which is only the header where there are no rows."""
+        """Writes a CSV, with only the header if there are no rows."""
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.header)
@@ -55,13 +55,13 @@ def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) 
         connection: the recording's report database.
         bundle: each of the three folders is replaced as a whole.
     """
-    # The three have most tables in common, and a query costs more than a file.
-    labels, recordings = _ask(connection, _LABELS), _ask(connection, _RECORDINGS)
-    timeline = _ask(connection, _TIMELINE)
+    # The three share most tables, and a query costs more than a file.
+    labels, recordings = _query(connection, _LABELS), _query(connection, _RECORDINGS)
+    timeline = _query(connection, _TIMELINE)
     with replacing_folder(bundle.quicklook) as aside:
         labels.write(aside / "labels.csv")
         recordings.write(aside / "recordings.csv")
-        _ask(connection, _CHUNKS).write(aside / "chunks.csv")
+        _query(connection, _CHUNKS).write(aside / "chunks.csv")
     with replacing_folder(bundle.parquet_report) as aside:
         labels.write(aside / "labels.csv")
         recordings.write(aside / "recordings.csv")
@@ -83,11 +83,11 @@ def write_corpus_summary(connection: duckdb.DuckDBPyConnection, folder: Path) ->
         folder: replaced as a whole.
     """
     with replacing_folder(folder) as aside:
-        _ask(connection, _CORPUS_LABELS).write(aside / "label_summary.csv")
-        _ask(connection, _RECORDINGS).write(aside / "recording_summary.csv")
+        _query(connection, _CORPUS_LABELS).write(aside / "label_summary.csv")
+        _query(connection, _RECORDINGS).write(aside / "recording_summary.csv")
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
+def _query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
     cursor = connection.execute(sql)
     header = tuple(column[0] for column in cursor.description or ())
     return SummaryTable(header, cursor.fetchall())

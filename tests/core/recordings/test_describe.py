@@ -78,7 +78,7 @@ def test_guano_goes_before_the_file_name_and_disagreement_is_told(tmp_path: Path
     assert recording.start_utc == datetime(2023, 7, 1, 13, tzinfo=UTC)
     assert recording.device_model == "SM4"
     assert recording.timezone == "-06:00"
-    assert any("guano is believed" in warning for warning in recording.warnings)
+    assert any("guano is used" in warning for warning in recording.warnings)
     assert any("Length 99" in warning for warning in recording.warnings)
 
 
