@@ -185,7 +185,7 @@ def _hour_cells(
         listened_s = effort_s.get(hour, 0.0)
         rate = rates.get(hour, 0.0)
         found = f"{rate:.1f} per hour in {format_duration(listened_s)} analysed"
-        title = f"{name}, {hour:02d}:00: {found if listened_s else 'nobody listened'}"
+        title = f"{name}, {hour:02d}:00: {found if listened_s else 'nothing analysed'}"
         cells.append(Cell(rate / most if listened_s else None, title))
     return tuple(cells)
 

@@ -179,7 +179,7 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
     page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
     assert 'href="../aggregate/a%2Bb_report.html"' in page
     assert page.count("href=") == 1
-    assert "nobody listened" in page
+    assert "nothing analysed" in page
 
 
 def test_a_page_of_no_corpus_is_refused(workbench):
