@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,61 @@ from support.waiting import wait_until
 
 from badc_dagster.home import open_instance
 
-RUN_WORKER = Path(__file__).with_name("run_worker.py")
 DEVICES = ["a", "b"]
+
+
+class RunWorker:
+    """The process of a run, forked from `run_server.py`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float = 60.0) -> None:
+        wait_until(lambda: not is_alive(self.pid), timeout_s)
+
+
+class RunServer:
+    """A process that run workers are forked from."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("run_server.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, folder: Path, environment: Mapping[str, str], argument: str) -> RunWorker:
+        """Starts a run worker whose log is in the folder; `argument` is that of run_worker.py."""
+        order = {
+            "argument": argument,
+            "folder": str(folder),
+            "environment": dict(environment),
+            "log": str(folder / "runs.log"),
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        return RunWorker(int(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
 
 
 class Run:
     """A run with its run worker."""
 
-    def __init__(self, lab: "Lab", process: subprocess.Popen, name: str) -> None:
+    def __init__(self, lab: "Lab", process: RunWorker, name: str) -> None:
         self._lab = lab
         self._name = name
         self.process = process
@@ -50,7 +98,7 @@ class Run:
         """Returns the first steps that began, after having waited for them."""
         return wait_until(lambda: self.has_told("start", n))
 
-    def finish(self, timeout_s: float = 90.0) -> dg.DagsterRunStatus:
+    def finish(self, timeout_s: float = 180.0) -> dg.DagsterRunStatus:
         """Returns how it ended."""
         self.process.wait(timeout_s)
         return self.record.status
@@ -72,8 +120,9 @@ class Run:
 class Lab:
     """A machine with declared devices, and runs on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: RunServer) -> None:
         self.folder = folder
+        self._server = server
         self.instance = open_instance()
         self.lease_dir = folder / "leases"
         self._trace = folder / "trace.jsonl"
@@ -122,14 +171,8 @@ class Lab:
     def _start(self, *, well: bool = True, **task: Any) -> Run:
         name = str(len(self._runs))
         environment = {**self.environment, **({"BADC_TEST_WELL": "1"} if well else {})}
-        with (self.folder / f"run_{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, RUN_WORKER, json.dumps({"name": name, **task})],
-                cwd=self.folder,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        argument = json.dumps({"name": name, **task})
+        process = self._server.start(self.folder, environment, argument)
         self._runs.append(Run(self, process, name))
         return self._runs[-1]
 
@@ -142,7 +185,7 @@ class Lab:
         return {"go": str(self.folder / name), **more}
 
     def locked(self) -> list[str]:
-        """Returns the lease folder's files that somebody holds."""
+        """Returns the lease folder's files that a process holds."""
         files = (path for path in self.lease_dir.rglob("*.*") if path.is_file())
         return [path.name for path in files if path.name != "devices.toml" and is_locked(path)]
 
@@ -152,19 +195,26 @@ class Lab:
     def close(self) -> None:
         """Ends what a failed test left running."""
         for run in self._runs:
-            if run.process.poll() is None:
-                run.process.kill()
-                run.process.wait()
+            run.process.kill()
+            run.process.wait()
         for pid in {line["pid"] for line in self.trace if is_alive(line["pid"])}:
             os.kill(pid, signal.SIGKILL)
         self.instance.dispose()
 
 
+@pytest.fixture(scope="session")
+def run_server() -> Iterator[RunServer]:
+    """Yields what starts run workers."""
+    server = RunServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def lab(home, tmp_path, monkeypatch) -> Iterator[Lab]:
+def lab(home, tmp_path, monkeypatch, run_server) -> Iterator[Lab]:
     """Returns a machine with two declared devices of one slot each."""
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path / "leases"))
-    lab = Lab(tmp_path)
+    lab = Lab(tmp_path, run_server)
     try:
         yield lab
     finally:
