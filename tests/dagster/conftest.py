@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.built_once import build_once
 
 from badc_core.datasets.connections import Connection, connect
 from badc_core.datasets.dataset import Dataset
@@ -119,10 +120,13 @@ class Graph:
 @pytest.fixture(scope="session")
 def fresh_home(tmp_path_factory) -> Path:
     """Returns a Dagster home just prepared; tests take copies, which saves them seconds."""
-    home = tmp_path_factory.mktemp("fresh") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(home))
-        return prepare_home()
+
+    def prepare(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(folder))
+            prepare_home()
+
+    return build_once(tmp_path_factory, "fresh_home", prepare)
 
 
 @pytest.fixture
@@ -168,15 +172,17 @@ def graph(connection, field_audio) -> Iterator[Graph]:
 @pytest.fixture(scope="session")
 def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
     """Returns a folder with a dataset of which everything is done, and its Dagster home."""
-    folder = tmp_path_factory.mktemp("finished")
-    shutil.copytree(fresh_home, folder / "home")
-    _lay_out(folder / "dataset", field_audio)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(folder / "home"))
-        connection = Connection("", folder / "dataset")
-        with _opened(connection.root, connection, field_audio) as graph:
-            graph.run_all()
-    return folder
+
+    def run_all(folder: Path) -> None:
+        shutil.copytree(fresh_home, folder / "home")
+        _lay_out(folder / "dataset", field_audio)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(folder / "home"))
+            connection = Connection("", folder / "dataset")
+            with _opened(connection.root, connection, field_audio) as graph:
+                graph.run_all()
+
+    return build_once(tmp_path_factory, "finished", run_all)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from support.built_once import build_once
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.demo import RECORDINGS, make_demo
@@ -18,12 +19,14 @@ OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devn
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory, lacking) -> Path:
     """Returns a cache that holds the recordings, downloaded for real."""
-    folder = tmp_path_factory.mktemp("demo")
-    try:
+
+    def fetch(folder: Path) -> None:
         make_demo(folder / "first", folder / "cache")
+
+    try:
+        return build_once(tmp_path_factory, "demo", fetch) / "cache"
     except BadcError as error:
         lacking(f"the demo's recordings: {error}")
-    return folder / "cache"
 
 
 def _run(folder, **environment):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from support.built_once import build_once
 from support.own_models import (
     BIRD_FUNCTION,
     BIRD_LABELS,
@@ -151,7 +152,7 @@ def hawkears1(make_hawkears1) -> Path:
 def hawkears_home(lacking, tmp_path_factory) -> HawkEarsHome:
     """Returns HawkEars 2 as it is installed here, but with small random networks."""
     try:
-        return copy_installed(tmp_path_factory.mktemp("hawkears"))
+        return HawkEarsHome(build_once(tmp_path_factory, "hawkears", copy_installed))
     except DetectorMissing as error:
         lacking(f"{error}, as `make hawkears` does")
 

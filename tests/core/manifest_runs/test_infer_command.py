@@ -10,11 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from support.commands import BADC
+from support.commands import BADC, run_badc
 from support.sounds import write_tone
 from support.tables import rows_of, write_rows
 from support.waiting import wait_until
@@ -76,19 +77,7 @@ def runner(tmp_path: Path) -> str:
 
 @pytest.fixture
 def badc(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def call(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [BADC, "infer", *map(str, arguments)],
-            capture_output=True,
-            check=False,
-            text=True,
-            cwd=tmp_path,
-            timeout=120,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    return call
+    return partial(run_badc, "infer", folder=tmp_path)
 
 
 def results(folder: Path) -> dict[str, bytes]:
