@@ -243,11 +243,14 @@ def kill_in_the_middle(kind: str, path: Path, after_s: float) -> None:
         writer.kill()
 
 
-def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_kills", [3, pytest.param(12, marks=pytest.mark.soak)])
+def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path, n_kills: int) -> None:
     path = tmp_path / "out" / "file"
     n_halves = 0
     moments = random.Random(1)
-    for _ in range(12):
+    for number in range(40):
+        if n_halves and number >= n_kills:
+            break
         kill_in_the_middle("file", path, moments.uniform(0, 0.02))
         content = path.read_text()
         assert content in {"a" * 500_000, "b" * 500_000}
@@ -257,10 +260,13 @@ def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
     assert n_halves, "no writer was killed while it wrote, so this proves nothing"
 
 
-def test_a_killed_writer_never_leaves_a_mixture_of_two_folders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_kills", [3, pytest.param(8, marks=pytest.mark.soak)])
+def test_a_killed_writer_never_leaves_a_mixture_of_two_folders(
+    tmp_path: Path, n_kills: int
+) -> None:
     path = tmp_path / "out" / "folder"
     moments = random.Random(2)
-    for _ in range(8):
+    for _ in range(n_kills):
         kill_in_the_middle("folder", path, moments.uniform(0, 0.03))
         if path.exists() and len(files := list(path.iterdir())) == 50:
             assert len({file.read_text() for file in files}) == 1

@@ -2,10 +2,8 @@
 
 import ctypes
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from support.commands import BADC
@@ -45,45 +43,3 @@ def badc(environment, tmp_path) -> Callable[..., subprocess.CompletedProcess[str
         )
 
     return run
-
-
-def make_many_recordings(folder: Path, field_audio: Path, n: int = 200) -> dict[str, str]:
-    """Fills `folder/audio` with `n` recordings of which five are bad.
-
-    Returns:
-        name of the bad file -> words its error must hold.
-    """
-    sources = [field_audio / name for name in ("aru_1.wav", "aru_2.wav", "aru_3.wav")]
-    audio = folder / "audio"
-    good = [audio / f"S{number % 7}" / f"rec_{number:03d}.wav" for number in range(n - 9)]
-    good += [audio / "S1" / "20230501_050000.wav", audio / "S2" / "20230501_050000.wav"]
-    good += [audio / "Sambaa K'e é" / "dawn chorus.wav"]
-    for number, path in enumerate(good):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sources[number % 3], path)
-    shutil.copyfile(field_audio / "veryshort.wav", audio / "S1" / "veryshort.wav")
-    return _make_bad_recordings(audio / "S3", sources[0].read_bytes())
-
-
-@pytest.fixture
-def many_recordings(tmp_path, field_audio) -> tuple[Path, dict[str, str]]:
-    """Returns a dataset of 200 recordings, and for the five bad ones words of their error."""
-    return tmp_path / "many", make_many_recordings(tmp_path / "many", field_audio)
-
-
-def _make_bad_recordings(folder: Path, whole: bytes) -> dict[str, str]:
-    size_at = whole.index(b"data") + 4
-    claims_less = whole[:size_at] + (1000).to_bytes(4, "little") + whole[size_at + 4 :]
-    (folder / "empty.wav").write_bytes(b"")
-    (folder / "truncated.wav").write_bytes(whole[: len(whole) // 2])
-    (folder / "notes.wav").write_text("Rain from 5 a.m., recorder moved to the other pole.\n" * 20)
-    (folder / "lying_header.wav").write_bytes(claims_less)
-    (folder / "forbidden.wav").write_bytes(whole)
-    (folder / "forbidden.wav").chmod(0)
-    return {
-        "empty": "empty",
-        "truncated": "truncated",
-        "notes": "not",
-        "lying_header": "header",
-        "forbidden": "permission",
-    }

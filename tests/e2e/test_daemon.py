@@ -19,6 +19,20 @@ GOOD = [f"rec_{number:02d}" for number in range(20) if number != 7]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = '[detector]\nname = "band_energy"\n\n[recordings]\nmin_age_s = 5\n'
 
+PAGES = {
+    "asset_graph": "/asset-groups",
+    "asset_group": "/locations/badc_dagster/asset-groups/default/lineage",
+    "catalog": "/assets",
+    "recording_failed": f"/assets/recording?view=partitions&partition={BAD}",
+    "detections_partition": "/assets/detections?view=partitions&partition=rec_00",
+    "detections_overview": "/assets/detections?view=overview",
+    "corpus": "/assets/corpus_detections",
+    "backfill": "/runs/b/{backfill_id}",
+    "runs": "/runs",
+    "sensor": "/locations/badc_dagster/sensors/new_audio_sensor",
+    "jobs": "/jobs",
+}
+
 BACKFILL = """
 mutation($given: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $given) {
@@ -178,16 +192,19 @@ class Growing(threading.Thread):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "shown", [("asset_group", "backfill"), pytest.param(tuple(PAGES), marks=pytest.mark.soak)]
+)
 def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
-    dev, photograph, tmp_path, field_audio
+    dev, photograph, tmp_path, field_audio, shown
 ):
     backfill_id, status = run_backfill(dev)
     assert status == "COMPLETED_FAILED"
     for stage in STAGES:
         assert dev.materialized(stage) == GOOD, stage
         assert dev.causes_to_be_stale(stage, "rec_00") == []
-    shown = dev.node("recording")["assetPartitionStatuses"]
-    assert shown == {"materializedPartitions": GOOD, "failedPartitions": [BAD]}
+    statuses = dev.node("recording")["assetPartitionStatuses"]
+    assert statuses == {"materializedPartitions": GOOD, "failedPartitions": [BAD]}
     runs = {one["runId"] for one in dev.node("detections")["assetMaterializations"]}
     assert len(runs) <= 2, "recordings of a range share a run"
 
@@ -205,20 +222,8 @@ def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
         assert dev.causes_to_be_stale("report_bundle", partition) == []
     assert "growing" not in read_registry(tmp_path / "dataset" / "recordings.csv")
 
-    pages = {
-        "asset_graph": "/asset-groups",
-        "asset_group": "/locations/badc_dagster/asset-groups/default/lineage",
-        "catalog": "/assets",
-        "recording_failed": f"/assets/recording?view=partitions&partition={BAD}",
-        "detections_partition": "/assets/detections?view=partitions&partition=rec_00",
-        "detections_overview": "/assets/detections?view=overview",
-        "corpus": "/assets/corpus_detections",
-        "backfill": f"/runs/b/{backfill_id}",
-        "runs": "/runs",
-        "sensor": "/locations/badc_dagster/sensors/new_audio_sensor",
-        "jobs": "/jobs",
-    }
-    for name, page in pages.items():
+    for name in shown:
+        page = PAGES[name].format(backfill_id=backfill_id)
         with Image.open(photograph(name, page)) as picture:
             assert picture.size == (1600, 1000)
             colours = picture.convert("RGB").getcolors(maxcolors=1_600_000)

@@ -170,13 +170,16 @@ def finish(server: Server, survivors: list[str], others: list[str]) -> None:
     check(server)
 
 
-def test_twelve_runs_share_four_devices_whatever_befalls_them(server):
+@pytest.mark.parametrize("n_each", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_many_runs_share_four_devices_whatever_befalls_them(server, n_each):
+    """Every fate has as many runs, and those that nothing befalls are twice as many."""
     chance = random.Random(4)
-    tags = [{"seconds": lengths(chance)} for _ in range(12)]
-    for number in (6, 7):
-        tags[number]["fails_once"] = str(number - 6)
+    tags = [{"seconds": lengths(chance)} for _ in range(6 * n_each)]
+    fates = [slice(number * n_each, (number + 1) * n_each) for number in range(4)]
+    for number, one in enumerate(tags[fates[3]]):
+        one["fails_once"] = str(number)
     runs = server.launch_all(tags)
-    cancelled, orphaned, bereaved = runs[0:2], runs[2:4], runs[4:6]
+    cancelled, orphaned, bereaved, failing = (runs[fate] for fate in fates)
     to_do = dict.fromkeys(cancelled, "terminate")
     to_do |= dict.fromkeys(orphaned, "kill worker") | dict.fromkeys(bereaved, "kill step")
 
@@ -189,11 +192,11 @@ def test_twelve_runs_share_four_devices_whatever_befalls_them(server):
         return not to_do
 
     wait_until(disturb)
-    finish(server, runs[4:], runs[:4])
-    assert [server.status(one) for one in cancelled] == ["CANCELED", "CANCELED"]
+    finish(server, runs[2 * n_each :], runs[: 2 * n_each])
+    assert {server.status(one) for one in cancelled} == {"CANCELED"}
     for one in bereaved:
         assert any(line["attempt"] == 1 for line in server.trace(one))
-    for one in runs[6:8]:
+    for one in failing:
         assert [line["kind"] for line in server.trace(one)].count("broken off") == 1
 
 
@@ -207,6 +210,7 @@ def befall(server: Server, what: str, line: dict[str, Any]) -> None:
         server.kill_step(line)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_kills_at_random_moments_leave_no_lease_behind(server, seed):
     chance = random.Random(seed)
@@ -233,7 +237,7 @@ def test_random_kills_at_random_moments_leave_no_lease_behind(server, seed):
 
 
 def is_over(server: Server, run_id: str) -> bool:
-    """Tells whether a run is over, or its worker is gone and so are its steps."""
+    """Whether a run is over, or its worker has ended and so have its steps."""
     workers = {line["worker"] for line in server.trace(run_id) if "worker" in line}
     if server.status(run_id) in OVER:
         return True

@@ -117,7 +117,7 @@ def found_in_chunks(
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(windows, windows, st.sampled_from([0.0, 1.0, 1.5, 2.5]), cuts)
 def test_labels_are_the_same_however_the_recording_is_cut(owls, dogs, overlap_s, cut) -> None:
     whole = found_in_chunks(owls, dogs, overlap_s, ChunkSettings(duration_s=1000))

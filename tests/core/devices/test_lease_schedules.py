@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from badc_core.devices.leasable import LeasableDevice
@@ -105,7 +105,6 @@ def requests(draw, n_devices: int) -> DeviceRequest:
     return DeviceRequest(least, most, draw(st.sampled_from([0, 0, 2000, 5000, MEMORY_MIB])))
 
 
-@settings(max_examples=120)
 @given(st.data())
 def test_no_schedule_lends_a_slot_twice_or_lets_anybody_wait_for_ever(data) -> None:
     slots = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4), "slots")
@@ -190,7 +189,7 @@ def held_at_once(trace: Path, slots: int, killed: dict[int, int]) -> Counter:
 @pytest.mark.parametrize(("devices", "slots"), [(3, 1), (2, 2)])
 def test_processes_that_hammer_the_store_never_share_a_slot(tmp_path, devices, slots) -> None:
     folder, trace = lease_folder(tmp_path / "leases"), tmp_path / "trace"
-    started = hammers(folder, trace, 5, 2.0, devices, slots)
+    started = hammers(folder, trace, 5, 1.0, devices, slots)
     assert [one.wait(timeout=60) for one in started] == [0] * 5
     seen = held_at_once(trace, slots, {})
     assert sum(seen.values()) > 20
@@ -200,7 +199,7 @@ def test_processes_that_hammer_the_store_never_share_a_slot(tmp_path, devices, s
 
 def test_processes_killed_amid_it_leave_nothing_behind(tmp_path) -> None:
     folder, trace = lease_folder(tmp_path / "leases"), tmp_path / "trace"
-    started = hammers(folder, trace, 6, 4.0, 2, 2)
+    started = hammers(folder, trace, 6, 3.0, 2, 2)
     killed = {}
     chance = random.Random(7)
     while not trace.exists():

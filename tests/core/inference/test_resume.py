@@ -686,30 +686,30 @@ def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
     return runs.wait() == signal.SIGKILL
 
 
-N_KILLS = 50
-
-
 @pytest.mark.slow
-def test_a_process_killed_at_fifty_moments_leaves_no_trace_in_what_is_found(
-    orders: Path, tmp_path: Path, lacking
+@pytest.mark.parametrize(
+    ("n_wanted", "n_recordings"), [(3, 10), pytest.param(50, 60, marks=pytest.mark.soak)]
+)
+def test_a_process_killed_at_many_moments_leaves_no_trace_in_what_is_found(
+    orders: Path, tmp_path: Path, lacking, n_wanted: int, n_recordings: int
 ) -> None:
     if not Path("/proc/self/environ").exists():
         lacking("/proc, to look for processes left behind")
     (orders / "delay_s").write_text("0.01")
-    dataset = make_dataset(tmp_path, [15.0] * 60)
+    dataset = make_dataset(tmp_path, [15.0] * n_recordings)
     n_chunks = len(all_chunks(dataset))
-    assert n_chunks == 300
+    assert n_chunks == 5 * n_recordings
     expected = undisturbed(dataset)
     runs = Runs(dataset, overrides(tmp_path))
     rng = random.Random(20240528)
     n_kills = 0
-    while n_kills < N_KILLS and kill_somewhere(runs, rng):
+    while n_kills < n_wanted and kill_somewhere(runs, rng):
         n_kills += 1
     runs.start()
     assert runs.wait() == 0
     runs.close()
 
-    assert n_kills == N_KILLS, "the run ended before it was killed often enough"
+    assert n_kills == n_wanted, "the run ended before it was killed often enough"
     assert sorted(runs.finished.read_text().split()) == sorted(ids(dataset))
     assert results(dataset) == expected
     rows = [row for one in ids(dataset) for row in read_effort(dataset.effort(one)).to_pylist()]
@@ -812,7 +812,7 @@ def expected_detections(dataset: Dataset, recording_id: str) -> dict[str, list[t
 
 @pytest.mark.slow
 @settings(
-    max_examples=12,
+    max_examples=settings().max_examples // 8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())

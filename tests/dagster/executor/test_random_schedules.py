@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from badc_core.devices.leasable import LeasableDevice
@@ -83,7 +83,6 @@ class Host:
         )
 
 
-@settings(max_examples=60)
 @given(st.lists(deeds, max_size=40))
 def test_no_slot_is_held_twice_and_everybody_gets_theirs(schedule):
     before, step_leases._POLL_S = step_leases._POLL_S, 0.0
