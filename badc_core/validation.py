@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 _LONGEST_VALUE = 40
+_MOST = 5
 _MUST_BE = {
     "a number": {"float_type", "float_parsing"},
     "a whole number": {"int_type", "int_parsing", "int_from_float"},
@@ -25,14 +26,16 @@ _INPUT_TYPES = (str, int, float, bool, type(None), list, dict)
 def explain_invalid(
     error: ValidationError, model: type[BaseModel] | None = None, noun: str = "key"
 ) -> str:
-    """Returns every problem pydantic found, in one line.
+    """Returns the first problems that pydantic found, in one line.
 
     Args:
         error: what was raised.
         model: what was validated; with it an unknown key is answered with the valid ones.
         noun: what a key is called: `setting`, `key`, `option`.
     """
-    return "; ".join(_explain_one(dict(found), model, noun) for found in error.errors())
+    problems = [_explain_one(dict(found), model, noun) for found in error.errors()[:_MOST]]
+    n_more = error.error_count() - len(problems)
+    return "; ".join([*problems, *[f"and {n_more} more problems"] * bool(n_more)])
 
 
 def _explain_one(found: dict[str, Any], model: type[BaseModel] | None, noun: str) -> str:
