@@ -91,7 +91,7 @@ def read_status(folder: Path) -> ChunkStatus | None:
     """Returns the status of a folder, whichever version of BADC wrote it; None without one.
 
     Raises:
-        ManifestMismatch: the file is there and is no status.
+        ManifestMismatch: the file is there but is not a status.
     """
     path = folder / STATUS_FILE
     try:
@@ -106,7 +106,7 @@ def read_status(folder: Path) -> ChunkStatus | None:
 
 
 def name_status(folder: Path) -> str | None:
-    """Returns the state of a folder; `malformed` if its file is no status, None without one."""
+    """Returns the state of a folder; `malformed` if its file is not a status, None without one."""
     try:
         status = read_status(folder)
     except ManifestMismatch:
@@ -121,7 +121,7 @@ def utc_now() -> str:
 
 @contextmanager
 def record_failure(begun: ChunkStatus, folder: Path) -> Iterator[None]:
-    """Writes into the status why the block failed, before the error goes on."""
+    """Writes into the status why the block failed, and raises the error again."""
     try:
         yield
     except BaseException as error:

@@ -1,7 +1,7 @@
 """Whether a manifest is true: its files exist, are as long as it says, and cover the recording.
 
-Takes manifests of any version of BADC. What is wrong comes back as a list; only a file that is no
-manifest raises.
+Manifests of any version of BADC are checked. What is wrong is returned as a list; only a file that
+is not a manifest raises.
 """
 
 import math
@@ -52,7 +52,7 @@ def check_chunks(manifest: Path, check_hash: bool = False) -> list[Problem]:
         check_hash: also read and decode every file in full and compare its hash.
 
     Raises:
-        ManifestMismatch: it is no manifest.
+        ManifestMismatch: it is not a manifest.
         StorageFull: a status cannot be written.
     """
     problems = validate_manifest(manifest, check_hash)
@@ -72,7 +72,7 @@ def validate_manifest(manifest: Path, check_hash: bool = False) -> list[Problem]
         check_hash: also read every file in full and compare its hash.
 
     Raises:
-        ManifestMismatch: it is no manifest.
+        ManifestMismatch: it is not a manifest.
     """
     manifest = absolute(manifest)
     dataset = find_dataset(manifest)

@@ -60,7 +60,8 @@ class WrittenChunks:
 def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
     """Writes a recording's chunk files, their manifest and status.
 
-    Chunks that are there and right are kept. Two processes at one recording take turns.
+    Chunks that are there and right are kept. Two processes that cut the same recording wait for
+    each other.
 
     Raises:
         ContentMissing: the file or its annexed content is not here.

@@ -1,7 +1,7 @@
 """A real detector without weights: finds loud moments in frequency bands.
 
 For tests, for a first look at an archive without any model, and as the example of the interface.
-It is no species detector: its labels are bands.
+It does not tell species apart: its labels are bands.
 """
 
 from itertools import pairwise

@@ -3,7 +3,7 @@
 In the model file, windows of sound pass through a short-time Fourier transform of which only the
 real part is used, then through a mel filter bank. Both are linear and the same for every frame, so
 one matrix does the work of both; and since a cosine is symmetric, a frame can be folded in half
-before. What takes LiteRT 27 ms a window takes 5 ms so; the network behind it takes 13 ms. Scores
+before. This takes 5 ms a window instead of LiteRT's 27; the network behind it takes 13 ms. Scores
 differ from those of the whole model by 2e-6 at most.
 """
 
@@ -23,14 +23,14 @@ Floats = npt.NDArray[np.float32]
 
 
 class Spectrograms:
-    """Turns sound into what the network behind the spectrograms takes.
+    """Turns sound into the input of the network behind the spectrograms.
 
     Attributes:
         shape: of the picture of one window: mel bands from high to low, frames, spectrograms.
     """
 
     def __init__(self, file: LiteFile, window_samples: int) -> None:
-        """Takes filters, windows and exponents from the model file.
+        """Reads filters, windows and exponents from the model file.
 
         Raises:
             LookupError: the file has other layers.

@@ -1,4 +1,4 @@
-"""Chunks as files of their own, for detectors that are programs and want a file.
+"""Chunks as files of their own, for detectors that are programs and need a file.
 
 A detector that sees windows reads through `windows.py` instead and writes nothing.
 """
@@ -59,7 +59,7 @@ class ChunkFile:
         return replace(self, keep_in=folder)
 
     def keep_output(self) -> tuple[str, ...]:
-        """Copies the output to where it is wanted, in place of what is there.
+        """Copies the output to `keep_in`, replacing what is there.
 
         Files are copied, and the targets of links to files; anything else, such as a pipe, and
         what cannot be copied, is left out.

@@ -40,7 +40,7 @@ class Command(ProgramPerChunk):
     """The program, started once for every chunk."""
 
     def __init__(self, settings: DetectorSettings) -> None:
-        """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        """Reads the command; raises ConfigInvalid or DetectorMissing."""
         super().__init__()
         self.identity = identify(settings)
         self._command = _words(settings)

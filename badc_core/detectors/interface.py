@@ -51,7 +51,7 @@ class DetectorIdentity:
     def require_same(self, loaded: "DetectorIdentity") -> None:
         """Returns if what was loaded is this, so that results may bear its name.
 
-        Whether a GPU is of use does not count: a worker may see none where another does.
+        Whether it can use a GPU does not count: that may differ between workers.
 
         Raises:
             ConfigInvalid: it is not.
@@ -71,7 +71,7 @@ class Label:
     Attributes:
         name: common name, or what the sound is.
         code: the detector's own code; empty if it has none.
-        scientific_name: empty for sounds that are no species.
+        scientific_name: empty for sounds that are not of a species.
     """
 
     name: str
@@ -197,7 +197,7 @@ class DetectorReport:
         command: the program it ran, with arguments; None if it ran none.
         returncode: of that program.
         stdout, stderr: the end of what the program wrote.
-        peak_vram_mib: most GPU memory the model ever held; None if it knows of none.
+        peak_vram_mib: most GPU memory the model ever held; None if that is not known.
         peak_rss_mib: most memory of the programs it ran; None if it ran none.
         notes: what else happened, such as a batch halved for lack of memory.
     """
@@ -224,7 +224,7 @@ class Detector(Protocol):
 
     @property
     def batch_windows(self) -> int:
-        """How many windows it likes to be given at once, across chunks; 1 for no joining."""
+        """How many windows to give it at once, across chunks; 1 gives them chunk by chunk."""
 
     def batches(
         self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext

@@ -82,12 +82,12 @@ class LiteFile:
         """Returns a copy of a constant tensor.
 
         Raises:
-            LookupError: there is no such tensor, or it is no constant.
+            LookupError: there is no such tensor, or it is not a constant.
         """
         tensor = self._graph.Tensors(self._number(name))
         buffer = self._model.Buffers(tensor.Buffer())
         if buffer.DataIsNone():
-            raise LookupError(f"{name} is no constant")
+            raise LookupError(f"{name} is not a constant")
         content = buffer.DataAsNumpy()
         shape = tensor.ShapeAsNumpy() if tensor.ShapeLength() else ()
         return cast("npt.NDArray[Any]", content.view(dtype).reshape(shape).copy())

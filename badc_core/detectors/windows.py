@@ -34,7 +34,7 @@ class WindowGrid:
     Attributes:
         window_s: length of a window.
         overlap_s: how much successive windows share, < window_s.
-        sample_rate_hz: what the model wants; None takes the recording's own.
+        sample_rate_hz: what the model needs; None for the recording's own.
     """
 
     window_s: float
@@ -80,7 +80,7 @@ class WindowDetector:
 
     Attributes:
         identity: which model.
-        batch_windows: how many windows it likes at once.
+        batch_windows: how many windows to give it at once.
     """
 
     batch_windows = 1

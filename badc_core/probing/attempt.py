@@ -59,7 +59,7 @@ def detect_beginning(
 ) -> None:
     """Analyses the first seconds of a file.
 
-    Windows are given to the model as a worker gives them: as many at once as it likes.
+    Windows are given to the model as a worker gives them: a full batch at once.
 
     Args:
         file: a recording.
@@ -101,9 +101,9 @@ def _limit_memory(limit_mib: float | None) -> None:
     """
     if limit_mib is None or not sys.platform.startswith("linux"):
         return
-    wanted = int(limit_mib * (1 << 20))
+    limit_bytes = int(limit_mib * (1 << 20))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 

@@ -51,7 +51,7 @@ class HawkEars1(ProgramPerChunk):
     """The checkout, its program started once for every chunk."""
 
     def __init__(self, settings: DetectorSettings) -> None:
-        """Takes the settings; raises ConfigInvalid or DetectorMissing."""
+        """Finds the checkout; raises ConfigInvalid or DetectorMissing."""
         super().__init__()
         self.identity = identify(settings)
         self._settings = settings

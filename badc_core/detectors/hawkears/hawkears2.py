@@ -3,7 +3,7 @@
 The environment is found in `home.py` and installed in `install.py`; the program that runs in it is
 `worker.py`. HawkEars 1 is another detector, `hawkears1.py`.
 
-HawkEars wants files: each chunk is written to scratch, mono, and removed when it is analysed. Its
+HawkEars reads files: each chunk is written to scratch, mono, and removed when it is analysed. Its
 labels last as long as the sound does, so where chunks overlap they are cut at the border: a chunk
 covers all of itself except what the chunk before holds too.
 """

@@ -97,7 +97,7 @@ def _create_environment(home: HawkEarsHome, *, cuda: bool, report: Report) -> No
 
 
 def _keep_python_part(home: HawkEarsHome) -> None:
-    """Removes the compiled part of torchaudio and torchvision, which wants another torch.
+    """Removes the compiled part of torchaudio and torchvision, which needs another torch.
 
     HawkEars uses torchaudio's spectrograms and resampling, written in Python, and nothing of
     torchvision, which one of its libraries imports. Without this the import fails.

@@ -147,7 +147,7 @@ class LoadedHawkEars:
         self._notes.append(f"HawkEars cannot analyse {duration_s:g} s: too short")
 
     def _place(self, task: Task) -> dict[str, Any] | None:
-        """Returns where and when, as HawkEars wants it; None where that is not known."""
+        """Returns where and when, as HawkEars expects it; None where that is not known."""
         when = {"recorded_at": task.get("date")}
         if task.get("latitude") is not None and task.get("longitude") is not None:
             return {"latitude": task["latitude"], "longitude": task["longitude"], **when}
@@ -211,7 +211,7 @@ class _Expectations:
             class_name=info.model_name, region_code=self._region, week_num=self._week
         )
         value = float(self._manager.get_value(self._path, info.model_name))
-        if not has_reports and not is_rare:  # a region of which there are no data at all
+        if not has_reports and not is_rare:  # a region without any data
             return None, None
         return not is_rare, min(1.0, value)
 

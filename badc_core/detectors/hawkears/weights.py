@@ -53,7 +53,7 @@ def fill(data_root: Path, given: Path | None) -> dict[str, Any]:
 
 
 def bundles() -> list[dict[str, str]]:
-    """Returns what HawkEars wants to be downloaded."""
+    """Returns what HawkEars downloads."""
     from hawkears.core.package_regions import (  # noqa: PLC0415
         default_package_region,
     )
