@@ -566,7 +566,10 @@ def on_small_disk(tmp_path: Path, lacking):
     return run
 
 
-@pytest.mark.parametrize("spare_kib", [4, 16, 24, 36, 48, 64, 90])
+@pytest.mark.parametrize(
+    "spare_kib",
+    [4, 24, 64, *(pytest.param(more, marks=pytest.mark.soak) for more in (16, 36, 48, 90))],
+)
 def test_a_disk_that_fills_up_anywhere_in_a_run_is_a_clear_error_and_costs_nothing(
     dataset: Dataset, on_small_disk, tmp_path: Path, spare_kib: int
 ) -> None:
@@ -884,13 +887,22 @@ def spans(audio: Path, detector: dict, workers: int, duration_s: float) -> list[
 
 
 @pytest.mark.slow
-def test_workers_and_chunk_lengths_change_no_detection(field_audio: Path) -> None:
+@pytest.mark.parametrize(
+    ("all_workers", "durations_s"),
+    [
+        ((2,), (3.0, 9.0)),
+        pytest.param((1, 2, 4), (3.0, 6.0, 9.0, 30.0), marks=pytest.mark.soak),
+    ],
+)
+def test_workers_and_chunk_lengths_change_no_detection(
+    field_audio: Path, all_workers: tuple[int, ...], durations_s: tuple[float, ...]
+) -> None:
     audio = field_audio / "soundscape.flac"
     detector = {"name": "band_energy", "min_score": 0.01}
     expected = spans(audio, detector, 1, 1000.0)
     assert len(expected) > 50
-    for workers in (1, 2, 4):
-        for duration_s in (3.0, 6.0, 9.0, 30.0):
+    for workers in all_workers:
+        for duration_s in durations_s:
             assert spans(audio, detector, workers, duration_s) == expected
 
 
