@@ -47,7 +47,8 @@ def _summary(bad: Mapping[str, BadcError], n_recordings: int) -> str:
         return str(next(iter(bad.values())))
     lines = [f"  {one}: {error}" for one, error in list(bad.items())[:_SHOWN]]
     more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-    return "\n".join([f"{len(bad)} of {n_recordings} recordings failed:", *lines, *more])
+    noun = "recording" if n_recordings == 1 else "recordings"
+    return "\n".join([f"{len(bad)} of {n_recordings} {noun} failed:", *lines, *more])
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
 
     dataset = Dataset.open(root)
     registry = read_registry(dataset.registry)
-    failed = failed_lines(done.stdout)
+    failed = failed_lines(done.stderr)
     assert failed.keys() == bad.keys()
     for recording_id, words in bad.items():
         assert words in failed[recording_id].lower(), failed[recording_id]
@@ -130,7 +130,7 @@ def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
     before = artefacts(dataset)
     again = badc("run", root)
     assert again.returncode == 1
-    assert failed_lines(again.stdout) == failed
+    assert failed_lines(again.stderr) == failed
     assert artefacts(dataset) == before
     assert history() == dict.fromkeys(STAGES, n - 5)
 
@@ -138,7 +138,7 @@ def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
     repaired = badc("run", root)
     assert repaired.returncode == 1
     assert f"{n - 4} of {n} recordings complete, 4 failed" in repaired.stdout
-    assert failed_lines(repaired.stdout).keys() == bad.keys() - {"truncated"}
+    assert failed_lines(repaired.stderr).keys() == bad.keys() - {"truncated"}
     assert history() == dict.fromkeys(STAGES, n - 4)
     changed = {path for path, time_ns in artefacts(dataset).items() if before.get(path) != time_ns}
     strangers = [
