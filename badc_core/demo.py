@@ -5,6 +5,7 @@ downloaded but never installed. Stations, dates and places are made up. `badc ru
 """
 
 import hashlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.atomic import replacing, write_text
+from badc_core.datasets.connections import DEMO_NAME, DEMO_ROOT
 from badc_core.errors import BadcError
 from badc_core.hashing import sha256_file
 from badc_core.settings import SETTINGS_FILE
@@ -110,6 +112,8 @@ def main() -> int:
         return 1
     state = "written" if changed else "already there"
     print(f"Demo dataset {state}: {folder} ({len(RECORDINGS)} real recordings, see README.txt)")
+    if not DEMO_ROOT.exists() or not folder.samefile(DEMO_ROOT):
+        print(f"Now run: badc run {shlex.quote(str(folder))} --name {DEMO_NAME}")
     return 0
 
 

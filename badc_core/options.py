@@ -18,7 +18,7 @@ class OptionSpec:
         default: what holds where it is not given, in words; empty for the field's own default.
         option: its name on the command line; empty for the field's.
         short: a second, short name there.
-        metavar: what stands for the value of an argument; empty for an option.
+        metavar: the name of an argument in help; empty for an option.
         key: section and key in a TOML file; empty for the field's name in the first section.
         setting: the setting of badc.toml that it is another name of; empty for none.
         least, most: limits of a number.

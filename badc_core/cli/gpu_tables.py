@@ -28,13 +28,13 @@ _FOREIGN = "*"
 
 @dataclass(frozen=True)
 class Picture:
-    """What there was to see at one moment.
+    """Devices, slots and queue at one moment.
 
     Attributes:
         inventory: the GPUs.
         devices: those that can be leased here.
         free_mib: UUID -> memory free by measurement.
-        slots: with their holders; some may be of devices that only others lend.
+        slots: with their holders; some may be of devices that only others share.
         queue: who waits, first come first.
         folder: where leases are kept.
         at: when this was.
@@ -119,8 +119,8 @@ def _slots(picture: Picture) -> RenderableType:
         is_foreign = slot.number >= slot.device.slots
         is_any_foreign |= is_foreign
         label = slot.device.label + (_FOREIGN if is_foreign else "")
-        told = _told(slot.holder, picture.at) if slot.holder else [Text("free", "green")]
-        table.add_row(EndOf(label), str(slot.number), *told)
+        cells = _describe(slot.holder, picture.at) if slot.holder else [Text("free", "green")]
+        table.add_row(EndOf(label), str(slot.number), *cells)
     if not is_any_foreign:
         return table
     return Group(table, Text(f"{_FOREIGN} leased by a run that has other devices or slots"))
@@ -133,8 +133,8 @@ def _queue(picture: Picture) -> RenderableType:
     for number, who in enumerate(picture.queue, 1):
         holder = Holder.read(who.content)
         asleep = "" if who.is_active else " (idle)"
-        told = _told(holder, picture.at)
-        table.add_row(str(number), Text(f"{who.request}{asleep}"), *told)
+        cells = _describe(holder, picture.at)
+        table.add_row(str(number), Text(f"{who.request}{asleep}"), *cells)
     return Group(table, Text())
 
 
@@ -150,7 +150,7 @@ def _of_holders(title: str, *first: str) -> Table:
     return table
 
 
-def _told(holder: Holder, at: datetime) -> list[RenderableType]:
+def _describe(holder: Holder, at: datetime) -> list[RenderableType]:
     return [
         EndOf(holder.work),
         Text(holder.run_id[:_N_RUN_CHARACTERS] or _NOTHING),

@@ -1,4 +1,4 @@
-"""`badc gpus`: what there is to compute on, who holds it, who waits for it."""
+"""`badc gpus`: devices to compute on, who has leased them, and who waits for them."""
 
 import time
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def gpus(
 
 
 def look(lease_dir: Path | None) -> Picture:
-    """Returns what there is to see just now; nobody is disturbed by it.
+    """Returns the state of all devices; no run is disturbed by it.
 
     Args:
         lease_dir: the lease folder; None for the usual one.
@@ -68,10 +68,10 @@ def look(lease_dir: Path | None) -> Picture:
 
 
 def watch_leases(see: Callable[[], Picture], interval_s: float, console: Console) -> None:
-    """Shows who holds what until somebody presses Ctrl-C, and leaves the last picture behind.
+    """Shows the state of all devices until Ctrl-C, and leaves the last one on screen.
 
     Args:
-        see: tells what there is to see.
+        see: returns the state.
         interval_s: between two looks.
         console: where to.
 

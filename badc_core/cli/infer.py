@@ -85,7 +85,7 @@ def aggregate(
     out.say(f"{found} in {chunks} of {recordings}; {failed} failed and have no result")
     if result.n_settings > 1:
         kinds = f"{result.n_settings} different settings, see the column config_hash"
-        out.warn(f"these results were made with {kinds}.")
+        out.warn(f"these results are of {kinds}.")
     if result.n_repeated:
         twice = f"{counted(result.n_repeated, 'detection')} more than once"
         out.warn(f"chunks that were cut in several ways have {twice}.")

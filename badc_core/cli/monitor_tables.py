@@ -1,4 +1,4 @@
-"""How a run looks on screen while it goes on: tables made from what was counted, a line a row.
+"""How a run looks on screen while it goes on: tables of what was counted.
 
 The counting is in `badc_core/telemetry/monitor.py`.
 """

@@ -1,4 +1,4 @@
-"""Command lines made from options classes (`badc_core/options.py`), and made into words again."""
+"""Command lines from options classes (`badc_core/options.py`), and back into words."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ def to_argv(options: Any, kind: type) -> list[str]:
 
     Args:
         options: as they were given.
-        kind: their class, or one it is made from, whose options count.
+        kind: their class, or one that it inherits, whose options count.
     """
     words: list[str] = []
     for one in option_fields(kind):

@@ -17,14 +17,14 @@ class Interruptible:
     """Makes SIGTERM end the block as Ctrl-C does; use as a context manager in the main thread.
 
     A command in the background of a script starts with Ctrl-C ignored. That stays so, but must not
-    make it deaf to SIGTERM.
+    keep SIGTERM from ending it.
     """
 
     def __enter__(self) -> Self:
-        self._heard, self._told = os.pipe()
-        for end in (self._heard, self._told):
+        self._readable, self._writable = os.pipe()
+        for end in (self._readable, self._writable):
             os.set_blocking(end, False)
-        self._old_wakeup = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+        self._old_wakeup = signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
         self._old_handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         if self._old_handlers[signal.SIGINT] is signal.SIG_IGN:
@@ -43,17 +43,17 @@ class Interruptible:
             signal.signal(one, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
         signal.set_wakeup_fd(self._old_wakeup)
-        for end in (self._heard, self._told):
+        for end in (self._readable, self._writable):
             os.close(end)
 
     @property
     def exit_code(self) -> int:
         """What to exit with after an interruption: 143 if SIGTERM came, else 130."""
         try:
-            heard = os.read(self._heard, 4096)
+            received = os.read(self._readable, 4096)
         except BlockingIOError:
             return INTERRUPTED
-        return TERMINATED if signal.SIGTERM in heard else INTERRUPTED
+        return TERMINATED if signal.SIGTERM in received else INTERRUPTED
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

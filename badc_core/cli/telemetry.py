@@ -1,4 +1,4 @@
-"""`badc telemetry` and `badc infer monitor`: what a run has measured, afterwards or meanwhile."""
+"""`badc telemetry` and `badc infer monitor`: what a run measures, while it runs or afterwards."""
 
 import time
 from collections.abc import Callable
@@ -71,13 +71,13 @@ def monitor(
 def watch(
     find: Callable[[], Path | None], n_tail: int, interval_s: float, console: Console
 ) -> None:
-    """Shows the state of a run until somebody presses Ctrl-C, and leaves the last one behind.
+    """Shows the state of a run until Ctrl-C, and leaves the last one on screen.
 
     Args:
-        find: tells at every look which log to show; None where there is none yet.
+        find: returns at every look the log to show; None where there is none yet.
         n_tail: events shown at most.
         interval_s: between two looks.
-        console: where to; it is filled and nothing is cut off.
+        console: where to; the whole screen is used.
     """
     log, state, new = Path(), MonitorState(n_tail), Tail(Path())
     title = "No telemetry log yet"
@@ -102,7 +102,7 @@ def _catch_up(state: MonitorState, new: Tail) -> None:
 
 
 def _existing(log: Path | None, dataset: Path) -> Path:
-    """Returns the log asked for, or a dataset's newest.
+    """Returns the log that was named, or a dataset's newest.
 
     Raises:
         DatasetInvalid: there is none, or it is another kind of file.
