@@ -144,7 +144,7 @@ class DetectorSettings(Section):
     label_length: Literal["fixed", "variable"] = Field(
         "fixed",
         description="`fixed`: labels as the detector gives them; `variable`: those of one label "
-        "that touch are joined into one. A change makes finished recordings be analysed again.",
+        "that touch are joined into one.",
     )
     command: str = Field(
         "", description="The program of the detector `command`, with its own arguments."

@@ -65,6 +65,10 @@ class DetectionsInvalid(BadcError):
     """A detections or effort file does not follow the schema."""
 
 
+class RawDetectionsInvalid(BadcError):
+    """A file with a detector's raw results is damaged, or of another schema or recording."""
+
+
 class DetectorMissing(BadcError):
     """A detector's package, model file or runtime is not installed."""
 

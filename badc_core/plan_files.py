@@ -1,7 +1,7 @@
 """Saved plans: one entry per recording, as CSV or JSON, for people and for the next command.
 
 What entries say is decided where plans are written: `chunks/orchestrate.py` and
-`manifest_runs/orchestrate.py`.
+`inference/orchestrate.py`.
 """
 
 import csv

@@ -15,7 +15,8 @@ from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.columns import Column
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.hashing import sha256_file
-from badc_core.inference.detections_result import DetectionsResult, GpuTotals
+from badc_core.inference.detections_result import DetectionsResult
+from badc_core.inference.gpu_totals import GpuTotals
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
@@ -104,6 +105,7 @@ def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
 
 def detections_metadata(made: DetectionsResult, path: Path, telemetry: Path) -> dict[str, Any]:
     """Returns what to tell of a recording's detections."""
+    raw = made.raw
     top = [(name, count, f"{best:.3f}") for name, count, best in made.top_labels(_TOP_LABELS)]
     return {
         "dagster/partition_row_count": made.table.num_rows,
@@ -111,15 +113,15 @@ def detections_metadata(made: DetectionsResult, path: Path, telemetry: Path) -> 
         "sha256": sha256_file(path),
         "species": made.n_species,
         "effort_s": made.effort_s,
-        "x_realtime": round(made.effort_s / made.detector_s, 1) if made.detector_s else 0.0,
-        "chunks": len(made.results),
-        "chunks_failed": len(made.failed),
-        "chunks_resumed": made.n_resumed,
-        "retries": made.n_retries,
-        **_gpu_metadata(made.gpu_totals),
-        "detector": f"{made.detector.name} {made.detector.version}",
-        "device": ", ".join(made.workers),
-        "worker_peak_rss_mib": round(made.peak_rss_mib, 1),
+        "x_realtime": round(raw.audio_s / raw.detector_s, 1) if raw.detector_s else 0.0,
+        "chunks": len(raw.results),
+        "chunks_failed": len(raw.failed),
+        "chunks_resumed": raw.n_resumed,
+        "retries": raw.n_retries,
+        **_gpu_metadata(raw.gpu_totals),
+        "detector": f"{raw.detector.name} {raw.detector.version}",
+        "device": ", ".join(raw.workers),
+        "worker_peak_rss_mib": round(raw.peak_rss_mib, 1),
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "telemetry": dg.MetadataValue.path(str(telemetry)),
     }

@@ -20,6 +20,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.inference.detect import detect_recordings
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
+from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_core.telemetry.log import TelemetryLog, read_events
 
 _N_RECORDINGS = 1000
@@ -43,10 +44,14 @@ def measure(n_recordings: int = _N_RECORDINGS, n_first: int = _N_FIRST) -> dict[
         dataset = Dataset.open(Path(folder), _SETTINGS)
         sizes: dict[int, float] = {}
         with TelemetryLog(dataset.telemetry("memory")) as telemetry:
-            outcomes = detect_recordings(dataset, _prepared(dataset), telemetry)
+            recordings = tuple(RecordingInput(one) for one in _prepared(dataset))
+            where = dataset.root, dataset.settings, dataset.work_folder
+            inputs = StepInputs("raw_detections", *where, "benchmark", recordings)
+            outcomes = detect_recordings(inputs, telemetry)
             for n_done, outcome in enumerate(outcomes, start=1):
                 if outcome.error is not None:
                     raise outcome.error
+                outcome.commit()
                 sizes[n_done] = _rss_mib()
         workers = _worker_growth_mib(dataset.telemetry("memory"), n_first)
     return {
@@ -66,7 +71,7 @@ def _make_recordings(folder: Path, n_recordings: int) -> None:
 
 
 def _prepared(dataset: Dataset) -> Iterator[str]:
-    """Describes and cuts each recording just before it is analysed."""
+    """Describes and cuts each recording."""
     for registered in register_recordings(dataset).registry:
         described = describe_recording(dataset, registered)
         described.write(dataset.recording(registered.recording_id))

@@ -21,11 +21,13 @@ from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.devices.places import usable_cores
 from badc_core.inference.detect import detect_recordings
+from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome, for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.reports.bundle import write_bundle
 from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_core.telemetry.log import TelemetryLog
 
 _AUDIO_ENDINGS = {".wav", ".flac", ".mp3", ".ogg", ".aif", ".aiff"}
@@ -116,15 +118,23 @@ def _time_core(root: Path) -> float:
     _exhaust(for_each(registry.ids, describe, usable_cores()))
     _exhaust(for_each(registry.ids, lambda one: write_manifest(dataset, one)))
     with TelemetryLog(dataset.telemetry("bench")) as telemetry:
-        _exhaust(detect_recordings(dataset, registry.ids, telemetry))
+        _exhaust(detect_recordings(_inputs(dataset, "raw_detections", registry.ids), telemetry))
+    _exhaust(select_detections(_inputs(dataset, "detections", registry.ids)))
     _exhaust(for_each(registry.ids, lambda one: write_bundle(dataset, one), usable_cores()))
     return time.perf_counter() - started_s
+
+
+def _inputs(dataset: Dataset, stage: str, recording_ids: Sequence[str]) -> StepInputs:
+    recordings = tuple(RecordingInput(one) for one in recording_ids)
+    where = dataset.root, dataset.settings, dataset.work_folder
+    return StepInputs(stage, *where, "benchmark", recordings)
 
 
 def _exhaust(outcomes: Iterator[Outcome[object]]) -> None:
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
+        outcome.commit()
 
 
 def _small_recordings(folder: Path) -> list[Path]:

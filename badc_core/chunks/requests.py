@@ -1,7 +1,7 @@
 """What a chunk manifest asks for, row by row, whichever version of BADC wrote it.
 
 Only the table is read here: no audio file is opened. Turning rows into what workers are given is
-in `manifest_runs/manifest_tasks.py`.
+in `inference/manifest_tasks.py`.
 """
 
 import os

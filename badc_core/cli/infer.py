@@ -23,9 +23,10 @@ from badc_core.cli.run_output import (
 )
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
-from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
-from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_spec import RunSpec
+from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
+from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.manifest_runs import run_manifest
+from badc_core.inference.run_spec import RunSpec
 
 infer = make_group("Run detectors over chunk manifests; aggregate and compare results.")
 infer.command("orchestrate")(orchestrate_inference)
@@ -95,7 +96,7 @@ def aggregate(
 def _run(spec: RunSpec, out: Output) -> None:
     prepared = ManifestRun(spec)
     with shown_detecting(prepared.audio_s, out), _reporting_interruption(prepared, spec, out):
-        result = prepared.run()
+        result = run_manifest(prepared)
     places = find_places(spec)
     show_run_result(result, out)
     out.say(*(f"{name}: {path}" for name, path in places.items()))

@@ -20,9 +20,9 @@ from badc_core.cli.run_output import describe_counts, describe_result, report_fa
 from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, describe_written
-from badc_core.manifest_runs import orchestrate as infer_plans
-from badc_core.manifest_runs.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
-from badc_core.manifest_runs.run_spec import RunResult
+from badc_core.inference import orchestrate as infer_plans
+from badc_core.inference.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
+from badc_core.inference.run_spec import RunResult
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
 from badc_core.settings import SETTINGS_FILE

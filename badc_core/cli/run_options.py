@@ -14,7 +14,7 @@ from badc_core.chunks.source import absolute
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
-from badc_core.manifest_runs.run_spec import RunSpec
+from badc_core.inference.run_spec import RunSpec
 from badc_core.options import OptionSpec
 from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS

@@ -19,6 +19,7 @@ from badc_core.detectors.interface import (
 from badc_core.detectors.windows import WindowDetector, WindowGrid, require_partial_overlap
 
 USES_GPU = False
+USES_PLACE = False
 
 WINDOW_S = 3.0
 BAND_EDGES_HZ = (500, 1000, 2000, 4000, 8000, 12_000)

@@ -5,6 +5,8 @@ imported, since that asks for TensorFlow. What is expected where is in `birdnet_
 interpreter thread per worker: more threads in one process gain less than more processes.
 """
 
+from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -12,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet_range import EXPECTED_FROM, SpeciesRange, find_range_model
+from badc_core.detectors.birdnet_range import SpeciesRange, find_range_model
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.interface import (
-    NO_CONTEXT,
     Detection,
     DetectorIdentity,
     Label,
@@ -29,6 +30,7 @@ from badc_core.errors import DetectorMissing
 from badc_core.hashing import sha256_unchanged
 
 USES_GPU = False
+USES_PLACE = False
 
 SAMPLE_RATE_HZ = 48_000
 WINDOW_S = 3.0
@@ -60,17 +62,18 @@ class BirdNet(WindowDetector):
         self._min_score = settings.min_score
         self._spectrograms, self._network = _load_model(find_model())
         self._pictures = np.zeros((_WINDOWS_AT_ONCE, *self._spectrograms.shape), np.float32)
-        self._range = SpeciesRange(find_model())
         self.score(np.zeros((1, round(WINDOW_S * SAMPLE_RATE_HZ)), np.float32))
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
-        """Returns what is at or above the minimum score in each window, in label order.
-
-        Where the place is known, species say whether and how often they are reported there.
-        """
-        contexts = batch.contexts or (NO_CONTEXT,) * len(batch)
-        windows = zip(batch.starts, batch.ends, self.score(batch.windows), contexts, strict=True)
-        return [self._found(*window) for window in windows]
+        """Returns what is at or above the minimum score in each window, in label order."""
+        windows = zip(batch.starts, batch.ends, self.score(batch.windows), strict=True)
+        return [
+            [
+                Detection(start, end, self._labels[column], float(scores[column]))
+                for column in np.nonzero(scores >= self._min_score)[0].tolist()
+            ]
+            for start, end, scores in windows
+        ]
 
     def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Returns the score of every label in every window.
@@ -98,25 +101,6 @@ class BirdNet(WindowDetector):
         scores: npt.NDArray[np.float32] = 1.0 / (1.0 + np.exp(-limited))
         return scores
 
-    def _found(
-        self,
-        start: int,
-        end: int,
-        scores: npt.NDArray[np.float32],
-        recording_context: RecordingContext,
-    ) -> list[Detection]:
-        """Returns a window's detections, marked where a label is a species and its place known."""
-        occurrences = self._range.occurrences(recording_context)
-        found = []
-        for column in np.nonzero(scores >= self._min_score)[0].tolist():
-            label, confidence = self._labels[column], float(scores[column])
-            one = Detection(start, end, label, confidence)
-            if occurrences is not None and label.scientific_name:
-                often = float(occurrences[column])
-                one = Detection(start, end, label, confidence, often >= EXPECTED_FROM, often)
-            found.append(one)
-        return found
-
 
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the model's identity; raises DetectorMissing or ConfigInvalid."""
@@ -138,6 +122,14 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
     """Returns every label there is; raises DetectorMissing."""
     return read_labels(find_labels())
+
+
+def mark(context: RecordingContext, detections: Sequence[Detection]) -> tuple[Detection, ...]:
+    """Returns detections of species marked with how often they are reported there and then.
+
+    Without a place, or without the range model, they stay as they are.
+    """
+    return _species_range().mark(context, detections)
 
 
 load = BirdNet
@@ -192,3 +184,8 @@ def _locate(name: str) -> Path:
     if not path.is_file():
         raise DetectorMissing("BirdNET's model file is missing", path, _INSTALL)
     return path
+
+
+@cache
+def _species_range() -> SpeciesRange:
+    return SpeciesRange(find_model(), read_labels(find_labels()))

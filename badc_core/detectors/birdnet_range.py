@@ -4,14 +4,17 @@ Its second model, the meta model, knows how often each species is reported. It m
 and removes none.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
-from badc_core.detectors.interface import RecordingContext
+from badc_core.detectors.interface import Detection, Label, RecordingContext
 from badc_core.detectors.litert import LiteModel
 
 EXPECTED_FROM = 0.03
@@ -28,13 +31,35 @@ def find_range_model(acoustic_model: Path) -> Path:
 
 
 class SpeciesRange:
-    """The meta model, loaded when it is first needed."""
+    """The meta model, loaded when it is first needed.
 
-    def __init__(self, beside: Path) -> None:
-        """Finds the meta model beside the acoustic one, where it may be absent."""
+    Args:
+        beside: the acoustic model, in whose folder the meta model is, or is not.
+        labels: of both models, in their order.
+    """
+
+    def __init__(self, beside: Path, labels: Sequence[Label] = ()) -> None:
         self._path = find_range_model(beside)
+        self._columns = {label: column for column, label in enumerate(labels)}
         self._model: LiteModel | None = None
         self._scores = lru_cache(_PLACES_KEPT)(self._score)
+        self._lock = Lock()
+
+    def mark(
+        self, context: RecordingContext, detections: Sequence[Detection]
+    ) -> tuple[Detection, ...]:
+        """Returns the detections, those of species with `is_expected` and `occurrence`."""
+        with self._lock:
+            occurrences = self.occurrences(context) if detections else None
+        if occurrences is None:
+            return tuple(detections)
+        return tuple(self._marked(one, occurrences) for one in detections)
+
+    def _marked(self, one: Detection, occurrences: npt.NDArray[np.float32]) -> Detection:
+        if not one.label.scientific_name:
+            return one
+        often = float(occurrences[self._columns[one.label]])
+        return replace(one, is_expected=often >= EXPECTED_FROM, occurrence=often)
 
     def occurrences(self, recording_context: RecordingContext) -> npt.NDArray[np.float32] | None:
         """Returns how often each label is reported there and then, 0 to 1, in the model's order.

@@ -144,14 +144,12 @@ class WindowBatch:
         starts: first sample of each window at the recording's own rate.
         ends: one past the last sample of recorded sound in it; what follows is zero padding.
         sample_rate_hz: rate of the samples in `windows`.
-        contexts: where and when each window was recorded; empty where that is not known.
     """
 
     windows: npt.NDArray[np.float32]
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     sample_rate_hz: int
-    contexts: tuple[RecordingContext, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -168,7 +166,6 @@ class WindowBatch:
             windows=self.windows[start:end],
             starts=self.starts[start:end],
             ends=self.ends[start:end],
-            contexts=self.contexts[start:end],
         )
 
     @staticmethod
@@ -181,11 +178,6 @@ class WindowBatch:
             tuple(start for one in batches for start in one.starts),
             tuple(end for one in batches for end in one.ends),
             batches[0].sample_rate_hz,
-            tuple(
-                recording_context
-                for one in batches
-                for recording_context in one.contexts or (NO_CONTEXT,) * len(one)
-            ),
         )
 
 
@@ -260,7 +252,10 @@ class DetectorLoader(Protocol):
             DetectorMissing: package, model file or runtime is not installed.
         """
 
-    # A loader that knows it without looking has `USES_GPU`, a bool, too.
+    # A loader that knows it without looking has `USES_GPU`, a bool, too. If it has `USES_PLACE` and
+    # that is false, what the model gives does not depend on where and when a sound was recorded.
+    # A loader with `mark(context, detections)` marks a recording's detections afterwards with what
+    # is expected there and then; it returns as many, in the same order.
     # A loader that can name the classes without loading anything has `labels(settings)` too, which
     # returns `tuple[Label, ...]`: names in `include`, `exclude` and `thresholds` are then checked.
 

@@ -27,6 +27,8 @@ from badc_core.detectors.own_model import (
 from badc_core.devices.inventory import find_gpus
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
 
+USES_PLACE = False
+
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3

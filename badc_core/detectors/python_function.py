@@ -31,6 +31,8 @@ from badc_core.detectors.source_import import find_module, import_file, import_i
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
 from badc_core.hashing import sha256_text
 
+USES_PLACE = False
+
 _SETTING = "detector.model.function"
 _REMEDY = "Set it in badc.toml to package.module:name or path/to/file.py:name"
 

@@ -4,15 +4,24 @@ Packages add theirs through the entry-point group `badc.detectors`, whose entrie
 object with `identify` and `load` (`interface.DetectorLoader`).
 """
 
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import cast
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import Detector, DetectorIdentity, DetectorLoader
+from badc_core.detectors.interface import (
+    Detection,
+    Detector,
+    DetectorIdentity,
+    DetectorLoader,
+    RecordingContext,
+)
 from badc_core.errors import ConfigInvalid
 
 ENTRY_POINT_GROUP = "badc.detectors"
+
+Marker = Callable[[RecordingContext, Sequence[Detection]], tuple[Detection, ...]]
 
 
 def list_detectors() -> list[str]:
@@ -42,6 +51,19 @@ def uses_gpu(settings: DetectorSettings) -> bool:
     loader = _loader(settings.name)
     known = getattr(loader, "USES_GPU", None)
     return loader.identify(settings).uses_gpu if known is None else bool(known)
+
+
+def uses_place(settings: DetectorSettings) -> bool:
+    """Returns whether what a detector's model gives may depend on place and date."""
+    return bool(getattr(_loader(settings.name), "USES_PLACE", True))
+
+
+def find_marker(settings: DetectorSettings) -> Marker:
+    """Returns what marks detections with what is expected at a place and date.
+
+    Detectors that mark by themselves, or not at all, leave them as they are.
+    """
+    return getattr(_loader(settings.name), "mark", _leave_unmarked)
 
 
 def load_detector(settings: DetectorSettings) -> Detector:
@@ -75,6 +97,13 @@ def _refuse_unknown_labels(loader: DetectorLoader, settings: DetectorSettings) -
                     f"detector.{table}",
                     f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
                 )
+
+
+def _leave_unmarked(
+    context: RecordingContext,  # noqa: ARG001
+    detections: Sequence[Detection],
+) -> tuple[Detection, ...]:
+    return tuple(detections)
 
 
 def _loader(name: str) -> DetectorLoader:

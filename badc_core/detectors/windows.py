@@ -15,7 +15,6 @@ from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import (
-    NO_CONTEXT,
     DetectorIdentity,
     DetectorReport,
     RecordingContext,
@@ -48,9 +47,7 @@ class WindowGrid:
         first = -(-owned_start // hop) * hop
         return range(first, chunk.end_sample, hop)
 
-    def read(
-        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext = NO_CONTEXT
-    ) -> Iterator[WindowBatch]:
+    def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
         """Yields the chunk's windows in batches; the recording's last is zero-padded.
 
         Windows that hold less than a millisecond of sound, which a table could only show as
@@ -70,9 +67,7 @@ class WindowGrid:
             if wanted_hz != audio.sample_rate_hz:
                 wanted = seconds_to_samples(self.window_s, wanted_hz)
                 windows = resample_windows(windows, wanted)
-            yield WindowBatch(
-                windows, tuple(some), ends, wanted_hz, (recording_context,) * len(some)
-            )
+            yield WindowBatch(windows, tuple(some), ends, wanted_hz)
 
 
 class WindowDetector:
@@ -90,10 +85,13 @@ class WindowDetector:
         self._grid = grid
 
     def batches(
-        self, audio: AudioFile, chunk: Chunk, recording_context: RecordingContext
+        self,
+        audio: AudioFile,
+        chunk: Chunk,
+        recording_context: RecordingContext,  # noqa: ARG002  (a sound scores the same everywhere)
     ) -> Iterator[WindowBatch]:
         """Yields the chunk's windows at the model's rate."""
-        return self._grid.read(audio, chunk, recording_context)
+        return self._grid.read(audio, chunk)
 
     def report(self) -> DetectorReport | None:
         """Returns nothing: there is no more to say than the detections."""

@@ -47,6 +47,7 @@ class Ending:
             done.attempt,
             self.content.get("peak_rss_mib", 0.0),
             self._gpu_use(),
+            floor=worker.floor,
         )
 
     def _gpu_use(self) -> GpuMetrics | None:

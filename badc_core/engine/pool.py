@@ -73,6 +73,7 @@ class WorkerProcess:
         inbox: where its messages are put.
 
     Attributes:
+        floor: weaker detections are left out by it.
         assigned: what it has been given and not answered, oldest first.
         is_ready: it has said hello.
         since: when it started what it is doing now, loading or its oldest chunk; monotonic.
@@ -89,6 +90,7 @@ class WorkerProcess:
         inbox: "queue.SimpleQueue[Heard]",
     ) -> None:
         self.place = place
+        self.floor = settings.floor
         self.assigned: deque[Assignment] = deque()
         self.is_ready = False
         self.overdue = ""
@@ -115,7 +117,7 @@ class WorkerProcess:
             start_new_session=True,
             pass_fds=place.descriptors,
         )
-        detector = {**settings.model_dump(), "min_score": settings.lowest_score}
+        detector = {**settings.model_dump(), "min_score": settings.floor}
         setup = {"detector": detector, "scratch": self._scratch}
         self._write(protocol.encode("setup", **setup))
         self._listener = threading.Thread(

@@ -59,7 +59,8 @@ class ChunkResult:
         attempt: 1 for the first.
         peak_rss_mib: the worker's so far.
         gpu: what its GPU did meanwhile; None without one.
-        is_resumed: taken from a journal, so that nothing ran.
+        is_resumed: from an earlier run, so that nothing ran.
+        floor: detections below this score are left out; None in results of the code before.
     """
 
     task: ChunkTask
@@ -71,6 +72,7 @@ class ChunkResult:
     peak_rss_mib: float = 0.0
     gpu: GpuMetrics | None = None
     is_resumed: bool = False
+    floor: float | None = None
 
     @property
     def chunk(self) -> Chunk:

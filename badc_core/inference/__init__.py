@@ -1,1 +1,1 @@
-"""A dataset's recordings to detections: journals, telemetry, files, one run at a time."""
+"""Running detectors over recordings: journals, results, their selection, files of chunks."""

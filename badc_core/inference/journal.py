@@ -1,13 +1,14 @@
 """What became of each chunk of a recording, kept while the recording is being analysed.
 
 One append-only file per recording, a JSON object a line. Every line carries a key made of model,
-settings and the chunk's audio, so what was found under other settings is never taken for this.
-It survives being killed at any byte: a line counts once its end is written.
+settings and the chunk's audio, so results of other settings are never mistaken for these. It
+survives being killed at any byte: a line counts once its end is written.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def chunk_key(
     """Returns what a journal line is bound to.
 
     Args:
-        config_hash: of the settings, model and code that decide what is found.
+        config_hash: of the settings, model and code that decide what the model gives.
         sound: identity of the chunk's sound.
         overlap_samples: how much of it belongs to the chunk before.
         recording_context: where and when it was recorded.
@@ -43,26 +44,28 @@ class Journal:
     """The journal of one recording.
 
     Args:
-        path: of its file; made with its folder at the first line.
+        path: of its file; created with its folder at the first line.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def known(self, keys: dict[str, ChunkTask]) -> dict[str, ChunkResult]:
-        """Returns the chunks that were analysed well, by key.
+    def known(self, keys: Mapping[str, ChunkTask], floor: float = 1.0) -> dict[str, ChunkResult]:
+        """Returns the chunks that were analysed successfully, by key.
 
         Args:
             keys: key -> the chunk that has it.
+            floor: results that were kept down to this score at least. Lines without a floor, of
+                the code before, count: their keys say with which scores.
         """
         found: dict[str, ChunkResult] = {}
         for line in self._lines():
             key = line.get("key")
             if isinstance(key, str) and key in keys and key not in found:
-                # Only lines with our schema's keys come here; one that is odd all the same counts
-                # as not written.
+                # A line with our keys but odd values counts as not written.
                 with suppress(KeyError, TypeError, ValueError):
-                    found[key] = _result(keys[key], line)
+                    if float(line.get("floor", floor)) <= floor:
+                        found[key] = _result(keys[key], line)
         return found
 
     def append(self, key: str, result: ChunkResult) -> None:
@@ -82,10 +85,8 @@ class Journal:
                 os.close(descriptor)
 
     def remove(self) -> None:
-        """Deletes the file, and its folder if nothing else is in it."""
+        """Deletes the file."""
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.path.parent.rmdir()
 
     def _lines(self) -> list[dict[str, Any]]:
         try:
@@ -102,7 +103,7 @@ class Journal:
 
 
 def _line(key: str, result: ChunkResult) -> dict[str, Any]:
-    line = {
+    line: dict[str, Any] = {
         "key": key,
         "chunk_id": result.chunk.chunk_id,
         "status": "failure" if result.error else "success",
@@ -113,6 +114,8 @@ def _line(key: str, result: ChunkResult) -> dict[str, Any]:
     }
     if result.error is not None:
         return {**line, "error": str(result.error)}
+    if result.floor is not None:
+        line["floor"] = result.floor
     return {**line, "detections": protocol.detections_to_json(result.detections)}
 
 
@@ -126,11 +129,12 @@ def _result(task: ChunkTask, line: dict[str, Any]) -> ChunkResult:
         int(line["attempt"]),
         float(line["peak_rss_mib"]),
         is_resumed=True,
+        floor=line.get("floor"),
     )
 
 
 def _is_torn(descriptor: int) -> bool:
-    """Tells whether the file's last line has no end, a killed process having written it."""
+    """Whether the file's last line has no end: a process was killed while it wrote it."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 

@@ -1,4 +1,4 @@
-"""Keeping the books of one run of the engine: telemetry log, summary, who watches.
+"""Recording one run of the engine: telemetry log, summary, progress.
 
 What the records look like is in `telemetry/attempts.py` and `telemetry/summary.py`.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from badc_core.chunks.requests import ChunkRequest
 from badc_core.engine.protocol import ChunkResult
 from badc_core.errors import BadcError, OutputUnwritable, StorageFull
 from badc_core.telemetry.attempts import Attempt, record
@@ -22,12 +23,12 @@ _WORST_SHOWN = 5
 
 
 class RunRecorder:
-    """The books of a run; use as a context manager, which closes them however the run ends.
+    """The records of a run; a context manager that completes them however the run ends.
 
     Args:
         telemetry: gets a line for every beginning and every end of an attempt.
         summary: gets the same, added up.
-        analysed: is told of the seconds of sound that are done with, beside whoever watches.
+        analysed: called with the seconds of sound that are done with, as the progress bar is.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class RunRecorder:
         return self._summary.totals()
 
     def attempted(self, attempt: Attempt) -> None:
-        """Enters the beginning or the end of an attempt.
+        """Records the beginning or the end of an attempt.
 
         A log that may not be written costs the measurements, not the work; a full disk costs both.
         """
@@ -81,13 +82,31 @@ class RunRecorder:
                 _log.warning("going on without telemetry: %s", error)
             self._is_unwritable = True
 
-    def ended(self, result: ChunkResult) -> None:
-        """Enters that a chunk is done with, well or not."""
+    def ended(self, result: ChunkResult, output: str) -> None:
+        """Records that a chunk is done with, successfully or not.
+
+        Args:
+            result: of this run or an earlier one.
+            output: the file with its detections.
+        """
+        chunk = result.chunk
         if result.is_resumed:
-            chunk = result.chunk
-            self._summary.resumed(chunk.chunk_id, chunk.recording_id, result.worker, result.attempt)
-        watcher().analysed(result.chunk.duration_s)
-        self._analysed(result.chunk.duration_s)
+            names = chunk.chunk_id, chunk.recording_id, result.worker
+            self._summary.resumed(*names, result.attempt, output)
+        watcher().analysed(chunk.duration_s)
+        self._analysed(chunk.duration_s)
+
+    def found(self, request: ChunkRequest, worker: str, output: str) -> None:
+        """Records that a chunk's file holds its result already.
+
+        Args:
+            request: the chunk.
+            worker: that analysed it, where that is known.
+            output: the file.
+        """
+        names = request.chunk_id, request.recording_id, worker
+        self._summary.resumed(*names, output=output)
+        watcher().analysed(request.duration_s)
 
     def _warn_of_the_worst(self) -> None:
         worst = self._summary.worst(_WORST_SHOWN)

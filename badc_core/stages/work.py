@@ -77,6 +77,10 @@ class Work:
         self._make_folder(path.parent)
         path.touch()
 
+    def is_dirty(self, stage: str, recording_id: str) -> bool:
+        """Whether a recording's output is not to be trusted, or is in work."""
+        return self._path(stage, recording_id).exists()
+
     def dirty(self, stage: str) -> set[str]:
         """Returns the recordings whose output is not to be trusted, those in work included."""
         with suppress(FileNotFoundError):

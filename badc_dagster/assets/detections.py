@@ -1,15 +1,22 @@
 """What the detector found in a recording, and the effort behind it, chunk by chunk."""
 
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.detections_result import DetectionsResult, FailedChunks
+from badc_core.inference.select import Selection, select_recording
+from badc_core.outcomes import Outcome, attempt
+from badc_core.provenance.in_work import mark
 from badc_core.recordings.recording import total_audio_s
+from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import Pace
 from badc_core.telemetry.summary import Summary
@@ -44,21 +51,52 @@ def build_detections(connection: Connection) -> dg.AssetsDefinition:
             summary = Summary(telemetry.path)
 
             def describe(recording_id: str, value: DetectionsResult) -> RecordingOutput:
-                failed_chunks.add(value)
+                failed_chunks.add(value.raw)
                 path = step.dataset.detections(recording_id)
                 told = {
                     **detections_metadata(value, path, telemetry.path),
                     **lease_metadata(),
                     "config_hash": step.fingerprints.config_hash,
                 }
-                lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
+                raw = value.raw
+                lacking = () if raw.is_final else tuple(c.chunk.chunk_id for c in raw.failed)
                 return RecordingOutput(told, failed_chunks=lacking)
 
             pace = Pace(total_audio_s(step.dataset, step.recording_ids), context.log.info)
-            outcomes = detect_recordings(
-                step.dataset, step.recording_ids, telemetry, pace.analysed, summary, step.begin
+            outcomes = _detect_and_select(
+                _inputs(step.dataset, step.run_id, step.recording_ids),
+                telemetry,
+                pace.analysed,
+                summary,
             )
             checks = partial(check_detections, context.instance, connection, step.dataset, summary)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
 
     return detections
+
+
+def _inputs(dataset: Dataset, run_id: str, recording_ids: list[str]) -> StepInputs:
+    recordings = tuple(RecordingInput(one) for one in recording_ids)
+    where = dataset.root, dataset.settings, dataset.work_folder
+    return StepInputs("raw_detections", *where, run_id, recordings)
+
+
+def _detect_and_select(
+    inputs: StepInputs,
+    telemetry: TelemetryLog,
+    analysed: Callable[[float], None],
+    summary: Summary,
+) -> Generator[Outcome[DetectionsResult], None, None]:
+    """Yields what became of every recording, in work until the asset graph knows."""
+    dataset = inputs.dataset
+    selection = Selection(dataset.settings.detector)
+    for raw in detect_recordings(inputs, telemetry, analysed, summary):
+        if raw.error is not None:
+            yield Outcome(raw.recording_id, error=raw.error)
+            continue
+        mark(dataset, STAGE, raw.recording_id)
+        outcome = attempt(raw.recording_id, lambda one: select_recording(dataset, one, selection))
+        if outcome.value is not None:  # with what this run did, which the file does not say
+            outcome = replace(outcome, value=replace(outcome.value, raw=raw.require()))
+        yield outcome
+        raw.commit()

@@ -1,9 +1,9 @@
 """Whatever was lost, damaged or half done is found and made again by the next run."""
 
 import pytest
+from support.detecting import detect_and_select
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.inference.detect import detect_recordings
 from badc_core.provenance.in_work import mark, read_marks
 from badc_core.telemetry.log import TelemetryLog
 from badc_dagster.run_events import faults, warnings
@@ -35,7 +35,7 @@ def test_results_replaced_without_a_word_to_the_asset_graph_are_made_again(graph
     # What a run under other settings leaves that is killed before it could tell anybody.
     mark(looser, "detections", "rec_1")
     with TelemetryLog(looser.telemetry("killed")) as telemetry:
-        assert [one.error for one in detect_recordings(looser, ["rec_1"], telemetry)] == [None]
+        assert [one.error for one in detect_and_select(looser, ["rec_1"], telemetry)] == [None]
     assert rows(graph) != before
     assert graph.due() == {"detections": ["rec_1"]}
     assert project.bring_up_to_date().n_finished == 3

@@ -24,8 +24,8 @@ from badc_core.detections.store import read_detections, write_detections, write_
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import BadcError, ContentMissing, DetectionsInvalid, DetectorFailed
+from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.manifest_runs.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.provenance.in_work import mark
 from badc_core.settings import Settings
 

@@ -1,8 +1,10 @@
 """Which detections a table of thresholds and lists of labels keep."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from badc_core.detections.filters import keep
+from badc_core.detections.filters import Filter
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Detection, Label
 
@@ -10,6 +12,10 @@ OVENBIRD = Detection(0, 10, Label("Ovenbird", "OVEN", "Seiurus aurocapilla"), 0.
 WREN = Detection(10, 20, Label("Winter Wren", "WIWR", "Troglodytes hiemalis"), 0.4)
 ENGINE = Detection(20, 30, Label("Engine"), 0.9)
 ALL = (OVENBIRD, WREN, ENGINE)
+
+
+def keep(detections: Iterable[Detection], settings: DetectorSettings) -> tuple[Detection, ...]:
+    return Filter(settings).of(detections)
 
 
 def test_without_tables_everything_is_kept_in_order() -> None:

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from badc_core.audio.reader import AudioFile
-from badc_core.chunks.plan import plan_chunks
+from badc_core.detectors import birdnet
 from badc_core.detectors.birdnet import find_labels, find_model
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
-from badc_core.detectors.interface import RecordingContext, WindowBatch
+from badc_core.detectors.interface import RecordingContext
 from badc_core.detectors.label_files import read_labels
 from badc_core.errors import DetectorMissing
-from badc_core.settings import ChunkSettings
 
 ITHACA = RecordingContext(42.5, -76.45)
 IN_JUNE = RecordingContext(42.5, -76.45, "2022-06-15")
@@ -75,15 +73,17 @@ def test_without_the_meta_model_nothing_is_marked(tmp_path: Path) -> None:
 def test_species_far_from_home_are_marked_and_kept(load, detect, field_audio: Path) -> None:
     detector = load("birdnet", min_score=0.1)
     song = field_audio / "CommonYellowthroat.mp3"
-    at_home, far_away = (detect(detector, song, place) for place in (IN_JUNE, KALAHARI_IN_JUNE))
-    assert len(at_home) == len(far_away) > 0
+    found = detect(detector, song)
+    at_home, far_away = (birdnet.mark(place, found) for place in (IN_JUNE, KALAHARI_IN_JUNE))
+    assert len(at_home) == len(far_away) == len(found) > 0
     assert {one.is_expected for one in at_home} == {True}
     assert {one.is_expected for one in far_away} == {False}
     assert min(one.occurrence for one in at_home) >= 0.03 > max(one.occurrence for one in far_away)
 
 
 def test_sounds_that_are_no_species_are_not_asked_for(load, detect, soundscape: Path) -> None:
-    found = detect(load("birdnet", min_score=0.01, sensitivity=1.25), soundscape, IN_JUNE)
+    found = detect(load("birdnet", min_score=0.01, sensitivity=1.25), soundscape)
+    found = birdnet.mark(IN_JUNE, found)
     species = [one for one in found if one.label.scientific_name]
     others = [one for one in found if not one.label.scientific_name]
     assert species
@@ -92,16 +92,11 @@ def test_sounds_that_are_no_species_are_not_asked_for(load, detect, soundscape: 
     assert all(one.is_expected is None and one.occurrence is None for one in others)
 
 
-def test_windows_keep_their_places_when_joined_and_cut_apart(load, soundscape: Path) -> None:
+def test_what_the_model_gives_does_not_depend_on_the_place(load, detect, soundscape: Path) -> None:
     detector = load("birdnet", min_score=0.05)
-    with AudioFile(soundscape) as audio:
-        (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
-        (here,) = detector.batches(audio, chunk, IN_JUNE)
-        (there,) = detector.batches(audio, chunk, KALAHARI_IN_JUNE)
-    apart = detector.detect(here) + detector.detect(there)
-    together = WindowBatch.join([here, there])
-    n_windows = len(here)
-    parts = [together.part(0, n_windows - 2), together.part(n_windows - 2, 2 * n_windows)]
-    assert parts[1].contexts == (IN_JUNE,) * 2 + (KALAHARI_IN_JUNE,) * n_windows
-    assert [one for part in parts for one in detector.detect(part)] == apart
-    assert {one.is_expected for window in apart for one in window} >= {True, False}
+    assert detect(detector, soundscape, IN_JUNE) == detect(detector, soundscape)
+
+
+def test_without_a_place_detections_stay_as_they_are(load, detect, soundscape: Path) -> None:
+    found = detect(load("birdnet", min_score=0.05), soundscape)
+    assert list(birdnet.mark(RecordingContext(), found)) == list(found)

@@ -135,19 +135,28 @@ def test_the_originals_files_are_read(tmp_path):
     ("content", "complaint"),
     [
         ("{", "not JSON"),
-        ("[]", "not an object"),
+        ("[]", "must be an object"),
         ("{}", "chunk_id is missing"),
-        ('{"chunk_id": 7}', "chunk_id is 7, not a text"),
-        ('{"chunk_id": "a", "status": "fine"}', "status is 'fine'"),
-        ('{"chunk_id": "a", "detections": {}}', "detections is {}, not a list"),
-        ('{"chunk_id": "a", "detections": [3]}', "detections[0] is 3, not an object"),
+        ('{"chunk_id": 7}', "chunk_id: must be text, not 7"),
+        (
+            '{"chunk_id": "a", "status": "fine"}',
+            "status: must be 'ok', 'no_detections', 'error', 'no_output' or 'stub', not 'fine'",
+        ),
+        ('{"chunk_id": "a", "detections": {}}', "detections: must be a list, not {}"),
+        ('{"chunk_id": "a", "detections": [3]}', "detections[0]: must be an object, not 3"),
         ('{"chunk_id": "a", "detections": [{"confidence": 1}]}', "[0].timestamp_ms is missing"),
         (
             '{"chunk_id": "a", "detections": [{"timestamp_ms": 1, "confidence": 2}]}',
-            "detections[0].confidence is 2",
+            "detections[0].confidence: must be less than or equal to 1, not 2",
         ),
-        ('{"chunk_id": "a", "chunk": {"start_ms": "x"}}', 'chunk.start_ms is "x", not a number'),
-        ('{"chunk_id": "a", "chunk": {"start_ms": NaN}}', "chunk.start_ms is NaN, not a number"),
+        (
+            '{"chunk_id": "a", "chunk": {"start_ms": "x"}}',
+            "chunk.start_ms: must be a whole number, not 'x'",
+        ),
+        (
+            '{"chunk_id": "a", "chunk": {"start_ms": NaN}}',
+            "chunk.start_ms: must be a whole number, not nan",
+        ),
     ],
 )
 def test_a_malformed_file_is_refused_by_name_and_key(tmp_path, content, complaint):

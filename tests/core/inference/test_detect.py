@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
+from support.detecting import detect_and_select
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
@@ -23,7 +24,7 @@ from badc_core.errors import (
     ManifestMismatch,
     UnreadableRecording,
 )
-from badc_core.inference.detect import DetectionsResult, detect_recordings
+from badc_core.inference.detections_result import DetectionsResult
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
@@ -80,7 +81,7 @@ def detect(
 ) -> dict[str, Outcome[DetectionsResult]]:
     with TelemetryLog(dataset.telemetry(name)) as telemetry:
         wanted = ids(dataset) if recording_ids is None else recording_ids
-        outcomes = list(detect_recordings(dataset, wanted, telemetry))
+        outcomes = list(detect_and_select(dataset, wanted, telemetry))
     assert len({one.recording_id for one in outcomes}) == len(outcomes)
     return {one.recording_id: one for one in outcomes}
 
@@ -104,6 +105,12 @@ def written(dataset: Dataset) -> dict[str, bytes]:
     }
 
 
+def forget(dataset: Dataset) -> None:
+    """Removes all results, so that the next run starts from nothing."""
+    for path in dataset.artifacts.rglob("*.parquet"):
+        path.unlink()
+
+
 def test_every_recording_gets_detections_and_effort_that_agree(dataset: Dataset) -> None:
     outcomes = detect(dataset)
     assert outcomes.keys() == set(ids(dataset))
@@ -117,11 +124,11 @@ def test_every_recording_gets_detections_and_effort_that_agree(dataset: Dataset)
         assert detections.equals(outcome.value.table)
         assert sum(effort["effort_s"].to_pylist()) == pytest.approx(recording.duration_s, abs=1e-9)
         assert outcome.value.effort_s == pytest.approx(recording.duration_s, abs=1e-9)
-        assert len(outcome.value.results) == effort.num_rows
-        assert outcome.value.failed == ()
-        assert outcome.value.detector.name == "band_energy"
-        assert set(outcome.value.workers) <= {"cpu-0", "cpu-1"}
-    assert len(written(dataset)) == 2 * len(RECORDINGS)
+        assert len(outcome.value.raw.results) == effort.num_rows
+        assert outcome.value.raw.failed == ()
+        assert outcome.value.raw.detector.name == "band_energy"
+        assert set(outcome.value.raw.workers) <= {"cpu-0", "cpu-1"}
+    assert len(written(dataset)) == 3 * len(RECORDINGS)
 
 
 def test_each_chunk_says_whether_something_was_found(dataset: Dataset) -> None:
@@ -166,6 +173,7 @@ def test_the_files_are_the_same_bytes_whatever_the_workers_and_however_often(
     once = written(dataset)
     assert sum(pq.read_metadata(path).num_rows for path in dataset.aggregate.glob("*.parquet"))
     for workers in (1, 2, 3):
+        forget(dataset)
         detect(reopen(dataset.root, workers), reversed(ids(dataset)))
         assert written(dataset) == once
 
@@ -175,6 +183,7 @@ def test_a_worker_killed_on_the_way_leaves_no_trace_in_the_files(dataset: Datase
     detect(foreign_dataset)
     undisturbed = written(dataset)
     foreign("die_once_20240528_100000_chunk_0_2000", "die_once_silence_chunk_1750_3750")
+    forget(dataset)
     assert errors(detect(foreign_dataset)) == {}
     assert written(dataset) == undisturbed
 
@@ -196,9 +205,9 @@ def test_a_chunk_that_fails_is_a_row_with_its_reason_and_without_effort(
     assert "exit code 7" in died["error"]
     assert {row["error"] for row in rows.values()} == {None}
     assert made.effort_s == 10.0 - 1.75 - 1.75
-    assert (len(made.results), len(made.failed)) == (6, 2)
+    assert (len(made.raw.results), len(made.raw.failed)) == (6, 2)
     assert outcomes["short"].value is not None
-    assert outcomes["short"].value.failed == ()
+    assert outcomes["short"].value.raw.failed == ()
 
 
 def test_a_recording_all_of_whose_chunks_fail_has_no_result(dataset: Dataset, foreign) -> None:
@@ -243,13 +252,14 @@ def test_a_failure_leaves_the_result_of_the_run_before(dataset: Dataset, foreign
     detect(foreign_dataset)
     before = written(dataset)
     foreign("raise_short_chunk_0_142")
-    assert errors(detect(foreign_dataset)) == {"short": DetectorFailed}
+    again = reopen(dataset.root, name="foreign", sensitivity=1.1)
+    assert errors(detect(again, ["short"])) == {"short": DetectorFailed}
     assert written(dataset) == before
 
 
 def test_what_is_finished_stays_when_the_run_is_stopped(dataset: Dataset) -> None:
     with TelemetryLog(dataset.telemetry("stopped")) as telemetry:
-        outcomes = detect_recordings(dataset, ids(dataset), telemetry)
+        outcomes = detect_and_select(dataset, ids(dataset), telemetry)
         first = next(outcomes)
         outcomes.close()
     assert read_detections(dataset.detections(first.recording_id)) is not None
@@ -267,7 +277,7 @@ def test_telemetry_has_a_line_for_the_beginning_and_the_end_of_every_attempt(
     ended = {key[:2]: event for key, event in attempts.items() if key[2] != "start"}
     begun = {key[:2] for key in attempts if key[2] == "start"}
     assert begun == ended.keys()
-    chunks = {one.chunk.chunk_id for each in outcomes.values() for one in each.value.results}
+    chunks = {one.chunk.chunk_id for each in outcomes.values() for one in each.value.raw.results}
     assert {chunk_id for chunk_id, _ in ended} == chunks
     failed = {key for key, event in ended.items() if event["status"] == "failure"}
     culprits = ("silence_chunk_0_2000", "silence_chunk_1750_3750")
@@ -317,8 +327,8 @@ def test_summaries_count_species_and_name_the_most_frequent(dataset: Dataset, fo
     assert made is not None
     assert made.n_species == 1
     assert made.top_labels(3) == [("Anything", 4, 0.5)]
-    assert made.peak_rss_mib > 1
-    assert made.detector_s > 0
+    assert made.raw.peak_rss_mib > 1
+    assert made.raw.detector_s > 0
     bands = detect(dataset)[id_of(dataset, "audio/Sambaa K'e/S 1/été, dawn.mp3")].value
     assert bands is not None
     assert bands.n_species == 0
@@ -391,13 +401,13 @@ def test_labels_of_variable_length_do_not_depend_on_how_a_recording_is_cut(
 def test_how_long_labels_are_is_decided_after_the_model_ran(dataset: Dataset) -> None:
     fixed = reopen(dataset.root, min_score=0.05)
     with TelemetryLog(fixed.telemetry("stopped")) as telemetry:
-        outcomes = detect_recordings(fixed, ids(fixed), telemetry)
+        outcomes = detect_and_select(fixed, ids(fixed), telemetry)
         first = next(outcomes).recording_id
         outcomes.close()
     variable = reopen(dataset.root, min_score=0.05, label_length="variable")
     outcome = detect(variable, [first])[first].value
     assert outcome is not None
-    assert outcome.n_resumed == len(outcome.results)
+    assert outcome.raw.n_resumed == len(outcome.raw.results)
     ours, before = Fingerprints(variable), Fingerprints(fixed)
     assert before.config_hash == before.settings_hash("detections")
     assert ours.settings_hash("detections") == before.settings_hash("detections")

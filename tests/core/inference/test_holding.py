@@ -1,22 +1,22 @@
 """Two runs at once: each recording is one run's, whichever way the other was started."""
 
-import errno
-import fcntl
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from support.detecting import step_inputs
 from support.sounds import write_tone
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.store import read_detections
-from badc_core.errors import RecordingBusy, UnreadableRecording
-from badc_core.inference.detect import DetectionsResult, detect_recordings
-from badc_core.inference.holding import lock_recording
+from badc_core.errors import ManifestMismatch, RecordingBusy, UnreadableRecording
+from badc_core.inference.detect import detect_recordings
+from badc_core.inference.raw_result import RawResult
+from badc_core.inference.recording_run import STAGE
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
 
 NAMES = ("a", "b", "c")
@@ -37,104 +37,84 @@ def dataset(tmp_path: Path) -> Dataset:
     return dataset
 
 
-def detecting(dataset: Dataset) -> Generator[Outcome[DetectionsResult], None, None]:
+def detecting(dataset: Dataset) -> Generator[Outcome[RawResult], None, None]:
     with TelemetryLog(dataset.telemetry("run")) as telemetry:
-        yield from detect_recordings(dataset, NAMES, telemetry)
+        yield from detect_recordings(step_inputs(dataset, NAMES), telemetry)
+
+
+def work(dataset: Dataset) -> Work:
+    return Work(dataset.work_folder)
 
 
 def is_free(dataset: Dataset, recording_id: str) -> bool:
+    was_dirty = work(dataset).is_dirty(STAGE, recording_id)
     try:
-        with lock_recording(dataset.inference, recording_id):
-            return True
+        begun = work(dataset).begin(STAGE, recording_id)
     except RecordingBusy:
         return False
+    begun.leave() if was_dirty else begun.commit()
+    return True
 
 
-def locks(dataset: Dataset) -> list[Path]:
-    return list(dataset.inference.folder.rglob(".*.lock"))
+def test_a_dataset_s_run_leaves_a_recording_to_the_run_that_works_on_it(dataset):
+    other = work(dataset).begin(STAGE, "b")
+    outcomes = {one.recording_id: one for one in detecting(dataset)}
+    errors = {name: type(one.error) for name, one in outcomes.items() if one.error}
+    assert errors == {"b": RecordingBusy}
+    assert not dataset.raw_detections("b").exists()
+    assert not work(dataset).journal("b").exists()
+    other.leave()
+    outcomes = {one.recording_id: one for one in detecting(dataset)}
+    assert outcomes["b"].require().n_detections > 0
 
 
-def test_a_dataset_s_run_leaves_a_recording_to_whoever_is_at_work_on_it(dataset):
-    with lock_recording(dataset.inference, "b"):
-        outcomes = {one.recording_id: one.error for one in detecting(dataset)}
-    assert {name: type(error) for name, error in outcomes.items() if error} == {"b": RecordingBusy}
-    assert not dataset.detections("b").exists()
-    assert not dataset.inference.journal("b").exists()
-    assert {one.recording_id: one.error for one in detecting(dataset)}["b"] is None
-    assert len(read_detections(dataset.detections("b"))) > 0
-    assert locks(dataset) == []
+def test_recordings_are_in_work_until_they_are_committed(dataset):
+    first, second, third = detecting(dataset)
+    assert not any(is_free(dataset, name) for name in NAMES)
+    assert work(dataset).journal(first.recording_id).exists()
+    first.commit()
+    assert is_free(dataset, first.recording_id)
+    assert not work(dataset).journal(first.recording_id).exists()
+    assert work(dataset).dirty(STAGE) == {second.recording_id, third.recording_id}
+    second.commit()
+    third.commit()
+    assert work(dataset).dirty(STAGE) == set()
 
 
-def test_recordings_are_held_until_the_graph_knows_of_them_and_no_longer(dataset):
+def test_what_was_not_committed_is_made_again_without_a_model(dataset):
+    assert sum(one.require().n_resumed for one in detecting(dataset)) == 0
+    assert work(dataset).dirty(STAGE) == set(NAMES)
+    again = [one.require() for one in detecting(dataset)]
+    assert {(one.n_resumed, len(one.results)) for one in again} == {(4, 4)}
+
+
+def test_a_run_that_is_stopped_leaves_its_recordings_free_and_dirty(dataset):
     outcomes = detecting(dataset)
-    first = next(outcomes).recording_id
-    assert not is_free(dataset, first)
-    second = next(outcomes).recording_id
-    assert is_free(dataset, first)
-    assert not is_free(dataset, second)
+    first = next(outcomes)
     outcomes.close()
+    assert not is_free(dataset, first.recording_id)
+    first.commit()
     assert all(is_free(dataset, name) for name in NAMES)
-    assert locks(dataset) == []
+    assert first.recording_id not in work(dataset).dirty(STAGE)
 
 
-def test_whoever_wants_to_know_hears_of_recordings_that_are_held_alone(dataset):
-    heard = []
-
-    def begun(recording_id: str) -> None:
-        heard.append((recording_id, is_free(dataset, recording_id)))
-
-    with (
-        lock_recording(dataset.inference, "b"),
-        TelemetryLog(dataset.telemetry("run")) as telemetry,
-    ):
-        list(detect_recordings(dataset, NAMES, telemetry, begun=begun))
-    assert heard == [("a", False), ("c", False)]
-
-
-def test_a_lock_that_its_holder_removes_meanwhile_is_no_lock(dataset, monkeypatch):
-    lock = dataset.inference.lock("a")
-    flock, removed = fcntl.flock, []
-
-    def flock_late(file, how) -> None:
-        if not removed:
-            removed.append(lock.unlink())
-        flock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", flock_late)
-    with lock_recording(dataset.inference, "a"):
-        assert removed
-        assert not is_free(dataset, "a")
-
-
-def test_a_lock_that_became_a_link_is_put_right(dataset):
-    lock = dataset.inference.lock("a")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.symlink_to("../../.git/annex/objects/gone")
-    with lock_recording(dataset.inference, "a"):
-        assert lock.is_file()
-        assert not is_free(dataset, "a")
-
-
-def test_a_file_system_without_locks_is_told_and_used(dataset, monkeypatch, caplog):
-    def refuse(*_) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    with (
-        lock_recording(dataset.inference, "a"),
-        lock_recording(dataset.inference, "b"),
-    ):
-        pass
-    (told,) = caplog.messages
-    assert told.startswith(f"{dataset.inference.folder}: this file system has no locks")
-
-
-def test_a_recording_that_cannot_be_begun_is_held_by_nobody(dataset):
+def test_a_recording_that_cannot_be_begun_is_free(dataset):
     (dataset.root / "audio/b.wav").write_bytes(b"no sound")
-    outcomes = detecting(dataset)
+    outcomes = list(detecting(dataset))
     failed = [one for one in outcomes if one.error is not None]
     assert [type(one.error) for one in failed] == [UnreadableRecording]
+    for one in outcomes:
+        one.commit()
     dataset.manifest("c").unlink()
-    assert next(one for one in detecting(dataset) if one.recording_id == "c").error is not None
-    assert all(is_free(dataset, name) for name in NAMES)
-    assert locks(dataset) == []
+    again = {one.recording_id: one.error for one in detecting(dataset)}
+    assert isinstance(again["c"], ManifestMismatch)
+    assert is_free(dataset, "b")
+    assert is_free(dataset, "c")
+
+
+def test_a_manifest_of_another_recording_costs_only_its_own(dataset):
+    dataset.manifest("c").write_bytes(dataset.manifest("a").read_bytes())
+    dataset.recording("c").write_bytes(dataset.recording("a").read_bytes())
+    errors = {one.recording_id: one.error for one in detecting(dataset)}
+    assert {name for name, error in errors.items() if error is not None} == {"c"}
+    assert "recording a" in str(errors["c"]) or "of a" in str(errors["c"])

@@ -268,14 +268,21 @@ def test_two_writers_at_once_lose_nothing(path: Path) -> None:
     assert all(one.detections == (SONG,) * (number % 7) for number, one in found.items())
 
 
-def test_removing_takes_the_folder_along_unless_something_else_lies_in_it(path: Path) -> None:
-    written(path).remove()
-    assert not path.parent.exists()
-    assert path.parent.parent.exists()
-    other = path.with_name("a_chunk_0_1000.json")
+def test_removing_leaves_journals_of_other_recordings(path: Path) -> None:
     journal = written(path)
+    other = path.with_name("b.jsonl")
     other.write_text("{}")
     journal.remove()
     assert list(path.parent.iterdir()) == [other]
     journal.remove()
     assert other.exists()
+
+
+def test_results_that_were_kept_down_to_less_are_not_known(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(key(0), dataclasses.replace(result(0), floor=0.1))
+    journal.append(key(1), result(1))
+    tasks = {key(number): task(number) for number in range(2)}
+    assert journal.known(tasks, floor=0.05).keys() == {key(1)}
+    assert journal.known(tasks, floor=0.1).keys() == set(tasks)
+    assert journal.known(tasks, floor=0.2)[key(0)].floor == 0.1

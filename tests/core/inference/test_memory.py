@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 import pytest
 import soundfile as sf
+from support.detecting import IMPORTABLE
 
 from badc_core.telemetry.log import read_events
 
@@ -21,10 +22,10 @@ import json, os, sys
 from pathlib import Path
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
-from badc_core.inference.detect import detect_recordings
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog
+from support.detecting import detect_and_select
 
 def rss_mib():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -43,7 +44,8 @@ def prepared():
 
 sizes = {}
 with TelemetryLog(dataset.telemetry("run")) as telemetry:
-    for n_done, outcome in enumerate(detect_recordings(dataset, prepared(), telemetry), start=1):
+    ids = tuple(prepared())
+    for n_done, outcome in enumerate(detect_and_select(dataset, ids, telemetry), start=1):
         assert outcome.value is not None, outcome.error
         assert outcome.value.table.num_rows
         if n_done >= n_first:
@@ -62,7 +64,7 @@ def test_memory_stays_flat_over_many_recordings(tmp_path: Path, lacking) -> None
         sound = rng.normal(0, 0.1, 24_000)
         sf.write(tmp_path / "audio" / f"r{number:04}.wav", sound, 24_000)
     ended = subprocess.run(
-        [sys.executable, "-c", _RUN, str(tmp_path), str(N_FIRST)],
+        [sys.executable, "-c", IMPORTABLE + _RUN, str(tmp_path), str(N_FIRST)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

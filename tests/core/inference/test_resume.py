@@ -19,6 +19,7 @@ import pytest
 import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.detecting import IMPORTABLE, detect_and_select
 from support.processes import is_alive, worker_command_lines
 from support.waiting import wait_until
 
@@ -31,12 +32,14 @@ from badc_core.detectors.registry import identify_detector, load_detector
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid, DetectorMissing, StorageFull
-from badc_core.inference.detect import DetectionsResult, detect_recordings
+from badc_core.inference.detections_result import DetectionsResult
+from badc_core.inference.raw_result import RawResult
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.progress import watched_by
 from badc_core.telemetry.summary import summary_path, workers_path
@@ -200,14 +203,14 @@ def detect(
 ) -> dict[str, Outcome[DetectionsResult]]:
     wanted = ids(dataset) if recording_ids is None else recording_ids
     with TelemetryLog(dataset.telemetry(name)) as telemetry:
-        outcomes = list(detect_recordings(dataset, wanted, telemetry))
+        outcomes = list(detect_and_select(dataset, wanted, telemetry))
     assert len({one.recording_id for one in outcomes}) == len(outcomes)
     return {one.recording_id: one for one in outcomes}
 
 
-def made(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, DetectionsResult]:
+def made(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, RawResult]:
     assert {one.error for one in outcomes.values()} == {None}
-    return {name: one.value for name, one in outcomes.items() if one.value is not None}
+    return {name: one.value.raw for name, one in outcomes.items() if one.value is not None}
 
 
 def results(dataset: Dataset) -> dict[str, bytes]:
@@ -226,7 +229,8 @@ def undisturbed(dataset: Dataset) -> dict[str, bytes]:
     files = results(dataset)
     assert len(files) == 2 * len(ids(dataset))
     assert sum(read_detections(dataset.detections(one)).num_rows for one in ids(dataset)) > 20
-    for folder in (dataset.aggregate, dataset.effort("x").parent, dataset.inference.folder):
+    raw = dataset.raw_detections("x").parent
+    for folder in (raw, dataset.aggregate, dataset.effort("x").parent, dataset.work_folder):
         shutil.rmtree(folder, ignore_errors=True)
     return files
 
@@ -235,7 +239,7 @@ def journaled(dataset: Dataset) -> set[str]:
     """Returns the chunks whose results stand in journals."""
     return {
         line["chunk_id"]
-        for path in dataset.inference.folder.glob("*/journal.jsonl")
+        for path in dataset.work_folder.glob("journals/*.jsonl")
         for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())
         if line["status"] == "success"
     }
@@ -283,7 +287,7 @@ def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
     dataset = reopen(dataset, workers=workers)
     expected = undisturbed(dataset)
     with TelemetryLog(dataset.telemetry("run")) as telemetry:
-        outcomes = detect_recordings(dataset, ids(dataset), telemetry)
+        outcomes = detect_and_select(dataset, ids(dataset), telemetry)
         finished = [next(outcomes).recording_id for _ in range(n_outcomes)]
         outcomes.close()
     rest = [one for one in ids(dataset) if one not in finished]
@@ -327,8 +331,8 @@ def test_a_run_stopped_again_and_again_ends_as_one_that_was_not(dataset: Dataset
         assert content == expected[path]
 
 
-def test_what_is_known_under_other_settings_is_not_taken(dataset: Dataset) -> None:
-    other = reopen(dataset, min_score=0.4)
+def test_what_is_known_under_other_settings_of_the_model_is_not_taken(dataset: Dataset) -> None:
+    other = reopen(dataset, sensitivity=1.1)
     expected = undisturbed(other)
     assert undisturbed(dataset) != expected
     stop_after(dataset, 3)
@@ -380,7 +384,7 @@ def test_what_is_known_of_a_file_that_changed_is_not_taken(dataset: Dataset) -> 
     assert results(dataset) == expected
 
 
-def test_a_journal_stays_while_chunks_lack_and_a_rerun_does_just_those(
+def test_what_lacks_chunks_is_used_and_a_rerun_does_just_those(
     dataset: Dataset, orders: Path
 ) -> None:
     expected = undisturbed(dataset)
@@ -394,8 +398,7 @@ def test_a_journal_stays_while_chunks_lack_and_a_rerun_does_just_those(
         (orders / f"raise_{chunk_id}").touch()
     outcomes = made(detect(dataset))
     assert {name for name, one in outcomes.items() if not one.is_final} == {first, second}
-    journals = {path.parent.name for path in dataset.inference.folder.glob("*/journal.jsonl")}
-    assert journals == {first, second}
+    assert journaled(dataset) == set()
     assert results(dataset).keys() == expected.keys()
     assert results(dataset) != expected
     for chunk_id in failing:
@@ -407,7 +410,7 @@ def test_a_journal_stays_while_chunks_lack_and_a_rerun_does_just_those(
         second: 1,
     }
     assert results(dataset) == expected
-    assert not dataset.inference.folder.exists() or not any(dataset.inference.folder.iterdir())
+    assert not dataset.inference.folder.exists()
 
 
 def test_failures_that_are_tolerated_leave_no_journal(dataset: Dataset, orders: Path) -> None:
@@ -473,23 +476,23 @@ def test_a_full_disk_under_a_journal_is_one_clear_error_and_keeps_what_was_known
     dataset: Dataset, full: Path
 ) -> None:
     expected = undisturbed(dataset)
-    first, *others = ids(dataset)
-    journal = dataset.inference.journal(first)
+    first = ids(dataset)[0]
+    journal = Work(dataset.work_folder).journal(first)
 
-    def filling_up() -> Iterator[str]:
-        yield first  # drawn again when all chunks but those in flight are with the workers
-        if journal.exists():
-            journal.rename(journal.with_name("kept"))
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.symlink_to(full)
-        yield from others
+    class FillingUp:
+        def analysed(self, _: float) -> None:
+            if journal.exists() and not journal.is_symlink():
+                journal.rename(journal.with_name("kept"))
+                journal.symlink_to(full)
 
-    with pytest.raises(StorageFull) as caught:
-        detect(dataset, filling_up())
+        def ended(self) -> None:
+            pass
+
+    with watched_by(FillingUp()), pytest.raises(StorageFull) as caught:
+        detect(dataset)
     assert str(journal) in str(caught.value)
     journal.unlink()
-    if journal.with_name("kept").exists():
-        journal.with_name("kept").rename(journal)
+    journal.with_name("kept").rename(journal)
     known = len(journaled(dataset))
     assert sum(one.n_resumed for one in made(detect(dataset)).values()) == known
     assert results(dataset) == expected
@@ -514,7 +517,7 @@ import json, subprocess, sys
 from pathlib import Path
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
-from badc_core.inference.detect import detect_recordings
+from support.detecting import detect_and_select
 from badc_core.telemetry.log import TelemetryLog
 
 root, overrides = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -525,7 +528,7 @@ ids = sorted(path.stem for path in (root / "manifests").glob("*.csv"))
 def detect(name):
     try:
         with TelemetryLog(dataset.telemetry(name)) as telemetry:
-            outcomes = list(detect_recordings(dataset, ids, telemetry))
+            outcomes = list(detect_and_select(dataset, ids, telemetry))
     except BadcError as error:
         return {type(error).__name__}
     return {type(one.error).__name__ for one in outcomes}
@@ -555,7 +558,7 @@ def on_small_disk(tmp_path: Path, lacking):
         wanted = json.dumps(overrides(dataset.root.parent))
         words = [str(dataset.root), wanted, str(place), options, *map(str, copied)]
         ended = subprocess.run(
-            [*own, sys.executable, "-c", _ON_SMALL_DISK, *words],
+            [*own, sys.executable, "-c", IMPORTABLE + _ON_SMALL_DISK, *words],
             stdout=subprocess.PIPE,
             text=True,
             timeout=120,
@@ -584,7 +587,9 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_a_clear_error_and_costs_nothi
     assert set(first.split()) <= {"StorageFull", "NoneType"}
     assert second == "NoneType"
     written = {
-        str(path.relative_to(outputs)): path.read_bytes() for path in outputs.rglob("[!.]*.parquet")
+        str(path.relative_to(outputs)): path.read_bytes()
+        for path in outputs.rglob("[!.]*.parquet")
+        if path.parent.name != "raw_detections"
     }
     assert written == expected
 
@@ -604,7 +609,7 @@ _SERVER = """
 import json, os, sys, traceback
 from pathlib import Path
 from badc_core.datasets.dataset import Dataset
-from badc_core.inference.detect import detect_recordings
+from support.detecting import detect_and_select
 from badc_core.telemetry.log import TelemetryLog
 
 root, overrides, finished = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
@@ -614,7 +619,7 @@ def detect():
     done = finished.read_text().split()
     ids = sorted({path.stem for path in (root / "manifests").glob("*.csv")} - set(done))
     with TelemetryLog(dataset.telemetry("run")) as telemetry, finished.open("a") as file:
-        for outcome in detect_recordings(dataset, ids, telemetry):
+        for outcome in detect_and_select(dataset, ids, telemetry):
             if outcome.error is not None:
                 raise outcome.error
             print(outcome.recording_id, file=file, flush=True)
@@ -644,7 +649,7 @@ class Runs:
         self.finished.touch()
         words = [str(dataset.root), json.dumps(wanted), str(self.finished)]
         self._server = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, *words],
+            [sys.executable, "-c", IMPORTABLE + _SERVER, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -4,6 +4,7 @@ import csv
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from support.sounds import write_tone
 
 from badc_core.cli.infer import infer
 from badc_core.cli.run_options import RunOptions
-from badc_core.datasets.dataset import InferencePaths
 from badc_core.errors import RecordingBusy
-from badc_core.inference.holding import hold, lock_recording
-from badc_core.manifest_runs.locked_run import LockedRun
+from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.recording_run import STAGE
+from badc_core.stages.work import Work
 
 N_MANY = 150
 
@@ -46,24 +47,32 @@ def make_manifest(root: Path, *recording_ids: str) -> Path:
 def test_what_another_run_is_at_work_on_costs_no_other_recording(root):
     manifest = make_manifest(root, "a", "b", "c")
     words = ("run", manifest, "--cpu-workers", 1, "--telemetry-log", root / "log.jsonl")
-    output = InferencePaths(root / "artifacts" / "infer")
-    with lock_recording(output, "b"):
-        refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
+    output = root / "artifacts" / "infer"
+    other = Work(root / ".badc").begin(STAGE, "b")
+    refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
+    other.commit()
     assert "1 of 3 chunks failed:" in refused.stderr
     assert "another run is at work on this recording. Let that end" in refused.stderr
-    assert sorted(path.name for path in output.folder.iterdir()) == ["a", "c"]
+    assert sorted(path.name for path in output.iterdir()) == ["a", "c"]
     assert "1 ok, 0 failed, 2 skipped" in run_typed(infer, *words).stdout
-    assert list(output.folder.glob(".*")) == []
+    assert Work(root / ".badc").dirty(STAGE) == set()
+
+
+def test_a_recording_that_was_dirty_stays_so_for_the_assets(root):
+    manifest = make_manifest(root, "a", "b")
+    Work(root / ".badc").mark_dirty(STAGE, "a")
+    run_typed(infer, "run", manifest, "--cpu-workers", 1)
+    assert Work(root / ".badc").dirty(STAGE) == {"a"}
 
 
 def test_a_run_that_could_begin_nothing_leaves_nothing(root):
     manifest = make_manifest(root, "a")
     log = root / "log.jsonl"
-    output = InferencePaths(root / "artifacts" / "infer")
-    with lock_recording(output, "a"):
-        run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
+    other = Work(root / ".badc").begin(STAGE, "a")
+    run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
+    other.leave()
     assert list(root.glob("log*")) == []
-    assert list(output.folder.iterdir()) == []
+    assert not (root / "artifacts" / "infer").exists()
 
 
 def test_more_recordings_than_files_may_be_open(root):
@@ -90,12 +99,14 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @pytest.mark.parametrize("end", ["finish", "abandon"])
-def test_a_log_of_its_own_is_let_go_however_the_run_ends(root, end):
+def test_a_log_of_its_own_is_free_again_however_the_run_ends(root, end):
     manifest = make_manifest(root, "a")
-    order = RunOptions(manifest=manifest, telemetry_log=root / "log.jsonl").order()
-    run = LockedRun(order, "a")
+    spec = RunOptions(manifest=manifest, telemetry_log=root / "log.jsonl").order()
+    spec = replace(spec, owns_log=True)
+    run = ManifestRun(spec)
+    next(run.recordings())
     with pytest.raises(RecordingBusy):
-        LockedRun(order, "a")
+        next(ManifestRun(spec).recordings())
     getattr(run, end)()
-    with hold(root / ".log.jsonl.lock", "a"):
-        assert (root / ".log.jsonl.lock").exists()
+    assert not (root / ".log.jsonl.lock").exists()
+    next(ManifestRun(spec).recordings())

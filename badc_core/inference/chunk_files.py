@@ -1,17 +1,22 @@
-"""Which JSON files below a folder are those of chunks, and not what a runner left for itself.
+"""JSON files of chunks below a folder: which they are, and how their chunks overlap.
 
-Reading one is in `inference/chunk_output.py`; gathering all of them is in `gather.py`.
+Reading one is in `chunk_output.py`; all of them become one table in `aggregation.py`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from badc_core.chunks.manifest import VIRTUAL_MARK
 from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
 from badc_core.errors import DetectionsInvalid
+from badc_core.inference.chunk_json import ChunkOrigin
 
 _SUMMARY_ENDING = ".summary.json"
+_MARKS = (VIRTUAL_MARK, "file:")
+"""With which notes begin in manifests that are not the original's."""
+_ROUNDING_MS = 1
 
 
 def find_chunk_files(folder: Path) -> list[Path]:
@@ -34,8 +39,36 @@ def find_chunk_files(folder: Path) -> list[Path]:
     )
 
 
+def overlaps_ms(origins: Iterable[ChunkOrigin]) -> dict[str, int]:
+    """Returns chunk_id -> how much of its start was left to the chunk before.
+
+    It is left whatever becomes of the chunk before. The original BADC leaves nothing. The overlap
+    in its manifests is the option's, in the first row too: for its chunks the times count.
+
+    Args:
+        origins: of one recording's chunks that have a file, also of those that failed.
+    """
+    overlaps: dict[str, int] = {}
+    before_end_ms = -1
+    for origin in sorted(origins, key=_times):
+        start_ms, end_ms = _times(origin)
+        overlap_ms, shared_ms = origin.overlap_ms or 0, before_end_ms - start_ms
+        before_end_ms = end_ms
+        is_exact = origin.notes.startswith(_MARKS)
+        if not origin.config_hash or start_ms == 0:
+            overlap_ms = 0
+        elif shared_ms >= 0 and (not is_exact or abs(shared_ms - overlap_ms) <= _ROUNDING_MS):
+            overlap_ms = shared_ms
+        overlaps[origin.chunk_id] = overlap_ms
+    return overlaps
+
+
+def _times(origin: ChunkOrigin) -> tuple[int, int]:
+    return origin.start_ms or 0, origin.end_ms or 0
+
+
 def _is_runners(path: Path, top: Path, holds_chunks: Callable[[Path, str], bool]) -> bool:
-    """Tells whether a file lies in a folder that a runner made for itself.
+    """Whether a file lies in a folder that a runner made for itself.
 
     The folder's chunk may have no file beside it yet: a killed run left it so. A recording's own
     folder, or one of many recordings, may have such a name too; those hold files of chunks.
@@ -52,13 +85,13 @@ def _is_runners(path: Path, top: Path, holds_chunks: Callable[[Path, str], bool]
 
 
 def _holds_chunks(folder: Path, chunk_id: str) -> bool:
-    """Tells whether files of chunks lie in a folder, rather than a runner's about one chunk."""
+    """Whether files of chunks lie in a folder, rather than a runner's about one chunk."""
     journal = InferencePaths(folder).journal(folder.name)
     return journal.is_file() or any(_is_chunks(path, chunk_id) for path in folder.glob("*.json"))
 
 
 def _is_chunks(path: Path, chunk_id: str) -> bool:
-    """Tells whether a file says whose chunk it is: of the recording it lies under, or another."""
+    """Whether a file says whose chunk it is: of the recording it lies under, or another."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.detecting import detect_and_select
 from support.sounds import write_tone
 from support.tables import write_rows
 
@@ -13,9 +14,9 @@ from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
 from badc_core.inference.chunk_output import read_chunk_json
-from badc_core.inference.detect import detect_recordings
-from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_spec import RunResult, RunSpec
+from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.manifest_runs import run_manifest
+from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
@@ -59,7 +60,7 @@ def settings(**detector: object) -> Settings:
 
 
 def run(order: RunSpec, **changes: object) -> RunResult:
-    return ManifestRun(replace(order, **changes)).run()
+    return run_manifest(ManifestRun(replace(order, **changes)))
 
 
 def results(order: RunSpec) -> dict[str, bytes]:
@@ -112,7 +113,7 @@ def test_results_without_a_journal_count_if_they_are_of_the_same_sound_and_setti
 ):
     run(order)
     before = results(order)
-    order.output.journal(NAME).unlink()
+    order.work.journal(NAME).unlink()
     write_tone(manifest.parent / "chunks" / f"{chunk_id(2)}.wav", 3.0, 9)
     text = manifest.read_text()
     manifest.write_text(text.replace("2" * 64, "9" * 64))
@@ -120,15 +121,21 @@ def test_results_without_a_journal_count_if_they_are_of_the_same_sound_and_setti
     assert (made.n_skipped, made.n_succeeded) == (3, 1)
     changed = {name for name, content in results(order).items() if content != before[name]}
     assert changed == {f"{chunk_id(2)}.json"}
-    order.output.journal(NAME).unlink()
-    assert run(order, settings=settings(min_score=0.9)).n_skipped == 0
+    order.work.journal(NAME).unlink()
+    assert run(order, settings=settings(sensitivity=1.1)).n_skipped == 0
 
 
-def test_what_other_settings_found_never_stands_for_these(order):
+@pytest.mark.parametrize(
+    ("other", "n_analysed"), [({"min_score": 1.0}, 0), ({"sensitivity": 1.1}, 4)]
+)
+def test_what_other_settings_found_is_never_taken_for_these_and_selecting_runs_no_model(
+    order, other, n_analysed
+):
     run(order)
     first = results(order)
-    made = run(order, settings=settings(min_score=1.0))
-    assert made.n_skipped == 0
+    made = run(order, settings=settings(**other))
+    assert (made.n_succeeded, made.n_skipped) == (n_analysed, 4 - n_analysed)
+    assert sum(analysed(order).values()) == 4 + n_analysed
     assert results(order) != first
     assert run(order).n_skipped == 4
     assert results(order) == first
@@ -179,13 +186,13 @@ def test_an_earlier_result_of_other_settings_stays_but_counts_for_those_only(ord
     sound = manifest.parent / "chunks" / f"{chunk_id(1)}.wav"
     kept = sound.read_bytes()
     sound.unlink()
-    others = settings(min_score=1.0)
+    others = settings(sensitivity=1.1)
     made = run(order, settings=others)
     assert (len(made.failed), made.n_kept) == (1, 1)
     name = f"{chunk_id(1)}.json"
     assert results(order)[name] == before[name]
     assert sum(content != before[one] for one, content in results(order).items()) == 3
-    order.output.journal(NAME).unlink()
+    order.work.journal(NAME).unlink()
     sound.write_bytes(kept)
     made = run(order, settings=others, resume_summary=summary_path(order.telemetry_log))
     assert (made.n_skipped, made.n_succeeded) == (3, 1), "what failed is not taken for done"
@@ -262,7 +269,7 @@ def test_results_of_other_settings_are_not_resumed_from_a_summary(order):
     run(order)
     made = run(
         order,
-        settings=settings(min_score=1.0),
+        settings=settings(sensitivity=1.1),
         resume_summary=summary_path(order.telemetry_log),
         telemetry_log=order.telemetry_log.with_name("two.jsonl"),
     )
@@ -347,9 +354,9 @@ def test_the_assets_of_a_dataset_go_on_from_what_a_manifest_run_found(dataset, t
     files = sorted(dataset.inference.recording(name).glob("*.json"))
     assert len(files) == made.n_chunks == made.n_succeeded
     with TelemetryLog(tmp_path / "two.jsonl") as telemetry:
-        (outcome,) = detect_recordings(dataset, [name], telemetry)
+        (outcome,) = detect_and_select(dataset, [name], telemetry)
     assert outcome.error is None
-    assert outcome.value.n_resumed == made.n_chunks
+    assert outcome.value.raw.n_resumed == made.n_chunks
     assert outcome.value.table.num_rows == made.n_detections > 0
     starts = [
         read_chunk_json(path).origin.start_ms + one.timestamp_ms

@@ -9,7 +9,7 @@ from pathlib import Path
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.chunks.status import read_status
 from badc_core.errors import ManifestMismatch
-from badc_core.manifest_runs.run_spec import RunSpec
+from badc_core.inference.run_spec import RunSpec
 
 
 def check_chunk_files(

@@ -14,14 +14,14 @@ from badc_core.detections.store import read_detections
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
-from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.detections_table import detections_table
-from badc_core.manifest_runs.aggregation import (
+from badc_core.inference.aggregation import (
     CSV_COLUMNS,
     AggregationRequest,
     aggregate_chunks,
     find_chunk_files,
 )
+from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.inference.detections_table import detections_table
 from badc_core.recordings.recording import Recording
 from badc_core.settings import Settings
 

@@ -18,7 +18,6 @@ from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import BadcError
 from badc_core.hashing import fingerprint_file
-from badc_core.inference.journal import chunk_key
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
@@ -42,13 +41,6 @@ class ManifestTask:
     request: ChunkRequest
     task: ChunkTask
     sound: str
-
-    def key(self, config_hash: str) -> str:
-        """Returns what a journal knows the chunk by under these settings."""
-        task = self.task
-        return chunk_key(
-            config_hash, self.sound, task.chunk.overlap_samples, task.recording_context
-        )
 
 
 def make_tasks(
@@ -87,7 +79,7 @@ class _Sources:
 
     def __init__(self, recording: Recording | None) -> None:
         self._recording = recording
-        self._occasion = NO_CONTEXT if recording is None else RecordingContext.of(recording)
+        self._context = NO_CONTEXT if recording is None else RecordingContext.of(recording)
         self._headers: dict[Path, _Header | None] = {}
         self._fingerprints: dict[Path, str] = {}
 
@@ -106,7 +98,7 @@ class _Sources:
         if chunk.chunk_id != request.chunk_id:
             chunk = replace(chunk, name=request.chunk_id)
         return ManifestTask(
-            request, ChunkTask(request.audio, n_samples, chunk, self._occasion), sound
+            request, ChunkTask(request.audio, n_samples, chunk, self._context), sound
         )
 
     def _is_file(self, request: ChunkRequest) -> bool:

@@ -1,8 +1,8 @@
 """Detections of single chunks, in JSON files of ours or the original BADC's, as one table.
 
 The Parquet file follows the one schema; chunks without detections are rows of the CSV only, where
-`label` is `none`, as the original's readers expect. Which files count is in `chunk_paths.py`;
-reading one is in `inference/chunk_output.py`.
+`label` is `none`, as the original's readers expect. Which files count is in `chunk_files.py`;
+reading one is in `chunk_output.py`.
 """
 
 import csv
@@ -22,14 +22,13 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid
+from badc_core.inference.chunk_files import find_chunk_files, overlaps_ms
 from badc_core.inference.chunk_output import (
     ChunkOutput,
     FoundInChunk,
     read_chunk_json,
     read_hawkears_table,
 )
-from badc_core.manifest_runs.chunk_overlaps import overlaps_ms
-from badc_core.manifest_runs.chunk_paths import find_chunk_files
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
 

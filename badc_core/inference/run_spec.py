@@ -1,6 +1,6 @@
-"""What a run over manifests is told to do, and what it came to.
+"""A run over manifests: what it is to do, and what it came to.
 
-An order is put together from options in `cli/run_options.py` and carried out in `manifest_run.py`.
+Options of the command line become a `RunSpec`; it is carried out in `manifest_run.py`.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from badc_core.errors import ConfigInvalid, RecordingBusy
 from badc_core.inference.chunk_json import ChunkOrigin
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
+from badc_core.stages.work import Work
 from badc_core.telemetry.counts import WorkerCounts
 from badc_core.telemetry.summary import Summary, Worst
 from badc_core.telemetry.totals import Totals
@@ -35,6 +36,8 @@ class RunSpec:
         chunks_dir: folder of the folders of chunk files; None where there is no such place.
         chunk_folder: of the one recording's chunk files, wherever it is; None: in `chunks_dir`.
         allow_partial_chunks: whether chunks may be run whose writing was not completed.
+        owns_log: whether the telemetry log is this one recording's alone, so that no other run
+            may write it meanwhile.
     """
 
     manifests: tuple[Path, ...]
@@ -47,6 +50,14 @@ class RunSpec:
     chunks_dir: Path | None = None
     chunk_folder: Path | None = None
     allow_partial_chunks: bool = False
+    owns_log: bool = False
+
+    @property
+    def work(self) -> Work:
+        """Where recordings in work and journals are: the dataset's place, or below the output."""
+        if self.dataset is not None and self.output == self.dataset.inference:
+            return Work(self.dataset.work_folder)
+        return Work(self.output.folder / ".badc")
 
     def files(self, request: ChunkRequest) -> Path:
         """Returns where the detector's own files about a row's chunk are kept."""
@@ -94,7 +105,7 @@ class RunSpec:
         return self.chunks_dir / recording_id
 
     def tolerates(self, n_failed: int, n_chunks: int) -> bool:
-        """Tells whether so many of a number of chunks may fail."""
+        """Returns whether so many of a number of chunks may fail."""
         return is_tolerated(n_failed, self.settings.inference.max_failed_fraction, n_chunks)
 
 

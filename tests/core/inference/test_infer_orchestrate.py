@@ -19,7 +19,8 @@ from badc_core.cli.infer import infer
 from badc_core.cli.orchestrate import DatasetRunOptions
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.errors import ConfigInvalid, DatasetInvalid
-from badc_core.manifest_runs.orchestrate import PLAN_COLUMNS, plan_inference
+from badc_core.inference.orchestrate import PLAN_COLUMNS, plan_inference
+from badc_core.locks import is_locked
 from badc_core.plan_files import read_plan
 from badc_core.telemetry.log import read_events
 
@@ -121,8 +122,8 @@ def test_one_worker_loads_its_model_once_for_all_recordings(root, install_detect
 def test_what_is_partly_done_is_run_and_what_is_done_is_left_out(root):
     typed(root, *ENERGY, "--apply", "--limit", 2)
     assert planned(root) == ["c"]
-    for path in (root / "artifacts/infer/b/journal.jsonl", next(iter(results(root, "b")))):
-        (root / "artifacts/infer/b" / path).unlink()
+    (root / ".badc/journals/b.jsonl").unlink()
+    (root / "artifacts/infer/b" / next(iter(results(root, "b")))).unlink()
     before = results(root, "a")
     shown, _ = typed(root, *ENERGY, "--apply")
     assert "b" in planned(root, include_existing=True)
@@ -427,9 +428,8 @@ def load(settings):
 def locks(root: Path) -> list[Path]:
     """Returns the files by which runs hold recordings."""
     return [
-        one
-        for name in ("infer", "telemetry")
-        for one in (root / "artifacts" / name).rglob(".*.lock")
+        *(root / "artifacts" / "telemetry").rglob(".*.lock"),
+        *filter(is_locked, (root / ".badc" / "work").rglob("raw_detections/*")),
     ]
 
 

@@ -11,7 +11,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.requests import read_requests
 from badc_core.engine.protocol import task_from_json, task_to_json
 from badc_core.errors import ContentMissing, ManifestMismatch
-from badc_core.manifest_runs.manifest_tasks import ManifestTask, make_tasks
+from badc_core.inference.manifest_tasks import ManifestTask, make_tasks
 
 RATE_HZ = 16_000
 OURS = (*ORIGINAL_COLUMNS, "start_frame", "end_frame", "sample_rate", "parent_sha256")

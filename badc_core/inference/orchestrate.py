@@ -1,12 +1,11 @@
 """Detecting over a whole dataset's chunk manifests: which have chunks left, and running those.
 
-Each manifest is run as `badc infer run` runs it, all with one engine (`run_together.py`). Which
+Each manifest is run as `badc infer run` runs it, all with one engine (`manifest_runs.py`). Which
 manifests there are is found in `manifest_list.py`.
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from badc_core.chunks.source import absolute
@@ -14,11 +13,10 @@ from badc_core.chunks.status import STATUS_FILE, name_status
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
-from badc_core.manifest_runs.locked_run import LockedRun
-from badc_core.manifest_runs.manifest_list import ListedManifest, count_unlisted, list_manifests
-from badc_core.manifest_runs.manifest_run import ManifestRun
-from badc_core.manifest_runs.run_spec import RunResult, RunSpec
-from badc_core.manifest_runs.run_together import run_together, shared_recording
+from badc_core.inference.manifest_list import ListedManifest, count_unlisted, list_manifests
+from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.manifest_runs import run_manifests, shared_recording
+from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
@@ -202,7 +200,7 @@ def plan_inference(request: DatasetRun) -> InferPlan:
 def run_plan(plan: InferPlan) -> Generator[Outcome[RunResult], None, None]:
     """Runs every recording of a plan; yields what became of each, as it is finished.
 
-    A recording that another such run is at work on is told as that, and left to it.
+    A recording that another run is at work on is named with that reason, and left to it.
 
     Raises:
         DetectorFailed, DetectorMissing: no worker can be had.
@@ -211,12 +209,10 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunResult], None, None]:
     for entry in plan.entries:
         if entry.error is not None:
             yield Outcome(entry.recording_id, error=entry.error)
-    runs = [
-        (one.recording_id, partial(LockedRun, one.order)) for one in plan.entries if not one.error
-    ]
-    if runs:
-        detector = identify_detector(plan.settings.detector)
-        yield from run_together(runs, plan.settings, detector)
+    specs = [(one.recording_id, one.order) for one in plan.entries if not one.error]
+    if specs:
+        runs = [(name, lambda _, spec=spec: ManifestRun(spec)) for name, spec in specs]
+        yield from run_manifests(runs, plan.settings, identify_detector(plan.settings.detector))
 
 
 class _Planning:
@@ -273,6 +269,7 @@ class _Planning:
             resume=request.resume,
             chunk_folder=chunk_folder,
             allow_partial_chunks=request.allow_partial_chunks,
+            owns_log=True,
         )
 
 

@@ -1,0 +1,47 @@
+"""Hashes of settings, model and code, by which results are recognised.
+
+`model_hash` is about what the model gives, and part of a chunk's key in a journal. The others are
+about what is kept of that; their formulas are older, so that files of the code before count.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import DetectorIdentity
+from badc_core.stages.stage import STAGES
+
+_CODE = STAGES["raw_detections"].code_version
+
+
+def model_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
+    """Returns the hash of what decides what a model gives for a sound."""
+    return _digest(["model", _CODE, settings.model_inputs(), detector.fingerprint_inputs()])
+
+
+def dataset_file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
+    """Returns the hash of what decides which detections of a dataset's chunk are kept."""
+    return _digest(
+        {
+            "stage": "detections",
+            "code": _CODE,
+            "settings": settings.fingerprint_inputs(),
+            "detector": detector.fingerprint_inputs(),
+        }
+    )
+
+
+def file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
+    """Returns the same for a chunk outside a dataset."""
+    return _digest([_CODE, settings.fingerprint_inputs(), detector.fingerprint_inputs()])
+
+
+def detections_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
+    """Returns the hash of what decides the detections of a whole recording."""
+    own = dataset_file_hash(settings, detector)
+    return own if settings.label_length == "fixed" else _digest([own, settings.label_length])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,276 @@
+"""Analysing the chunks of one manifest, in a dataset or outside: what `badc infer run` does.
+
+Each recording of it is a `RecordingRun` whose sink writes JSON files of chunks. Such runs, one or
+many, are carried out in `manifest_runs.py`.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from badc_core.chunks.requests import ChunkRequest, read_requests
+from badc_core.detectors.registry import identify_detector, uses_place
+from badc_core.errors import BadcError, RecordingBusy
+from badc_core.inference.chunk_guard import check_chunk_files
+from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
+from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
+from badc_core.inference.manifest_tasks import make_tasks
+from badc_core.inference.raw_result import known_in_raw_result
+from badc_core.inference.recording_run import (
+    Keys,
+    Known,
+    Opened,
+    PlannedChunk,
+    RecordingRun,
+    find_known,
+)
+from badc_core.inference.run_recorder import RunRecorder
+from badc_core.inference.run_spec import RunResult, RunSpec, load_previous
+from badc_core.inference.select import Selection
+from badc_core.locks import try_lock_file, unlock
+from badc_core.outcomes import Outcome
+from badc_core.settings import Settings
+from badc_core.telemetry.log import TelemetryLog, require_telemetry
+from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
+
+_log = logging.getLogger(__name__)
+_RETRIED_SHOWN = 5
+
+
+class ManifestRun:
+    """A run that is ready to start: everything that could be wrong with its input is checked.
+
+    Args:
+        spec: the run.
+
+    Raises:
+        ManifestMismatch: a manifest cannot be used, or chunk files are not complete.
+        DatasetInvalid: a recording's description or the summary to resume from is malformed.
+        ConfigInvalid: the detector cannot be run, or the telemetry log is another kind of file.
+        DetectorMissing: the detector cannot be run.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        require_telemetry(spec.telemetry_log)
+        settings = spec.settings.detector
+        self._spec = spec
+        self._requests = read_requests(spec.manifests, spec.dataset.root if spec.dataset else None)
+        self._warnings = check_chunk_files(self._requests, spec)
+        self._recordings = {one: spec.described(one) for one in self._requests}
+        self._detector = identify_detector(settings)
+        hash_files = file_hash if spec.dataset is None else dataset_file_hash
+        config_hash = hash_files(settings, self._detector)
+        self._keys = Keys(model_hash(settings, self._detector), config_hash, uses_place(settings))
+        self._previous = load_previous(spec.resume_summary)
+        jobs = self._previous.jobs() if self._previous else {}
+        self._files = ChunkFiles(spec, self._detector, config_hash, Selection(settings), jobs)
+        self._summary = Summary(spec.telemetry_log)
+        self._log = TelemetryLog(spec.telemetry_log)
+        self._recorder = RunRecorder(self._log, self._summary)
+        self._counts = ChunkCounts()
+        self._busy: dict[str, RecordingBusy] = {}
+        self._left = set(self._requests)
+        self._open = ExitStack()
+        self._is_new_summary = False
+        self._started_s = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """Its first manifest."""
+        return str(self._spec.manifests[0])
+
+    @property
+    def settings(self) -> Settings:
+        """The detector, and how the work is spread."""
+        return self._spec.settings
+
+    @property
+    def recording_ids(self) -> tuple[str, ...]:
+        """The recordings that the manifests have chunks of."""
+        return tuple(self._requests)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of sound in all chunks."""
+        return sum(one.duration_s for one in self._rows())
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Files with the sound, or folders of chunk files; absolute, sorted."""
+        return tuple(
+            sorted({one.audio.parent if one.is_file else one.audio for one in self._rows()})
+        )
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks in the manifests."""
+        return sum(map(len, self._requests.values()))
+
+    @property
+    def n_done(self) -> int:
+        """Chunks that have their result by now."""
+        return self._counts.n_skipped + self._counts.n_succeeded
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all recordings have ended."""
+        return not self._left
+
+    def count_left(self) -> int:
+        """Returns how many chunks have no file with their result yet; nothing is written.
+
+        Not all of them need the model: a journal may have what it gave.
+        """
+        return sum(
+            self._files.find(row, chunk) is None
+            for recording_id, rows in self._requests.items()
+            for row, chunk in zip(rows, self._plan(recording_id), strict=True)
+        )
+
+    def recordings(self) -> Iterator[RecordingRun[None]]:
+        """Yields the recordings, after opening the log and the summary.
+
+        Raises:
+            RecordingBusy: another run writes the log of its own that this one has.
+            DatasetInvalid: the log's summary is malformed.
+        """
+        spec = self._spec
+        if spec.owns_log:
+            self._open.enter_context(_exclusive(spec.telemetry_log, self.recording_ids[0]))
+        self._is_new_summary = not summary_path(spec.telemetry_log).exists()
+        self._summary.merge(Summary.load(spec.telemetry_log))
+        if self._previous is not None and self._previous.log != spec.telemetry_log:
+            self._summary.merge(self._previous)
+        self._started_s = time.monotonic()
+        self._open.enter_context(self._log)
+        self._open.enter_context(self._recorder)
+        for one in self._requests:
+            source = partial(self._open_recording, one)
+            yield RecordingRun(one, spec.work, self._recorder, source, is_committed_at_once=True)
+
+    def add(self, outcome: Outcome[None]) -> None:
+        """Records that a recording has ended.
+
+        A recording that another run is at work on is left to that; its chunks count as failed.
+
+        Raises:
+            BadcError: why the recording, and so the run, failed as a whole.
+        """
+        recording_id, error = outcome.recording_id, outcome.error
+        self._left.discard(recording_id)
+        if isinstance(error, RecordingBusy):
+            self._busy[recording_id] = error
+            rows = self._requests[recording_id]
+            self._counts.failed += [(one.chunk_id, str(error)) for one in rows]
+        elif error is not None:
+            raise error
+
+    def finish(self) -> RunResult:
+        """Closes log and summary, and returns what the run came to.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+            RecordingBusy: another run is at work on the one recording of a run with its own log.
+        """
+        self._open.close()
+        self._remove_empty_summary()
+        if self._spec.owns_log and self._busy:
+            raise next(iter(self._busy.values()))
+        return self._conclude(time.monotonic() - self._started_s)
+
+    def abandon(self) -> None:
+        """Closes log and summary of a run that is not done, as far as the disk lets it."""
+        try:
+            self._open.close()
+        except BadcError as trouble:
+            _log.warning("the summary could not be written: %s", trouble)
+
+    def _rows(self) -> Iterator[ChunkRequest]:
+        return (one for rows in self._requests.values() for one in rows)
+
+    def _plan(self, recording_id: str) -> list[PlannedChunk]:
+        """Returns a recording's chunks."""
+        rows, recording = self._requests[recording_id], self._recordings[recording_id]
+        tasks = make_tasks(rows, recording, self._spec.files)
+        return [self._keys.plan(one.task, one.sound) for one in tasks]
+
+    def _known(self, recording_id: str, chunks: Sequence[PlannedChunk]) -> Known:
+        """Returns the results of the model that earlier runs have left."""
+        spec = self._spec
+        if not spec.resume:
+            return {}
+        floor = spec.settings.detector.floor
+        journals = spec.output.journal(recording_id), spec.work.journal(recording_id)
+        raw: Known = {}
+        if spec.dataset is not None:
+            path = spec.dataset.raw_detections(recording_id)
+            raw = known_in_raw_result(path, recording_id, floor)
+        return {**raw, **find_known(chunks, journals, floor)}
+
+    def _open_recording(self, recording_id: str) -> Opened[None]:
+        chunks = self._plan(recording_id)
+        known = self._known(recording_id, chunks)
+        rows = self._requests[recording_id]
+        sink = ChunkSink(self._files, rows, self._counts, self._recorder)
+        return Opened(chunks, known, sink)
+
+    def _remove_empty_summary(self) -> None:
+        """Removes the summary of a run that had nothing to do: there is no log beside it."""
+        log = self._spec.telemetry_log
+        n_busy = sum(len(self._requests[one]) for one in self._busy)
+        has_begun = self._counts.n_skipped + n_busy < self.n_chunks or log.exists()
+        if self._is_new_summary and self._previous is None and not has_begun:
+            for path in (summary_path(log), workers_path(log)):
+                path.unlink(missing_ok=True)
+
+    def _retried(self) -> Worst:
+        """Returns the worst of the chunks that failed before they succeeded."""
+        failed = {chunk_id for chunk_id, _ in self._counts.failed}
+        troubled = self._summary.worst(self.n_chunks).hotspots
+        retried = tuple(one for one in troubled if one.chunk_id not in failed)
+        return Worst(retried[:_RETRIED_SHOWN], len(retried[_RETRIED_SHOWN:]))
+
+    def _conclude(self, wall_s: float) -> RunResult:
+        chunks = {one.chunk_id for one in self._rows()}
+        counts = self._counts
+        is_tolerated = self._spec.tolerates(len(counts.failed), len(chunks))
+        return RunResult(
+            n_chunks=len(chunks),
+            n_skipped=counts.n_skipped,
+            n_detections=counts.n_detections,
+            failed=tuple(counts.failed),
+            n_kept=counts.n_kept,
+            retried=self._retried(),
+            busy=tuple(self._busy.values()),
+            is_failure=bool(self._busy) or not is_tolerated,
+            n_orphans=len(self._files.jobs.keys() - chunks),
+            n_redone=counts.n_redone,
+            totals=self._summary.totals(),
+            wall_s=wall_s,
+            workers=self._summary.workers(),
+            warnings=tuple(self._warnings),
+        )
+
+
+@contextmanager
+def _exclusive(log: Path, recording_id: str) -> Iterator[None]:
+    """Keeps a telemetry log to this run until the block ends.
+
+    Raises:
+        RecordingBusy: another run writes it.
+        StorageFull, OutputUnwritable: there is no place for the lock, nor would be for the log.
+    """
+    lock = log.with_name(f".{log.name}.lock")
+    descriptor = try_lock_file(lock)
+    if descriptor is None:
+        raise RecordingBusy(
+            "another run is at work on this recording", recording_id, "Let that end, then run again"
+        )
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        unlock(descriptor)

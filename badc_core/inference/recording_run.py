@@ -1,0 +1,239 @@
+"""One recording on its way through the engine: its lock, journal, chunks, results and commit.
+
+It serves the asset and `badc infer` alike. They differ in the source that lists the chunks
+(`detect.py`, `manifest_run.py`) and the sink that keeps the results (`raw_result.py`,
+`chunk_sink.py`). Many recordings share an engine in `multiplexer.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from badc_core.detectors.interface import NO_CONTEXT
+from badc_core.engine.protocol import ChunkResult, ChunkTask
+from badc_core.errors import ManifestMismatch
+from badc_core.inference.journal import Journal, chunk_key
+from badc_core.inference.run_recorder import RunRecorder
+from badc_core.outcomes import Outcome
+from badc_core.stages.work import RecordingWork, Work
+from badc_core.telemetry.attempts import Attempt
+
+STAGE = "raw_detections"
+"""Whose recordings are in work while a model runs, also outside a dataset."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class PlannedChunk:
+    """A chunk of a recording.
+
+    Attributes:
+        key: the journal's, of the settings that decide what the model gives.
+        file_key: a JSON file's, of all settings that decide what is kept; the journal's too in
+            the code before.
+        task: for a worker.
+    """
+
+    key: str
+    file_key: str
+    task: ChunkTask
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Makes the keys of chunks under one run's settings.
+
+    Attributes:
+        model_hash: of what decides what the model gives.
+        file_hash: of what decides what is kept in a chunk's file.
+        uses_place: whether what the model gives depends on place and date.
+    """
+
+    model_hash: str
+    file_hash: str
+    uses_place: bool
+
+    def plan(self, task: ChunkTask, sound: str) -> PlannedChunk:
+        """Returns a chunk with its keys.
+
+        Args:
+            task: for a worker.
+            sound: identity of what is heard.
+        """
+        overlap, context = task.chunk.overlap_samples, task.recording_context
+        model_context = context if self.uses_place else NO_CONTEXT
+        return PlannedChunk(
+            chunk_key(self.model_hash, sound, overlap, model_context),
+            chunk_key(self.file_hash, sound, overlap, context),
+            task,
+        )
+
+
+Known = Mapping[str, ChunkResult]
+"""Results of earlier runs, by `key` or `file_key`."""
+
+
+class Sink(Protocol[T_co]):
+    """Where the results of one recording go."""
+
+    def output(self, chunk_id: str) -> str:
+        """Returns the file with a chunk's detections, as telemetry names it."""
+
+    def reuse(self, number: int, chunk: PlannedChunk) -> bool:
+        """Whether the sink has a chunk's result already, which it then counts as its own."""
+
+    def write(self, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
+        """Keeps a result.
+
+        Args:
+            number: of the chunk, in the recording's order.
+            chunk: which.
+            result: of this run, or known from an earlier one.
+        """
+
+    def finish(self) -> T_co:
+        """Returns what all chunks came to, with the output on disk."""
+
+
+@dataclass(frozen=True)
+class Opened(Generic[T]):
+    """A recording whose chunks are listed, ready to be analysed.
+
+    Attributes:
+        chunks: in order.
+        known: results that need no model.
+        sink: for all results.
+    """
+
+    chunks: Sequence[PlannedChunk]
+    known: Known
+    sink: Sink[T]
+
+
+class RecordingRun(Generic[T]):
+    """The analysis of one recording.
+
+    Args:
+        recording_id: which.
+        work: says that the recording is in work, and holds its journal.
+        recorder: counts attempts and ended chunks.
+        open_source: lists the chunks; called once no other run can work on the recording.
+        is_committed_at_once: whether the result counts as soon as it is written, since no asset
+            graph has to know of it. Then the journal stays, for runs with other thresholds.
+    """
+
+    def __init__(
+        self,
+        recording_id: str,
+        work: Work,
+        recorder: RunRecorder,
+        open_source: Callable[[], Opened[T]],
+        is_committed_at_once: bool = False,
+    ) -> None:
+        self.recording_id = recording_id
+        self._work = work
+        self._recorder = recorder
+        self._open_source = open_source
+        self._is_committed_at_once = is_committed_at_once
+        self._was_dirty = False
+        self._begun: RecordingWork | None = None
+        self._sink: Sink[T]
+        self._waiting: dict[int, tuple[int, PlannedChunk]] = {}
+        self._journal = Journal(work.journal(recording_id))
+
+    def begin(self) -> list[ChunkTask]:
+        """Keeps other runs out, takes over results of earlier runs, returns the chunks left.
+
+        Raises:
+            RecordingBusy: another run is at work on the recording.
+            StorageFull, OutputUnwritable: nothing can be written where results belong.
+            BadcError: as `open_source` raises.
+        """
+        self._was_dirty = self._work.is_dirty(STAGE, self.recording_id)
+        self._begun = self._work.begin(STAGE, self.recording_id)
+        opened = self._open_source()
+        self._sink = opened.sink
+        for number, chunk in enumerate(opened.chunks):
+            self._require_own(chunk)
+            known = opened.known.get(chunk.key) or opened.known.get(chunk.file_key)
+            if known is not None:
+                self._keep(number, chunk, replace(known, task=chunk.task))
+            elif not self._sink.reuse(number, chunk):
+                self._waiting[id(chunk.task)] = number, chunk
+        return [chunk.task for _, chunk in self._waiting.values()]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no chunk is left."""
+        return not self._waiting
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Records the beginning or the end of an attempt at a chunk."""
+        if attempt.status == "success":
+            output = self._sink.output(attempt.chunk_id)
+            attempt = replace(attempt, details=replace(attempt.details, output=output))
+        self._recorder.attempted(attempt)
+
+    def record(self, result: ChunkResult) -> None:
+        """Writes what became of a chunk into the journal and the sink.
+
+        Raises:
+            StorageFull: the disk or a quota is full.
+        """
+        number, chunk = self._waiting.pop(id(result.task))
+        self._journal.append(chunk.key, result)
+        self._keep(number, chunk, result)
+
+    def finish(self) -> Outcome[T]:
+        """Writes the output and returns the outcome, which the consumer commits."""
+        outcome = Outcome(self.recording_id, self._sink.finish(), on_commit=self._commit)
+        if self._is_committed_at_once:
+            self._commit()
+        return outcome
+
+    def leave(self) -> None:
+        """Ends it before it is done; what the journal has stays, other runs may go on."""
+        if self._begun is not None:
+            if self._is_committed_at_once and not self._was_dirty:
+                self._begun.commit()
+            self._begun.leave()
+
+    def _commit(self) -> None:
+        if not self._is_committed_at_once:
+            self._journal.remove()
+            if self._begun is not None:
+                self._begun.commit()
+        self.leave()
+
+    def _keep(self, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
+        self._sink.write(number, chunk, result)
+        self._recorder.ended(result, self._sink.output(chunk.task.chunk.chunk_id))
+
+    def _require_own(self, chunk: PlannedChunk) -> None:
+        found = chunk.task.chunk.recording_id
+        if found != self.recording_id:
+            raise ManifestMismatch(
+                f"its manifest has chunks of recording {found}",
+                self.recording_id,
+                "Make the manifest again: badc run DATASET",
+            )
+
+
+def find_known(
+    chunks: Sequence[PlannedChunk], journals: Sequence[Path], floor: float
+) -> dict[str, ChunkResult]:
+    """Returns the results in journals, by the key under which they are there.
+
+    Args:
+        chunks: of one recording.
+        journals: the later, the more its results count.
+        floor: results must have been kept down to this score.
+    """
+    keys = {one.file_key: one.task for one in chunks} | {one.key: one.task for one in chunks}
+    known: dict[str, ChunkResult] = {}
+    for path in journals:
+        known |= Journal(path).known(keys, floor)
+    return known

@@ -1,0 +1,145 @@
+"""From what a detector gave to the detections of a recording: the body of the stage `detections`.
+
+Minimum scores, thresholds, lists of labels, marks of place and season and the joining of labels
+are applied here, so that changing one of them runs no model. Files go in and files come out.
+"""
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+import pyarrow.compute as pc
+
+from badc_core.atomic import remove_abandoned
+from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.filters import Filter
+from badc_core.detections.joining import join_touching
+from badc_core.detections.store import (
+    DETECTOR_SETTINGS_KEY,
+    FINGERPRINT_KEY,
+    MODEL_SHA256_KEY,
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    write_detections,
+    write_effort,
+)
+from badc_core.detections.verify import verify_recording
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import RecordingContext
+from badc_core.detectors.registry import Marker, find_marker
+from badc_core.engine.protocol import ChunkResult
+from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
+from badc_core.inference.config_hashes import dataset_file_hash, detections_hash
+from badc_core.inference.detections_result import DetectionsResult
+from badc_core.inference.detections_table import detections_table, effort_table
+from badc_core.inference.journal import chunk_key
+from badc_core.inference.raw_result import RawResult, read_raw_result
+from badc_core.outcomes import Outcome
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
+
+_N_THREADS = 2
+
+
+class Selection:
+    """What the settings keep of a chunk's detections, and how those are marked.
+
+    Args:
+        settings: the detector's.
+
+    Raises:
+        ConfigInvalid: no detector of that name.
+    """
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._keep = Filter(settings)
+        self._mark: Marker = find_marker(settings)
+
+    def of(self, result: ChunkResult, context: RecordingContext) -> ChunkResult:
+        """Returns a chunk with the detections that are kept, marked for place and season."""
+        kept = self._keep.of(result.detections)
+        return replace(result, detections=self._mark(context, kept))
+
+
+def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult], None, None]:
+    """Yields the detections of every recording, in order; the consumer commits them.
+
+    Args:
+        inputs: the recordings and settings.
+    """
+    dataset = inputs.dataset
+    selection = Selection(inputs.settings.detector)
+    for path in (dataset.detections("x"), dataset.effort("x")):
+        remove_abandoned(path.parent)
+
+    def select_one(one: RecordingInput) -> DetectionsResult:
+        return select_recording(dataset, one.recording_id, selection)
+
+    yield from each_recording(inputs, select_one, _N_THREADS)
+
+
+def select_recording(dataset: Dataset, recording_id: str, selection: Selection) -> DetectionsResult:
+    """Returns a recording's detections and writes them, with the effort.
+
+    Raises:
+        RawDetectionsInvalid: what the detector gave is not there, or damaged.
+        DatasetInvalid: the recording's description is not there, or damaged.
+        DetectionsInvalid, ManifestMismatch: the chunks or detections do not fit the recording.
+        StorageFull, OutputUnwritable: the files cannot be written.
+    """
+    recording = read_recording(dataset.recording(recording_id))
+    raw = read_raw_result(dataset.raw_detections(recording_id), recording_id)
+    settings = dataset.settings.detector
+    context = RecordingContext.of(recording)
+    results = tuple(selection.of(one, context) for one in raw.results)
+    config_hash = detections_hash(settings, raw.detector)
+    joined = _joined(results) if settings.label_length == "variable" else results
+    table = detections_table(recording, joined, raw.detector, config_hash, dataset.root.name)
+    effort = effort_table(recording_id, results, table)
+    verify_recording(recording, table, effort)
+    made_by = {
+        RUNNER_KEY: raw.detector.name,
+        MODEL_VERSION_KEY: raw.detector.version,
+        MODEL_SHA256_KEY: raw.detector.model_sha256 or "",
+        FINGERPRINT_KEY: config_hash,
+        DETECTOR_SETTINGS_KEY: json.dumps(
+            {**settings.fingerprint_inputs(), "label_length": settings.label_length}
+        ),
+    }
+    write_effort(dataset.effort(recording_id), effort, made_by)
+    write_detections(dataset.detections(recording_id), table, made_by)
+    if dataset.settings.inference.chunk_json:
+        _write_chunk_files(dataset, recording, raw, results)
+    return DetectionsResult(table, raw, pc.sum(effort["effort_s"]).as_py(), config_hash)
+
+
+def _joined(results: Sequence[ChunkResult]) -> tuple[ChunkResult, ...]:
+    """Returns the chunks with the labels that begin in them, as long as the sound."""
+    found = join_touching([one.detections for one in results])
+    return tuple(replace(one, detections=own) for one, own in zip(results, found, strict=True))
+
+
+def _write_chunk_files(
+    dataset: Dataset, recording: Recording, raw: RawResult, results: Sequence[ChunkResult]
+) -> None:
+    """Writes a JSON file for every chunk."""
+    config_hash = dataset_file_hash(dataset.settings.detector, raw.detector)
+    context = RecordingContext.of(recording)
+    for result in results:
+        chunk = result.chunk
+        sound = chunk_sha256(recording.sha256, chunk)
+        origin = ChunkOrigin(
+            chunk_id=chunk.chunk_id,
+            recording_id=chunk.recording_id,
+            source_path=recording.path,
+            start_ms=chunk.start_ms,
+            end_ms=chunk.end_ms,
+            overlap_ms=chunk.overlap_ms,
+            sha256=sound,
+            notes=VIRTUAL_NOTE,
+            dataset_root=dataset.root.name,
+            config_hash=config_hash,
+            key=chunk_key(config_hash, sound, chunk.overlap_samples, context),
+        )
+        write_chunk_json(dataset.inference, result, raw.detector, origin)

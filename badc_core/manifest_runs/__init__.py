@@ -1,1 +1,0 @@
-"""Chunk manifests to detections without the asset graph: what `badc infer` does."""

@@ -1,0 +1,217 @@
+"""The model runs once: what is kept of its results is decided afterwards, from files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.detecting import step_inputs
+from support.sounds import write_tone
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.store import read_detections, read_effort
+from badc_core.detectors.registry import identify_detector
+from badc_core.errors import DetectorFailed, RawDetectionsInvalid
+from badc_core.inference.detect import _DatasetSource, detect_recordings
+from badc_core.inference.raw_result import RawResult, read_raw_result
+from badc_core.inference.select import select_detections
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.telemetry.log import TelemetryLog, read_events
+
+NAMES = ("a", "b")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Returns a dataset of two recordings of ten seconds, cut into four chunks each."""
+    for number, name in enumerate(NAMES):
+        write_tone(tmp_path / "audio" / f"{name}.wav", 10.0, number)
+    return tmp_path
+
+
+def opened(root: Path, **detector: object) -> Dataset:
+    return Dataset.open(
+        root,
+        {
+            "chunks": {"duration_s": 3.0, "min_chunk_s": 1.0},
+            "detector": {"name": "band_energy", **detector},
+            "inference": {"cpu_workers": 1, "max_retries": 0, "backoff_s": 0.01},
+        },
+    )
+
+
+def prepare(dataset: Dataset) -> None:
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
+
+
+def detect(dataset: Dataset) -> dict[str, RawResult]:
+    """Returns the raw results of a run, committed."""
+    prepare(dataset)
+    raw = {}
+    with TelemetryLog(dataset.telemetry("run")) as telemetry:
+        for outcome in detect_recordings(step_inputs(dataset, NAMES), telemetry):
+            raw[outcome.recording_id] = outcome.require()
+            outcome.commit()
+    return raw
+
+
+def select(dataset: Dataset) -> dict[str, list[dict]]:
+    """Returns the rows of each recording's file after the stage `detections`."""
+    for outcome in select_detections(step_inputs(dataset, NAMES, "detections")):
+        outcome.require()
+        outcome.commit()
+    return {name: read_detections(dataset.detections(name)).to_pylist() for name in NAMES}
+
+
+def n_attempts(dataset: Dataset) -> int:
+    log = dataset.telemetry("run")
+    return len([one for one in read_events(log) if one["status"] == "start"]) if log.exists() else 0
+
+
+def test_a_lower_floor_changes_no_detection_that_is_kept(root):
+    low = opened(root, min_score=0.25)
+    raw = detect(low)
+    assert {one.floor for one in raw.values()} == {0.1}
+    kept = select(low)
+    assert sum(one.n_detections for one in raw.values()) > sum(map(len, kept.values())) > 0
+    low.raw_detections("a").unlink()
+    low.raw_detections("b").unlink()
+    high = opened(root, min_score=0.25, score_floor=0.25)
+    assert {one.floor for one in detect(high).values()} == {0.25}
+    assert select(high) == kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"min_score": 0.6},
+        {"min_score": 0.15},
+        {"thresholds": {"0.5-1 kHz": 0.9}},
+        {"include": ("1-2 kHz",)},
+        {"exclude": ("1-2 kHz",)},
+        {"label_length": "variable"},
+    ],
+)
+def test_what_is_kept_is_decided_without_a_model(root, change):
+    before = opened(root)
+    detect(before)
+    rows = select(before)
+    n_before = n_attempts(before)
+    after = opened(root, **change)
+    assert {one.n_resumed for one in detect(after).values()} == {4}
+    assert select(after) != rows
+    assert n_attempts(after) == n_before == 8
+    assert all(read_effort(after.effort(name)).num_rows == 4 for name in NAMES)
+
+
+def test_a_lower_floor_than_before_runs_the_model_again(root):
+    detect(opened(root))
+    raw = detect(opened(root, min_score=0.05))
+    assert {(one.n_resumed, one.floor) for one in raw.values()} == {(0, 0.05)}
+    assert {one.n_resumed for one in detect(opened(root)).values()} == {4}, "0.05 serves 0.1 too"
+
+
+def test_the_place_of_a_recording_changes_nothing_a_model_of_sounds_gives(root):
+    dataset = opened(root)
+    detect(dataset)
+    (root / "deployments.csv").write_text("location,latitude,longitude\nS1,61.5,-121.2\n")
+    (root / "audio" / "S1").mkdir()
+    for name in NAMES:
+        content = json.loads(dataset.recording(name).read_text())
+        content |= {"latitude": 61.5, "longitude": -121.2}
+        dataset.recording(name).write_text(json.dumps(content))
+    with TelemetryLog(dataset.telemetry("moved")) as telemetry:
+        outcomes = list(detect_recordings(step_inputs(dataset, NAMES), telemetry))
+    assert {one.require().n_resumed for one in outcomes} == {4}
+    assert not dataset.telemetry("moved").exists()
+
+
+def test_a_raw_file_is_read_back_as_it_was_written(root):
+    dataset = opened(root)
+    raw = detect(dataset)["a"]
+    read = read_raw_result(dataset.raw_detections("a"), "a")
+    assert [one.detections for one in read.results] == [one.detections for one in raw.results]
+    assert [one.chunk for one in read.results] == [one.chunk for one in raw.results]
+    assert (read.detector, read.floor, read.is_final) == (raw.detector, raw.floor, True)
+    assert read.keys == raw.keys
+
+
+def test_a_chunk_that_failed_keeps_its_reason_and_is_tried_again(root):
+    dataset = opened(root)
+    raw = detect(dataset)["a"]
+    error = DetectorFailed("it broke", "a_chunk_0_3000", "Mend it")
+    first, *others = raw.results
+    broken = (replace(first, detections=(), error=error), *others)
+    path = dataset.raw_detections("a")
+    replace(raw, results=broken, is_final=False).write(path)
+    read = read_raw_result(path, "a")
+    assert not read.is_final
+    assert str(read.failed[0].error) == str(error)
+    assert select(dataset)["a"]
+    effort = read_effort(dataset.effort("a")).slice(0, 1).to_pylist()[0]
+    assert (effort["status"], effort["effort_s"], effort["error"]) == ("error", 0, str(error))
+    again = detect(dataset)
+    assert (again["a"].n_resumed, again["b"].n_resumed) == (3, 4)
+    assert again["a"].failed == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no table PAR1"])
+def test_a_damaged_raw_file_is_refused_by_name_and_made_again(root, content):
+    dataset = opened(root)
+    detect(dataset)
+    rows = select(dataset)
+    dataset.raw_detections("a").write_bytes(content)
+    errors = {one.recording_id: one.error for one in select_detections(step_inputs(dataset, NAMES))}
+    assert isinstance(errors["a"], RawDetectionsInvalid)
+    assert str(dataset.raw_detections("a")) in str(errors["a"])
+    assert errors["b"] is None
+    assert detect(dataset)["a"].n_resumed == 0
+    assert select(dataset) == rows
+
+
+def test_a_raw_file_of_another_recording_is_refused(root):
+    dataset = opened(root)
+    detect(dataset)
+    dataset.raw_detections("a").write_bytes(dataset.raw_detections("b").read_bytes())
+    with pytest.raises(RawDetectionsInvalid, match="detections of recording b"):
+        read_raw_result(dataset.raw_detections("a"), "a")
+
+
+def test_a_journal_of_the_code_before_counts_with_the_scores_it_was_kept_with(root):
+    dataset = opened(root, min_score=0.3)
+    prepare(dataset)
+    inputs = step_inputs(dataset, NAMES)
+    with TelemetryLog(dataset.telemetry("x")) as telemetry:
+        outcomes = list(detect_recordings(inputs, telemetry))
+    older = dataset.inference.journal("a")
+    older.parent.mkdir(parents=True)
+    lines = map(json.loads, inputs.work.journal("a").read_text().splitlines())
+    by_id = {one.chunk.chunk_id: key for one, key in _file_keys(dataset)}
+    older.write_text(
+        "".join(
+            json.dumps({**_without_floor(one, 0.3), "key": by_id[one["chunk_id"]]}) + "\n"
+            for one in lines
+        )
+    )
+    for one in outcomes:
+        one.commit()
+    dataset.raw_detections("a").unlink()
+    again = detect(dataset)["a"]
+    assert (again.n_resumed, again.floor) == (4, 0.3)
+    assert not older.exists()
+
+
+def _without_floor(line: dict, min_score: float) -> dict:
+    found = [row for row in line["detections"] if row[2] >= min_score]
+    return {key: it for key, it in line.items() if key != "floor"} | {"detections": found}
+
+
+def _file_keys(dataset: Dataset) -> list[tuple]:
+    detector = identify_detector(dataset.settings.detector)
+    source = _DatasetSource(dataset, detector, lambda one: dataset.root / one)
+    return [(chunk.task, chunk.file_key) for chunk in source.open("a").chunks]
