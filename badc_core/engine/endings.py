@@ -1,4 +1,4 @@
-"""How attempts at chunks begin and end, put into the words of telemetry.
+"""How attempts at chunks begin and end, as telemetry describes them.
 
 When that happens, and what follows, is decided in `engine.py`.
 """
@@ -51,11 +51,11 @@ class Ending:
         )
 
     def _gpu_use(self) -> GpuMetrics | None:
-        """Returns what the GPU did; its memory in the detector's count if the driver tells none."""
-        told = protocol.report_from_json(self.content.get("report")) or DetectorReport()
+        """Returns what the GPU did; its memory in the detector's count if the driver has none."""
+        report = protocol.report_from_json(self.content.get("report")) or DetectorReport()
         if self.gpu is None or self.gpu.memory_used_mib is not None:
             return self.gpu
-        return replace(self.gpu, memory_used_mib=told.peak_vram_mib)
+        return replace(self.gpu, memory_used_mib=report.peak_vram_mib)
 
     def attempt(
         self, worker: WorkerProcess, done: Assignment, runner: str, backoff_s: float | None
@@ -68,18 +68,18 @@ class Ending:
             runner: the detector's name.
             backoff_s: wait before the next one; None if there is none.
         """
-        told = protocol.report_from_json(self.content.get("report")) or DetectorReport()
+        report = protocol.report_from_json(self.content.get("report")) or DetectorReport()
         details = AttemptDetails(
             runner=runner,
-            command=told.command,
-            returncode=self.returncode if told.returncode is None else told.returncode,
-            stdout=told.stdout,
-            stderr=told.stderr or self.stderr,
+            command=report.command,
+            returncode=self.returncode if report.returncode is None else report.returncode,
+            stdout=report.stdout,
+            stderr=report.stderr or self.stderr,
             backoff_s=backoff_s,
             will_retry=backoff_s is not None,
-            notes=(*self.content.get("notes", ()), *told.notes),
+            notes=(*self.content.get("notes", ()), *report.notes),
             peak_rss_mib=self.content.get("peak_rss_mib", 0.0),
-            peak_vram_mib=told.peak_vram_mib,
+            peak_vram_mib=report.peak_vram_mib,
             gpu_metrics=self.gpu,
         )
         return replace(

@@ -1,9 +1,9 @@
-"""Feeding chunks of many recordings to workers, and hearing their results.
+"""Feeding chunks of many recordings to workers, and collecting their results.
 
 Workers are never idle at a recording's end: the queue runs across recordings, and each worker has
 one chunk in work and the next being read. What becomes of a chunk that failed, and of a worker
 that died or hangs, is decided here by `retries.py`'s rules. Results are written in
-`inference/detect.py`.
+`inference/recording_run.py`.
 """
 
 import logging
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.devices.metrics import GpuMetrics
@@ -23,7 +23,7 @@ from badc_core.devices.places import Place
 from badc_core.devices.sampler import Sampler
 from badc_core.engine import protocol
 from badc_core.engine.endings import Ending, beginning
-from badc_core.engine.pool import Assignment, Heard, WorkerProcess, scratch_folder
+from badc_core.engine.pool import Assignment, Message, WorkerProcess, scratch_folder
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.engine.retries import Retries
 from badc_core.engine.slots import WorkerSlot
@@ -45,7 +45,7 @@ class Engine:
         settings: the detector, and what to do when something fails.
         identity: the detector that these settings meant when the run began.
         places: where workers run, one each.
-        observe: is told of every attempt when it begins and when it ends.
+        observe: called with every attempt when it begins and when it ends.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Engine:
         self._identity = identity
         self._rules = settings.inference
         self._observe = observe
-        self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._slots = [WorkerSlot(place) for place in places]
         self._retries = Retries(self._rules.max_retries, self._rules.backoff_s)
         self._sampler = Sampler([place.gpu for place in places if place.gpu is not None])
@@ -131,19 +131,19 @@ class Engine:
             self._begin(worker)
 
     def _begin(self, worker: WorkerProcess) -> None:
-        """Takes note that a worker starts on its oldest chunk."""
+        """Records that a worker starts on its oldest chunk."""
         worker.begin()
         self._observe(beginning(worker, worker.assigned[0], self._detector.name))
 
     def _next_result(self) -> ChunkResult | None:
         try:
-            heard = self._inbox.get(timeout=self._patience_s())
+            message = self._inbox.get(timeout=self._patience_s())
         except queue.Empty:
             for worker in self.workers:
                 self._end_if_overdue(worker)
             return None
-        slot = next((slot for slot in self._slots if slot.worker is heard.worker), None)
-        return None if slot is None else self._understand(slot, heard.worker, heard.content)
+        slot = next((slot for slot in self._slots if slot.worker is message.worker), None)
+        return None if slot is None else self._handle_message(slot, message)
 
     def _patience_s(self) -> float:
         """Returns how long to wait before something may have to be done."""
@@ -165,7 +165,7 @@ class Engine:
         return max(self._rules.timeout_s, self._rules.timeout_per_audio_s * audio_s)
 
     def _end_if_overdue(self, worker: WorkerProcess) -> None:
-        """Ends a worker that takes too long; its listener will then say that it is gone."""
+        """Ends a worker that takes too long; its listener then says that it has ended."""
         if worker.overdue or not (worker.assigned or not worker.is_ready):
             return
         limit_s = self._limit_s(worker)
@@ -174,9 +174,9 @@ class Engine:
             worker.overdue_task = worker.assigned[0].task if worker.is_ready else None
             worker.kill()
 
-    def _understand(
-        self, slot: WorkerSlot, worker: WorkerProcess, content: dict[str, Any] | None
-    ) -> ChunkResult | None:
+    def _handle_message(self, slot: WorkerSlot, message: Message) -> ChunkResult | None:
+        """Returns the chunk's result, if the message ends its last attempt."""
+        worker, content = message.worker, message.content
         if content is None:
             return self._handle_worker_exit(slot, worker)
         if content["kind"] == "hello":
@@ -188,7 +188,7 @@ class Engine:
                 self._begin(worker)
             return None
         if content["kind"] == "refused":
-            self._take_refusal(slot, worker, protocol.error_from_json(content["error"]))
+            self._handle_refusal(slot, worker, protocol.error_from_json(content["error"]))
             return None
         error = None
         if content["kind"] == "error":
@@ -197,14 +197,14 @@ class Engine:
         ending = Ending(error, content["runtime_s"], content, stderr=trace)
         return self._conclude(worker, worker.assigned.popleft(), ending)
 
-    def _take_refusal(self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError) -> None:
+    def _handle_refusal(self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError) -> None:
         """Tries again what may pass, such as a lack of memory; other refusals hold everywhere."""
         if not error.retryable:
             raise error
-        self._take_failed_load(slot, worker, error)
+        self._handle_load_failure(slot, worker, error)
 
     def _handle_worker_exit(self, slot: WorkerSlot, worker: WorkerProcess) -> ChunkResult | None:
-        """Takes a dead worker away; a chunk it had alone is taken for the cause."""
+        """Removes a dead worker; a chunk that it had alone counts as the cause."""
         code = worker.end(_EXIT_GRACE_S)
         tail = worker.stderr_tail()
         cause = worker.overdue or f"worker {worker.label} ended with exit code {code}"
@@ -214,7 +214,7 @@ class Engine:
                 self._detector.name,
                 "Check the detector with a short recording: badc run DATASET --limit 1",
             )
-            self._take_failed_load(slot, worker, error)
+            self._handle_load_failure(slot, worker, error)
             return None
         _log.warning("%s; starting another. %s", cause, tail)
         slot.worker = None
@@ -236,9 +236,11 @@ class Engine:
             self._retries.again(one)
         return None
 
-    def _take_failed_load(self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError) -> None:
-        """Has another worker started at a place, or none any more; raises if none is left."""
-        self._take_back(slot, worker)
+    def _handle_load_failure(
+        self, slot: WorkerSlot, worker: WorkerProcess, error: BadcError
+    ) -> None:
+        """Lets another worker start at a place, or closes it; raises if no place is left."""
+        self._take_chunks_back(slot, worker)
         slot.n_failed_loads += 1
         if slot.n_failed_loads < _LOADS_PER_PLACE:
             _log.warning("worker %s did not get ready, starting another: %s", worker.label, error)
@@ -246,9 +248,11 @@ class Engine:
         slot.is_closed = True
         if all(one.is_closed for one in self._slots):
             raise error
-        _log.warning("no worker can be had on %s, going on without it: %s", slot.place.label, error)
+        _log.warning(
+            "no worker can be started on %s, going on without it: %s", slot.place.label, error
+        )
 
-    def _take_back(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
+    def _take_chunks_back(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         for assignment in worker.assigned:
             self._retries.again(assignment)
         worker.assigned.clear()
@@ -270,7 +274,7 @@ class Engine:
     def _report(
         self, worker: WorkerProcess, done: Assignment, ending: Ending, backoff_s: float | None
     ) -> Ending:
-        """Tells whoever observes how an attempt ended; returns that with what the GPU did."""
+        """Passes on how an attempt ended; returns it with what the GPU did meanwhile."""
         ending = replace(ending, gpu=self._gpu_metrics(worker))
         self._observe(ending.attempt(worker, done, self._detector.name, backoff_s))
         return ending

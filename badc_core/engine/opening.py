@@ -24,7 +24,7 @@ def open_engine(
     Args:
         settings: the detector and how the work is spread.
         detector: what results will be said to be of, and whether a GPU is any use to it.
-        observe: is told of every attempt.
+        observe: called with every attempt.
 
     Raises:
         ConfigInvalid: the machine does not have the GPUs that are asked for.

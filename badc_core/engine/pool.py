@@ -1,4 +1,4 @@
-"""Worker processes as the engine sees them: start, send, hear, kill.
+"""Worker processes as the engine sees them: start, send, listen, kill.
 
 What to send to whom is decided in `engine.py`.
 """
@@ -40,7 +40,7 @@ _MOST_STDERR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Heard:
+class Message:
     """A message from a worker; `content` is None when the worker is gone."""
 
     worker: "WorkerProcess"
@@ -87,7 +87,7 @@ class WorkerProcess:
         place: Place,
         settings: DetectorSettings,
         scratch: Path,
-        inbox: "queue.SimpleQueue[Heard]",
+        inbox: "queue.SimpleQueue[Message]",
     ) -> None:
         self.place = place
         self.floor = settings.floor
@@ -136,7 +136,7 @@ class WorkerProcess:
         return self._process.pid
 
     def begin(self) -> None:
-        """Takes note that it starts something now."""
+        """Records that it starts something now."""
         self.since = time.monotonic()
         self.since_utc = datetime.now(UTC)
         if os.fstat(self._stderr.fileno()).st_size > _MOST_STDERR_BYTES:
@@ -184,7 +184,7 @@ class WorkerProcess:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _await_exit(self, grace_s: float) -> None:
-        """Waits for its exit without burying it: its group's number must not be reused yet."""
+        """Waits for its exit without reaping it: the number of its group must not be reused yet."""
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
             return
         wanted = os.WEXITED | os.WNOWAIT | os.WNOHANG
@@ -203,11 +203,11 @@ class WorkerProcess:
         stream = self._process.stdout
         try:
             for line in stream or ():
-                self._inbox.put(Heard(self, json.loads(line)))
+                self._inbox.put(Message(self, json.loads(line)))
         except ValueError:
             pass
         finally:
-            self._inbox.put(Heard(self, None))
+            self._inbox.put(Message(self, None))
 
 
 @contextmanager

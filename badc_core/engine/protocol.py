@@ -150,7 +150,7 @@ def error_from_json(content: dict[str, str]) -> BadcError:
 
 
 def report_from_json(content: dict[str, Any] | None) -> DetectorReport | None:
-    """Returns what a detector told of its work, if it told anything."""
+    """Returns a detector's report on its work, if there is one."""
     if content is None:
         return None
     command = content["command"]

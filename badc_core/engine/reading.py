@@ -59,7 +59,7 @@ class ReadAhead:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is ready, so that whoever waits for more may wait long."""
+        """Whether nothing is ready, so that waiting for more may take long."""
         return self._parts.empty()
 
     def _run(self) -> None:

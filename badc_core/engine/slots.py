@@ -23,7 +23,7 @@ class WorkerSlot:
     is_closed: bool = False
 
     def has_room(self, depth: int) -> bool:
-        """Tells whether the worker may have a `depth`th chunk: a suspect gets no company."""
+        """Whether the worker may have a `depth`th chunk: a suspect gets no company."""
         if self.is_closed:
             return False
         if self.worker is None:

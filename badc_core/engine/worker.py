@@ -67,7 +67,7 @@ class Worker:
         """Works until the input ends."""
         ahead = ReadAhead(lines, self._detector)
         for part in ahead:
-            self._take(part)
+            self._handle_part(part)
             is_starved = ahead.is_empty
             if self._batching.is_full or is_starved:
                 self._detect(everything=is_starved)
@@ -75,7 +75,7 @@ class Worker:
         self._detect(everything=True)
         self._answer_what_is_done()
 
-    def _take(self, part: Opened | Batch | EndOfTask) -> None:
+    def _handle_part(self, part: Opened | Batch | EndOfTask) -> None:
         if isinstance(part, Opened):
             self._in_work.append(_TaskState(part.task, part.started))
             return
@@ -95,7 +95,7 @@ class Worker:
 
     def _detect_for(self, owners: list[tuple[_TaskState, int]], batch: Batch) -> None:
         try:
-            found, notes = self._detect_and_hear(owners, batch)
+            found, notes = self._detect_and_report(owners, batch)
         except Exception as error:  # noqa: BLE001  (a detector's bug costs its chunk only)
             if len(owners) > 1 and isinstance(batch, WindowBatch):
                 self._detect_apart(owners, batch)
@@ -109,7 +109,7 @@ class Worker:
                 owner.detections.extend(window)
             del found[:n_windows]
 
-    def _detect_and_hear(
+    def _detect_and_report(
         self, owners: list[tuple[_TaskState, int]], batch: Batch
     ) -> tuple[list[list[Detection]], list[str]]:
         """Returns what the model finds; its report goes to the chunks concerned, come what may."""
@@ -167,11 +167,11 @@ class Worker:
             rows = protocol.detections_to_json(done.detections)
             self.send(protocol.encode("result", detections=rows, **measures))
         else:
-            told = protocol.error_to_json(done.error)
+            content = protocol.error_to_json(done.error)
             cause = done.error.__cause__
             # With the answer, since what is on standard error may be another chunk's.
             trace = "".join(traceback.format_exception(cause)) if cause is not None else ""
-            self.send(protocol.encode("error", error=told, traceback=trace, **measures))
+            self.send(protocol.encode("error", error=content, traceback=trace, **measures))
 
     def send(self, line: str) -> None:
         """Writes one line at once."""

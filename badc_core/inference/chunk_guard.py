@@ -1,6 +1,6 @@
 """Whether chunk files may be analysed: only if the writing of all of them was completed.
 
-How far it came is told by `chunks/status.py`.
+How far it came is read in `chunks/status.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,9 +53,9 @@ def find_incomplete(
     incomplete = []
     for recording_id, rows in requests.items():
         folders = {row.audio.parent for row in rows if row.is_file is not False}
-        told = chunk_files_of(recording_id)
-        if folders and told is not None:
-            folders.add(told)
+        named = chunk_files_of(recording_id)
+        if folders and named is not None:
+            folders.add(named)
         for folder in sorted(folders):
             status = read_status(folder)
             if status is None or status.recording_id != recording_id:

@@ -113,7 +113,7 @@ def _detection(result: ChunkResult, one: Detection) -> dict[str, Any]:
 
 
 def _says(path: Path, text: str) -> bool:
-    """Tells whether a file has this content."""
+    """Whether a file has this content."""
     try:
         return path.read_bytes() == text.encode()
     except OSError:

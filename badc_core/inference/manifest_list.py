@@ -58,7 +58,7 @@ def list_manifests(root: Path, folder: Path, plan: Path | None) -> list[ListedMa
         entries = read_plan(plan)
         if not entries:
             raise ConfigInvalid(
-                "the plan is empty: whoever saved it had nothing left to do",
+                "the plan is empty: nothing was left to do when it was saved",
                 plan,
                 "Leave --chunk-plan out for all of the dataset's manifests, or save the plan with "
                 "--include-existing",
@@ -109,7 +109,7 @@ def _listed(root: Path, plan: Path, number: int, entry: Entry) -> ListedManifest
 
 
 def _can_be_path(text: str) -> bool:
-    """Tells whether the system could have such a file, whether it is there or not."""
+    """Whether the system could have such a file, whether it is there or not."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:

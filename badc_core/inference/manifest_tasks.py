@@ -162,7 +162,7 @@ class _Sources:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _is_described(self, request: ChunkRequest, fingerprint: str) -> bool:
-        """Tells whether the file still is the one that the dataset described and cut."""
+        """Whether the file still is the one that the dataset described and cut."""
         one = self._recording
         return one is not None and (one.sha256, one.fingerprint) == (
             request.parent_sha256,

@@ -268,7 +268,7 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
     assert "badc chunk orchestrate" in refusal(manifest_dir=Path("audio"))
     assert "there is no such plan" in refusal(chunk_plan=Path("gone.csv"))
     for name, content, complaint in (
-        ("p.json", "{}", "a list of objects"),
+        ("p.json", "{}", "not a plan, which is a list of objects"),
         ("p.json", "[", "not a plan"),
         ("p.json", '[{"manifest": 3}]', "entry 1 has neither manifest_path nor manifest"),
         (
@@ -276,12 +276,12 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
             '[{"manifest": "a"}, {"manifest": "\\u0000"}]',
             r"entry 2: '\x00' cannot be the",
         ),
-        ("p.json", '[{"manifest": "\\ud800"}]', r"entry 1: '\ud800' cannot be the name of a file"),
+        ("p.json", '[{"manifest": "\\ud800"}]', "not a plan"),
         ("p.json", f'[{{"manifest": "a", {NO_FOLDER}}}]', r"entry 1: '\x00' cannot be the name"),
         ("p.json", "[]", "the plan is empty"),
         ("p.csv", "manifest_path\n", "the plan is empty"),
-        ("p.csv", "", "it has no column manifest_path or manifest"),
-        ("p.csv", "recording_id\na\n", "it has no column manifest_path or manifest"),
+        ("p.csv", "", "not a plan: it has no column manifest_path or manifest"),
+        ("p.csv", "recording_id\na\n", "not a plan: it has no column manifest_path or manifest"),
         ("p.csv", "manifest,note\n,x\n", "entry 1 has neither manifest_path nor manifest"),
     ):
         Path(name).write_text(content)
