@@ -1,8 +1,8 @@
 """Asset checks on the corpus database.
 
 What is checked is in `badc_core.detections.verify`; recordings are checked inside their steps,
-since checks on a hundred thousand partitions show only the last one. What a step of `detections`
-says of itself is in `step_checks.py`.
+since checks on a hundred thousand partitions show only the last one. The checks that a
+step evaluates itself are in `step_checks.py`.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from dagster_duckdb import DuckDBResource
 
 from badc_core.datasets.connections import Connection
 from badc_core.detections.verify import CORPUS_CHECKS, CheckOutcome, verify_corpus
-from badc_dagster.per_recording import connection_key
+from badc_dagster.partitions import asset_key
 
 
 def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
     """Returns the checks of a dataset's corpus."""
     resource = connection.scoped("dataset")
-    key = connection_key(connection, "corpus_detections")
+    key = asset_key(connection, "corpus_detections")
 
     @dg.multi_asset_check(
         name=connection.scoped("corpus_checks"),

@@ -4,6 +4,12 @@ The executor is made of them. Where one is missing, importing this fails; whethe
 still uses those that are replaced is checked in `executor/gpu_executor.py`.
 """
 
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
 # Imported for their own sake: what opening an instance would import in every step's process. The
 # server that such processes are forked from has them, which saves each 2.3 of 3 s of CPU. Only
 # modules that start no thread and touch no GPU belong here.
@@ -29,8 +35,11 @@ from dagster._core.executor.multiprocess import (
     MultiprocessExecutorChildProcessCommand,
     execute_step_out_of_process,
 )
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.tags import TagConcurrencyLimitsCounter
+from sqlalchemy.engine import Engine, make_url
 
 __all__ = [
     "PRIORITY_TAG",
@@ -48,5 +57,63 @@ __all__ = [
     "execute_step_out_of_process",
     "get_retries_config",
     "get_tag_concurrency_limits_config",
+    "keep_database_connections",
     "pool_key_for_step",
 ]
+
+_MOST_ENGINES = 8
+
+
+def keep_database_connections() -> None:
+    """Has Dagster's SQLite storage keep its engines and connections instead of making new ones.
+
+    It makes an engine for every transaction, whose first statement is compiled anew and whose
+    closing writes the whole log of the database back: 13 ms of CPU an event, instead of 4. Kept are
+    those of the databases used last, one for the events of each run; a forked process makes
+    its own.
+    """
+    for module in (sqlite_event_log, sqlite_run_storage):
+        create_engine = getattr(module, "create_engine")  # noqa: B009  (not exported)
+        if not isinstance(create_engine, _KeptEngines):
+            setattr(module, "create_engine", _KeptEngines(create_engine))  # noqa: B010
+
+
+class _KeptEngines:
+    """Stands for SQLAlchemy's `create_engine`; gives the same engine for the same database."""
+
+    def __init__(self, create_engine: Callable[..., Engine]) -> None:
+        self._create_engine = create_engine
+        self._engines: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, url: str, **options: Any) -> Engine:
+        key = (os.getpid(), url, _inode(url))
+        with self._lock:
+            if key not in self._engines:
+                options.pop("poolclass", None)  # the one that keeps nothing
+                self._engines[key] = engine = self._create_engine(url, **options)
+                # Dagster disposes of its engine after every transaction.
+                engine.dispose = _keep  # type: ignore[method-assign]
+            self._engines.move_to_end(key)
+            while len(self._engines) > _MOST_ENGINES:
+                self._close(self._engines.popitem(last=False)[1])
+            return self._engines[key]
+
+    @staticmethod
+    def _close(engine: Engine) -> None:
+        type(engine).dispose(engine)
+
+
+def _inode(url: str) -> int | None:
+    """Returns which file a database is now, since a home may be removed and made again."""
+    try:
+        return os.stat(make_url(url).database or "").st_ino  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+
+
+def _keep(close: bool = True) -> None:
+    """Takes the place of an engine's `dispose`."""
+
+
+keep_database_connections()

@@ -8,13 +8,13 @@ import dagster as dg
 from badc_core.errors import BadcError, RecordingBusy
 
 RECORDINGS_FAILED = "failed"
-"""Metadata entry of a failure that names recordings, as against one of the whole step."""
+"""Metadata entry of a failure: the recordings that failed, and why."""
 
 LEFT_TO_OTHERS = "left_to_other_runs"
 """Metadata entry of a failure: the recordings that other runs are at work on."""
 
 COMPLAINT = "complaint"
-"""Metadata entry of a failure: what is wrong beside the recordings that failed."""
+"""Metadata entry of a failure: what is wrong apart from the recordings that failed."""
 
 _SHOWN = 20
 
@@ -24,7 +24,7 @@ def failure_of(bad: Mapping[str, BadcError], n_recordings: int, complaint: str =
 
     Args:
         bad: recording_id -> why.
-        n_recordings: how many the step was asked for.
+        n_recordings: how many the step had.
         complaint: what else is wrong.
     """
     paragraphs = [_summary(bad, n_recordings), complaint]
@@ -53,7 +53,7 @@ def _summary(bad: Mapping[str, BadcError], n_recordings: int) -> str:
 
 @contextmanager
 def as_failures() -> Iterator[None]:
-    """Turns an error of ours into a failure that shows its sentence instead of a traceback."""
+    """Turns a `BadcError` into a failure that shows its sentence instead of a traceback."""
     try:
         yield
     except BadcError as error:

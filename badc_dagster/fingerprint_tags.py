@@ -1,4 +1,4 @@
-"""Fingerprints as data versions: what the asset graph says an output was made from.
+"""Fingerprints as data versions: what an output was made from, as the asset graph has it.
 
 Dagster indexes the data version of every partition and no tag of ours, so it carries the
 fingerprint; hashes of contents are in the metadata.
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 FINGERPRINT_TAG = "dagster/data_version"
+CODE_VERSION_TAG = "dagster/code_version"
 REGISTRY_VERSION = "registry"
 """Data version of `recordings`, always the same: a scan that finds one new file must not make the
 UI call all other recordings out of date. A changed file shows in its own fingerprint."""

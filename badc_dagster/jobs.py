@@ -1,22 +1,27 @@
 """Asset jobs: which assets are run together, under which name."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
-from badc_core.stages.fingerprints import STAGES
-from badc_dagster.per_recording import connection_key
+from badc_core.stages.stage import STAGES
+from badc_dagster.partitions import asset_key
 
-_JOBS: dict[str, tuple[tuple[str, ...], str]] = {
-    "pipeline_job": (STAGES, "A recording from file to report."),
-    "chunk_job": (STAGES[:2], "Check a recording and plan its chunks."),
-    "infer_job": (STAGES[2:3], "Run the detector over a recording's chunks."),
-    "report_job": (STAGES[3:], "Write a recording's reports."),
+PIPELINE_JOB = "pipeline_job"
+
+_DESCRIPTIONS = {
+    "chunk_job": "Check a recording and plan its chunks.",
+    "infer_job": "Run the detector over a recording's chunks.",
+    "select_job": "Select which detections are kept; no model runs.",
+    "report_job": "Write a recording's reports.",
+}
+_OTHERS: dict[str, tuple[tuple[str, ...], str]] = {
     "scan_job": (("recordings",), "Look for new recordings and register them."),
     "corpus_job": (
         ("corpus_detections", "corpus_report"),
-        "Gather all detections into one database and report.",
+        "Bring all detections together in one database and report.",
     ),
 }
 
@@ -26,13 +31,18 @@ AnyJob = Any
 
 def build_jobs(connection: Connection) -> list[AnyJob]:
     """Returns all jobs of a dataset."""
+    jobs = {PIPELINE_JOB: (tuple(STAGES), "A recording from file to report."), **_OTHERS}
+    for name in dict.fromkeys(stage.job for stage in STAGES.values()):
+        stages = tuple(stage.name for stage in STAGES.values() if stage.job == name)
+        jobs[name] = stages, _DESCRIPTIONS.get(name, f"Only {', '.join(stages)}.")
     return [
         dg.define_asset_job(
-            connection.scoped(name), _selection(connection, assets), description=description
+            connection.scoped(name), select_assets(connection, assets), description=description
         )
-        for name, (assets, description) in _JOBS.items()
+        for name, (assets, description) in jobs.items()
     ]
 
 
-def _selection(connection: Connection, names: tuple[str, ...]) -> dg.AssetSelection:
-    return dg.AssetSelection.assets(*(connection_key(connection, name) for name in names))
+def select_assets(connection: Connection, names: Iterable[str]) -> dg.AssetSelection:
+    """Returns the selection of some of a dataset's assets."""
+    return dg.AssetSelection.assets(*(asset_key(connection, name) for name in names))

@@ -1,4 +1,4 @@
-"""What a materialisation says: how much, from what, how good, how fast, where.
+"""The metadata of materialisations: how much, from what, how good, how fast, where.
 
 Kept small: every event is stored twice and costs 26-32 ms.
 """
@@ -17,6 +17,7 @@ from badc_core.datasets.dataset import BundlePaths
 from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.gpu_totals import GpuTotals
+from badc_core.inference.raw_result import RawResult
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
@@ -50,7 +51,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMe
 
 
 def registry_metadata(outcome: ScanOutcome, n_new_keys: int, path: Path) -> dict[str, Any]:
-    """Returns what to tell of the registry after a scan."""
+    """Returns the metadata of the registry after a scan."""
     folders = Counter(str(PurePosixPath(one.path).parent) for one in outcome.registry)
     return {
         "dagster/row_count": outcome.total,
@@ -64,7 +65,7 @@ def registry_metadata(outcome: ScanOutcome, n_new_keys: int, path: Path) -> dict
 
 
 def recording_metadata(recording: Recording) -> dict[str, Any]:
-    """Returns what to tell of a recording."""
+    """Returns the metadata of a recording."""
     level = recording.rms_dbfs
     return {
         "path": recording.path,
@@ -89,7 +90,7 @@ def manifest_schema() -> dg.TableSchema:
 
 
 def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
-    """Returns what to tell of a chunk manifest."""
+    """Returns the metadata of a chunk manifest."""
     covered_samples = sum(one.n_samples - one.overlap_samples for one in manifest.chunks)
     duration_s = covered_samples / manifest.chunks[0].sample_rate_hz
     return {
@@ -103,16 +104,13 @@ def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def detections_metadata(made: DetectionsResult, path: Path, telemetry: Path) -> dict[str, Any]:
-    """Returns what to tell of a recording's detections."""
-    raw = made.raw
-    top = [(name, count, f"{best:.3f}") for name, count, best in made.top_labels(_TOP_LABELS)]
+def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict[str, Any]:
+    """Returns the metadata of what the detector found in a recording."""
     return {
-        "dagster/partition_row_count": made.table.num_rows,
+        "dagster/partition_row_count": raw.n_detections,
         "dagster/uri": path.as_uri(),
         "sha256": sha256_file(path),
-        "species": made.n_species,
-        "effort_s": made.effort_s,
+        "score_floor": raw.floor,
         "x_realtime": round(raw.audio_s / raw.detector_s, 1) if raw.detector_s else 0.0,
         "chunks": len(raw.results),
         "chunks_failed": len(raw.failed),
@@ -122,25 +120,38 @@ def detections_metadata(made: DetectionsResult, path: Path, telemetry: Path) -> 
         "detector": f"{raw.detector.name} {raw.detector.version}",
         "device": ", ".join(raw.workers),
         "worker_peak_rss_mib": round(raw.peak_rss_mib, 1),
-        "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "telemetry": dg.MetadataValue.path(str(telemetry)),
     }
 
 
+def detections_metadata(made: DetectionsResult, path: Path) -> dict[str, Any]:
+    """Returns the metadata of a recording's detections."""
+    top = [(name, count, f"{best:.3f}") for name, count, best in made.top_labels(_TOP_LABELS)]
+    return {
+        "dagster/partition_row_count": made.table.num_rows,
+        "dagster/uri": path.as_uri(),
+        "sha256": sha256_file(path),
+        "species": made.n_species,
+        "effort_s": made.effort_s,
+        "top_species": table(("label", "detections", "best"), top) if top else "no detections",
+        "config_hash": made.config_hash,
+    }
+
+
 def _gpu_metadata(totals: GpuTotals | None) -> dict[str, Any]:
-    """Returns what a GPU did; nothing where there was none, or where it did not tell."""
+    """Returns what a GPU did; nothing where there was none, or where it gives no figures."""
     if totals is None:
         return {}
-    told = {
+    figures = {
         "gpu_utilization_percent": totals.utilization_mean,
         "gpu_memory_mib": totals.memory_used_mib,
         "gpu_energy_wh": totals.energy_wh,
     }
-    return {name: round(value, 3) for name, value in told.items() if value is not None}
+    return {name: round(value, 3) for name, value in figures.items() if value is not None}
 
 
 def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
-    """Returns what to tell of a report bundle."""
+    """Returns the metadata of a report bundle."""
     return {
         "report": dg.MetadataValue.path(paths.html),
         "dagster/uri": paths.html.as_uri(),
@@ -153,7 +164,7 @@ def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
 
 
 def corpus_metadata(totals: CorpusTotals, path: Path) -> dict[str, Any]:
-    """Returns what to tell of the corpus database."""
+    """Returns the metadata of the corpus database."""
     return {
         "dagster/row_count": totals.detections,
         "dagster/uri": path.as_uri(),

@@ -1,26 +1,24 @@
-"""Recordings as partition keys: their definition, their registration, and batch sizes.
+"""What a dataset's assets are called, and its recordings as partition keys.
 
-Which recordings there are is found out in `badc_core.recordings.registry`.
+Which recordings there are is found out in `badc_core.recordings.registry`; how many a run takes is
+in the table of stages.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.stages.stage import Stage
 
 _KEYS_PER_CALL = 5_000
 """SQLite builds with the default limit of 32,766 variables fail above it (dagster#16260)."""
 
-MAX_PARTITIONS_PER_RUN = {
-    "recording": 400,
-    "chunk_manifest": 401,
-    "detections": 200,
-    "report_bundle": 201,
-}
-"""Different for every asset: with equal sizes a backfill chains the batch in one run, and one bad
-recording takes the later stages of all others down."""
+
+def asset_key(connection: Connection, name: str) -> dg.AssetKey:
+    """Returns the key of one of a dataset's assets."""
+    return dg.AssetKey([*connection.key_prefix, name])
 
 
 def recording_partitions(connection: Connection) -> dg.DynamicPartitionsDefinition:
@@ -28,9 +26,9 @@ def recording_partitions(connection: Connection) -> dg.DynamicPartitionsDefiniti
     return dg.DynamicPartitionsDefinition(name=connection.partitions_name)
 
 
-def backfill_policy(stage: str) -> dg.BackfillPolicy:
+def backfill_policy(stage: Stage) -> dg.BackfillPolicy:
     """Returns how many recordings one run of an asset takes."""
-    return dg.BackfillPolicy.multi_run(MAX_PARTITIONS_PER_RUN[stage])
+    return dg.BackfillPolicy.multi_run(stage.batch_size)
 
 
 def register_keys(
@@ -44,26 +42,44 @@ def register_keys(
     return len(new)
 
 
-def contiguous_ranges(
-    all_keys: Sequence[str], wanted: Sequence[str], at_most: int
-) -> list[list[str]]:
-    """Returns the wanted keys as runs that lie side by side in the instance's order.
+class KeyOrder:
+    """The partition keys of a dataset in the instance's order, which ranges follow."""
 
-    A Dagster range is everything between two keys in the order they were added, so scattered keys
-    need a range each.
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self._position = {key: index for index, key in enumerate(keys)}
 
-    Args:
-        all_keys: every key, in the instance's order.
-        wanted: some of them.
-        at_most: longest range.
-    """
-    position = {key: index for index, key in enumerate(all_keys)}
-    indices = sorted(position[key] for key in wanted)
-    ranges: list[list[str]] = []
-    for _, group in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
-        together = [all_keys[index] for _, index in group]
-        ranges.extend(_batches(together, at_most))
-    return ranges
+    @classmethod
+    def read(cls, instance: dg.DagsterInstance, connection: Connection) -> "KeyOrder":
+        """Returns the order of the keys that the instance has now."""
+        return cls(instance.get_dynamic_partitions(connection.partitions_name))
+
+    def sort(self, wanted: Iterable[str]) -> list[str]:
+        """Returns keys in the instance's order."""
+        return sorted(wanted, key=self._position.__getitem__)
+
+    def between(self, first: str | None, last: str | None) -> Sequence[str]:
+        """Returns the keys from one to another, both included; none if either is unknown."""
+        if first not in self._position or last not in self._position:
+            return ()
+        return self._keys[self._position[first] : self._position[last] + 1]
+
+    def ranges(self, wanted: Iterable[str], at_most: int) -> list[list[str]]:
+        """Returns the wanted keys as lists of neighbours.
+
+        A Dagster range is everything between two keys in the order they were added, so scattered
+        keys need a range each.
+
+        Args:
+            wanted: some of the keys.
+            at_most: longest range.
+        """
+        indices = sorted(self._position[key] for key in wanted)
+        ranges: list[list[str]] = []
+        for _, group in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
+            together = [self._keys[index] for _, index in group]
+            ranges.extend(_batches(together, at_most))
+        return ranges
 
 
 def range_tags(keys: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the events of a finished run say: was it interrupted, what stopped it.
+"""What the events of a finished run say: whether it was interrupted, what stopped it.
 
 How our own errors become failures is in `failures.py`.
 """
@@ -14,7 +14,7 @@ from badc_dagster.step_checks import CHUNKS_COMPLETE
 
 
 def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
-    """Tells whether a step was ended by Ctrl-C, which Dagster records as a failure like others."""
+    """Returns whether a step was ended by Ctrl-C, which Dagster records as a failure."""
     errors = [event.step_failure_data.error for event in events if event.is_step_failure]
     return any(
         error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
@@ -25,39 +25,39 @@ def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
 def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     """Yields what stopped a run or its steps, leaving out the failures of single recordings.
 
-    And the checks that failed, but for those of a step that failed itself: it said so already. Nor
-    is `chunks_complete` one: it is about all recordings, of which a later run may mend some.
+    Checks that failed are among them, except those of a step that failed itself, whose failure says
+    it already, and `chunks_complete`: that is about all recordings, which a later run may mend.
     """
     failed = {event.step_key: event.step_failure_data for event in events if event.is_step_failure}
     for data in failed.values():
-        told = data.user_failure_data
-        if told is None:
+        failure = data.user_failure_data
+        if failure is None:
             yield _sentence(data.error)
-        elif COMPLAINT in told.metadata:
-            yield str(told.metadata[COMPLAINT].value)
-        elif RECORDINGS_FAILED not in told.metadata:
-            yield told.description or "unknown failure"
+        elif COMPLAINT in failure.metadata:
+            yield str(failure.metadata[COMPLAINT].value)
+        elif RECORDINGS_FAILED not in failure.metadata:
+            yield failure.description or "unknown failure"
     if not failed:
         # The dataset could not be opened, say, so that no step was begun.
         yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
     others = [event for event in events if event.step_key not in failed]
     checks = _failed_checks(others, dg.AssetCheckSeverity.ERROR)
-    yield from (_told(check) for check in checks if check.check_name != CHUNKS_COMPLETE)
+    yield from (_describe(check) for check in checks if check.check_name != CHUNKS_COMPLETE)
 
 
 def left_to_others(events: Sequence[dg.DagsterEvent]) -> set[str]:
     """Returns the recordings that steps left to other runs, which are at work on them."""
     left: set[str] = set()
     for event in events:
-        told = event.step_failure_data.user_failure_data if event.is_step_failure else None
-        if told is not None and LEFT_TO_OTHERS in told.metadata:
-            left |= set(cast("Sequence[str]", told.metadata[LEFT_TO_OTHERS].value))
+        failure = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        if failure is not None and LEFT_TO_OTHERS in failure.metadata:
+            left |= set(cast("Sequence[str]", failure.metadata[LEFT_TO_OTHERS].value))
     return left
 
 
 def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     """Yields the checks that failed but only warn."""
-    yield from map(_told, _failed_checks(events, dg.AssetCheckSeverity.WARN))
+    yield from map(_describe, _failed_checks(events, dg.AssetCheckSeverity.WARN))
 
 
 def _failed_checks(
@@ -71,11 +71,11 @@ def _failed_checks(
             yield check
 
 
-def _told(check: dg.AssetCheckEvaluation) -> str:
+def _describe(check: dg.AssetCheckEvaluation) -> str:
     """Returns a failed check as a sentence or two."""
     examples = check.metadata.get("examples")
-    told = f" For example: {examples.value}" if examples is not None else ""
-    return f"check {check.check_name} failed. It asks: {check.description}{told}"
+    found = f" For example: {examples.value}" if examples is not None else ""
+    return f"check {check.check_name} failed. It wants: {check.description}{found}"
 
 
 def _sentence(error: Any) -> str:

@@ -1,25 +1,23 @@
-"""Running what is due from the command line, through the same instance and jobs as the UI.
+"""A dataset in the asset graph, as the command line sees it: scan, status, and everything due.
 
-What is due is decided in `due.py`; one run takes one asset over a range of recordings, so that a
-bad recording never costs another its later stages.
+Through the same instance and jobs as the UI. What is due is decided in `due.py`, in which order it
+is done in `batches.py`.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
-from uuid import uuid4
+from typing import Self
 
 import dagster as dg
 
+from badc_core.atomic import remove_abandoned
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
-from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import (
     Registry,
     ScanOutcome,
@@ -28,30 +26,24 @@ from badc_core.recordings.registry import (
     register_recordings,
 )
 from badc_core.recordings.scan import find_audio
-from badc_core.stages.fingerprints import STAGES
-from badc_core.telemetry.progress import Watcher, watched_by
-from badc_dagster.due import corpus_fingerprint, find_busy, find_due
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_dagster.adoption import Adoption
+from badc_dagster.batches import BATCH, BatchRun, Watch
+from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.due import DueFinder, Progress
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import home_path, open_instance, prepare_home
-from badc_dagster.liveness import close_dead_runs, hold, release
-from badc_dagster.partitions import (
-    MAX_PARTITIONS_PER_RUN,
-    contiguous_ranges,
-    range_tags,
-    register_keys,
-)
-from badc_dagster.per_recording import connection_key
-from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
+from badc_dagster.in_process import InProcessRuns, Overrides
+from badc_dagster.liveness import close_dead_runs
+from badc_dagster.partitions import asset_key, register_keys
 from badc_dagster.scans import report_scan
 
-Overrides = Mapping[str, Mapping[str, Any]]
+_CORPUS_ASSETS = ("corpus_detections", "corpus_report")
 
 
-class Watch(Protocol):
-    """Makes who watches one asset's progress."""
-
-    def __call__(self, stage: str, n_recordings: int, audio_s: float | None) -> Watcher:
-        """Returns the watcher; `audio_s` is None where no detector runs."""
+def _nothing(sentence: str) -> None:
+    """Shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +102,6 @@ class Project:
         self._instance = instance
         self._connection = connection
         self._overrides = overrides
-        self._defs: dg.Definitions | None = None
-        self._faults: list[str] = []
-        self._warnings: list[str] = []
-        self._busy: set[str] = set()
 
     @classmethod
     def open(cls, root: Path, name: str | None = None, overrides: Overrides | None = None) -> Self:
@@ -168,16 +156,19 @@ class Project:
     def prune(self) -> tuple[str, ...]:
         """Forgets recordings whose file is gone, and their partitions; returns their names."""
         forgotten = forget_missing(self.dataset)
+        work = Work(self.dataset.work_folder)
         for recording_id in forgotten:
             self._instance.delete_dynamic_partition(self._connection.partitions_name, recording_id)
             clear_failure(self.dataset, recording_id)
+            for stage in STAGES:
+                work.mark_lacking(stage, recording_id, lacks=False)
         return forgotten
 
     def status(self) -> StatusReport:
-        """Returns how far the dataset is, closing runs whose process is gone."""
+        """Returns how far the dataset is, closing runs whose process has ended."""
         closed = close_dead_runs(self._instance)
         registry = read_registry(self.dataset.registry)
-        progress = find_due(self._instance, self._connection, self.dataset, registry)
+        progress = self._finder().find(registry)
         failures = tuple(read_failures(self.dataset).values())
         rows = tuple(
             StatusRow(
@@ -190,98 +181,95 @@ class Project:
         )
         return StatusReport(rows, failures, tuple(closed))
 
-    def bring_up_to_date(self, limit: int = 0, watch: Watch | None = None) -> RunOutcome:
-        """Runs everything that is due, asset by asset, then the corpus if anything changed.
+    def bring_up_to_date(
+        self, limit: int = 0, watch: Watch | None = None, show: Callable[[str], None] = _nothing
+    ) -> RunOutcome:
+        """Runs everything that is due, batch by batch, then the corpus if anything changed.
 
         Args:
             limit: at most so many recordings; 0 for all.
-            watch: makes who watches the progress of each asset.
+            watch: returns what shows the progress of a stage.
+            show: shows a sentence before anything is run.
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
         """
         close_dead_runs(self._instance)
-        registry = self._limited(read_registry(self.dataset.registry), limit)
+        registry = read_registry(self.dataset.registry)
         register_keys(self._instance, self._connection, registry.ids)
-        n_runs = sum(self._bring_stage_up_to_date(stage, registry, watch) for stage in STAGES)
-        n_runs += self._bring_corpus_up_to_date()
-        progress = find_due(self._instance, self._connection, self.dataset, registry)
-        failures = tuple(read_failures(self.dataset).values())
+        runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
+        batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
+        progress = batches.finder.find(registry)
+        self._adopt_older_results(registry, progress, batches.finder, show)
+        due = progress.unfinished
+        unfinished = [one for one in registry.ids if one in due]
+        wanted = unfinished[:limit] if limit else unfinished
+        self._remove_abandoned_files(wanted)
+
+        def show_first_results() -> None:
+            # A corpus of many recordings takes longer than the first batch did.
+            if len(progress.finished) <= BATCH:
+                self._bring_corpus_up_to_date(runs)
+
+        batches.run(registry, progress, wanted, show_first_results)
+        self._bring_corpus_up_to_date(runs)
+        self._find_damaged(registry, progress, batches.finder)
+        busy = batches.busy | runs.busy
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),
-            failures=failures,
-            faults=tuple(self._faults),
-            warnings=tuple(self._warnings),
-            n_busy=len(self._busy),
-            nothing_to_do=n_runs == 0 and not self._busy,
+            failures=tuple(read_failures(self.dataset).values()),
+            faults=tuple(runs.faults),
+            warnings=tuple(runs.warnings),
+            n_busy=len(busy),
+            nothing_to_do=runs.n_runs == 0 and not busy,
         )
 
-    def _limited(self, registry: Registry, limit: int) -> Registry:
-        """Returns the registry's unfinished recordings, up to the limit, and all finished ones."""
-        if not limit:
-            return registry
-        progress = find_due(self._instance, self._connection, self.dataset, registry)
-        unfinished = [one for one in registry.ids if one not in progress.finished]
-        left_out = set(unfinished[limit:])
-        return Registry(one for one in registry if one.recording_id not in left_out)
+    def _finder(self) -> DueFinder:
+        return DueFinder(self._instance, self._connection, self.dataset)
 
-    def _bring_stage_up_to_date(self, stage: str, registry: Registry, watch: Watch | None) -> int:
-        """Runs one asset over what is due; returns how many runs that took."""
-        progress = find_due(self._instance, self._connection, self.dataset, registry)
-        keys = self._instance.get_dynamic_partitions(self._connection.partitions_name)
-        busy = find_busy(self._instance, self._connection, keys)
-        due = [one for one in progress.due[stage] if one not in busy]
-        self._busy |= busy & progress.due[stage].keys()
-        if not due:
-            return 0
-        ranges = contiguous_ranges(keys, due, MAX_PARTITIONS_PER_RUN[stage])
-        audio_s = total_audio_s(self.dataset, due) if stage == "detections" else None
-        with watched_by(watch(stage, len(due), audio_s)) if watch else nullcontext():
-            for some in ranges:
-                self._execute("pipeline_job", range_tags(some), [stage])
-        return len(ranges)
+    def _adopt_older_results(
+        self,
+        registry: Registry,
+        progress: Progress,
+        finder: DueFinder,
+        show: Callable[[str], None],
+    ) -> None:
+        """Takes over results of the code before, and says which it cannot."""
+        adoption = Adoption(self._instance, self._connection, self.dataset)
+        older = adoption.find(progress)
+        for sentence in older.describe():
+            show(sentence)
+        if older.adoptable:
+            adopted = adoption.adopt(older.adoptable)
+            show(
+                f"{len(adopted)} recording{'s' * (len(adopted) != 1)} with results of an earlier "
+                "version of BADC taken over."
+            )
+            some = finder.find_some(registry.by_id[one] for one in adopted if one in registry)
+            progress.replace(adopted, some)
 
-    def _bring_corpus_up_to_date(self) -> int:
+    def _remove_abandoned_files(self, wanted: Sequence[str]) -> None:
+        """Removes what killed runs left half written, if anything is going to be written."""
+        if wanted:
+            for folder in self.dataset.output_folders:
+                remove_abandoned(folder)
+
+    def _find_damaged(self, registry: Registry, progress: Progress, finder: DueFinder) -> None:
+        """Brings the progress up to date for what was found damaged while building the corpus."""
+        work = Work(self.dataset.work_folder)
+        dirty = {one for stage in STAGES for one in work.dirty(stage) if one in registry}
+        if dirty:
+            some = finder.find_some(registry.by_id[one] for one in dirty)
+            progress.replace(dirty, some)
+
+    def _bring_corpus_up_to_date(self, runs: InProcessRuns) -> None:
         registry = read_registry(self.dataset.registry)
         wanted = corpus_fingerprint(self._instance, self._connection, self.dataset, registry)
-        assets = ["corpus_detections", "corpus_report"]
-        made = {
-            latest_fingerprint(self._instance, connection_key(self._connection, one))
-            for one in assets
+        recorded = {
+            latest_fingerprint(self._instance, asset_key(self._connection, one))
+            for one in _CORPUS_ASSETS
         }
         files = (self.dataset.corpus.duckdb, self.dataset.corpus.html)
-        if made == {wanted} and all(path.exists() for path in files):
-            return 0
-        self._execute("corpus_job", {}, assets)
-        return 1
-
-    def _execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
-        """Executes a job in this process; its run is in the UI like any other."""
-        if self._defs is None:
-            from badc_dagster.definitions import build_defs  # noqa: PLC0415  (one second)
-
-            self._defs = build_defs([self._connection])
-        run_id = str(uuid4())
-        hold(run_id)
-        config = {"root": str(self.dataset.root), "overrides": dict(self._overrides)}
-        job = self._defs.resolve_job_def(self._connection.scoped(job_name))
-        try:
-            result = job.execute_in_process(
-                run_config={
-                    "resources": {self._connection.scoped("dataset"): {"config": config}},
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                },
-                instance=self._instance,
-                tags={"badc/started_by": "badc run", **tags},
-                asset_selection=[connection_key(self._connection, one) for one in assets],
-                raise_on_error=False,
-                run_id=run_id,
-            )
-        finally:
-            release(run_id)
-        if was_interrupted(result.all_events):
-            raise KeyboardInterrupt
-        self._busy |= left_to_others(result.all_events)
-        self._faults.extend(faults(result.all_events))
-        self._warnings.extend(warnings(result.all_events))
+        if recorded != {wanted} or not all(path.exists() for path in files):
+            runs.execute("corpus_job", {}, _CORPUS_ASSETS)

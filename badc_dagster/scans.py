@@ -1,4 +1,4 @@
-"""Telling the asset graph of a scan that no run made: by the command line or the sensor."""
+"""Scans by the command line or the sensor, as events of the asset graph."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import ScanOutcome
 from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, REGISTRY_VERSION
 from badc_dagster.metadata import registry_metadata
-from badc_dagster.per_recording import connection_key
+from badc_dagster.partitions import asset_key
 
 
 def report_scan(
@@ -17,10 +17,10 @@ def report_scan(
     outcome: ScanOutcome,
     n_new_keys: int,
 ) -> None:
-    """Materialises `recordings` if the scan changed anything, or nobody did so before."""
-    key = connection_key(connection, "recordings")
-    is_news = outcome.added or outcome.changed or n_new_keys
-    if not is_news and instance.get_latest_materialization_event(key) is not None:
+    """Materialises `recordings` if the scan changed anything, or it never was materialised."""
+    key = asset_key(connection, "recordings")
+    has_changed = outcome.added or outcome.changed or n_new_keys
+    if not has_changed and instance.get_latest_materialization_event(key) is not None:
         return
     instance.report_runless_asset_event(
         dg.AssetMaterialization(

@@ -1,8 +1,10 @@
 """The sensor that watches for new audio.
 
 Every tick it registers files that stopped growing, then requests what `due.py` says is due and
-was not requested before. A recording alone gets its whole chain in one run; several together get
-one run per asset, since a range run cannot chain past a bad recording.
+was not requested before. A single recording gets all its stages in one run; several together get
+one run per stage, since a range run cannot go on to the next stage past a bad recording. Later
+stages have the higher priority in Dagster's queue, so that recordings that were begun are finished
+before others begin.
 """
 
 import json
@@ -19,24 +21,21 @@ from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
-from badc_core.stages.fingerprints import STAGES
-from badc_dagster.due import Progress, find_busy, find_due
+from badc_core.stages.stage import STAGES, Stage, stages_after
+from badc_dagster.adoption import Adoption
+from badc_dagster.due import DueFinder, Progress, find_busy
+from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
-from badc_dagster.partitions import (
-    MAX_PARTITIONS_PER_RUN,
-    contiguous_ranges,
-    range_tags,
-    register_keys,
-)
-from badc_dagster.per_recording import connection_key
+from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys
 from badc_dagster.scans import report_scan
 
 MAX_FILES_PER_TICK = 500
 _INTERVAL_S = 30
 _LOST_S = 600.0
-"""So long after a request without a run at work, its run must have been lost."""
+"""A request that has had no run at work for so long has lost its run."""
 _MOST_REQUESTS = 3
-"""Of one recording and asset, where its runs die without a failure of the recording's own."""
+"""For one recording and stage, if its runs die without a failure of the recording's own."""
+_PRIORITY_TAG = "dagster/priority"
 
 
 class Request(NamedTuple):
@@ -44,8 +43,8 @@ class Request(NamedTuple):
 
     Attributes:
         fingerprint: the output should have.
-        times: it was requested_runs for.
-        at_s: when last, in seconds since 1970.
+        times: how often it was requested.
+        at_s: when it was requested last, in seconds since 1970.
     """
 
     fingerprint: str
@@ -59,7 +58,7 @@ class Cursor:
 
     Attributes:
         sizes: unregistered path -> size and modification time when last seen.
-        requested: stage -> recording -> what was requested_runs for and is not there yet.
+        requested: stage -> recording -> the request, as long as its output is not there.
     """
 
     sizes: dict[str, list[int]] = field(default_factory=dict)
@@ -72,8 +71,8 @@ class Cursor:
             return cls()
         stored = json.loads(text)
         requested = {
-            stage: {recording_id: Request(*one) for recording_id, one in requested_runs.items()}
-            for stage, requested_runs in stored["requested"].items()
+            stage: {recording_id: Request(*one) for recording_id, one in requests.items()}
+            for stage, requests in stored["requested"].items()
         }
         return cls(stored["sizes"], requested)
 
@@ -114,7 +113,7 @@ def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
         name=connection.scoped("new_audio_sensor"),
         description="Registers new recordings as partitions and requests their runs.",
         minimum_interval_seconds=_INTERVAL_S,
-        asset_selection=_watched(connection),
+        asset_selection=select_assets(connection, STAGES),
     )
     def new_audio_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -133,7 +132,7 @@ def evaluate(
     cursor_text: str | None,
     now_s: Callable[[], float],
 ) -> dg.SensorResult:
-    """Returns what one tick asks for.
+    """Returns what one tick requests.
 
     Raises:
         DatasetInvalid, DetectorMissing, ConfigInvalid: nothing can be run here.
@@ -143,8 +142,22 @@ def evaluate(
     outcome = _register_settled(dataset, cursor, now_s())
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)
-    progress = find_due(instance, connection, dataset, outcome.registry)
-    requests = _requests(instance, connection, dataset, progress, cursor, now_s())
+    finder = DueFinder(instance, connection, dataset)
+    progress = finder.find(outcome.registry)
+    adoption = Adoption(instance, connection, dataset)
+    older = adoption.find(progress)
+    if older.adoptable:
+        # The rest in the next ticks: a tick may take no longer than a minute.
+        adopted = adoption.adopt(older.adoptable[:MAX_FILES_PER_TICK])
+        progress.replace(adopted, finder.find_some(outcome.registry.by_id[one] for one in adopted))
+        for due in progress.due.values():
+            for one in older.adoptable[MAX_FILES_PER_TICK:]:
+                due.pop(one, None)
+    requests: list[dg.RunRequest] = []
+    if progress.unfinished:
+        requests = _Requests(instance, connection, dataset, cursor, now_s()).make(progress)
+    else:
+        cursor.requested = {stage: {} for stage in STAGES}
     n_waiting = len(cursor.sizes)
     reason = f"nothing due; {n_waiting} file(s) still settling" if n_waiting else "nothing due"
     return dg.SensorResult(
@@ -156,88 +169,91 @@ def evaluate(
 
 def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOutcome:
     """Registers new and changed files that have settled; the others keep what is known of them."""
-    registered = read_registry(dataset.registry).by_path
+    registry = read_registry(dataset.registry)
+    found = find_audio(dataset)
     known: list[FoundAudio] = []
     new: list[FoundAudio] = []
-    for one in find_audio(dataset):
-        row = registered.get(one.path)
+    for one in found:
+        row = registry.by_path.get(one.path)
         is_as_before = row and (row.size_bytes, row.modified_ns) == (
             one.size_bytes,
             one.modified_ns,
         )
         (known if is_as_before else new).append(one)
     ready = settled(new, cursor.sizes, dataset.settings.recordings.min_age_s, now_s)
-    taken = ready[:MAX_FILES_PER_TICK]
-    paths = {one.path for one in taken}
+    ready = ready[:MAX_FILES_PER_TICK]
+    paths = {one.path for one in ready}
     cursor.sizes = {
         one.path: [one.size_bytes or 0, one.modified_ns or 0]
         for one in new
         if one.path not in paths
     }
-    return register_recordings(dataset, [*known, *taken])
+    if not ready and dataset.registry.exists():
+        # Giving names to a hundred thousand files that all have one takes seconds.
+        return ScanOutcome(registry, (), (), (), len(registry))
+    return register_recordings(dataset, [*known, *ready])
 
 
-def _requests(
-    instance: dg.DagsterInstance,
-    connection: Connection,
-    dataset: Dataset,
-    progress: Progress,
-    cursor: Cursor,
-    now_s: float,
-) -> list[dg.RunRequest]:
-    """Returns run requests for what is due and new, and notes them in the cursor."""
-    keys = instance.get_dynamic_partitions(connection.partitions_name)
-    busy = find_busy(instance, connection, keys)
-    failed = {one: note.stage for one, note in read_failures(dataset).items()}
-    requests: list[dg.RunRequest] = []
-    for stage in STAGES:
-        due = progress.due[stage]
-        requested_runs = {
-            one: before
-            for one, before in cursor.requested.get(stage, {}).items()
-            if due.get(one) == before.fingerprint
+class _Requests:
+    """Makes the run requests of one tick, and writes them down in the cursor."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        dataset: Dataset,
+        cursor: Cursor,
+        now_s: float,
+    ) -> None:
+        self._connection = connection
+        self._cursor = cursor
+        self._now_s = now_s
+        self._keys = KeyOrder.read(instance, connection)
+        self._busy = find_busy(instance, connection, self._keys)
+        self._failed = {one: note.stage for one, note in read_failures(dataset).items()}
+
+    def make(self, progress: Progress) -> list[dg.RunRequest]:
+        """Returns requests for what is due and may be requested now."""
+        return [
+            request
+            for priority, stage in enumerate(STAGES.values())
+            for request in self._of_stage(stage, progress.due[stage.name], priority)
+        ]
+
+    def _of_stage(self, stage: Stage, due: Mapping[str, str], priority: int) -> list[dg.RunRequest]:
+        before = {
+            one: request
+            for one, request in self._cursor.requested.get(stage.name, {}).items()
+            if due.get(one) == request.fingerprint
         }
         wanted = [
             one
             for one in due
-            if one not in busy
-            and _may_ask(requested_runs.get(one), failed.get(one) == stage, now_s)
+            if one not in self._busy
+            and self._may_request(before.get(one), self._failed.get(one) == stage.name)
         ]
-        ranges = contiguous_ranges(keys, wanted, MAX_PARTITIONS_PER_RUN[stage])
-        requests.extend(_request(connection, stage, some) for some in ranges)
-        again = {
-            one: Request(
-                due[one], requested_runs[one].times + 1 if one in requested_runs else 1, now_s
-            )
+        now = {
+            one: Request(due[one], before[one].times + 1 if one in before else 1, self._now_s)
             for one in wanted
         }
-        cursor.requested[stage] = {**requested_runs, **again}
-    return requests
+        self._cursor.requested[stage.name] = {**before, **now}
+        ranges = self._keys.ranges(wanted, stage.batch_size)
+        return [self._request(stage, some, priority) for some in ranges]
 
+    def _may_request(self, before: Request | None, has_failed: bool) -> bool:
+        """Whether to request a run: what failed is requested once, what got lost more often."""
+        if before is None:
+            return True
+        is_lost = self._now_s - before.at_s >= _LOST_S * before.times
+        return is_lost and not has_failed and before.times < _MOST_REQUESTS
 
-def _may_ask(before: Request | None, has_failed: bool, now_s: float) -> bool:
-    """Tells whether to request a run: what failed is requested once, what got lost more often."""
-    if before is None:
-        return True
-    is_lost = now_s - before.at_s >= _LOST_S * before.times
-    return is_lost and not has_failed and before.times < _MOST_REQUESTS
-
-
-def _request(connection: Connection, stage: str, recording_ids: list[str]) -> dg.RunRequest:
-    job_name = connection.scoped("pipeline_job")
-    if len(recording_ids) == 1:
-        chain = STAGES[STAGES.index(stage) :]
+    def _request(self, stage: Stage, recording_ids: list[str], priority: int) -> dg.RunRequest:
+        is_single = len(recording_ids) == 1
+        stages = stages_after(stage.name) if is_single else (stage.name,)
+        tags = {} if is_single else range_tags(recording_ids)
         return dg.RunRequest(
-            job_name=job_name,
-            partition_key=recording_ids[0],
-            asset_selection=[connection_key(connection, one) for one in chain],
+            job_name=self._connection.scoped(PIPELINE_JOB),
+            partition_key=recording_ids[0] if is_single else None,
+            tags={_PRIORITY_TAG: str(priority), **tags},
+            asset_selection=[asset_key(self._connection, one) for one in stages],
         )
-    return dg.RunRequest(
-        job_name=job_name,
-        tags=range_tags(recording_ids),
-        asset_selection=[connection_key(connection, stage)],
-    )
-
-
-def _watched(connection: Connection) -> dg.AssetSelection:
-    return dg.AssetSelection.assets(*(connection_key(connection, one) for one in STAGES))

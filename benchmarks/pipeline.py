@@ -26,7 +26,7 @@ from badc_core.outcomes import Outcome, for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.reports.bundle import write_bundle
-from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_core.telemetry.log import TelemetryLog
 

@@ -29,8 +29,8 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
 from badc_core.detections.store import MODEL_VERSION_KEY, RUNNER_KEY, SCHEMA_KEY, conform
 from badc_core.errors import ContentMissing, DetectionsInvalid
-from badc_core.provenance.in_work import read_marks
 from badc_core.settings import Settings
+from badc_core.stages.work import Work
 
 _FOUND = pa.schema(
     [
@@ -149,7 +149,7 @@ def _finished(dataset: Dataset) -> set[str]:
     """Returns the recordings with detections and effort, unless these are being replaced."""
     detections = {path.stem for path in dataset.aggregate.glob("*.parquet")}
     effort = {path.stem for path in dataset.effort("x").parent.glob("*.parquet")}
-    return (detections & effort) - read_marks(dataset, "detections")
+    return (detections & effort) - Work(dataset.work_folder).dirty("detections")
 
 
 def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) -> ComparedTable:

@@ -223,9 +223,10 @@ class Dataset:
         """Why the recording's last attempt failed (`recordings/failures.py`), as JSON."""
         return self.artifacts / "failures" / f"{recording_id}.json"
 
-    def in_work(self, stage: str, recording_id: str) -> Path:
-        """There while an output is being replaced (`provenance/in_work.py`)."""
-        return self.artifacts / "in_work" / stage / recording_id
+    @property
+    def older_marks(self) -> Path:
+        """Folder of marks that the code before left on outputs it was replacing."""
+        return self.artifacts / "in_work"
 
     @property
     def work_folder(self) -> Path:

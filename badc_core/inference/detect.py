@@ -60,7 +60,7 @@ def detect_recordings(
     dataset, settings = inputs.dataset, inputs.settings
     detector = identify_detector(settings.detector)
     recorder = RunRecorder(telemetry, summary, analysed)
-    source = _DatasetSource(dataset, detector, inputs.work.journal)
+    source = DatasetSource(dataset, detector, inputs.work.journal)
     runs = (
         RecordingRun(one, inputs.work, recorder, partial(source.open, one))
         for one in inputs.recording_ids
@@ -70,7 +70,7 @@ def detect_recordings(
         yield from run_recordings(runs, settings, detector)
 
 
-class _DatasetSource:
+class DatasetSource:
     """Lists the chunks of a dataset's recordings."""
 
     def __init__(

@@ -117,12 +117,24 @@ def read_registry(path: Path) -> Registry:
     Raises:
         DatasetInvalid: not such a table; the line is named.
     """
+    return Registry(_read(path, None))
+
+
+def read_rows(path: Path, recording_ids: Iterable[str]) -> dict[str, RegisteredRecording]:
+    """Returns the rows of some recordings, as far as there are any; the others are not checked.
+
+    Raises:
+        DatasetInvalid: not such a table, or one of these rows is malformed.
+    """
+    return {row.recording_id: row for row in _read(path, set(recording_ids))}
+
+
+def _read(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]:
     if not path.exists():
-        return Registry()
+        return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            return Registry(_parse_rows(reader, path))
+            return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
     except (csv.Error, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"not a readable CSV table ({error})", path, _REMEDY) from error
 
@@ -208,11 +220,14 @@ def _has_changed(before: Registry, after: Registry, recording_id: str) -> bool:
     return old.fingerprint is not None and old.fingerprint != new.fingerprint
 
 
-def _parse_rows(reader: Any, path: Path) -> Iterator[RegisteredRecording]:
+def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[RegisteredRecording]:
+    """Yields the rows of some recordings; of all for None."""
     if tuple(next(reader, ())) != _COLUMNS:
         raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
     seen: set[tuple[str, str]] = set()
     for cells in reader:
+        if wanted is not None and (not cells or cells[0] not in wanted):
+            continue
         place = f"line {reader.line_num}"
         if len(cells) != len(_COLUMNS):
             what = f"{place} has {len(cells)} cells, expected {len(_COLUMNS)}"

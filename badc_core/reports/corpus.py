@@ -17,7 +17,6 @@ from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY, read_detections, read_effort, read_metadata
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
-from badc_core.provenance.in_work import mark
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.reports.database import (
     TABLES,
@@ -31,6 +30,7 @@ from badc_core.reports.database import (
 )
 from badc_core.reports.page import without_root
 from badc_core.reports.summaries import write_corpus_summary
+from badc_core.stages.work import Work
 
 _MISSING = pa.schema(
     [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
@@ -86,7 +86,7 @@ def build_corpus(
         try:
             present[recording_id] = read_recording(dataset.recording(recording_id))
         except DatasetInvalid as error:
-            mark(dataset, "recording", recording_id)
+            Work(dataset.work_folder).mark_dirty("recording", recording_id)
             reasons[recording_id] = ("recording", str(error))
             damaged[recording_id] = reasons[recording_id]
     try:
@@ -112,7 +112,7 @@ def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, t
             read_detections(dataset.detections(recording_id))
             read_effort(dataset.effort(recording_id))
         except DetectionsInvalid as error:
-            mark(dataset, "detections", recording_id)
+            Work(dataset.work_folder).mark_dirty("detections", recording_id)
             damaged[recording_id] = ("detections", str(error))
     return damaged
 

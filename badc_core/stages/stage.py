@@ -7,7 +7,6 @@ one entry here and one file in `badc_dagster/assets/`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from badc_core.datasets.dataset import Dataset
@@ -27,7 +26,8 @@ class Stage:
         batch_size: how many recordings one run takes. Different for every stage: with equal sizes
             a backfill chains the batch in one run, and one bad recording takes the later stages
             of all others down.
-        job: the smaller job it belongs to, beside the one of all stages.
+        job: the smaller job it belongs to, beside the one of all stages. A range of recordings
+            goes through one stage a run.
         runs_detector: whether it runs a model: it leases devices and takes most of the time.
         has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
             result serves any settings that keep only stronger ones.
@@ -94,7 +94,7 @@ _IN_ORDER = (
         settings=lambda dataset: {"settings": dataset.settings.detector.selection_inputs()},
         code_version="4",
         batch_size=203,
-        job="infer_job",
+        job="select_job",
     ),
     Stage(
         name="report_bundle",
@@ -107,7 +107,7 @@ _IN_ORDER = (
     ),
 )
 
-STAGES: Mapping[str, Stage] = MappingProxyType({stage.name: stage for stage in _IN_ORDER})
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _IN_ORDER}
 """By name, each after the stages it is made from."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import RecordingUnknown
 from badc_core.outcomes import Outcome, for_each
 from badc_core.recordings.registry import RegisteredRecording
 from badc_core.settings import Settings
@@ -35,6 +36,17 @@ class RecordingInput:
     fingerprint: str = ""
     sources: dict[str, str] = field(default_factory=dict)
     registered: RegisteredRecording | None = None
+
+    def require_row(self) -> RegisteredRecording:
+        """Returns the recording's row of the registry.
+
+        Raises:
+            RecordingUnknown: it has none.
+        """
+        if self.registered is None:
+            what = "no recording of this name in the dataset"
+            raise RecordingUnknown(what, self.recording_id, "Run: badc scan DATASET")
+        return self.registered
 
 
 @dataclass(frozen=True)

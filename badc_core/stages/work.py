@@ -2,23 +2,16 @@
 
 Locked is busy. Present but unlocked is dirty: a run replaced the output, or was about to, and ended
 before the asset graph knew; the recording is due, whatever its fingerprint says. Locks are the
-kernel's, so a process that dies leaves its recordings dirty, never busy. On a file system without
-locks everything works except that nothing keeps two runs apart, which is logged once.
+kernel's, so a process that dies leaves its recordings dirty, never busy.
 """
 
-import errno
-import fcntl
-import logging
 import os
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import RecordingBusy
-
-_log = logging.getLogger(__name__)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+from badc_core.locks import try_lock_file, unlock
 
 
 class RecordingWork:
@@ -40,7 +33,7 @@ class RecordingWork:
     def leave(self) -> None:
         """Lets other runs work on the recording, which stays dirty unless it was committed."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            unlock(self._descriptor)
             self._descriptor = None
 
     def __del__(self) -> None:
@@ -69,12 +62,20 @@ class Work:
             StorageFull, OutputUnwritable: there is no place for the file, nor would be for results.
         """
         path = self._path(stage, recording_id)
-        return RecordingWork(path, self._lock(path, recording_id))
+        self._prepare(path)
+        descriptor = try_lock_file(path)
+        if descriptor is None:
+            raise RecordingBusy(
+                "another run is at work on this recording",
+                recording_id,
+                "Let that end, then run again",
+            )
+        return RecordingWork(path, descriptor)
 
     def mark_dirty(self, stage: str, recording_id: str) -> None:
         """Marks a recording's output as damaged, so that it will be made again."""
         path = self._path(stage, recording_id)
-        self._make_folder(path.parent)
+        self._prepare(path)
         path.touch()
 
     def is_dirty(self, stage: str, recording_id: str) -> bool:
@@ -83,60 +84,38 @@ class Work:
 
     def dirty(self, stage: str) -> set[str]:
         """Returns the recordings whose output is not to be trusted, those in work included."""
-        with suppress(FileNotFoundError):
-            return set(os.listdir(self.folder / "work" / stage))  # noqa: PTH208
-        return set()
+        return _names(self.folder / "work" / stage)
 
     def journal(self, recording_id: str) -> Path:
         """Where a recording's chunks are written down while it is being analysed."""
         return self.folder / "journals" / f"{recording_id}.jsonl"
 
+    def mark_lacking(self, stage: str, recording_id: str, *, lacks: bool) -> None:
+        """Writes down whether a recording's result of a stage lacks something, or is missing."""
+        path = self.folder / "lacking" / stage / recording_id
+        if lacks:
+            self._prepare(path)
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+
+    def lacking(self, stage: str) -> set[str]:
+        """Returns the recordings whose result of a stage lacks something, or is missing."""
+        return _names(self.folder / "lacking" / stage)
+
     def _path(self, stage: str, recording_id: str) -> Path:
         return self.folder / "work" / stage / recording_id
 
-    def _make_folder(self, folder: Path) -> None:
-        if folder.is_dir():
+    def _prepare(self, path: Path) -> None:
+        """Creates the folder of a file, and keeps all of it out of version control."""
+        if path.parent.is_dir():
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
-
-    def _lock(self, path: Path, recording_id: str) -> int:
-        """Returns the descriptor of the file, created where needed and locked."""
-        while True:
-            with naming_storage_trouble(path):
-                self._make_folder(path.parent)
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(descriptor)
-                raise RecordingBusy(
-                    "another run is at work on this recording",
-                    recording_id,
-                    "Let that end, then run again",
-                ) from error
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    os.close(descriptor)
-                    raise
-                _warn_of_no_locks(path.parent)
-            if _is_at(path, descriptor):
-                return descriptor
-            os.close(descriptor)  # a run that was at work on it has removed it since it was opened
+        with naming_storage_trouble(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-@cache
-def _warn_of_no_locks(folder: Path) -> None:
-    _log.warning(
-        "%s: this file system has no locks, so nothing keeps two runs from the same recording. "
-        "Set work.folder to a folder on a local disk",
-        folder,
-    )
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still is what its path leads to."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+def _names(folder: Path) -> set[str]:
+    with suppress(FileNotFoundError):
+        return set(os.listdir(folder))  # noqa: PTH208
+    return set()

@@ -4,21 +4,21 @@ import dagster as dg
 
 from badc_core.chunks.manifest import Manifest, write_manifest
 from badc_core.datasets.connections import Connection
-from badc_core.outcomes import for_each
+from badc_core.stages.step_inputs import each_recording
 from badc_dagster.metadata import manifest_metadata, manifest_schema
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
-STAGE = "chunk_manifest"
 
-
-def build_chunk_manifest(connection: Connection) -> dg.AssetsDefinition:
+def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that plans chunks."""
     schema = {"dagster/column_schema": manifest_schema()}
 
-    @per_recording_asset(connection, STAGE, __doc__, {"csv"}, metadata=schema)
+    @per_recording_asset(connection, "chunk_manifest", __doc__, {"csv"}, metadata=schema)
     def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, STAGE)
-        outcomes = for_each(step.take(), lambda one: write_manifest(step.dataset, one))
+        step = Step(context, connection, "chunk_manifest")
+        outcomes = each_recording(
+            step.inputs, lambda one: write_manifest(step.dataset, one.recording_id)
+        )
         yield from step.materialise(outcomes, _describe)
 
     return chunk_manifest

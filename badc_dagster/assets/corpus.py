@@ -12,12 +12,13 @@ from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
-from badc_dagster.due import corpus_fingerprint
+from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
-from badc_dagster.liveness import hold
+from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import column_schema, corpus_metadata
-from badc_dagster.per_recording import Results, connection_key
+from badc_dagster.partitions import asset_key
+from badc_dagster.per_recording import Results
 
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
@@ -27,7 +28,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
     @dg.asset(
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
-        deps=[connection_key(connection, "detections")],
+        deps=[asset_key(connection, "detections")],
         description="Every recording's detections, effort and failures in one DuckDB file.",
         kinds={"duckdb"},
         metadata={"dagster/column_schema": column_schema(DETECTION_COLUMNS)},
@@ -43,7 +44,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
 def _corpus_detections(
     context: dg.AssetExecutionContext, connection: Connection, dataset: Dataset
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    hold(context.run.run_id)
+    show_alive(context.run.run_id)
     registry = read_registry(dataset.registry)
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     missing = {
@@ -66,16 +67,16 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
     @dg.asset(
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
-        deps=[connection_key(connection, "corpus_detections")],
+        deps=[asset_key(connection, "corpus_detections")],
         description="The page about all recordings together.",
         kinds={"html"},
         required_resource_keys={resource},
     )
     def corpus_report(context: dg.AssetExecutionContext) -> Results:
         with as_failures():
-            hold(context.run.run_id)
+            show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
-            source = connection_key(connection, "corpus_detections")
+            source = asset_key(connection, "corpus_detections")
             fingerprint = latest_fingerprint(context.instance, source)
             page = write_corpus_page(dataset)
             yield dg.MaterializeResult(

@@ -4,35 +4,33 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.devices.places import usable_cores
-from badc_core.outcomes import for_each
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording
-from badc_core.recordings.registry import read_registry
+from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.step_inputs import RecordingInput, each_recording
 from badc_dagster.metadata import recording_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
-STAGE = "recording"
 
-
-def build_recording(connection: Connection) -> dg.AssetsDefinition:
+def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that describes and checks recordings."""
 
-    @per_recording_asset(connection, STAGE, __doc__, {"json"})
+    @per_recording_asset(connection, "recording", __doc__, {"json"})
     def recording(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, STAGE)
-        registry = read_registry(step.dataset.registry)
+        step = Step(context, connection, "recording")
+        fingerprints = Fingerprints(step.dataset)
 
-        def describe(recording_id: str) -> Recording:
-            recording = describe_recording(step.dataset, registry.require(recording_id))
-            recording.write(step.dataset.recording(recording_id))
+        def describe_one(one: RecordingInput) -> Recording:
+            recording = describe_recording(step.dataset, one.require_row())
+            recording.write(step.dataset.recording(one.recording_id))
             return recording
 
-        outcomes = for_each(step.take(), describe, usable_cores())
+        def describe(recording_id: str, value: Recording) -> RecordingOutput:  # noqa: ARG001
+            # Of what was read, since the scan may not have been able to read the file.
+            source = fingerprints.of_file(value.path, value.fingerprint)
+            return RecordingOutput(recording_metadata(value), fingerprints.of("recording", source))
 
-        def made(recording_id: str, value: Recording) -> RecordingOutput:  # noqa: ARG001
-            source = step.fingerprints.of_file(value.path, value.fingerprint)
-            return RecordingOutput(recording_metadata(value), source)
-
-        yield from step.materialise(outcomes, made)
+        outcomes = each_recording(step.inputs, describe_one, usable_cores())
+        yield from step.materialise(outcomes, describe)
 
     return recording

@@ -9,12 +9,12 @@ from badc_core.datasets.connections import Connection
 from badc_core.recordings.registry import register_recordings
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION
-from badc_dagster.liveness import hold
+from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import registry_metadata
 from badc_dagster.partitions import register_keys
 
 
-def build_recordings(connection: Connection) -> dg.AssetsDefinition:
+def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that finds recordings and makes them partitions."""
     resource = connection.scoped("dataset")
 
@@ -27,7 +27,7 @@ def build_recordings(connection: Connection) -> dg.AssetsDefinition:
     )
     def recordings(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with as_failures():
-            hold(context.run.run_id)
+            show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
             outcome = register_recordings(dataset)
             n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)

@@ -33,7 +33,7 @@ from badc_dagster.executor.execution import LeasingExecution
 from badc_dagster.executor.step_leases import StepLeases, check_requests, requests_of
 from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
-from badc_dagster.liveness import hold
+from badc_dagster.liveness import show_alive
 
 # Imported by the server that steps are forked from, which saves 0.6 of 0.85 s a step. The threads
 # that this starts are OpenBLAS's and jemalloc's, which handle forks.
@@ -78,7 +78,7 @@ class GpuExecutor(MultiprocessExecutor):
             dagster.Failure: a step asks for devices that this machine does not have, or the lease
                 folder cannot be used.
         """
-        hold(plan_context.run_id)  # a run that waits for devices is alive
+        show_alive(plan_context.run_id)  # a run that waits for devices is alive
         with as_failures():
             requests = requests_of(execution_plan)
             leases = None

@@ -14,12 +14,11 @@ from support.built_once import build_once
 from badc_core.datasets.connections import Connection, connect
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import Registry, read_registry, register_recordings
-from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.stage import STAGES
 from badc_dagster.definitions import build_defs
-from badc_dagster.due import Progress, find_due
+from badc_dagster.due import DueFinder, Progress
 from badc_dagster.home import open_instance, prepare_home
-from badc_dagster.partitions import range_tags, recording_partitions, register_keys
-from badc_dagster.per_recording import connection_key
+from badc_dagster.partitions import asset_key, range_tags, recording_partitions, register_keys
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 
@@ -61,7 +60,7 @@ class Graph:
         return registry
 
     def key(self, name: str) -> dg.AssetKey:
-        return connection_key(self.connection, name)
+        return asset_key(self.connection, name)
 
     def execute(self, job: str, *assets: str, tags: Mapping[str, str] | None = None):
         """Returns the result of a job, of all its assets if none is named."""
@@ -89,7 +88,7 @@ class Graph:
 
     def progress(self) -> Progress:
         registry = read_registry(self.dataset.registry)
-        return find_due(self.instance, self.connection, self.dataset, registry)
+        return DueFinder(self.instance, self.connection, self.dataset).find(registry)
 
     def due(self) -> dict[str, list[str]]:
         """Returns what is due, without the assets of which nothing is."""

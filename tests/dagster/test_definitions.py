@@ -10,10 +10,13 @@ import pytest
 
 import badc_dagster
 from badc_core.detections.verify import CORPUS_CHECKS
-from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.stage import STAGES
 from badc_dagster.partitions import backfill_policy
 
-JOBS = ("pipeline_job", "chunk_job", "infer_job", "report_job", "scan_job", "corpus_job")
+JOBS = (
+    *("pipeline_job", "chunk_job", "infer_job", "select_job"),
+    *("report_job", "scan_job", "corpus_job"),
+)
 
 IMPORT_WITHOUT_DAGSTER = """
 import sys
@@ -99,7 +102,7 @@ def test_each_asset_names_the_one_before_it(graph):
 def test_per_recording_assets_take_many_recordings_in_a_run(graph):
     for stage in STAGES:
         node = graph.defs.resolve_asset_graph().get(graph.key(stage))
-        assert node.backfill_policy == backfill_policy(stage)
+        assert node.backfill_policy == backfill_policy(STAGES[stage])
         assert node.partitions_def == graph.partitions
 
 

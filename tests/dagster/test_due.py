@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badc_core.recordings.registry import read_registry
-from badc_core.stages.fingerprints import STAGES
-from badc_dagster.due import corpus_fingerprint, find_busy
-from badc_dagster.partitions import MAX_PARTITIONS_PER_RUN, contiguous_ranges, range_tags
+from badc_core.stages.stage import STAGES
+from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.due import find_busy
+from badc_dagster.partitions import KeyOrder, range_tags
 
 IDS = ["rec_1", "rec_2", "rec_3"]
 
@@ -21,8 +22,11 @@ SECTIONS = {
     '[recordings]\nroots = ["audio", "more"]\n': "recording",
     "[recordings]\nmin_age_s = 5\n": None,
     "[chunks]\nduration_s = 2\n": "chunk_manifest",
-    "sensitivity = 1.2\n": "detections",
-    "window_overlap_s = 1.5\n": "detections",
+    "sensitivity = 1.2\n": "raw_detections",
+    "window_overlap_s = 1.5\n": "raw_detections",
+    "exclude = ['4-8 kHz']\n": "detections",
+    "label_length = 'variable'\n": "detections",
+    "score_floor = 0.05\n": None,
     "[inference]\ncpu_workers = 1\n": None,
     "[report]\ntop_labels = 3\n": "report_bundle",
 }
@@ -32,6 +36,7 @@ def outputs(dataset, recording_id):
     return {
         "recording": dataset.recording(recording_id),
         "chunk_manifest": dataset.manifest(recording_id),
+        "raw_detections": dataset.raw_detections(recording_id),
         "detections": dataset.detections(recording_id),
         "effort": dataset.effort(recording_id),
         "report_bundle": dataset.bundle(recording_id).html,
@@ -41,12 +46,12 @@ def outputs(dataset, recording_id):
 def test_before_anything_ran_only_the_first_asset_is_due(graph):
     graph.scan()
     assert graph.due() == {"recording": IDS}
-    assert graph.progress().finished == {}
+    assert graph.progress().finished == set()
 
 
 def test_after_a_full_pass_nothing_is_due(finished):
     assert finished.due() == {}
-    assert list(finished.progress().finished) == IDS
+    assert finished.progress().finished == set(IDS)
 
 
 def test_each_asset_makes_the_next_one_due(graph):
@@ -64,7 +69,7 @@ def test_a_changed_setting_makes_due_what_it_decides_and_all_after_it(finished, 
     assert finished.due() == ({first: IDS} if first else {})
     current = finished.progress().current
     still_current = [stage for stage in STAGES if list(current[stage]) == IDS]
-    assert still_current == list(STAGES[: STAGES.index(first)] if first else STAGES)
+    assert still_current == list(STAGES)[: list(STAGES).index(first) if first else None]
 
 
 def test_a_changed_deployments_table_makes_recordings_due(finished):
@@ -74,7 +79,7 @@ def test_a_changed_deployments_table_makes_recordings_due(finished):
 
 def test_remaking_what_a_setting_decides_remakes_all_after_it(finished):
     finished.configure("[chunks]\nduration_s = 2\n")
-    for stage in STAGES[1:]:
+    for stage in list(STAGES)[1:]:
         assert finished.due() == {stage: IDS}
         finished.run_range(stage, *IDS)
     assert finished.due() == {}
@@ -87,7 +92,7 @@ def test_a_setting_put_back_needs_everything_made_since_made_again(finished):
     assert finished.due() == {"chunk_manifest": IDS}
 
 
-@pytest.mark.parametrize("output", ["recording", "chunk_manifest", "detections", "report_bundle"])
+@pytest.mark.parametrize("output", list(STAGES))
 def test_a_deleted_output_is_due_for_its_recording_alone(finished, output):
     outputs(finished.dataset, "rec_2")[output].unlink()
     assert finished.due() == {output: ["rec_2"]}
@@ -154,7 +159,7 @@ def test_ranges_hold_exactly_what_is_wanted_in_order_and_without_gaps(wanted, at
     keys = [f"k{number:02d}" for number in range(61)]
     shuffled = [keys[index] for index in wanted]
     random.shuffle(shuffled)
-    ranges = contiguous_ranges(keys, shuffled, at_most)
+    ranges = KeyOrder(keys).ranges(shuffled, at_most)
     assert [key for one in ranges for key in one] == [keys[index] for index in sorted(wanted)]
     for one in ranges:
         start = keys.index(one[0])
@@ -165,19 +170,14 @@ def test_ranges_hold_exactly_what_is_wanted_in_order_and_without_gaps(wanted, at
 @given(st.sets(st.integers(0, 60), min_size=1))
 def test_ranges_without_a_limit_are_as_few_as_can_be(wanted):
     keys = [f"k{number:02d}" for number in range(61)]
-    ranges = contiguous_ranges(keys, [keys[index] for index in wanted], 100)
+    ranges = KeyOrder(keys).ranges([keys[index] for index in wanted], 100)
     n_gaps = sum(1 for index in wanted if index + 1 not in wanted)
     assert len(ranges) == n_gaps
 
 
 def test_ranges_follow_the_order_keys_were_added_in_not_the_alphabet():
-    assert contiguous_ranges(["c", "a", "b"], ["a", "c"], 9) == [["c", "a"]]
-    assert contiguous_ranges(["a", "c", "b"], ["a", "b"], 9) == [["a"], ["b"]]
-
-
-def test_every_asset_has_a_batch_size_of_its_own():
-    assert set(MAX_PARTITIONS_PER_RUN) == set(STAGES)
-    assert len(set(MAX_PARTITIONS_PER_RUN.values())) == len(STAGES)
+    assert KeyOrder(["c", "a", "b"]).ranges(["a", "c"], 9) == [["c", "a"]]
+    assert KeyOrder(["a", "c", "b"]).ranges(["a", "b"], 9) == [["a"], ["b"]]
 
 
 def run_like(graph, status, tags, *assets):
@@ -191,7 +191,7 @@ def run_like(graph, status, tags, *assets):
 
 
 def busy(graph):
-    keys = graph.instance.get_dynamic_partitions(graph.connection.partitions_name)
+    keys = KeyOrder.read(graph.instance, graph.connection)
     return find_busy(graph.instance, graph.connection, keys)
 
 

@@ -10,7 +10,8 @@ from badc_core.chunks.manifest import read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.detections.store import read_effort
 from badc_core.recordings.recording import read_recording
-from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.fingerprints import mark_incomplete
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import read_events
 from badc_core.telemetry.summary import Summary
 from badc_dagster.runs import Project
@@ -89,11 +90,11 @@ def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repair
         assert "rec_2_chunk_0_3000: " in told
         assert "this chunk is poison" in told
         assert any("no_failed_chunks" in one for one in checks)
-        assert graph.due() == {"detections": ["rec_2"]}
+        assert graph.due() == {"raw_detections": ["rec_2"]}
         assert graph.n_materialized("report_bundle") == 3
         row = read_effort(graph.dataset.effort("rec_2")).to_pylist()[0]
         assert (row["status"], row["effort_s"]) == ("error", 0.0)
-        before = graph.latest("detections", "rec_2").metadata
+        before = graph.latest("raw_detections", "rec_2").metadata
         assert (before["chunks_failed"].value, before["retries"].value) == (1, 2)
 
     with reopened(graph) as project:
@@ -102,18 +103,18 @@ def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repair
         assert again.faults
         assert graph.n_materialized("report_bundle") == 3
 
-    assert graph.dataset.inference.journal("rec_2").exists()
+    assert graph.dataset.raw_detections("rec_2").exists()
     poison()
     with reopened(graph) as project:
         repaired = project.bring_up_to_date()
     assert poison.asked() == ["rec_2_chunk_0_3000"]
     assert (repaired.n_finished, repaired.faults) == (3, ())
     assert graph.due() == {}
-    made = graph.latest("detections", "rec_2").metadata
+    made = graph.latest("raw_detections", "rec_2").metadata
     assert made["chunks_failed"].value == 0
     assert made["chunks_resumed"].value == made["chunks"].value - 1
     assert graph.n_materialized("report_bundle") == 4
-    assert not graph.dataset.inference.journal("rec_2").exists()
+    assert not Work(graph.dataset.work_folder).journal("rec_2").exists()
 
 
 def test_failed_chunks_within_the_tolerated_fraction_are_final(graph, poison) -> None:
@@ -129,13 +130,11 @@ def test_failed_chunks_within_the_tolerated_fraction_are_final(graph, poison) ->
         assert poison.asked() == []
 
 
-def test_an_incomplete_output_has_a_fingerprint_of_its_own(graph) -> None:
-    graph.scan()
-    fingerprints = Fingerprints(graph.dataset)
-    one = fingerprints.incomplete("abc", ["a", "b"])
-    assert one == fingerprints.incomplete("abc", ["b", "a"])
-    assert one != fingerprints.incomplete("abc", ["a"])
-    assert one != "abc"
+def test_an_incomplete_output_has_a_fingerprint_of_its_own() -> None:
+    one = mark_incomplete("abc@0.1", ["a", "b"])
+    assert one == mark_incomplete("abc@0.1", ["b", "a"])
+    assert one != mark_incomplete("abc@0.1", ["a"])
+    assert one != "abc@0.1"
 
 
 def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, poison) -> None:
@@ -166,7 +165,7 @@ def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, pois
     assert any(one.startswith("worker cpu-0 is ready") for one in logged)
     assert {event["details"]["output"] for event in read_events(log)} == {
         None,
-        *(f"artifacts/aggregate/rec_{number}.parquet" for number in (1, 2, 3)),
+        *(f"artifacts/raw_detections/rec_{number}.parquet" for number in (1, 2, 3)),
     }
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()
 
@@ -194,7 +193,7 @@ def test_a_step_without_trouble_passes_its_checks_once_for_all_its_recordings(
     graph, poison
 ) -> None:
     poison()
-    result = graph.run_range("detections", *cut(graph))
+    result = graph.run_range("raw_detections", *cut(graph))
     assert result.success
     for check in checks(result).values():
         assert check.passed
@@ -206,7 +205,7 @@ def test_a_step_without_trouble_passes_its_checks_once_for_all_its_recordings(
 def test_a_chunk_that_was_tried_again_is_beyond_a_budget_of_none(graph, poison) -> None:
     poison(once="rec_2_chunk_0_3000")
     ids = cut(graph)
-    result = graph.run_range("detections", *ids)
+    result = graph.run_range("raw_detections", *ids)
     assert result.success
     found = checks(result)
     assert found["chunks_complete"].passed
@@ -222,7 +221,7 @@ def test_a_chunk_that_was_tried_again_is_beyond_a_budget_of_none(graph, poison) 
 def test_retries_within_the_budget_pass(graph, poison) -> None:
     poison(once="rec_2_chunk_0_3000", budget=0.5)
     ids = cut(graph)
-    retries = checks(graph.run_range("detections", *ids))["retry_budget"]
+    retries = checks(graph.run_range("raw_detections", *ids))["retry_budget"]
     assert retries.passed
     assert retries.metadata["violations"].value == 1
 
@@ -239,7 +238,7 @@ def test_as_many_retries_as_the_budget_says_pass_whatever_floats_make_of_it(tmp_
 def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) -> None:
     poison(*[f"rec_2_chunk_{n * 500}_{(n + 1) * 500}" for n in range(7)], chunk_s=0.5)
     ids = cut(graph)
-    retries = checks(graph.run_range("detections", *ids))["retry_budget"]
+    retries = checks(graph.run_range("raw_detections", *ids))["retry_budget"]
     named = retries.metadata["examples"].value.split("; ")
     n_failed = retries.metadata["violations"].value
     assert n_failed == 7
@@ -251,27 +250,28 @@ def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) ->
 def test_a_recording_that_lacks_chunks_fails_its_check_and_is_used(graph, poison) -> None:
     poison("rec_2_chunk_0_3000")
     ids = cut(graph)
-    result = graph.run_range("detections", *ids)
+    result = graph.run_range("raw_detections", *ids)
     assert not result.success
     complete = checks(result)["chunks_complete"]
     assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert complete.metadata["examples"].value == "rec_2"
+    assert graph.run_range("detections", *ids).success
     assert graph.run_range("report_bundle", *ids).success
     # A step that has nothing to do with it does not make the recording whole.
     assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
     poison()
-    assert checks(graph.run_range("detections", "rec_2", "rec_2"))["chunks_complete"].passed
+    assert checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["chunks_complete"].passed
 
 
 def test_a_recording_without_any_chunk_fails_the_check_too(graph, poison) -> None:
     ids = cut(graph)
     poison(*(chunk.chunk_id for chunk in chunks_of(graph, "rec_2")), tolerated=1.0)
-    result = graph.run_range("detections", *ids)
+    result = graph.run_range("raw_detections", *ids)
     complete = checks(result)["chunks_complete"]
     assert (complete.passed, complete.metadata["examples"].value) == (False, "rec_2")
     assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
     poison(tolerated=1.0)
-    assert checks(graph.run_range("detections", "rec_2", "rec_2"))["chunks_complete"].passed
+    assert checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["chunks_complete"].passed
 
 
 def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
@@ -290,23 +290,23 @@ def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
 
 def test_chunks_of_an_interrupted_run_count_towards_the_budget(graph, poison) -> None:
     poison("rec_2_chunk_0_3000")
-    graph.run_range("detections", *cut(graph))
+    graph.run_range("raw_detections", *cut(graph))
     poison()
-    retries = checks(graph.run_range("detections", "rec_2", "rec_2"))["retry_budget"]
+    retries = checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["retry_budget"]
     assert retries.metadata["chunks"].value == len(chunks_of(graph, "rec_2")) > 1
 
 
 def test_chunks_that_may_fail_leave_a_recording_complete(graph, poison) -> None:
     poison("rec_2_chunk_0_3000", tolerated=0.9)
     ids = cut(graph)
-    found = checks(graph.run_range("detections", *ids))
+    found = checks(graph.run_range("raw_detections", *ids))
     assert found["chunks_complete"].passed
     assert not found["retry_budget"].passed
 
 
 def test_a_recording_that_was_pruned_is_no_longer_missed(graph, poison) -> None:
     poison("rec_2_chunk_0_3000")
-    assert not checks(graph.run_range("detections", *cut(graph)))["chunks_complete"].passed
+    assert not checks(graph.run_range("raw_detections", *cut(graph)))["chunks_complete"].passed
     (graph.root / "audio" / "S1" / "rec_2.mp3").unlink()
     with reopened(graph) as project:
         project.scan()
@@ -321,5 +321,5 @@ def test_what_a_failed_step_says_is_not_said_again_by_its_check(graph, poison) -
         outcome = project.bring_up_to_date()
     assert not any("chunks_complete" in one for one in outcome.faults)
     (warning,) = outcome.warnings
-    assert warning.startswith("check retry_budget failed. It asks: No more of the step's chunks")
+    assert warning.startswith("check retry_budget failed. It wants: No more of the step's chunks")
     assert "rec_2_chunk_0_3000 on cpu-" in warning

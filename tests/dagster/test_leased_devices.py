@@ -33,7 +33,7 @@ def test_the_executor_sees_the_tags_of_the_step(connection) -> None:
     (connection.root / "audio").mkdir(parents=True)
     (connection.root / "badc.toml").write_text('[detector]\nname = "hawkears"\n')
     job = build_defs([connection]).resolve_job_def("infer_job")
-    assert job.get_node_named("detections").definition.tags["badc/devices"] == "1+"
+    assert job.get_node_named("raw_detections").definition.tags["badc/devices"] == "1+"
     assert job.executor_def.name == "gpu"
 
 
@@ -62,6 +62,6 @@ def test_a_step_tells_what_it_was_leased(graph, run_outside) -> None:
     job = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job")
     done = run_outside("dagster", *job, "--tags", tag, "-c", path)
     assert done.returncode == 0, done.stderr
-    told = graph.latest("detections", "rec_1").metadata
+    told = graph.latest("raw_detections", "rec_1").metadata
     assert told["leased_devices"] == dg.MetadataValue.text("cpu slot 0")
     assert told["waited_for_device_s"].value >= 0

@@ -11,8 +11,8 @@ from support.waiting import wait_until
 from badc_core.datasets.connections import connect
 from badc_dagster.due import find_busy
 from badc_dagster.home import open_instance
-from badc_dagster.liveness import close_dead_runs, hold, release
-from badc_dagster.partitions import range_tags
+from badc_dagster.liveness import close_dead_runs, show_alive, show_ended
+from badc_dagster.partitions import KeyOrder, range_tags
 from badc_dagster.runs import Project
 
 
@@ -90,7 +90,7 @@ def stranger(graph, home):
 
 
 def working(graph):
-    keys = graph.instance.get_dynamic_partitions("recordings")
+    keys = KeyOrder.read(graph.instance, graph.connection)
     return find_busy(graph.instance, graph.connection, keys)
 
 
@@ -124,12 +124,12 @@ def test_a_finished_run_leaves_no_lock_behind(graph, home):
 
 
 def test_the_lock_of_a_run_about_to_be_created_is_not_swept(graph, home):
-    hold("soon")
+    show_alive("soon")
     try:
         close_dead_runs(graph.instance)
         assert (home / "live" / "soon.lock").exists()
     finally:
-        release("soon")
+        show_ended("soon")
     assert not (home / "live" / "soon.lock").exists()
 
 

@@ -1,4 +1,4 @@
-"""The chain recording -> chunk_manifest -> detections -> report_bundle, alone and in ranges."""
+"""The stages from recording to report_bundle, one recording at a time and in ranges."""
 
 import csv
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from badc_core.inference.older_detections import older_config_hash
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
-from badc_core.stages.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.stage import STAGES
 from badc_dagster.failures import RECORDINGS_FAILED
 from badc_dagster.metadata import manifest_schema
-from badc_dagster.runs import faults
+from badc_dagster.run_events import faults
 
 IDS = ("rec_1", "rec_2", "rec_3")
 
@@ -72,12 +74,21 @@ def test_detections_tell_how_much_from_what_how_fast_and_where(graph):
     assert told["dagster/uri"] == graph.dataset.detections("rec_1").as_uri()
     assert told["species"] == 0
     assert told["effort_s"] == pytest.approx(3.0)
+    assert told["config_hash"] == older_config_hash(graph.dataset.settings.detector)
+    assert "| 4-8 kHz |" in told["top_species"]
+
+
+def test_raw_detections_tell_how_fast_on_what_and_where_it_is_logged(graph):
+    graph.scan()
+    graph.run_one("rec_1")
+    metadata = graph.latest("raw_detections", "rec_1").metadata
+    told = {name: one.value for name, one in metadata.items()}
+    assert told["dagster/uri"] == graph.dataset.raw_detections("rec_1").as_uri()
+    assert told["score_floor"] == 0.1
     assert told["x_realtime"] > 0
     assert told["device"] == "cpu-0"
     assert told["detector"] == "band_energy 1"
-    assert told["config_hash"] == Fingerprints(graph.dataset).settings_hash("detections")
     assert (told["chunks"], told["chunks_failed"]) == (1, 0)
-    assert "| 4-8 kHz |" in told["top_species"]
     telemetry = Path(told["telemetry"])
     assert telemetry.is_relative_to(graph.dataset.artifacts)
     assert "rec_1" in telemetry.read_text(encoding="utf-8")
@@ -155,7 +166,7 @@ def test_a_bad_recording_alone_fails_with_its_sentence_and_has_no_results(spoilt
     assert "rec_2.wav" in sentence
     assert "truncated" in sentence
     assert "\n" not in sentence
-    assert [graph.n_materialized(stage) for stage in STAGES] == [0, 0, 0, 0]
+    assert {graph.n_materialized(stage) for stage in STAGES} == {0}
     assert not graph.dataset.detections("rec_2").exists()
     assert graph.statuses("recording")["rec_2"] == "FAILED"
 
@@ -185,7 +196,7 @@ def test_data_versions_are_the_fingerprints_that_are_expected(graph):
         for stage, expected in expected_fingerprints(graph, recording_id):
             tags = graph.latest(stage, recording_id).tags
             assert tags["dagster/data_version"] == expected, (stage, recording_id)
-            assert tags["dagster/code_version"] == CODE_VERSIONS[stage]
+            assert tags["dagster/code_version"] == STAGES[stage].code_version
 
 
 def test_recordings_with_equal_names_and_sounds_have_data_versions_of_their_input_only(graph):

@@ -1,11 +1,9 @@
 """Whatever was lost, damaged or half done is found and made again by the next run."""
 
 import pytest
-from support.detecting import detect_and_select
 
-from badc_core.datasets.dataset import Dataset
-from badc_core.provenance.in_work import mark, read_marks
-from badc_core.telemetry.log import TelemetryLog
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 from badc_dagster.run_events import faults, warnings
 from badc_dagster.runs import Project
 
@@ -18,28 +16,23 @@ def project(graph):
         yield project
 
 
-def rows(graph):
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(graph.dataset.aggregate.glob("[!.]*.parquet"))
-    }
+def test_a_finished_run_leaves_nothing_dirty(graph, project):
+    work = Work(graph.dataset.work_folder)
+    assert {stage: work.dirty(stage) for stage in STAGES} == {stage: set() for stage in STAGES}
 
 
-def test_a_finished_run_leaves_no_mark(graph, project):
-    assert [read_marks(graph.dataset, stage) for stage in graph.progress().due] == [set()] * 4
-
-
-def test_results_replaced_without_a_word_to_the_asset_graph_are_made_again(graph, project):
-    before = rows(graph)
-    looser = Dataset.open(graph.root, {"detector": {"min_score": 0.0}})
-    # What a run under other settings leaves that is killed before it could tell anybody.
-    mark(looser, "detections", "rec_1")
-    with TelemetryLog(looser.telemetry("killed")) as telemetry:
-        assert [one.error for one in detect_and_select(looser, ["rec_1"], telemetry)] == [None]
-    assert rows(graph) != before
-    assert graph.due() == {"detections": ["rec_1"]}
-    assert project.bring_up_to_date().n_finished == 3
-    assert rows(graph) == before
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_what_a_run_replaced_before_it_was_killed_is_made_again(finished, stage):
+    paths = STAGES[stage].outputs(finished.dataset, "rec_1")
+    before = [path.read_bytes() for path in paths]
+    begun = Work(finished.dataset.work_folder).begin(stage, "rec_1")
+    for path in paths:
+        path.write_bytes(b"something else")
+    begun.leave()
+    assert finished.due() == {stage: ["rec_1"]}
+    assert finished.run_range(stage, "rec_1", "rec_1").success
+    assert [path.read_bytes() for path in paths] == before
+    assert finished.due() == {}
 
 
 def test_a_failure_goes_when_the_file_is_as_it_was_before(graph, project):

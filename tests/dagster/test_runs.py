@@ -2,7 +2,7 @@
 
 import pytest
 
-from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.stage import STAGES
 from badc_dagster.runs import Project
 
 
@@ -72,6 +72,7 @@ def test_status_counts_what_is_current_due_and_failed(graph, project):
     assert counts == {
         "recording": (2, 1, 1),
         "chunk_manifest": (2, 0, 0),
+        "raw_detections": (2, 0, 0),
         "detections": (2, 0, 0),
         "report_bundle": (2, 0, 0),
     }

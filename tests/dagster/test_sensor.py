@@ -9,7 +9,7 @@ import pytest
 
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
-from badc_core.stages.fingerprints import STAGES
+from badc_core.stages.stage import STAGES
 from badc_dagster.partitions import range_tags
 from badc_dagster.sensors import MAX_FILES_PER_TICK, Cursor, Request, evaluate, settled
 
@@ -149,7 +149,7 @@ def test_a_bad_recording_does_not_hold_back_the_others(watch):
     watch.tick()
     watch.tick()
     watch.graph.run_range("recording", "a", "b", "c")
-    chain = list(STAGES[1:])
+    chain = list(STAGES)[1:]
     assert watch.tick() == [(chain, "a", "a"), (chain, "c", "c")]
 
 
@@ -200,7 +200,8 @@ def test_only_so_many_files_are_registered_in_a_tick_and_the_rest_in_the_next(wa
         put(watch, f"S1/{name}.wav").write_bytes(name.encode())
     age(watch.graph)
     assert watch.tick() == []
-    first = [(["recording"], names[0], names[399]), (["recording"], names[400], names[499])]
+    first = [(["recording"], names[0], names[199]), (["recording"], names[200], names[399])]
+    first.append((["recording"], names[400], names[499]))
     assert watch.tick() == first
     assert watch.registered() == names[:-3]
     assert watch.tick() == [(["recording"], names[-3], names[-1])]

@@ -13,7 +13,7 @@ from support.web_server import WebServer
 
 from badc_core.recordings.registry import read_registry
 
-STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
+STAGES = ("recording", "chunk_manifest", "raw_detections", "detections", "report_bundle")
 BAD = "rec_07"
 GOOD = [f"rec_{number:02d}" for number in range(20) if number != 7]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

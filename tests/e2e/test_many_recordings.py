@@ -11,11 +11,11 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
+from badc_core.stages.stage import STAGES
 from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.home import open_instance
-from badc_dagster.per_recording import connection_key
+from badc_dagster.partitions import asset_key
 
-STAGES = ("recording", "chunk_manifest", "detections", "report_bundle")
 HOSTILE = "audio/Sambaa K'e é/dawn chorus.wav"
 
 
@@ -26,7 +26,7 @@ def history(tmp_path, monkeypatch):
 
     def count() -> dict[str, int]:
         with open_instance() as instance:
-            keys = [connection_key(Connection("", Path()), one) for one in STAGES]
+            keys = [asset_key(Connection("", Path()), one) for one in STAGES]
             records = {key: instance.fetch_materializations(key, limit=1000) for key in keys}
         return {key.path[-1]: len(found.records) for key, found in records.items()}
 
@@ -35,7 +35,7 @@ def history(tmp_path, monkeypatch):
 
 def artefacts(dataset: Dataset) -> dict[str, int]:
     """Returns path -> time of last change of everything made, but what is about failures."""
-    about_failures = {dataset.failure("x").parent, dataset.in_work("recording", "x").parent}
+    about_failures = {dataset.failure("x").parent}
     made = [
         path
         for folder in (dataset.artifacts, dataset.root / "manifests")
@@ -153,5 +153,5 @@ def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
 def made_all(dataset: Dataset, ids, failed) -> bool:
     """Tells whether every recording has a fingerprint of its report, but for the failed ones."""
     with open_instance() as instance:
-        key = connection_key(Connection("", dataset.root), STAGES[-1])
+        key = asset_key(Connection("", dataset.root), list(STAGES)[-1])
         return set(recorded_fingerprints(instance, key)) == set(ids) - set(failed)

@@ -26,8 +26,8 @@ from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import BadcError, ContentMissing, DetectionsInvalid, DetectorFailed
 from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.provenance.in_work import mark
 from badc_core.settings import Settings
+from badc_core.stages.work import Work
 
 RATE_HZ = 1000
 OWL = Label("Owl, Great [Horned]", "GHOW", "Bubo virginianus")
@@ -274,7 +274,7 @@ def test_a_file_of_a_dataset_has_its_effort_beside_it(dataset):
 
 
 def test_what_a_dataset_has_not_finished_does_not_count(dataset, two):
-    mark(dataset, "detections", "one")
+    Work(dataset.work_folder).mark_dirty("detections", "one")
     dataset.effort("two").unlink()
     shutil.copy(two[0].with_suffix(".parquet"), dataset.aggregate / "gathered.parquet")
     (table,) = read(dataset.root)

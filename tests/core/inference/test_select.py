@@ -13,7 +13,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import DetectorFailed, RawDetectionsInvalid
-from badc_core.inference.detect import _DatasetSource, detect_recordings
+from badc_core.inference.detect import DatasetSource, detect_recordings
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.select import select_detections
 from badc_core.recordings.describe import describe_recording
@@ -213,5 +213,5 @@ def _without_floor(line: dict, min_score: float) -> dict:
 
 def _file_keys(dataset: Dataset) -> list[tuple]:
     detector = identify_detector(dataset.settings.detector)
-    source = _DatasetSource(dataset, detector, lambda one: dataset.root / one)
+    source = DatasetSource(dataset, detector, lambda one: dataset.root / one)
     return [(chunk.task, chunk.file_key) for chunk in source.open("a").chunks]

@@ -6,10 +6,10 @@ import pytest
 
 from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
 from badc_core.errors import DatasetInvalid
-from badc_core.provenance.in_work import read_marks
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.stages.work import Work
 
 JAY = "Cyanocitta cristata"
 
@@ -157,7 +157,7 @@ def test_a_corrupt_file_costs_its_recording_alone_and_is_marked(workbench):
     ((recording_id, reason),) = ask(workbench, "SELECT recording_id, reason FROM missing")
     assert recording_id == "b"
     assert reason.startswith("artifacts/aggregate/b.parquet: "), "no path of this machine"
-    assert read_marks(workbench.dataset, "detections") == {"b"}
+    assert Work(workbench.dataset.work_folder).dirty("detections") == {"b"}
     assert not list(workbench.dataset.corpus.folder.glob(".*"))
 
 

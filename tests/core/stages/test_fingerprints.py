@@ -1,18 +1,27 @@
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import Settings
-from badc_core.stages.fingerprints import CODE_VERSIONS, STAGES, Fingerprints
+from badc_core.stages.fingerprints import (
+    Fingerprints,
+    _digest,
+    _digest_texts,
+    as_source,
+    mark_incomplete,
+)
+from badc_core.stages.stage import STAGES
 
 CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.roots": (["audio", "more"], "recording"),
@@ -25,11 +34,11 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "chunks.duration_s": (30.0, "chunk_manifest"),
     "chunks.overlap_s": (1.0, "chunk_manifest"),
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
-    "detector.name": ("foreign", "detections"),
+    "detector.name": ("foreign", "raw_detections"),
     "detector.min_score": (0.3, "detections"),
     "detector.score_floor": (0.05, None),
-    "detector.sensitivity": (1.1, "detections"),
-    "detector.window_overlap_s": (1.5, "detections"),
+    "detector.sensitivity": (1.1, "raw_detections"),
+    "detector.window_overlap_s": (1.5, "raw_detections"),
     "detector.thresholds": ({"0.5-1 kHz": 0.5}, "detections"),
     "detector.include": (["0.5-1 kHz"], "detections"),
     "detector.exclude": (["0.5-1 kHz"], "detections"),
@@ -94,7 +103,7 @@ def open_dataset(folder: Path, **overrides: dict[str, Any]) -> Dataset:
 
 def hashes(folder: Path, **overrides: dict[str, Any]) -> dict[str, str]:
     fingerprints = Fingerprints(open_dataset(folder, **overrides))
-    return {stage: fingerprints.of(stage, "the same source") for stage in STAGES}
+    return {stage: as_source(fingerprints.of(stage, "the same source")) for stage in STAGES}
 
 
 def chain(fingerprints: Fingerprints, source: str) -> list[str]:
@@ -150,7 +159,7 @@ def test_a_row_of_the_table_of_stations_concerns_its_own_station_alone(tmp_path:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_code_version_changes_its_own_stage(tmp_path: Path, monkeypatch, stage: str) -> None:
     before = hashes(tmp_path)
-    monkeypatch.setitem(CODE_VERSIONS, stage, "next")  # else the code itself had to change
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], code_version="next"))
     assert changed(before, hashes(tmp_path)) == {stage}
 
 
@@ -158,12 +167,9 @@ def test_scores_of_the_whole_birdnet_file_do_not_pass_for_those_of_its_parts(
     tmp_path: Path, monkeypatch
 ) -> None:
     now = hashes(tmp_path)
-    monkeypatch.setitem(CODE_VERSIONS, "detections", "2")  # when they differed by up to 2e-6
-    assert changed(now, hashes(tmp_path)) == {"detections"}
-
-
-def test_every_stage_has_a_code_version() -> None:
-    assert set(CODE_VERSIONS) == set(STAGES)
+    before = replace(STAGES["raw_detections"], code_version="2")  # they differed by up to 2e-6
+    monkeypatch.setitem(STAGES, "raw_detections", before)
+    assert changed(now, hashes(tmp_path)) == {"raw_detections"}
 
 
 def test_another_version_of_the_detector_changes_the_detections(
@@ -171,7 +177,7 @@ def test_another_version_of_the_detector_changes_the_detections(
 ) -> None:
     before = hashes(tmp_path, detector={"name": "foreign"})
     foreign.write_text("2")
-    assert changed(before, hashes(tmp_path, detector={"name": "foreign"})) == {"detections"}
+    assert changed(before, hashes(tmp_path, detector={"name": "foreign"})) == {"raw_detections"}
 
 
 @pytest.fixture
@@ -201,7 +207,7 @@ def test_every_file_of_a_model_of_ones_own_decides_the_detections(
     before = hashes(tmp_path, detector=own_model)
     path = tmp_path / "models" / file
     path.write_text(path.read_text() + "1")
-    assert changed(before, hashes(tmp_path, detector=own_model)) == {"detections"}
+    assert changed(before, hashes(tmp_path, detector=own_model)) == {"raw_detections"}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_what_is_said_of_a_model_decides_the_detections_unless_it_is_about_speed
     before = hashes(tmp_path, detector=own_model)
     own_model["model"][key] = value
     after = hashes(tmp_path, detector=own_model)
-    assert changed(before, after) == ({"detections"} if decides else set())
+    assert changed(before, after) == ({"raw_detections"} if decides else set())
 
 
 def test_a_model_that_was_moved_with_its_dataset_keeps_its_fingerprints(tmp_path: Path) -> None:
@@ -260,6 +266,7 @@ def test_a_change_reaches_every_stage_behind_it_and_none_before(tmp_path: Path) 
         [
             {"recordings": {"timezone": "UTC"}},
             {"chunks": {"duration_s": 30.0}},
+            {"detector": {"sensitivity": 1.1}},
             {"detector": {"min_score": 0.5}},
             {"report": {"top_labels": 3}},
         ]
@@ -286,7 +293,8 @@ def test_another_process_gives_the_same_fingerprints(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from badc_core.datasets.dataset import Dataset\n"
-        "from badc_core.stages.fingerprints import STAGES, Fingerprints\n"
+        "from badc_core.stages.fingerprints import Fingerprints\n"
+        "from badc_core.stages.stage import STAGES\n"
         "dataset = Dataset.open(Path(sys.argv[1]), {'detector': {'name': 'band_energy'}})\n"
         "print(*(Fingerprints(dataset).of(stage, 'file') for stage in STAGES))\n"
     )
@@ -304,3 +312,54 @@ def test_another_process_gives_the_same_fingerprints(tmp_path: Path) -> None:
 def test_there_is_no_fingerprint_without_a_detector(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="no detector is called 'hawk'"):
         hashes(tmp_path, detector={"name": "hawk"})
+
+
+def under(folder: Path, **detector: Any) -> Fingerprints:
+    return Fingerprints(open_dataset(folder, detector=detector))
+
+
+def test_a_result_serves_every_minimum_score_that_its_floor_is_not_above(tmp_path: Path) -> None:
+    made = under(tmp_path, min_score=0.25).of("raw_detections", "file")
+    assert made.endswith("@0.1")
+    for detector, serves in [
+        ({"min_score": 0.25}, True),
+        ({"min_score": 0.1}, True),
+        ({"min_score": 0.9, "thresholds": {"4-8 kHz": 0.1}}, True),
+        ({"min_score": 0.05}, False),
+        ({"min_score": 0.9, "thresholds": {"4-8 kHz": 0.05}}, False),
+        ({"score_floor": 0.05}, True),
+        ({"sensitivity": 1.2}, False),
+    ]:
+        now = under(tmp_path, **detector)
+        assert now.is_current(made, now.of("raw_detections", "file")) == serves, detector
+
+
+def test_what_is_made_from_a_result_does_not_depend_on_its_floor(tmp_path: Path) -> None:
+    fingerprints = under(tmp_path)
+    assert fingerprints.of("detections", "abc@0.1") == fingerprints.of("detections", "abc@0.05")
+    assert fingerprints.of("detections", "abc@0.1") != fingerprints.of("detections", "abd@0.1")
+
+
+def test_a_result_that_lacks_chunks_is_never_current_and_counts_down_to_its_floor(
+    tmp_path: Path,
+) -> None:
+    before = under(tmp_path)
+    made = mark_incomplete(before.of("raw_detections", "file"), ["c1"])
+    for detector, is_usable in [({}, True), ({"min_score": 0.05}, False)]:
+        now = under(tmp_path, **detector)
+        wanted = now.of("raw_detections", "file")
+        assert not now.is_current(made, wanted)
+        assert now.is_incomplete(made, wanted) == is_usable
+    whole, lacking = (before.of("detections", one) for one in (as_source(made)[:32], made))
+    assert whole != lacking
+
+
+def test_several_inputs_all_count_in_their_order(tmp_path: Path) -> None:
+    fingerprints = under(tmp_path)
+    sources = [("a",), ("a", "b"), ("b", "a"), ("a", "c")]
+    assert len({fingerprints.of("detections", *one) for one in sources}) == 4
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_texts_have_the_digest_of_the_list_of_them(texts: list[str]) -> None:
+    assert _digest_texts(*texts) == _digest(texts)

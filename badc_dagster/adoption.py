@@ -1,0 +1,196 @@
+"""Results of the code before `raw_detections` was an asset, taken over instead of made again.
+
+A recording whose detections are what today's settings give gets its file of raw detections from
+them, and its detections and report stay as they are: only the asset graph is told. Other results
+of that code are counted by the reason why they cannot be taken over, so that nothing is analysed
+again without a word. How the file is written is in `badc_core/inference/older_detections.py`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_core.inference.older_detections import (
+    adopt_detections,
+    find_selection,
+    older_config_hash,
+)
+from badc_core.outcomes import for_each
+from badc_core.stages.fingerprints import (
+    Fingerprints,
+    add_floor,
+    as_source,
+    digest_from,
+    lacks_chunks,
+)
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_dagster.due import Progress
+from badc_dagster.fingerprint_tags import (
+    CODE_VERSION_TAG,
+    FINGERPRINT_TAG,
+    recorded_fingerprints,
+)
+from badc_dagster.host_inputs import HostInputs
+from badc_dagster.partitions import asset_key
+
+_AT_ONCE = 500
+
+
+@dataclass
+class OlderResults:
+    """Recordings that have detections of the code before, and no raw detections.
+
+    Attributes:
+        adoptable: those that can be taken over.
+        reasons: why others cannot -> how many.
+    """
+
+    adoptable: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def describe(self) -> list[str]:
+        """Returns a sentence for each reason."""
+        return [
+            f"{n} recording{'s' * (n > 1)} with results of an earlier version of BADC will be "
+            f"analysed again: {reason}."
+            for reason, n in sorted(self.reasons.items())
+        ]
+
+
+class Adoption:
+    """Takes over what can be taken over in one dataset."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, connection: Connection, dataset: Dataset
+    ) -> None:
+        self._instance = instance
+        self._connection = connection
+        self._dataset = dataset
+        self._fingerprints = Fingerprints(dataset)
+        self._config_hash = older_config_hash(dataset.settings.detector)
+        self._selection = find_selection(dataset.settings.detector)
+        self._dirty: set[str] = set()
+
+    def find(self, progress: Progress) -> OlderResults:
+        """Returns the recordings with older results; two queries, and none if nothing is due."""
+        older = OlderResults()
+        if not progress.unfinished:
+            return older
+        self._take_over_marks()
+        self._dirty = Work(self._dataset.work_folder).dirty("detections")
+        made = self._recorded("detections")
+        made_since = self._recorded("raw_detections")
+        before = {one: found for one, found in made.items() if one not in made_since}
+        if not before:
+            return older
+        due = progress.unfinished
+        for one, fingerprint in before.items():
+            if one not in due:
+                continue
+            reason = self._refuse(one, fingerprint, progress.current["chunk_manifest"].get(one))
+            if reason:
+                older.reasons[reason] += 1
+            else:
+                older.adoptable.append(one)
+        return older
+
+    def adopt(self, recording_ids: Iterable[str]) -> list[str]:
+        """Takes over recordings; returns those for which that worked."""
+        adopted: list[str] = []
+        ids = list(recording_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            adopted += self._adopt_some(ids[start : start + _AT_ONCE])
+        return adopted
+
+    def _refuse(self, recording_id: str, fingerprint: str, source: str | None) -> str:
+        """Returns why a recording's older detections cannot be taken over; nothing if they can.
+
+        Args:
+            recording_id: the recording.
+            fingerprint: of its detections.
+            source: of its manifest, if that is current.
+        """
+        if source is None:
+            return "the recording, or how it is cut, has changed"
+        if as_source(fingerprint) != digest_from(source, self._config_hash):
+            if lacks_chunks(fingerprint):
+                return "some of their chunks failed"
+            return "the settings, or the version of the detector, have changed"
+        if self._selection:
+            return f"only what {self._selection} selects was kept"
+        if recording_id in self._dirty or not self._has_files(recording_id):
+            return "their files are missing or damaged"
+        return ""
+
+    def _adopt_some(self, ids: list[str]) -> list[str]:
+        # What was made from the detections is only taken over if it was made from these.
+        before = {stage: self._recorded(stage, ids) for stage in ("detections", "report_bundle")}
+        report_hash = self._fingerprints.settings_hash("report_bundle")
+        floors: dict[str, float] = {}
+        for outcome in for_each(ids, lambda one: adopt_detections(self._dataset, one)):
+            if outcome.value is not None:
+                floors[outcome.recording_id] = outcome.value.floor
+        adopted = list(floors)
+        self._report(
+            "raw_detections", adopted, lambda one, wanted: add_floor(as_source(wanted), floors[one])
+        )
+        self._report("detections", adopted, lambda _, wanted: wanted)
+        with_report = [
+            one
+            for one in adopted
+            if before["report_bundle"].get(one)
+            == digest_from(before["detections"][one], report_hash)
+        ]
+        self._report("report_bundle", with_report, lambda _, wanted: wanted)
+        return adopted
+
+    def _report(self, stage: str, ids: list[str], fingerprint: Callable[[str, str], str]) -> None:
+        """Has the asset graph know of outputs that were taken over, with what it knew of them."""
+        if not ids:
+            return
+        host = HostInputs(self._instance, self._connection, self._dataset, stage, ids)
+        key = asset_key(self._connection, stage)
+        for one in host.step_inputs("").recordings:
+            tags = {
+                FINGERPRINT_TAG: fingerprint(one.recording_id, one.fingerprint),
+                CODE_VERSION_TAG: STAGES[stage].code_version,
+                **host.input_tags(one.recording_id),
+            }
+            self._instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    key,
+                    partition=one.recording_id,
+                    metadata={
+                        **self._known_metadata(key, one.recording_id),
+                        "taken_over": "from results of an earlier version of BADC",
+                    },
+                    tags=tags,
+                )
+            )
+
+    def _known_metadata(self, key: dg.AssetKey, recording_id: str) -> dict[str, dg.MetadataValue]:
+        wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[recording_id])
+        records = self._instance.fetch_materializations(wanted, limit=1).records
+        latest = records[0].asset_materialization if records else None
+        return dict(latest.metadata) if latest else {}
+
+    def _recorded(self, stage: str, ids: list[str] | None = None) -> dict[str, str]:
+        key = asset_key(self._connection, stage)
+        return dict(recorded_fingerprints(self._instance, key, ids))
+
+    def _has_files(self, recording_id: str) -> bool:
+        paths = STAGES["detections"].outputs(self._dataset, recording_id)
+        return all(path.exists() for path in paths)
+
+    def _take_over_marks(self) -> None:
+        """Turns the marks of the code before, on outputs that were being replaced, into ours."""
+        work = Work(self._dataset.work_folder)
+        for mark in self._dataset.older_marks.glob("*/*"):
+            if mark.parent.name in STAGES:
+                work.mark_dirty(mark.parent.name, mark.name)
+            mark.unlink()

@@ -1,0 +1,62 @@
+"""Everything the detector found down to the score floor, and what became of each chunk.
+
+The only asset that runs a model. What is kept of it is decided in `detections`.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.inference.detect import detect_recordings
+from badc_core.inference.detections_result import FailedChunks
+from badc_core.inference.raw_result import RawResult
+from badc_core.recordings.recording import total_audio_s
+from badc_core.stages.fingerprints import add_floor, as_source
+from badc_core.telemetry.log import TelemetryLog
+from badc_core.telemetry.progress import Pace
+from badc_core.telemetry.summary import Summary
+from badc_dagster.leased_devices import device_tags, lease_metadata, refuse_without_gpu
+from badc_dagster.metadata import raw_detections_metadata
+from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.step_checks import check_chunks, chunk_check_specs
+
+STAGE = "raw_detections"
+
+
+def build(connection: Connection) -> dg.AssetsDefinition:
+    """Returns the asset that runs the detector."""
+
+    @per_recording_asset(
+        connection,
+        STAGE,
+        __doc__,
+        {"parquet"},
+        check_specs=chunk_check_specs(connection, STAGE),
+        op_tags=device_tags(connection),
+    )
+    def raw_detections(context: dg.AssetExecutionContext) -> Results:
+        step = Step(context, connection, STAGE)
+        dataset, inputs = step.dataset, step.inputs
+        refuse_without_gpu(dataset.settings.detector)
+        name = f"{STAGE}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{inputs.run_id[:8]}"
+        failed_chunks = FailedChunks(dataset.settings.inference.max_failed_fraction)
+        with TelemetryLog(dataset.telemetry(name)) as telemetry:
+            summary = Summary(telemetry.path)
+
+            def describe(recording_id: str, value: RawResult) -> RecordingOutput:
+                failed_chunks.add(value)
+                path = dataset.raw_detections(recording_id)
+                metadata = raw_detections_metadata(value, path, telemetry.path) | lease_metadata()
+                lacking = () if value.is_final else tuple(c.chunk.chunk_id for c in value.failed)
+                # An older journal may have kept fewer weak scores than are wanted today.
+                fingerprint = add_floor(as_source(step.wanted(recording_id)), value.floor)
+                return RecordingOutput(metadata, fingerprint, lacking)
+
+            pace = Pace(total_audio_s(dataset, inputs.recording_ids), context.log.info)
+            outcomes = detect_recordings(inputs, telemetry, pace.analysed, summary)
+            checks = partial(check_chunks, inputs, summary)
+            yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
+
+    return raw_detections

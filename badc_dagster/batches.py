@@ -1,0 +1,122 @@
+"""Batches outside, stages inside: some recordings go through all stages before the next begin.
+
+So the first results of an archive of any size come within minutes. A run takes one stage over a
+range of a batch, so that a bad recording never costs another its later stages.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.recording import total_audio_s
+from badc_core.recordings.registry import Registry
+from badc_core.stages.stage import STAGES, Stage
+from badc_core.telemetry.progress import Watcher, watched_by
+from badc_dagster.due import DueFinder, Progress, find_busy
+from badc_dagster.in_process import InProcessRuns
+from badc_dagster.jobs import PIPELINE_JOB
+from badc_dagster.partitions import KeyOrder, range_tags
+
+FIRST_BATCH = 50
+"""Recordings in the first batch, few, so that there soon is something to look at."""
+
+BATCH = min(stage.batch_size for stage in STAGES.values())
+"""Recordings in every other batch: a batch takes one run of each stage."""
+
+
+class Watch(Protocol):
+    """Returns what shows a stage's progress."""
+
+    def __call__(self, stage: str, n_recordings: int, audio_s: float | None) -> Watcher:
+        """Returns the watcher of a stage over one batch.
+
+        Args:
+            stage: its name.
+            n_recordings: of the batch, that the stage takes.
+            audio_s: seconds of sound in them; None where no detector runs.
+        """
+
+
+class BatchRun:
+    """One pass over the recordings that are not finished.
+
+    Args:
+        instance: holds runs and events.
+        connection: the dataset's place in the asset graph.
+        dataset: under the run's settings.
+        runs: executes jobs.
+        watch: returns what shows a stage's progress; None where nobody looks on.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        dataset: Dataset,
+        runs: InProcessRuns,
+        watch: Watch | None = None,
+    ) -> None:
+        self.finder = DueFinder(instance, connection, dataset)
+        self.busy: set[str] = set()
+        self._instance = instance
+        self._connection = connection
+        self._dataset = dataset
+        self._runs = runs
+        self._watch = watch
+
+    def run(
+        self,
+        registry: Registry,
+        progress: Progress,
+        wanted: Sequence[str],
+        after_first: Callable[[], None],
+    ) -> None:
+        """Takes recordings through all stages, batch by batch.
+
+        Args:
+            registry: all recordings.
+            progress: how far they are; brought up to date as stages end.
+            wanted: the recordings to take.
+            after_first: called after the first batch if there are more.
+        """
+        keys = KeyOrder.read(self._instance, self._connection)
+        for number, batch in enumerate(split_batches(keys.sort(wanted))):
+            if number == 1:
+                after_first()
+            for stage in STAGES.values():
+                if self._run_stage(stage, batch, progress, keys):
+                    rows = [registry.by_id[one] for one in batch]
+                    progress.replace(batch, self.finder.find_some(rows))
+
+    def _run_stage(
+        self, stage: Stage, batch: list[str], progress: Progress, keys: KeyOrder
+    ) -> bool:
+        """Runs a stage over what is due of a batch; returns whether anything was."""
+        due = [one for one in batch if one in progress.due[stage.name]]
+        if not due:
+            return False
+        busy = find_busy(self._instance, self._connection, keys).intersection(due)
+        self.busy |= busy
+        due = [one for one in due if one not in busy]
+        with self._watched(stage, due):
+            for some in keys.ranges(due, stage.batch_size):
+                self._runs.execute(PIPELINE_JOB, range_tags(some), [stage.name])
+        return bool(due)
+
+    def _watched(self, stage: Stage, due: list[str]) -> AbstractContextManager[None]:
+        if self._watch is None or not due:
+            return nullcontext()
+        audio_s = total_audio_s(self._dataset, due) if stage.runs_detector else None
+        return watched_by(self._watch(stage.name, len(due), audio_s))
+
+
+def split_batches(recording_ids: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the recordings in batches, the first one small."""
+    start, size = 0, FIRST_BATCH
+    while start < len(recording_ids):
+        yield list(recording_ids[start : start + size])
+        start, size = start + size, BATCH

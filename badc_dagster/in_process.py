@@ -1,0 +1,81 @@
+"""Executing asset jobs in this process, as runs that the UI shows like any other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_dagster.liveness import show_alive, show_ended
+from badc_dagster.partitions import asset_key
+from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
+
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+class InProcessRuns:
+    """Runs of one dataset's jobs, and what they had to say.
+
+    Attributes:
+        n_runs: how many there were.
+        faults: what stopped a run or a step, as against a recording; checks that failed.
+        warnings: checks that only warn.
+        busy: recordings that steps left to other runs.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        dataset: Dataset,
+        overrides: Overrides,
+    ) -> None:
+        self.n_runs = 0
+        self.faults: list[str] = []
+        self.warnings: list[str] = []
+        self.busy: set[str] = set()
+        self._instance = instance
+        self._connection = connection
+        self._config = {"root": str(dataset.root), "overrides": dict(overrides)}
+        self._defs: dg.Definitions | None = None
+
+    def execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
+        """Executes some assets of a job.
+
+        Raises:
+            KeyboardInterrupt: somebody pressed Ctrl-C.
+        """
+        if self._defs is None:
+            from badc_dagster.definitions import build_defs  # noqa: PLC0415  (one second)
+
+            self._defs = build_defs([self._connection])
+        job = self._defs.resolve_job_def(self._connection.scoped(job_name))
+        resource = self._connection.scoped("dataset")
+        run_id = str(uuid4())
+        show_alive(run_id)
+        try:
+            result = job.execute_in_process(
+                run_config={
+                    "resources": {resource: {"config": self._config}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                instance=self._instance,
+                tags={"badc/started_by": "badc run", **tags},
+                asset_selection=[asset_key(self._connection, one) for one in assets],
+                raise_on_error=False,
+                run_id=run_id,
+            )
+        finally:
+            show_ended(run_id)
+        self._record(result.all_events)
+
+    def _record(self, events: Sequence[dg.DagsterEvent]) -> None:
+        if was_interrupted(events):
+            raise KeyboardInterrupt
+        self.n_runs += 1
+        self.busy |= left_to_others(events)
+        # The same sentence from every batch is said once.
+        self.faults += [one for one in faults(events) if one not in self.faults]
+        self.warnings += [one for one in warnings(events) if one not in self.warnings]

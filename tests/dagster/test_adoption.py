@@ -1,0 +1,178 @@
+"""Results of the code before raw detections were kept: taken over, or refused by name."""
+
+import time
+
+import dagster as dg
+import pytest
+from support.detecting import detect_and_select
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.inference.older_detections import OLDER_CODE_VERSION, older_config_hash
+from badc_core.inference.raw_result import read_raw_result
+from badc_core.reports.bundle import write_bundle
+from badc_core.stages.fingerprints import Fingerprints, digest_from, mark_incomplete
+from badc_core.stages.stage import STAGES
+from badc_core.telemetry.log import TelemetryLog
+from badc_dagster.runs import Project
+from badc_dagster.sensors import evaluate
+
+IDS = ("rec_1", "rec_2", "rec_3")
+KEPT = "[detector]\nname = 'band_energy'\nmin_score = 0.2\n"
+
+
+class Older:
+    """A dataset as the code before left it: detections with a fingerprint of their own formula."""
+
+    def __init__(self, graph, more=""):
+        self.graph = graph
+        graph.configure(more, KEPT)
+        graph.scan()
+        for stage in ("recording", "chunk_manifest"):
+            assert graph.run_range(stage, *IDS).success
+        dataset = graph.dataset
+        with TelemetryLog(dataset.telemetry("older")) as telemetry:
+            for outcome in detect_and_select(dataset, IDS, telemetry):
+                assert outcome.error is None
+        for one in IDS:
+            write_bundle(dataset, one)
+            self._report(dataset, one)
+            dataset.raw_detections(one).unlink()
+        for path in (*dataset.artifacts.rglob("older*"), *dataset.artifacts.rglob("journal*")):
+            path.unlink()
+
+    def _report(self, dataset, recording_id, mark=lambda fingerprint: fingerprint):
+        source = self.graph.latest("chunk_manifest", recording_id).tags["dagster/data_version"]
+        found = mark(digest_from(source, older_config_hash(dataset.settings.detector)))
+        report = digest_from(found, Fingerprints(dataset).settings_hash("report_bundle"))
+        self._materialize("detections", recording_id, found, OLDER_CODE_VERSION)
+        self._materialize("report_bundle", recording_id, report, "1")
+
+    def lacking_chunks(self, recording_id):
+        self._report(self.graph.dataset, recording_id, lambda one: mark_incomplete(one, ["c"]))
+
+    def _materialize(self, stage, recording_id, fingerprint, code):
+        self.graph.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                self.graph.key(stage),
+                partition=recording_id,
+                metadata={"species": 5},
+                tags={"dagster/data_version": fingerprint, "dagster/code_version": code},
+            )
+        )
+
+    def run(self):
+        """Runs `badc run`; returns what it said before, and how many models ran."""
+        said = []
+        folder = self.graph.dataset.telemetry("x").parent
+        before = set(folder.glob("*.jsonl"))
+        with Project.open(self.graph.root) as project:
+            self.outcome = project.bring_up_to_date(show=said.append)
+        return said, len(set(folder.glob("*.jsonl")) - before)
+
+    def files(self):
+        found = {}
+        for stage in ("detections", "report_bundle"):
+            for one in IDS:
+                for path in STAGES[stage].outputs(self.graph.dataset, one):
+                    found[path] = (path.read_bytes(), path.stat().st_mtime_ns)
+        return found
+
+
+@pytest.fixture
+def older(graph):
+    return Older(graph)
+
+
+def test_results_of_the_code_before_are_taken_over_and_nothing_is_made_again(older):
+    graph, before = older.graph, older.files()
+    said, n_models = older.run()
+    assert said == ["3 recordings with results of an earlier version of BADC taken over."]
+    assert n_models == 0
+    assert older.files() == before
+    assert (older.outcome.n_finished, older.outcome.failures) == (3, ())
+    assert graph.due() == {}
+    for stage in ("raw_detections", "detections", "report_bundle"):
+        latest = graph.latest(stage, "rec_2")
+        assert "earlier version" in latest.metadata["taken_over"].value
+        assert latest.tags["dagster/code_version"] == STAGES[stage].code_version
+    assert graph.latest("detections", "rec_2").metadata["species"].value == 5
+    assert older.run() == ([], 0)
+
+
+def test_what_was_taken_over_serves_stronger_minimum_scores_and_not_weaker_ones(older):
+    older.run()
+    raw = read_raw_result(older.graph.dataset.raw_detections("rec_1"), "rec_1")
+    assert raw.floor == 0.2
+    assert raw.n_detections > 0
+    for min_score, n_models in ((0.5, 0), (0.2, 0), (0.15, 1)):
+        older.graph.configure("", KEPT.replace("0.2", str(min_score)))
+        assert older.run() == ([], n_models)
+        assert older.outcome.n_finished == 3
+
+
+def test_detections_selected_again_from_what_was_taken_over_are_the_same_bytes(older):
+    before = older.files()
+    older.run()
+    graph = older.graph
+    graph.dataset.detections("rec_1").unlink()
+    graph.run_range("detections", "rec_1", "rec_1")
+    path = graph.dataset.detections("rec_1")
+    assert path.read_bytes() == before[path][0]
+
+
+@pytest.mark.parametrize(
+    ("more", "changed", "reason"),
+    [
+        ("", "sensitivity = 1.2\n", "the settings, or the version of the detector, have changed"),
+        ("", "min_score", "the settings, or the version of the detector, have changed"),
+        ("[chunks]\nduration_s = 2\n", "[chunks]\n", "how it is cut, has changed"),
+        ("thresholds = {'4-8 kHz' = 0.4}\n", None, "only what detector.thresholds selects"),
+        ("exclude = ['4-8 kHz']\n", None, "only what detector.exclude selects"),
+        ("label_length = 'variable'\n", None, "only what detector.label_length selects"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_said_before_it_is_analysed_again(
+    graph, more, changed, reason
+):
+    older = Older(graph, more)
+    if changed == "min_score":
+        graph.configure("", KEPT.replace("0.2", "0.3"))
+    elif changed is not None:
+        graph.configure(changed, KEPT)
+    said, n_models = older.run()
+    (sentence,) = said
+    assert sentence.startswith("3 recordings with results of an earlier version of BADC will be")
+    assert "analysed again: " in sentence
+    assert reason in sentence
+    assert n_models == 1
+    assert older.outcome.n_finished == 3
+    assert older.run() == ([], 0)
+
+
+def test_recordings_that_lack_chunks_or_files_are_counted_apart_from_those_taken_over(older):
+    older.lacking_chunks("rec_1")
+    older.graph.dataset.effort("rec_2").unlink()
+    said, _ = older.run()
+    start = "1 recording with results of an earlier version of BADC will be analysed again: "
+    assert said[0] == f"{start}some of their chunks failed."
+    assert said[1] == f"{start}their files are missing or damaged."
+    assert said[-1] == "1 recording with results of an earlier version of BADC taken over."
+    assert older.outcome.n_finished == 3
+
+
+def test_outputs_that_the_code_before_was_replacing_when_it_was_killed_are_not_believed(older):
+    mark = older.graph.dataset.artifacts / "in_work" / "detections" / "rec_1"
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    said, _ = older.run()
+    assert "1 recording with" in said[0]
+    assert not mark.exists()
+    assert older.outcome.n_finished == 3
+
+
+def test_the_sensor_takes_over_too_and_requests_no_run(older):
+    graph = older.graph
+    result = evaluate(graph.instance, graph.connection, graph.dataset, None, time.time)
+    assert not result.run_requests
+    assert graph.due() == {}
+    assert Dataset.open(graph.root).raw_detections("rec_1").exists()

@@ -1,0 +1,70 @@
+"""Batches outside, stages inside: some recordings are finished before the next begin."""
+
+import pytest
+
+from badc_core.stages.stage import STAGES
+from badc_dagster import batches
+from badc_dagster.batches import BATCH, FIRST_BATCH, split_batches
+from badc_dagster.runs import Project
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(batches, "FIRST_BATCH", 1)
+    monkeypatch.setattr(batches, "BATCH", 2)
+
+
+def assets_in_order(graph):
+    """Returns (asset, number of recordings) of each run, oldest first."""
+    runs = reversed(graph.instance.get_runs())
+    return [
+        (key.path[-1], run.tags.get("dagster/asset_partition_range_start", ""))
+        for run in runs
+        for key in sorted(run.asset_selection)
+    ]
+
+
+def test_the_first_batch_is_small_and_the_others_take_one_run_a_stage():
+    ids = [str(number) for number in range(500)]
+    sizes = [len(batch) for batch in split_batches(ids)]
+    assert sizes == [FIRST_BATCH, BATCH, BATCH, 500 - FIRST_BATCH - 2 * BATCH]
+    assert [one for batch in split_batches(ids) for one in batch] == ids
+    assert list(split_batches([])) == []
+    assert all(stage.batch_size >= BATCH for stage in STAGES.values())
+
+
+def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(graph, small_batches):
+    with Project.open(graph.root) as project:
+        project.scan()
+        assert project.bring_up_to_date().n_finished == 3
+    corpus = [("corpus_detections", ""), ("corpus_report", "")]
+    first = [(stage, "rec_1") for stage in STAGES]
+    second = [(stage, "rec_2") for stage in STAGES]
+    assert assets_in_order(graph) == [*first, *corpus, *second, *corpus]
+
+
+def test_a_bad_recording_of_a_batch_costs_only_itself(graph, small_batches):
+    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
+    with Project.open(graph.root) as project:
+        project.scan()
+        outcome = project.bring_up_to_date()
+    assert outcome.n_finished == 2
+    assert [one.recording_id for one in outcome.failures] == ["rec_2"]
+    assert outcome.faults == ()
+    assert graph.due() == {"recording": ["rec_2"]}
+
+
+def test_what_is_due_is_found_out_for_all_recordings_once(graph, small_batches, monkeypatch):
+    finds = []
+    find = batches.DueFinder._find
+
+    def counting(finder, rows, only):
+        finds.append(only)
+        return find(finder, rows, only)
+
+    monkeypatch.setattr(batches.DueFinder, "_find", counting)
+    with Project.open(graph.root) as project:
+        project.scan()
+        project.bring_up_to_date()
+    assert finds.count(None) == 1
+    assert all(len(only) <= 2 for only in finds if only is not None)

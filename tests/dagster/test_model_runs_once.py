@@ -1,0 +1,59 @@
+"""The model runs once: what is only about selecting its results starts no worker."""
+
+import subprocess
+
+import pytest
+
+from badc_core.engine import pool
+from badc_core.stages.stage import STAGES
+from badc_dagster.runs import Project
+
+QUICK = "[detector]\nname = 'band_energy'\nmin_score = 0.1\n"
+
+
+@pytest.fixture
+def n_workers(monkeypatch):
+    """Returns a list that grows by one for every worker that is started."""
+    started = []
+
+    class Counted(subprocess.Popen):
+        def __init__(self, command, *arguments, **named):
+            if "badc_core.engine.worker" in command:
+                started.append(command)
+            super().__init__(command, *arguments, **named)
+
+    monkeypatch.setattr(pool.subprocess, "Popen", Counted)
+    return started
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "min_score = 0.3\n",
+        "min_score = 0.1\n",
+        "thresholds = {'4-8 kHz' = 0.4}\n",
+        "include = ['4-8 kHz']\n",
+        "exclude = ['4-8 kHz']\n",
+        "label_length = 'variable'\n",
+        "score_floor = 0.2\n",
+    ],
+)
+def test_selecting_otherwise_runs_no_model(finished, n_workers, setting):
+    name = "[detector]\nname = 'band_energy'\n"
+    finished.configure("", name + setting if "min_score" in setting else QUICK + setting)
+    before = {stage: finished.n_materialized(stage) for stage in STAGES}
+    with Project.open(finished.root) as project:
+        assert project.bring_up_to_date().n_finished == 3
+    after = {stage: finished.n_materialized(stage) for stage in STAGES}
+    assert n_workers == []
+    for stage in ("recording", "chunk_manifest", "raw_detections"):
+        assert after[stage] == before[stage]
+
+
+def test_a_score_below_the_floor_or_another_model_runs_it(finished, n_workers):
+    for setting in ("min_score = 0.05\n", "min_score = 0.05\nsensitivity = 1.2\n"):
+        n_workers.clear()
+        finished.configure("", f"[detector]\nname = 'band_energy'\n{setting}")
+        with Project.open(finished.root) as project:
+            assert project.bring_up_to_date().n_finished == 3
+        assert n_workers
