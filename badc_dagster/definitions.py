@@ -14,7 +14,7 @@ from badc_dagster.jobs import build_jobs
 from badc_dagster.resources import DatasetResource
 from badc_dagster.sensors import build_new_audio_sensor
 
-# Both are decisions of ours (ARCHITECTURE.md, 1) that Dagster remarks on at every start.
+# Both follow from docs/decisions/001 and Dagster remarks on them at every start.
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
 warnings.filterwarnings("ignore", "Asset job .* varying BackfillPolicies", UserWarning)
 

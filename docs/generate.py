@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from badc_core.chunks.manifest import MANIFEST_COLUMNS
 from badc_core.columns import Column
 from badc_core.detections.schema import DETECTION_COLUMNS, EFFORT_COLUMNS, SCHEMA_VERSION
+from badc_core.inference.raw_result import RAW_COLUMNS
 from badc_core.settings import Settings
 
 _HERE = Path(__file__).parent
@@ -76,6 +77,15 @@ def columns_page() -> str:
             ),
             "",
             *_column_rows(DETECTION_COLUMNS),
+            "",
+            "## raw detections",
+            "",
+            (
+                "`artifacts/raw_detections/<recording_id>.parquet`: everything the detector found, "
+                "down to `detector.score_floor`, before thresholds and lists of species."
+            ),
+            "",
+            *_column_rows(RAW_COLUMNS),
             "",
             "## chunks",
             "",
