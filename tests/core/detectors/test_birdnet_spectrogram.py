@@ -82,8 +82,8 @@ def test_a_model_cannot_begin_at_what_it_does_not_compute(name: str) -> None:
         LiteFile(find_model()).beginning_at(name)
 
 
-def test_what_a_model_computes_is_no_constant() -> None:
-    with pytest.raises(LookupError, match="no constant"):
+def test_what_a_model_computes_is_not_a_constant() -> None:
+    with pytest.raises(LookupError, match="not a constant"):
         LiteFile(find_model()).constant(PICTURE, np.float32)
 
 

@@ -146,10 +146,10 @@ def test_names_that_cannot_be_a_devices_are_an_error(name) -> None:
     [
         ("slots_per_device = 0", "slots_per_device: "),
         ('slots_per_device = "two"', "slots_per_device: "),
-        ("slots = 2", "slots: Extra inputs"),
-        ('[[device]]\nname = "x"', "device.0.uuid: Field required"),
-        ('[[device]]\nuuid = "a b"', "device.0.uuid: "),
-        ('[[device]]\nuuid = "a"\nmemory_mib = -1', "device.0.memory_mib: "),
+        ("slots = 2", "unknown key slots"),
+        ('[[device]]\nname = "x"', "device[0].uuid"),
+        ('[[device]]\nuuid = "a b"', "device[0].uuid"),
+        ('[[device]]\nuuid = "a"\nmemory_mib = -1', "device[0].memory_mib"),
         ("not toml", "cannot be read"),
     ],
 )

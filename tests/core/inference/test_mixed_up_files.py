@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.detecting import detect_and_select
 from support.sounds import write_tone
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid, ManifestMismatch
-from badc_core.inference.detect import detect_recordings
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog
@@ -33,7 +33,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def errors(dataset: Dataset) -> dict[str, BadcError]:
     with TelemetryLog(dataset.telemetry("run")) as telemetry:
-        outcomes = list(detect_recordings(dataset, NAMES, telemetry))
+        outcomes = list(detect_and_select(dataset, NAMES, telemetry))
     assert {outcome.recording_id for outcome in outcomes} == set(NAMES)
     return {one.recording_id: one.error for one in outcomes if one.error is not None}
 
