@@ -14,14 +14,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "ways-in.md"
 LINES = [
     line
     for line in PAGE.read_text(encoding="utf-8").splitlines()
-    if line.startswith("dagster ") and not line.startswith("dagster dev ")
+    if line.startswith(("dagster job", "dagster asset"))
 ]
 TESTED = (
-    "--select recordings",
-    "pipeline_job",
-    "--select raw_detections",
-    "infer_job",
-    "corpus_job",
+    *("--select recordings", "pipeline_job", "--select raw_detections"),
+    *("infer_job", "select_job", "corpus_job"),
 )
 IDS = ["rec_1", "rec_2", "rec_3"]
 
@@ -96,6 +93,9 @@ def test_a_job_takes_a_range_of_recordings(graph, documented):
     done = documented("infer_job", FIRST="rec_2", LAST="rec_3")
     assert done.returncode == 0, done.stderr
     assert materialized(graph)["raw_detections"] == ["rec_2", "rec_3"]
+    done = documented("select_job", FIRST="rec_2", LAST="rec_3")
+    assert done.returncode == 0, done.stderr
+    assert materialized(graph)["detections"] == ["rec_2", "rec_3"]
 
 
 def test_the_corpus_job_needs_no_partition(finished, documented):

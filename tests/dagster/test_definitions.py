@@ -62,7 +62,7 @@ def corpus(finished):
 
 
 @pytest.mark.slow
-def test_dagster_lists_the_jobs_and_says_nothing_else(home, run_outside):
+def test_dagster_lists_the_jobs_and_says_nothing_else(graph, run_outside):
     done = run_outside("dagster", "job", "list", "-m", "badc_dagster")
     assert done.returncode == 0, done.stderr
     listed = {line.removeprefix("Job: ") for line in done.stdout.splitlines() if "Job: " in line}
