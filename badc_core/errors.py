@@ -65,6 +65,10 @@ class DetectionsInvalid(BadcError):
     """A detections or effort file does not follow the schema."""
 
 
+class InputOutdated(BadcError):
+    """What a step reads is not finished, or was made with settings that do not serve today's."""
+
+
 class RawDetectionsInvalid(BadcError):
     """A file with a detector's raw results is damaged, or of another schema or recording."""
 

@@ -94,8 +94,14 @@ def remove_unlocked(path: Path) -> bool:
         return True
     try:
         is_free = try_lock(descriptor)
-        if is_free:
+        # Another process may have put a new file, perhaps locked, in its place.
+        if is_free and _is_at(path, descriptor):
             path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    else:
         return is_free
     finally:
         os.close(descriptor)

@@ -62,12 +62,17 @@ def detect_recordings(
     recorder = RunRecorder(telemetry, summary, analysed)
     source = DatasetSource(dataset, detector, inputs.work.journal)
     runs = (
-        RecordingRun(one, inputs.work, recorder, partial(source.open, one))
+        RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
         for one in inputs.recording_ids
     )
     remove_abandoned(dataset.raw_detections("x").parent)
     with recorder:
         yield from run_recordings(runs, settings, detector)
+
+
+def _open(inputs: StepInputs, source: "DatasetSource", recording_id: str) -> Opened[RawResult]:
+    inputs.require_finished_sources(recording_id)
+    return source.open(recording_id)
 
 
 class DatasetSource:
@@ -102,12 +107,12 @@ class DatasetSource:
             task = ChunkTask(audio, recording.n_samples, chunk, context, self._files(chunk))
             sound = chunk_sha256(recording.sha256, chunk)
             chunks.append(self._keys.plan(task, sound))
-        sink = RawSink(dataset, recording_id, self._detector, chunks)
+        sink = RawSink(dataset, recording_id, self._detector, chunks, self._keys.model_hash)
         return Opened(chunks, self._known(recording_id, chunks), sink)
 
     def _known(self, recording_id: str, chunks: Sequence[PlannedChunk]) -> dict[str, ChunkResult]:
         journals = self._dataset.inference.journal(recording_id), self._journal(recording_id)
-        floor = self._dataset.settings.detector.floor
+        floor = self._dataset.settings.detector.lowest_score
         raw = known_in_raw_result(self._dataset.raw_detections(recording_id), recording_id, floor)
         return raw | find_known(chunks, journals, floor)
 
@@ -127,6 +132,7 @@ class RawSink:
         recording_id: which.
         detector: that runs.
         chunks: of the recording.
+        model_hash: of what decides what the model gives.
     """
 
     def __init__(
@@ -135,11 +141,13 @@ class RawSink:
         recording_id: str,
         detector: DetectorIdentity,
         chunks: Sequence[PlannedChunk],
+        model_hash: str,
     ) -> None:
         self._path = dataset.raw_detections(recording_id)
         self._older_journal = dataset.inference.journal(recording_id)
         self._output = self._path.relative_to(dataset.root).as_posix()
         self._detector = detector
+        self._model_hash = model_hash
         self._settings = dataset.settings
         self._keys = tuple(one.key for one in chunks)
         self._results: dict[int, ChunkResult] = {}
@@ -174,6 +182,7 @@ class RawSink:
             floor,
             is_tolerated(len(failed), tolerated, len(results)),
             self._keys,
+            self._model_hash,
         )
         raw.write(self._path)
         self._remove_older_journal()

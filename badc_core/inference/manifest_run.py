@@ -33,6 +33,7 @@ from badc_core.inference.select import Selection
 from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
 from badc_core.settings import Settings
+from badc_core.stages.work import recording_busy
 from badc_core.telemetry.log import TelemetryLog, require_telemetry
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
@@ -149,7 +150,7 @@ class ManifestRun:
         self._open.enter_context(self._recorder)
         for one in self._requests:
             source = partial(self._open_recording, one)
-            yield RecordingRun(one, spec.work, self._recorder, source, is_committed_at_once=True)
+            yield RecordingRun(one, spec.work(one), self._recorder, source, writes_stage=False)
 
     def add(self, outcome: Outcome[None]) -> None:
         """Records that a recording has ended.
@@ -202,8 +203,8 @@ class ManifestRun:
         spec = self._spec
         if not spec.resume:
             return {}
-        floor = spec.settings.detector.floor
-        journals = spec.output.journal(recording_id), spec.work.journal(recording_id)
+        floor = spec.settings.detector.lowest_score
+        journals = spec.output.journal(recording_id), spec.work(recording_id).journal(recording_id)
         raw: Known = {}
         if spec.dataset is not None:
             path = spec.dataset.raw_detections(recording_id)
@@ -266,9 +267,7 @@ def _exclusive(log: Path, recording_id: str) -> Iterator[None]:
     lock = log.with_name(f".{log.name}.lock")
     descriptor = try_lock_file(lock)
     if descriptor is None:
-        raise RecordingBusy(
-            "another run is at work on this recording", recording_id, "Let that end, then run again"
-        )
+        raise recording_busy(recording_id)
     try:
         yield
     finally:

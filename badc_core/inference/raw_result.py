@@ -55,6 +55,7 @@ class RawResult:
         floor: weaker detections are left out.
         is_final: whether so few chunks failed that they are not tried again.
         keys: of the chunks in journals, by which a later run recognises them.
+        model_hash: of what decided what the model gave.
     """
 
     detector: DetectorIdentity
@@ -62,6 +63,7 @@ class RawResult:
     floor: float
     is_final: bool = True
     keys: tuple[str, ...] = field(default=(), repr=False)
+    model_hash: str = ""
 
     @property
     def failed(self) -> tuple[ChunkResult, ...]:
@@ -118,6 +120,7 @@ class RawResult:
             "detector": asdict(self.detector),
             "floor": self.floor,
             "is_final": self.is_final,
+            "model_hash": self.model_hash,
             "chunks": [
                 _chunk_to_json(one, key) for one, key in zip(self.results, self.keys, strict=True)
             ],
@@ -206,6 +209,7 @@ def _raw_result(content: dict[str, Any], rows: dict[str, list[Any]]) -> RawResul
         content["floor"],
         content["is_final"],
         tuple(one["key"] for one in content["chunks"]),
+        content["model_hash"],
     )
 
 

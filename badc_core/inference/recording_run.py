@@ -6,6 +6,7 @@ It serves the asset and `badc infer` alike. They differ in the source that lists
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -20,7 +21,7 @@ from badc_core.stages.work import RecordingWork, Work
 from badc_core.telemetry.attempts import Attempt
 
 STAGE = "raw_detections"
-"""Whose recordings are in work while a model runs, also outside a dataset."""
+"""Whose output a run over a dataset writes."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -121,8 +122,8 @@ class RecordingRun(Generic[T]):
         work: says that the recording is in work, and holds its journal.
         recorder: counts attempts and ended chunks.
         open_source: lists the chunks; called once no other run can work on the recording.
-        is_committed_at_once: whether the result counts as soon as it is written, since no asset
-            graph has to know of it. Then the journal stays, for runs with other thresholds.
+        writes_stage: whether the result is the output of the stage, which the asset graph has to
+            know of. Otherwise the journal stays, for runs with other thresholds.
     """
 
     def __init__(
@@ -131,15 +132,15 @@ class RecordingRun(Generic[T]):
         work: Work,
         recorder: RunRecorder,
         open_source: Callable[[], Opened[T]],
-        is_committed_at_once: bool = False,
+        writes_stage: bool = True,
     ) -> None:
         self.recording_id = recording_id
         self._work = work
         self._recorder = recorder
         self._open_source = open_source
-        self._is_committed_at_once = is_committed_at_once
-        self._was_dirty = False
+        self._writes_stage = writes_stage
         self._begun: RecordingWork | None = None
+        self._open = ExitStack()
         self._sink: Sink[T]
         self._waiting: dict[int, tuple[int, PlannedChunk]] = {}
         self._journal = Journal(work.journal(recording_id))
@@ -152,8 +153,10 @@ class RecordingRun(Generic[T]):
             StorageFull, OutputUnwritable: nothing can be written where results belong.
             BadcError: as `open_source` raises.
         """
-        self._was_dirty = self._work.is_dirty(STAGE, self.recording_id)
-        self._begun = self._work.begin(STAGE, self.recording_id)
+        self._open.enter_context(self._work.analysing(self.recording_id))
+        if self._writes_stage:
+            self._begun = self._work.begin(STAGE, self.recording_id)
+            self._open.callback(self._begun.leave)
         opened = self._open_source()
         self._sink = opened.sink
         for number, chunk in enumerate(opened.chunks):
@@ -189,23 +192,20 @@ class RecordingRun(Generic[T]):
 
     def finish(self) -> Outcome[T]:
         """Writes the output and returns the outcome, which the consumer commits."""
-        outcome = Outcome(self.recording_id, self._sink.finish(), on_commit=self._commit)
-        if self._is_committed_at_once:
-            self._commit()
-        return outcome
+        result = self._sink.finish()
+        if self._writes_stage:
+            return Outcome(self.recording_id, result, on_commit=self._commit)
+        self.leave()
+        return Outcome(self.recording_id, result)
 
     def leave(self) -> None:
         """Ends it before it is done; what the journal has stays, other runs may go on."""
-        if self._begun is not None:
-            if self._is_committed_at_once and not self._was_dirty:
-                self._begun.commit()
-            self._begun.leave()
+        self._open.close()
 
     def _commit(self) -> None:
-        if not self._is_committed_at_once:
-            self._journal.remove()
-            if self._begun is not None:
-                self._begun.commit()
+        self._journal.remove()
+        if self._begun is not None:
+            self._begun.commit()
         self.leave()
 
     def _keep(self, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:

@@ -52,12 +52,17 @@ class RunSpec:
     allow_partial_chunks: bool = False
     owns_log: bool = False
 
-    @property
-    def work(self) -> Work:
-        """Where recordings in work and journals are: the dataset's place, or below the output."""
-        if self.dataset is not None and self.output == self.dataset.inference:
-            return Work(self.dataset.work_folder)
-        return Work(self.output.folder / ".badc")
+    def work(self, recording_id: str) -> Work:
+        """Returns where a recording in work and its journal are, however the output is named.
+
+        It is the dataset's place where the dataset's own files are written.
+        """
+        folder = self.output.recording(recording_id).resolve()
+        if self.dataset is not None:
+            own = self.dataset.inference.recording(recording_id).resolve()
+            if folder == own:
+                return Work(self.dataset.work_folder)
+        return Work(folder.parent / ".badc")
 
     def files(self, request: ChunkRequest) -> Path:
         """Returns where the detector's own files about a row's chunk are kept."""

@@ -6,6 +6,7 @@ are applied here, so that changing one of them runs no model. Files go in and fi
 
 import json
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pyarrow.compute as pc
@@ -26,11 +27,12 @@ from badc_core.detections.store import (
 )
 from badc_core.detections.verify import verify_recording
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.interface import RecordingContext
-from badc_core.detectors.registry import Marker, find_marker
+from badc_core.detectors.interface import DetectorIdentity, RecordingContext
+from badc_core.detectors.registry import Marker, find_marker, identify_detector
 from badc_core.engine.protocol import ChunkResult
+from badc_core.errors import InputOutdated
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.config_hashes import dataset_file_hash, detections_hash
+from badc_core.inference.config_hashes import dataset_file_hash, detections_hash, model_hash
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.detections_table import detections_table, effort_table
 from badc_core.inference.journal import chunk_key
@@ -70,20 +72,26 @@ def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult]
     """
     dataset = inputs.dataset
     selection = Selection(inputs.settings.detector)
+    detector = identify_detector(inputs.settings.detector)
+    has_chunk_files = inputs.settings.inference.chunk_json
     for path in (dataset.detections("x"), dataset.effort("x")):
         remove_abandoned(path.parent)
 
     def select_one(one: RecordingInput) -> DetectionsResult:
-        return select_recording(dataset, one.recording_id, selection)
+        with inputs.work.analysing(one.recording_id) if has_chunk_files else nullcontext():
+            return select_recording(dataset, one.recording_id, selection, detector)
 
     yield from each_recording(inputs, select_one, _N_THREADS)
 
 
-def select_recording(dataset: Dataset, recording_id: str, selection: Selection) -> DetectionsResult:
+def select_recording(
+    dataset: Dataset, recording_id: str, selection: Selection, detector: DetectorIdentity
+) -> DetectionsResult:
     """Returns a recording's detections and writes them, with the effort.
 
     Raises:
         RawDetectionsInvalid: what the detector gave is not there, or damaged.
+        InputOutdated: another model gave it, or too few weak scores were kept of it.
         DatasetInvalid: the recording's description is not there, or damaged.
         DetectionsInvalid, ManifestMismatch: the chunks or detections do not fit the recording.
         StorageFull, OutputUnwritable: the files cannot be written.
@@ -91,9 +99,10 @@ def select_recording(dataset: Dataset, recording_id: str, selection: Selection) 
     recording = read_recording(dataset.recording(recording_id))
     raw = read_raw_result(dataset.raw_detections(recording_id), recording_id)
     settings = dataset.settings.detector
+    _require_serves(raw, settings, detector, recording_id)
     context = RecordingContext.of(recording)
     results = tuple(selection.of(one, context) for one in raw.results)
-    config_hash = detections_hash(settings, raw.detector)
+    config_hash = detections_hash(settings, detector)
     joined = _joined(results) if settings.label_length == "variable" else results
     table = detections_table(recording, joined, raw.detector, config_hash, dataset.root.name)
     effort = effort_table(recording_id, results, table)
@@ -110,8 +119,24 @@ def select_recording(dataset: Dataset, recording_id: str, selection: Selection) 
     write_effort(dataset.effort(recording_id), effort, made_by)
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:
-        _write_chunk_files(dataset, recording, raw, results)
+        _write_chunk_files(dataset, recording, detector, results)
     return DetectionsResult(table, raw, pc.sum(effort["effort_s"]).as_py(), config_hash)
+
+
+def _require_serves(
+    raw: RawResult, settings: DetectorSettings, detector: DetectorIdentity, recording_id: str
+) -> None:
+    """Raises InputOutdated where raw detections cannot give what today's settings keep."""
+    remedy = "Materialise raw_detections first, or run: badc run DATASET"
+    if raw.model_hash != model_hash(settings, detector):
+        what = "its raw detections are from another model, or other settings of it"
+        raise InputOutdated(what, recording_id, remedy)
+    if raw.floor > settings.lowest_score:
+        what = (
+            f"its raw detections were kept down to {raw.floor:g}, "
+            f"but the settings keep scores down to {settings.lowest_score:g}"
+        )
+        raise InputOutdated(what, recording_id, remedy)
 
 
 def _joined(results: Sequence[ChunkResult]) -> tuple[ChunkResult, ...]:
@@ -121,10 +146,13 @@ def _joined(results: Sequence[ChunkResult]) -> tuple[ChunkResult, ...]:
 
 
 def _write_chunk_files(
-    dataset: Dataset, recording: Recording, raw: RawResult, results: Sequence[ChunkResult]
+    dataset: Dataset,
+    recording: Recording,
+    detector: DetectorIdentity,
+    results: Sequence[ChunkResult],
 ) -> None:
     """Writes a JSON file for every chunk."""
-    config_hash = dataset_file_hash(dataset.settings.detector, raw.detector)
+    config_hash = dataset_file_hash(dataset.settings.detector, detector)
     context = RecordingContext.of(recording)
     for result in results:
         chunk = result.chunk
@@ -142,4 +170,4 @@ def _write_chunk_files(
             config_hash=config_hash,
             key=chunk_key(config_hash, sound, chunk.overlap_samples, context),
         )
-        write_chunk_json(dataset.inference, result, raw.detector, origin)
+        write_chunk_json(dataset.inference, result, detector, origin)

@@ -1,7 +1,7 @@
 """What a step needs to do its work, computed beforehand: plain data that any machine can read.
 
 A step's body takes these inputs and files, and nothing else: no Dagster instance, no list of the
-whole archive. How they are computed is in `badc_dagster/per_recording.py`.
+whole archive. How they are computed is in `badc_dagster/host_inputs.py`.
 """
 
 import json
@@ -15,6 +15,7 @@ from badc_core.errors import RecordingUnknown
 from badc_core.outcomes import Outcome, for_each
 from badc_core.recordings.registry import RegisteredRecording
 from badc_core.settings import Settings
+from badc_core.stages.stage import STAGES
 from badc_core.stages.work import RecordingWork, Work
 
 T = TypeVar("T")
@@ -84,6 +85,15 @@ class StepInputs:
         """The recordings, in order."""
         return tuple(one.recording_id for one in self.recordings)
 
+    def require_finished_sources(self, recording_id: str) -> None:
+        """Returns if what a recording's output is made from may be read.
+
+        Raises:
+            RecordingBusy, InputOutdated: another run is at work on it, or it is not finished.
+        """
+        for stage in STAGES[self.stage].inputs:
+            self.work.require_finished(stage, recording_id)
+
     def to_json(self) -> str:
         """Returns the inputs as text."""
         content: dict[str, Any] = {
@@ -125,6 +135,7 @@ def each_recording(
     def make_one(recording_id: str) -> tuple[T, RecordingWork]:
         begun = work.begin(inputs.stage, recording_id)
         try:
+            inputs.require_finished_sources(recording_id)
             return make(by_id[recording_id]), begun
         except BaseException:
             begun.leave()

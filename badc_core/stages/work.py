@@ -3,15 +3,19 @@
 Locked is busy. Present but unlocked is dirty: a run replaced the output, or was about to, and ended
 before the asset graph knew; the recording is due, whatever its fingerprint says. Locks are the
 kernel's, so a process that dies leaves its recordings dirty, never busy.
+
+A run that analyses a recording, or writes files of its chunks, excludes others that do so,
+whether they write a stage's output or are `badc infer`: that leaves no stage dirty.
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
-from badc_core.errors import RecordingBusy
-from badc_core.locks import try_lock_file, unlock
+from badc_core.errors import InputOutdated, RecordingBusy
+from badc_core.locks import is_locked, try_lock_file, unlock
 
 
 class RecordingWork:
@@ -61,22 +65,40 @@ class Work:
                 run that waits for this one.
             StorageFull, OutputUnwritable: there is no place for the file, nor would be for results.
         """
+        return self._begin(self._path(stage, recording_id), recording_id)
+
+    @contextmanager
+    def analysing(self, recording_id: str) -> Iterator[None]:
+        """Excludes other runs that analyse a recording until the block ends; raises as `begin`."""
+        begun = self._begin(self.folder / "analyses" / recording_id, recording_id)
+        try:
+            yield
+        finally:
+            begun.commit()
+
+    def require_finished(self, stage: str, recording_id: str) -> None:
+        """Returns if the output of a stage may be read.
+
+        Raises:
+            RecordingBusy: another run is at work on it.
+            InputOutdated: it is dirty.
+        """
         path = self._path(stage, recording_id)
-        self._prepare(path)
-        descriptor = try_lock_file(path)
-        if descriptor is None:
-            raise RecordingBusy(
-                "another run is at work on this recording",
-                recording_id,
-                "Let that end, then run again",
-            )
-        return RecordingWork(path, descriptor)
+        if not path.exists():
+            return
+        if is_locked(path):
+            raise recording_busy(recording_id)
+        raise InputOutdated(
+            f"{stage} was not finished, or is damaged", recording_id, f"Materialise {stage} first"
+        )
 
     def mark_dirty(self, stage: str, recording_id: str) -> None:
-        """Marks a recording's output as damaged, so that it will be made again."""
-        path = self._path(stage, recording_id)
-        self._prepare(path)
-        path.touch()
+        """Marks a recording's output as damaged, so that it will be made again.
+
+        Raises:
+            StorageFull, OutputUnwritable: the mark cannot be written.
+        """
+        self._touch(self._path(stage, recording_id))
 
     def is_dirty(self, stage: str, recording_id: str) -> bool:
         """Whether a recording's output is not to be trusted, or is in work."""
@@ -94,8 +116,7 @@ class Work:
         """Writes down whether a recording's result of a stage lacks something, or is missing."""
         path = self.folder / "lacking" / stage / recording_id
         if lacks:
-            self._prepare(path)
-            path.touch()
+            self._touch(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -108,11 +129,30 @@ class Work:
 
     def _prepare(self, path: Path) -> None:
         """Creates the folder of a file, and keeps all of it out of version control."""
-        if path.parent.is_dir():
+        ignored = self.folder / ".gitignore"
+        if path.parent.is_dir() and ignored.exists():
             return
         with naming_storage_trouble(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            ignored.write_text("*\n", encoding="utf-8")
+
+    def _touch(self, path: Path) -> None:
+        self._prepare(path)
+        with naming_storage_trouble(path):
+            path.touch()
+
+    def _begin(self, path: Path, recording_id: str) -> RecordingWork:
+        self._prepare(path)
+        descriptor = try_lock_file(path)
+        if descriptor is None:
+            raise recording_busy(recording_id)
+        return RecordingWork(path, descriptor)
+
+
+def recording_busy(recording_id: str) -> RecordingBusy:
+    """Returns the error about a recording that another run is at work on."""
+    what = "another run is at work on this recording"
+    return RecordingBusy(what, recording_id, "Let that end, then run again")
 
 
 def _names(folder: Path) -> set[str]:

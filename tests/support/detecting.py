@@ -34,15 +34,15 @@ def detect_and_select(
     analysed: Callable[[float], None] = lambda _: None,
     summary: Summary | None = None,
 ) -> Generator[Outcome[DetectionsResult], None, None]:
-    """Yields the detections of every recording; each is committed once the next is asked for."""
+    """Yields the detections of every recording, committed."""
     inputs = step_inputs(dataset, recording_ids)
     for raw in detect_recordings(inputs, telemetry, analysed, summary):
         if raw.error is not None:
             yield Outcome(raw.recording_id, error=raw.error)
             continue
+        raw.commit()
         (outcome,) = select_detections(step_inputs(dataset, [raw.recording_id], "detections"))
         outcome.commit()
         if outcome.value is not None:  # with what this run did, which the file does not say
             outcome = replace(outcome, value=replace(outcome.value, raw=raw.require()))
         yield outcome
-        raw.commit()

@@ -16,6 +16,7 @@ from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.detections.verify import verify_recording
+from badc_core.detectors.registry import identify_detector
 from badc_core.errors import (
     ConfigInvalid,
     ContentMissing,
@@ -24,6 +25,7 @@ from badc_core.errors import (
     ManifestMismatch,
     UnreadableRecording,
 )
+from badc_core.inference.config_hashes import detections_hash
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.outcomes import Outcome
 from badc_core.recordings.describe import describe_recording
@@ -84,6 +86,11 @@ def detect(
         outcomes = list(detect_and_select(dataset, wanted, telemetry))
     assert len({one.recording_id for one in outcomes}) == len(outcomes)
     return {one.recording_id: one for one in outcomes}
+
+
+def config_hash(dataset: Dataset) -> str:
+    settings = dataset.settings.detector
+    return detections_hash(settings, identify_detector(settings))
 
 
 def errors(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, type]:
@@ -163,7 +170,7 @@ def test_files_say_what_made_them(dataset: Dataset) -> None:
     for path in (dataset.detections("silence"), dataset.effort("silence")):
         metadata = read_metadata(path)
         assert metadata["badc.runner"] == "band_energy"
-        assert metadata["badc.fingerprint"] == Fingerprints(dataset).settings_hash("detections")
+        assert metadata["badc.fingerprint"] == config_hash(dataset)
 
 
 def test_the_files_are_the_same_bytes_whatever_the_workers_and_however_often(
@@ -409,9 +416,8 @@ def test_how_long_labels_are_is_decided_after_the_model_ran(dataset: Dataset) ->
     assert outcome is not None
     assert outcome.raw.n_resumed == len(outcome.raw.results)
     ours, before = Fingerprints(variable), Fingerprints(fixed)
-    assert before.config_hash == before.settings_hash("detections")
-    assert ours.settings_hash("detections") == before.settings_hash("detections")
-    assert ours.of("detections", "x") != before.of("detections", "x")
+    assert ours.settings_hash("raw_detections") == before.settings_hash("raw_detections")
+    assert ours.settings_hash("detections") != before.settings_hash("detections")
     metadata = read_metadata(variable.detections(first))
-    assert metadata["badc.fingerprint"] == ours.config_hash != before.config_hash
+    assert metadata["badc.fingerprint"] == config_hash(variable) != config_hash(fixed)
     assert '"label_length": "variable"' in metadata["badc.detector_settings"]

@@ -13,9 +13,11 @@ from support.sounds import write_tone
 
 from badc_core.cli.infer import infer
 from badc_core.cli.run_options import RunOptions
+from badc_core.engine.protocol import ChunkResult
 from badc_core.errors import RecordingBusy
+from badc_core.inference.chunk_sink import ChunkSink
 from badc_core.inference.manifest_run import ManifestRun
-from badc_core.inference.recording_run import STAGE
+from badc_core.inference.recording_run import STAGE, PlannedChunk
 from badc_core.stages.work import Work
 
 N_MANY = 150
@@ -48,9 +50,8 @@ def test_what_another_run_is_at_work_on_costs_no_other_recording(root):
     manifest = make_manifest(root, "a", "b", "c")
     words = ("run", manifest, "--cpu-workers", 1, "--telemetry-log", root / "log.jsonl")
     output = root / "artifacts" / "infer"
-    other = Work(root / ".badc").begin(STAGE, "b")
-    refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
-    other.commit()
+    with Work(root / ".badc").analysing("b"):
+        refused = run_typed(infer, *words, "--max-failed-fraction", 1, code=1)
     assert "1 of 3 chunks failed:" in refused.stderr
     assert "another run is at work on this recording. Let that end" in refused.stderr
     assert sorted(path.name for path in output.iterdir()) == ["a", "c"]
@@ -65,12 +66,49 @@ def test_a_recording_that_was_dirty_stays_so_for_the_assets(root):
     assert Work(root / ".badc").dirty(STAGE) == {"a"}
 
 
+def test_recordings_that_a_manifest_run_analyses_stay_finished_for_the_assets(root, monkeypatch):
+    manifest = make_manifest(root, "a", "b")
+    dirty: list[set[str]] = []
+    busy: list[str] = []
+    sees = ChunkSink.write
+
+    def look(sink: ChunkSink, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
+        recording_id = result.chunk.recording_id
+        dirty.append(Work(root / ".badc").dirty(STAGE))
+        try:
+            with Work(root / ".badc").analysing(recording_id):
+                pass
+        except RecordingBusy:
+            busy.append(recording_id)
+        sees(sink, number, chunk, result)
+
+    monkeypatch.setattr(ChunkSink, "write", look)
+    run_typed(infer, "run", manifest, "--cpu-workers", 1)
+    assert dirty == [set(), set()]
+    assert sorted(busy) == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_recording_s_place_of_work_does_not_depend_on_how_the_output_is_named(root, is_linked):
+    manifest = make_manifest(root, "a")
+    named = root / "linked" if is_linked else root / "out"
+    (root / "out").mkdir()
+    if is_linked:
+        named.symlink_to("out")
+    words = ("run", manifest, "--cpu-workers", 1, "--output-dir")
+    with Work(root / "out" / ".badc").analysing("a"):
+        for folder in (named, named / "a"):
+            assert "another run" in run_typed(infer, *words, folder, code=1).stderr
+    with Work(root / ".badc").analysing("a"):
+        run_typed(infer, *words, root / "artifacts" / "infer" / "a", code=1)
+        run_typed(infer, *words, named)
+
+
 def test_a_run_that_could_begin_nothing_leaves_nothing(root):
     manifest = make_manifest(root, "a")
     log = root / "log.jsonl"
-    other = Work(root / ".badc").begin(STAGE, "a")
-    run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
-    other.leave()
+    with Work(root / ".badc").analysing("a"):
+        run_typed(infer, "run", manifest, "--telemetry-log", log, code=1)
     assert list(root.glob("log*")) == []
     assert not (root / "artifacts" / "infer").exists()
 

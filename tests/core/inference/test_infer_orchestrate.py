@@ -429,7 +429,7 @@ def locks(root: Path) -> list[Path]:
     """Returns the files by which runs hold recordings."""
     return [
         *(root / "artifacts" / "telemetry").rglob(".*.lock"),
-        *filter(is_locked, (root / ".badc" / "work").rglob("raw_detections/*")),
+        *filter(is_locked, (root / ".badc" / "analyses").glob("*")),
     ]
 
 

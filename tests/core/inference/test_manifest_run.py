@@ -113,7 +113,7 @@ def test_results_without_a_journal_count_if_they_are_of_the_same_sound_and_setti
 ):
     run(order)
     before = results(order)
-    order.work.journal(NAME).unlink()
+    order.work(NAME).journal(NAME).unlink()
     write_tone(manifest.parent / "chunks" / f"{chunk_id(2)}.wav", 3.0, 9)
     text = manifest.read_text()
     manifest.write_text(text.replace("2" * 64, "9" * 64))
@@ -121,7 +121,7 @@ def test_results_without_a_journal_count_if_they_are_of_the_same_sound_and_setti
     assert (made.n_skipped, made.n_succeeded) == (3, 1)
     changed = {name for name, content in results(order).items() if content != before[name]}
     assert changed == {f"{chunk_id(2)}.json"}
-    order.work.journal(NAME).unlink()
+    order.work(NAME).journal(NAME).unlink()
     assert run(order, settings=settings(sensitivity=1.1)).n_skipped == 0
 
 
@@ -192,7 +192,7 @@ def test_an_earlier_result_of_other_settings_stays_but_counts_for_those_only(ord
     name = f"{chunk_id(1)}.json"
     assert results(order)[name] == before[name]
     assert sum(content != before[one] for one, content in results(order).items()) == 3
-    order.work.journal(NAME).unlink()
+    order.work(NAME).journal(NAME).unlink()
     sound.write_bytes(kept)
     made = run(order, settings=others, resume_summary=summary_path(order.telemetry_log))
     assert (made.n_skipped, made.n_succeeded) == (3, 1), "what failed is not taken for done"

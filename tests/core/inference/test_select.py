@@ -12,12 +12,18 @@ from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector
-from badc_core.errors import DetectorFailed, RawDetectionsInvalid
+from badc_core.errors import (
+    DetectorFailed,
+    InputOutdated,
+    RawDetectionsInvalid,
+    RecordingBusy,
+)
 from badc_core.inference.detect import DatasetSource, detect_recordings
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.select import select_detections
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog, read_events
 
 NAMES = ("a", "b")
@@ -180,6 +186,70 @@ def test_a_raw_file_of_another_recording_is_refused(root):
     dataset.raw_detections("a").write_bytes(dataset.raw_detections("b").read_bytes())
     with pytest.raises(RawDetectionsInvalid, match="detections of recording b"):
         read_raw_result(dataset.raw_detections("a"), "a")
+
+
+def refusals(dataset: Dataset) -> dict[str, str]:
+    """Returns why the stage `detections` refuses recordings."""
+    outcomes = list(select_detections(step_inputs(dataset, NAMES, "detections")))
+    assert {type(one.error) for one in outcomes} <= {InputOutdated, type(None)}
+    return {one.recording_id: str(one.error) for one in outcomes if one.error is not None}
+
+
+def test_raw_detections_that_miss_weak_scores_are_refused_not_read_as_all_there_is(root):
+    detect(opened(root, score_floor=0.3, min_score=0.3))
+    wider = opened(root, min_score=0.2)
+    refused = refusals(wider)
+    assert refused.keys() == set(NAMES)
+    assert "kept down to 0.3, but the settings keep scores down to 0.2" in refused["a"]
+    assert "raw_detections" in refused["a"]
+    assert not wider.detections("a").exists()
+    assert not refusals(opened(root, min_score=0.3))
+
+
+def test_raw_detections_of_another_model_are_refused(root):
+    detect(opened(root))
+    other = opened(root, sensitivity=1.2)
+    assert "another model" in refusals(other)["a"]
+    assert not other.detections("a").exists()
+    detect(other)
+    assert not refusals(other)
+
+
+def test_raw_detections_that_were_not_finished_are_not_read(root):
+    dataset = opened(root)
+    detect(dataset)
+    work = Work(dataset.work_folder)
+    work.mark_dirty("raw_detections", "a")
+    assert "a: raw_detections was not finished" in refusals(dataset)["a"]
+    assert not dataset.detections("a").exists()
+    assert dataset.detections("b").exists()
+    begun = work.begin("raw_detections", "b")
+    first, second = select_detections(step_inputs(dataset, NAMES, "detections"))
+    assert isinstance(first.error, InputOutdated)
+    assert isinstance(second.error, RecordingBusy)
+    begun.commit()
+
+
+def test_raw_detections_with_few_weak_scores_serve_as_long_as_they_reach_what_is_kept(root):
+    detect(opened(root, score_floor=0.25, min_score=0.25))
+    today = opened(root, min_score=0.25)
+    n_before = n_attempts(today)
+    assert today.settings.detector.floor == 0.1
+    assert {(one.n_resumed, one.floor) for one in detect(today).values()} == {(4, 0.25)}
+    assert n_attempts(today) == n_before
+
+
+def test_files_of_chunks_are_written_by_one_run_at_a_time(root):
+    dataset = Dataset.open(
+        root, {"detector": {"name": "band_energy"}, "inference": {"chunk_json": True}}
+    )
+    detect(dataset)
+    with Work(dataset.work_folder).analysing("a"):
+        first, second = select_detections(step_inputs(dataset, NAMES, "detections"))
+    assert isinstance(first.error, RecordingBusy)
+    assert not dataset.inference.recording("a").exists()
+    assert second.error is None
+    assert list(dataset.inference.recording("b").glob("*.json"))
 
 
 def test_a_journal_of_the_code_before_counts_with_the_scores_it_was_kept_with(root):
