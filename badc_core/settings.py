@@ -175,7 +175,7 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         merged: dict[str, Any] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
-    merged = merge_tables(merged, overrides or {})
+    merged = _merge_sections(merged, overrides or {}, Settings)
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
@@ -185,15 +185,17 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
     return settings.model_copy(update={"detector": detector})
 
 
-def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a table with another one laid on, table by table."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[key] = merge_tables(below, value)
-        else:
-            merged[key] = value
+def _merge_sections(
+    base: Mapping[str, Any], over: Mapping[str, Any], section: type[Section]
+) -> dict[str, Any]:
+    """Returns a section with overrides; they replace whole values, such as all thresholds."""
+    merged = {**base, **over}
+    for key, setting in section.model_fields.items():
+        kind, below, value = setting.annotation, base.get(key), over.get(key)
+        if not (isinstance(below, Mapping) and isinstance(value, Mapping)):
+            continue
+        if isinstance(kind, type) and issubclass(kind, Section):
+            merged[key] = _merge_sections(below, value, kind)
     return merged
 
 

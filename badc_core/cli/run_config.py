@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 
 from badc_core.chunks.source import absolute
 from badc_core.cli.run_options import RunOptions
+from badc_core.detector_settings import OwnModelSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionField, option_fields
 from badc_core.settings import Settings
@@ -44,7 +45,9 @@ def read_run_config(path: Path) -> RunOptions:
         raise ConfigInvalid(
             explain_invalid(error, _RunConfig), path, "Correct the key named"
         ) from error
-    return replace(_options(config, absolute(path)), sections=sections)
+    file = absolute(path)
+    _anchor_model(sections.get("detector", {}), file.parent)
+    return replace(_options(config, file), sections=sections)
 
 
 class _Section(BaseModel):
@@ -69,6 +72,16 @@ def _model() -> type[BaseModel]:
     optional = {name: (model, model()) for name, model in models.items() if name != "runner"}
     given: dict[str, Any] = {"runner": (models["runner"], ...), **optional}
     return create_model("_RunConfig", __base__=_Section, **given)
+
+
+def _anchor_model(detector: dict[str, Any], folder: Path) -> None:
+    """Makes the paths of a model of the user's own begin at a folder."""
+    model = detector.get("model")
+    if isinstance(model, dict):
+        names = ("file", "labels", "function")
+        given = {name: model[name] for name in names if isinstance(model.get(name), str)}
+        anchored = OwnModelSettings(**given).anchored(folder)
+        model.update(anchored.model_dump(include=set(given)))
 
 
 def _split(value: Any) -> Any:

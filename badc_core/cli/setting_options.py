@@ -4,6 +4,7 @@
 settings there are is in `badc_core/settings.py`.
 """
 
+import json
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,13 +17,14 @@ from pydantic import ValidationError
 from badc_core.detectors.registry import list_detectors
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionSpec, option_fields
-from badc_core.settings import Settings, load_settings, merge_tables
+from badc_core.settings import Settings, load_settings
 from badc_core.validation import explain_value
 
 Place: TypeAlias = tuple[str, ...]
 """Section, key and so on of a setting."""
 
 _NAME: Place = ("detector", "name")
+_COMMAND: Place = ("detector", "command")
 
 
 class OptionInvalid(ConfigInvalid):
@@ -106,16 +108,15 @@ class SettingOptions:
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def anchored(self) -> Self:
-        """Returns the same options with absolute paths in `runner_cmd`, good in every folder.
+        """Returns the same options with absolute paths in `detector.command`, good in every folder.
 
         Absolute are the program, where it is not looked for in PATH, and arguments that are files.
         """
-        try:
-            words = shlex.split(self.runner_cmd or "")
-        except ValueError:  # reported where the command is run
-            return self
-        absolute = [_absolute_path(word, is_program=not n) for n, word in enumerate(words)]
-        return self if absolute == words else replace(self, runner_cmd=shlex.join(absolute))
+        return replace(
+            self,
+            runner_cmd=None if self.runner_cmd is None else _absolute_command(self.runner_cmd),
+            assignments=tuple(map(self._anchored_assignment, self.assignments)),
+        )
 
     def overrides(self) -> dict[str, dict[str, Any]]:
         """Returns the settings that were given, as `load_settings` takes them.
@@ -126,7 +127,7 @@ class SettingOptions:
         """
         merged: dict[str, dict[str, Any]] = {}
         for place, (value, _) in self._given().items():
-            merged = merge_tables(merged, _nest(place, value))
+            merged = _merge_tables(merged, _nest(place, value))
         return merged
 
     def settings(self, file: Path) -> Settings:
@@ -203,6 +204,16 @@ class SettingOptions:
         except tomllib.TOMLDecodeError:
             return place, text.strip()
 
+    def _anchored_assignment(self, assignment: str) -> str:
+        """Returns an assignment, with absolute paths if it is of `detector.command`."""
+        place, value = self._parse(assignment)
+        if place != _COMMAND or not isinstance(value, str):
+            return assignment
+        command = _absolute_command(value)
+        # A TOML string: JSON's escapes are among TOML's.
+        quoted = json.dumps(command, ensure_ascii=False)
+        return assignment if command == value else f"detector.command={quoted}"
+
     def _blame(self, error: ConfigInvalid) -> ConfigInvalid:
         """Returns an error about settings as one about the options they came from."""
         cause = error.__cause__
@@ -230,6 +241,15 @@ class SettingOptions:
         return found.option if self.config is None else found.spec.key or f"runner.{name}"
 
 
+def _merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a table with another one laid on, table by table."""
+    merged = {**base, **over}
+    for key in base.keys() & over.keys():
+        if isinstance(base[key], Mapping) and isinstance(over[key], Mapping):
+            merged[key] = _merge_tables(base[key], over[key])
+    return merged
+
+
 def _nest(place: Place, value: Any) -> dict[str, Any]:
     for key in reversed(place):
         value = {key: value}
@@ -247,6 +267,16 @@ def _overlap(one: Place, other: Place) -> bool:
     """Returns whether one of two places is in the other."""
     n_shared = min(len(one), len(other))
     return one[:n_shared] == other[:n_shared]
+
+
+def _absolute_command(command: str) -> str:
+    """Returns a command with absolute paths of the files it names."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # reported where the command is run
+        return command
+    absolute = [_absolute_path(word, is_program=not n) for n, word in enumerate(words)]
+    return command if absolute == words else shlex.join(absolute)
 
 
 def _absolute_path(word: str, is_program: bool) -> str:

@@ -45,6 +45,19 @@ def test_overrides_are_laid_on_the_file_value_by_value(tmp_path: Path) -> None:
     assert load(tmp_path, text, {}).detector.min_score == 0.5
 
 
+def test_overrides_replace_all_thresholds_of_the_file(tmp_path: Path) -> None:
+    text = "[detector]\nmin_score = 0.5\n[detector.thresholds]\nOVEN = 0.6\nYEWA = 0.7\n"
+
+    def thresholds(**given: dict[str, float]) -> dict[str, float]:
+        settings = load(tmp_path, text, {"detector": given})
+        assert settings.detector.min_score == 0.5
+        return settings.detector.thresholds
+
+    assert thresholds() == {"OVEN": 0.6, "YEWA": 0.7}
+    assert thresholds(thresholds={"OVEN": 0.4}) == {"OVEN": 0.4}
+    assert thresholds(thresholds={}) == {}
+
+
 def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "

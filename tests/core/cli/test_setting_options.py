@@ -62,6 +62,27 @@ def test_what_is_not_set_keeps_the_value_of_the_file(tmp_path):
     assert changed.detector.min_score == 0.3
 
 
+def test_thresholds_that_are_set_replace_those_of_the_file(tmp_path):
+    text = "[detector.thresholds]\nOVEN = 0.6\n"
+    (tmp_path / "badc.toml").write_text(text, encoding="utf-8")
+    two = ("detector.thresholds.YEWA=0.4", "detector.thresholds.AMRO=0.3")
+    assert assigned(tmp_path, *two).detector.thresholds == {"YEWA": 0.4, "AMRO": 0.3}
+    assert assigned(tmp_path, "detector.thresholds={}").detector.thresholds == {}
+
+
+def test_a_set_command_names_its_files_as_a_runner_command_does(tmp_path, monkeypatch):
+    (tmp_path / "my x.py").touch()
+    monkeypatch.chdir(tmp_path)
+    given = ("detector.command='./my x.py' --fast", "detector.min_score=0.3")
+    found = SettingOptions(assignments=given).anchored()
+    assert settings(tmp_path, assignments=found.assignments).detector.command == (
+        f"'{tmp_path}/my x.py' --fast"
+    )
+    assert found.assignments[1] == given[1]
+    plain = SettingOptions(assignments=("detector.command=python3 -m x",))
+    assert plain.anchored() == plain
+
+
 @pytest.mark.parametrize("text", ["detector.min_score", "min_score=0.3", "=3", "a b.c=1", ""])
 def test_what_is_no_assignment_is_refused(tmp_path, text):
     with pytest.raises(OptionInvalid, match=r"section\.key=value") as caught:
@@ -134,6 +155,19 @@ def test_a_run_config_file_takes_settings_as_badc_toml_has_them(tmp_path):
     assert found.report.top_labels == 5
     assert found.detector.min_score == 0.2
     assert found.detector.thresholds == {"OVEN": 0.5}
+
+
+def test_a_models_paths_in_a_run_config_file_begin_at_its_folder(tmp_path):
+    (tmp_path / "data" / "audio").mkdir(parents=True)
+    (tmp_path / "data" / "m.csv").touch()
+    lines = [
+        *("[runner]", 'manifest = "data/m.csv"', "[detector.model]", 'file = "nets/a.onnx"'),
+        *('labels = "/l.txt"', 'function = "code.py:score"', "window_s = 3"),
+    ]
+    (tmp_path / "run.toml").write_text("\n".join(lines), encoding="utf-8")
+    model = read_run_config(tmp_path / "run.toml").order().settings.detector.model
+    assert (model.file, model.labels) == (str(tmp_path / "nets" / "a.onnx"), "/l.txt")
+    assert (model.function, model.window_s) == (f"{tmp_path}/code.py:score", 3)
 
 
 def test_a_wrong_setting_in_a_run_config_file_is_named_with_the_file(tmp_path):
