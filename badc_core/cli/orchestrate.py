@@ -133,7 +133,7 @@ def orchestrate_chunks(
     if not use.apply and not use.print_datalad_run:
         out.give(plan.entries())
     if use.print_datalad_run:
-        out.say(*plan.commands())
+        out.print_commands(plan.commands())
     elif use.apply:
         _write(plan, workers, out)
 
@@ -162,7 +162,7 @@ def orchestrate_inference(options: DatasetRunOptions, use: PlanUse, out: Output)
         if one.error is not None:
             print_error(one.error)
     if use.print_datalad_run:
-        out.say(*plan.commands(to_argv(options, InferOptions)))
+        out.print_commands(plan.commands(to_argv(options, InferOptions)))
     else:
         out.give(list(plan.rows()))
 

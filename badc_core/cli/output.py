@@ -6,7 +6,7 @@ Results are tables and lines for people, or with --json one JSON value for progr
 import json
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ class Output:
         bool, OptionSpec("Print the result as JSON instead of tables.", option="--json")
     ] = False
     quiet: Annotated[
-        bool, OptionSpec("Print only warnings and failures.", option="--quiet", short="-q")
+        bool, OptionSpec("Print only warnings, failures and JSON.", option="--quiet", short="-q")
     ] = False
 
     @property
@@ -54,8 +54,16 @@ class Output:
 
     def give(self, result: Any) -> None:
         """Prints the result as JSON, where that was asked for."""
-        if self.as_json and not self.quiet:
+        if self.as_json:
             print(to_json(result))
+
+    def print_commands(self, commands: Iterable[str]) -> None:
+        """Prints commands that a shell is to read, always: they are the whole result."""
+        if self.as_json:
+            self.give(list(commands))
+        else:
+            for one in commands:
+                _print(self.console, one)
 
     def remark(self, line: str) -> None:
         """Prints a line that is no result on standard error."""

@@ -246,6 +246,13 @@ def test_datalad_commands_are_all_there_is_and_name_every_path(root):
     assert words[-2:] == ["--", "audio/S 2/l'été [1] {{x}}, $HOME.WAV"]
 
 
+def test_datalad_commands_are_printed_quietly_and_as_json(root):
+    shown, _ = typed(root, "--print-datalad-run")
+    assert typed(root, "--print-datalad-run", "--quiet") == (shown, "")
+    as_json, _ = typed(root, "--print-datalad-run", "--json")
+    assert json.loads(as_json) == shown.splitlines()
+
+
 def test_datalad_commands_give_durations_to_the_last_digit(root):
     words = ("--chunk-duration", 3600.125, "--overlap", 0.1234567, "--print-datalad-run")
     exact = ["--chunk-duration", "3600.125", "--overlap", "0.1234567"]

@@ -101,6 +101,11 @@ def test_a_quiet_command_prints_nothing_and_does_its_work(app, dataset):
     }
 
 
+def test_json_is_printed_by_a_quiet_command_too(app, dataset):
+    done = run_typed(app, "chunk", "orchestrate", dataset, "--json", "--quiet")
+    assert [one["recording_id"] for one in json.loads(done.output)] == ["a"]
+
+
 def hint(app, *words):
     with pytest.raises(DatasetInvalid) as caught:
         run_typed(app, *words)

@@ -373,6 +373,13 @@ def test_how_to_try_the_rest_again_is_true(root):
     assert "Run again without --no-resume-completed to try just these." in errors
 
 
+def test_datalad_commands_are_printed_quietly_and_as_json(root):
+    words = (*ENERGY, "--print-datalad-run")
+    shown, _ = typed(root, *words)
+    assert typed(root, *words, "--quiet")[0] == shown
+    assert json.loads(typed(root, *words, "--json")[0]) == shown.splitlines()
+
+
 def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import json, sys\n"
