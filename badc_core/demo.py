@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.atomic import replacing, write_text
-from badc_core.datasets.connections import DEMO_NAME, DEMO_ROOT
+from badc_core.datasets.connections import DEMO_MARK, DEMO_ROOT
 from badc_core.errors import BadcError
 from badc_core.hashing import sha256_file
 from badc_core.settings import SETTINGS_FILE
@@ -57,8 +57,8 @@ RECORDINGS = (
     ),
 )
 
-_SETTINGS = """\
-# Settings of the demo dataset; what is not named here has its default.
+_SETTINGS = f"""\
+{DEMO_MARK}; what is not named here has its default.
 [recordings]
 timezone = "America/Toronto"
 """
@@ -113,7 +113,7 @@ def main() -> int:
     state = "written" if changed else "already there"
     print(f"Demo dataset {state}: {folder} ({len(RECORDINGS)} real recordings, see README.txt)")
     if not DEMO_ROOT.exists() or not folder.samefile(DEMO_ROOT):
-        print(f"Now run: badc run {shlex.quote(str(folder))} --name {DEMO_NAME}")
+        print(f"Now run: badc run {shlex.quote(str(folder))}")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Which datasets the asset graph shows, and what their assets and jobs are called.
 
 Kept in `datasets.toml` in the Dagster home. The first dataset connected without a name is the main
-one: its assets and partitions carry no prefix. The demo is always `demo`. No Dagster here.
+one: its assets and partitions carry no prefix. The demo is always `demo`, wherever it is. No
+Dagster here.
 """
 
 import json
@@ -14,9 +15,12 @@ from pathlib import Path
 from badc_core.atomic import write_text
 from badc_core.errors import ConfigInvalid
 from badc_core.locks import locked
+from badc_core.settings import SETTINGS_FILE
 
 _FILE = "datasets.toml"
 DEMO_NAME = "demo"
+DEMO_MARK = "# Settings of the demo dataset"
+"""How the demo's settings begin, by which it is recognised outside a checkout too."""
 _CHECKOUT = Path(__file__).parents[2]
 DEMO_ROOT = _CHECKOUT / "data" / "demo"
 """Where `make demo` puts the demo, in a checkout."""
@@ -141,8 +145,12 @@ def _is_same_folder(one: Path, other: Path) -> bool:
     return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
+def _has_demo_mark(settings: Path) -> bool:
+    return settings.is_file() and settings.read_bytes().startswith(DEMO_MARK.encode())
+
+
 def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> str:
-    is_demo = _is_same_folder(root, DEMO_ROOT)
+    is_demo = _is_same_folder(root, DEMO_ROOT) or _has_demo_mark(root / SETTINGS_FILE)
     if name is None and not is_demo and all(one.name for one in known):
         return ""
     wished = name or (DEMO_NAME if is_demo else root.name)

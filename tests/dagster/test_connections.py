@@ -12,6 +12,7 @@ from badc_core.datasets.connections import (
     find_connection,
     read_connections,
 )
+from badc_core.demo import _SETTINGS
 from badc_core.errors import ConfigInvalid
 from badc_dagster.definitions import build_defs
 
@@ -24,6 +25,15 @@ def test_the_demo_is_never_the_main_dataset(tmp_path):
     assert connect(tmp_path, DEMO_ROOT).name == "demo"
     assert connect(tmp_path, tmp_path / "Elk Island").name == ""
     assert connect(tmp_path, tmp_path / "pond").name == "pond"
+
+
+def test_a_demo_outside_a_checkout_is_recognised_by_its_settings(tmp_path):
+    for folder in ("somewhere", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "badc.toml").write_text(_SETTINGS, encoding="utf-8")
+    assert connect(tmp_path, tmp_path / "somewhere").name == "demo"
+    assert connect(tmp_path, tmp_path / "elsewhere").name == "demo_2"
+    assert connect(tmp_path, tmp_path / "a").name == ""
 
 
 def test_a_named_dataset_leaves_the_main_place_to_the_next(tmp_path):
