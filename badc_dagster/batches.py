@@ -4,6 +4,7 @@ So the first results of an archive of any size come within minutes. A run takes 
 range of a batch, so that a bad recording never costs another its later stages.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -31,13 +32,16 @@ BATCH = min(stage.batch_size for stage in STAGES.values())
 class Watch(Protocol):
     """Returns what shows a stage's progress."""
 
-    def __call__(self, stage: str, n_recordings: int, audio_s: float | None) -> Watcher:
+    def __call__(
+        self, stage: str, n_recordings: int, audio_s: float | None, n_later: int
+    ) -> Watcher:
         """Returns the watcher of a stage over one batch.
 
         Args:
             stage: its name.
             n_recordings: of the batch, that the stage takes.
             audio_s: seconds of sound in them; None where no detector runs.
+            n_later: recordings of the batches after this one that the stage may take.
         """
 
 
@@ -62,6 +66,7 @@ class BatchRun:
     ) -> None:
         self.finder = DueFinder(instance, connection, dataset)
         self.busy: set[str] = set()
+        self._n_later: Counter[str] = Counter()
         self._instance = instance
         self._connection = connection
         self._dataset = dataset
@@ -84,9 +89,11 @@ class BatchRun:
             after_first: called after the first batch if there are more.
         """
         keys = KeyOrder.read(self._instance, self._connection)
+        self._n_later = _count_not_current(progress, wanted)
         for number, batch in enumerate(split_batches(keys.sort(wanted))):
             if number == 1:
                 after_first()
+            self._n_later -= _count_not_current(progress, batch)
             for stage in STAGES.values():
                 if self._run_stage(stage, batch, progress, keys):
                     rows = [registry.by_id[one] for one in batch]
@@ -111,7 +118,17 @@ class BatchRun:
         if self._watch is None or not due:
             return nullcontext()
         audio_s = total_audio_s(self._dataset, due) if stage.runs_detector else None
-        return watched_by(self._watch(stage.name, len(due), audio_s))
+        return watched_by(self._watch(stage.name, len(due), audio_s, self._n_later[stage.name]))
+
+
+def _count_not_current(progress: Progress, recording_ids: Sequence[str]) -> Counter[str]:
+    """Returns how many recordings each stage may take, after the stages before it."""
+    return Counter(
+        {
+            stage: sum(one not in current for one in recording_ids)
+            for stage, current in progress.current.items()
+        }
+    )
 
 
 def split_batches(recording_ids: Sequence[str]) -> Iterator[list[str]]:

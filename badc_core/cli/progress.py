@@ -8,15 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from badc_core.cli.output import Output
@@ -29,7 +21,10 @@ _INTERVAL_S = 30.0
 
 
 class ShownProgress:
-    """Shows stages of work one after the other; use as a context manager.
+    """Shows the stages of a run, each over all its batches; use as a context manager.
+
+    On a terminal each stage has a bar. Elsewhere a line comes at most every 30 seconds, and one at
+    the end.
 
     Args:
         output: whether anything is shown.
@@ -40,11 +35,11 @@ class ShownProgress:
         self._console = Console(stderr=True)
         self._shows_bars = self._console.is_terminal and not output.quiet
         self._shows_lines = not self._console.is_terminal and not output.quiet
-        columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), _Amount())
         self._bars = Progress(*columns, console=self._console, disable=not self._shows_bars)
-        self._tasks: dict[str, TaskID] = {}
-        self._lines: _Lines | None = None
+        self._stages: dict[str, _Stage] = {}
         self._clock_s = clock_s
+        self._start_s = self._shown_s = clock_s()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -57,33 +52,42 @@ class ShownProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._bars.stop()
-        if self._lines is not None:
-            self._lines.end()
+        if self._stages and self._shows_lines:
+            # Analysing sound takes nearly all the time, where that is done at all.
+            stages = list(self._stages.values())
+            shown = [one for one in stages if one.is_audio] or stages[-1:]
+            amounts = "; ".join(f"{one.name}: {one.amount}" for one in shown)
+            self._print(f"{amounts}, in {format_duration(self._clock_s() - self._start_s)}")
 
-    def stage(self, stage: str, n_recordings: int, audio_s: float | None) -> Watcher:
-        """Begins a stage and returns what to report its progress to.
+    def stage(
+        self, stage: str, n_recordings: int, audio_s: float | None, n_later: int = 0
+    ) -> Watcher:
+        """Begins a batch of a stage and returns what to report its progress to.
 
         Args:
             stage: its name; one that was there before goes on.
-            n_recordings: to come.
-            audio_s: seconds of sound to come; None where no detector runs.
+            n_recordings: of the batch.
+            audio_s: seconds of sound in them; None where no detector runs.
+            n_later: recordings of the batches after this one.
         """
-        is_audio = audio_s is not None
-        total = n_recordings if audio_s is None else audio_s
-        if self._shows_lines:
-            if self._lines is not None:
-                self._lines.end()
-            self._lines = _Lines(stage, total, is_audio, self._print, self._clock_s)
-            return self._lines
-        return _Bar(self._bars, self._task(stage, total, is_audio), is_audio)
+        if stage not in self._stages:
+            bar = self._bars.add_task(stage, stage=None)
+            self._stages[stage] = _Stage(stage, audio_s is not None, bar, self._show, self._clock_s)
+            self._bars.update(bar, stage=self._stages[stage])
+        found = self._stages[stage]
+        found.expect(n_recordings, audio_s or 0.0, n_later)
+        self._bars.update(found.bar, completed=found.done, total=found.total)
+        return found
 
-    def _task(self, name: str, total: float, is_audio: bool) -> TaskID:
-        if name in self._tasks:
-            task = self._bars.tasks[self._tasks[name]]
-            self._bars.update(task.id, total=(task.total or 0.0) + total)
-        else:
-            self._tasks[name] = self._bars.add_task(name, total=total, is_audio=is_audio)
-        return self._tasks[name]
+    def _show(self, stage: "_Stage") -> None:
+        """Shows how far a stage is: always on a bar, as a line if the last one was long ago."""
+        self._bars.update(stage.bar, completed=stage.done, total=stage.total)
+        now_s = self._clock_s()
+        if self._shows_lines and now_s - self._shown_s >= _INTERVAL_S:
+            self._shown_s = now_s
+            left_s = sum(one.left_s for one in self._stages.values())
+            left = f"about {format_duration(left_s)} left"
+            self._print(f"{stage.name}: {stage.amount}, {left}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -107,78 +111,71 @@ def shown_detecting(audio_s: float, output: Output) -> Iterator[None]:
         log.setLevel(level)
 
 
-class _Bar:
-    """Moves a bar: by seconds of sound, or by recordings."""
+class _Stage:
+    """Adds up what is done of a stage, in seconds of sound or in recordings, over all batches.
 
-    def __init__(self, bars: Progress, task: TaskID, is_audio: bool) -> None:
-        self._bars, self._task, self._is_audio = bars, task, is_audio
-
-    def analysed(self, audio_s: float) -> None:
-        """Records seconds of sound that a detector has analysed."""
-        if self._is_audio:
-            self._bars.advance(self._task, audio_s)
-
-    def ended(self) -> None:
-        """Records that a recording has ended."""
-        if not self._is_audio:
-            self._bars.advance(self._task)
-
-
-class _Lines:
-    """Prints a line at most every 30 seconds, and one at the end."""
+    How much sound the later batches have is not known before they are described: as much a
+    recording as in those before.
+    """
 
     def __init__(
         self,
         name: str,
-        total: float,
         is_audio: bool,
-        show: Callable[[str], None],
+        bar: TaskID,
+        show: Callable[["_Stage"], None],
         clock_s: Callable[[], float],
     ) -> None:
-        self._name, self._total, self._is_audio = name, total, is_audio
+        self.name, self.is_audio, self.bar = name, is_audio, bar
+        self.done = self.total = 0.0
+        self._n_begun, self._begun = 0, 0.0
         self._show, self._clock_s = show, clock_s
-        self._done = 0.0
-        self._start_s = self._shown_s = clock_s()
+        self._took_s, self._since_s = 0.0, clock_s()
+
+    @property
+    def left_s(self) -> float:
+        """How long the rest may take, at the pace so far."""
+        return max(0.0, self.total - self.done) * self._took_s / self.done if self.done else 0.0
+
+    @property
+    def amount(self) -> str:
+        """How much is done of how much; for sound, how fast it goes as well."""
+        if not self.is_audio:
+            return f"{self.done:.0f} of {counted(round(self.total), 'recording')}"
+        pace = f", {self.done / self._took_s:.3g}x real time" if self._took_s else ""
+        return f"{format_duration(self.done)} of {format_duration(self.total)}{pace}"
+
+    def expect(self, n_recordings: int, audio_s: float, n_later: int) -> None:
+        """Begins a batch."""
+        self._n_begun += n_recordings
+        self._begun += audio_s if self.is_audio else n_recordings
+        self.total = self._begun * (1 + n_later / (self._n_begun or 1))
+        self._since_s = self._clock_s()
 
     def analysed(self, audio_s: float) -> None:
         """Records seconds of sound that a detector has analysed."""
-        if self._is_audio:
+        if self.is_audio:
             self._advance(audio_s)
 
     def ended(self) -> None:
         """Records that a recording has ended."""
-        if not self._is_audio:
+        if not self.is_audio:
             self._advance(1)
 
-    def end(self) -> None:
-        """Prints how far the stage came."""
-        took_s = self._clock_s() - self._start_s
-        self._show(f"{self._name}: {self._amount(took_s)}, in {format_duration(took_s)}")
-
     def _advance(self, amount: float) -> None:
-        self._done += amount
         now_s = self._clock_s()
-        if now_s - self._shown_s < _INTERVAL_S:
-            return
-        self._shown_s = now_s
-        took_s = now_s - self._start_s
-        left_s = max(0.0, self._total - self._done) * took_s / self._done if self._done else 0.0
-        self._show(f"{self._name}: {self._amount(took_s)}, about {format_duration(left_s)} left")
-
-    def _amount(self, took_s: float) -> str:
-        return _describe_amount(self._done, self._total, self._is_audio, self._done / (took_s or 1))
+        self._took_s += now_s - self._since_s
+        self._since_s = now_s
+        self.done += amount
+        self._show(self)
 
 
 class _Amount(ProgressColumn):
-    """How much is done of how much: recordings, or sound and how fast it goes."""
+    """How much is done of how much, and how long the rest may take."""
 
     def render(self, task: Task) -> Text:
-        is_audio = task.fields["is_audio"]
-        return Text(_describe_amount(task.completed, task.total or 0.0, is_audio, task.speed))
-
-
-def _describe_amount(done: float, total: float, is_audio: bool, speed: float | None) -> str:
-    if not is_audio:
-        return f"{done:.0f} of {counted(round(total), 'recording')}"
-    pace = f", {speed:.3g}x real time" if speed else ""
-    return f"{format_duration(done)} of {format_duration(total)}{pace}"
+        stage: _Stage | None = task.fields["stage"]
+        if stage is None:
+            return Text()
+        left = f", about {format_duration(stage.left_s)} left" if stage.left_s else ""
+        return Text(f"{stage.amount}{left}")

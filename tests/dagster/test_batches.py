@@ -3,6 +3,7 @@
 import pytest
 
 from badc_core.stages.stage import STAGES
+from badc_core.telemetry.progress import watcher
 from badc_dagster import batches
 from badc_dagster.batches import BATCH, FIRST_BATCH, split_batches
 from badc_dagster.runs import Project
@@ -41,6 +42,19 @@ def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(graph, 
     first = [(stage, "rec_1") for stage in STAGES]
     second = [(stage, "rec_2") for stage in STAGES]
     assert assets_in_order(graph) == [*first, *corpus, *second, *corpus]
+
+
+def test_each_batch_says_how_many_recordings_come_later(graph, small_batches):
+    seen = []
+
+    def watch(stage, n_recordings, audio_s, n_later):
+        seen.append((stage, n_recordings, n_later))
+        return watcher()
+
+    with Project.open(graph.root) as project:
+        project.scan()
+        project.bring_up_to_date(watch=watch)
+    assert seen == [(stage, 1, 2) for stage in STAGES] + [(stage, 2, 0) for stage in STAGES]
 
 
 def test_a_bad_recording_of_a_batch_costs_only_itself(graph, small_batches):

@@ -1,4 +1,4 @@
-"""Progress where nobody looks on: a line now and then, and one at the end of each stage."""
+"""Progress of a whole run: bars on a terminal, else a line now and then and one at the end."""
 
 import pytest
 
@@ -21,21 +21,47 @@ def clock():
     return Clock()
 
 
-def test_a_line_comes_at_most_every_thirty_seconds_and_at_each_end(clock, capsys):
-    with ShownProgress(Output(), clock) as shown:
-        stage = shown.stage("detections", 2, 3600.0)
-        for _ in range(60):
+def work_through_two_batches(shown, clock):
+    """Two batches of 20 min of sound a recording: of two recordings, then of four."""
+    for n_recordings, n_later in ((2, 4), (4, 0)):
+        detections = shown.stage("detections", n_recordings, n_recordings * 1200.0, n_later)
+        for _ in range(n_recordings * 10):
+            clock.now_s += 2
+            detections.analysed(120.0)
+        report = shown.stage("report_bundle", n_recordings, None, n_later)
+        for _ in range(n_recordings):
             clock.now_s += 1
-            stage.analysed(30.0)
-        stage = shown.stage("report_bundle", 1, None)
-        stage.analysed(5.0)
-        stage.ended()
+            report.analysed(5.0)
+            report.ended()
+
+
+def test_lines_are_of_the_whole_run_and_come_at_most_every_thirty_seconds(clock, capsys):
+    with ShownProgress(Output(), clock) as shown:
+        work_through_two_batches(shown, clock)
     assert capsys.readouterr().err.splitlines() == [
-        "detections: 15 min 00 s of 1 h 00 min, 30x real time, about 1 min 30 s left",
-        "detections: 30 min 00 s of 1 h 00 min, 30x real time, about 1 min 00 s left",
-        "detections: 30 min 00 s of 1 h 00 min, 30x real time, in 1 min 00 s",
-        "report_bundle: 1 of 1 recording, in 0.00 s",
+        "detections: 30 min 00 s of 2 h 00 min, 60x real time, about 1 min 30 s left",
+        "detections: 58 min 00 s of 2 h 00 min, 60x real time, about 1 min 06 s left",
+        "detections: 1 h 28 min of 2 h 00 min, 60x real time, about 36.0 s left",
+        "detections: 1 h 58 min of 2 h 00 min, 60x real time, about 6.0 s left",
+        "detections: 2 h 00 min of 2 h 00 min, 60x real time, in 2 min 06 s",
     ]
+
+
+def test_a_run_without_a_detector_ends_with_its_last_stage(clock, capsys):
+    with ShownProgress(Output(), clock) as shown:
+        shown.stage("recording", 1, None).ended()
+        shown.stage("report_bundle", 1, None, 1).ended()
+    assert capsys.readouterr().err == "report_bundle: 1 of 2 recordings, in 0.00 s\n"
+
+
+def test_a_terminal_has_a_bar_for_each_stage_over_the_whole_run(clock, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    with ShownProgress(Output(), clock) as shown:
+        work_through_two_batches(shown, clock)
+    last = capsys.readouterr().err.split("\x1b[2K")[-1]
+    assert last.count("2 h 00 min of 2 h 00 min, 60x real time") == 1
+    assert last.count("6 of 6 recordings") == 1
 
 
 def test_nothing_is_on_standard_output_and_quiet_shows_nothing(clock, capsys):
