@@ -79,7 +79,7 @@ class SpeciesRange:
 
     def _score(self, latitude: float, longitude: float, week: int) -> npt.NDArray[np.float32]:
         if self._model is None:
-            self._model = LiteModel(self._path)
+            self._model = LiteModel(self._path, is_plain=True)
         outputs = self._model.run(np.array([[latitude, longitude, week]], np.float32))
         scores: npt.NDArray[np.float32] = outputs[0]
         return scores

@@ -23,17 +23,21 @@ _VTABLE_OPERATORS = 10
 class LiteModel:
     """A model in memory, run by one thread."""
 
-    def __init__(self, model: Path | bytes, shape: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, model: Path | bytes, shape: tuple[int, ...] = (), is_plain: bool = False
+    ) -> None:
         """Loads the model.
 
         Args:
             model: its file, or the content of one.
             shape: of the values it will be given, where that is not what the model says.
+            is_plain: runs it without the XNNPACK delegate, which is slow to load and prints a
+                message on standard error; for small models.
 
         Raises:
             DetectorMissing: LiteRT is not installed.
         """
-        self._interpreter = _load_interpreter(model)
+        self._interpreter = _load_interpreter(model, is_plain)
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         if shape:
             self._interpreter.resize_tensor_input(self._input, shape)
@@ -172,8 +176,14 @@ def import_litert(module: str) -> Any:
         ) from error
 
 
-def _load_interpreter(model: Path | bytes) -> Any:
-    load = import_litert("interpreter").Interpreter
-    if isinstance(model, bytes):
-        return load(model_content=model, num_threads=1)
-    return load(str(model), num_threads=1)
+def _load_interpreter(model: Path | bytes, is_plain: bool) -> Any:
+    litert = import_litert("interpreter")
+    kinds = litert.OpResolverType
+    given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    return litert.Interpreter(
+        **given,
+        num_threads=1,
+        experimental_op_resolver_type=(
+            kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES if is_plain else kinds.AUTO
+        ),
+    )

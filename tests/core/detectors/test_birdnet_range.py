@@ -1,5 +1,7 @@
 """What BirdNET expects where, and how its detections say so."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,17 @@ def test_the_meta_model_gives_what_it_is_known_to_give() -> None:
     assert often.shape == (6522,)
     assert 0 <= often.min() <= often.max() <= 1
     assert (often >= 0.03).sum() == 255
+
+
+def test_loading_the_meta_model_prints_nothing() -> None:
+    script = (
+        "from badc_core.detectors.birdnet import find_model\n"
+        "from badc_core.detectors.birdnet_range import SpeciesRange\n"
+        "from badc_core.detectors.interface import RecordingContext\n"
+        "SpeciesRange(find_model()).occurrences(RecordingContext(42.5, -76.45))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_the_date_changes_what_is_expected() -> None:
