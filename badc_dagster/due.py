@@ -169,10 +169,7 @@ def find_busy(instance: dg.DagsterInstance, connection: Connection, keys: KeyOrd
             continue
         if run.asset_selection and not own & set(run.asset_selection):
             continue
-        only = run.tags.get("dagster/partition")
-        first = run.tags.get("dagster/asset_partition_range_start", only)
-        last = run.tags.get("dagster/asset_partition_range_end", only)
-        busy.update(keys.between(first, last))
+        busy.update(keys.of_run(run.tags))
     return busy
 
 

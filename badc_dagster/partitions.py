@@ -4,7 +4,7 @@ Which recordings there are is found out in `badc_core.recordings.registry`; how 
 in the table of stages.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import dagster as dg
@@ -12,6 +12,8 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.stages.stage import Stage
 
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
 _KEYS_PER_CALL = 5_000
 """SQLite builds with the default limit of 32,766 variables fail above it (dagster#16260)."""
 
@@ -64,6 +66,11 @@ class KeyOrder:
             return ()
         return self._keys[self._position[first] : self._position[last] + 1]
 
+    def of_run(self, tags: Mapping[str, str]) -> Sequence[str]:
+        """Returns the keys that a run with these tags takes."""
+        only = tags.get("dagster/partition")
+        return self.between(tags.get(_RANGE_START, only), tags.get(_RANGE_END, only))
+
     def ranges(self, wanted: Iterable[str], at_most: int) -> list[list[str]]:
         """Returns the wanted keys as lists of neighbours.
 
@@ -84,10 +91,7 @@ class KeyOrder:
 
 def range_tags(keys: Sequence[str]) -> dict[str, str]:
     """Returns the run tags that select a range of keys."""
-    return {
-        "dagster/asset_partition_range_start": keys[0],
-        "dagster/asset_partition_range_end": keys[-1],
-    }
+    return {_RANGE_START: keys[0], _RANGE_END: keys[-1]}
 
 
 def _batches(keys: list[str], size: int) -> Iterator[list[str]]:

@@ -32,6 +32,7 @@ from badc_dagster.adoption import Adoption
 from badc_dagster.batches import BATCH, BatchRun, Watch
 from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.due import DueFinder, Progress
+from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import home_path, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
@@ -58,11 +59,19 @@ class StatusRow:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """How far a dataset is."""
+    """How far a dataset is.
+
+    Attributes:
+        rows: of each asset.
+        failures: recordings that failed.
+        closed_runs: runs found dead, of any dataset.
+        failed_runs: other runs that failed as a whole, and whose recordings are still due.
+    """
 
     rows: tuple[StatusRow, ...]
     failures: tuple[StandingFailure, ...]
     closed_runs: tuple[str, ...]
+    failed_runs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,10 @@ class Project:
             )
             for stage in STAGES
         )
-        return StatusReport(rows, failures, tuple(closed))
+        failed = {one.recording_id for one in failures}
+        failed_runs = find_failed_runs(self._instance, self._connection, progress, failed)
+        others = tuple(one for one in failed_runs if one not in closed)
+        return StatusReport(rows, failures, tuple(closed), others)
 
     def bring_up_to_date(
         self, limit: int = 0, watch: Watch | None = None, show: Callable[[str], None] = _nothing

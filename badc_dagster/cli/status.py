@@ -11,7 +11,7 @@ from badc_dagster.cli.notices import report_failures, warn_of_other_home
 
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
-    """Show what is done, due and failed; exit 1 on failures."""
+    """Show what is done, due and failed; exit 1 on failures and on runs that failed."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
@@ -22,7 +22,10 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     out.show(make_table(str(project.dataset.root), columns, rows))
     report_failures(report.failures, out)
     for run_id in report.closed_runs:
-        out.say(f"Closed run {run_id}: its process is gone. Run again to go on.")
+        out.fail(f"Closed run {run_id}: its process is gone. Run again to go on.")
+    for run_id in report.failed_runs:
+        why = "recordings it was to take are still due; the web interface shows why"
+        out.fail(f"Run {run_id} failed: {why}. Run again to go on.")
     out.give({"dataset": project.dataset.root, **vars(report)})
-    if report.failures:
+    if report.failures or report.closed_runs or report.failed_runs:
         raise typer.Exit(1)

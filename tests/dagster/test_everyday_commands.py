@@ -8,6 +8,7 @@ from support.commands import run_typed
 from badc_core.cli.app import build_app
 from badc_core.datasets.connections import read_connections
 from badc_core.errors import DatasetInvalid
+from badc_dagster.per_recording import Step
 
 QUICK = '[detector]\nname = "band_energy"\n'
 
@@ -73,6 +74,28 @@ def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):
     assert "1 of 1 recording complete, 0 failed" in said
 
 
+def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond, monkeypatch):
+    begin = Step.__init__
+
+    def fill_the_disk(step, context, connection, stage):
+        if stage == "report_bundle":
+            raise OSError(28, "No space left on device")
+        begin(step, context, connection, stage)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__init__", fill_the_disk)
+        assert "No space left on device" in run_typed(app, "run", pond, code=1).stderr
+    status = run_typed(app, "status", pond, "--json", code=1)
+    (run_id,) = json.loads(status.stdout)["failed_runs"]
+    assert f"Run {run_id} failed: recordings it was to take are still due" in status.stderr
+    run_typed(app, "run", pond)
+    assert json.loads(run_typed(app, "status", pond, "--json").stdout)["failed_runs"] == []
+    (pond / "badc.toml").write_text(f"{QUICK}min_score = 0.9\n", encoding="utf-8")
+    status = json.loads(run_typed(app, "status", pond, "--json").stdout)
+    assert sum(one["due"] for one in status["rows"]) > 0
+    assert status["failed_runs"] == []
+
+
 def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
     (pond / "audio" / "bad.wav").write_bytes(b"RIFF")
     done = run_typed(app, "run", pond, "--quiet", code=1)
@@ -81,3 +104,10 @@ def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
     status = run_typed(app, "status", pond, code=1)
     assert "failed  bad  " in status.stderr
     assert "failed  bad" not in status.stdout
+
+
+def test_status_exits_with_1_when_it_closes_a_dead_run(app, pond, monkeypatch):
+    run_typed(app, "scan", pond)
+    monkeypatch.setattr("badc_dagster.runs.close_dead_runs", lambda _: ["r1"])
+    status = run_typed(app, "status", pond, code=1)
+    assert "Closed run r1: its process is gone" in status.stderr
