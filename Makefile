@@ -54,10 +54,10 @@ test-core: .venv-core/.installed ## the core's tests for an environment without 
 
 # The other tests run with the version of requirements.lock.
 test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the newest DuckDB
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade --no-deps --target build/newest-duckdb \
+	@rm -rf build/newest-duckdb
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --target build/newest-duckdb \
 		"$$($(BIN)/python -c "$$DUCKDB_REQUIREMENT")"
-	@PYTHONPATH=build/newest-duckdb $(BIN)/python -c \
-		'import duckdb; print("Testing with DuckDB", duckdb.__version__)'
+	@PYTHONPATH="$(CURDIR)/build/newest-duckdb" $(BIN)/python -c "$$DUCKDB_TESTED"
 	@PYTHONPATH="$(CURDIR)/build/newest-duckdb" $(BIN)/python -m pytest $(IN_PARALLEL) \
 		$(SQL_TESTS) -m "not soak"
 
@@ -80,7 +80,8 @@ lock: $(VENV)/.made ## renew requirements.lock from the newest versions pyprojec
 	@$(BIN)/python -m venv build/lock-venv
 	@build/lock-venv/bin/python -m pip install $(PIP_FLAGS) -e '.[birdnet,dev]'
 	@{ echo "# Versions BADC is tested with: pip constraints for Linux and macOS, made by 'make lock'."; \
-		build/lock-venv/bin/python -m pip freeze --exclude badc --disable-pip-version-check \
+		build/lock-venv/bin/python -m pip freeze --all --exclude badc --exclude pip \
+			--disable-pip-version-check \
 		| LC_ALL=C sort -f; } > build/requirements.lock
 	@mv build/requirements.lock requirements.lock
 	@rm -rf build/lock-venv
@@ -152,3 +153,14 @@ wanted = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']
 print(next(line for line in wanted if line.startswith('duckdb')))
 endef
 export DUCKDB_REQUIREMENT
+
+# Pip has just fetched the newest version; where that is the locked one, there is none newer.
+define DUCKDB_TESTED
+import pathlib, sys, duckdb
+newest = next(pathlib.Path('build/newest-duckdb').glob('duckdb-*.dist-info')).name.split('-')[1]
+newest = newest.removesuffix('.dist')
+locked = next(line.strip() for line in open('requirements.lock') if line.startswith('duckdb=='))
+print(f'Newest DuckDB: {newest}; tested: {duckdb.__version__}; requirements.lock: {locked}')
+sys.exit(duckdb.__version__ != newest and 'test-duckdb: the newest DuckDB is not the one tested')
+endef
+export DUCKDB_TESTED
