@@ -54,6 +54,7 @@ __all__ = [
     "PlanOrchestrationContext",
     "RetryMode",
     "TagConcurrencyLimitsCounter",
+    "close_database_connections",
     "execute_step_out_of_process",
     "get_retries_config",
     "get_tag_concurrency_limits_config",
@@ -78,16 +79,28 @@ def keep_database_connections() -> None:
             setattr(module, "create_engine", _KeptEngines(create_engine))  # noqa: B010
 
 
+def close_database_connections() -> None:
+    """Closes what is kept, which removes the `-wal` and `-shm` files beside the databases."""
+    for module in (sqlite_event_log, sqlite_run_storage):
+        getattr(module, "create_engine").close_all()  # noqa: B009  (not exported)
+
+
 class _KeptEngines:
     """Stands for SQLAlchemy's `create_engine`; gives the same engine for the same database."""
 
     def __init__(self, create_engine: Callable[..., Engine]) -> None:
         self._create_engine = create_engine
         self._engines: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+        self._inherited: list[Engine] = []
         self._lock = Lock()
+        os.register_at_fork(after_in_child=self._set_aside_inherited)
 
     def __call__(self, url: str, **options: Any) -> Engine:
-        key = (os.getpid(), url, _inode(url))
+        inode = _inode(url)
+        if inode is None:
+            # A database that does not exist yet: what it will be is only known later.
+            return self._create_engine(url, **options)
+        key = (url, inode)
         with self._lock:
             if key not in self._engines:
                 options.pop("poolclass", None)  # the one that keeps nothing
@@ -98,6 +111,22 @@ class _KeptEngines:
             while len(self._engines) > _MOST_ENGINES:
                 self._close(self._engines.popitem(last=False)[1])
             return self._engines[key]
+
+    def close_all(self) -> None:
+        """Closes all engines that are kept."""
+        with self._lock:
+            while self._engines:
+                self._close(self._engines.popitem()[1])
+
+    def _set_aside_inherited(self) -> None:
+        """Makes a forked process begin without its parent's engines, and never closes them.
+
+        SQLite forbids using a connection across a fork, and to close one is to use it: that could
+        write the log back and remove it under the parent. So not even garbage collection may.
+        """
+        self._inherited += self._engines.values()
+        self._engines.clear()
+        self._lock = Lock()
 
     @staticmethod
     def _close(engine: Engine) -> None:

@@ -15,6 +15,7 @@ from badc_core.datasets.connections import Connection, connect
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import Registry, read_registry, register_recordings
 from badc_core.stages.stage import STAGES
+from badc_dagster.dagster_private import close_database_connections
 from badc_dagster.definitions import build_defs
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.home import open_instance, prepare_home
@@ -124,6 +125,7 @@ def fresh_home(tmp_path_factory) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DAGSTER_HOME", str(folder))
             prepare_home()
+        close_database_connections()  # whose files would vanish while others copy the folder
 
     return build_once(tmp_path_factory, "fresh_home", prepare)
 
@@ -180,6 +182,7 @@ def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
             connection = Connection("", folder / "dataset")
             with _opened(connection.root, connection, field_audio) as graph:
                 graph.run_all()
+        close_database_connections()
 
     return build_once(tmp_path_factory, "finished", run_all)
 

@@ -6,9 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
+import sqlalchemy
 
 from badc_dagster import dagster_private
 from badc_dagster.dagster_private import (
+    close_database_connections,
     keep_database_connections,
     sqlite_event_log,
     sqlite_run_storage,
@@ -74,3 +76,43 @@ def test_a_home_in_the_place_of_a_removed_one_is_written_to(home, fresh_home):
         report(instance, 1)
         keys = instance.get_materialized_partitions(dg.AssetKey("a"))
     assert keys == {"p1"}
+
+
+def test_closing_removes_the_files_beside_the_databases_and_events_stay(home):
+    with open_instance() as instance:
+        report(instance, 0)
+        assert list(home.rglob("*.db-wal"))
+        close_database_connections()
+        assert [*home.rglob("*.db-wal"), *home.rglob("*.db-shm")] == []
+        assert open_files(str(home)) == []
+        assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"p0"}
+
+
+def test_a_database_that_is_not_there_yet_is_not_kept(tmp_path):
+    kept = dagster_private._KeptEngines(sqlalchemy.create_engine)
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    first = kept(url, poolclass=sqlalchemy.pool.NullPool)
+    with first.connect():
+        pass
+    assert not kept._engines
+    second = kept(url, poolclass=sqlalchemy.pool.NullPool)
+    assert second is not first
+    assert kept(url) is second
+    kept.close_all()
+
+
+def test_a_forked_process_neither_uses_nor_closes_engines_of_its_parent(home):
+    with open_instance() as instance:
+        report(instance, 0)
+        kept = sqlite_event_log.create_engine
+        n_before, n_inherited = len(kept._engines), len(kept._inherited)
+        kept._set_aside_inherited()  # what a fork calls in the child
+        assert not kept._engines
+        assert len(kept._inherited) == n_inherited + n_before
+        report(instance, 1)
+        kept.close_all()
+        for engine in kept._inherited[n_inherited:]:
+            with engine.connect() as connection:  # still open
+                connection.exec_driver_sql("SELECT 1")
+            kept._close(engine)
+        del kept._inherited[n_inherited:]
