@@ -133,7 +133,8 @@ class WorkSettings(Section):
     folder: str = Field(
         ".badc",
         description="Folder of locks and journals of what is in work, in the dataset or anywhere "
-        "else; on a network file system without locks a folder on a local disk.",
+        "else; on a network file system without locks a folder on a local disk. Whoever changes it "
+        "between runs moves its content along: what an interrupted run left is only known there.",
     )
 
 
