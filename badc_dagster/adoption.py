@@ -7,18 +7,20 @@ again without a word. How the file is written is in `badc_core/inference/older_d
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OutputUnwritable, RecordingBusy, StorageFull
 from badc_core.inference.older_detections import (
     adopt_detections,
     find_selection,
     older_config_hash,
 )
+from badc_core.inference.raw_result import RawResult
 from badc_core.outcomes import for_each
 from badc_core.stages.fingerprints import (
     Fingerprints,
@@ -28,7 +30,7 @@ from badc_core.stages.fingerprints import (
     lacks_chunks,
 )
 from badc_core.stages.stage import STAGES
-from badc_core.stages.work import Work
+from badc_core.stages.work import RecordingWork, Work
 from badc_dagster.due import Progress
 from badc_dagster.fingerprint_tags import (
     CODE_VERSION_TAG,
@@ -38,7 +40,12 @@ from badc_dagster.fingerprint_tags import (
 from badc_dagster.host_inputs import HostInputs
 from badc_dagster.partitions import asset_key
 
-_AT_ONCE = 500
+_AT_ONCE = 250
+"""Recordings taken over together; each keeps a file open meanwhile, and 1,024 is a usual limit."""
+
+_DECIDING = ("recording", "chunk_manifest", "detections")
+"""Stages whose outputs older results are read from. A dirty file of raw detections is none of
+them: a run that was killed while taking over leaves one, and it is written anew."""
 
 
 @dataclass
@@ -62,6 +69,21 @@ class OlderResults:
         ]
 
 
+@dataclass
+class AdoptionOutcome:
+    """What taking over came to.
+
+    Attributes:
+        adopted: recordings taken over.
+        busy: those that another run is at work on.
+        refused: the reasons of the others.
+    """
+
+    adopted: list[str] = field(default_factory=list)
+    busy: set[str] = field(default_factory=set)
+    refused: OlderResults = field(default_factory=OlderResults)
+
+
 class Adoption:
     """Takes over what can be taken over in one dataset."""
 
@@ -74,6 +96,7 @@ class Adoption:
         self._fingerprints = Fingerprints(dataset)
         self._config_hash = older_config_hash(dataset.settings.detector)
         self._selection = find_selection(dataset.settings.detector)
+        self._work = Work(dataset.work_folder)
         self._dirty: set[str] = set()
 
     def find(self, progress: Progress) -> OlderResults:
@@ -81,8 +104,7 @@ class Adoption:
         older = OlderResults()
         if not progress.unfinished:
             return older
-        self._take_over_marks()
-        self._dirty = Work(self._dataset.work_folder).dirty("detections")
+        self._dirty = set().union(*(self._work.dirty(stage) for stage in _DECIDING))
         made = self._recorded("detections")
         made_since = self._recorded("raw_detections")
         before = {one: found for one, found in made.items() if one not in made_since}
@@ -99,13 +121,24 @@ class Adoption:
                 older.adoptable.append(one)
         return older
 
-    def adopt(self, recording_ids: Iterable[str]) -> list[str]:
-        """Takes over recordings; returns those for which that worked."""
-        adopted: list[str] = []
-        ids = list(recording_ids)
-        for start in range(0, len(ids), _AT_ONCE):
-            adopted += self._adopt_some(ids[start : start + _AT_ONCE])
-        return adopted
+    def adopt(
+        self, recording_ids: Sequence[str], show: Callable[[str], None] = lambda _: None
+    ) -> AdoptionOutcome:
+        """Takes over recordings.
+
+        Args:
+            recording_ids: as `find` returned them.
+            show: shows a sentence, every 500 recordings.
+
+        Raises:
+            StorageFull, OutputUnwritable: files cannot be written; analysing would fail likewise.
+        """
+        outcome = AdoptionOutcome()
+        for start in range(0, len(recording_ids), _AT_ONCE):
+            if start and start % (2 * _AT_ONCE) == 0:
+                show(f"Results of an earlier version: {start} of {len(recording_ids)} taken over")
+            self._adopt_some(list(recording_ids[start : start + _AT_ONCE]), outcome)
+        return outcome
 
     def _refuse(self, recording_id: str, fingerprint: str, source: str | None) -> str:
         """Returns why a recording's older detections cannot be taken over; nothing if they can.
@@ -127,17 +160,17 @@ class Adoption:
             return "their files are missing or damaged"
         return ""
 
-    def _adopt_some(self, ids: list[str]) -> list[str]:
+    def _adopt_some(self, ids: list[str], total: AdoptionOutcome) -> None:
         # What was made from the detections is only taken over if it was made from these.
         before = {stage: self._recorded(stage, ids) for stage in ("detections", "report_bundle")}
         report_hash = self._fingerprints.settings_hash("report_bundle")
-        floors: dict[str, float] = {}
-        for outcome in for_each(ids, lambda one: adopt_detections(self._dataset, one)):
-            if outcome.value is not None:
-                floors[outcome.recording_id] = outcome.value.floor
-        adopted = list(floors)
+        written = self._write(ids, total)
+        adopted = list(written)
         self._report(
-            "raw_detections", adopted, lambda one, wanted: add_floor(as_source(wanted), floors[one])
+            "raw_detections",
+            adopted,
+            lambda one, wanted: add_floor(as_source(wanted), written[one][1].floor),
+            after=lambda one: written[one][0].commit(),
         )
         self._report("detections", adopted, lambda _, wanted: wanted)
         with_report = [
@@ -147,9 +180,41 @@ class Adoption:
             == digest_from(before["detections"][one], report_hash)
         ]
         self._report("report_bundle", with_report, lambda _, wanted: wanted)
-        return adopted
+        total.adopted += adopted
 
-    def _report(self, stage: str, ids: list[str], fingerprint: Callable[[str, str], str]) -> None:
+    def _write(
+        self, ids: list[str], total: AdoptionOutcome
+    ) -> dict[str, tuple[RecordingWork, RawResult]]:
+        """Writes files of raw detections; returns their recordings, still in work."""
+
+        def write(recording_id: str) -> tuple[RecordingWork, RawResult]:
+            begun = self._work.begin("raw_detections", recording_id)
+            try:
+                return begun, adopt_detections(self._dataset, recording_id)
+            except BaseException:
+                begun.leave()  # the error's traceback would keep it
+                raise
+
+        written: dict[str, tuple[RecordingWork, RawResult]] = {}
+        for outcome in for_each(ids, write):
+            error = outcome.error
+            if outcome.value is not None:
+                written[outcome.recording_id] = outcome.value
+            elif isinstance(error, StorageFull | OutputUnwritable):
+                raise error
+            elif isinstance(error, RecordingBusy):
+                total.busy.add(outcome.recording_id)
+            elif error is not None:
+                total.refused.reasons[f"taking them over failed ({error.what})"] += 1
+        return written
+
+    def _report(
+        self,
+        stage: str,
+        ids: list[str],
+        fingerprint: Callable[[str, str], str],
+        after: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Has the asset graph know of outputs that were taken over, with what it knew of them."""
         if not ids:
             return
@@ -172,6 +237,7 @@ class Adoption:
                     tags=tags,
                 )
             )
+            after(one.recording_id)
 
     def _known_metadata(self, key: dg.AssetKey, recording_id: str) -> dict[str, dg.MetadataValue]:
         wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[recording_id])
@@ -187,10 +253,14 @@ class Adoption:
         paths = STAGES["detections"].outputs(self._dataset, recording_id)
         return all(path.exists() for path in paths)
 
-    def _take_over_marks(self) -> None:
-        """Turns the marks of the code before, on outputs that were being replaced, into ours."""
-        work = Work(self._dataset.work_folder)
-        for mark in self._dataset.older_marks.glob("*/*"):
-            if mark.parent.name in STAGES:
-                work.mark_dirty(mark.parent.name, mark.name)
-            mark.unlink()
+
+def convert_older_marks(dataset: Dataset) -> None:
+    """Turns the marks of the code before, on outputs that were being replaced, into dirty marks.
+
+    Before it is found out what is due, which they decide.
+    """
+    work = Work(dataset.work_folder)
+    for mark in dataset.older_marks.glob("*/*"):
+        if mark.parent.name in STAGES:
+            work.mark_dirty(mark.parent.name, mark.name)
+        mark.unlink(missing_ok=True)

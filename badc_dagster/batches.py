@@ -13,8 +13,9 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import BadcError
 from badc_core.recordings.recording import total_audio_s
-from badc_core.recordings.registry import Registry
+from badc_core.recordings.registry import read_rows
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.due import DueFinder, Progress, find_busy
@@ -51,7 +52,7 @@ class BatchRun:
     Args:
         instance: holds runs and events.
         connection: the dataset's place in the asset graph.
-        dataset: under the run's settings.
+        dataset: under the settings that the run begins with.
         runs: executes jobs.
         watch: returns what shows a stage's progress; None where nobody looks on.
     """
@@ -74,30 +75,43 @@ class BatchRun:
         self._watch = watch
 
     def run(
-        self,
-        registry: Registry,
-        progress: Progress,
-        wanted: Sequence[str],
-        after_first: Callable[[], None],
+        self, progress: Progress, wanted: Sequence[str], after_first: Callable[[], None]
     ) -> None:
-        """Takes recordings through all stages, batch by batch.
+        """Takes recordings through all stages, batch by batch; stops if settings become invalid.
 
         Args:
-            registry: all recordings.
             progress: how far they are; brought up to date as stages end.
             wanted: the recordings to take.
             after_first: called after the first batch if there are more.
         """
         keys = KeyOrder.read(self._instance, self._connection)
         self._n_later = _count_not_current(progress, wanted)
-        for number, batch in enumerate(split_batches(keys.sort(wanted))):
-            if number == 1:
-                after_first()
-            self._n_later -= _count_not_current(progress, batch)
-            for stage in STAGES.values():
-                if self._run_stage(stage, batch, progress, keys):
-                    rows = [registry.by_id[one] for one in batch]
-                    progress.replace(batch, self.finder.find_some(rows))
+        try:
+            for number, batch in enumerate(split_batches(keys.sort(wanted))):
+                if number == 1:
+                    after_first()
+                self._n_later -= _count_not_current(progress, batch)
+                if number:
+                    self.refresh(progress, batch)
+                for stage in STAGES.values():
+                    if self._run_stage(stage, batch, progress, keys):
+                        self.refresh(progress, batch)
+        except BadcError as error:
+            self._runs.add_faults([str(error)])
+
+    def refresh(self, progress: Progress, recording_ids: Sequence[str]) -> None:
+        """Brings the progress of some recordings up to date.
+
+        Other runs may have finished them meanwhile, and every step opens the dataset anew: so
+        this reads the settings, the deployments and the registry anew too.
+
+        Raises:
+            DatasetInvalid, DetectorMissing, ConfigInvalid: nothing can be run any more.
+        """
+        self._dataset = self._runs.open_dataset()
+        self.finder = DueFinder(self._instance, self._connection, self._dataset)
+        rows = read_rows(self._dataset.registry, recording_ids)
+        progress.replace(recording_ids, self.finder.find_some(rows.values()))
 
     def _run_stage(
         self, stage: Stage, batch: list[str], progress: Progress, keys: KeyOrder

@@ -10,6 +10,7 @@ import dagster as dg
 
 FINGERPRINT_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
+_MOST_IN_A_QUERY = 5000
 REGISTRY_VERSION = "registry"
 """Data version of `recordings`, always the same: a scan that finds one new file must not make the
 UI call all other recordings out of date. A changed file shows in its own fingerprint."""
@@ -18,26 +19,40 @@ UI call all other recordings out of date. A changed file shows in its own finger
 def recorded_fingerprints(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str] | None = None
 ) -> Mapping[str, str]:
-    """Returns the fingerprint of each partition's latest materialisation, in one query.
+    """Returns the fingerprint of each partition's latest materialisation, in few queries.
 
     Args:
         instance: holds the events.
         key: of a per-recording asset.
         partitions: only these; all by default.
     """
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION, [FINGERPRINT_TAG], partitions
-    )
-    return {partition: found.get(FINGERPRINT_TAG, "") for partition, found in tags.items()}
+    recorded: dict[str, str] = {}
+    for some in [None] if partitions is None else _split(partitions):
+        tags = instance.event_log_storage.get_latest_tags_by_partition(
+            key, dg.DagsterEventType.ASSET_MATERIALIZATION, [FINGERPRINT_TAG], some
+        )
+        recorded |= {one: found.get(FINGERPRINT_TAG, "") for one, found in tags.items()}
+    return recorded
 
 
 def recorded_event_ids(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
 ) -> Mapping[str, int]:
-    """Returns the storage id of each partition's latest materialisation, in one query."""
-    return instance.event_log_storage.get_latest_storage_id_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
-    )
+    """Returns the storage id of each partition's latest materialisation, in few queries."""
+    recorded: dict[str, int] = {}
+    for some in _split(partitions):
+        recorded |= instance.event_log_storage.get_latest_storage_id_by_partition(
+            key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(some)
+        )
+    return recorded
+
+
+def _split(partitions: Sequence[str]) -> list[Sequence[str]]:
+    """Returns partitions in pieces that a query takes; SQLite has a limit of variables."""
+    return [
+        partitions[start : start + _MOST_IN_A_QUERY]
+        for start in range(0, len(partitions), _MOST_IN_A_QUERY)
+    ]
 
 
 def latest_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:

@@ -1,6 +1,6 @@
 """Executing asset jobs in this process, as runs that the UI shows like any other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -37,9 +37,23 @@ class InProcessRuns:
         self.warnings: list[str] = []
         self.busy: set[str] = set()
         self._instance = instance
+        self._root = dataset.root
+        self._overrides = dict(overrides)
         self._connection = connection
-        self._config = {"root": str(dataset.root), "overrides": dict(overrides)}
+        self._config = {"root": str(dataset.root), "overrides": self._overrides}
         self._defs: dg.Definitions | None = None
+
+    def open_dataset(self) -> Dataset:
+        """Returns the dataset as a step that begins now will open it.
+
+        Raises:
+            DatasetInvalid, ConfigInvalid: it cannot be used any more.
+        """
+        return Dataset.open(self._root, self._overrides)
+
+    def add_faults(self, found: Iterable[str]) -> None:
+        """Adds faults; the same sentence from every batch is given once."""
+        self.faults += [one for one in found if one not in self.faults]
 
     def execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
         """Executes some assets of a job.
@@ -76,6 +90,5 @@ class InProcessRuns:
             raise KeyboardInterrupt
         self.n_runs += 1
         self.busy |= left_to_others(events)
-        # The same sentence from every batch is said once.
-        self.faults += [one for one in faults(events) if one not in self.faults]
+        self.add_faults(faults(events))
         self.warnings += [one for one in warnings(events) if one not in self.warnings]

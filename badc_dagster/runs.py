@@ -14,12 +14,12 @@ from typing import Self
 import dagster as dg
 
 from badc_core.atomic import remove_abandoned
+from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid
+from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
 from badc_core.recordings.registry import (
-    Registry,
     ScanOutcome,
     forget_missing,
     read_registry,
@@ -28,7 +28,7 @@ from badc_core.recordings.registry import (
 from badc_core.recordings.scan import find_audio
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
-from badc_dagster.adoption import Adoption
+from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.batches import BATCH, BatchRun, Watch
 from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.due import DueFinder, Progress
@@ -170,7 +170,7 @@ class Project:
             self._instance.delete_dynamic_partition(self._connection.partitions_name, recording_id)
             clear_failure(self.dataset, recording_id)
             for stage in STAGES:
-                work.mark_lacking(stage, recording_id, lacks=False)
+                work.forget(stage, recording_id)
         return forgotten
 
     def status(self) -> StatusReport:
@@ -194,7 +194,11 @@ class Project:
         return StatusReport(rows, failures, tuple(closed), others)
 
     def bring_up_to_date(
-        self, limit: int = 0, watch: Watch | None = None, show: Callable[[str], None] = _nothing
+        self,
+        limit: int = 0,
+        watch: Watch | None = None,
+        show: Callable[[str], None] = _nothing,
+        warn: Callable[[str], None] = _nothing,
     ) -> RunOutcome:
         """Runs everything that is due, batch by batch, then the corpus if anything changed.
 
@@ -202,18 +206,21 @@ class Project:
             limit: at most so many recordings; 0 for all.
             watch: returns what shows the progress of a stage.
             show: shows a sentence before anything is run.
+            warn: shows a warning before anything is run.
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
+            StorageFull, OutputUnwritable: results of an earlier version cannot be taken over.
         """
         close_dead_runs(self._instance)
         registry = read_registry(self.dataset.registry)
         register_keys(self._instance, self._connection, registry.ids)
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
+        convert_older_marks(self.dataset)
         progress = batches.finder.find(registry)
-        self._adopt_older_results(registry, progress, batches.finder, show)
-        due = progress.unfinished
+        batches.busy |= self._adopt_older_results(progress, batches, show, warn)
+        due = progress.unfinished - batches.busy
         unfinished = [one for one in registry.ids if one in due]
         wanted = unfinished[:limit] if limit else unfinished
         self._remove_abandoned_files(wanted)
@@ -223,10 +230,11 @@ class Project:
             if len(progress.finished) <= BATCH:
                 self._bring_corpus_up_to_date(runs)
 
-        batches.run(registry, progress, wanted, show_first_results)
-        self._bring_corpus_up_to_date(runs)
-        self._find_damaged(registry, progress, batches.finder)
+        batches.run(progress, wanted, show_first_results)
         busy = batches.busy | runs.busy
+        self._report_still_due(progress, wanted, busy, runs)
+        self._bring_corpus_up_to_date(runs)
+        self._refresh_changed(progress, batches, busy, runs)
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),
@@ -242,24 +250,49 @@ class Project:
 
     def _adopt_older_results(
         self,
-        registry: Registry,
         progress: Progress,
-        finder: DueFinder,
+        batches: BatchRun,
         show: Callable[[str], None],
-    ) -> None:
-        """Takes over results of the code before, and says which it cannot."""
+        warn: Callable[[str], None],
+    ) -> set[str]:
+        """Takes over results of the code before, and warns of those it cannot.
+
+        Returns:
+            the recordings that another run is at work on.
+        """
         adoption = Adoption(self._instance, self._connection, self.dataset)
         older = adoption.find(progress)
         for sentence in older.describe():
-            show(sentence)
-        if older.adoptable:
-            adopted = adoption.adopt(older.adoptable)
+            warn(sentence)
+        if not older.adoptable:
+            return set()
+        outcome = adoption.adopt(older.adoptable, show)
+        for sentence in outcome.refused.describe():
+            warn(sentence)
+        if outcome.adopted:
             show(
-                f"{len(adopted)} recording{'s' * (len(adopted) != 1)} with results of an earlier "
-                "version of BADC taken over."
+                f"{counted(len(outcome.adopted), 'recording')} with results of an earlier version "
+                "of BADC taken over."
             )
-            some = finder.find_some(registry.by_id[one] for one in adopted if one in registry)
-            progress.replace(adopted, some)
+        batches.refresh(progress, older.adoptable)
+        return outcome.busy
+
+    def _report_still_due(
+        self, progress: Progress, wanted: Sequence[str], busy: set[str], runs: InProcessRuns
+    ) -> None:
+        """Adds a fault for recordings that went through the stages well and are due all the same.
+
+        The settings, the deployments or the files changed during the run.
+        """
+        explained = busy | progress.incomplete | set(read_failures(self.dataset))
+        still_due = (progress.unfinished & set(wanted)) - explained
+        if still_due and not runs.faults:
+            sentence = (
+                f"{counted(len(still_due), 'recording')} still due, {min(still_due)} for example: "
+                "settings, deployments.csv or audio files changed during the run. "
+                f"Run: badc run {shlex.quote(str(self.dataset.root))}"
+            )
+            runs.add_faults([sentence])
 
     def _remove_abandoned_files(self, wanted: Sequence[str]) -> None:
         """Removes what killed runs left half written, if anything is going to be written."""
@@ -267,13 +300,17 @@ class Project:
             for folder in self.dataset.output_folders:
                 remove_abandoned(folder)
 
-    def _find_damaged(self, registry: Registry, progress: Progress, finder: DueFinder) -> None:
-        """Brings the progress up to date for what was found damaged while building the corpus."""
+    def _refresh_changed(
+        self, progress: Progress, batches: BatchRun, busy: set[str], runs: InProcessRuns
+    ) -> None:
+        """Brings up to date what other runs finished, or what building the corpus found damaged."""
         work = Work(self.dataset.work_folder)
-        dirty = {one for stage in STAGES for one in work.dirty(stage) if one in registry}
-        if dirty:
-            some = finder.find_some(registry.by_id[one] for one in dirty)
-            progress.replace(dirty, some)
+        changed = busy.union(*(work.dirty(stage) for stage in STAGES))
+        try:
+            if changed:
+                batches.refresh(progress, sorted(changed))
+        except BadcError as error:
+            runs.add_faults([str(error)])
 
     def _bring_corpus_up_to_date(self, runs: InProcessRuns) -> None:
         registry = read_registry(self.dataset.registry)

@@ -19,10 +19,10 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
+from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
 from badc_core.stages.stage import STAGES, Stage, stages_after
-from badc_dagster.adoption import Adoption
+from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
@@ -118,7 +118,14 @@ def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
     def new_audio_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             dataset = Dataset.open(connection.root)
-            return evaluate(context.instance, connection, dataset, context.cursor, time.time)
+            return evaluate(
+                context.instance,
+                connection,
+                dataset,
+                context.cursor,
+                time.time,
+                context.log.warning,
+            )
         except BadcError as error:
             return dg.SkipReason(str(error))
 
@@ -131,33 +138,39 @@ def evaluate(
     dataset: Dataset,
     cursor_text: str | None,
     now_s: Callable[[], float],
+    warn: Callable[[str], None] = lambda _: None,
 ) -> dg.SensorResult:
     """Returns what one tick requests.
 
+    Args:
+        instance: holds runs and events.
+        connection: the dataset's place in the asset graph.
+        dataset: the dataset.
+        cursor_text: of the tick before.
+        now_s: the clock, in seconds since 1970.
+        warn: writes a warning into the tick's log.
+
     Raises:
         DatasetInvalid, DetectorMissing, ConfigInvalid: nothing can be run here.
+        StorageFull, OutputUnwritable: results of an earlier version cannot be taken over.
     """
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
     outcome = _register_settled(dataset, cursor, now_s())
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)
+    convert_older_marks(dataset)
     finder = DueFinder(instance, connection, dataset)
     progress = finder.find(outcome.registry)
     adoption = Adoption(instance, connection, dataset)
-    older = adoption.find(progress)
-    if older.adoptable:
-        # The rest in the next ticks: a tick may take no longer than a minute.
-        adopted = adoption.adopt(older.adoptable[:MAX_FILES_PER_TICK])
-        progress.replace(adopted, finder.find_some(outcome.registry.by_id[one] for one in adopted))
-        for due in progress.due.values():
-            for one in older.adoptable[MAX_FILES_PER_TICK:]:
-                due.pop(one, None)
+    warnings = _adopt_older_results(finder, adoption, progress, outcome.registry)
     requests: list[dg.RunRequest] = []
     if progress.unfinished:
         requests = _Requests(instance, connection, dataset, cursor, now_s()).make(progress)
     else:
         cursor.requested = {stage: {} for stage in STAGES}
+    for sentence in warnings if requests else ():
+        warn(sentence)
     n_waiting = len(cursor.sizes)
     reason = f"nothing due; {n_waiting} file(s) still settling" if n_waiting else "nothing due"
     return dg.SensorResult(
@@ -165,6 +178,23 @@ def evaluate(
         skip_reason=None if requests else dg.SkipReason(reason),
         cursor=cursor.render(),
     )
+
+
+def _adopt_older_results(
+    finder: DueFinder, adoption: Adoption, progress: Progress, registry: Registry
+) -> list[str]:
+    """Takes over some results of the code before; returns why others will be made again."""
+    older = adoption.find(progress)
+    if not older.adoptable:
+        return older.describe()
+    # The rest in the next ticks: a tick may take no longer than a minute.
+    now, later = older.adoptable[:MAX_FILES_PER_TICK], older.adoptable[MAX_FILES_PER_TICK:]
+    outcome = adoption.adopt(now)
+    progress.replace(now, finder.find_some(registry.by_id[one] for one in now))
+    for due in progress.due.values():
+        for one in (*later, *outcome.busy):
+            due.pop(one, None)
+    return older.describe() + outcome.refused.describe()
 
 
 def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOutcome:

@@ -120,6 +120,15 @@ class Work:
         else:
             path.unlink(missing_ok=True)
 
+    def forget(self, stage: str, recording_id: str) -> None:
+        """Removes all that is written down about a recording's stage, and its journal."""
+        for path in (
+            self._path(stage, recording_id),
+            self.folder / "lacking" / stage / recording_id,
+            self.journal(recording_id),
+        ):
+            path.unlink(missing_ok=True)
+
     def lacking(self, stage: str) -> set[str]:
         """Returns the recordings whose result of a stage lacks something, or is missing."""
         return _names(self.folder / "lacking" / stage)

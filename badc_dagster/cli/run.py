@@ -40,7 +40,7 @@ def run(
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
         with ShownProgress(out) as shown:
-            outcome = project.bring_up_to_date(limit, shown.stage, out.warn)
+            outcome = project.bring_up_to_date(limit, shown.stage, out.remark, out.warn)
     if outcome.nothing_to_do:
         out.say("Nothing to do: every recording is up to date.")
     if outcome.n_busy:

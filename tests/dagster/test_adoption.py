@@ -7,12 +7,15 @@ import pytest
 from support.detecting import detect_and_select
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DetectionsInvalid, StorageFull
 from badc_core.inference.older_detections import OLDER_CODE_VERSION, older_config_hash
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.reports.bundle import write_bundle
 from badc_core.stages.fingerprints import Fingerprints, digest_from, mark_incomplete
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
+from badc_dagster import adoption
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -66,7 +69,7 @@ class Older:
         folder = self.graph.dataset.telemetry("x").parent
         before = set(folder.glob("*.jsonl"))
         with Project.open(self.graph.root) as project:
-            self.outcome = project.bring_up_to_date(show=said.append)
+            self.outcome = project.bring_up_to_date(show=said.append, warn=said.append)
         return said, len(set(folder.glob("*.jsonl")) - before)
 
     def files(self):
@@ -160,14 +163,71 @@ def test_recordings_that_lack_chunks_or_files_are_counted_apart_from_those_taken
     assert older.outcome.n_finished == 3
 
 
-def test_outputs_that_the_code_before_was_replacing_when_it_was_killed_are_not_believed(older):
-    mark = older.graph.dataset.artifacts / "in_work" / "detections" / "rec_1"
+@pytest.mark.parametrize("stage", ["chunk_manifest", "detections"])
+def test_outputs_that_the_code_before_was_replacing_when_it_was_killed_are_not_believed(
+    older, stage
+):
+    mark = older.graph.dataset.artifacts / "in_work" / stage / "rec_1"
     mark.parent.mkdir(parents=True)
     mark.touch()
     said, _ = older.run()
     assert "1 recording with" in said[0]
     assert not mark.exists()
     assert older.outcome.n_finished == 3
+
+
+def refusing(monkeypatch, error, recording_id="rec_2"):
+    adopt = adoption.adopt_detections
+
+    def refuse(dataset, one):
+        if one == recording_id:
+            raise error
+        return adopt(dataset, one)
+
+    monkeypatch.setattr(adoption, "adopt_detections", refuse)
+
+
+def test_a_full_disk_ends_the_run_before_anything_is_analysed(older, monkeypatch):
+    refusing(monkeypatch, StorageFull("no space left on device", "raw"))
+    with pytest.raises(StorageFull):
+        older.run()
+    assert not list(older.graph.dataset.telemetry("x").parent.glob("*.jsonl"))
+
+
+def test_what_turns_out_to_be_unreadable_is_said_before_it_is_analysed_again(older, monkeypatch):
+    refusing(monkeypatch, DetectionsInvalid("not a Parquet file", "rec_2"))
+    said, n_models = older.run()
+    reason = "taking them over failed (not a Parquet file)"
+    start = "1 recording with results of an earlier version of BADC will be analysed again"
+    assert said == [
+        f"{start}: {reason}.",
+        "2 recordings with results of an earlier version of BADC taken over.",
+    ]
+    assert (n_models, older.outcome.n_finished) == (1, 3)
+
+
+def test_a_recording_that_another_run_works_on_is_left_to_it(older):
+    begun = Work(older.graph.dataset.work_folder).begin("raw_detections", "rec_2")
+    said, n_models = older.run()
+    assert said == ["2 recordings with results of an earlier version of BADC taken over."]
+    assert (n_models, older.outcome.n_busy, older.outcome.n_finished) == (0, 1, 2)
+    begun.leave()
+    # As after taking over was killed: the mark is no reason to run a model.
+    said, n_models = older.run()
+    assert said == ["1 recording with results of an earlier version of BADC taken over."]
+    assert (n_models, older.outcome.n_finished) == (0, 3)
+    assert not Work(older.graph.dataset.work_folder).dirty("raw_detections")
+
+
+def test_the_sensor_says_what_it_requests_again_and_why(older):
+    graph, said = older.graph, []
+    graph.dataset.effort("rec_2").unlink()
+    args = (graph.instance, graph.connection, graph.dataset, None, time.time, said.append)
+    (request,) = evaluate(*args).run_requests
+    assert request.partition_key == "rec_2"
+    (sentence,) = said
+    assert "1 recording with results of an earlier version" in sentence
+    assert "files are missing or damaged" in sentence
 
 
 def test_the_sensor_takes_over_too_and_requests_no_run(older):

@@ -82,3 +82,45 @@ def test_what_is_due_is_found_out_for_all_recordings_once(graph, small_batches, 
         project.bring_up_to_date()
     assert finds.count(None) == 1
     assert all(len(only) <= 2 for only in finds if only is not None)
+
+
+def watching(do, at_stage):
+    """Returns a watch that does something before a stage, the first time only."""
+    done = []
+
+    def watch(stage, n_recordings, audio_s, n_later):
+        if stage == at_stage and not done:
+            done.append(stage)
+            do()
+        return watcher()
+
+    return watch
+
+
+def test_what_another_run_finished_meanwhile_is_not_run_again(graph, small_batches):
+    def run_others():
+        for stage in STAGES:
+            assert graph.run_range(stage, "rec_2", "rec_3").success
+
+    with Project.open(graph.root) as project:
+        project.scan()
+        outcome = project.bring_up_to_date(watch=watching(run_others, "report_bundle"))
+    assert (outcome.n_finished, outcome.faults) == (3, ())
+    assert {stage: graph.n_materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, 3)
+
+
+def test_later_batches_go_by_settings_of_now_and_what_is_due_again_is_a_fault(graph, small_batches):
+    def shorten_chunks():
+        graph.configure("[chunks]\nduration_s = 2\n")
+
+    with Project.open(graph.root) as project:
+        project.scan()
+        outcome = project.bring_up_to_date(watch=watching(shorten_chunks, "raw_detections"))
+        (fault,) = outcome.faults
+        assert fault.startswith("1 recording still due, rec_1 for example: settings, ")
+        assert f"Run: badc run {graph.root}" in fault
+        assert outcome.n_finished == 2
+        assert graph.due() == {"chunk_manifest": ["rec_1"]}
+    with Project.open(graph.root) as project:
+        again = project.bring_up_to_date()
+    assert (again.n_finished, again.faults) == (3, ())

@@ -3,6 +3,8 @@
 import pytest
 
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_dagster import fingerprint_tags
 from badc_dagster.runs import Project
 
 
@@ -78,3 +80,31 @@ def test_status_counts_what_is_current_due_and_failed(graph, project):
     }
     assert [one.recording_id for one in report.failures] == ["rec_2"]
     assert report.closed_runs == ()
+
+
+def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, project, monkeypatch):
+    project.bring_up_to_date(limit=2)
+    key, ids = graph.key("recording"), ["rec_1", "rec_2", "rec_3"]
+    expected = [
+        fingerprint_tags.recorded_fingerprints(graph.instance, key),
+        fingerprint_tags.recorded_event_ids(graph.instance, key, ids),
+    ]
+    monkeypatch.setattr(fingerprint_tags, "_MOST_IN_A_QUERY", 1)
+    assert [set(one) for one in expected] == [{"rec_1", "rec_2"}] * 2
+    assert fingerprint_tags.recorded_fingerprints(graph.instance, key, ids) == expected[0]
+    assert fingerprint_tags.recorded_event_ids(graph.instance, key, ids) == expected[1]
+    assert fingerprint_tags.recorded_fingerprints(graph.instance, key, []) == {}
+
+
+def test_nothing_of_a_forgotten_recording_stays_in_the_work_folder(graph, project):
+    work = Work(graph.dataset.work_folder)
+    for one in ("rec_1", "rec_2"):
+        work.mark_dirty("raw_detections", one)
+        work.mark_lacking("raw_detections", one, lacks=True)
+        work.journal(one).parent.mkdir(exist_ok=True)
+        work.journal(one).touch()
+    (graph.root / "audio" / "S1" / "rec_1.wav").unlink()
+    project.scan()
+    assert project.prune() == ("rec_1",)
+    left = {path.stem for path in work.folder.rglob("*") if path.is_file()}
+    assert left == {".gitignore", "rec_2"}
