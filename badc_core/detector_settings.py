@@ -205,6 +205,9 @@ class DetectorSettings(Section):
             del content["command"]
         if self.name in OWN_MODELS:
             content["model"] = self.model.fingerprint_inputs()
+        # HawkEars' labels grow and merge where it looks for weaker ones.
+        if self.name.startswith("hawkears") and self.floor != self.lowest_score:
+            content["floor"] = self.floor
         return content
 
     def model_inputs(self) -> dict[str, Any]:

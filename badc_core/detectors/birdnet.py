@@ -112,11 +112,13 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         model_sha256=sha256_unchanged(model),
         licence=LICENCE,
         window_s=WINDOW_S,
-        companions=tuple(
-            f"{path.name}: {sha256_unchanged(path) if path.is_file() else 'absent'}"
-            for path in (find_labels(), find_range_model(model))
-        ),
+        companions=(_describe_file(find_labels()),),
+        marks=(_describe_file(find_range_model(model)),),
     )
+
+
+def _describe_file(path: Path) -> str:
+    return f"{path.name}: {sha256_unchanged(path) if path.is_file() else 'absent'}"
 
 
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001

@@ -29,6 +29,7 @@ from badc_core.hashing import sha256_text, sha256_unchanged
 from badc_core.validation import explain_invalid
 
 USES_GPU = True
+USES_PLACE = False
 
 _VERSION_LENGTH = 12
 _MOST_MS = 1e12

@@ -30,6 +30,7 @@ class DetectorIdentity:
         window_s: how much the model sees at once.
         uses_gpu: whether it runs on a GPU where there is one.
         companions: other files that decide what it finds, each with its SHA-256, or `absent`.
+        marks: the same of files that only mark what it found for place and season.
     """
 
     name: str
@@ -39,13 +40,25 @@ class DetectorIdentity:
     window_s: float
     uses_gpu: bool = False
     companions: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Returns the identity whose fields these are."""
+        lists = ("companions", "marks")
+        return cls(**{**content, **{name: tuple(content.get(name, ())) for name in lists}})
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        """Returns what of it decides what the detector finds, the same on any machine.
+        """Returns what of it decides what is found and how it is marked, the same on any machine.
 
         Whether a model of the user's own can use a GPU depends on what is installed.
         """
+        return {**self.model_inputs(), "companions": (*self.companions, *self.marks)}
+
+    def model_inputs(self) -> dict[str, Any]:
+        """Returns what of it decides what the model itself gives."""
         content = asdict(self)
+        del content["marks"]
         return {**content, "uses_gpu": False} if self.name in OWN_MODELS else content
 
     def require_same(self, loaded: "DetectorIdentity") -> None:

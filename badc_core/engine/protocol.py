@@ -116,7 +116,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
 
 def identity_from_json(content: dict[str, Any]) -> DetectorIdentity:
     """Returns which detector a worker loaded, from its `hello` line."""
-    return DetectorIdentity(**{**content, "companions": tuple(content["companions"])})
+    return DetectorIdentity.from_json(content)
 
 
 def detections_to_json(detections: Iterable[Detection]) -> list[list[Any]]:

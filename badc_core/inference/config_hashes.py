@@ -17,7 +17,7 @@ _CODE = STAGES["raw_detections"].code_version
 
 def model_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides what a model gives for a sound."""
-    return _digest(["model", _CODE, settings.model_inputs(), detector.fingerprint_inputs()])
+    return _digest(["model", _CODE, settings.model_inputs(), detector.model_inputs()])
 
 
 def dataset_file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:

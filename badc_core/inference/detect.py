@@ -150,6 +150,7 @@ class RawSink:
         self._model_hash = model_hash
         self._settings = dataset.settings
         self._keys = tuple(one.key for one in chunks)
+        self._older_keys = {one.file_key for one in chunks}
         self._results: dict[int, ChunkResult] = {}
 
     def output(self, chunk_id: str) -> str:  # noqa: ARG002  (one file has all chunks)
@@ -197,7 +198,7 @@ class RawSink:
 
     def _remove_older_journal(self) -> None:
         """Removes the journal of the code before, which lay beside the chunks' files."""
-        Journal(self._older_journal).remove()
+        Journal(self._older_journal).forget(self._older_keys)
         with suppress(OSError):
             self._older_journal.parent.rmdir()
 

@@ -8,12 +8,12 @@ survives being killed at any byte: a line counts once its end is written.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from badc_core.atomic import naming_storage_trouble
+from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
@@ -74,7 +74,7 @@ class Journal:
         Raises:
             StorageFull: the disk or a quota is full.
         """
-        line = (json.dumps(_line(key, result), separators=(",", ":")) + "\n").encode()
+        line = _as_text(_line(key, result)).encode()
         with naming_storage_trouble(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -84,9 +84,17 @@ class Journal:
             finally:
                 os.close(descriptor)
 
-    def remove(self) -> None:
-        """Deletes the file."""
-        self.path.unlink(missing_ok=True)
+    def forget(self, keys: Collection[str]) -> None:
+        """Removes the lines with these keys, and the file where no other result is left.
+
+        Raises:
+            StorageFull, OutputUnwritable: the disk or a quota is full.
+        """
+        others = [line for line in self._lines() if line.get("key") not in keys]
+        if others:
+            write_text(self.path, "".join(map(_as_text, others)))
+        else:
+            self.path.unlink(missing_ok=True)
 
     def _lines(self) -> list[dict[str, Any]]:
         try:
@@ -100,6 +108,10 @@ class Journal:
                 if isinstance(parsed, dict) and parsed.get("status") == "success":
                     lines.append(parsed)
         return lines
+
+
+def _as_text(line: dict[str, Any]) -> str:
+    return json.dumps(line, separators=(",", ":")) + "\n"
 
 
 def _line(key: str, result: ChunkResult) -> dict[str, Any]:

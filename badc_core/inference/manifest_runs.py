@@ -3,6 +3,7 @@
 A manifest that fails costs no other. What one of them needs is in `manifest_run.py`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 
@@ -62,6 +63,7 @@ class _RunsInWork:
         self._to_prepare = runs
         self._names: dict[str, str] = {}
         self._runs: dict[str, ManifestRun] = {}
+        self._drawn: dict[str, list[RecordingRun[None]]] = defaultdict(list)
         self._ended: list[Outcome[RunResult]] = []
 
     def recordings(self) -> Iterator[RecordingRun[None]]:
@@ -84,6 +86,7 @@ class _RunsInWork:
                 elif drawn.value is None:
                     break
                 else:
+                    self._drawn[name].append(drawn.value)
                     yield drawn.value
 
     def add(self, outcome: Outcome[None]) -> None:
@@ -113,7 +116,10 @@ class _RunsInWork:
         if isinstance(error, StorageFull):
             raise error
         run = self._runs.pop(name, None)
+        drawn = self._drawn.pop(name, ())
         if run is not None and error is not None:
+            for one in drawn:
+                one.leave()
             run.abandon()
         self._ended.append(Outcome(name, result, error))
 

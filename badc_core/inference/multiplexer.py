@@ -67,20 +67,20 @@ class Multiplexer(Generic[T]):
                 continue
             self._in_work[run.recording_id] = run
             for task in begun.require():
-                if run.recording_id not in self._in_work:
-                    break  # it failed meanwhile
+                if self._active(run.recording_id) is None:
+                    break  # it failed meanwhile, or was left
                 yield task
             self._finish_if_done(run)
 
     def attempted(self, attempt: Attempt) -> None:
         """Records the beginning or the end of an attempt."""
-        run = self._in_work.get(attempt.recording_id)
+        run = self._active(attempt.recording_id)
         if run is not None:
             run.attempted(attempt)
 
     def record(self, result: ChunkResult) -> None:
         """Gives a result to its recording."""
-        run = self._in_work.get(result.chunk.recording_id)
+        run = self._active(result.chunk.recording_id)
         if run is None:
             return
         recorded = attempt(run.recording_id, lambda _: run.record(result))
@@ -101,6 +101,14 @@ class Multiplexer(Generic[T]):
         """Leaves the recordings that are not finished."""
         while self._in_work:
             self._in_work.popitem()[1].leave()
+
+    def _active(self, recording_id: str) -> RecordingRun[T] | None:
+        """Returns the recording's run, unless it has ended or whoever started it has left it."""
+        run = self._in_work.get(recording_id)
+        if run is not None and run.is_left:
+            del self._in_work[recording_id]
+            return None
+        return run
 
     def _finish_if_done(self, run: RecordingRun[T]) -> None:
         if not run.is_done or self._in_work.pop(run.recording_id, None) is None:

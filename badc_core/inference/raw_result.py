@@ -199,9 +199,8 @@ def _raw_result(content: dict[str, Any], rows: dict[str, list[Any]]) -> RawResul
     ):
         label = labels.setdefault(tuple(names), Label(*names))
         found[number].append(Detection(start, end, label, confidence, is_expected, occurrence))
-    identity = content["detector"]
     return RawResult(
-        DetectorIdentity(**{**identity, "companions": tuple(identity["companions"])}),
+        DetectorIdentity.from_json(content["detector"]),
         tuple(
             _chunk_from_json(one, tuple(own), content["floor"])
             for one, own in zip(content["chunks"], found, strict=True)

@@ -141,7 +141,9 @@ class RecordingRun(Generic[T]):
         self._writes_stage = writes_stage
         self._begun: RecordingWork | None = None
         self._open = ExitStack()
+        self.is_left = False
         self._sink: Sink[T]
+        self._keys: set[str] = set()
         self._waiting: dict[int, tuple[int, PlannedChunk]] = {}
         self._journal = Journal(work.journal(recording_id))
 
@@ -159,6 +161,7 @@ class RecordingRun(Generic[T]):
             self._open.callback(self._begun.leave)
         opened = self._open_source()
         self._sink = opened.sink
+        self._keys = {one.key for one in opened.chunks}
         for number, chunk in enumerate(opened.chunks):
             self._require_own(chunk)
             known = opened.known.get(chunk.key) or opened.known.get(chunk.file_key)
@@ -200,10 +203,11 @@ class RecordingRun(Generic[T]):
 
     def leave(self) -> None:
         """Ends it before it is done; what the journal has stays, other runs may go on."""
+        self.is_left = True
         self._open.close()
 
     def _commit(self) -> None:
-        self._journal.remove()
+        self._journal.forget(self._keys)
         if self._begun is not None:
             self._begun.commit()
         self.leave()

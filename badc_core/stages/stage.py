@@ -53,8 +53,14 @@ def _detector_settings(dataset: Dataset) -> dict[str, Any]:
     detector = dataset.settings.detector
     return {
         "settings": detector.model_inputs(),
-        "detector": identify_detector(detector).fingerprint_inputs(),
+        "detector": identify_detector(detector).model_inputs(),
     }
+
+
+def _selection_settings(dataset: Dataset) -> dict[str, Any]:
+    detector = dataset.settings.detector
+    marks = identify_detector(detector).marks
+    return {"settings": detector.selection_inputs(), **({"marks": marks} if marks else {})}
 
 
 _IN_ORDER = (
@@ -91,7 +97,7 @@ _IN_ORDER = (
         name="detections",
         inputs=("raw_detections",),
         outputs=lambda dataset, one: (dataset.detections(one), dataset.effort(one)),
-        settings=lambda dataset: {"settings": dataset.settings.detector.selection_inputs()},
+        settings=_selection_settings,
         code_version="4",
         batch_size=203,
         job="select_job",

@@ -126,6 +126,21 @@ def test_only_unlocked_files_are_removed(path) -> None:
     assert not path.exists()
 
 
+def test_a_lock_file_that_was_put_in_place_meanwhile_stays(path, monkeypatch) -> None:
+    with locked(path):
+        pass
+    try_it = locks.try_lock
+
+    def replace_first(descriptor: int) -> bool:
+        path.unlink()
+        path.touch()
+        return try_it(descriptor)
+
+    monkeypatch.setattr(locks, "try_lock", replace_first)
+    remove_unlocked(path)
+    assert path.exists()
+
+
 def test_a_file_system_without_locks_is_used_with_one_warning(path, monkeypatch, caplog) -> None:
     monkeypatch.setattr(locks, "_warned_file_systems", set())
     monkeypatch.setattr(fcntl, "flock", refuse_locks)

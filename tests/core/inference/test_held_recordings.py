@@ -14,9 +14,10 @@ from support.sounds import write_tone
 from badc_core.cli.infer import infer
 from badc_core.cli.run_options import RunOptions
 from badc_core.engine.protocol import ChunkResult
-from badc_core.errors import RecordingBusy
+from badc_core.errors import OutputUnwritable, RecordingBusy
 from badc_core.inference.chunk_sink import ChunkSink
 from badc_core.inference.manifest_run import ManifestRun
+from badc_core.inference.manifest_runs import run_manifest
 from badc_core.inference.recording_run import STAGE, PlannedChunk
 from badc_core.stages.work import Work
 
@@ -86,6 +87,22 @@ def test_recordings_that_a_manifest_run_analyses_stay_finished_for_the_assets(ro
     run_typed(infer, "run", manifest, "--cpu-workers", 1)
     assert dirty == [set(), set()]
     assert sorted(busy) == ["a", "b"]
+
+
+def test_a_run_that_fails_leaves_its_other_recordings_to_others(root, monkeypatch):
+    run = ManifestRun(RunOptions(manifest=make_manifest(root, "a", "b"), cpu_workers=1).order())
+    written: list[str] = []
+
+    def fail(sink: ChunkSink, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
+        written.append(result.chunk.recording_id)
+        raise OutputUnwritable("it is read-only", "artifacts", "Make it writable")
+
+    monkeypatch.setattr(ChunkSink, "write", fail)
+    with pytest.raises(OutputUnwritable):
+        run_manifest(run)
+    assert len(written) == 1
+    with Work(root / ".badc").analysing("a"), Work(root / ".badc").analysing("b"):
+        pass
 
 
 @pytest.mark.parametrize("is_linked", [False, True])

@@ -272,10 +272,22 @@ def test_removing_leaves_journals_of_other_recordings(path: Path) -> None:
     journal = written(path)
     other = path.with_name("b.jsonl")
     other.write_text("{}")
-    journal.remove()
+    keys = {key(number) for number in range(3)}
+    journal.forget(keys)
     assert list(path.parent.iterdir()) == [other]
-    journal.remove()
+    journal.forget(keys)
     assert other.exists()
+
+
+def test_forgetting_leaves_the_results_of_other_models(path: Path) -> None:
+    journal = written(path)
+    journal.append(key(0, "another model"), result(0, SONG, SONG))
+    journal.append(key(3), failure(3))
+    journal.forget({key(number) for number in range(4)})
+    assert known(path) == {}
+    (kept,) = known(path, config_hash="another model").values()
+    assert kept.detections == (SONG, SONG)
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_results_that_were_kept_down_to_less_are_not_known(path: Path) -> None:

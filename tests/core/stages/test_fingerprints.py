@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
+from badc_core.inference.config_hashes import detections_hash, file_hash, model_hash
 from badc_core.settings import Settings
+from badc_core.stages import stage as stage_table
 from badc_core.stages.fingerprints import (
     Fingerprints,
     _digest,
@@ -257,7 +260,42 @@ def test_detectors_without_a_model_of_ones_own_keep_the_settings_they_had() -> N
         fingerprint_inputs = DetectorSettings(name=name).fingerprint_inputs()
         assert set(fingerprint_inputs) == shared | more.get(name, set())
     identity = DetectorIdentity("hawkears", "2", None, "MIT", 3.0, uses_gpu=True)
-    assert identity.fingerprint_inputs() == asdict(identity)
+    content = asdict(identity)
+    assert content.pop("marks") == ()
+    assert identity.fingerprint_inputs() == content
+
+
+def test_a_file_that_only_marks_what_was_found_runs_no_model(tmp_path: Path, monkeypatch) -> None:
+    before = DetectorIdentity(
+        "birdnet", "2.4", "a" * 64, "MIT", 3.0, companions=("labels: 1",), marks=("range: 1",)
+    )
+    content = asdict(before) | {"companions": ("labels: 1", "range: 1")}
+    del content["marks"]
+    assert before.fingerprint_inputs() == content, "as the code before had it"
+    assert DetectorIdentity.from_json(json.loads(json.dumps(asdict(before)))) == before
+    after = replace(before, marks=("range: 2",))
+    settings = DetectorSettings(name="birdnet")
+    assert model_hash(settings, after) == model_hash(settings, before)
+    assert detections_hash(settings, after) != detections_hash(settings, before)
+    found = []
+    for identity in (before, after):
+        monkeypatch.setattr(stage_table, "identify_detector", lambda _, one=identity: one)
+        found.append(hashes(tmp_path, detector={"name": "birdnet"}))
+    assert changed(*found) == {"detections"}
+
+
+def test_a_lower_floor_of_hawkears_changes_the_files_of_its_chunks() -> None:
+    identity = DetectorIdentity("hawkears", "2", None, "MIT", 3.0)
+    wide, narrow, plain = (
+        file_hash(DetectorSettings(name="hawkears", **given), identity)
+        for given in ({"score_floor": 0.2}, {"score_floor": 0.7}, {})
+    )
+    assert wide != narrow == plain
+    band = {
+        file_hash(DetectorSettings(name="band_energy", score_floor=one), identity)
+        for one in (None, 0.2)
+    }
+    assert len(band) == 1
 
 
 def test_a_change_reaches_every_stage_behind_it_and_none_before(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ def test_an_outcome_nobody_keeps_is_dirty_but_not_busy(work):
     assert work.dirty("detections") == {"a"}
 
 
+def test_analysing_excludes_others_and_leaves_no_stage_dirty(work):
+    with work.analysing("a"):
+        with pytest.raises(RecordingBusy), work.analysing("a"):
+            pass
+        with work.analysing("b"):
+            work.begin("raw_detections", "a").commit()
+        assert work.dirty("raw_detections") == set()
+    with work.analysing("a"):
+        pass
+
+
 def test_what_is_marked_dirty_stays_so_until_it_was_made_again(work):
     work.mark_dirty("recording", "a")
     work.mark_dirty("recording", "a")
@@ -97,12 +108,17 @@ def test_the_folder_is_never_tracked(work):
     work.begin("detections", "a").commit()
     assert (work.folder / ".gitignore").read_text() == "*\n"
     assert work.journal("a").is_relative_to(work.folder)
+    (work.folder / ".gitignore").unlink()
+    work.begin("detections", "a").commit()
+    assert (work.folder / ".gitignore").read_text() == "*\n"
 
 
 def test_where_nothing_can_be_written_the_error_says_so(work):
     work.folder.write_text("a file")
     with pytest.raises(OutputUnwritable):
         work.begin("detections", "a")
+    with pytest.raises(OutputUnwritable):
+        work.mark_dirty("detections", "a")
 
 
 def test_the_folder_is_in_the_dataset_unless_the_setting_puts_it_elsewhere(tmp_path):
