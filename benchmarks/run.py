@@ -53,10 +53,10 @@ def measure(parts: set[str], n_rounds: int) -> Figures:
         "hawkears": lambda: measure_hawkears(files[-1]),
         "executor": measure_executor,
     }
-    for part, aggregate_chunks in several.items():
+    for part, measure_several in several.items():
         if part in parts:
             _tell(part)
-            figures |= aggregate_chunks() or {f"{part}_measured": None}
+            figures |= measure_several() or {f"{part}_measured": None}
     return figures
 
 

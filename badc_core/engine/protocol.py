@@ -98,7 +98,7 @@ def task_to_json(task: ChunkTask) -> dict[str, Any]:
         "audio": str(task.audio),
         "n_samples": task.n_samples,
         "chunk": asdict(task.chunk),
-        "occasion": asdict(task.recording_context),
+        "recording_context": asdict(task.recording_context),
         "files": None if task.files is None else str(task.files),
     }
 
@@ -109,7 +109,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         Path(content["audio"]),
         content["n_samples"],
         Chunk(**content["chunk"]),
-        RecordingContext(**content["occasion"]),
+        RecordingContext(**content["recording_context"]),
         Path(content["files"]) if content["files"] else None,
     )
 

@@ -155,7 +155,7 @@ def test_any_byte_changed_never_gives_another_detection(
         ),
     ],
 )
-def test_lines_under_other_settings_of_other_sound_or_another_occasion_do_not_count(
+def test_lines_under_other_settings_of_other_sound_or_another_context_do_not_count(
     path: Path, other: str
 ) -> None:
     journal = Journal(path)
@@ -165,7 +165,7 @@ def test_lines_under_other_settings_of_other_sound_or_another_occasion_do_not_co
     assert known(path)[0].detections == ()
 
 
-def test_every_part_of_an_occasion_makes_another_key() -> None:
+def test_every_part_of_a_context_makes_another_key() -> None:
     occasions = [
         RecordingContext(latitude, longitude, date)
         for latitude in (None, 0.0, 60.25)
