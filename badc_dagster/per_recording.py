@@ -26,7 +26,7 @@ from badc_core.errors import (
 from badc_core.outcomes import Outcome
 from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.stages.fingerprints import mark_incomplete
-from badc_core.stages.stage import STAGES
+from badc_core.stages.stage import STAGES, stages_after
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.telemetry.progress import watcher
 from badc_dagster.failures import as_failures, failure_of
@@ -115,6 +115,7 @@ class Step:
         self.inputs: StepInputs = self._host.step_inputs(context.run.run_id)
         self._by_id = {one.recording_id: one for one in self.inputs.recordings}
         self._context = context
+        self._connection = connection
         self._stage = STAGES[stage]
 
     def wanted(self, recording_id: str) -> str:
@@ -160,9 +161,28 @@ class Step:
                 self._record_success(outcome.recording_id, output)
                 outcome.commit()
         yield from checks()
-        complained = complaint()
+        complained = " ".join(filter(None, (complaint(), self._explain_left_stages())))
         if bad or complained:
             raise failure_of(bad, len(self._by_id), complained)
+
+    def _explain_left_stages(self) -> str:
+        """Returns what to do where a run of several stages got a range; nothing otherwise.
+
+        Dagster leaves out the later stages of such a run without a word.
+        """
+        if len(self._by_id) == 1:
+            return ""
+        run, job = self._context.run, self._context.job_def
+        chosen = run.asset_selection or job.asset_layer.selected_asset_keys
+        after = stages_after(self._stage.name)[1:]
+        left = [one for one in after if asset_key(self._connection, one) in chosen]
+        if not left:
+            return ""
+        return (
+            f"A range of recordings goes through one stage a run, so {', '.join(left)} did not "
+            "run. Use `badc run`, or start one run a stage: for the next, materialise only "
+            f"{left[0]} of this range."
+        )
 
     def _record_success(self, recording_id: str, output: RecordingOutput) -> None:
         clear_failure(self.dataset, recording_id)

@@ -13,6 +13,7 @@ from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES
 from badc_dagster.failures import RECORDINGS_FAILED
 from badc_dagster.metadata import manifest_schema
+from badc_dagster.partitions import range_tags
 from badc_dagster.run_events import faults
 
 IDS = ("rec_1", "rec_2", "rec_3")
@@ -242,3 +243,14 @@ def test_a_run_may_override_settings_for_itself(graph):
     assert graph.latest("detections", "rec_1").metadata["dagster/partition_row_count"].value == 0
     assert graph.latest("detections", "rec_1").metadata["top_species"].value == "no detections"
     assert graph.due() == {"detections": ["rec_1"], "recording": ["rec_2", "rec_3"]}
+
+
+def test_a_range_in_a_job_of_several_stages_fails_and_names_those_left_out(graph):
+    graph.scan()
+    result = graph.execute("chunk_job", tags=range_tags(IDS))
+    assert not result.success
+    assert graph.n_materialized("recording") == 3
+    (fault,) = faults(result.all_events)
+    assert "one stage a run, so chunk_manifest did not run" in fault
+    assert "materialise only chunk_manifest of this range" in fault
+    assert "chunk_manifest" in graph.due()
