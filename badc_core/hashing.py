@@ -5,10 +5,11 @@ from a changed fingerprint is decided where outputs are compared, not here.
 """
 
 import hashlib
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _SAMPLE_BYTES = 1 << 20
 _FILES_KNOWN = 256
@@ -60,6 +61,11 @@ def sha256_unchanged(path: Path) -> str:
 def sha256_text(text: str) -> str:
     """Returns the SHA-256 of a text in UTF-8, hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_json(content: Any) -> str:
+    """Returns 32 hex digits that change when JSON values do; the order of keys does not count."""
+    return sha256_text(json.dumps(content, sort_keys=True))[:32]
 
 
 @lru_cache(_FILES_KNOWN)

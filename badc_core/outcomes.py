@@ -31,7 +31,7 @@ class Outcome(Generic[T]):
     on_commit: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     def commit(self) -> None:
-        """Records that the result is known to Dagster; until then it counts as unfinished."""
+        """Records that the consumer knows the result; until then it counts as unfinished."""
         self.on_commit()
 
     def require(self) -> T:

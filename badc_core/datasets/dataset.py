@@ -88,12 +88,8 @@ class InferencePaths:
         return self.folder if self.folder.name == recording_id else self.folder / recording_id
 
     def journal(self, recording_id: str) -> Path:
-        """What is known of the recording's chunks so far (`inference/journal.py`)."""
+        """Where the code before kept the recording's journal (`inference/journal.py`)."""
         return self.recording(recording_id) / "journal.jsonl"
-
-    def lock(self, recording_id: str) -> Path:
-        """What a run locks that is at work on the recording (`inference/holding.py`)."""
-        return self.recording(recording_id).with_name(f".{recording_id}.lock")
 
     def chunk_json(self, recording_id: str, chunk_id: str) -> Path:
         """A chunk's detections as the original BADC wrote them."""
@@ -245,7 +241,7 @@ class Dataset:
 
     @property
     def inference(self) -> InferencePaths:
-        """Journals of recordings whose detections are being made."""
+        """Files of chunks; journals are in the work folder (`stages/work.py`)."""
         return InferencePaths(self.artifacts / "infer")
 
     def telemetry(self, name: str) -> Path:

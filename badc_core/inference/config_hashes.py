@@ -4,12 +4,9 @@
 about what is kept of that; their formulas are older, so that files of the code before count.
 """
 
-import hashlib
-import json
-from typing import Any
-
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
+from badc_core.hashing import digest_json
 from badc_core.stages.stage import STAGES
 
 _CODE = STAGES["raw_detections"].code_version
@@ -17,12 +14,12 @@ _CODE = STAGES["raw_detections"].code_version
 
 def model_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides what a model gives for a sound."""
-    return _digest(["model", _CODE, settings.model_inputs(), detector.model_inputs()])
+    return digest_json(["model", _CODE, settings.model_inputs(), detector.model_inputs()])
 
 
 def dataset_file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides which detections of a dataset's chunk are kept."""
-    return _digest(
+    return digest_json(
         {
             "stage": "detections",
             "code": _CODE,
@@ -34,14 +31,10 @@ def dataset_file_hash(settings: DetectorSettings, detector: DetectorIdentity) ->
 
 def file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the same for a chunk outside a dataset."""
-    return _digest([_CODE, settings.fingerprint_inputs(), detector.fingerprint_inputs()])
+    return digest_json([_CODE, settings.fingerprint_inputs(), detector.fingerprint_inputs()])
 
 
 def detections_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides the detections of a whole recording."""
     own = dataset_file_hash(settings, detector)
-    return own if settings.label_length == "fixed" else _digest([own, settings.label_length])
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return own if settings.label_length == "fixed" else digest_json([own, settings.label_length])

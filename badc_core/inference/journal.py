@@ -5,7 +5,6 @@ settings and the chunk's audio, so results of other settings are never mistaken 
 survives being killed at any byte: a line counts once its end is written.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -17,6 +16,7 @@ from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
+from badc_core.hashing import digest_json
 
 SCHEMA_VERSION = 1
 
@@ -36,8 +36,7 @@ def chunk_key(
         recording_context: where and when it was recorded.
     """
     place = (recording_context.latitude, recording_context.longitude, recording_context.date)
-    text = json.dumps([SCHEMA_VERSION, config_hash, sound, overlap_samples, place])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest_json([SCHEMA_VERSION, config_hash, sound, overlap_samples, place])
 
 
 class Journal:

@@ -4,7 +4,6 @@ A row means a range of its recording, or a file that holds the chunk alone; wher
 which, the file's length does. Rows are read in `chunks/requests.py`.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from badc_core.chunks.requests import ChunkRequest
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import BadcError
-from badc_core.hashing import fingerprint_file
+from badc_core.hashing import fingerprint_file, sha256_text
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
@@ -159,7 +158,7 @@ class _Sources:
             return chunk_sha256(request.parent_sha256, chunk)
         # Two chunks may hold the same sound, such as digital silence.
         text = json.dumps([fingerprint, request.start_ms, chunk.start_sample, chunk.end_sample])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return sha256_text(text)
 
     def _is_described(self, request: ChunkRequest, fingerprint: str) -> bool:
         """Whether the file still is the one that the dataset described and cut."""

@@ -7,15 +7,14 @@ that lacks chunks that failed has `-incomplete-` in it: it is used, and due all 
 Fingerprints of files are in `hashing.py`.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from json.encoder import encode_basestring_ascii
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import cast
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.hashing import digest_json, sha256_text
 from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.identity import below_root
 from badc_core.recordings.naming import read_file_name, read_place
@@ -38,7 +37,7 @@ def mark_incomplete(fingerprint: str, failed_chunks: Iterable[str]) -> str:
         failed_chunks: their chunk_ids.
     """
     digest, at, floor = fingerprint.partition(_FLOOR)
-    return f"{digest}{_INCOMPLETE}{_digest(sorted(failed_chunks))[:8]}{at}{floor}"
+    return f"{digest}{_INCOMPLETE}{digest_json(sorted(failed_chunks))[:8]}{at}{floor}"
 
 
 def as_source(fingerprint: str) -> str:
@@ -91,7 +90,7 @@ class Fingerprints:
         name = read_file_name(PurePosixPath(path).name).fields
         location = place.get("location") or cast("str | None", name.get("location"))
         row = self._stations if location is None else self._stations.get(location)
-        return _digest([content, row]) if row else content
+        return digest_json([content, row]) if row else content
 
     def of(self, stage: str, *sources: str) -> str:
         """Returns the fingerprint that a stage's output should have.
@@ -132,14 +131,10 @@ class Fingerprints:
 
 def _hash_settings(stage: Stage, dataset: Dataset) -> str:
     content = {"stage": stage.name, "code": stage.code_version, **stage.settings(dataset)}
-    return _digest(content)
+    return digest_json(content)
 
 
 def _digest_texts(*texts: str) -> str:
-    """Returns the same as `_digest` of a list, in a third of the time: archives are large."""
+    """Returns the same as `digest_json` of a list, in a third of the time: archives are large."""
     content = ", ".join(map(encode_basestring_ascii, texts))
-    return hashlib.sha256(f"[{content}]".encode()).hexdigest()[:32]
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return sha256_text(f"[{content}]")[:32]

@@ -14,12 +14,12 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
+from badc_core.hashing import digest_json
 from badc_core.inference.config_hashes import detections_hash, file_hash, model_hash
 from badc_core.settings import Settings
 from badc_core.stages import stage as stage_table
 from badc_core.stages.fingerprints import (
     Fingerprints,
-    _digest,
     _digest_texts,
     as_source,
     mark_incomplete,
@@ -400,4 +400,4 @@ def test_several_inputs_all_count_in_their_order(tmp_path: Path) -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_texts_have_the_digest_of_the_list_of_them(texts: list[str]) -> None:
-    assert _digest_texts(*texts) == _digest(texts)
+    assert _digest_texts(*texts) == digest_json(texts)
