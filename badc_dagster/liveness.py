@@ -78,7 +78,7 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
         run = record.dagster_run
         is_quiet = time.time() - record.update_timestamp.timestamp() > grace_s
         if is_quiet and _is_abandoned(run.run_id):
-            why = "The process of this run has ended without a word (killed or crashed)."
+            why = "The process of this run has ended (killed or crashed)."
             instance.report_run_failed(run, why)
             dead.append(run.run_id)
     _remove_locks_of_finished_runs(instance)

@@ -58,7 +58,7 @@ def test_a_live_run_is_left_alone_and_a_killed_one_is_closed(running, home):
         assert close_dead_runs(instance, grace_s=0) == [run.run_id]
         assert statuses(instance) == [dg.DagsterRunStatus.FAILURE]
         events = [record.message for record in instance.all_logs(run.run_id)]
-        assert "The process of this run is gone (killed or crashed)." in " ".join(events)
+        assert "The process of this run has ended (killed or crashed)." in " ".join(events)
         assert list((home / "live").iterdir()) == []
         assert close_dead_runs(instance, grace_s=0) == []
 

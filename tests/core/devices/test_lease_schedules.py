@@ -133,7 +133,8 @@ def act(machine: Machine, data) -> None:
 def everybody_is_served(machine: Machine) -> None:
     """Lets work end, and newcomers press in: whoever waits now must have had their turn."""
     patient = list(machine.waiting())
-    for n_round in range(8 * (len(machine.works) + 1)):
+    # Newcomers press in faster than work ends here, so it may take many rounds.
+    for n_round in range(40 * (len(machine.works) + 1)):
         for work in machine.waiting():
             machine.ask(work)
         patient = [work for work in patient if work.ticket]

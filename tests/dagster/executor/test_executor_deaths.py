@@ -149,5 +149,5 @@ def test_a_lease_folder_lost_during_a_run_ends_it_with_one_sentence(lab):
     lab.lease_dir.write_text("in the way", encoding="utf-8")
     assert run.finish() is FAILURE
     assert "the lease folder can no longer be used" in run.failure()
-    assert "Put the folder right" in run.failure()
+    assert "Repair it, then run again" in run.failure()
     wait_until(lambda: not any(is_alive(one["pid"]) for one in lab.trace), 30)

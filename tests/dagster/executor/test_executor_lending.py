@@ -117,7 +117,7 @@ def test_a_step_that_a_tag_limit_keeps_waiting_holds_no_device(lab):
     limit = [{"key": "team", "value": "birds", "limit": 1}]
     ops = {"tagged_0": lab.waits(), "tagged_1": lab.waits(), "leased_0": lab.waits("other")}
     run = lab.start("limited", ops=ops, tag_concurrency_limits=limit)
-    assert {one["step"][:6] for one in run.started(2)} == {"tagged", "leased_0"}
+    assert {one["step"][:6] for one in run.started(2)} == {"tagged", "leased"}
     assert lab.tickets() == []
     lab.unlock("other")
     wait_until(lambda: len(run.has_told("end")) == 1)
@@ -201,7 +201,7 @@ def test_a_lease_folder_that_cannot_be_used_ends_the_run_with_one_sentence(lab):
     lab.lease_dir.write_text("in the way", encoding="utf-8")
     run = lab.start("one")
     assert run.finish() is FAILURE
-    assert "leases cannot be kept there" in run.failure()
+    assert "cannot hold leases" in run.failure()
 
 
 def test_devices_and_slots_may_come_from_the_machines_own_file(lab):
