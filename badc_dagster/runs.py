@@ -6,7 +6,6 @@ is done in `batches.py`.
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,7 @@ from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
-from badc_core.recordings.failures import StandingFailure, clear_failure, read_failures
+from badc_core.recordings.failures import clear_failure, read_failures
 from badc_core.recordings.registry import (
     ScanOutcome,
     forget_missing,
@@ -38,6 +37,7 @@ from badc_dagster.home import home_path, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import asset_key, register_keys
+from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import report_scan
 
 _CORPUS_ASSETS = ("corpus_detections", "corpus_report")
@@ -45,56 +45,6 @@ _CORPUS_ASSETS = ("corpus_detections", "corpus_report")
 
 def _nothing(sentence: str) -> None:
     """Shows nothing."""
-
-
-@dataclass(frozen=True)
-class StatusRow:
-    """How far one asset is."""
-
-    stage: str
-    current: int
-    due: int
-    failed: int
-
-
-@dataclass(frozen=True)
-class StatusReport:
-    """How far a dataset is.
-
-    Attributes:
-        rows: of each asset.
-        failures: recordings that failed.
-        closed_runs: runs found dead, of any dataset.
-        failed_runs: other runs that failed as a whole, and whose recordings are still due.
-    """
-
-    rows: tuple[StatusRow, ...]
-    failures: tuple[StandingFailure, ...]
-    closed_runs: tuple[str, ...]
-    failed_runs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """What bringing a dataset up to date came to.
-
-    Attributes:
-        n_finished: recordings with nothing left to do.
-        n_incomplete: recordings with a result that lacks chunks.
-        failures: recordings that failed, now or before, and have not been repaired.
-        faults: what stopped a whole run, as against a recording, and checks that failed.
-        warnings: checks that only warn.
-        n_busy: recordings left alone because another run is at work on them.
-        nothing_to_do: no run was needed.
-    """
-
-    n_finished: int
-    n_incomplete: int
-    failures: tuple[StandingFailure, ...]
-    faults: tuple[str, ...]
-    warnings: tuple[str, ...]
-    n_busy: int
-    nothing_to_do: bool
 
 
 class Project:

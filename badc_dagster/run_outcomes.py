@@ -1,0 +1,55 @@
+"""How far a dataset is, and what bringing it up to date came to."""
+
+from dataclasses import dataclass
+
+from badc_core.recordings.failures import StandingFailure
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """How far one asset is."""
+
+    stage: str
+    current: int
+    due: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """How far a dataset is.
+
+    Attributes:
+        rows: of each asset.
+        failures: recordings that failed.
+        closed_runs: runs found dead, of any dataset.
+        failed_runs: other runs that failed as a whole, and whose recordings are still due.
+    """
+
+    rows: tuple[StatusRow, ...]
+    failures: tuple[StandingFailure, ...]
+    closed_runs: tuple[str, ...]
+    failed_runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What bringing a dataset up to date came to.
+
+    Attributes:
+        n_finished: recordings with nothing left to do.
+        n_incomplete: recordings with a result that lacks chunks.
+        failures: recordings that failed, now or before, and have not been repaired.
+        faults: what stopped a whole run, as against a recording, and checks that failed.
+        warnings: checks that only warn.
+        n_busy: recordings left alone because another run is at work on them.
+        nothing_to_do: no run was needed.
+    """
+
+    n_finished: int
+    n_incomplete: int
+    failures: tuple[StandingFailure, ...]
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+    n_busy: int
+    nothing_to_do: bool
