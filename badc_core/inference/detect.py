@@ -65,7 +65,8 @@ def detect_recordings(
         RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
         for one in inputs.recording_ids
     )
-    remove_abandoned(dataset.raw_detections("x").parent)
+    for folder in (dataset.raw_detections("x").parent, telemetry.path.parent):
+        remove_abandoned(folder)
     with recorder:
         yield from run_recordings(runs, settings, detector)
 
