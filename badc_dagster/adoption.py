@@ -1,7 +1,7 @@
 """Results of the code before `raw_detections` was an asset, taken over instead of made again.
 
 A recording whose detections are what today's settings give gets its file of raw detections from
-them, and its detections and report stay as they are: only the asset graph is told. Other results
+them, and its detections and report stay as they are: only events are added. Other results
 of that code are counted by the reason why they cannot be taken over, so that nothing is analysed
 again without a word. How the file is written is in `badc_core/inference/older_detections.py`.
 """

@@ -1,4 +1,4 @@
-"""What is leased to whom: slots and measured memory, and how both are told."""
+"""What is leased to whom: slots and measured memory, and the messages about both."""
 
 import json
 import os
