@@ -15,7 +15,7 @@ def main() -> None:
         try:
             from badc_core.cli.app import build_app  # noqa: PLC0415  (a second)
 
-            build_app()()
+            build_app()(prog_name="badc")
         except BadcError as error:
             from badc_core.cli.output import print_error  # noqa: PLC0415  (with the commands)
 

@@ -85,7 +85,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def journal_lines(folder: Path) -> list[dict]:
-    path = folder / NAME / "journal.jsonl"
+    path = folder / ".badc" / "journals" / f"{NAME}.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
 
