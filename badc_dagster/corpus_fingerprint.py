@@ -1,12 +1,10 @@
 """What the corpus would be made from now, in one string: the data version of the corpus assets."""
 
-import hashlib
-import json
-
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.hashing import digest_json
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import Registry
 from badc_core.stages.fingerprints import Fingerprints
@@ -30,4 +28,4 @@ def corpus_fingerprint(
         "marked": sorted(Work(dataset.work_folder).dirty("detections")),
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return digest_json(content)

@@ -3,7 +3,6 @@
 The files are written in `writer.py`.
 """
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from badc_core.atomic import naming_storage_trouble
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.source import NamedFile, absolute, check_cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
+from badc_core.locks import locked
 from badc_core.options import OptionSpec
 from badc_core.settings import ChunkSettings
 
@@ -123,11 +122,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     Raises:
         StorageFull: the disk or a quota is full.
     """
-    with naming_storage_trouble(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK_FILE).open("a")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / _LOCK_FILE):
         yield
 
 

@@ -3,7 +3,6 @@
 All paths are made here; nobody joins path strings elsewhere.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from badc_core.errors import DatasetInvalid
+from badc_core.hashing import sha256_bytes
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 
 HAWKEARS_ENDING = "_hawkears"
@@ -231,7 +231,7 @@ class Dataset:
         if not chosen.is_absolute():
             return self.root / chosen
         # Several datasets may share a folder on a local disk.
-        digest = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:8]
+        digest = sha256_bytes(os.fsencode(self.root.resolve()))[:8]
         return chosen / f"{self.root.name}-{digest}"
 
     @property

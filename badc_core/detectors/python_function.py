@@ -4,7 +4,6 @@ It is imported only in the worker: its identity follows from its source file, wh
 `source_import.py`. Labels, windows and checks of scores are in `own_model.py`.
 """
 
-import hashlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from badc_core.detectors.own_model import (
 )
 from badc_core.detectors.source_import import find_module, import_file, import_installed
 from badc_core.errors import ConfigInvalid, DetectorMissing, OutOfMemory
-from badc_core.hashing import sha256_text
+from badc_core.hashing import sha256_bytes, sha256_text
 
 USES_PLACE = False
 
@@ -54,7 +53,7 @@ class PythonFunction(OwnModel):
         """
         self._source = _find_source(settings)
         content = _read(self._source)
-        super().__init__(settings, _identify(settings, hashlib.sha256(content).hexdigest()))
+        super().__init__(settings, _identify(settings, sha256_bytes(content)))
         self._place = settings.model.function
         self._function = _import_function(settings, self._source, content)
         self.try_out()

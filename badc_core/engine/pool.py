@@ -3,7 +3,6 @@
 What to send to whom is decided in `engine.py`.
 """
 
-import fcntl
 import json
 import os
 import queue
@@ -28,6 +27,7 @@ from badc_core.devices.places import Place
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid, OutputUnwritable
+from badc_core.locks import is_locked, lock_file, unlock
 
 _STDERR_TAIL_BYTES = 2000
 _SCRATCH_PREFIX = "badc-scratch-"
@@ -225,7 +225,7 @@ def scratch_folder(parent: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        unlock(descriptor)
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
@@ -235,9 +235,7 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
             place.mkdir(parents=True, exist_ok=True)
             _sweep(place)
             unlocked = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH_PREFIX}", dir=place))
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            descriptor = os.open(unlocked / _LOCK, flags, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            descriptor = lock_file(unlocked / _LOCK)
             folder = unlocked.with_name(unlocked.name.removeprefix("."))
             unlocked.rename(folder)
     except OutputUnwritable as error:
@@ -248,24 +246,19 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
 
 
 def _sweep(place: Path) -> None:
-    """Removes scratch folders whose makers are dead.
+    """Removes scratch folders whose makers are dead."""
+    for folder in (*place.glob(f"{_SCRATCH_PREFIX}*"), *place.glob(f".{_SCRATCH_PREFIX}*")):
+        with suppress(OSError):
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Returns whether no process uses a folder, nor is making it.
 
     A folder has its lock before it has its name, so one without was being removed; one that is
     hidden still after a minute was being made.
     """
-    for folder in (*place.glob(f"{_SCRATCH_PREFIX}*"), *place.glob(f".{_SCRATCH_PREFIX}*")):
-        with suppress(OSError):
-            is_named = not folder.name.startswith(".")
-            if is_named and (folder / _LOCK).exists():
-                _remove_unless_locked(folder)
-            elif is_named or time.time() - folder.stat().st_mtime > _LONGEST_MAKING_S:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_unless_locked(folder: Path) -> None:
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+    if folder.name.startswith("."):
+        return time.time() - folder.stat().st_mtime > _LONGEST_MAKING_S
+    return not is_locked(folder / _LOCK)

@@ -25,7 +25,7 @@ _WINDOWS_PER_BATCH = 12
 
 
 @dataclass(frozen=True)
-class Opened:
+class StartOfTask:
     """Marks the beginning of a task in the stream from the reading thread."""
 
     task: ChunkTask
@@ -39,7 +39,7 @@ class EndOfTask:
     error: BadcError | None = None
 
 
-Part = Opened | Batch | EndOfTask | None
+Part = StartOfTask | Batch | EndOfTask | None
 
 
 class ReadAhead:
@@ -53,7 +53,7 @@ class ReadAhead:
         self._parts: queue.Queue[Part] = queue.Queue(n_ahead)
         threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
 
-    def __iter__(self) -> Iterator[Opened | Batch | EndOfTask]:
+    def __iter__(self) -> Iterator[StartOfTask | Batch | EndOfTask]:
         while (part := self._parts.get()) is not None:
             yield part
 
@@ -66,7 +66,7 @@ class ReadAhead:
         try:
             for line in self._lines:
                 task = protocol.task_from_json(json.loads(line))
-                self._parts.put(Opened(task, time.monotonic()))
+                self._parts.put(StartOfTask(task, time.monotonic()))
                 self._parts.put(self._read(task))
         finally:  # also where a line is no task: a worker nobody feeds must end
             self._parts.put(None)

@@ -26,11 +26,8 @@ from badc_core.detectors.registry import load_detector
 from badc_core.engine import protocol
 from badc_core.engine.batching import Batching, detect_in_halves
 from badc_core.engine.protocol import ChunkTask
-from badc_core.engine.reading import EndOfTask, Opened, ReadAhead, as_badc_error
-from badc_core.errors import (
-    BadcError,
-    OutOfMemory,
-)
+from badc_core.engine.reading import EndOfTask, ReadAhead, StartOfTask, as_badc_error
+from badc_core.errors import BadcError, OutOfMemory
 
 _PARENT_CHECK_S = 1.0
 
@@ -75,8 +72,8 @@ class Worker:
         self._detect(everything=True)
         self._answer_what_is_done()
 
-    def _handle_part(self, part: Opened | Batch | EndOfTask) -> None:
-        if isinstance(part, Opened):
+    def _handle_part(self, part: StartOfTask | Batch | EndOfTask) -> None:
+        if isinstance(part, StartOfTask):
             self._in_work.append(_TaskState(part.task, part.started))
             return
         newest = self._in_work[-1]

@@ -4,7 +4,6 @@ It runs in a Python environment of its own, installed by `install.py`; nothing h
 """
 
 import csv
-import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import badc_core
 from badc_core.detector_settings import HawkEarsSettings
 from badc_core.errors import ConfigInvalid, DetectorMissing
-from badc_core.hashing import sha256_unchanged
+from badc_core.hashing import sha256_bytes, sha256_unchanged
 
 INSTALL = "Run: badc hawkears install"
 STAMP = "badc-installed.json"
@@ -141,7 +140,7 @@ class HawkEarsHome:
     def networks_sha256(self, settings: HawkEarsSettings) -> str:
         """Returns one SHA-256 over those of the checkpoint files in use, hex."""
         hashes = [sha256_unchanged(path) for path in self.networks(settings)]
-        return hashlib.sha256(bytes.fromhex("".join(hashes))).hexdigest()
+        return sha256_bytes(bytes.fromhex("".join(hashes)))
 
 
 def find_home(runtime: str = "") -> HawkEarsHome:
