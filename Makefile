@@ -8,8 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml requirements.lock
 PIP_FLAGS := -qq --disable-pip-version-check --no-input
-# More than four worker processes would each load models, for little time won.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+IN_PARALLEL := -n auto --dist worksteal
 SQL_TESTS := tests/core/reports tests/core/comparison
 CORE_TESTS := tests/house/test_layers.py tests/core/chunks tests/core/reports tests/core/recordings
 HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"

@@ -72,6 +72,7 @@ def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
             "bare_model",
             "bare_detector",
             "pipeline",
+            "selected_pipeline",
             "birdnet_package",
             "process_per_chunk",
             "bare_loop",
@@ -86,11 +87,13 @@ def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
         rounds["bare_detector"].append((before + after) / 2)
         rounds["bare_model"].append(measure_bare_model(files, usable_cores()))
         rounds["pipeline"].append(pipeline[-1].x_realtime)
+        rounds["selected_pipeline"].append(pipeline[-1].selected_x_realtime)
         package = measure_birdnet_package(files)
         rounds["birdnet_package"] += [] if package is None else [package]
         rounds["process_per_chunk"].append(measure_process_per_chunk(files, usable_cores()))
         rounds["bare_loop"].append(measure_process_per_chunk(files, usable_cores(), "model"))
     ours = rounds["pipeline"]
+    selected = rounds["selected_pipeline"]
     peers = {
         "pipeline_over_bare": "bare_model",
         "pipeline_over_bare_detector": "bare_detector",
@@ -101,6 +104,7 @@ def _measure_speed(files: list[Path], n_rounds: int) -> Figures:
     return {
         **{f"{name}_x_realtime": _median(speeds) for name, speeds in rounds.items()},
         **{name: _ratio(ours, rounds[peer]) for name, peer in peers.items()},
+        "selected_pipeline_over_bare_detector": _ratio(selected, rounds["bare_detector"]),
         "worker_peak_rss_mib": round(max(one.worker_peak_rss_mib for one in pipeline)),
         "audio_bytes_written": max(one.audio_bytes_written for one in pipeline),
         "rounds": {name: [round(one, 1) for one in speeds] for name, speeds in rounds.items()},

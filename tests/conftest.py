@@ -14,6 +14,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from badc_core.devices.places import usable_cores
+
 _FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 _IN_CI = os.environ.get("CI") == "true"
 
@@ -27,6 +29,19 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, derandomize=_IN_CI)
 settings.load_profile("thorough" if _IN_CI else "quick")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns the worker processes of `-n auto`: one more than cores, as many tests wait.
+
+    More than four would each load models, for little time won.
+    """
+    return min(4, usable_cores() + 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the test first that takes longest: it waits for the daemon's ticks of 30 s."""
+    items.sort(key=lambda item: item.path.name != "test_daemon.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -50,31 +50,43 @@ class ReadAhead:
         self._detector = detector
         self._open: AudioFile | None = None
         n_ahead = _BATCHES_AHEAD + detector.batch_windows // _WINDOWS_PER_BATCH
-        self._parts: queue.Queue[Part] = queue.Queue(n_ahead)
+        self._room = threading.Semaphore(n_ahead)
+        self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
+        self._is_idle = False
         threading.Thread(target=self._run, name="read-ahead", daemon=True).start()
 
     def __iter__(self) -> Iterator[StartOfTask | Batch | EndOfTask]:
         while (part := self._parts.get()) is not None:
+            if not isinstance(part, StartOfTask | EndOfTask):
+                self._room.release()
             yield part
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is ready, so that waiting for more may take long."""
-        return self._parts.empty()
+    def is_starved(self) -> bool:
+        """Whether nothing is ready and nothing is being read: the next task may take long."""
+        return self._is_idle and self._parts.empty()
 
     def _run(self) -> None:
         try:
-            for line in self._lines:
+            while line := self._next_line():
                 task = protocol.task_from_json(json.loads(line))
                 self._parts.put(StartOfTask(task, time.monotonic()))
                 self._parts.put(self._read(task))
         finally:  # also where a line is no task: a worker nobody feeds must end
             self._parts.put(None)
 
+    def _next_line(self) -> str:
+        """Returns the next line; empty where there will be no more."""
+        self._is_idle = True
+        line = next(self._lines, "")
+        self._is_idle = False
+        return line
+
     def _read(self, task: ChunkTask) -> EndOfTask:
         try:
             audio = self._audio(task)
             for batch in self._detector.batches(audio, task.chunk, task.recording_context):
+                self._room.acquire()
                 self._parts.put(
                     batch.kept_in(task.files) if isinstance(batch, ChunkFile) else batch
                 )

@@ -65,7 +65,7 @@ class Worker:
         ahead = ReadAhead(lines, self._detector)
         for part in ahead:
             self._handle_part(part)
-            is_starved = ahead.is_empty
+            is_starved = ahead.is_starved
             if self._batching.is_full or is_starved:
                 self._detect(everything=is_starved)
             self._answer_what_is_done()

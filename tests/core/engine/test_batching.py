@@ -371,6 +371,7 @@ class Peaks:
         errors: raised one after the other, by the calls that follow.
         n_missing: windows it says nothing about.
         n_awaited: chunks whose reading must have begun before anything is found.
+        reading_s: how long every batch takes to read.
         sizes: of the batches it was given.
     """
 
@@ -383,11 +384,14 @@ class Peaks:
     n_failed: int = 0
     n_awaited: int = 0
     n_read: int = 0
+    reading_s: float = 0.0
     identity = DetectorIdentity("peaks", "1", None, "", 3.0)
 
     def batches(self, audio: AudioFile, chunk: Chunk, _: RecordingContext) -> Iterator[WindowBatch]:
         self.n_read += 1
-        return WindowGrid(3.0).read(audio, chunk)
+        for batch in WindowGrid(3.0).read(audio, chunk):
+            time.sleep(self.reading_s)
+            yield batch
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         while self.n_read < self.n_awaited:
@@ -429,6 +433,12 @@ def test_a_worker_that_has_many_chunks_waiting_joins_them(make_tasks) -> None:
     assert [answer["detections"] for answer in work(detector, tasks)] == expected
     assert sum(detector.sizes) == sum(map(len, expected))
     assert max(detector.sizes) > 6
+
+
+def test_a_worker_waits_for_what_is_being_read_rather_than_run_a_small_batch(make_tasks) -> None:
+    detector = Peaks(batch_windows=12, reading_s=0.1)
+    work(detector, make_tasks(3, 60.0, 60.0))
+    assert detector.sizes == [12] * 5
 
 
 def test_in_a_large_batch_each_guilty_chunk_pays_for_itself(make_tasks) -> None:
