@@ -28,7 +28,7 @@ from badc_core.recordings.scan import find_audio
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster.adoption import Adoption, convert_older_marks
-from badc_dagster.batches import BATCH, BatchRun, Watch
+from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.failed_runs import find_failed_runs
@@ -176,8 +176,8 @@ class Project:
         self._remove_abandoned_files(wanted)
 
         def show_first_results() -> None:
-            # A corpus of many recordings takes longer than the first batch did.
-            if len(progress.finished) <= BATCH:
+            # Where there is a corpus, it is of more than the first batch, and would mix settings.
+            if not self.dataset.corpus.html.exists():
                 self._bring_corpus_up_to_date(runs)
 
         batches.run(progress, wanted, show_first_results)

@@ -44,6 +44,19 @@ def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(graph, 
     assert assets_in_order(graph) == [*first, *corpus, *second, *corpus]
 
 
+def test_a_corpus_never_mixes_settings_of_batches_that_are_done_and_of_others(graph, small_batches):
+    with Project.open(graph.root) as project:
+        project.scan()
+        project.bring_up_to_date()
+    before = len(assets_in_order(graph))
+    graph.configure("", "[detector]\nname = 'band_energy'\nmin_score = 0.3\n")
+    with Project.open(graph.root) as project:
+        outcome = project.bring_up_to_date()
+    assert (outcome.n_finished, outcome.faults) == (3, ())
+    again = [asset for asset, _ in assets_in_order(graph)[before:]]
+    assert again == ["detections", "report_bundle"] * 2 + ["corpus_detections", "corpus_report"]
+
+
 def test_each_batch_says_how_many_recordings_come_later(graph, small_batches):
     seen = []
 
