@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from badc_core.atomic import replacing, write_text
+from badc_core.columns import write_parquet
 from badc_core.comparison.comparing import Comparison
 
 SCHEMA_VERSION = 1
@@ -38,7 +38,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         if ending == ".csv":
             pa_csv.write_csv(comparison.species, aside)
         else:
-            pq.write_table(comparison.species, aside, compression="zstd")
+            write_parquet(comparison.species, aside)
 
 
 def make_notes(comparison: Comparison) -> list[str]:

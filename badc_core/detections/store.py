@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from badc_core.atomic import replacing
+from badc_core.columns import write_parquet
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
 from badc_core.errors import DetectionsInvalid
 
@@ -92,8 +93,9 @@ def conform(table: pa.Table, schema: pa.Schema, where: str | Path) -> pa.Table:
     Raises:
         DetectionsInvalid: naming the first column that is wrong.
     """
-    unknown = [name for name in table.column_names if name not in schema.names]
-    missing = [name for name in schema.names if name not in table.column_names]
+    names, expected = table.column_names, schema.names
+    unknown = [name for name in names if name not in expected]
+    missing = [name for name in expected if name not in names]
     if unknown or missing:
         wrong = f"has no column {missing[0]}" if missing else f"has an unknown column {unknown[0]}"
         raise DetectionsInvalid(wrong, where, _REMEDY)
@@ -108,7 +110,8 @@ def _conform_column(column: pa.ChunkedArray, field: pa.Field, where: str | Path)
             plain = values.cast(pa.string())
             # Encoding afresh, in order of appearance, is what makes equal input give equal bytes.
             values = pc.dictionary_encode(plain)
-        values = values.cast(field.type)
+        if values.type != field.type:
+            values = values.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DetectionsInvalid(
             f"column {field.name} is {column.type}, not {field.type} ({error})", where, _REMEDY
@@ -124,7 +127,7 @@ def _write(path: Path, table: pa.Table, schema: pa.Schema, metadata: Mapping[str
     stored = {**metadata, SCHEMA_KEY: str(SCHEMA_VERSION)}
     checked = conform(table, schema, path).replace_schema_metadata(stored)
     with replacing(path) as aside:
-        pq.write_table(checked, aside, compression="zstd")
+        write_parquet(checked, aside)
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:

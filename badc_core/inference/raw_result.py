@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from badc_core.atomic import replacing
 from badc_core.chunks.plan import Chunk
-from badc_core.columns import Column, arrow_schema
+from badc_core.columns import Column, arrow_schema, write_parquet
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
@@ -128,7 +128,7 @@ class RawResult:
         metadata = {_SCHEMA_KEY: str(SCHEMA_VERSION), _RAW_KEY: json.dumps(content)}
         table = pa.table(_columns(self.results), schema=_RAW).replace_schema_metadata(metadata)
         with replacing(path) as aside:
-            pq.write_table(table, aside, compression="zstd")
+            write_parquet(table, aside)
 
 
 def read_raw_result(path: Path, recording_id: str) -> RawResult:
