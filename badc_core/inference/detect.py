@@ -65,8 +65,9 @@ def detect_recordings(
         RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
         for one in inputs.recording_ids
     )
-    for folder in (dataset.raw_detections("x").parent, telemetry.path.parent):
-        remove_abandoned(folder)
+    if inputs.was_killed:
+        for folder in (dataset.raw_detections("x").parent, telemetry.path.parent):
+            remove_abandoned(folder)
     with recorder:
         yield from run_recordings(runs, settings, detector)
 

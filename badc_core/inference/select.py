@@ -74,8 +74,9 @@ def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult]
     selection = Selection(inputs.settings.detector)
     detector = identify_detector(inputs.settings.detector)
     has_chunk_files = inputs.settings.inference.chunk_json
-    for path in (dataset.detections("x"), dataset.effort("x")):
-        remove_abandoned(path.parent)
+    if inputs.was_killed:
+        for path in (dataset.detections("x"), dataset.effort("x")):
+            remove_abandoned(path.parent)
 
     def select_one(one: RecordingInput) -> DetectionsResult:
         with inputs.work.analysing(one.recording_id) if has_chunk_files else nullcontext():

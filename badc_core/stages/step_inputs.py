@@ -85,6 +85,15 @@ class StepInputs:
         """The recordings, in order."""
         return tuple(one.recording_id for one in self.recordings)
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a run of the stage was killed, or is at work now.
+
+        Only then can there be files half written, which to look for takes as long as the archive
+        is large.
+        """
+        return bool(self.work.dirty(self.stage))
+
     def require_finished_sources(self, recording_id: str) -> None:
         """Returns if what a recording's output is made from may be read.
 

@@ -12,6 +12,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.detections_result import FailedChunks
 from badc_core.inference.raw_result import RawResult
+from badc_core.inference.recording_run import STAGE
 from badc_core.recordings.recording import total_audio_s
 from badc_core.stages.fingerprints import add_floor, as_source
 from badc_core.telemetry.log import TelemetryLog
@@ -21,8 +22,6 @@ from badc_dagster.leased_devices import device_tags, lease_metadata, refuse_with
 from badc_dagster.metadata import raw_detections_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 from badc_dagster.step_checks import check_chunks, chunk_check_specs
-
-STAGE = "raw_detections"
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:
