@@ -92,10 +92,10 @@ class InferenceSettings(Section):
     )
     workers_per_gpu: int = Field(1, ge=1, description="Worker processes on each GPU.")
     max_gpus: int = Field(
-        0, ge=0, description="How many GPUs are used, if so many are idle; 0 means all."
+        0, ge=0, description="How many GPUs are used, if that many are idle; 0 means all."
     )
     vram_mib: int = Field(
-        0, ge=0, description="A GPU is used only if so much of its memory is free; 0: no matter."
+        0, ge=0, description="A GPU is used only if this much of its memory is free; 0: any amount."
     )
     max_retries: int = Field(2, ge=0, description="How often a failed chunk is tried again.")
     backoff_s: float = Field(

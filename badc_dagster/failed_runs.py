@@ -8,6 +8,7 @@ from badc_core.datasets.connections import Connection
 from badc_dagster.due import Progress
 from badc_dagster.jobs import PIPELINE_JOB
 from badc_dagster.partitions import KeyOrder, asset_key
+from badc_dagster.run_events import was_interrupted
 
 _N_RUNS = 100
 """How many runs are looked at, newest first: `badc run` takes a few for each batch."""
@@ -17,6 +18,8 @@ def find_failed_runs(
     instance: dg.DagsterInstance, connection: Connection, progress: Progress, failed: Set[str]
 ) -> list[str]:
     """Returns the ids of runs that failed and were the last to try a recording that is due.
+
+    Runs that somebody interrupted have not failed.
 
     Args:
         instance: holds the runs.
@@ -38,7 +41,12 @@ def find_failed_runs(
         assets = [one for one in run.asset_selection or untried if one in untried]
         is_last = any(untried[one] & recordings for one in assets)
         if is_last and run.status == dg.DagsterRunStatus.FAILURE:
-            found.append(run.run_id)
+            found += [] if _was_interrupted(instance, run.run_id) else [run.run_id]
         for one in assets:
             untried[one] -= recordings
     return found
+
+
+def _was_interrupted(instance: dg.DagsterInstance, run_id: str) -> bool:
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return was_interrupted([one.dagster_event for one in entries if one.dagster_event])

@@ -153,7 +153,7 @@ class Project:
         """Runs everything that is due, batch by batch, then the corpus if anything changed.
 
         Args:
-            limit: at most so many recordings; 0 for all.
+            limit: at most this many recordings; 0 for all.
             watch: returns what shows the progress of a stage.
             show: shows a sentence before anything is run.
             warn: shows a warning before anything is run.

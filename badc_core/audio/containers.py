@@ -36,7 +36,7 @@ def require_content(path: Path) -> int:
     except FileNotFoundError as error:
         if path.is_symlink():
             raise _annexed(path) from error
-        remedy = "Put it back, or run: badc scan DATASET"
+        remedy = "Put it back, or forget the recording: badc scan --prune DATASET"
         raise ContentMissing("the file is gone", path, _cut_again(path) or remedy) from error
     except PermissionError as error:
         raise UnreadableRecording(

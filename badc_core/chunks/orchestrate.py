@@ -52,7 +52,7 @@ class DatasetCut:
         "artifacts/chunks"
     )
     include_existing: Annotated[bool, OptionSpec("Also recordings whose chunks are there.")] = False
-    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
+    limit: Annotated[int, OptionSpec("At most this many recordings; 0: all.", least=0)] = 0
 
 
 @dataclass(frozen=True)

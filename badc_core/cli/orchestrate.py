@@ -83,7 +83,7 @@ class DatasetRunOptions(InferOptions):
     include_existing: Annotated[bool, OptionSpec("Also recordings of which no chunk is left.")] = (
         False
     )
-    limit: Annotated[int, OptionSpec("At most so many recordings; 0: all.", least=0)] = 0
+    limit: Annotated[int, OptionSpec("At most this many recordings; 0: all.", least=0)] = 0
 
     def request(self) -> DatasetRun:
         """Returns what is to be run.

@@ -68,7 +68,7 @@ class SettingOptions:
         ),
     ] = ()
     max_gpus: Annotated[
-        int | None, OptionSpec("At most so many GPUs; 0: all.", setting="inference.max_gpus")
+        int | None, OptionSpec("At most this many GPUs; 0: all.", setting="inference.max_gpus")
     ] = None
     workers_per_gpu: Annotated[
         int | None,

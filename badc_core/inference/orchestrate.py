@@ -45,7 +45,7 @@ class DatasetRun:
         output_dir: holds a folder of results for each recording.
         telemetry_dir: holds `infer/<recording_id>.jsonl`.
         include_existing: also take recordings of which no chunk is left.
-        limit: at most so many recordings; 0: all.
+        limit: at most this many recordings; 0: all.
         resume: whether results in journals count.
         allow_partial_chunks: whether chunk files that are not complete are run too.
     """

@@ -115,7 +115,8 @@ def read_recording(path: Path) -> Recording:
             raise DatasetInvalid(f"schema {version}, expected {SCHEMA_VERSION}", path, remedy)
         recording = _DESCRIPTION.validate_python(content)
     except FileNotFoundError as error:
-        raise DatasetInvalid("the recording has not been described yet", path, remedy) from error
+        what = "the recording has not been described yet"
+        raise DatasetInvalid(what, path, "Describe it: badc run DATASET") from error
     except ValidationError as error:
         what = f"not a recording description ({explain_invalid(error)})"
         raise DatasetInvalid(what, path, remedy) from error

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
@@ -64,6 +65,24 @@ def format_zone(utc_offset_min: int | None) -> str:
     return f"UTC{format_offset(utc_offset_min)}"
 
 
+def format_minimum(detector: DetectorSettings) -> str:
+    """Returns the weakest score kept: `0.25`, or `0.25 (1 label has its own minimum)`."""
+    n_own = len(detector.thresholds)
+    own = f"{n_own} labels have their own" if n_own > 1 else "1 label has its own"
+    return f"{detector.min_score}" + (f" ({own} minimum)" if n_own else "")
+
+
+def describe_selection(detector: DetectorSettings) -> str:
+    """Returns which labels are treated in a way of their own; empty if none are."""
+    own = ", ".join(f"{label} {score:g}" for label, score in detector.thresholds.items())
+    parts = {
+        "own minimum": own,
+        "only": ", ".join(detector.include),
+        "left out": ", ".join(detector.exclude),
+    }
+    return "; ".join(f"{name}: {labels}" for name, labels in parts.items() if labels)
+
+
 def png_uri(png: bytes) -> str:
     """Returns a picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
@@ -79,7 +98,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        duration=format_duration, clock=format_clock, day=format_day, zone=format_zone
+        duration=format_duration,
+        clock=format_clock,
+        day=format_day,
+        zone=format_zone,
+        minimum=format_minimum,
+        selection=describe_selection,
     )
     environment.globals["count"] = format_count
     environment.tests["made_up"] = is_made_up

@@ -25,7 +25,7 @@ def run(
     dataset: DatasetFolder,
     options: SettingOptions,
     out: Output,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many recordings; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="At most this many recordings; 0: all.")] = 0,
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
 ) -> None:
     """Analyse new and changed recordings and write all reports."""
@@ -44,7 +44,9 @@ def run(
     if outcome.nothing_to_do:
         out.say("Nothing to do: every recording is up to date.")
     if outcome.n_busy:
-        out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs that work on them.")
+        out.say(
+            f"{counted(outcome.n_busy, 'recording')} left to other runs that are analysing them."
+        )
     for warning in outcome.warnings:
         out.warn(warning)
     for fault in outcome.faults:

@@ -22,10 +22,10 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     out.show(make_table(str(project.dataset.root), columns, rows))
     report_failures(report.failures, out)
     for run_id in report.closed_runs:
-        out.fail(f"Closed run {run_id}: its process is gone. Run again to go on.")
+        out.fail(f"Closed run {run_id}: its process is gone. Run again to continue.")
     for run_id in report.failed_runs:
-        why = "recordings it was to take are still due; the web interface shows why"
-        out.fail(f"Run {run_id} failed: {why}. Run again to go on.")
+        why = "some of its recordings are still due; the web interface shows why"
+        out.fail(f"Run {run_id} failed: {why}. Run again to continue.")
     out.give({"dataset": project.dataset.root, **vars(report)})
     if report.failures or report.closed_runs or report.failed_runs:
         raise typer.Exit(1)

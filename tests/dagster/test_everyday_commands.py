@@ -87,7 +87,7 @@ def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond
         assert "No space left on device" in run_typed(app, "run", pond, code=1).stderr
     status = run_typed(app, "status", pond, "--json", code=1)
     (run_id,) = json.loads(status.stdout)["failed_runs"]
-    assert f"Run {run_id} failed: recordings it was to take are still due" in status.stderr
+    assert f"Run {run_id} failed: some of its recordings are still due" in status.stderr
     run_typed(app, "run", pond)
     assert json.loads(run_typed(app, "status", pond, "--json").stdout)["failed_runs"] == []
     (pond / "badc.toml").write_text(f"{QUICK}min_score = 0.9\n", encoding="utf-8")

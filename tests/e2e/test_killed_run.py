@@ -146,6 +146,8 @@ def test_ctrl_c_and_sigterm_end_a_run_at_once_and_the_next_one_goes_on(
     wait_until(lambda: workers(environ) == [], 20)
     kept = raw_results(recordings)
     journaled = chunks_in_journals(recordings)
+    status = badc("status", recordings)
+    assert (status.returncode, "failed:" in status.stderr) == (0, False), status.stderr
 
     finished = badc("run", recordings)
     assert finished.returncode == 0, finished.stdout + finished.stderr

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from badc_core.detections.store import FINGERPRINT_KEY, read_metadata
+from badc_core.detector_settings import DetectorSettings
 from badc_core.reports.bundle import write_bundle
+from badc_core.reports.page import describe_selection, format_minimum
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -145,3 +147,11 @@ def test_a_page_names_no_folder_of_this_machine(workbench):
     page = html.unescape(page_of(workbench))
     assert ": audio/x.wav: it cannot be decoded" in page
     assert str(root) not in page
+
+
+def test_a_page_says_which_labels_are_treated_in_a_way_of_their_own() -> None:
+    plain = DetectorSettings()
+    assert (format_minimum(plain), describe_selection(plain)) == ("0.25", "")
+    own = DetectorSettings(thresholds={"House Finch": 0.6}, exclude=("Engine", "Dog"))
+    assert format_minimum(own) == "0.25 (1 label has its own minimum)"
+    assert describe_selection(own) == "own minimum: House Finch 0.6; left out: Engine, Dog"
