@@ -5,8 +5,10 @@ still uses those that are replaced is checked in `executor/gpu_executor.py`.
 """
 
 import os
+import signal
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -23,6 +25,7 @@ import dagster._core.storage.runs.sqlite
 import dagster._core.storage.schedules.sqlite  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 from dagster._core.events import EngineEventData
+from dagster._core.execution import compute_logs
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.active import _pool_key_for_step as pool_key_for_step
@@ -59,6 +62,7 @@ __all__ = [
     "get_retries_config",
     "get_tag_concurrency_limits_config",
     "keep_database_connections",
+    "keep_log_readers_from_interrupts",
     "pool_key_for_step",
 ]
 
@@ -77,6 +81,27 @@ def keep_database_connections() -> None:
         create_engine = getattr(module, "create_engine")  # noqa: B009  (not exported)
         if not isinstance(create_engine, _KeptEngines):
             setattr(module, "create_engine", _KeptEngines(create_engine))  # noqa: B010
+
+
+def keep_log_readers_from_interrupts() -> None:
+    """Has the processes that follow a run's output outlive Ctrl-C, as Dagster ends them itself.
+
+    In a terminal the signal goes to them too, and one printed a traceback among the progress bars.
+    """
+    follow = compute_logs.execute_posix_tail
+
+    @contextmanager
+    def follow_uninterrupted(path: str, stream: Any) -> Iterator[Any]:
+        with ExitStack() as following:
+            # A process that is started inherits which signals are blocked.
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+            try:
+                process_ids = following.enter_context(follow(path, stream))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            yield process_ids
+
+    setattr(compute_logs, "execute_posix_tail", follow_uninterrupted)  # noqa: B010
 
 
 def close_database_connections() -> None:
@@ -146,3 +171,4 @@ def _keep(close: bool = True) -> None:
 
 
 keep_database_connections()
+keep_log_readers_from_interrupts()

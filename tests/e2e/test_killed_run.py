@@ -1,5 +1,6 @@
 """A run that is killed or interrupted in the middle of detections: the next one finishes it."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -57,13 +58,15 @@ def stop_in_the_middle(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
         # Ignored signals are inherited; no thread runs yet.
         preexec_fn=lambda: signal.signal(signal.SIGINT, on_ctrl_c),  # noqa: PLW1509
     )
     try:
         wait_until(lambda: raw_results(root) != before or process.poll() is not None)
         assert workers(environ)
-        process.send_signal(how)
+        # Ctrl-C goes to all processes of a terminal.
+        (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
