@@ -25,7 +25,7 @@ def test_a_truncated_file_is_replaced_by_what_made_it(tmp_path: Path, name: str,
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("rec.wav", "badc scan DATASET"), (_CHUNK, "badc chunk run FILE")]
+    ("name", "remedy"), [("rec.wav", "badc scan --prune DATASET"), (_CHUNK, "badc chunk run FILE")]
 )
 def test_a_file_that_is_gone_is_put_back_or_written_again(tmp_path: Path, name: str, remedy: str):
     with pytest.raises(BadcError, match=f"the file is gone.*{remedy}"):
