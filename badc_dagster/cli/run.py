@@ -44,9 +44,7 @@ def run(
     if outcome.nothing_to_do:
         out.say("Nothing to do: every recording is up to date.")
     if outcome.n_busy:
-        out.say(
-            f"{counted(outcome.n_busy, 'recording')} left to other runs that are analysing them."
-        )
+        out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs.")
     for warning in outcome.warnings:
         out.warn(warning)
     for fault in outcome.faults:
