@@ -1,6 +1,8 @@
 """Writing files so that a reader sees the old content or the new, never a part of it.
 
-Every output of BADC goes through `replacing`. Appending logs are in `telemetry/log.py`.
+Every output of BADC goes through `replacing`, and is read back before the rename: text here by
+`writing_text`, tables by `columns.write_parquet`, databases by `reports/database.py`. Appending
+logs are in `telemetry/log.py`.
 """
 
 import errno
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from badc_core.errors import OutputUnwritable, StorageFull
 
@@ -26,7 +29,11 @@ _UNWRITABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
     *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST),
 }
-_ASIDE = re.compile(r"\..*\.(?P<where>[0-9a-f]{12})-(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
+_BESIDE_DATABASE = (".wal", ".tmp")
+"""Endings of what DuckDB writes beside a database, as a file and a folder."""
+_ASIDE = re.compile(
+    r"\..*\.(?P<where>[0-9a-f]{12})-(?P<pid>[0-9]+)-[0-9a-f]{8}\.part(\.wal|\.tmp)?"
+)
 _SURELY_ABANDONED_S = 7 * 86_400
 
 
@@ -52,8 +59,28 @@ def replacing(path: Path) -> Iterator[Path]:
             aside.replace(path)
             _fsync(path.parent)
     finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+        for ending in ("", *_BESIDE_DATABASE):
+            with suppress(OSError):
+                _discard(aside.with_name(aside.name + ending))
+
+
+@contextmanager
+def writing_text(path: Path) -> Iterator[TextIO]:
+    """Yields a new UTF-8 file without translation of line ends; afterwards it is whole.
+
+    Raises:
+        OSError: it could not be written, or is not as long as what was written to it.
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield file
+        n_bytes = file.tell()
+    if path.stat().st_size != n_bytes:
+        raise damaged_write(path)
+
+
+def damaged_write(path: Path) -> OSError:
+    """Returns the error of a file that is not what was written to it."""
+    return OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
 
 @contextmanager
@@ -110,8 +137,8 @@ def naming_storage_trouble(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces the file's content by `text`, as UTF-8."""
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with replacing(path) as aside, writing_text(aside) as file:
+        file.write(text)
 
 
 def remove_folder(path: Path) -> None:
@@ -131,12 +158,11 @@ def remove_abandoned(folder: Path) -> None:
 
     Processes of this machine are known to have ended; files of others are removed after a week.
     """
-    if not folder.is_dir():
-        return
-    for path in list(folder.glob(".*.part")):
-        with suppress(OSError):
-            if _is_abandoned(path):
-                _discard(path)
+    with suppress(OSError):
+        for name in [one for one in os.listdir(folder) if _ASIDE.fullmatch(one)]:  # noqa: PTH208
+            with suppress(OSError):
+                if _is_abandoned(folder / name):
+                    _discard(folder / name)
 
 
 def _is_abandoned(path: Path) -> bool:

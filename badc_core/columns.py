@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from badc_core.atomic import damaged_write
+
 _FEW_ROWS = 500
 
 
@@ -39,5 +41,14 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     """Writes a table to a file that nobody reads yet; equal tables give equal bytes.
 
     Compressing one of few rows would take half the time of writing it, and save 4 % of its size.
+
+    Raises:
+        OSError: it could not be written, or its footer read back is not this table's.
     """
     pq.write_table(table, path, compression="none" if table.num_rows <= _FEW_ROWS else "zstd")
+    try:
+        n_rows = pq.read_metadata(path).num_rows
+    except pa.ArrowInvalid as error:
+        raise damaged_write(path) from error
+    if n_rows != table.num_rows:
+        raise damaged_write(path)

@@ -95,6 +95,9 @@ class Project:
         return cls(open_instance(), connection, dataset, {})
 
     def __enter__(self) -> Self:
+        # Whatever a killed process left half written, of any stage and of the home.
+        for folder in (*self.dataset.output_folders, home_path()):
+            remove_abandoned(folder)
         return self
 
     def __exit__(
@@ -173,7 +176,6 @@ class Project:
         due = progress.unfinished - batches.busy
         unfinished = [one for one in registry.ids if one in due]
         wanted = unfinished[:limit] if limit else unfinished
-        self._remove_abandoned_files(wanted)
 
         def show_first_results() -> None:
             # Where there is a corpus, it is of more than the first batch, and would mix settings.
@@ -243,12 +245,6 @@ class Project:
                 f"Run: badc run {shlex.quote(str(self.dataset.root))}"
             )
             runs.add_faults([sentence])
-
-    def _remove_abandoned_files(self, wanted: Sequence[str]) -> None:
-        """Removes what killed runs left half written, if anything is going to be written."""
-        if wanted:
-            for folder in self.dataset.output_folders:
-                remove_abandoned(folder)
 
     def _refresh_changed(
         self, progress: Progress, batches: BatchRun, busy: set[str], runs: InProcessRuns

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from badc_core.atomic import replacing
+from badc_core.atomic import replacing, writing_text
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.columns import Column
 from badc_core.csv_tables import TableInvalid, read_rows
@@ -129,7 +129,7 @@ def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -
     Raises:
         StorageFull: the disk or a quota is full.
     """
-    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as aside, writing_text(aside) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(one.name for one in MANIFEST_COLUMNS)
         writer.writerows(_row(parent, one) for one in stored)

@@ -175,7 +175,7 @@ class Dataset:
 
     @property
     def output_folders(self) -> tuple[Path, ...]:
-        """Folders in which files of single recordings are replaced."""
+        """Folders in which files are replaced, but for those of one recording's chunks."""
         examples = (
             self.recording("x"),
             self.manifest("x"),
@@ -185,7 +185,8 @@ class Dataset:
             self.failure("x"),
             self.telemetry("x"),
         )
-        return tuple(example.parent for example in examples)
+        folders = (example.parent for example in examples)
+        return (self.root, *folders, self.corpus.folder)
 
     def audio(self, relative_path: str) -> Path:
         """The audio file at a registry path."""

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from badc_core.atomic import replacing
+from badc_core.atomic import replacing, writing_text
 from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
@@ -95,10 +95,7 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
         return AggregationCounts()
     reading = _Reading(wanted)
     tables: list[pa.Table] = []
-    with (
-        replacing(wanted.output) as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with replacing(wanted.output) as aside, writing_text(aside) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         for rows in reading.recordings(paths):

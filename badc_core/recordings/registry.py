@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from badc_core.atomic import replacing
+from badc_core.atomic import replacing, writing_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.hashing import fingerprint_file
@@ -85,7 +85,7 @@ class Registry:
 
     def write(self, path: Path) -> None:
         """Writes the table as CSV, replacing what was there."""
-        with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        with replacing(path) as aside, writing_text(aside) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
             for recording in self:

@@ -25,8 +25,12 @@ from badc_core.reports.database import (
     create_views,
     insert,
     insert_settings,
+    is_disk_full,
+    naming_duckdb_trouble,
     query,
+    read_back,
     recordings_table,
+    write_out,
 )
 from badc_core.reports.page import without_root
 from badc_core.reports.summaries import write_corpus_summary
@@ -121,16 +125,20 @@ def _write(
     dataset: Dataset, present: Mapping[str, Recording], reasons: Mapping[str, tuple[str, str]]
 ) -> CorpusTotals:
     """Writes the corpus of readable recordings; the others are listed with stage and reason."""
-    with replacing(dataset.corpus.duckdb) as aside, _connect(aside) as connection:
-        create_tables(connection)
-        create_views(connection)
-        insert_settings(connection, dataset.settings)
-        _create_missing(connection, dataset, reasons)
-        insert(connection, "recordings", recordings_table(list(present.values())))
-        _insert_files(connection, "detections", [dataset.detections(one) for one in present])
-        _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
-        write_corpus_summary(connection, dataset.corpus.summary)
-        return _total(connection)
+    with replacing(dataset.corpus.duckdb) as aside:
+        with naming_duckdb_trouble(aside), _connect(aside) as connection:
+            create_tables(connection)
+            create_views(connection)
+            insert_settings(connection, dataset.settings)
+            _create_missing(connection, dataset, reasons)
+            insert(connection, "recordings", recordings_table(list(present.values())))
+            _insert_files(connection, "detections", [dataset.detections(one) for one in present])
+            _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
+            n_rows = write_out(connection)
+        with read_back(aside, n_rows) as connection:
+            write_corpus_summary(connection, dataset.corpus.summary)
+            totals = _total(connection)
+    return totals
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
@@ -179,6 +187,8 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
             [patterns],
         )
     except duckdb.Error as error:
+        if is_disk_full(error):
+            raise
         for path in paths:
             read_metadata(path)
         raise DetectionsInvalid(f"{name} cannot be read ({error})", paths[0].parent) from error

@@ -3,8 +3,9 @@
 The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered in `page.py`.
 """
 
+import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -15,6 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from badc_core.atomic import damaged_write
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
@@ -73,6 +75,8 @@ _RENAMED = {"lat": "latitude", "lon": "longitude"}
 
 # Makes the file of a short recording a tenth as large as the default of 256 KiB does.
 _BLOCK_BYTES = 16384
+
+_DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
 
 
 def recordings_table(recordings: Sequence[Recording]) -> pa.Table:
@@ -138,23 +142,84 @@ def new_recording_database(
     detections = read_detections(dataset.detections(recording_id))
     effort = read_effort(dataset.effort(recording_id))
     path.write_bytes(_empty_database())
-    with _attached(path) as connection:
+    with naming_duckdb_trouble(path), _attached(path) as connection:
         connection.execute("BEGIN")
         insert_settings(connection, dataset.settings)
         insert(connection, "detections", detections)
         insert(connection, "chunks", effort)
         insert(connection, "recordings", recordings_table([recording]))
         connection.execute("COMMIT")
+        n_rows = write_out(connection)
+    with read_back(path, n_rows) as connection:
+        yield connection
+
+
+def write_out(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Writes everything to the database's file, and returns how many rows each table has.
+
+    Closing does so too, but says nothing where that fails.
+    """
+    connection.execute("CHECKPOINT")
+    return _count_rows(connection)
+
+
+@contextmanager
+def read_back(path: Path, n_rows: Mapping[str, int]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a read-only connection to a database file that is whole.
+
+    Args:
+        path: the file, closed by its writer.
+        n_rows: of each table, as `write_out` returned it.
+
+    Raises:
+        OSError: something else is in the file, or not all of it.
+    """
+    if path.with_name(f"{path.name}.wal").exists():
+        raise damaged_write(path)
+    with naming_duckdb_trouble(path), _attached(path, "READ_ONLY") as connection:
+        if _count_rows(connection) != n_rows:
+            raise damaged_write(path)
         yield connection
 
 
 @contextmanager
-def _attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yields a connection to a database file, closed and complete afterwards."""
+def naming_duckdb_trouble(path: Path) -> Iterator[None]:
+    """Turns DuckDB's errors of a database that cannot be written into the system's.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        if is_disk_full(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if isinstance(error, duckdb.FatalException) or path.name in str(error):
+            raise damaged_write(path) from error
+        raise
+
+
+def is_disk_full(error: duckdb.Error) -> bool:
+    """Returns whether DuckDB had no room for a file."""
+    return any(words in str(error) for words in _DISK_FULL)
+
+
+def _count_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    names = [name for (name,) in connection.execute("SHOW TABLES").fetchall() if name not in VIEWS]
+    counts = ", ".join(f'(SELECT count(*) FROM "{name}")' for name in names)  # noqa: S608
+    row = connection.execute(f"SELECT {counts}").fetchone()
+    return dict(zip(names, row or (), strict=True))
+
+
+@contextmanager
+def _attached(
+    path: Path, option: str = f"BLOCK_SIZE {_BLOCK_BYTES}"
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a connection to a database file, closed afterwards."""
     name = f"bundle_{os.urandom(8).hex()}"
     quoted = str(path).replace("'", "''")
     with _engine().cursor() as connection:
-        connection.execute(f"ATTACH '{quoted}' AS {name} (BLOCK_SIZE {_BLOCK_BYTES})")
+        connection.execute(f"ATTACH '{quoted}' AS {name} ({option})")
         try:
             connection.execute(f"USE {name}")
             yield connection

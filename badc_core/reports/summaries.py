@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from badc_core.atomic import replacing_folder
+from badc_core.atomic import replacing_folder, writing_text
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.reports.database import query
 
@@ -42,7 +42,7 @@ class SummaryTable:
 
     def write(self, path: Path) -> None:
         """Writes a CSV, with only the header if there are no rows."""
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with writing_text(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.header)
             writer.writerows(self.rows)

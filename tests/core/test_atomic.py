@@ -368,6 +368,8 @@ def test_what_a_killed_writer_had_aside_is_removed_and_nothing_else(tmp_path: Pa
         "with replacing(file) as aside, replacing_folder(folder) as other:\n"
         "    aside.write_text('half')\n"
         "    (other / 'in').write_text('half')\n"
+        "    Path(f'{aside}.wal').write_text('log of a database')\n"
+        "    Path(f'{aside}.tmp').mkdir()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = [str(tmp_path / "it's a table.csv"), str(tmp_path / "folder")]
@@ -376,7 +378,7 @@ def test_what_a_killed_writer_had_aside_is_removed_and_nothing_else(tmp_path: Pa
     (tmp_path / ".other.part").write_text("nor this")
     with replacing(tmp_path / "mine.csv") as mine:
         mine.write_text("still being written")
-        assert len(list(tmp_path.iterdir())) == 5
+        assert len(list(tmp_path.iterdir())) == 7
         remove_abandoned(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {
             *("song.part", ".other.part", mine.name)

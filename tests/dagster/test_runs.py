@@ -1,5 +1,8 @@
 """`Project`, which `badc run` drives: what it runs, what it leaves, and what it says of faults."""
 
+import subprocess
+import sys
+
 import pytest
 
 from badc_core.stages.stage import STAGES
@@ -108,3 +111,30 @@ def test_nothing_of_a_forgotten_recording_stays_in_the_work_folder(graph, projec
     assert project.prune() == ("rec_1",)
     left = {path.stem for path in work.folder.rglob("*") if path.is_file()}
     assert left == {".gitignore", "rec_2"}
+
+
+KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from badc_core.atomic import replacing
+for name in sys.argv[1:]:
+    part = replacing(Path(name)).__enter__()
+    part.write_text("half")
+    Path(f"{part}.wal").write_text("half")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_whatever_a_killed_process_left_is_gone_after_the_next_command(graph, project, home):
+    project.bring_up_to_date()
+    dataset = project.dataset
+    killed = [
+        *(dataset.corpus.duckdb, dataset.bundle("rec_1").duckdb, dataset.registry),
+        *(dataset.raw_detections("rec_1"), home / "connections.json"),
+    ]
+    folders = {one.parent for one in killed}
+    before = {folder: set(folder.iterdir()) for folder in folders}
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, *map(str, killed)], check=False)
+    assert sum(len(set(one.iterdir()) - before[one]) for one in folders) == 2 * len(killed)
+    with Project.open_known(graph.root):
+        assert {folder: set(folder.iterdir()) for folder in folders} == before

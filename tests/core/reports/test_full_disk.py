@@ -1,0 +1,105 @@
+"""The databases of reports on disks that are full: the old one stays, or the new one is whole."""
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from badc_core.columns import write_parquet
+from badc_core.errors import StorageFull
+from badc_core.reports.bundle import write_bundle
+from badc_core.reports.corpus import build_corpus
+from badc_core.reports.database import read_back, write_out
+from tests.support.disks import fill, small_disk
+
+DISK_KIB = 16_384
+
+
+def count(path, table="detections"):
+    with duckdb.connect(path, read_only=True) as connection:
+        return connection.table(table).count("*").fetchall()[0][0]
+
+
+def hidden(folder):
+    return [one.name for one in folder.iterdir() if one.name.startswith(".")]
+
+
+def rebuild(workbench, free_kib):
+    """Builds a good corpus, fills the disk and builds one with a recording more."""
+    dataset = workbench.dataset
+    with small_disk(dataset.corpus.folder, DISK_KIB):
+        build_corpus(dataset, ["a"], {})
+        before = dataset.corpus.duckdb.read_bytes()
+        fill(dataset.corpus.folder, free_kib)
+        try:
+            totals = build_corpus(dataset, ["a", "b"], {})
+        except StorageFull:
+            assert dataset.corpus.duckdb.read_bytes() == before
+            kept = False
+        else:
+            assert totals.detections == count(dataset.corpus.duckdb)
+            assert count(dataset.corpus.duckdb, "recordings") == 2
+            kept = True
+        assert hidden(dataset.corpus.folder) == []
+        return kept
+
+
+@pytest.mark.parametrize("free_kib", [0, 64, 300, 1200, 1800, 2200])
+def test_a_full_disk_never_costs_a_good_corpus(workbench, free_kib):
+    workbench.add("a")
+    workbench.add("b")
+    rebuild(workbench, free_kib)
+
+
+@pytest.mark.soak
+def test_a_corpus_is_whole_or_the_old_one_at_any_free_size(workbench):
+    workbench.add("a")
+    workbench.add("b")
+    outcomes = [rebuild(workbench, free_kib) for free_kib in range(0, 6000, 200)]
+    assert set(outcomes) == {True, False}
+
+
+@pytest.mark.parametrize("free_kib", [200])
+def test_a_full_disk_never_costs_a_good_bundle(workbench, free_kib):
+    workbench.add("a")
+    dataset = workbench.dataset
+    bundle = dataset.bundle("a").duckdb
+    write_bundle(dataset, "a")
+    good = bundle.read_bytes()
+    folder = bundle.parent
+    kept = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    with small_disk(folder, DISK_KIB):
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        fill(folder, free_kib)
+        with pytest.raises(StorageFull):
+            write_bundle(dataset, "a")
+        assert bundle.read_bytes() == good
+        assert hidden(folder) == []
+
+
+def test_a_database_with_fewer_rows_than_were_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE t AS SELECT range AS i FROM range(9)")
+        n_rows = write_out(connection)
+        connection.execute("DELETE FROM t WHERE i = 3")
+    with pytest.raises(OSError, match="Input/output"), read_back(path, n_rows):
+        pass
+
+
+def test_a_database_whose_content_is_still_in_its_log_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE t (i INT)")
+        n_rows = write_out(connection)
+    path.with_name("a.duckdb.wal").write_bytes(b"log")
+    with pytest.raises(OSError, match="Input/output"), read_back(path, n_rows):
+        pass
+
+
+def test_a_table_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    table = pa.table({"x": pa.array(range(100_000))})
+    with small_disk(tmp_path / "disk", 64), pytest.raises(OSError, match="No space"):
+        write_parquet(table, tmp_path / "disk" / "a.parquet")
