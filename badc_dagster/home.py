@@ -7,11 +7,13 @@ read here and nowhere else in this package. `python -m badc_dagster.home` prints
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from badc_core.atomic import write_text
-from badc_core.errors import BadcError, ConfigInvalid
+from badc_core.errors import BadcError, ConfigInvalid, StorageFull
 from badc_core.locks import locked
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def prepare_home() -> Path:
             write_text(config, _SETTINGS.read_text(encoding="utf-8"))
         os.environ[_VARIABLE] = str(home)
         if not (home / _MARK).exists():
-            _initialise(home)
+            with naming_home_trouble():
+                _initialise(home)
     except OSError as error:
         raise ConfigInvalid(
             f"the Dagster home cannot be used ({error})", home, "Set DAGSTER_HOME to a local folder"
@@ -81,7 +84,35 @@ def open_instance() -> "DagsterInstance":
     import dagster as dg  # noqa: PLC0415  (two seconds)
 
     prepare_home()
-    return dg.DagsterInstance.get()
+    with naming_home_trouble():
+        return dg.DagsterInstance.get()
+
+
+@contextmanager
+def naming_home_trouble() -> Iterator[None]:
+    """Turns errors of the databases in the home into one sentence with advice.
+
+    Raises:
+        StorageFull: the disk of the home is full.
+        ConfigInvalid: a database cannot be written, or is damaged.
+    """
+    import sqlite3  # noqa: PLC0415
+
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  (with Dagster)
+
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        why = str(getattr(error, "orig", error))
+        if "full" in why:
+            remedy = "Free some space, then run again"
+            raise StorageFull("no space left for runs and events", home_path(), remedy) from error
+        if "readonly" in why or "unable to open" in why:
+            remedy = f"Make it writable, or set {_VARIABLE} to a local folder"
+        else:
+            remedy = f"Move the folder aside, or set {_VARIABLE} to a new one; results stay"
+        what = f"a database of the Dagster home cannot be used ({why})"
+        raise ConfigInvalid(what, home_path(), remedy) from error
 
 
 def _env_file_home() -> str:

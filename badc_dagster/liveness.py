@@ -22,6 +22,8 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+LOCKS_FIRST_TAG = {"badc/started_by": "badc run"}
+"""Of runs in the process of `badc run`, which calls `show_alive` before it creates them."""
 _locks: dict[str, int] = {}
 """run_id -> the locked file, of runs that this process works on."""
 
@@ -43,15 +45,16 @@ def show_ended(run_id: str) -> None:
 def is_working(record: dg.RunRecord) -> bool:
     """Returns whether an unfinished run is, or soon will be, at work.
 
-    A run whose file is there and not locked is not. One without a file is believed for a few
-    minutes: it is starting, or was killed before its first step.
+    A run whose file is there and not locked is not, nor is one of `badc run` without a file. Any
+    other without a file is believed for a few minutes: it is starting, or was killed before its
+    first step.
 
     Args:
         record: of a run that is not queued.
     """
-    run_id = record.dagster_run.run_id
-    if _lock_path(run_id).exists():
-        return not _is_abandoned(run_id)
+    run = record.dagster_run
+    if _lock_path(run.run_id).exists() or _locks_first(run):
+        return not _is_abandoned(run)
     return time.time() - record.update_timestamp.timestamp() < _STARTING_S
 
 
@@ -77,7 +80,7 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
     for record in instance.get_run_records(unfinished):
         run = record.dagster_run
         is_quiet = time.time() - record.update_timestamp.timestamp() > grace_s
-        if is_quiet and _is_abandoned(run.run_id):
+        if (is_quiet or _locks_first(run)) and _is_abandoned(run) and _is_unfinished(instance, run):
             why = "The process of this run has ended (killed or crashed)."
             instance.report_run_failed(run, why)
             dead.append(run.run_id)
@@ -85,10 +88,21 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
     return dead
 
 
-def _is_abandoned(run_id: str) -> bool:
+def _is_abandoned(run: dg.DagsterRun) -> bool:
     """Returns whether the run had a lock and no process has it now."""
-    path = _lock_path(run_id)
-    return path.exists() and not is_locked(path)
+    path = _lock_path(run.run_id)
+    return not is_locked(path) if path.exists() else _locks_first(run)
+
+
+def _locks_first(run: dg.DagsterRun) -> bool:
+    """Returns whether the run's process has the lock before the run exists, until it has ended."""
+    return LOCKS_FIRST_TAG.items() <= run.tags.items()
+
+
+def _is_unfinished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Returns whether a run still is so: it may have ended before its lock was looked at."""
+    now = instance.get_run_by_id(run.run_id)
+    return now is not None and not now.is_finished
 
 
 def _remove_locks_of_finished_runs(instance: dg.DagsterInstance) -> None:

@@ -44,6 +44,7 @@ class RunOutcome:
         warnings: checks that only warn.
         n_busy: recordings left alone because another run is at work on them.
         nothing_to_do: no run was needed.
+        nothing_done: no recording was taken, since other runs are at work on all that are due.
     """
 
     n_finished: int
@@ -53,3 +54,4 @@ class RunOutcome:
     warnings: tuple[str, ...]
     n_busy: int
     nothing_to_do: bool
+    nothing_done: bool

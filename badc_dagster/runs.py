@@ -33,7 +33,7 @@ from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.fingerprint_tags import latest_fingerprint
-from badc_dagster.home import home_path, open_instance, prepare_home
+from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import asset_key, register_keys
@@ -107,6 +107,9 @@ class Project:
         traceback: TracebackType | None,
     ) -> None:
         self._instance.dispose()
+        if error is not None:
+            with naming_home_trouble():
+                raise error
 
     def scan(self) -> ScanOutcome:
         """Registers new recordings and their partitions, and says so in the asset graph."""
@@ -184,6 +187,7 @@ class Project:
 
         batches.run(progress, wanted, show_first_results)
         busy = batches.busy | runs.busy
+        nothing_done = runs.n_runs == 0 and bool(busy)
         self._report_still_due(progress, wanted, busy, runs)
         self._bring_corpus_up_to_date(runs)
         self._refresh_changed(progress, batches, busy, runs)
@@ -195,6 +199,7 @@ class Project:
             warnings=tuple(runs.warnings),
             n_busy=len(busy),
             nothing_to_do=runs.n_runs == 0 and not busy,
+            nothing_done=nothing_done,
         )
 
     def _finder(self) -> DueFinder:

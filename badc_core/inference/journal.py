@@ -2,23 +2,37 @@
 
 One append-only file per recording, a JSON object a line. Every line carries a key made of model,
 settings and the chunk's audio, so results of other settings are never mistaken for these. It
-survives being killed at any byte: a line counts once its end is written.
+survives being killed at any byte: a line counts once its end is written. Its last field is a
+checksum of the rest, so a damaged line is as if not there; the code before wrote none.
 """
 
 import json
+import logging
+import math
 import os
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.hashing import digest_json
+from badc_core.hashing import digest_json, sha256_bytes
 
 SCHEMA_VERSION = 1
+
+_log = logging.getLogger(__name__)
+_told: set[Path] = set()
+"""Journals whose damage this process has warned of."""
+_SUMMED = re.compile(rb'(?P<rest>\{.*),"checksum":"(?P<checksum>[0-9a-f]{16})"\}')
+_FIELDS = {
+    *("key", "chunk_id", "status", "attempt", "worker", "runtime_s", "peak_rss_mib"),
+    *("error", "floor", "detections"),
+}
+_NOT_A_RESULT = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
 
 
 def chunk_key(
@@ -62,7 +76,7 @@ class Journal:
             key = line.get("key")
             if isinstance(key, str) and key in keys and key not in found:
                 # A line with our keys but odd values counts as not written.
-                with suppress(KeyError, TypeError, ValueError):
+                with suppress(*_NOT_A_RESULT):
                     if float(line.get("floor", floor)) <= floor:
                         found[key] = _result(keys[key], line)
         return found
@@ -100,17 +114,69 @@ class Journal:
             content = self.path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return []
-        lines = []
+        lines, n_bad = [], 0
         for line in content.split(b"\n")[:-1]:
-            with suppress(ValueError):
-                parsed = json.loads(line)
-                if isinstance(parsed, dict) and parsed.get("status") == "success":
+            try:
+                parsed = _parse(line)
+            except _NOT_A_RESULT:
+                # A line without an end is what a killed process leaves.
+                n_bad += line.endswith(b"}")
+            else:
+                if parsed["status"] == "success":
                     lines.append(parsed)
+        self._warn_once(n_bad)
         return lines
+
+    def _warn_once(self, n_bad: int) -> None:
+        if n_bad and self.path not in _told:
+            _told.add(self.path)
+            _log.warning(
+                "%s: %d damaged lines are left out; their chunks are analysed again. "
+                "Check the disk if this happens often",
+                self.path,
+                n_bad,
+            )
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """Returns a line as it was written; raises one of `_NOT_A_RESULT` for any other."""
+    summed = _SUMMED.fullmatch(line)
+    rest = summed["rest"] + b"}" if summed else line
+    if summed and _checksum(rest) != summed["checksum"].decode():
+        raise ValueError("damaged")
+    parsed = json.loads(rest)
+    if not isinstance(parsed, dict):
+        raise TypeError("not an object")
+    if summed is None:
+        _require_plausible(parsed)
+    return cast("dict[str, Any]", parsed)
+
+
+def _require_plausible(line: dict[str, Any]) -> None:
+    """Raises one of `_NOT_A_RESULT` if a line without a checksum cannot be what was written."""
+    if not line.keys() <= _FIELDS:
+        raise ValueError("unknown field")
+    if line["status"] != "success":
+        return
+    numbers = [line["runtime_s"], line["attempt"], line["peak_rss_mib"], line.get("floor") or 0]
+    if not all(math.isfinite(one) and one >= 0 for one in numbers):
+        raise ValueError("odd number")
+    for one in protocol.detections_from_json(line["detections"]):
+        scores = [one.confidence, one.occurrence or 0.0]
+        is_range = isinstance(one.start_sample, int) and isinstance(one.end_sample, int)
+        if not (is_range and 0 <= one.start_sample < one.end_sample):
+            raise ValueError("odd range")
+        if not all(0.0 <= score <= 1.0 for score in scores):
+            raise ValueError("odd score")
+
+
+def _checksum(text: bytes) -> str:
+    return sha256_bytes(text)[:16]
 
 
 def _as_text(line: dict[str, Any]) -> str:
-    return json.dumps(line, separators=(",", ":")) + "\n"
+    rest = json.dumps(line, separators=(",", ":"))
+    return f'{rest[:-1]},"checksum":"{_checksum(rest.encode())}"}}\n'
 
 
 def _line(key: str, result: ChunkResult) -> dict[str, Any]:

@@ -60,5 +60,7 @@ def run(
     if scanned.added:
         show_way_to_the_web_interface(out)
     out.give({"recordings": scanned.total, **vars(outcome), "found": found})
-    if outcome.failures or outcome.faults:
+    if outcome.nothing_done:
+        out.fail("Nothing was done. Run again when the other runs have ended: badc status")
+    if outcome.failures or outcome.faults or outcome.nothing_done:
         raise typer.Exit(1)

@@ -138,3 +138,28 @@ def test_locks_of_finished_runs_are_swept(finished):
     assert list(live.glob("*.lock"))
     assert close_dead_runs(finished.instance) == []
     assert list(live.glob("*.lock")) == []
+
+
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
+def test_a_run_of_the_command_without_a_lock_is_dead_at_once(graph, status):
+    graph.scan()
+    run = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("pipeline_job"),
+        status=dg.DagsterRunStatus[status],
+        tags={**range_tags(["rec_1", "rec_3"]), "badc/started_by": "badc run"},
+    )
+    assert working(graph) == set()
+    assert close_dead_runs(graph.instance) == [run.run_id]
+    assert graph.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_command_that_can_do_nothing_says_so_and_exits_with_1(graph, stranger):
+    _, lock = stranger(dg.DagsterRunStatus.STARTED)
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        done = subprocess.run(
+            [BADC, "run", graph.root], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "3 recordings left to other runs" in done.stdout
+    assert "Nothing was done. Run again when the other runs have ended" in done.stderr

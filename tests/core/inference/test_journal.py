@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+import re
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,65 @@ def test_any_byte_changed_never_gives_another_detection(
     touched = sum(start <= position for start in starts) - 1
     content[position] = data.draw(st.sampled_from([0, 10, 34, 44, 0x80, 0xFF]))
     path.write_bytes(content)
-    others = {number: one for number, one in known(path).items() if number != touched}
+    found = known(path)
     # Where a line lost its end, it costs the one it runs into too.
-    assert set(range(3)) - {touched, touched + 1} <= others.keys()
-    assert all(one.detections == (SONG,) for one in others.values())
+    assert set(range(3)) - {touched, touched + 1} <= found.keys()
+    assert all(one.detections == (SONG,) for one in found.values())
+
+
+def without_checksums(path: Path) -> None:
+    """Makes a journal one of the code before."""
+    path.write_text(re.sub(r',"checksum":"\w+"', "", path.read_text("utf-8")), "utf-8")
+
+
+def test_lines_of_the_code_before_count_without_a_checksum(path: Path) -> None:
+    written(path)
+    new = path.read_bytes()
+    without_checksums(path)
+    assert path.read_bytes() != new
+    assert [one.detections for one in known(path).values()] == [(SONG,)] * 3
+    Journal(path).forget({key(2)})
+    assert known(path).keys() == {0, 1}
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(('"runtime_s":1.25', f'"runtime_s":{one}') for one in ("Infinity", "NaN", "-1", DEEP)),
+        *(('"attempt":2', f'"attempt":{one}') for one in ("Infinity", "1e999", "9" * 5000)),
+        *((str(0.1 + 0.2), one) for one in ("NaN", "5", "-0.5", "1e999", '"0.3"', "9" * 400)),
+        *(("[0,48000,", one) for one in ("[48000,0,", "[-5,48000,", "[0.5,48000,", "[NaN,4,")),
+        ('"attempt"', '"attemqt"'),
+    ],
+    ids=lambda one: one[:24],
+)
+def test_an_impossible_value_is_as_if_not_there_with_or_without_a_checksum(
+    path: Path, caplog, field: str, value: str
+) -> None:
+    written(path)
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    assert field in lines[1]
+    path.write_text(lines[0] + lines[1].replace(field, value) + lines[2], "utf-8")
+    assert known(path).keys() == {0, 2}
+    without_checksums(path)
+    assert known(path).keys() == {0, 2}
+    assert known(path).keys() == {0, 2}
+    assert caplog.text.count("damaged lines are left out") == 1
+
+
+@pytest.mark.soak
+def test_no_flipped_digit_is_ever_believed(path: Path) -> None:
+    written(path, 1)
+    content = path.read_bytes()
+    for position in range(len(content) - 1):
+        for bit in range(8):
+            spoilt = bytearray(content)
+            spoilt[position] ^= 1 << bit
+            path.write_bytes(spoilt)
+            assert known(path) == {}
 
 
 @pytest.mark.parametrize(
