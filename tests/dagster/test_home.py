@@ -24,7 +24,7 @@ def use(number):
         return instance.get_runs_count()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_processes_that_use_a_fresh_home_at_once_all_work_and_leave_it_usable(
     tmp_path, monkeypatch
 ):

@@ -54,7 +54,7 @@ print(json.dumps(sizes))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_memory_stays_flat_over_many_recordings(tmp_path: Path, lacking) -> None:
     if not Path("/proc/self/statm").exists():
         lacking("/proc/self/statm, which says how much memory a process holds")
