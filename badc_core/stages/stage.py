@@ -107,7 +107,7 @@ _IN_ORDER = (
         inputs=("detections",),
         outputs=lambda dataset, one: (dataset.bundle(one).html,),
         settings=lambda dataset: {"settings": dataset.settings.report.model_dump()},
-        code_version="1",
+        code_version="2",
         batch_size=204,
         job="report_job",
     ),

@@ -1,5 +1,5 @@
 import csv
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
@@ -91,6 +91,30 @@ def test_activity_is_by_local_time_and_per_hour_analysed(workbench):
         ("2024-06-01", pytest.approx(120)),
         (None, pytest.approx(120)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset_min", "start", "hours"),
+    [
+        # 01:59 to 02:01 and on: the clocks go forward to 03:00, and back to 01:00.
+        ("America/Edmonton", -420, datetime(2024, 3, 10, 1, 59), [(1, 60.0), (3, 60.0)]),
+        ("America/Edmonton", -360, datetime(2024, 11, 3, 1, 59), [(1, 120.0)]),
+        ("Australia/Lord_Howe", 660, datetime(2024, 4, 7, 1, 59), [(1, 120.0)]),
+        ("Asia/Kathmandu", 345, datetime(2024, 4, 7, 1, 59), [(1, 60.0), (2, 60.0)]),
+        ("-07:00", -420, datetime(2024, 3, 10, 1, 59), [(1, 60.0), (2, 60.0)]),
+        ("UTC", 0, datetime(1969, 12, 31, 18, 0), [(18, 120.0)]),
+        (None, None, datetime(1969, 12, 31, 18, 59), [(18, 60.0), (19, 60.0)]),
+    ],
+)
+def test_every_moment_has_the_local_hour_of_its_own_time(workbench, zone, offset_min, start, hours):
+    utc = None if zone is None else (start - timedelta(minutes=offset_min)).replace(tzinfo=UTC)
+    facts = {"timezone": zone, "utc_offset_min": offset_min, "start_utc": utc}
+    found = [(0.0, 3.0, "Jay", JAY, 0.9), (90.0, 93.0, "Jay", JAY, 0.9)]
+    workbench.add("a", found=found, start_local=start, **facts)
+    build_corpus(workbench.dataset, ["a"], {})
+    told = ask(workbench, "SELECT local_hour, effort_s FROM activity_by_hour ORDER BY local_hour")
+    assert told == [(hour, pytest.approx(seconds)) for hour, seconds in hours]
+    assert ask(workbench, "SELECT sum(effort_s) FROM effort_by_hour") == [(pytest.approx(120),)]
 
 
 def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):
