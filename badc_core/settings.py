@@ -5,7 +5,6 @@ Unknown keys are errors. Nothing here reads the environment.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.settings_section import Section
+from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
 
 SETTINGS_FILE = "badc.toml"
@@ -169,14 +169,13 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         overrides: section -> key -> value, in sections inside sections too.
 
     Raises:
-        ConfigInvalid: not TOML, an unknown key, or a value outside its limits.
+        ConfigInvalid: unreadable, not TOML, an unknown key, or a value outside its limits.
     """
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        merged: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
-    merged = _merge_sections(merged, overrides or {}, Settings)
+        content = read_toml(path)
+    except FileNotFoundError:
+        content = {}
+    merged = _merge_sections(content, overrides or {}, Settings)
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:

@@ -5,7 +5,6 @@ be in it too, for settings of this run.
 """
 
 import shlex
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from badc_core.detector_settings import OwnModelSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionField, option_fields
 from badc_core.settings import Settings
+from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
 
 _REMEDY = "See: badc infer run-config --help"
@@ -30,7 +30,7 @@ def read_run_config(path: Path) -> RunOptions:
         ConfigInvalid: not TOML, an unknown key, or a value of the wrong kind; the key is named.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
         sections = {
             name: content.pop(name)
             for name in Settings.model_fields
@@ -39,8 +39,6 @@ def read_run_config(path: Path) -> RunOptions:
         config = _RunConfig.model_validate(content).model_dump()
     except OSError as error:
         raise ConfigInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"not valid TOML: {error}", path, "Correct the line named") from error
     except ValidationError as error:
         raise ConfigInvalid(
             explain_invalid(error, _RunConfig), path, "Correct the key named"

@@ -8,7 +8,6 @@ Dagster here.
 import json
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from badc_core.atomic import write_text
 from badc_core.errors import ConfigInvalid
 from badc_core.locks import locked
 from badc_core.settings import SETTINGS_FILE
+from badc_core.toml_files import read_toml
 
+_REMEDY = "Delete it, then: badc scan DATASET"
 _FILE = "datasets.toml"
 DEMO_NAME = "demo"
 DEMO_MARK = "# Settings of the demo dataset"
@@ -74,12 +75,10 @@ def read_connections(home: Path) -> tuple[Connection, ...]:
         is_checkout = (_CHECKOUT / "pyproject.toml").exists()
         return (Connection(DEMO_NAME, DEMO_ROOT),) if is_checkout else ()
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["dataset"]
+        rows = read_toml(path, _REMEDY)["dataset"]
         return tuple(_connection(row["name"], Path(row["root"])) for row in rows)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ConfigInvalid(
-            f"not a list of datasets ({error})", path, "Delete it, then: badc scan DATASET"
-        ) from error
+    except (KeyError, TypeError) as error:
+        raise ConfigInvalid(f"not a list of datasets ({error})", path, _REMEDY) from error
 
 
 def find_connection(home: Path, root: Path) -> Connection | None:

@@ -6,7 +6,6 @@ the number of slots on each, and declare devices that NVML does not show.
 
 import logging
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from badc_core.devices.inventory import Gpu, GpuInventory
 from badc_core.errors import ConfigInvalid
+from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
 
 _log = logging.getLogger(__name__)
@@ -81,11 +81,9 @@ def read_declaration(folder: Path) -> Declaration:
     """
     path = folder / DECLARATION
     try:
-        return Declaration.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Declaration.model_validate(read_toml(path))
     except FileNotFoundError:
         return Declaration()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigInvalid(f"cannot be read: {error}", path) from error
     except ValidationError as error:
         raise ConfigInvalid(
             explain_invalid(error, Declaration), path, "See docs/gpus.md"

@@ -8,10 +8,10 @@ import csv
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from badc_core.atomic import replacing, writing_text
 from badc_core.datasets.dataset import Dataset
@@ -26,7 +26,23 @@ _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint")
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
 _T = TypeVar("_T")
 _OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
-_Text = Annotated[str, Field(min_length=1)]
+_LONGEST_ID_BYTES = 200
+
+
+def _require_id(text: str) -> str:
+    """Returns a name that names files and partitions; raises ValueError for any other."""
+    is_safe = text.isprintable() and not text.startswith(".") and not {*"/\\"} & {*text}
+    if not (text and is_safe and len(text.encode()) <= _LONGEST_ID_BYTES):
+        raise ValueError(f"cannot name files: {text[:80]!r}")
+    return text
+
+
+def _require_inside(text: str) -> str:
+    """Returns a path that stays below the folder it starts in; raises ValueError for any other."""
+    path = PurePosixPath(text)
+    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"is not a path inside the dataset: {text[:80]!r}")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +55,8 @@ class RegisteredRecording:
         fingerprint: of that content; None if it could not be read.
     """
 
-    recording_id: _Text
-    path: _Text
+    recording_id: Annotated[str, AfterValidator(_require_id)]
+    path: Annotated[str, AfterValidator(_require_inside)]
     size_bytes: _OrEmpty[int] = None
     modified_ns: _OrEmpty[int] = None
     fingerprint: _OrEmpty[str] = None
@@ -133,8 +149,10 @@ def _read(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]:
     if not path.exists():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
+    except OSError as error:
+        raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"not a readable CSV table ({error})", path, _REMEDY) from error
 

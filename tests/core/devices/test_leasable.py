@@ -150,7 +150,7 @@ def test_names_that_cannot_be_a_devices_are_an_error(name) -> None:
         ('[[device]]\nname = "x"', "device[0].uuid"),
         ('[[device]]\nuuid = "a b"', "device[0].uuid"),
         ('[[device]]\nuuid = "a"\nmemory_mib = -1', "device[0].memory_mib"),
-        ("not toml", "cannot be read"),
+        ("not toml", "not valid TOML"),
     ],
 )
 def test_a_file_that_says_something_else_is_named(tmp_path, text, said) -> None:
@@ -161,5 +161,5 @@ def test_a_file_that_says_something_else_is_named(tmp_path, text, said) -> None:
 
 def test_a_file_that_is_no_text_is_named(tmp_path) -> None:
     (tmp_path / "devices.toml").write_bytes(b"\xff")
-    with pytest.raises(ConfigInvalid, match=r"devices.toml: cannot be read"):
+    with pytest.raises(ConfigInvalid, match=r"devices.toml: not valid TOML"):
         read_declaration(tmp_path)
