@@ -33,7 +33,7 @@ class Deployment:
     latitude: _Latitude | None = None
     longitude: _Longitude | None = None
     elevation_m: Annotated[float, _Finite] | None = None
-    clock_offset_s: Annotated[float, _Finite] | None = None
+    clock_offset_s: Annotated[float, Field(ge=-4e9, le=4e9)] | None = None
 
 
 _ROW = TypeAdapter(Deployment)

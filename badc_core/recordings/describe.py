@@ -28,6 +28,11 @@ from badc_core.recordings.findings import Findings
 from badc_core.recordings.guano import read_guano
 from badc_core.recordings.identity import below_root
 from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.plausible import (
+    keep_plausible,
+    keep_plausible_fields,
+    last_possible_start,
+)
 from badc_core.recordings.quality import SILENCE_DBFS, Quality, measure_quality
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import RegisteredRecording
@@ -36,6 +41,7 @@ _DISAGREEMENT = timedelta(minutes=1)
 _CLIPPED_WARNING = 0.01
 _MAX_LENGTH_ERROR_S = 1.0
 _PLACE_FIELDS = ("location", "study_area")
+_STATION_FIELDS = ("study_area", "timezone", "latitude", "longitude", "elevation_m")
 
 
 @dataclass
@@ -72,6 +78,8 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
     findings = _collect(dataset, registered, path)
     place = _read_place(findings)
     station = _find_station(dataset, place)
+    latest = last_possible_start(path)
+    findings = [keep_plausible(one, latest, station.clock_offset_s or 0) for one in findings]
     draft, warnings = _combine(dataset, findings, place, station)
     warnings += _judge(quality, findings, facts["sample_rate_hz"])
     kind = dataset.settings.recordings.fingerprint
@@ -122,19 +130,15 @@ def _combine(
     dataset: Dataset, findings: list[Findings], place: _Draft, station: Deployment
 ) -> tuple[_Draft, list[str]]:
     draft = _Draft()
-    draft.add(
-        "deployments",
-        {
-            name: getattr(station, name)
-            for name in ("study_area", "timezone", "latitude", "longitude", "elevation_m")
-        },
-    )
+    said = {name: getattr(station, name) for name in _STATION_FIELDS}
+    said, warnings = keep_plausible_fields(said, "deployments")
+    draft.add("deployments", said)
     for name, value in place.values.items():
         draft.add(place.sources[name], {name: value})
     for found in findings:
         draft.add(found.source, found.fields)
     draft.add("settings", {"timezone": dataset.settings.recordings.timezone})
-    warnings = [warning for found in findings for warning in found.warnings]
+    warnings += [warning for found in findings for warning in found.warnings]
     if "location" not in draft.values:
         warnings.append("Neither path nor file name says where it was recorded.")
     return draft, warnings + _add_start(draft, findings, station.clock_offset_s)
@@ -158,7 +162,7 @@ def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | 
     draft.add(source, {"start_utc": moment.utc, "utc_offset_min": moment.utc_offset_min})
     if zoned is not None and moment.utc_offset_min is not None:
         draft.add(source, {"timezone": format_offset(moment.utc_offset_min)})
-    return [*moment.warnings, *_compare_clocks(timed)]
+    return [*moment.warnings, *_compare_clocks(timed, named)]
 
 
 def _locate(draft: _Draft, clock: datetime, zoned: Findings | None) -> tuple[Moment, str]:
@@ -178,10 +182,22 @@ def _agree(one: Findings, other: Findings) -> bool:
     return here is None or there is None or abs(here - there) <= _DISAGREEMENT
 
 
-def _compare_clocks(timed: list[Findings]) -> Iterable[str]:
+def _same_moment(one: Findings, other: Findings, timezone: str | None) -> bool:
+    """Returns whether two sources are one moment, where only one of them says its offset."""
+    moments = [
+        found.utc
+        if found.utc is not None or found.clock is None
+        else locate_in_time(found.clock, timezone).utc
+        for found in (one, other)
+    ]
+    here, there = (None if moment is None else moment.replace(tzinfo=None) for moment in moments)
+    return here is not None and there is not None and abs(here - there) <= _DISAGREEMENT
+
+
+def _compare_clocks(timed: list[Findings], timezone: str | None) -> Iterable[str]:
     first = timed[0]
     for other in timed[1:]:
-        if not _agree(first, other):
+        if not _agree(first, other) and not _same_moment(first, other, timezone):
             yield (
                 f"{first.source} says it starts at {first.clock}, {other.source} at "
                 f"{other.clock}; {first.source} is used."

@@ -24,17 +24,45 @@ from badc_core.errors import ConfigInvalid
 from badc_core.recordings.findings import Findings
 
 _FIRST_HEX_YEAR, _LAST_HEX_YEAR = 2010, 2060
-_OFFSET = r"(?P<offset>Z(?![A-Za-z0-9])|[+-](?:0\d|1[0-4]):?[0-5]\d(?!\d))?"
-_COMPACT = re.compile(r"(?<!\d)(?P<date>(?:19|20)\d{6})[T_\- $]?(?P<time>\d{6})(?!\d)" + _OFFSET)
-_DASHED = re.compile(
-    r"(?<!\d)(?P<date>(?:19|20)\d\d[-_.]\d\d[-_.]\d\d)(?:[T_\- ]|-birdnet-)"
-    r"(?P<time>\d\d[-_.:h]?\d\d[-_.:m]?\d\d)(?!\d)" + _OFFSET
+# One grammar for all forms: a date, a time, perhaps a fraction, perhaps an offset.
+_FRACTION = r"(?:[.,]\d{1,9}|\d{3}|_\d{3}(?=[+-]))?(?!\d)"
+_DATE = r"(?P<date>(?:19|20)\d\d[ 01]\d[ 0-3]\d)"
+_TIMES = (
+    re.compile(
+        rf"(?<!\d){_DATE}(?:[T_\- $]?(?P<time>\d{{6}})|T(?P<padded>[ \d]\d[ \d]\d[ \d]\d))"
+        + _FRACTION
+    ),
+    re.compile(
+        r"(?<!\d)(?P<date>(?:19|20)\d\d[-_.]\d\d[-_.]\d\d)(?:[T_\- ]|-birdnet-(?:\w+-)?)"
+        r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?)" + _FRACTION
+    ),
+    re.compile(rf"(?<!\d){_DATE}[T_\- ](?P<time>\d{{4}})(?!\d)"),
+    # Hand-held recorders: year in two digits.
+    re.compile(r"(?<![A-Za-z0-9.])(?P<date>\d{6})[T_\-](?P<time>\d{6}|\d{4})" + _FRACTION),
+    # SoundTrap: serial number, then all in twelve digits.
+    re.compile(r"^(?P<serial>\d{6,10})\.(?P<date>\d{6})(?P<time>\d{6})(?!\d)"),
 )
+_OFFSET = re.compile(
+    r"Z(?![A-Za-z0-9])"
+    r"|[ _]?(?:UTC|GMT)(?:(?P<named>[+-])(?P<named_hours>1[0-4]|0?\d)"
+    r"(?::?(?P<named_minutes>[0-5]\d))?(?![\d.:])|(?![A-Za-z0-9+-]))"
+    r"|(?P<sign>[+-])(?P<hours>0\d|1[0-4])(?::?(?P<minutes>[0-5]\d))?(?![\d.:])"
+)
+_LIKE_OFFSET = re.compile(r"[ _]?(?:UTC|GMT)[+-]?\d*|[ _]?[+-]\d\d(?::?\d\d)?(?![\d.])")
+_START_AND_END = re.compile(r"_E(?:19|20)\d{6}T")
 _OLD_AUDIOMOTH = re.compile(r"[0-9A-Fa-f]{8}")
 _SIGNED = r"[+-]\d{1,3}(?:\.\d+)?"
 _POSITION = re.compile(rf"(?P<latitude>{_SIGNED})[, _]*(?P<longitude>{_SIGNED})\]?$")
 _CHANNELS = re.compile(r"(?:__[01]|_0\+1)$")
 _SERIAL = re.compile(r"[0-9A-F]{16}")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_MONTH_OR_DAY = re.compile(r"0[1-9]|[12]\d|3[01]")
+# Song Meter's Data, day folders as Frontier Labs makes them, and copies sorted by date.
+_RECORDER_FOLDER = re.compile(
+    r"(?i:data|dcim)|(?:19|20)\d\d"
+    r"|(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_]\w{1,4})?)?"
+)
+_CARD_SLOTS = ("A", "B")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
 _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
 
@@ -42,7 +70,9 @@ _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
 def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str] | None:
     """Returns the names that the first matching template captures; None if none matches.
 
-    In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name.
+    In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name. A folder
+    that recorders make (`Data`, a date, a year, a card slot) is never the location: where a
+    template would take one for it, the templates are tried without such folders.
 
     Args:
         path_below_root: with forward slashes, from below the recordings folder.
@@ -51,24 +81,85 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     Raises:
         ConfigInvalid: a template has unbalanced braces or repeats a name.
     """
-    for template in templates:
-        match = _compile_template(template).fullmatch(path_below_root)
-        if match is not None:
-            return match.groupdict()
+    for path in (path_below_root, _without_recorder_folders(path_below_root)):
+        for template in templates:
+            match = _compile_template(template).fullmatch(path)
+            if match is not None and not _is_recorder_folder(match.groupdict().get("location")):
+                return match.groupdict()
     return None
+
+
+def _is_recorder_folder(name: str | None) -> bool:
+    return name is not None and _RECORDER_FOLDER.fullmatch(name) is not None
+
+
+def _without_recorder_folders(path: str) -> str:
+    """Returns a path without the folders that a recorder made around the file."""
+    *folders, name = path.split("/")
+    while folders and _made_by_recorder(folders):
+        folders.pop()
+    return "/".join([*folders, name])
+
+
+def _made_by_recorder(folders: Sequence[str]) -> bool:
+    """Whether the last of some folders is a recorder's: `2024/05/12` only as a whole."""
+    *above, last = folders
+    if _is_recorder_folder(last):
+        return True
+    if _MONTH_OR_DAY.fullmatch(last):
+        years = [index for index, name in enumerate(above[-2:]) if _YEAR.fullmatch(name)]
+        return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
+    return bool(above) and last in _CARD_SLOTS
 
 
 def read_file_name(file_name: str) -> Findings:
     """Returns the start, offset, position, serial number or place that a file name contains."""
     stem = PurePosixPath(file_name).stem
-    match = _COMPACT.search(stem) or _DASHED.search(stem)
-    clock = _parse_clock(match) if match else None
-    if match is None or clock is None:
+    found = _find_time(stem)
+    if found is None:
         return Findings("filename", clock=_parse_hex(stem), utc_offset_min=_hex_offset(stem))
+    match, clock = found
+    suffix = stem[match.end() :]
     fields: dict[str, str | float] = {}
-    fields.update(_read_prefix(stem[: match.start()]))
-    fields.update(_read_position(stem[match.end() :]))
-    return Findings("filename", clock, parse_offset_min(match["offset"] or ""), fields)
+    if "serial" in match.groupdict():
+        fields["device_serial"] = match["serial"]
+    elif not (stem[: match.start()] == "S" and _START_AND_END.search(suffix)):
+        fields.update(_read_prefix(stem[: match.start()]))
+    fields.update(_read_position(suffix))
+    offset_min = _read_offset(suffix, match[0])
+    warnings: tuple[str, ...] = ()
+    if offset_min is None and (text := _LIKE_OFFSET.match(suffix)):
+        what = f"{text[0]!r} in the file name looks like an offset from UTC but is not read as one"
+        warnings = (f"{what}; the station's time zone is used.",)
+    return Findings("filename", clock, offset_min, fields, warnings=warnings)
+
+
+def _find_time(stem: str) -> tuple[re.Match[str], datetime] | None:
+    """Returns the first part of a name that is a date and time."""
+    for pattern in _TIMES:
+        for match in pattern.finditer(stem):
+            if clock := _parse_clock(match):
+                return match, clock
+    return None
+
+
+def _read_offset(suffix: str, time: str) -> int | None:
+    """Returns the minutes from UTC of an offset right after a time.
+
+    A lone `-05` counts only after a time with `T`: elsewhere it is more often a running number.
+    """
+    match = _OFFSET.match(suffix)
+    if match is None:
+        return None
+    parts = match.groupdict()
+    sign = parts["named"] or parts["sign"]
+    if sign is None:
+        return 0
+    if match[0][0] == "-" and parts["minutes"] is None and "T" not in time:
+        return None
+    hours, minutes = (parts[f"named_{name}"] or parts[name] or 0 for name in ("hours", "minutes"))
+    total_min = int(hours) * 60 + int(minutes)
+    return -total_min if sign == "-" else total_min
 
 
 def parse_offset_min(text: str) -> int | None:
@@ -84,9 +175,11 @@ def parse_offset_min(text: str) -> int | None:
 
 def _parse_clock(match: re.Match[str]) -> datetime | None:
     """Returns the date and time of a match; None if the digits are not a date."""
-    digits = re.sub(r"\D", "", match["date"] + match["time"])
+    time = match["time"] or match["padded"]
+    date, time = (re.sub(r"\D", "", text.replace(" ", "0")) for text in (match["date"], time))
+    century = "20" if len(date) == 6 else ""  # noqa: PLR2004
     try:
-        return datetime.strptime(digits, "%Y%m%d%H%M%S")
+        return datetime.strptime(f"{century}{date}{time:0<6}", "%Y%m%d%H%M%S")
     except ValueError:
         return None
 

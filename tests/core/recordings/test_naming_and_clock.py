@@ -59,6 +59,52 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
     assert (found.clock, found.utc_offset_min) == (moment, offset_min)
 
 
+@pytest.mark.parametrize(
+    ("name", "clock", "offset_min"),
+    [
+        ("S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.3+78.9", "91156", 600),
+        ("S20240815T091156676+1000_E20240815T040446501+1000_-08.0000+000.0000", "91156", 600),
+        ("20240815T091156.789+1130_00600", "91156", 690),
+        ("202408 15T 91156+1000_REC", None, None),
+        ("2024 815T091156+1000_REC", "91156", 600),
+        ("20240815T 91156+1000_REC", "91156", 600),
+        ("20240815T091156+10", "91156", 600),
+        ("20240815T091156-05_REC", "91156", -300),
+        ("20240815_091156UTC+2", "91156", 120),
+        ("20240815_091156_UTC-03:30", "91156", -210),
+        ("20240815_091156_GMT", "91156", 0),
+        ("20240815_091156_500-0330", "91156", -210),
+        ("2024-08-15T09-11-56.123-0330", "91156", -210),
+        ("20240815T091156Z", "91156", 0),
+        ("20240815_0911", "91100", None),
+        ("240815_0911_test", "91100", None),
+        ("ZOOM_240815-091156", "91156", None),
+        ("671629352.240815091156", "91156", None),
+        ("2024-08-15-birdnet-RTSP_1-09_11_56", "91156", None),
+        ("2024-08-15T09-11", "91100", None),
+        ("20240815_091156-2", "91156", None),
+        ("20240815T091156-18.2656+144.5564", "91156", None),
+    ],
+)
+def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> None:
+    found = read_file_name(f"{name}.wav")
+    wanted = clock and datetime.strptime(f"20240815 {clock:0>6}", "%Y%m%d %H%M%S")
+    assert (found.clock, found.utc_offset_min) == (wanted, offset_min)
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("offset", ["+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"])
+def test_what_looks_like_an_offset_and_cannot_be_read_is_warned_of(offset: str) -> None:
+    found = read_file_name(f"20240815_091156{offset}.wav")
+    assert (found.clock, found.utc_offset_min) == (datetime(2024, 8, 15, 9, 11, 56), None)
+    assert "looks like an offset" in found.warnings[0]
+
+
+def test_the_letter_before_a_start_and_end_is_no_place() -> None:
+    name = "S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.34567+78.98102.wav"
+    assert read_file_name(name).fields == {"latitude": -12.34567, "longitude": 78.98102}
+
+
 @given(st.datetimes(datetime(2010, 1, 1), datetime(2059, 12, 31)))
 def test_an_old_audiomoth_name_is_seconds_since_1970_in_hex(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
@@ -106,11 +152,28 @@ def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields)
         ("Boreal/S1/x.wav", {"study_area": "Boreal", "location": "S1"}),
         ("S1/x.wav", {"location": "S1"}),
         ("x.wav", None),
+        ("North/SITE/Data/x.wav", {"study_area": "North", "location": "SITE"}),
+        ("SITE/Data/x.wav", {"location": "SITE"}),
+        ("255/445/20190324_AAO/x.wav", {"study_area": "255", "location": "445"}),
+        ("SITE/2024/05/12/x.wav", {"location": "SITE"}),
+        ("SITE/2024-05-12/x.wav", {"location": "SITE"}),
+        ("North/SITE/2024/A/Data/x.wav", {"study_area": "North", "location": "SITE"}),
+        ("Sud/05/x.wav", {"study_area": "Sud", "location": "05"}),
+        ("A/x.wav", {"location": "A"}),
+        ("Data/x.wav", None),
+        ("20190324_AAO/x.wav", None),
         ("a/b/c/d/e/x.wav", None),
     ],
 )
 def test_paths_are_read_by_the_first_template_that_fits(path: str, place) -> None:
     assert read_place(path, TEMPLATES) == place
+
+
+def test_a_template_that_spells_out_a_recorder_folder_is_tried_on_the_whole_path() -> None:
+    templates = ["{location}/{day}/Data/*", "{location}/{A|B}/*", "{location}/*"]
+    assert read_place("S1/20240501/Data/x.wav", templates) == {"location": "S1", "day": "20240501"}
+    assert read_place("S1/B/x.wav", templates) == {"location": "S1"}
+    assert read_place("S1/20240501/x.wav", templates) == {"location": "S1"}
 
 
 @pytest.mark.parametrize("template", ["{location/*", "location}/*", "{a}/{a}/*", "{1x}/*"])

@@ -1,0 +1,119 @@
+import os
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.registry import register_recordings
+
+RATE_HZ = 8000
+
+
+def described(root: Path, name: str, guano: str = "", **settings: str) -> Recording:
+    """Returns the description of a second of sound under a name, read back from its file."""
+    path = root / "audio/S1" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, 0.1 * np.sin(np.arange(RATE_HZ) / 3), RATE_HZ)
+    if guano:
+        content = f"GUANO|Version: 1.0\n{guano}\n".encode()
+        content += b" " * (len(content) % 2)
+        with path.open("ab") as file:
+            file.write(b"guan" + len(content).to_bytes(4, "little") + content)
+    dataset = Dataset.open(root, {"recordings": settings})
+    registered = register_recordings(dataset).registry.by_path[f"audio/S1/{name}"]
+    recording = describe_recording(dataset, registered)
+    recording.write(dataset.recording(registered.recording_id))
+    return read_recording(dataset.recording(registered.recording_id))
+
+
+@pytest.mark.parametrize(
+    ("guano", "name"),
+    [
+        ("Loc Position: nan nan", "latitude"),
+        ("Loc Position: 0.0 0.0", "latitude"),
+        ("Loc Position: 0 -0.0", "longitude"),
+        ("Loc Elevation: inf", "elevation_m"),
+        ("Loc Elevation: nan", "elevation_m"),
+        ("Temperature Int: nan", "temperature_c"),
+        ("Temperature Ext: 1e9", "temperature_c"),
+        ("OAD|Battery Voltage: -inf", "battery_v"),
+    ],
+)
+def test_a_value_that_cannot_be_is_dropped_with_a_warning(tmp_path, guano, name) -> None:
+    recording = described(tmp_path, "20230701_050000.wav", guano, timezone="UTC")
+    assert getattr(recording, name) is None
+    assert recording.start_local == datetime(2023, 7, 1, 5)
+    assert [one for one in recording.warnings if "cannot be" in one and name in one]
+
+
+def test_the_position_in_the_name_stands_in_for_null_island(tmp_path: Path) -> None:
+    name = "20230701T050000+1000_REC [-19.2144+152.8811].wav"
+    recording = described(tmp_path, name, "Loc Position: 0.0 0.0")
+    assert (recording.latitude, recording.longitude) == (-19.2144, 152.8811)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "0001-01-01T00:00:10+10:00",
+        "9999-12-31T23:59:59-10:00",
+        "1970-01-01 00:00:10",
+        "2000-01-01T05:00:00",
+        "2085-06-01T05:00:00Z",
+        "1980-01-06T00:00:00Z",
+    ],
+)
+def test_a_clock_never_set_is_no_date_and_the_name_is_asked(tmp_path, timestamp) -> None:
+    recording = described(
+        tmp_path, "20230701_050000.wav", f"Timestamp: {timestamp}", timezone="America/Edmonton"
+    )
+    assert recording.start_local == datetime(2023, 7, 1, 5)
+    assert recording.sources["start_local"] == "filename"
+    assert recording.utc_offset_min == -360
+    assert [one for one in recording.warnings if "clock was not set" in one]
+
+
+def test_a_name_with_the_date_of_an_unset_clock_gives_no_start(tmp_path: Path) -> None:
+    recording = described(tmp_path, "19700101_000010.wav", timezone="UTC")
+    assert (recording.start_local, recording.start_utc) == (None, None)
+
+
+def test_the_table_of_deployments_sets_a_clock_that_was_never_set(tmp_path: Path) -> None:
+    shift_s = (datetime(2023, 7, 1, 5) - datetime(1970, 1, 1)).total_seconds()
+    table = f"location,clock_offset_s\nS1,{shift_s}\n"
+    (tmp_path / "deployments.csv").write_text(table)
+    recording = described(tmp_path, "19700101_000010.wav", timezone="UTC")
+    assert recording.start_local == datetime(2023, 7, 1, 5, 0, 10)
+
+
+def test_a_start_after_the_file_was_written_is_no_start(tmp_path: Path) -> None:
+    path = tmp_path / "audio/S1/20230701_050000.wav"
+    described(tmp_path, path.name)
+    dataset = Dataset.open(tmp_path)
+    registered = register_recordings(dataset).registry.by_path["audio/S1/20230701_050000.wav"]
+    for written, believed in ((datetime(2023, 6, 20), False), (datetime(1980, 1, 1), True)):
+        os.utime(path, (written.timestamp(), written.timestamp()))
+        assert (describe_recording(dataset, registered).start_local is not None) == believed
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "warned"),
+    [
+        ("2023-07-01T11:00:00Z", False),
+        ("2023-07-01T05:00:00Z", False),
+        ("2023-07-01T12:00:00+01:00", False),
+        ("2023-07-01T12:00:00Z", True),
+    ],
+)
+def test_sources_contradict_each_other_only_if_they_are_different_moments(
+    tmp_path, timestamp, warned
+) -> None:
+    recording = described(
+        tmp_path, "20230701_050000.wav", f"Timestamp: {timestamp}", timezone="America/Edmonton"
+    )
+    assert any("is used" in one for one in recording.warnings) == warned
