@@ -56,6 +56,12 @@ class RecordingSettings(Section):
         "sampled", description="How a changed file is noticed: size, head and tail, or every byte."
     )
 
+    accept_truncated: bool = Field(
+        False,
+        description="Analyse what is left of a recording that was cut off, such as by a flat "
+        "battery, instead of counting it as failed.",
+    )
+
     @field_validator("timezone")
     @classmethod
     def _timezone_exists(cls, value: str | None) -> str | None:

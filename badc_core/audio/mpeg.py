@@ -1,19 +1,24 @@
 """How long an MP3 is, which its header may not say.
 
-libsndfile takes the length from a Xing header; without one it guesses from the first frame's
-bit rate and then stops decoding at the guess, so that a variable-rate file loses most of its
-sound without an error. Here the frames are counted, and a header that says so is put before
-them in memory. Layer III only: other layers are left to libsndfile.
+libsndfile takes the length from a Xing header and stops decoding there; without one it guesses
+from the first frame's bit rate and stops at the guess, so that sound is lost without an error.
+Here the frames are counted; where the header says otherwise, libsndfile is shown another. Layer
+III only: other layers are left to libsndfile.
 
 Source: ISO 11172-3 and 13818-3 (frame header); G. Bouvigne, "Xing VBR header" (frame count at
 a fixed place in the first frame).
 """
 
-import io
+import mmap
 import struct
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import soundfile as sf
+
+from badc_core.audio.view import WHOLE, View
 
 _KBIT_PER_S_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBIT_PER_S_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
@@ -21,6 +26,9 @@ _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 _LAYER_III = 1
 _VERSION_1 = 3
 _MONO = 3
+_MOST_TRIMMED = 2 * 4095 + 2 * 1152
+"""A header may have the decoder leave out so many samples at both ends."""
+_LENGTH_MARKS = (b"Xing", b"Info")
 
 
 @dataclass(frozen=True)
@@ -34,62 +42,63 @@ class _Frame:
     xing_offset_bytes: int
 
 
-@dataclass(frozen=True)
-class LengthHeader:
-    """What the Xing header of an MP3 claims.
-
-    Attributes:
-        duration_s: length of the sound.
-        size_bytes: where the last frame ends in the file; None if the header does not say.
-    """
-
-    duration_s: float
-    end_bytes: int | None
-
-
 def is_mpeg(head: bytes) -> bool:
     """Returns whether a file that begins so is MPEG audio, with or without an ID3 tag."""
     return head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)  # noqa: PLR2004
 
 
-def read_length_header(path: Path) -> LengthHeader | None:
-    """Returns what the Xing header claims; None where there is none."""
-    with path.open("rb") as file:
-        start_bytes = _after_id3(file.read(10))
-        file.seek(start_bytes)
-        head = file.read(1 << 16)
-    first = next(_frames(head), None)
-    if first is None or (place := _xing_place(head, first)) is None:
-        return None
-    flags, n_frames = struct.unpack_from(">II", head, place + 4)
-    if not flags & 1:
-        return None
-    (size_bytes,) = struct.unpack_from(">I", head, place + 12)
-    end_bytes = start_bytes + first.start_bytes + size_bytes if flags & 2 else None
-    return LengthHeader(n_frames * first.n_samples / first.sample_rate_hz, end_bytes)
+def examine_mpeg(path: Path) -> View:
+    """Returns how to read an MP3."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start_bytes = after_id3(content[:10])
+        first = _first_frame(content, start_bytes)
+        if first is None:
+            return WHOLE
+        n_frames, end_bytes = _count_frames(content, first)
+        place = first.start_bytes + first.xing_offset_bytes
+        if content[place : place + 4] not in _LENGTH_MARKS or not content[place + 7] & 1:
+            body = range(first.start_bytes, len(content))
+            return View((_length_frame(content, first, n_frames), body))
+        view = _compare(content, first, n_frames - 1, end_bytes)
+        n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED
+        if view.truncated or _count_announced(path, view) >= n_least:
+            return view
+        # The frame with the length is damaged in a way that hides it from the decoder.
+        body = range(first.start_bytes + first.size_bytes, end_bytes)
+        view = View((_length_frame(content, first, n_frames - 1), body))
+        return view.warn("The frame that says how long it is is damaged; its frames are counted.")
 
 
-def open_source_to_end(path: Path) -> Path | io.BytesIO:
-    """Returns what libsndfile can decode to its end.
-
-    Returns:
-        The path itself, unless it is an MP3 without a length; then its bytes with a Xing header
-        before them.
-    """
-    with path.open("rb") as file:
-        head = file.read(10)
-    if not is_mpeg(head) or read_length_header(path) is not None:
-        return path
-    content = path.read_bytes()[_after_id3(head) :]
-    frames = _frames(content)
-    first = next(frames, None)
-    if first is None:
-        return path
-    n_frames = 1 + sum(1 for _ in frames)
-    return io.BytesIO(_length_frame(content, first, n_frames) + content[first.start_bytes :])
+def _count_announced(path: Path, view: View) -> int:
+    """Returns how many samples libsndfile would decode; 0 where it cannot open the file."""
+    with suppress(sf.LibsndfileError, RuntimeError), sf.SoundFile(view.open(path)) as file:
+        return int(file.frames)
+    return 0
 
 
-def _length_frame(content: bytes, first: _Frame, n_frames: int) -> bytes:
+def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -> View:
+    """Returns how to read a file whose first frame says how many follow."""
+    place = first.start_bytes + first.xing_offset_bytes
+    (n_claimed,) = struct.unpack_from(">I", content, place + 8)
+    if n_claimed - n_frames in {0, 1}:  # some count the first frame in
+        return WHOLE
+    head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
+    struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
+    n_promised_bytes = 0
+    if content[place + 7] & 2:
+        (n_promised_bytes,) = struct.unpack_from(">I", content, place + 12)
+        struct.pack_into(">I", head, first.xing_offset_bytes + 12, end_bytes - first.start_bytes)
+    body = range(first.start_bytes + first.size_bytes, end_bytes)
+    view = View((bytes(head), body))
+    frame_s = first.n_samples / first.sample_rate_hz
+    both = f"its header promises {n_claimed * frame_s:.2f} s, {n_frames * frame_s:.2f} s are there"
+    is_all_here = 0 < n_promised_bytes <= len(content) - first.start_bytes
+    if n_claimed > n_frames and not is_all_here:
+        return View(view.pieces, truncated=both)
+    return view.warn(f"{both[0].upper()}{both[1:]} and taken.")
+
+
+def _length_frame(content: mmap.mmap, first: _Frame, n_frames: int) -> bytes:
     """Returns a silent frame like the first whose body says how many frames follow."""
     frame = bytearray(max(first.size_bytes, first.xing_offset_bytes + 12))
     frame[:4] = content[first.start_bytes : first.start_bytes + 4]
@@ -97,7 +106,7 @@ def _length_frame(content: bytes, first: _Frame, n_frames: int) -> bytes:
     return bytes(frame)
 
 
-def _after_id3(head: bytes) -> int:
+def after_id3(head: bytes) -> int:
     """Returns where an ID3v2 tag ends: four bytes of seven bits each hold its size."""
     if head[:3] != b"ID3" or len(head) < 10:  # noqa: PLR2004
         return 0
@@ -105,30 +114,51 @@ def _after_id3(head: bytes) -> int:
     return 10 + (a << 21 | b << 14 | c << 7 | d)
 
 
-def _xing_place(head: bytes, first: _Frame) -> int | None:
-    place = first.start_bytes + first.xing_offset_bytes
-    return place if head[place : place + 4] in {b"Xing", b"Info"} else None
+def _first_frame(content: mmap.mmap, start_bytes: int) -> _Frame | None:
+    """Returns the first frame that another one, or the end, follows."""
+    position = start_bytes - 1
+    while (position := content.find(b"\xff", position + 1)) >= 0:
+        frame = _frame_at(content[position : position + 4], position)
+        if frame is not None:
+            end = position + frame.size_bytes
+            if end == len(content) or _frame_size(content[end : end + 4]):
+                return frame
+    return None
 
 
-def _frames(content: bytes) -> Iterator[_Frame]:
-    """Yields the complete frames, stepping over anything between them."""
-    position = 0
-    while (position := content.find(b"\xff", position)) >= 0:
-        frame = _frame_at(content, position)
-        if frame is None:
-            position += 1
-            continue
-        if position + frame.size_bytes > len(content):
-            return
-        yield frame
-        position += frame.size_bytes
+def _count_frames(content: mmap.mmap, first: _Frame) -> tuple[int, int]:
+    """Returns how many complete frames there are, and where the last ends in the file.
+
+    Anything between frames is stepped over.
+    """
+    n_frames, position, end_bytes = 0, first.start_bytes, first.start_bytes
+    n_bytes = len(content)
+    while position + 4 <= n_bytes:
+        size = _frame_size(content[position : position + 4]) if content[position] == 255 else 0  # noqa: PLR2004
+        if not size:
+            position = content.find(b"\xff", position + 1)
+            if position < 0:
+                break
+        elif position + size <= n_bytes:
+            n_frames += 1
+            position = end_bytes = position + size
+        else:
+            break
+    return n_frames, end_bytes
 
 
-def _frame_at(content: bytes, position: int) -> _Frame | None:
-    """Returns the frame whose header is at a position; None if there is no valid header."""
-    if position + 4 > len(content):
+@cache
+def _frame_size(header: bytes) -> int:
+    """Returns how many bytes the frame of a header has; 0 where it is none."""
+    frame = _frame_at(header, 0)
+    return frame.size_bytes if frame else 0
+
+
+def _frame_at(head: bytes, position: int) -> _Frame | None:
+    """Returns the frame at a position whose header is given; None if that is no valid header."""
+    if len(head) < 4:  # noqa: PLR2004
         return None
-    (header,) = struct.unpack_from(">I", content, position)
+    (header,) = struct.unpack(">I", head)
     version, layer = header >> 19 & 3, header >> 17 & 3
     bit_rate_index, rate_index, padding = header >> 12 & 15, header >> 10 & 3, header >> 9 & 1
     is_v1 = version == _VERSION_1

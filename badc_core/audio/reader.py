@@ -1,25 +1,32 @@
 """Ranges of samples out of audio files, read in place.
 
-What a file claims is compared with what is there: a truncated file raises, it is never
-silently shorter. Quality figures are in `recordings/quality.py`.
+What a file claims is compared with what is there, in `containers.py`: a truncated file raises, it
+is never silently shorter. Quality figures are in `recordings/quality.py`.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.containers import check_container, explain_damage
-from badc_core.audio.mpeg import open_source_to_end
+from badc_core.audio.containers import examine
+from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
+from badc_core.audio.view import ForwardFile
 from badc_core.errors import UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 _BLOCK_SAMPLES = 1 << 20
+_BLOCK_VALUES = 1 << 22
+"""Of all channels: a header may claim a thousand of them."""
+
+_RATES_HZ = range(100, 10_000_001)
+_LONGEST_S = 366 * 24 * 3600
+_FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
 
 # A Vorbis block depends on the one before and is at most 8,192 samples long; libsndfile's seek
 # starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
@@ -29,18 +36,6 @@ _POSITION_LOST = -1
 """Where the decoder is after an error: unknown, so the next read moves it first."""
 
 
-class _ForwardFile(sf.SoundFile):  # type: ignore[misc]
-    """A sound file whose reads go on where the last one ended.
-
-    soundfile seeks after every read of a seekable file, to where it is already. In MP3 and OGG
-    that spoils the first samples of the next read.
-    """
-
-    def seekable(self) -> bool:
-        """Returns False so that `read` leaves the position alone; `seek` works all the same."""
-        return False
-
-
 class AudioFile:
     """An open recording.
 
@@ -48,30 +43,46 @@ class AudioFile:
         path: the file.
         sample_rate_hz: its own rate.
         n_channels: its channels; `read` returns their mean.
-        n_samples: its length as the header says, per channel.
+        n_samples: its length per channel, whatever its header says.
         format: libsndfile's major format, such as WAV, FLAC or MP3.
         subtype: libsndfile's encoding, such as PCM_16.
+        warnings: what is wrong with it and does not keep it from being read, one sentence each.
+        n_not_numbers: how many of the values read so far were not finite; they read as 0.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, accept_truncated: bool = False, expected_samples: int | None = None
+    ) -> None:
         """Opens the file.
+
+        Args:
+            path: the file.
+            accept_truncated: read what is left of a file that was cut off.
+            expected_samples: read a file that was cut off where so much is left of it, since
+                whoever counted that accepted it.
 
         Raises:
             ContentMissing: the file or its annexed content is not here.
             UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
         """
         self.path = path
-        check_container(path)
+        self._view = examine(path)
+        self.warnings = self._view.warnings
+        self.n_not_numbers = 0
+        if self._view.truncated and not accept_truncated and expected_samples is None:
+            raise explain_truncation(path, self._view.truncated)
         self._file = self._open()
         self._position = 0
         self.sample_rate_hz: int = self._file.samplerate
         self.n_channels: int = self._file.channels
-        self.n_samples: int = self._file.frames
+        self.n_samples: int = self._view.n_samples or self._file.frames
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
-        if self.n_samples == 0:
+        try:
+            self._check(accept_truncated, expected_samples)
+        except UnreadableRecording:
             self.close()
-            raise explain_damage(path, "there is no sound in it")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -108,39 +119,72 @@ class AudioFile:
         wanted = end_sample - start_sample
         try:
             self._move_to(start_sample)
-            block = self._read_block(wanted)
+            if self.n_channels == 1:
+                mean: Samples = self._read_block(wanted)[:, 0]
+            else:
+                mean = self._read_mean(wanted)
         except (sf.LibsndfileError, RuntimeError) as error:
             raise self._broken_at(start_sample) from error
-        if len(block) < wanted:
-            raise self._broken_at(start_sample + len(block))
-        if self.n_channels == 1:
-            return block[:, 0]
-        mean: Samples = block.mean(axis=1, dtype=np.float32)
+        if len(mean) < wanted:
+            raise self._broken_at(start_sample + len(mean))
         return mean
 
-    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yields the whole recording in order, float32 of shape [n_samples, n_channels].
+    def blocks(self, dtype: str = "float32") -> Iterator[npt.NDArray[Any]]:
+        """Yields the whole recording in order, shape [n_samples, n_channels].
+
+        Args:
+            dtype: float32, or what soundfile reads where that cannot hold all: float64 or int32.
 
         Raises:
-            UnreadableRecording: decoding stops before or goes on after the length in the header.
+            UnreadableRecording: decoding stops before its length.
         """
         n_read = 0
-        while True:
+        while n_read < self.n_samples:
             try:
                 self._move_to(n_read)
-                block = self._read_block(_BLOCK_SAMPLES)
+                block = self._read_block(min(self._block_samples, self.n_samples - n_read), dtype)
             except (sf.LibsndfileError, RuntimeError) as error:
                 raise self._broken_at(n_read) from error
             if not len(block):
-                break
+                raise self._broken_at(n_read)
             n_read += len(block)
             yield block
-        if n_read != self.n_samples:
-            raise self._broken_at(n_read)
 
-    def _open(self) -> _ForwardFile:
+    @property
+    def _block_samples(self) -> int:
+        return min(_BLOCK_SAMPLES, max(1, _BLOCK_VALUES // self.n_channels))
+
+    def _check(self, accept_truncated: bool, expected_samples: int | None) -> None:
+        """Raises where nobody can have recorded this, or less is left than is accepted."""
+        if self.n_samples == 0:
+            raise explain_damage(self.path, "there is no sound in it")
+        if self.sample_rate_hz not in _RATES_HZ:
+            what = f"its header claims a sample rate of {self.sample_rate_hz} Hz"
+            raise explain_strange(self.path, what)
+        if self.n_samples > _LONGEST_S * self.sample_rate_hz:
+            days = self.n_samples / self.sample_rate_hz / 86_400
+            raise explain_strange(self.path, f"its header promises {days:.3g} days of sound")
+        if not self._view.truncated:
+            return
+        if not accept_truncated and self.n_samples != expected_samples:
+            raise explain_truncation(self.path, self._view.truncated)
+        there = f"the {self.n_samples / self.sample_rate_hz:.2f} s that are left are taken"
+        self.warnings += (f"It is cut off: {self._view.truncated}; {there}.",)
+
+    def _read_mean(self, wanted: int) -> Samples:
+        mean = np.empty(wanted, np.float32)
+        n_read = 0
+        while n_read < wanted:
+            block = self._read_block(min(self._block_samples, wanted - n_read))
+            if not len(block):
+                break
+            block.mean(axis=1, dtype=np.float32, out=mean[n_read : n_read + len(block)])
+            n_read += len(block)
+        return mean[:n_read]
+
+    def _open(self) -> ForwardFile:
         try:
-            return _ForwardFile(open_source_to_end(self.path))
+            return ForwardFile(self._view.open(self.path))
         except (sf.LibsndfileError, RuntimeError) as error:
             reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
             raise explain_damage(self.path, f"cannot be decoded ({reason})") from error
@@ -161,17 +205,20 @@ class AudioFile:
         else:
             self._position = self._file.seek(sample)
         while self._position < sample:
-            if not len(self._read_block(min(sample - self._position, _BLOCK_SAMPLES))):
+            if not len(self._read_block(min(sample - self._position, self._block_samples))):
                 return  # a broken end, which the read that follows reports
 
-    def _read_block(self, n_samples: int) -> npt.NDArray[np.float32]:
+    def _read_block(self, n_samples: int, dtype: str = "float32") -> npt.NDArray[Any]:
         """Returns the next samples, fewer at the end: shape [n_samples, n_channels]."""
         position, self._position = self._position, _POSITION_LOST
-        block: npt.NDArray[np.float32] = self._file.read(n_samples, "float32", always_2d=True)
+        block: npt.NDArray[Any] = self._file.read(n_samples, dtype, always_2d=True)
         self._position = position + len(block)
+        if self.subtype in _FLOAT_SUBTYPES and not (is_number := np.isfinite(block)).all():
+            self.n_not_numbers += block.size - int(np.count_nonzero(is_number))
+            block[~is_number] = 0
         return block
 
     def _broken_at(self, sample: int) -> UnreadableRecording:
-        promised = f"of the {self.n_samples / self.sample_rate_hz:.2f} s its header promises"
+        promised = f"of its {self.n_samples / self.sample_rate_hz:.2f} s"
         what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
         return explain_damage(self.path, what)

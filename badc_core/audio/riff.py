@@ -7,6 +7,7 @@ Source: IBM and Microsoft, Multimedia Programming Interface 1.0 (RIFF, LIST INFO
 (RF64, whose true sizes are in a `ds64` chunk).
 """
 
+import itertools
 import os
 import struct
 from dataclasses import dataclass
@@ -44,11 +45,24 @@ class RiffLayout:
     Attributes:
         end_bytes: one past the last chunk and its padding; what follows is no chunk.
         file_bytes: the file's size.
+        form: RIFF, RF64 or BW64.
+        size_bytes: how long the file claims to be, without its first eight bytes.
     """
 
     chunks: tuple[RiffChunk, ...]
     end_bytes: int
     file_bytes: int
+    form: str = "RIFF"
+    size_bytes: int = 0
+
+    @property
+    def lacks_padding(self) -> bool:
+        """Whether an odd chunk before the sound is followed by the next without padding."""
+        return any(
+            one.size_bytes % 2 and following.start_bytes - 8 == one.end_bytes
+            for one, following in itertools.pairwise(self.chunks)
+            if one.name != "data"
+        )
 
     def find(self, name: str) -> RiffChunk | None:
         """Returns the first chunk of a name."""
@@ -71,7 +85,8 @@ def read_riff_layout(path: Path) -> RiffLayout | None:
                 long_data_bytes = _read_long_data_size(file, chunk)
             chunks.append(chunk)
             position = _next_position(file, chunk, file_bytes)
-        return RiffLayout(tuple(chunks), position, file_bytes)
+        (size_bytes,) = struct.unpack("<I", head[4:8])
+        return RiffLayout(tuple(chunks), position, file_bytes, head[:4].decode(), size_bytes)
 
 
 def read_chunk_bytes(path: Path, chunk: RiffChunk) -> bytes:
@@ -107,6 +122,8 @@ def _chunk_at(
     file: BinaryIO, position: int, file_bytes: int, long_data_bytes: int | None
 ) -> RiffChunk | None:
     """Returns the chunk that begins at a position; None where there is nothing like one."""
+    if position > file_bytes:
+        return None
     file.seek(position)
     header = file.read(8)
     if len(header) < 8 or not all(0x20 <= letter < 0x7F for letter in header[:4]):  # noqa: PLR2004

@@ -5,8 +5,11 @@ Manifests are in `manifest.py`.
 
 from dataclasses import dataclass, replace
 
+from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings
 from badc_core.units import samples_to_ms, seconds_to_samples
+
+_MAX_CHUNKS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,20 @@ def plan_chunks(
         n_samples: length of the recording per channel, > 0.
         sample_rate_hz: its rate, > 0.
         settings: duration, overlap and shortest tail.
+
+    Raises:
+        ConfigInvalid: there would be more than a million.
     """
     duration = max(1, seconds_to_samples(settings.duration_s, sample_rate_hz))
     overlap = min(seconds_to_samples(settings.overlap_s, sample_rate_hz), duration - 1)
     shortest = seconds_to_samples(settings.min_chunk_s, sample_rate_hz)
     step = duration - overlap
+    if n_samples // step > _MAX_CHUNKS:
+        raise ConfigInvalid(
+            f"{n_samples / sample_rate_hz:.0f} s would be {n_samples // step} chunks",
+            recording_id,
+            f"Choose longer chunks; at most {_MAX_CHUNKS} are made of a recording",
+        )
     starts = [0]
     while starts[-1] + duration < n_samples:
         tail_start = starts[-1] + step

@@ -127,7 +127,8 @@ def open_source(name: NamedFile, settings: ChunkSettings) -> ChunkSource:
         ContentMissing: the file or its annexed content is not here.
         UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
     """
-    with AudioFile(name.file) as audio:
+    accept = name.dataset is not None and name.dataset.settings.recordings.accept_truncated
+    with AudioFile(name.file, accept_truncated=accept) as audio:
         return ChunkSource(
             name, audio.sample_rate_hz, audio.n_channels, audio.n_samples, audio.subtype, settings
         )

@@ -151,7 +151,7 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
         OutOfMemory: the shortest part worth trying does not fit either.
         UnreadableRecording: the audio cannot be decoded.
     """
-    with AudioFile(task.audio) as audio:
+    with AudioFile(task.audio, expected_samples=task.n_samples) as audio:
         found: list[Detection] = []
         n_parts = 0
         waiting = list(reversed(_halves(task.chunk)))

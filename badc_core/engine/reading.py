@@ -100,7 +100,7 @@ class ReadAhead:
             if self._open is not None:
                 self._open.close()
                 self._open = None
-            self._open = AudioFile(task.audio)
+            self._open = AudioFile(task.audio, expected_samples=task.n_samples)
         if self._open.n_samples != task.n_samples:
             raise UnreadableRecording(
                 f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "

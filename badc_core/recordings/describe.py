@@ -67,7 +67,8 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         ConfigInvalid: the deployments table or a path template is wrong.
     """
     path = dataset.audio(registered.path)
-    with AudioFile(path) as audio:
+    accept = dataset.settings.recordings.accept_truncated
+    with AudioFile(path, accept_truncated=accept) as audio:
         quality = measure_quality(audio)
         facts: dict[str, Any] = {
             "audio_format": audio.format,
@@ -75,13 +76,16 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
             "sample_rate_hz": audio.sample_rate_hz,
             "n_channels": audio.n_channels,
         }
+        remarks = list(audio.warnings)
+        if audio.n_not_numbers:
+            remarks.append(f"{audio.n_not_numbers} values are no numbers and are taken as 0.")
     findings = _collect(dataset, registered, path)
     place = _read_place(findings)
     station = _find_station(dataset, place)
     latest = last_possible_start(path)
     findings = [keep_plausible(one, latest, station.clock_offset_s or 0) for one in findings]
     draft, warnings = _combine(dataset, findings, place, station)
-    warnings += _judge(quality, findings, facts["sample_rate_hz"])
+    warnings = remarks + warnings + _judge(quality, findings, facts["sample_rate_hz"])
     kind = dataset.settings.recordings.fingerprint
     return Recording(
         recording_id=registered.recording_id,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from badc_core.audio.reader import AudioFile
-from badc_core.errors import UnreadableRecording
 
 SILENCE_DBFS = -90.0
 _FULL_SCALE_8_BIT = 127 / 128
@@ -35,16 +34,12 @@ def measure_quality(audio: AudioFile) -> Quality:
     """Returns the figures of a recording, decoding it to its end.
 
     Raises:
-        UnreadableRecording: it cannot be decoded to its end, or has samples that are not numbers.
+        UnreadableRecording: it cannot be decoded to its end.
     """
     full_scale = _FULL_SCALE_8_BIT if audio.subtype.endswith(("_U8", "_S8")) else _FULL_SCALE
     sum_of_squares, peak, n_clipped, n_samples = 0.0, 0.0, 0, 0
     for block in audio.blocks():
         block_peak = max(float(block.max()), -float(block.min()))
-        if not math.isfinite(block_peak):
-            raise UnreadableRecording(
-                "it has samples that are not numbers", audio.path, "Remove it"
-            )
         peak = max(peak, block_peak)
         # einsum widens to float64 in small buffers, where a cast would copy the whole block.
         sum_of_squares += float(np.einsum("ij,ij->", block, block, dtype=np.float64))

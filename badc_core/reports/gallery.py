@@ -84,7 +84,7 @@ def make_exhibits(
     if not detections:
         return ()
     exhibits: dict[str, Exhibit] = {}
-    with AudioFile(path) as audio:
+    with AudioFile(path, accept_truncated=True) as audio:
         # In order of time: going back in an MP3 decodes it from its start again.
         for one in sorted(detections, key=lambda one: one["absolute_time_ms"]):
             exhibits[one["detection_id"]] = _exhibit(audio, one, padding_s)

@@ -45,7 +45,7 @@ class Stage:
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
-    wanted = {"roots", "templates", "timezone", "fingerprint"}
+    wanted = {"roots", "templates", "timezone", "fingerprint", "accept_truncated"}
     return {"settings": dataset.settings.recordings.model_dump(include=wanted)}
 
 

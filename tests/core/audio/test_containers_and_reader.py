@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from badc_core.audio import reader
-from badc_core.audio.containers import check_container, require_content
+from badc_core.audio.containers import examine, require_content
 from badc_core.audio.reader import AudioFile
+from badc_core.audio.view import WHOLE
 from badc_core.errors import ContentMissing, UnreadableRecording
 
 RATE_HZ = 16_000
@@ -51,7 +52,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def test_a_whole_wav_passes(wav: Path) -> None:
-    assert check_container(wav) is None
+    assert examine(wav) == WHOLE
     assert len(decode(wav)) == 3 * RATE_HZ
 
 
@@ -88,9 +89,8 @@ def test_a_wav_cut_inside_its_header_is_refused(wav: Path) -> None:
             AudioFile(edited(wav, f"cut{n_bytes}.wav", wav.read_bytes()[:n_bytes]))
 
 
-@pytest.mark.parametrize("claimed_bytes", [0, 1000])
-def test_a_header_that_was_never_completed_is_refused(wav: Path, claimed_bytes: int) -> None:
-    content = with_data_size(wav.read_bytes(), claimed_bytes)
+def test_a_header_that_disagrees_in_an_unknown_way_is_refused(wav: Path) -> None:
+    content = with_data_size(wav.read_bytes(), 1000)
     with pytest.raises(UnreadableRecording, match="never completed"):
         AudioFile(edited(wav, "interrupted.wav", content))
 
@@ -145,10 +145,12 @@ def test_a_truncated_field_recording_fails_when_it_is_decoded(
 
 
 def test_a_range_beyond_the_damage_fails_too(tmp_path: Path) -> None:
-    whole, cut = tmp_path / "whole.flac", tmp_path / "cut.flac"
+    whole, broken = tmp_path / "whole.flac", tmp_path / "broken.flac"
     sf.write(whole, noise(20 * RATE_HZ), RATE_HZ)
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with AudioFile(cut) as audio:
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2 : -30_000] = bytes(len(content) - 30_000 - len(content) // 2)
+    broken.write_bytes(content)
+    with AudioFile(broken) as audio:
         assert len(audio.read(0, RATE_HZ)) == RATE_HZ
         with pytest.raises(UnreadableRecording):
             audio.read(15 * RATE_HZ, 16 * RATE_HZ)
@@ -278,10 +280,10 @@ def check_as_ordinary_user(path: Path) -> str:
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from badc_core.audio.containers import check_container\n"
+        "from badc_core.audio.containers import examine\n"
         "from badc_core.errors import UnreadableRecording\n"
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
-        "try: check_container(Path(sys.argv[1]))\n"
+        "try: examine(Path(sys.argv[1]))\n"
         "except UnreadableRecording as error: print(error)\n"
     )
     answer = subprocess.run(

@@ -233,14 +233,15 @@ def test_a_torn_status_does_not_stop_the_check(chunks: Path) -> None:
 
 
 @pytest.mark.parametrize("hash_chunks", [False, True])
-def test_a_compressed_recording_cut_in_half_is_found_where_it_breaks(
+def test_a_compressed_recording_with_a_hole_is_found_where_it_breaks(
     tmp_path: Path, hash_chunks: bool
 ) -> None:
     file = record(tmp_path / "rec.flac", n_s=90.0)
     content = file.read_bytes()
     if hash_chunks:  # which decodes, so that only a whole file gets such a manifest
         manifest = write_virtual_manifest(plan_file(file, 10.0, 0.0), tmp_path / "m.csv", True)
-    file.write_bytes(content[: len(content) // 2])
+    hole = slice(len(content) // 2, len(content) * 3 // 4)
+    file.write_bytes(content[: hole.start] + bytes(hole.stop - hole.start) + content[hole.stop :])
     if not hash_chunks:
         manifest = write_virtual_manifest(plan_file(file, 10.0, 0.0), tmp_path / "m.csv", False)
     assert said(manifest) == ""
@@ -251,3 +252,10 @@ def test_a_compressed_recording_cut_in_half_is_found_where_it_breaks(
     )
     assert found
     assert 43.5 < float(found[1]) < 45.5
+
+
+def test_a_compressed_recording_cut_in_half_is_named_without_decoding(tmp_path: Path) -> None:
+    file = record(tmp_path / "rec.flac", n_s=90.0)
+    manifest = write_virtual_manifest(plan_file(file, 10.0, 0.0), tmp_path / "m.csv", False)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert "truncated: its header promises 90.00 s, 4" in said(manifest)

@@ -156,11 +156,18 @@ def test_noise_of_a_quiet_recorder_is_not_silence(field_audio: Path) -> None:
     assert quality.n_samples == 441_000
 
 
-def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "nan.wav"
-    sf.write(path, np.array([0.0, np.nan, 0.1], dtype=np.float32), RATE_HZ, subtype="FLOAT")
-    with AudioFile(path) as audio, pytest.raises(UnreadableRecording, match="not numbers"):
-        measure_quality(audio)
+def test_samples_that_are_not_numbers_are_taken_as_zero_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "audio" / "nan.wav"
+    path.parent.mkdir()
+    sound = np.array([0.5, np.nan, 0.1, np.inf, -np.inf], dtype=np.float32)
+    sf.write(path, sound, RATE_HZ, subtype="FLOAT")
+    with AudioFile(path) as audio:
+        np.testing.assert_array_equal(audio.read(0, 5), np.float32([0.5, 0, 0.1, 0, 0]))
+    dataset = Dataset.open(tmp_path)
+    registry = register_recordings(dataset).registry
+    recording = describe_recording(dataset, registry.by_path["audio/nan.wav"])
+    assert recording.peak_dbfs == pytest.approx(20 * math.log10(0.5))
+    assert "3 values are no numbers and are taken as 0." in recording.warnings
 
 
 def test_a_truncated_recording_has_no_description(field_audio: Path, tmp_path: Path) -> None:

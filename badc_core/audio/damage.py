@@ -1,0 +1,37 @@
+"""The error for a file that is not whole, with what makes it whole again."""
+
+import re
+from pathlib import Path
+
+from badc_core.errors import UnreadableRecording
+
+_CHUNK_FILE = re.compile(r".*_chunk_[0-9]+_[0-9]+\.wav", re.IGNORECASE)
+
+
+def explain_damage(path: Path, what: str) -> UnreadableRecording:
+    """Returns the error for a file in which sound is missing."""
+    return UnreadableRecording(
+        what, path, cut_again(path) or "Copy it again from the card, or remove it"
+    )
+
+
+def explain_truncation(path: Path, what: str) -> UnreadableRecording:
+    """Returns the error for a file whose end is missing, which may still be worth analysing."""
+    remedy = (
+        "Copy it again from the card; if it is the same there, set accept_truncated = true "
+        "under [recordings] in badc.toml to analyse what is left"
+    )
+    return UnreadableRecording(f"truncated: {what}", path, cut_again(path) or remedy)
+
+
+def explain_strange(path: Path, what: str) -> UnreadableRecording:
+    """Returns the error for a file that another copy would not mend."""
+    remedy = "Look at it with another program, then mend its header or remove it"
+    return UnreadableRecording(what, path, cut_again(path) or remedy)
+
+
+def cut_again(path: Path) -> str:
+    """Returns what writes a chunk's file again; empty for a recording."""
+    if not _CHUNK_FILE.fullmatch(path.name):
+        return ""
+    return "Run on its recording, to write it again: badc chunk run FILE --chunk-duration SECONDS"

@@ -1,0 +1,253 @@
+"""The length of a recording is what decodes, whatever its header says and whatever is around it."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from badc_core.audio.reader import AudioFile
+from badc_core.chunks.plan import plan_chunks
+from badc_core.errors import BadcError, ConfigInvalid, ContentMissing, UnreadableRecording
+from badc_core.settings import ChunkSettings
+from tests.support.wave_files import (
+    LENGTH_S,
+    PCM,
+    RATE_HZ,
+    chunk,
+    encode,
+    flac_with_total,
+    fmt,
+    sound,
+    wave,
+)
+
+N_SAMPLES = RATE_HZ * LENGTH_S
+GUANO = chunk(b"guan", b"GUANO|Version: 1.0\n")
+GOOD = wave(fmt(), chunk(b"data", PCM))
+FLAC = encode(sound(), "FLAC", "PCM_16")
+RANDOM = np.random.default_rng(4).bytes(2048)
+
+
+def ds64(n_bytes: int) -> bytes:
+    return chunk(b"ds64", struct.pack("<QQQI", 0, n_bytes, 0, 0))
+
+
+def read(path: Path, content: bytes, **options) -> tuple[np.ndarray, tuple[str, ...]]:
+    path.write_bytes(content)
+    with AudioFile(path, **options) as audio:
+        blocks = np.concatenate(list(audio.blocks()))
+        assert len(blocks) == audio.n_samples
+        middle = audio.n_samples // 2
+        np.testing.assert_allclose(
+            audio.read(middle, audio.n_samples), blocks[middle:].mean(axis=1), atol=1e-6
+        )
+        return blocks, audio.warnings
+
+
+WRONG_SIZES = {
+    "zero": wave(fmt(), chunk(b"data", PCM, 0), size=36),
+    "all_ones": wave(fmt(), chunk(b"data", PCM, 0xFFFFFFFF), size=0xFFFFFFFF),
+    "sox_pipe": wave(fmt(), chunk(b"data", PCM, 0x7FFFF000), size=0x7FFFF024),
+    "arecord": wave(fmt(), chunk(b"data", PCM, 0x80000000), size=0x80000024),
+    "almost_all_ones": wave(fmt(), chunk(b"data", PCM, 0xFFFFFFFF - 36), size=0xFFFFFFFF),
+    "of_the_header": wave(fmt(), chunk(b"data", PCM, 44)),
+    "of_the_file": wave(fmt(), chunk(b"data", PCM, len(PCM) + 44), size=len(PCM) + 44),
+    "44_too_long": wave(fmt(), GUANO, chunk(b"data", PCM, len(PCM) + 44)),
+    "ds64_zero": wave(ds64(0), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
+    "ds64_all_ones": wave(
+        ds64((1 << 64) - 1), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SIZES)
+def test_a_wav_with_a_size_that_is_known_to_be_wrong_is_read_to_its_end(
+    tmp_path: Path, name: str
+) -> None:
+    samples, warnings = read(tmp_path / "a.wav", WRONG_SIZES[name])
+    np.testing.assert_array_equal(samples[:, 0] * 32768, np.frombuffer(PCM, "<i2"))
+    assert len(warnings) == 1
+    assert "9.00 s that are there are taken" in warnings[0]
+
+
+FOLLOWED = {
+    "random_bytes": GOOD + RANDOM,
+    "id3": GOOD + b"ID3\x04\0\0\0\0\0\x0aTIT2" + bytes(10),
+    "id3_and_no_size": wave(fmt(), chunk(b"data", PCM), size=0) + b"TAG" + RANDOM[:125],
+    "text": GOOD + b"\r\nrecorded by hand\r\n",
+    "wav_fragment": GOOD + GOOD[:5000],
+    "another_wav": GOOD + GOOD,
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_whole_wav_followed_by_something_is_read_with_a_warning(
+    tmp_path: Path, name: str
+) -> None:
+    samples, warnings = read(tmp_path / "a.wav", FOLLOWED[name])
+    assert len(samples) == N_SAMPLES
+    assert len(warnings) == 1
+
+
+ODD_BUT_WHOLE = {
+    "riff_size_0": wave(fmt(), chunk(b"data", PCM), size=0),
+    "bw64": wave(ds64(len(PCM)), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"BW64"),
+    "byte_rate_0": wave(fmt(byte_rate=0), chunk(b"data", PCM)),
+    "list_without_padding": wave(
+        fmt(), chunk(b"LIST", b"INFOICMT\x03\0\0\0abc", padded=False), chunk(b"data", PCM)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD_BUT_WHOLE)
+def test_a_wav_with_a_harmless_oddity_is_read(tmp_path: Path, name: str) -> None:
+    samples, warnings = read(tmp_path / "a.wav", ODD_BUT_WHOLE[name])
+    np.testing.assert_array_equal(samples[:, 0] * 32768, np.frombuffer(PCM, "<i2"))
+    assert warnings == ()
+
+
+@pytest.mark.parametrize("total", [0, 2 * N_SAMPLES, N_SAMPLES // 2, N_SAMPLES + 1, (1 << 36) - 1])
+def test_a_flac_with_a_wrong_total_is_read_to_its_end(tmp_path: Path, total: int) -> None:
+    samples, warnings = read(tmp_path / "a.flac", flac_with_total(FLAC, total))
+    np.testing.assert_array_equal(samples[:, 0], sf.read(_written(tmp_path, FLAC))[0])
+    assert len(warnings) == 1
+    assert "9.00 s are there" in warnings[0]
+
+
+@pytest.mark.parametrize("tail", [bytes(4096), RANDOM, GOOD[20000:60000], b"TAG" + RANDOM[:125]])
+@pytest.mark.parametrize("total", [N_SAMPLES, 0, 2 * N_SAMPLES])
+def test_a_flac_followed_by_something_is_read_with_a_warning(
+    tmp_path: Path, total: int, tail: bytes
+) -> None:
+    samples, warnings = read(tmp_path / "a.flac", flac_with_total(FLAC, total) + tail)
+    assert len(samples) == N_SAMPLES
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("n_junk", [1, 512, 4097])
+def test_a_flac_behind_junk_is_read_with_a_warning(tmp_path: Path, n_junk: int) -> None:
+    samples, warnings = read(tmp_path / "a.flac", bytes(n_junk) + FLAC)
+    assert len(samples) == N_SAMPLES
+    assert warnings == (f"{n_junk} bytes that are no sound precede its sound.",)
+
+
+@pytest.mark.parametrize("seed", [1, 9])
+def test_two_flac_files_joined_are_named_with_both_lengths(tmp_path: Path, seed: int) -> None:
+    path = _written(tmp_path, FLAC + encode(sound(N_SAMPLES // seed, seed), "FLAC", "PCM_16"))
+    with pytest.raises(UnreadableRecording, match=rf"of 9\.00 s and {LENGTH_S // seed}\.00 s"):
+        AudioFile(path)
+
+
+def test_two_mp3_files_joined_are_read_to_the_end_of_the_second(tmp_path: Path) -> None:
+    one = encode(sound(4 * 44_100), "MP3", rate_hz=44_100)
+    samples, warnings = read(tmp_path / "a.mp3", one + one)
+    assert len(samples) == pytest.approx(8 * 44_100, abs=4 * 1152)
+    assert "promises 4.05 s, 8.1" in warnings[0]
+
+
+@pytest.mark.parametrize("n_frames", [1, 50, 100_000])
+def test_an_mp3_whose_header_miscounts_is_read_to_its_end(tmp_path: Path, n_frames: int) -> None:
+    content = bytearray(encode(sound(4 * 44_100), "MP3", rate_hz=44_100))
+    struct.pack_into(">I", content, content.index(b"Xing") + 8, n_frames)
+    samples, warnings = read(tmp_path / "a.mp3", bytes(content))
+    assert len(samples) == pytest.approx(4 * 44_100, abs=2 * 1152)
+    assert len(warnings) == 1
+
+
+def test_an_mp3_whose_length_the_decoder_overlooks_is_read_to_its_end(tmp_path: Path) -> None:
+    content = bytearray(encode(sound(4 * 44_100), "MP3", rate_hz=44_100))
+    content[11] |= 8  # among the zeros before the length
+    samples, _ = read(tmp_path / "a.mp3", bytes(content))
+    assert len(samples) == pytest.approx(4 * 44_100, abs=3 * 1152)
+
+
+TRUNCATED = {
+    "wav": (GOOD, 0),
+    "ima_adpcm.wav": (encode(sound(), "WAV", "IMA_ADPCM"), 600),
+    "w64": (encode(sound(), "W64", "PCM_16"), 100),
+    "au": (encode(sound(), "AU", "PCM_16"), 100),
+    "caf": (encode(sound(), "CAF", "PCM_16"), 2100),
+    "aiff": (encode(sound(), "AIFF", "PCM_16"), 100),
+    "flac": (FLAC, 4096),
+    "ogg": (encode(sound(), "OGG", "VORBIS"), 17_000),
+    "mp3": (encode(sound(), "MP3"), 2 * 1152),
+}
+
+
+@pytest.mark.parametrize("name", TRUNCATED)
+def test_what_is_left_of_a_truncated_file_is_read_only_where_asked_for(
+    tmp_path: Path, name: str
+) -> None:
+    content, spare = TRUNCATED[name]
+    content = content[: len(content) * 2 // 3]
+    path = tmp_path / f"a.{name}"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableRecording, match=r"truncated: its .*accept_truncated = true"):
+        AudioFile(path)
+    samples, warnings = read(path, content, accept_truncated=True)
+    assert len(samples) == pytest.approx(N_SAMPLES * 2 / 3, abs=spare + 100)
+    assert warnings[0].startswith("It is cut off: ")
+    with AudioFile(path, expected_samples=len(samples)) as audio:
+        assert audio.n_samples == len(samples)
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        AudioFile(path, expected_samples=len(samples) - 1)
+
+
+REFUSED = {
+    "no_sound": (wave(fmt(), chunk(b"data", b"")), "no sound"),
+    "stub": (wave(fmt(), chunk(b"data", b"Version=3.08" + bytes(83), 0), size=0), "no sound"),
+    "1_hz": (wave(fmt(rate_hz=1), chunk(b"data", PCM)), "sample rate of 1 Hz"),
+    "3_hz": (wave(fmt(rate_hz=3), chunk(b"data", PCM)), "sample rate of 3 Hz"),
+    "chunk_of_2_gib": (wave(chunk(b"junk", b"", 0x7FFFFFFF), fmt()), "no sound"),
+    "ds64_beyond_seek": (
+        wave(ds64(1 << 63), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
+        "truncated",
+    ),
+    "ds64_beyond_file": (
+        wave(ds64((1 << 62) + 5), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
+        "truncated",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_header_that_cannot_be_true_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    content, what = REFUSED[name]
+    with pytest.raises(UnreadableRecording, match=what):
+        AudioFile(_written(tmp_path, content))
+
+
+def test_a_header_that_claims_many_channels_costs_little_memory(tmp_path: Path) -> None:
+    path = _written(tmp_path, wave(fmt(n_channels=1000), chunk(b"data", PCM)))
+    with AudioFile(path) as audio:
+        asked: list[int] = []
+        raw_read = audio._file.read
+        audio._file.read = lambda n, *a, **k: asked.append(n) or raw_read(n, *a, **k)
+        assert len(np.concatenate(list(audio.blocks()))) == len(PCM) // 2000
+    assert max(asked) * 1000 * 4 <= 1 << 24
+
+
+def test_a_git_lfs_pointer_is_missing_content_and_says_how_to_fetch_it(tmp_path: Path) -> None:
+    text = b"version https://git-lfs.github.com/spec/v1\noid sha256:0f\nsize 12345\n"
+    with pytest.raises(ContentMissing, match="git lfs pull"):
+        AudioFile(_written(tmp_path, text))
+
+
+@pytest.mark.parametrize("n_samples", [1 << 40, (1 << 63) - 1])
+def test_a_plan_without_end_is_refused_at_once(n_samples: int) -> None:
+    with pytest.raises(ConfigInvalid, match="chunks"):
+        plan_chunks("rec", n_samples, 8000, ChunkSettings())
+
+
+def test_every_way_to_refuse_is_an_error_for_people(tmp_path: Path) -> None:
+    for n_bytes in range(1, 200, 7):
+        with pytest.raises(BadcError):
+            AudioFile(_written(tmp_path, GOOD[: min(n_bytes, 40)]))
+
+
+def _written(folder: Path, content: bytes) -> Path:
+    path = folder / "written.audio"
+    path.write_bytes(content)
+    return path
