@@ -34,6 +34,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.timezone": ("America/Edmonton", "recording"),
     "recordings.deployments": ("absent_too.csv", None),
     "recordings.fingerprint": ("full", "recording"),
+    "recordings.accept_truncated": (True, "recording"),
     "chunks.duration_s": (30.0, "chunk_manifest"),
     "chunks.overlap_s": (1.0, "chunk_manifest"),
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
