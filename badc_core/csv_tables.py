@@ -6,6 +6,9 @@ What rows must say is decided where each table is read, mostly by a pydantic mod
 import csv
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class TableInvalid(Exception):
@@ -13,6 +16,20 @@ class TableInvalid(Exception):
 
     Readers turn it into their own error, which does.
     """
+
+
+def for_spreadsheets(cell: Any) -> Any:
+    """Returns a cell of a table for people, such that no spreadsheet evaluates it.
+
+    Text that begins as a formula does gets an apostrophe in front; numbers stay numbers.
+    """
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA_STARTS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def read_rows(

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from badc_core.cli.gpu_tables import Picture, describe, render
 from badc_core.cli.options import taking_options
-from badc_core.cli.output import Output
+from badc_core.cli.output import Output, make_console
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
@@ -37,7 +37,7 @@ def gpus(
 ) -> None:
     """List devices, who has leased them, and who waits."""
     if watch and out.is_for_people:
-        watch_leases(lambda: look(lease_dir), _INTERVAL_S, Console())
+        watch_leases(lambda: look(lease_dir), _INTERVAL_S, make_console())
         return
     picture = look(lease_dir)
     out.show(render(picture))

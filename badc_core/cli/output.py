@@ -38,7 +38,7 @@ class Output:
     @property
     def console(self) -> Console:
         """Standard output; nothing is folded where it goes into a file or a pipe."""
-        return Console(width=None if sys.stdout.isatty() else _REDIRECTED_COLUMNS, highlight=False)
+        return make_console(width=None if sys.stdout.isatty() else _REDIRECTED_COLUMNS)
 
     def show(self, *parts: RenderableType) -> None:
         """Prints tables."""
@@ -104,9 +104,14 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
+def make_console(stderr: bool = False, width: int | None = None) -> Console:
+    """Returns a console that prints texts as they are: `:x:` and `[red]` may be in file names."""
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
 def _errors() -> Console:
-    return Console(stderr=True)
+    return make_console(stderr=True)
 
 
 def _print(console: Console, line: str, style: str = "") -> None:
-    console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+    console.print(line, style=style, soft_wrap=True)

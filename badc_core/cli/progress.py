@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from badc_core.cli.output import Output
+from badc_core.cli.output import Output, make_console
 from badc_core.cli.wording import counted
 from badc_core.inference import run_recorder
 from badc_core.telemetry.progress import Watcher, watched_by
@@ -32,10 +31,10 @@ class ShownProgress:
     """
 
     def __init__(self, output: Output, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._console = Console(stderr=True)
+        self._console = make_console(stderr=True)
         self._shows_bars = self._console.is_terminal and not output.quiet
         self._shows_lines = not self._console.is_terminal and not output.quiet
-        columns = (TextColumn("{task.description}"), BarColumn(), _Amount())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Amount())
         self._bars = Progress(*columns, console=self._console, disable=not self._shows_bars)
         self._stages: dict[str, _Stage] = {}
         self._clock_s = clock_s
@@ -90,7 +89,7 @@ class ShownProgress:
             self._print(f"{stage.name}: {stage.amount}, {left}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(line, soft_wrap=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from badc_core.cli.monitor_tables import event_line, render
 from badc_core.cli.options import taking_options
-from badc_core.cli.output import Output
+from badc_core.cli.output import Output, make_console
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.log import NewestLog, Tail, read_last_events
 from badc_core.telemetry.monitor import MonitorState, Seen
@@ -61,11 +61,11 @@ def monitor(
             }
         )
     elif log is None:
-        watch(NewestLog(dataset).look, tail, interval, Console())
+        watch(NewestLog(dataset).look, tail, interval, make_console())
     else:
         if log.exists():
             _existing(log, dataset)
-        watch(lambda: log, tail, interval, Console())
+        watch(lambda: log, tail, interval, make_console())
 
 
 def watch(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from badc_core.audio.reader import AudioFile
+from badc_core.child_environment import child_environment
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.chunk_files import ChunkFile, write_chunk_file
 from badc_core.detectors.interface import Detection, DetectorReport, RecordingContext
@@ -137,6 +138,7 @@ def run_program(command: Sequence[str], cwd: Path | None = None) -> CompletedPro
             program = subprocess.Popen(
                 command,
                 cwd=cwd,
+                env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble
+from badc_core.child_environment import child_environment
 from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.places import Place
 from badc_core.engine import protocol
@@ -109,7 +110,7 @@ class WorkerProcess:
             encoding="utf-8",
             env={
                 **_ONE_THREAD,
-                **os.environ,
+                **child_environment(),
                 **place.environment(),
                 "PYTHONUNBUFFERED": "1",
                 "TMPDIR": self._scratch,

@@ -5,7 +5,6 @@ the next length needs, and since running out may kill it.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from badc_core.child_environment import child_environment
 from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.current_lease import leased_gpus
 from badc_core.devices.lease_request import DeviceRequest
@@ -62,7 +62,7 @@ def measure_in_child(file: Path, settings: DetectorSettings, limit: MemoryLimit)
     length too long does not take memory from other programs. Each may have that much; whether
     they kept within it together is checked afterwards. A GPU is leased for each measure.
     """
-    environment = {**os.environ, **Place("probe", limit.gpu).environment()}
+    environment = {**child_environment(), **Place("probe", limit.gpu).environment()}
 
     def measure(duration_s: float) -> Measured:
         task = {

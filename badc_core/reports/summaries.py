@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from badc_core.atomic import replacing_folder, writing_text
+from badc_core.csv_tables import for_spreadsheets
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.reports.database import query
 
@@ -45,7 +46,7 @@ class SummaryTable:
         with writing_text(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.header)
-            writer.writerows(self.rows)
+            writer.writerows(map(for_spreadsheets, row) for row in self.rows)
 
 
 def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile as sf
 
 from badc_core.audio.reader import AudioFile
+from badc_core.child_environment import child_environment
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.hawkears.hawkears2 import HawkEars
@@ -114,7 +115,12 @@ def detect_with_command(home: HawkEarsHome, path: Path, settings: DetectorSettin
     with tempfile.TemporaryDirectory(prefix="badc-hawkears-") as folder:
         command = build_command(home, path, Path(folder), settings)
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=home.data_root
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=home.data_root,
+            env=child_environment(),
         )
         table = Path(folder) / "scores.csv"
         if done.returncode or not table.exists():

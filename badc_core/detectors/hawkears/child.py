@@ -4,7 +4,6 @@ Questions and answers are handled in `hawkears2.py`.
 """
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from badc_core.child_environment import child_environment
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 
@@ -63,7 +63,7 @@ class HawkEarsChild:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, **_ENVIRONMENT},
+                env={**child_environment(), **_ENVIRONMENT},
                 close_fds=False,  # the lease of the device is the child's too
             )
         except OSError as error:

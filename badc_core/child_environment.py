@@ -1,0 +1,29 @@
+"""The environment variables that detectors' processes get: those they need, and no secrets."""
+
+import os
+import re
+
+_INHERITED = re.compile(
+    # Finding programs, libraries and files; language and clock.
+    r"PATH|HOME|USER|LOGNAME|SHELL|PWD|LANG|LANGUAGE|LC_.+|TZ|TZDIR|TMPDIR|TEMP|TMP|XDG_.+"
+    r"|LD_.+|DYLD_.+|PYTHON.+|VIRTUAL_ENV|CONDA_PREFIX|SSL_CERT_FILE|SSL_CERT_DIR|DAGSTER_HOME"
+    # GPUs, threads and what inference libraries read.
+    r"|CUDA.*|NVIDIA_.+|NCCL_.+|ROCM?_.+|HIP_.+|OMP_.+|GOMP_.+|KMP_.+|MKL_.+|OPENBLAS_.+"
+    r"|NUMEXPR_.+|NUMBA_.+|MALLOC_.+|TF_.+|XLA_.+|TORCH_.+|PYTORCH_.+|ORT_.+|HF_.+|KERAS_.+"
+    r"|MPLCONFIGDIR|SLURM_.+|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY"
+    # BADC's own, and what a user's own model is told.
+    r"|BADC_.+"
+)
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|(^|_)KEY(_|$)|AUTH")
+_URL_WITH_PASSWORD = re.compile(r"://[^/]*@")
+
+
+def child_environment() -> dict[str, str]:
+    """Returns what a detector's process inherits of this process's environment."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if _INHERITED.fullmatch(name)
+        and not _SECRET.search(name.upper())
+        and not _URL_WITH_PASSWORD.search(value)
+    }

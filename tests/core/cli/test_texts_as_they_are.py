@@ -1,0 +1,25 @@
+"""Names of files and species are printed and exported as they are, whatever they look like."""
+
+import pytest
+
+from badc_core.cli.output import Output, make_console, print_error
+from badc_core.cli.tables import make_table
+
+NAME = "a:x:b [red]c[/red] :smile: [/] \\[d] :bird:.wav"
+
+
+@pytest.mark.parametrize("say", ["say", "remark", "warn", "fail", "print_commands"])
+def test_a_line_is_printed_as_it_is(capsys, say) -> None:
+    method = getattr(Output(), say)
+    method([NAME]) if say == "print_commands" else method(NAME)
+    printed = capsys.readouterr()
+    assert NAME in printed.out + printed.err
+
+
+def test_an_error_and_a_table_are_printed_as_they_are(capsys) -> None:
+    print_error(NAME)
+    Output().show(make_table(NAME, (NAME,), [(NAME,)]))
+    make_console(stderr=True).print(NAME)
+    printed = capsys.readouterr()
+    assert printed.err.count(NAME) == 2
+    assert printed.out.count(NAME) == 3
