@@ -6,6 +6,7 @@ read here and nowhere else in this package. `python -m badc_dagster.home` prints
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 _VARIABLE = "DAGSTER_HOME"
+_NEEDED_BYTES = 1 << 16
 _MARK = ".initialised"
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
 _CHECKOUT_HOME = Path(__file__).parent.parent / "dagster_home"
@@ -104,13 +106,16 @@ def naming_home_trouble() -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         why = str(getattr(error, "orig", error))
-        if "full" in why:
+        # A full disk often is no more than an "I/O error" to the database.
+        if "full" in why or shutil.disk_usage(home_path()).free < _NEEDED_BYTES:
             remedy = "Free some space, then run again"
             raise StorageFull("no space left for runs and events", home_path(), remedy) from error
         if "readonly" in why or "unable to open" in why:
             remedy = f"Make it writable, or set {_VARIABLE} to a local folder"
+        elif "malformed" in why or "not a database" in why:
+            remedy = f"Move the folder aside, or set {_VARIABLE} to a new one, then run again"
         else:
-            remedy = f"Move the folder aside, or set {_VARIABLE} to a new one; results stay"
+            remedy = f"Run again; if it stays, set {_VARIABLE} to a folder on a local disk"
         what = f"a database of the Dagster home cannot be used ({why})"
         raise ConfigInvalid(what, home_path(), remedy) from error
 

@@ -63,9 +63,14 @@ def show_report(
     path, root = dataset.corpus.duckdb, shlex.quote(str(dataset.root))
     if not path.exists():
         raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run {root}")
-    with duckdb.connect(str(path), read_only=True) as database:
-        rows = database.execute(_SPECIES, [recording_id]).fetchall()
-        effort_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
+    try:
+        with duckdb.connect(str(path), read_only=True) as database:
+            rows = database.execute(_SPECIES, [recording_id]).fetchall()
+            effort_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
+    except duckdb.Error as error:
+        why = str(error).splitlines()[0]
+        remedy = f"Delete it, then: badc run {root}"
+        raise DatasetInvalid(f"the corpus cannot be read ({why})", path, remedy) from error
     if recording_id is not None and not n_recordings:
         raise RecordingUnknown(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"
