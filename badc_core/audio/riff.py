@@ -103,11 +103,12 @@ def read_info_tags(path: Path, layout: RiffLayout) -> dict[str, str]:
         if chunk.name == "LIST":
             content = read_chunk_bytes(path, chunk)
             if content[:4] == b"INFO":
-                tags.update(_parse_info(content[4:]))
+                tags.update(parse_info(content[4:]))
     return tags
 
 
-def _parse_info(content: bytes) -> dict[str, str]:
+def parse_info(content: bytes) -> dict[str, str]:
+    """Returns the texts in the content of a LIST INFO chunk, after its name."""
     tags: dict[str, str] = {}
     position = 0
     while position + 8 <= len(content):

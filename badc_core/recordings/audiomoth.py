@@ -1,4 +1,4 @@
-"""The comment that an AudioMoth writes into its WAV files.
+"""The comment that an AudioMoth writes into its WAV files, in whatever format they are kept.
 
 Its wording changed with the firmware, so each fact is searched for separately.
 
@@ -7,13 +7,15 @@ releases 1.0 to 1.11.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
-from badc_core.audio.riff import RiffLayout, read_info_tags
 from badc_core.recordings.findings import Findings
 
-_START = re.compile(r"Recorded at (\d\d:\d\d:\d\d \d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
+# Of RIFF; of Vorbis comments, as converters name them; of ID3.
+_COMMENT_TAGS = ("ICMT", "COMMENT", "DESCRIPTION", "COMMENTS", "COMM", "TIT3")
+_ARTIST_TAGS = ("IART", "ARTIST", "TPE1", "AUTHOR")
+_START = re.compile(r"Recorded at (\d\d:\d\d:\d\d)(?:\.\d+)? (\d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::(\d{1,2}))?")
 _DEVICE = re.compile(r"AudioMoth ([0-9A-F]{16})")
 _DEPLOYMENT = re.compile(r"during deployment ([0-9A-F]{16})")
@@ -25,13 +27,14 @@ _FILTER = re.compile(r"((?:Low|Band|High)-pass filter [^.]*(?:\.\d[^.]*)*)\.")
 _THRESHOLD = re.compile(r"Amplitude threshold was (.+?)\.(?: |$)")
 
 
-def read_audiomoth(path: Path, layout: RiffLayout) -> Findings | None:
-    """Returns the facts in the comment of an AudioMoth's WAV file; None for other files."""
-    tags = read_info_tags(path, layout)
-    comment, artist = tags.get("ICMT", ""), tags.get("IART", "")
-    if "AudioMoth" not in comment and "AudioMoth" not in artist:
+def read_audiomoth(tags: Mapping[str, str]) -> Findings | None:
+    """Returns the facts that an AudioMoth left in a file's tags; None for other files."""
+    comments = [text for name in _COMMENT_TAGS if (text := tags.get(name))]
+    comment = next((text for text in comments if "AudioMoth" in text), "")
+    artist = next((text for name in _ARTIST_TAGS if (text := tags.get(name))), "")
+    if not comment and "AudioMoth" not in artist:
         return None
-    return interpret_comment(comment, artist)
+    return interpret_comment(comment or next(iter(comments), ""), artist)
 
 
 def interpret_comment(comment: str, artist: str = "") -> Findings:
@@ -56,8 +59,11 @@ def interpret_comment(comment: str, artist: str = "") -> Findings:
             comments["battery"] = f"{battery[1]} {battery[2]} V"
     comments.update(_read_notes(comment))
     stopped = comments.get("stopped")
-    warnings = (f"The recorder stopped early: {stopped}.",) if stopped else ()
-    return Findings("audiomoth", clock, offset_min, fields, comments, warnings)
+    warnings = [f"The recorder stopped early: {stopped}."] if stopped else []
+    if comment and (clock is None or offset_min is None):
+        what = "start" if clock is None else "offset from UTC"
+        warnings.append(f"The AudioMoth comment's {what} cannot be read: {comment[:80]!r}.")
+    return Findings("audiomoth", clock, offset_min, fields, comments, tuple(warnings))
 
 
 def _read_start(comment: str) -> tuple[datetime | None, int | None]:
@@ -66,12 +72,12 @@ def _read_start(comment: str) -> tuple[datetime | None, int | None]:
     if match is None:
         return None, None
     try:
-        clock = datetime.strptime(match[1], "%H:%M:%S %d/%m/%Y")
+        clock = datetime.strptime(f"{match[1]} {match[2]}", "%H:%M:%S %d/%m/%Y")
     except ValueError:
         return None, None
-    offset = _OFFSET.fullmatch(match[2] or "")
+    offset = _OFFSET.fullmatch(match[3] or "")
     if offset is None:
-        return clock, None if match[2] else 0
+        return clock, None if match[3] else 0
     minutes = int(offset[2]) * 60 + int(offset[3] or 0)
     return clock, -minutes if offset[1] == "-" else minutes
 

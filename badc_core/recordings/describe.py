@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from badc_core.audio.reader import AudioFile
-from badc_core.audio.riff import read_riff_layout
+from badc_core.audio.tags import read_tags
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.recordings.audiomoth import read_audiomoth
@@ -105,10 +105,8 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
 def _collect(dataset: Dataset, registered: RegisteredRecording, path: Path) -> list[Findings]:
     """Returns the findings of all sources, the most trusted first."""
     settings = dataset.settings.recordings
-    findings: list[Findings | None] = []
-    layout = read_riff_layout(path)
-    if layout is not None:
-        findings = [read_guano(path, layout), read_audiomoth(path, layout)]
+    tags = read_tags(path)
+    findings = [read_guano(tags), read_audiomoth(tags)]
     findings.append(read_file_name(PurePosixPath(registered.path).name))
     place = read_place(below_root(registered.path, settings.roots), settings.templates) or {}
     fields: dict[str, str | float] = {name: place[name] for name in _PLACE_FIELDS if name in place}

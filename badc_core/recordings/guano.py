@@ -1,12 +1,11 @@
-"""GUANO metadata: UTF-8 lines `Key: value` in a WAV file's `guan` chunk.
+"""GUANO metadata: UTF-8 lines `Key: value` in a WAV file's `guan` chunk, or a tag.
 
 Source: https://github.com/riggsd/guano-spec, version 1.0.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
-from badc_core.audio.riff import RiffLayout, read_chunk_bytes
 from badc_core.recordings.findings import Findings
 
 _TEXT_FIELDS = {
@@ -29,13 +28,13 @@ _MULTILINE = ("Note",)
 _WHITESPACE = " \t\r\n\0"
 
 
-def read_guano(path: Path, layout: RiffLayout) -> Findings | None:
-    """Returns the facts in a WAV file's GUANO chunk; None without one."""
-    chunk = layout.find("guan")
-    if chunk is None:
-        return None
-    content = read_chunk_bytes(path, chunk).decode("utf-8", "replace")
-    return interpret_guano(parse_guano(content))
+def read_guano(tags: Mapping[str, str]) -> Findings | None:
+    """Returns the facts in the GUANO text among a file's tags; None without one."""
+    content = tags.get("GUAN") or tags.get("GUANO")
+    if content is None:
+        # Converters keep it as they keep any comment.
+        content = next((text for text in tags.values() if text.startswith("GUANO|Version")), None)
+    return None if content is None else interpret_guano(parse_guano(content))
 
 
 def parse_guano(content: str) -> dict[str, str]:

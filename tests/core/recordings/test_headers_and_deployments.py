@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.audio.riff import read_riff_layout
+from badc_core.audio.tags import read_tags
 from badc_core.errors import ConfigInvalid
 from badc_core.recordings.audiomoth import interpret_comment, read_audiomoth
 from badc_core.recordings.deployments import Deployment, read_deployments
@@ -88,7 +89,7 @@ def test_a_guano_chunk_is_found_before_and_after_the_sound(tmp_path: Path, first
     path = tmp_path / "a.wav"
     guan, data = chunk(b"guan", GUANO.encode()), chunk(b"data", b"\1" * 101)
     path.write_bytes(wave(FMT, guan, data) if first else wave(FMT, data, guan))
-    found = read_guano(path, read_riff_layout(path))
+    found = read_guano(read_tags(path))
     assert found.fields["device_model"] == "D1000X"
 
 
@@ -102,7 +103,7 @@ def test_an_odd_chunk_without_padding_does_not_lose_the_next(tmp_path: Path) -> 
 
 def test_the_audiomoth_comment_at_the_end_of_a_field_recording_is_read(field_audio: Path) -> None:
     path = field_audio / "audiomoth_gps.wav"
-    found = read_audiomoth(path, read_riff_layout(path))
+    found = read_audiomoth(read_tags(path))
     assert (found.clock, found.utc_offset_min) == (datetime(2024, 5, 28, 10), 0)
     expected = {"device_serial": "243B1F026488F56E", "gain": "medium"}
     expected |= {"battery_v": 3.8, "temperature_c": 12.8}
@@ -111,7 +112,7 @@ def test_the_audiomoth_comment_at_the_end_of_a_field_recording_is_read(field_aud
 
 def test_a_recording_of_another_maker_has_no_audiomoth_comment(field_audio: Path) -> None:
     path = field_audio / "aru_1.wav"
-    assert read_audiomoth(path, read_riff_layout(path)) is None
+    assert read_audiomoth(read_tags(path)) is None
 
 
 DEVICE = "AudioMoth 243B1F026488F56E"
