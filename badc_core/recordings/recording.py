@@ -120,7 +120,7 @@ def read_recording(path: Path) -> Recording:
     except ValidationError as error:
         what = f"not a recording description ({explain_invalid(error)})"
         raise DatasetInvalid(what, path, remedy) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetInvalid(f"not a recording description ({error})", path, remedy) from error
     if path.name != f"{recording.recording_id}.json":
         what = f"this is the description of another recording, {recording.recording_id}"

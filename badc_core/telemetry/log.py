@@ -196,7 +196,7 @@ def _parse(line: bytes) -> list[dict[str, Any]]:
     """Returns the event in a line; empty if a crash damaged it."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [event] if isinstance(event, dict) else []
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.errors import DatasetInvalid
+from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import read_registry
 
 HEADER = "recording_id,path,size_bytes,modified_ns,fingerprint\n"
@@ -56,3 +57,11 @@ def test_an_unreadable_table_is_one_clear_error(tmp_path: Path) -> None:
 def test_an_odd_number_is_one_clear_error(tmp_path: Path, rows) -> None:
     with pytest.raises(DatasetInvalid, match="line 2: size_bytes"):
         read_registry(write(tmp_path, f"a,audio/a.wav,{rows},,"))
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}", b"\0", b"[]"])
+def test_a_spoilt_description_is_one_clear_error(tmp_path: Path, content) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DatasetInvalid, match="not a recording description"):
+        read_recording(path)
