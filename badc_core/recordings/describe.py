@@ -97,7 +97,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         **vars(quality),
         **draft.values,
         sources=dict(sorted(draft.sources.items())),
-        comments=_merge_comments(findings),
+        comments={**station.extras, **_merge_comments(findings)},
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

@@ -206,3 +206,44 @@ def test_a_wrong_table_of_stations_is_refused(tmp_path: Path, text: str, what: s
     path.write_text(text)
     with pytest.raises(ConfigInvalid, match=what):
         read_deployments(path)
+
+
+TABLE = "location,latitude,longitude,habitat\nS1,53.5,-115.25,aspen\n,,,\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode(),
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        TABLE.replace(",", ";").encode(),
+        TABLE.replace(",", ";").replace(".", ",").encode(),
+        TABLE.replace(",", "\t").replace(".", ",").encode("utf-16"),
+        b"sep=;\r\n" + TABLE.replace(",", ";").replace("\n", "\r\n").encode(),
+        TABLE.replace("location", "Location").encode(),
+        b'location,latitude,longitude,habitat,\nS1,"53,5","-115,25",aspen,\n',
+    ],
+)
+def test_a_table_is_read_as_any_spreadsheet_saves_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_bytes(content)
+    station = Deployment("S1", latitude=53.5, longitude=-115.25, extras={"habitat": "aspen"})
+    assert read_deployments(path) == {"S1": station}
+
+
+@pytest.mark.parametrize(
+    ("header", "what"),
+    [
+        ("station;lat;lon", "'station', 'lat', 'lon'.*semicolons"),
+        ("location,lattitude", "unknown column 'lattitude'"),
+        ("location,time_zone", "unknown column 'time_zone'"),
+        ("name;notes", "no column location .*semicolons"),
+        ("location,notes,notes", "'notes' is there twice"),
+    ],
+)
+def test_a_column_meant_for_another_is_never_kept_unread(tmp_path, header, what) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_text(f"{header}\n")
+    with pytest.raises(ConfigInvalid, match=what):
+        read_deployments(path)
