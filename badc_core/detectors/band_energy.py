@@ -39,7 +39,6 @@ class BandEnergy(WindowDetector):
         """Prepares the bands; raises ConfigInvalid if windows would overlap entirely."""
         super().__init__(identify(settings), WindowGrid(WINDOW_S, settings.window_overlap_s))
         self._min_score = settings.min_score
-        self._labels = labels(settings)
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns the bands at or above the minimum score in each window, in band order."""
@@ -47,7 +46,7 @@ class BandEnergy(WindowDetector):
             [
                 Detection(start, end, label, score)
                 for label, score in zip(
-                    self._labels,
+                    _labels_at(batch.sample_rate_hz),
                     self.score(window[: end - start], batch.sample_rate_hz),
                     strict=True,
                 )
@@ -64,11 +63,12 @@ class BandEnergy(WindowDetector):
             sample_rate_hz: its rate; a band above its half scores 0.
         """
         if len(sound) < _FRAME_SAMPLES:
-            return [0.0] * len(self._labels)
+            return [0.0] * (len(BAND_EDGES_HZ) - 1)
         power = _frame_power(sound)
         hz = np.fft.rfftfreq(_FRAME_SAMPLES, 1 / sample_rate_hz)
+        highest_hz = sample_rate_hz / 2  # has a bin of its own, which no band below it holds
         return [
-            _contrast_score(power[:, (hz >= low) & (hz < high)].sum(axis=1))
+            _contrast_score(power[:, (hz >= low) & (hz < min(high, highest_hz))].sum(axis=1))
             for low, high in pairwise(BAND_EDGES_HZ)
         ]
 
@@ -76,15 +76,21 @@ class BandEnergy(WindowDetector):
 def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the rule's identity; raises ConfigInvalid."""
     require_partial_overlap(settings.window_overlap_s, WINDOW_S, "band_energy")
-    return DetectorIdentity("band_energy", "1", None, "", WINDOW_S)
+    return DetectorIdentity("band_energy", "2", None, "", WINDOW_S)
 
 
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
     """Returns the bands."""
-    return tuple(
-        Label(f"{low / 1000:g}-{high / 1000:g} kHz", f"B{low}")
-        for low, high in pairwise(BAND_EDGES_HZ)
+    return _labels_at(2 * BAND_EDGES_HZ[-1])
+
+
+def _labels_at(sample_rate_hz: int) -> tuple[Label, ...]:
+    """Returns the bands; one that the recording's highest frequency cuts is named up to there."""
+    half = sample_rate_hz / 2
+    bands = (
+        (low, min(high, half) if low < half else high) for low, high in pairwise(BAND_EDGES_HZ)
     )
+    return tuple(Label(f"{low / 1000:g}-{high / 1000:g} kHz", f"B{low}") for low, high in bands)
 
 
 load = BandEnergy

@@ -88,7 +88,7 @@ def test_raw_detections_tell_how_fast_on_what_and_where_it_is_logged(graph):
     assert told["score_floor"] == 0.1
     assert told["x_realtime"] > 0
     assert told["device"] == "cpu-0"
-    assert told["detector"] == "band_energy 1"
+    assert told["detector"] == "band_energy 2"
     assert (told["chunks"], told["chunks_failed"]) == (1, 0)
     telemetry = Path(told["telemetry"])
     assert telemetry.is_relative_to(graph.dataset.artifacts)
