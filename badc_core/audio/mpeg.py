@@ -18,7 +18,7 @@ from pathlib import Path
 
 import soundfile as sf
 
-from badc_core.audio.view import WHOLE, View
+from badc_core.audio.view import View
 
 _KBIT_PER_S_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBIT_PER_S_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
@@ -48,12 +48,16 @@ def is_mpeg(head: bytes) -> bool:
 
 
 def examine_mpeg(path: Path) -> View:
-    """Returns how to read an MP3."""
+    """Returns how to read an MP3.
+
+    It is never opened by its path: libsndfile would take the `._` file that macOS puts beside it
+    for its sound.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start_bytes = after_id3(content[:10])
         first = _first_frame(content, start_bytes)
         if first is None:
-            return WHOLE
+            return View((range(len(content)),))
         n_frames, end_bytes = _count_frames(content, first)
         place = first.start_bytes + first.xing_offset_bytes
         if content[place : place + 4] not in _LENGTH_MARKS or not content[place + 7] & 1:
@@ -71,7 +75,7 @@ def examine_mpeg(path: Path) -> View:
 
 def _count_announced(path: Path, view: View) -> int:
     """Returns how many samples libsndfile would decode; 0 where it cannot open the file."""
-    with suppress(sf.LibsndfileError, RuntimeError), sf.SoundFile(view.open(path)) as file:
+    with suppress(sf.LibsndfileError, RuntimeError), view.open(path) as file:
         return int(file.frames)
     return 0
 
@@ -81,7 +85,7 @@ def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -
     place = first.start_bytes + first.xing_offset_bytes
     (n_claimed,) = struct.unpack_from(">I", content, place + 8)
     if n_claimed - n_frames in {0, 1}:  # some count the first frame in
-        return WHOLE
+        return View((range(len(content)),))
     head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
     struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
     n_promised_bytes = 0

@@ -32,6 +32,9 @@ _FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
 # starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
 _FORWARD_FORMATS = frozenset({"MP3", "OGG"})
 
+# libsndfile cannot move within these.
+_FORWARD_SUBTYPES = ("GSM610", "G721", "G723", "NMS_ADPCM", "DWVW", "DPCM")
+
 _POSITION_LOST = -1
 """Where the decoder is after an error: unknown, so the next read moves it first."""
 
@@ -184,7 +187,7 @@ class AudioFile:
 
     def _open(self) -> ForwardFile:
         try:
-            return ForwardFile(self._view.open(self.path))
+            return self._view.open(self.path)
         except (sf.LibsndfileError, RuntimeError) as error:
             reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
             raise explain_damage(self.path, f"cannot be decoded ({reason})") from error
@@ -193,12 +196,12 @@ class AudioFile:
         """Brings the decoder to a sample so that what follows is what a full decode gives.
 
         Frames of MP3 and Ogg draw on frames before them, and libsndfile's seek forgets those: it
-        was off by up to 0.38 of full scale in MP3 and by 448 samples in Ogg. Both are only ever
+        was off by up to 0.38 of full scale in MP3 and by 448 samples in Ogg. These are only ever
         decoded forwards.
         """
         if self._position == sample:
             return
-        if self.format in _FORWARD_FORMATS:
+        if self.format in _FORWARD_FORMATS or self.subtype.startswith(_FORWARD_SUBTYPES):
             if not 0 <= self._position <= sample:
                 self._file.close()
                 self._file, self._position = self._open(), 0

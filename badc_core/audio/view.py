@@ -36,9 +36,13 @@ class View:
         """Returns the view with one more warning."""
         return replace(self, warnings=(*self.warnings, warning))
 
-    def open(self, path: Path) -> "Path | PiecesFile":
-        """Returns what libsndfile opens."""
-        return PiecesFile(path, self.pieces) if self.pieces else path
+    def open(self, path: Path) -> "ForwardFile":
+        """Returns the file as libsndfile reads it.
+
+        Raises:
+            soundfile.LibsndfileError: it cannot be decoded.
+        """
+        return ForwardFile(PiecesFile(path, self.pieces) if self.pieces else path)
 
 
 WHOLE = View()

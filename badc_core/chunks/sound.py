@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
+from badc_core.audio.containers import examine
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 
@@ -95,7 +96,7 @@ def count_decodable(file: Path) -> int:
 def _read_until_broken(file: Path, n_coarse: int) -> int:
     """Reads that many samples in large blocks and what follows in small ones; 0: all in large."""
     n_read = 0
-    with suppress(sf.LibsndfileError, RuntimeError), sf.SoundFile(file) as opened:
+    with suppress(sf.LibsndfileError, RuntimeError), examine(file).open(file) as opened:
         while True:
             is_fine = 0 < n_coarse <= n_read
             block = opened.read(_FINE_BLOCK_SAMPLES if is_fine else _BLOCK_SAMPLES, always_2d=True)

@@ -127,8 +127,7 @@ def open_source(name: NamedFile, settings: ChunkSettings) -> ChunkSource:
         ContentMissing: the file or its annexed content is not here.
         UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
     """
-    accept = name.dataset is not None and name.dataset.settings.recordings.accept_truncated
-    with AudioFile(name.file, accept_truncated=accept) as audio:
+    with AudioFile(name.file, accept_truncated=accepts_truncated(name.dataset)) as audio:
         return ChunkSource(
             name, audio.sample_rate_hz, audio.n_channels, audio.n_samples, audio.subtype, settings
         )
@@ -222,6 +221,11 @@ def find_dataset(path: Path) -> Dataset | None:
             except DatasetInvalid:
                 continue
     return None
+
+
+def accepts_truncated(dataset: Dataset | None) -> bool:
+    """Returns whether what is left of a recording that was cut off is analysed."""
+    return dataset is not None and dataset.settings.recordings.accept_truncated
 
 
 def absolute(path: Path) -> Path:

@@ -14,7 +14,13 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.chunks.sound import count_decodable, decode_to_float
-from badc_core.chunks.source import DECODED_NOTE, absolute, find_dataset, hash_samples
+from badc_core.chunks.source import (
+    DECODED_NOTE,
+    absolute,
+    accepts_truncated,
+    find_dataset,
+    hash_samples,
+)
 from badc_core.chunks.status import ChunkStatus, read_status
 from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, UnreadableRecording
 from badc_core.hashing import sha256_file
@@ -79,15 +85,16 @@ def validate_manifest(manifest: Path, check_hash: bool = False) -> list[Problem]
     roots = [manifest.parent] if dataset is None else [dataset.root, manifest.parent]
     problems: list[Problem] = []
     for rows in read_requests([manifest], roots[0]).values():
-        problems += _Validation(roots, check_hash).check(rows)
+        problems += _Validation(roots, check_hash, accepts_truncated(dataset)).check(rows)
     return problems
 
 
 class _Validation:
     """Of the rows of one recording; a file is opened once, and reported once if it cannot be."""
 
-    def __init__(self, roots: Sequence[Path], check_hash: bool) -> None:
+    def __init__(self, roots: Sequence[Path], check_hash: bool, accept_truncated: bool) -> None:
         self._roots = roots
+        self._accept_truncated = accept_truncated
         self._check_hash = check_hash
         self._sounds: dict[Path, _Sound | None] = {}
         self._problems: list[Problem] = []
@@ -105,7 +112,8 @@ class _Validation:
     def _open(self, row: ChunkRequest, path: Path) -> _Sound | None:
         if path not in self._sounds:
             try:
-                with AudioFile(path) as audio:
+                accept = self._accept_truncated and not (path == row.audio and _is_file(row))
+                with AudioFile(path, accept_truncated=accept) as audio:
                     sound = _Sound(audio.n_samples, audio.sample_rate_hz)
                 self._sounds[path] = sound
             except BadcError as error:

@@ -13,6 +13,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import ChunkRequest
+from badc_core.chunks.source import accepts_truncated, find_dataset
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import BadcError
@@ -171,7 +172,8 @@ class _Sources:
     def _header(self, audio: Path) -> _Header | None:
         if audio not in self._headers:
             try:
-                with AudioFile(audio) as opened:
+                accept = accepts_truncated(find_dataset(audio))
+                with AudioFile(audio, accept_truncated=accept) as opened:
                     self._headers[audio] = _Header(opened.n_samples, opened.sample_rate_hz)
             except BadcError:
                 self._headers[audio] = None

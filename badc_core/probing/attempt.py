@@ -82,7 +82,7 @@ def detect_beginning(
                 peaks.add(detector.report())
 
     try:
-        with AudioFile(file) as audio:
+        with AudioFile(file, accept_truncated=True) as audio:
             end = min(audio.n_samples, seconds_to_samples(duration_s, audio.sample_rate_hz))
             chunk = Chunk("probe", 0, max(1, end), 0, audio.sample_rate_hz)
             for batch in detector.batches(audio, chunk, NO_CONTEXT):

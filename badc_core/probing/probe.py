@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.source import NamedFile, absolute, name_file
+from badc_core.chunks.source import NamedFile, absolute, accepts_truncated, name_file
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.registry import identify_detector
@@ -205,7 +205,7 @@ def probe(
         settings = settings.model_copy(update={"name": request.detector})
     identity = identify_detector(settings)
     limit = find_limit(inventory or find_gpus(), request.gpu_index, identity.uses_gpu)
-    with AudioFile(name.file) as audio:
+    with AudioFile(name.file, accept_truncated=accepts_truncated(name.dataset)) as audio:
         question = _question(identity, settings, limit, audio, request.max_s)
     strategy = MEASURED if request.is_measured else ESTIMATED
     if not request.is_measured:

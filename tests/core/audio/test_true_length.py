@@ -163,6 +163,12 @@ def test_an_mp3_whose_length_the_decoder_overlooks_is_read_to_its_end(tmp_path: 
     assert len(samples) == pytest.approx(4 * 44_100, abs=3 * 1152)
 
 
+def test_an_mp3_is_read_beside_the_file_that_macos_puts_there(tmp_path: Path) -> None:
+    (tmp_path / "._a.mp3").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4072))
+    samples, warnings = read(tmp_path / "a.mp3", encode(sound(), "MP3"))
+    assert (len(samples), warnings) == (N_SAMPLES, ())
+
+
 TRUNCATED = {
     "wav": (GOOD, 0),
     "ima_adpcm.wav": (encode(sound(), "WAV", "IMA_ADPCM"), 600),
@@ -251,3 +257,16 @@ def _written(folder: Path, content: bytes) -> Path:
     path = folder / "written.audio"
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "GSM610"), ("AU", "G721_32")])
+def test_a_format_the_decoder_cannot_move_in_is_read_at_any_place(
+    tmp_path: Path, form: str, subtype: str
+) -> None:
+    path = _written(tmp_path, encode(sound(), form, subtype))
+    with AudioFile(path) as audio:
+        whole = np.concatenate(list(audio.blocks()))[:, 0]
+        for start in (40_000, 0, 20_000):
+            np.testing.assert_array_equal(
+                audio.read(start, start + 1000), whole[start : start + 1000]
+            )
