@@ -1,5 +1,6 @@
 """The databases of reports on disks that are full: the old one stays, or the new one is whole."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -10,7 +11,12 @@ from badc_core.columns import write_parquet
 from badc_core.errors import StorageFull
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
-from badc_core.reports.database import read_back, write_out
+from badc_core.reports.database import (
+    create_tables,
+    new_recording_database,
+    read_back,
+    write_out,
+)
 from tests.support.disks import fill, small_disk
 
 DISK_KIB = 16_384
@@ -79,12 +85,12 @@ def test_a_full_disk_never_costs_a_good_bundle(workbench, free_kib):
         assert hidden(folder) == []
 
 
-def test_a_database_with_fewer_rows_than_were_written_is_refused(tmp_path: Path) -> None:
+def test_a_database_with_other_rows_than_were_written_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
     with duckdb.connect(path) as connection:
-        connection.execute("CREATE TABLE t AS SELECT range AS i FROM range(9)")
+        create_tables(connection)
         n_rows = write_out(connection)
-        connection.execute("DELETE FROM t WHERE i = 3")
+        connection.execute("INSERT INTO recordings (recording_id) VALUES ('a')")
     with pytest.raises(OSError, match="Input/output"), read_back(path, n_rows):
         pass
 
@@ -92,7 +98,7 @@ def test_a_database_with_fewer_rows_than_were_written_is_refused(tmp_path: Path)
 def test_a_database_whose_content_is_still_in_its_log_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
     with duckdb.connect(path) as connection:
-        connection.execute("CREATE TABLE t (i INT)")
+        create_tables(connection)
         n_rows = write_out(connection)
     path.with_name("a.duckdb.wal").write_bytes(b"log")
     with pytest.raises(OSError, match="Input/output"), read_back(path, n_rows):
@@ -103,3 +109,15 @@ def test_a_table_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
     table = pa.table({"x": pa.array(range(100_000))})
     with small_disk(tmp_path / "disk", 64), pytest.raises(OSError, match="No space"):
         write_parquet(table, tmp_path / "disk" / "a.parquet")
+
+
+def test_many_threads_write_databases_and_read_them_back(workbench, tmp_path):
+    workbench.add("a")
+
+    def write(number):
+        path = tmp_path / f"{number}.duckdb"
+        with new_recording_database(workbench.dataset, "a", path) as connection:
+            return connection.execute("SELECT count(*) FROM recordings").fetchall()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, range(60))) == [[(1,)]] * 60
