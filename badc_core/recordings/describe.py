@@ -58,6 +58,23 @@ class _Draft:
                 self.sources[name] = source
 
 
+@dataclass(frozen=True)
+class PlaceAndTime:
+    """What is said about a recording beside its sound.
+
+    Attributes:
+        values: attribute of `Recording` -> value.
+        sources: attribute -> source of its value.
+        comments: what has no attribute of its own.
+        warnings: one sentence each.
+    """
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+    comments: dict[str, str]
+    warnings: tuple[str, ...]
+
+
 def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Recording:
     """Returns the description of a recording, after decoding all of it.
 
@@ -79,13 +96,12 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         remarks = list(audio.warnings)
         if audio.n_not_numbers:
             remarks.append(f"{audio.n_not_numbers} values are no numbers and are taken as 0.")
-    findings = _collect(dataset, registered, path)
-    place = _read_place(findings)
-    station = _find_station(dataset, place)
-    latest = last_possible_start(path)
-    findings = [keep_plausible(one, latest, station.clock_offset_s or 0) for one in findings]
-    draft, warnings = _combine(dataset, findings, place, station)
-    warnings = remarks + warnings + _judge(quality, findings, facts["sample_rate_hz"])
+    said = read_place_and_time(dataset, registered.path)
+    warnings = [
+        *remarks,
+        *said.warnings,
+        *_judge(quality, said.comments, facts["sample_rate_hz"]),
+    ]
     kind = dataset.settings.recordings.fingerprint
     return Recording(
         recording_id=registered.recording_id,
@@ -95,20 +111,42 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         fingerprint=registered.fingerprint or fingerprint_file(path, kind),
         **facts,
         **vars(quality),
-        **draft.values,
-        sources=dict(sorted(draft.sources.items())),
-        comments={**station.extras, **_merge_comments(findings)},
+        **said.values,
+        sources=said.sources,
+        comments=said.comments,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _collect(dataset: Dataset, registered: RegisteredRecording, path: Path) -> list[Findings]:
+def read_place_and_time(dataset: Dataset, path: str) -> PlaceAndTime:
+    """Returns what headers, name, folders, table and settings say, without decoding the sound.
+
+    Args:
+        dataset: that the recording is in.
+        path: of the recording, relative to the dataset.
+
+    Raises:
+        ConfigInvalid: the deployments table or a path template is wrong.
+    """
+    file = dataset.audio(path)
+    findings = _collect(dataset, path, file)
+    place = _read_place(findings)
+    station = _find_station(dataset, place)
+    latest = last_possible_start(file)
+    findings = [keep_plausible(one, latest, station.clock_offset_s or 0) for one in findings]
+    draft, warnings = _combine(dataset, findings, place, station)
+    sources = dict(sorted(draft.sources.items()))
+    comments = {**station.extras, **_merge_comments(findings)}
+    return PlaceAndTime(draft.values, sources, comments, tuple(warnings))
+
+
+def _collect(dataset: Dataset, path: str, file: Path) -> list[Findings]:
     """Returns the findings of all sources, the most trusted first."""
     settings = dataset.settings.recordings
-    tags = read_tags(path)
+    tags = read_tags(file)
     findings = [read_guano(tags), read_audiomoth(tags)]
-    findings.append(read_file_name(PurePosixPath(registered.path).name))
-    place = read_place(below_root(registered.path, settings.roots), settings.templates) or {}
+    findings.append(read_file_name(PurePosixPath(path).name))
+    place = read_place(below_root(path, settings.roots), settings.templates) or {}
     fields: dict[str, str | float] = {name: place[name] for name in _PLACE_FIELDS if name in place}
     return [*(found for found in findings if found is not None), Findings("path", fields=fields)]
 
@@ -206,14 +244,13 @@ def _compare_clocks(timed: list[Findings], timezone: str | None) -> Iterable[str
             )
 
 
-def _judge(quality: Quality, findings: list[Findings], sample_rate_hz: int) -> list[str]:
+def _judge(quality: Quality, comments: dict[str, str], sample_rate_hz: int) -> list[str]:
     """Returns warnings about the sound, and about headers that contradict it."""
     warnings: list[str] = []
     if quality.is_silent:
         warnings.append(f"Nothing is louder than {SILENCE_DBFS:g} dBFS: check microphone and gain.")
     if quality.clipped_fraction > _CLIPPED_WARNING:
         warnings.append(f"{quality.clipped_fraction:.1%} of the samples are clipped.")
-    comments = _merge_comments(findings)
     duration_s = quality.n_samples / sample_rate_hz
     claimed = {"Samplerate": (sample_rate_hz, 1.0), "Length": (duration_s, _MAX_LENGTH_ERROR_S)}
     for name, (real, tolerance) in claimed.items():

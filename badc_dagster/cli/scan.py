@@ -1,5 +1,6 @@
 """`badc scan`: find recordings and make them partitions."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.wording import counted
+from badc_core.errors import ContentMissing
 from badc_dagster.cli.notices import warn_of_other_home
 
 
@@ -21,24 +23,39 @@ def scan(
     prune: Annotated[
         bool, typer.Option("--prune", help="Forget recordings whose file is gone; results stay.")
     ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Only tell how this recording's place and time are read."
+        ),
+    ] = None,
 ) -> None:
     """Look for new recordings and add them to the asset graph."""
+    from badc_core.recordings.explain import count_kinds, doubt_stations, read_paths  # noqa: PLC0415
     from badc_core.recordings.scan import find_unnameable  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
+    if explain is not None:
+        _explain(dataset, explain, out)
+        return
     warn_of_other_home(out)
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()
         outcome = project.scan()
         unnameable = find_unnameable(project.dataset)
+        readings = read_paths(project.dataset, outcome.registry.by_path)
+        doubts = doubt_stations(project.dataset, readings)
     out.say(*(f"forgotten  {recording_id}" for recording_id in forgotten))
     for path in unnameable:
         out.fail(f"left out  {path}  its name is not UTF-8: rename it, then scan again")
+    out.say(*count_kinds(readings))
     left_out = f", {len(unnameable)} left out" if unnameable else ""
     out.say(
         f"{counted(outcome.total, 'recording')} in {project.dataset.root}: {len(outcome.added)} "
         f"new, {len(outcome.changed)} changed, {len(outcome.missing)} missing{left_out}"
     )
+    for doubt in doubts:
+        out.warn(doubt)
     out.give(
         {
             "dataset": project.dataset.root,
@@ -48,5 +65,19 @@ def scan(
             "missing": outcome.missing,
             "forgotten": forgotten,
             "left_out": unnameable,
+            "warnings": doubts,
         }
     )
+
+
+def _explain(folder: Path, file: Path, out: Output) -> None:
+    from badc_core.datasets.dataset import Dataset  # noqa: PLC0415
+    from badc_core.recordings.explain import explain_file  # noqa: PLC0415
+
+    dataset = Dataset.open(folder)
+    found = next((one for one in (file, dataset.root / file) if one.is_file()), None)
+    if found is None or not found.absolute().is_relative_to(dataset.root):
+        raise ContentMissing("no such file in the dataset", file, "Give its path in the dataset")
+    lines = explain_file(dataset, found.absolute().relative_to(dataset.root).as_posix())
+    out.say(*lines)
+    out.give(lines)

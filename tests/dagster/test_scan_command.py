@@ -7,6 +7,7 @@ import pytest
 from support.commands import run_typed
 
 from badc_core.cli.app import build_app
+from badc_core.errors import ConfigInvalid, ContentMissing
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ def unnameable(graph, lacking):
 
 def test_a_scan_counts_what_it_found(graph):
     done = run_typed(build_app(), "scan", graph.root)
-    assert done.stdout == f"3 recordings in {graph.root}: 3 new, 0 changed, 0 missing\n"
+    counts = f"3 recordings in {graph.root}: 3 new, 0 changed, 0 missing\n"
+    assert done.stdout.splitlines(keepends=True)[-1] == counts
     result = json.loads(run_typed(build_app(), "scan", graph.root, "--json").stdout)
     assert (result["recordings"], result["new"]) == (3, [])
 
@@ -33,3 +35,25 @@ def test_a_name_that_cannot_be_written_down_stops_no_scan_and_is_shown(graph, un
     assert "rename it" in done.stderr
     assert done.stdout.endswith("3 new, 0 changed, 0 missing, 1 left out\n")
     assert graph.instance.get_dynamic_partitions("recordings") == ["rec_1", "rec_2", "rec_3"]
+
+
+def test_a_scan_tells_how_paths_are_read_and_what_is_doubtful(graph):
+    (graph.root / "deployments.csv").write_text("location,habitat\ns1,aspen\n")
+    done = run_typed(build_app(), "scan", graph.root)
+    assert "3 x station from the folder, no start in the name, such as audio/S1/" in done.stdout
+    assert "s1: in the table of deployments, but no recording is from there" in done.stderr
+
+
+def test_a_table_of_deployments_that_a_run_refuses_is_refused_by_a_scan(graph):
+    (graph.root / "deployments.csv").write_text("station;lat\nS1;53\n")
+    with pytest.raises(ConfigInvalid, match="semicolons"):
+        run_typed(build_app(), "scan", graph.root)
+
+
+def test_one_recording_is_explained_with_the_source_of_every_fact(graph):
+    path = next((graph.root / "audio/S1").glob("*.wav")).relative_to(graph.root)
+    done = run_typed(build_app(), "scan", graph.root, "--explain", path)
+    assert "location  S1  (path)" in done.stdout
+    assert "warning  Neither header nor file name says when" in done.stdout
+    with pytest.raises(ContentMissing, match="no such file in the dataset"):
+        run_typed(build_app(), "scan", graph.root, "--explain", "absent.wav")

@@ -1,0 +1,120 @@
+"""How paths are read: where and when each recording is said to be from, before anything is run."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.deployments import read_deployments
+from badc_core.recordings.describe import read_place_and_time
+from badc_core.recordings.findings import Findings
+from badc_core.recordings.identity import below_root
+from badc_core.recordings.naming import read_file_name, read_place
+
+_MAX_NAMED = 5
+_FIRST = ("study_area", "location", "start_local", "start_utc", "timezone", "utc_offset_min")
+
+
+@dataclass(frozen=True)
+class PathReading:
+    """What one path says.
+
+    Attributes:
+        path: relative to the dataset.
+        location: its station; None if neither folder nor name says it.
+        source: path or filename, whichever gives the station.
+        name: what the file name says.
+    """
+
+    path: str
+    location: str | None
+    source: str
+    name: Findings
+
+    @property
+    def kind(self) -> str:
+        """How it was read, in words, the same for all recordings of its kind."""
+        stations = {"path": "station from the folder", "filename": "station from the file name"}
+        station = "no station" if self.location is None else stations[self.source]
+        if self.name.clock is None:
+            return f"{station}, no start in the name"
+        if self.name.utc_offset_min is None:
+            return f"{station}, start from the name"
+        return f"{station}, start and offset from UTC from the name"
+
+    @property
+    def example(self) -> str:
+        """The path and what was read in it."""
+        start = f", {self.name.clock}" if self.name.clock else ""
+        return f"{self.path}: {self.location or 'nowhere'}{start}"
+
+
+def read_paths(dataset: Dataset, paths: Iterable[str]) -> list[PathReading]:
+    """Returns what the paths of recordings say.
+
+    Raises:
+        ConfigInvalid: a path template is wrong.
+    """
+    return [_read_path(dataset, path) for path in paths]
+
+
+def explain_file(dataset: Dataset, path: str) -> list[str]:
+    """Returns a line for each fact about a recording, with its source, and for each warning.
+
+    Raises:
+        ConfigInvalid: the deployments table or a path template is wrong.
+    """
+    said = read_place_and_time(dataset, path)
+    names = sorted(said.values, key=lambda name: (name not in _FIRST, name))
+    facts = [f"{name}  {said.values[name]}  ({said.sources.get(name, '')})" for name in names]
+    return [path, *facts, *(f"warning  {one}" for one in said.warnings)]
+
+
+def count_kinds(readings: Iterable[PathReading]) -> list[str]:
+    """Returns a sentence per kind of path, the most frequent first."""
+    kinds: dict[str, list[PathReading]] = defaultdict(list)
+    for reading in readings:
+        kinds[reading.kind].append(reading)
+    frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    return [f"{len(found)} x {kind}, such as {found[0].example}" for kind, found in frequent]
+
+
+def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[str]:
+    """Returns a warning for each doubt about the names of stations.
+
+    Raises:
+        ConfigInvalid: the table of deployments is wrong.
+    """
+    parents: dict[str, set[str]] = defaultdict(set)
+    for reading in readings:
+        if reading.location is not None:
+            folders = PurePosixPath(reading.path).parent.parts
+            known = reading.location in folders
+            above = folders[: folders.index(reading.location)] if known else ()
+            parents[reading.location].add("/".join(above))
+    digits = sorted(name for name in parents if name.isdigit())
+    split = sorted(name for name, above in parents.items() if len(above) > 1)
+    unmatched = sorted(set(read_deployments(dataset.deployments)) - set(parents))
+    check = "if not, correct recordings.templates"
+    doubts = (
+        (digits, f"only digits, is that the station's name? {check}"),
+        (split, f"under several folders, is it one station? {check}"),
+        (unmatched, "in the table of deployments, but no recording is from there; compare names"),
+    )
+    return [f"station {_few(names)}: {what}" for names, what in doubts if names]
+
+
+def _read_path(dataset: Dataset, path: str) -> PathReading:
+    settings = dataset.settings.recordings
+    place = read_place(below_root(path, settings.roots), settings.templates) or {}
+    name = read_file_name(PurePosixPath(path).name)
+    if (location := place.get("location")) is not None:
+        return PathReading(path, location, "path", name)
+    named = name.fields.get("location")
+    return PathReading(path, None if named is None else str(named), "filename", name)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.explain import count_kinds, doubt_stations, read_paths
+
+PATHS = [
+    "audio/North/S1/20240601_053000.wav",
+    "audio/South/S1/Data/20240601_053000.wav",
+    "audio/255/445/20190324_AAO/20190324T060000+1000_REC.wav",
+    "audio/Data/WBT_20240601_053000.wav",
+    "audio/Data/notes.wav",
+]
+
+
+def test_kinds_of_paths_are_counted_with_an_example(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    counts = count_kinds(read_paths(Dataset.open(tmp_path), PATHS))
+    assert counts[0] == (
+        "2 x station from the folder, start from the name, such as "
+        "audio/North/S1/20240601_053000.wav: S1, 2024-06-01 05:30:00"
+    )
+    assert [one.split(",")[0] for one in counts[1:]] == [
+        "1 x station from the folder",
+        "1 x station from the file name",
+        "1 x no station",
+    ]
+
+
+def test_doubtful_names_of_stations_are_told(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "deployments.csv").write_text("location\ns1\nWBT\n")
+    dataset = Dataset.open(tmp_path)
+    digits, split, unmatched = doubt_stations(dataset, read_paths(dataset, PATHS))
+    assert digits.startswith("station 445: only digits")
+    assert split.startswith("station S1: under several folders")
+    assert unmatched.startswith("station s1: in the table of deployments")
