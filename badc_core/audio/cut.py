@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from badc_core.audio.damage import explain_strange
 from badc_core.audio.view import WHOLE, View
 
 _MAX_OGG_PAGE_BYTES = 65_307
@@ -20,8 +21,13 @@ _UNKNOWN_64 = (1 << 64) - 1
 
 
 def examine_ogg(path: Path, size_bytes: int) -> View:
-    """A complete Ogg stream ends with a whole page marked as its last."""
+    """A complete Ogg stream ends with a whole page marked as its last.
+
+    Raises:
+        UnreadableRecording: it ends with another stream, of which libsndfile reads nothing.
+    """
     with path.open("rb") as file:
+        head = file.read(18)
         file.seek(max(0, size_bytes - 2 * _MAX_OGG_PAGE_BYTES))
         tail = file.read()
     page = tail.rfind(b"OggS")
@@ -31,6 +37,8 @@ def examine_ogg(path: Path, size_bytes: int) -> View:
     sizes = tail[page + 27 : page + 27 + n_segments]
     if len(sizes) < n_segments or page + 27 + n_segments + sum(sizes) > len(tail):
         return View(truncated="its last Ogg page is cut off")
+    if tail[page + 14 : page + 18] != head[14:]:
+        raise explain_strange(path, "several Ogg streams are joined in it: split it")
     return WHOLE
 
 

@@ -140,6 +140,12 @@ def test_two_flac_files_joined_are_named_with_both_lengths(tmp_path: Path, seed:
         AudioFile(path)
 
 
+def test_two_ogg_files_joined_are_named(tmp_path: Path) -> None:
+    both = [encode(sound(8000, seed), "OGG", "VORBIS") for seed in (1, 2)]
+    with pytest.raises(UnreadableRecording, match="several Ogg streams are joined"):
+        AudioFile(_written(tmp_path, b"".join(both)))
+
+
 def test_two_mp3_files_joined_are_read_to_the_end_of_the_second(tmp_path: Path) -> None:
     one = encode(sound(4 * 44_100), "MP3", rate_hz=44_100)
     samples, warnings = read(tmp_path / "a.mp3", one + one)
