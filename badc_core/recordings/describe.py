@@ -86,14 +86,14 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
     path = dataset.audio(registered.path)
     accept = dataset.settings.recordings.accept_truncated
     with AudioFile(path, accept_truncated=accept) as audio:
-        quality = measure_quality(audio)
+        quality, about_channels = measure_quality(audio)
         facts: dict[str, Any] = {
             "audio_format": audio.format,
             "subtype": audio.subtype,
             "sample_rate_hz": audio.sample_rate_hz,
             "n_channels": audio.n_channels,
         }
-        remarks = list(audio.warnings)
+        remarks = [*audio.warnings, *about_channels]
         if audio.n_not_numbers:
             remarks.append(f"{audio.n_not_numbers} values are no numbers and are taken as 0.")
     said = read_place_and_time(dataset, registered.path)

@@ -134,7 +134,7 @@ def test_a_full_scale_sine_is_3_db_below_its_peak(tmp_path: Path) -> None:
     sine = np.sin(2 * np.pi * np.arange(48_000) / 48)
     sf.write(path, np.stack([sine, 0.5 * sine], axis=1), 48_000, subtype="FLOAT")
     with AudioFile(path) as audio:
-        quality = measure_quality(audio)
+        quality, _ = measure_quality(audio)
     assert quality.peak_dbfs == pytest.approx(0, abs=1e-4)
     assert quality.rms_dbfs == pytest.approx(10 * math.log10(0.5 * (1 + 0.25) / 2), abs=1e-4)
     assert quality.clipped_fraction == pytest.approx(2 / 48 / 2)
@@ -150,7 +150,7 @@ def test_clipping_above_one_percent_is_warned_of(tmp_path: Path) -> None:
 
 def test_noise_of_a_quiet_recorder_is_not_silence(field_audio: Path) -> None:
     with AudioFile(field_audio / "silence_10s.mp3") as audio:
-        quality = measure_quality(audio)
+        quality, _ = measure_quality(audio)
     assert not quality.is_silent
     assert -90 < quality.rms_dbfs < quality.peak_dbfs < -60
     assert quality.n_samples == 441_000
