@@ -40,7 +40,7 @@ _TIMES = (
     # Hand-held recorders: year in two digits.
     re.compile(r"(?<![A-Za-z0-9.])(?P<date>\d{6})[T_\-](?P<time>\d{6}|\d{4})" + _FRACTION),
     # SoundTrap: serial number, then all in twelve digits.
-    re.compile(r"^(?P<serial>\d{6,10})\.(?P<date>\d{6})(?P<time>\d{6})(?!\d)"),
+    re.compile(r"^(?P<serial>\d{3,10})\.(?P<date>\d{6})(?P<time>\d{6})(?!\d)"),
 )
 _OFFSET = re.compile(
     r"Z(?![A-Za-z0-9])"
@@ -56,6 +56,7 @@ _POSITION = re.compile(rf"(?P<latitude>{_SIGNED})[, _]*(?P<longitude>{_SIGNED})\
 _CHANNELS = re.compile(r"(?:__[01]|_0\+1)$")
 _SERIAL = re.compile(r"[0-9A-F]{16}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_SHORT_DATE = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _MONTH_OR_DAY = re.compile(r"0[1-9]|[12]\d|3[01]")
 # Song Meter's Data, day folders as Frontier Labs makes them, and copies sorted by date.
 _RECORDER_FOLDER = re.compile(
@@ -84,9 +85,16 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     for path in (path_below_root, _without_recorder_folders(path_below_root)):
         for template in templates:
             match = _compile_template(template).fullmatch(path)
-            if match is not None and not _is_recorder_folder(match.groupdict().get("location")):
+            if match is not None and not _names_recorder_folder(match, path):
                 return match.groupdict()
     return None
+
+
+def _names_recorder_folder(match: re.Match[str], path: str) -> bool:
+    """Whether a template takes a recorder's folder for the location."""
+    location, folders = match.groupdict().get("location"), path.split("/")[:-1]
+    is_last = bool(folders) and location == folders[-1] and location not in _CARD_SLOTS
+    return _is_recorder_folder(location) or (is_last and _made_by_recorder(folders))
 
 
 def _is_recorder_folder(name: str | None) -> bool:
@@ -109,7 +117,7 @@ def _made_by_recorder(folders: Sequence[str]) -> bool:
     if _MONTH_OR_DAY.fullmatch(last):
         years = [index for index, name in enumerate(above[-2:]) if _YEAR.fullmatch(name)]
         return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
-    return bool(above) and last in _CARD_SLOTS
+    return bool(above) and (last in _CARD_SLOTS or _SHORT_DATE.fullmatch(last) is not None)
 
 
 def read_file_name(file_name: str) -> Findings:
