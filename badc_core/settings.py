@@ -31,7 +31,8 @@ class RecordingSettings(Section):
         ("audio",), description="Folders inside the dataset that hold recordings."
     )
     extensions: tuple[str, ...] = Field(
-        ("wav", "flac", "mp3", "ogg", "aif", "aiff"),
+        ("wav", "flac", "mp3", "ogg", "aif", "aiff")
+        + ("wave", "bwf", "rf64", "w64", "aifc", "au", "caf", "oga", "opus"),
         description="File name endings that are audio, in any case.",
     )
     min_age_s: float = Field(

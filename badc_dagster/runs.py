@@ -24,7 +24,7 @@ from badc_core.recordings.registry import (
     read_registry,
     register_recordings,
 )
-from badc_core.recordings.scan import find_audio
+from badc_core.recordings.scan import find_audio, list_folders
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster.adoption import Adoption, convert_older_marks
@@ -72,8 +72,10 @@ class Project:
         dataset = Dataset.open(root, overrides)
         if find_connection(home_path(), dataset.root) is None and not find_audio(dataset):
             wanted = ", ".join(dataset.settings.recordings.roots)
+            passed_over = list_folders(dataset).explain_passed_over()
             raise DatasetInvalid(
-                f"no recordings in its folder {wanted}",
+                f"no recordings in its folder {wanted}"
+                + (f" ({passed_over})" if passed_over else ""),
                 dataset.root,
                 "Copy some there, or correct the path; it was not added to the asset graph",
             )

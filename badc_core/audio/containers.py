@@ -41,6 +41,8 @@ def require_content(path: Path) -> int:
         ContentMissing: there is no such file, or it is an annexed link or pointer without content.
         UnreadableRecording: it may not be read, or is a folder.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait
+        raise UnreadableRecording("it is no regular file", path, "Remove it or rename it")
     try:
         with path.open("rb") as file:
             size_bytes, head = file.seek(0, 2), _read_head(path)

@@ -171,7 +171,7 @@ def name_recordings(dataset: Dataset) -> list[NamedFile]:
     """Returns a dataset's audio files, by path, named as registered or as a scan would name them.
 
     Raises:
-        DatasetInvalid: a folder may not be read, or the registry is malformed.
+        DatasetInvalid: the registry is malformed.
     """
     paths = [one.path for one in find_audio(dataset)]
     ids = {one.path: one.recording_id for one in read_registry(dataset.registry)}

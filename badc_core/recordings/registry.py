@@ -19,7 +19,7 @@ from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
 from badc_core.recordings.identity import assign_ids
-from badc_core.recordings.scan import FoundAudio, find_audio
+from badc_core.recordings.scan import FoundAudio, find_audio, list_folders
 from badc_core.validation import explain_invalid
 
 _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint")
@@ -168,7 +168,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         found: its audio files, if they are known already.
 
     Raises:
-        DatasetInvalid: the registry is malformed, or a folder may not be read.
+        DatasetInvalid: the registry is malformed.
         StorageFull: the registry cannot be written.
     """
     with locked(dataset.lock):
@@ -198,16 +198,18 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
     """Removes recordings without a file or link from the registry; returns their names.
 
     Their results stay on disk. Only done on request: files on a card that is not mounted look the
-    same as deleted files.
+    same as deleted files. Those in a folder that may not be read are kept.
 
     Raises:
-        DatasetInvalid: the registry is malformed, or a folder may not be read.
+        DatasetInvalid: the registry is malformed.
         StorageFull: the registry cannot be written.
     """
     with locked(dataset.lock):
         before = read_registry(dataset.registry)
-        here = {audio.path for audio in find_audio(dataset)}
-        kept = Registry(row for row in before if row.path in here)
+        listing = list_folders(dataset)
+        kept = Registry(
+            row for row in before if row.path in listing.audio or listing.is_unseen(row.path)
+        )
         if len(kept) < len(before):
             kept.write(dataset.registry)
     return tuple(one for one in before.ids if one not in kept)

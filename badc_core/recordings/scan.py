@@ -1,20 +1,39 @@
 """The audio files in a dataset's recordings folders.
 
-No file is opened and no link resolved: a recording is known by its name here. Names are assigned in
-`identity.py` and kept in `registry.py`.
+No file is opened: a recording is known by its name here. Names are assigned in `identity.py` and
+kept in `registry.py`.
 """
 
 import logging
 import os
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid
 
 _log = logging.getLogger(__name__)
+
+# Bins and folders that systems and network storage make; in lower case. Hidden ones are no audio.
+_SYSTEM_FOLDERS = frozenset(
+    {"$recycle.bin", "recycler", "recycled", "#recycle", "@recycle", "@eadir", "#snapshot"}
+    | {"system volume information", "lost+found", "__macosx", "lost.dir"}
+    | {f"found.{number:03}" for number in range(10)}
+)
+# Recordings that only another program reads, and what to do with them.
+_OTHER_AUDIO = {
+    **dict.fromkeys(("m4a", "mp4", "m4b", "aac", "wma", "3gp", "amr", "webm"), "convert to WAV"),
+    **dict.fromkeys(("ac3", "mka", "ape", "mov"), "convert to WAV"),
+    **dict.fromkeys(("wac", "w4v", "zc"), "convert with Kaleidoscope"),
+    **dict.fromkeys(("wv", "dsf", "dff", "tta"), "convert to WAV"),
+}
+_SIDECARS = frozenset(
+    "txt csv tsv json xml log jpg jpeg png gif pdf md html htm ini cfg conf yaml yml toml db gpx"
+    " kml kmz xlsx xls ods docx doc zip gz 7z tar sha1 sha256 md5 lnk bak tmp part crdownload"
+    " selections parquet duckdb sqlite summary bin hex bat sh py r".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,51 +51,78 @@ class FoundAudio:
     modified_ns: int | None
 
 
+@dataclass
+class Listing:
+    r"""What the recordings folders hold.
+
+    Attributes:
+        audio: path -> audio file.
+        unnameable: files and folders left out since a name is not UTF-8: the path of the one to
+            rename, with `\xe9` for an invalid byte; a folder once for all the audio in it.
+        unusable: path -> why a file with an audio ending is left out: it is no regular file, or a
+            link that leads nowhere.
+        closed: path -> why a folder could not be listed, and what to do.
+        passed_over: ending -> how many files of other endings there are, without sidecars.
+    """
+
+    audio: dict[str, FoundAudio] = field(default_factory=dict)
+    unnameable: set[str] = field(default_factory=set)
+    unusable: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def is_unseen(self, path: str) -> bool:
+        """Returns whether a file may be in a folder that could not be listed."""
+        return any(path.startswith(f"{folder}/") for folder in self.closed)
+
+    def explain_passed_over(self) -> str:
+        """Returns a sentence on files of other endings; nothing if there are none."""
+        if not self.passed_over:
+            return ""
+        counts = sorted(self.passed_over.items(), key=lambda one: (-one[1], one[0]))
+        hints = {ending: f" ({hint})" for ending, hint in _OTHER_AUDIO.items()}
+        return "Passed over: " + ", ".join(
+            f"{count} .{ending}{hints.get(ending, '')}" for ending, count in counts
+        )
+
+
 def find_audio(dataset: Dataset) -> list[FoundAudio]:
     """Returns all audio files below the dataset's recordings folders, sorted by path.
 
-    Hidden files are ignored, and so are files without an audio ending, such as an unfinished
-    `.part`. Links to folders are followed, but no folder is searched twice; a real folder goes
-    before a link to it. Files and folders whose names are not UTF-8 are left out with a warning in
-    the log; `find_unnameable` returns them.
-
-    Raises:
-        DatasetInvalid: a folder may not be read.
+    Hidden files, bins and systems' own folders are ignored, and so are files without an audio
+    ending, such as an unfinished `.part`. Links to folders are followed, but no folder is searched
+    twice; a real folder goes before a link to it. What is left out although it may be audio is a
+    warning in the log.
     """
-    found: dict[str, FoundAudio] = {}
-    left_out: set[str] = set()
-    for entry, path in _search(dataset):
-        unnameable = _unnameable_part(path)
-        if unnameable is None:
-            found[path] = _describe_entry(entry, path)
-        else:
-            left_out.add(unnameable)
-    if left_out:
-        _log.warning(
-            "left out, since the name is not UTF-8: %s (%d in all; `badc scan` lists them)",
-            min(left_out),
-            len(left_out),
-        )
-    return [found[path] for path in sorted(found)]
+    listing = list_folders(dataset)
+    warn_of_left_out(listing)
+    return [listing.audio[path] for path in sorted(listing.audio)]
 
 
 def find_unnameable(dataset: Dataset) -> list[str]:
-    r"""Returns the files and folders that `find_audio` leaves out, since a name is not UTF-8.
-
-    Each is the path, relative to the root, of the file or folder to rename, with `\xe9` for an
-    invalid byte. A folder is listed once for all the audio in it.
-
-    Raises:
-        DatasetInvalid: a folder may not be read.
-    """
-    parts = {_unnameable_part(path) for _, path in _search(dataset)}
-    return sorted(part for part in parts if part is not None)
+    """Returns the files and folders that `find_audio` leaves out, since a name is not UTF-8."""
+    return sorted(list_folders(dataset).unnameable)
 
 
-def _search(dataset: Dataset) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Yields every audio file with its path below the dataset's root."""
+def warn_of_left_out(listing: Listing) -> None:
+    """Says in the log what is left out although it may be audio."""
+    if listing.unnameable:
+        _log.warning(
+            "left out, since the name is not UTF-8: %s (%d in all; `badc scan` lists them)",
+            min(listing.unnameable),
+            len(listing.unnameable),
+        )
+    for what, left_out in (("file", listing.unusable), ("folder", listing.closed)):
+        for path, why in sorted(left_out.items())[:10]:
+            _log.warning("%s left out: %s: %s", what, path, why)
+        if len(left_out) > 10:
+            _log.warning("and %d more such %ss", len(left_out) - 10, what)
+
+
+def list_folders(dataset: Dataset) -> Listing:
+    """Returns what the dataset's recordings folders hold."""
     endings = tuple(f".{ending.lower()}" for ending in dataset.settings.recordings.extensions)
-    seen: set[tuple[int, int]] = set()
+    search = _Search(endings)
     links: list[tuple[Path, str]] = []
     for folder, name in zip(dataset.audio_roots, dataset.settings.recordings.roots, strict=True):
         if folder.is_dir():
@@ -84,61 +130,91 @@ def _search(dataset: Dataset) -> Iterator[tuple[os.DirEntry[str], str]]:
     while links:
         start, links = sorted(links, key=lambda link: link[1]), []
         for folder, name in start:
-            yield from _walk(folder, name, endings, seen, links)
+            search.walk(folder, name)
+        links, search.links = search.links, []
+    return search.listing
 
 
-def _walk(
-    folder: Path,
-    name: str,
-    endings: tuple[str, ...],
-    seen: set[tuple[int, int]],
-    links: list[tuple[Path, str]],
-) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Yields the audio below a folder; adds links to folders to `links` for later."""
-    pending = [(str(folder), name)]
-    while pending:
-        place, prefix = pending.pop()
-        if not _is_new(place, seen):
-            continue
-        for entry in _list_folder(place):
-            if entry.name.startswith("."):
-                continue
-            path = f"{prefix}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                pending.append((entry.path, path))
-            elif entry.name.lower().endswith(endings):
-                if not entry.is_dir():
-                    yield entry, path
-            elif entry.is_symlink() and entry.is_dir():
-                links.append((Path(entry.path), path))
+class _Search:
+    """A walk through folders; links to folders are kept for later."""
+
+    def __init__(self, endings: tuple[str, ...]) -> None:
+        self.listing = Listing()
+        self.links: list[tuple[Path, str]] = []
+        self._endings = endings
+        self._seen: set[tuple[int, int]] = set()
+
+    def walk(self, folder: Path, name: str) -> None:
+        pending = [(str(folder), name)]
+        while pending:
+            place, prefix = pending.pop()
+            for entry in self._list_folder(place, prefix):
+                path = f"{prefix}/{entry.name}"
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry, follow=False):
+                    if entry.name.lower() not in _SYSTEM_FOLDERS:
+                        pending.append((entry.path, path))
+                elif entry.name.lower().endswith(self._endings):
+                    self._take(entry, path)
+                elif entry.is_symlink() and _is_folder(entry, follow=True):
+                    self.links.append((Path(entry.path), path))
+                else:
+                    self._pass_over(entry.name)
+
+    def _list_folder(self, place: str, path: str) -> list[os.DirEntry[str]]:
+        try:
+            status = os.stat(place)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in self._seen:
+                return []
+            self._seen.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []  # gone since its name was read
+        except PermissionError:
+            run = f"chmod u+rx {shlex.quote(place)}"
+            self.listing.closed[path] = f"no permission to list it. Run: {run}"
+        except OSError as error:
+            self.listing.closed[path] = f"cannot be listed ({error.strerror}). Check its disk"
+        return []
+
+    def _take(self, entry: os.DirEntry[str], path: str) -> None:
+        if (unnameable := _unnameable_part(path)) is not None:
+            if not _is_folder(entry, follow=True):
+                self.listing.unnameable.add(unnameable)
+            return
+        try:
+            status = entry.stat()
+        except OSError as error:
+            self._take_without_content(entry, path, error)
+            return
+        if stat.S_ISREG(status.st_mode):
+            self.listing.audio[path] = FoundAudio(path, status.st_size, status.st_mtime_ns)
+        elif not stat.S_ISDIR(status.st_mode):
+            self.listing.unusable[path] = "it is no regular file. Remove or rename it"
+
+    def _take_without_content(self, entry: os.DirEntry[str], path: str, error: OSError) -> None:
+        """Takes an annexed link, whose content is elsewhere; a file that has just gone is none."""
+        if isinstance(error, PermissionError):
+            self.listing.audio[path] = FoundAudio(path, None, None)
+        elif entry.is_symlink():
+            if "/annex/objects/" in os.path.realpath(entry.path):
+                self.listing.audio[path] = FoundAudio(path, None, None)
+            else:
+                self.listing.unusable[path] = f"the link leads nowhere ({error.strerror})"
+
+    def _pass_over(self, name: str) -> None:
+        ending = name.rpartition(".")[2].lower() if "." in name else ""
+        if ending.isascii() and ending.isalnum() and ending not in _SIDECARS:
+            self.listing.passed_over[ending] += 1
 
 
-def _is_new(place: str, seen: set[tuple[int, int]]) -> bool:
-    status = os.stat(place)  # noqa: PTH116
-    identity = (status.st_dev, status.st_ino)
-    if identity in seen:
-        return False
-    seen.add(identity)
-    return True
-
-
-def _list_folder(place: str) -> list[os.DirEntry[str]]:
+def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:
     try:
-        with os.scandir(place) as entries:
-            return list(entries)
-    except PermissionError as error:
-        raise DatasetInvalid(
-            "no permission to list this folder", place, f"Run: chmod u+rx {shlex.quote(place)}"
-        ) from error
-
-
-def _describe_entry(entry: os.DirEntry[str], path: str) -> FoundAudio:
-    try:
-        status = entry.stat()
+        return entry.is_dir(follow_symlinks=follow)
     except OSError:
-        # A link without content is a recording whose content is elsewhere.
-        return FoundAudio(path, None, None)
-    return FoundAudio(path, status.st_size, status.st_mtime_ns)
+        return False  # such as a link to itself
 
 
 def _unnameable_part(path: str) -> str | None:

@@ -2,9 +2,13 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from badc_core.cli.output import Output
+from badc_core.cli.wording import counted
 from badc_core.recordings.failures import StandingFailure
+from badc_core.recordings.registry import ScanOutcome
+from badc_core.recordings.scan import Listing
 from badc_dagster.home import explain_other_home, home_path, is_checkout_home
 
 
@@ -27,3 +31,25 @@ def report_failures(failures: Iterable[StandingFailure], out: Output) -> None:
     """Prints what failed and why, a line each."""
     for failure in failures:
         out.fail(f"failed  {failure.recording_id}  {failure.error}")
+
+
+def show_unused(out: Output, listing: Listing, scanned: ScanOutcome, root: Path) -> None:
+    """Prints which files are no recordings, and how many recordings have lost their file.
+
+    Args:
+        out: where to.
+        listing: of the dataset's recordings folders.
+        scanned: what the scan found.
+        root: of the dataset.
+    """
+    if passed_over := listing.explain_passed_over():
+        out.remark(passed_over)
+    if scanned.missing:
+        forget = f"badc scan --prune {shlex.quote(str(root))}"
+        lost = counted(len(scanned.missing), "recording")
+        out.warn(
+            f"{lost} missing, such as {scanned.missing[0]}; what they gave stays in the reports. "
+            f"Put the files back, or forget them: {forget}"
+        )
+    if not scanned.total:
+        out.fail(f"No recordings in {root}: nothing to analyse.")

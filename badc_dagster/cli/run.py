@@ -15,6 +15,7 @@ from badc_core.cli.wording import counted
 from badc_core.settings import SETTINGS_FILE
 from badc_dagster.cli.notices import (
     report_failures,
+    show_unused,
     show_way_to_the_web_interface,
     warn_of_other_home,
 )
@@ -31,6 +32,7 @@ def run(
     """Analyse new and changed recordings and write all reports."""
     options = options.anchored()
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
+    from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
@@ -39,6 +41,9 @@ def run(
     with Project.open(dataset, name, options.overrides()) as project:
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
+        show_unused(out, list_folders(project.dataset), scanned, project.dataset.root)
+        if not scanned.total:
+            raise typer.Exit(1)
         with ShownProgress(out) as shown:
             outcome = project.bring_up_to_date(limit, shown.stage, out.remark, out.warn)
     if outcome.nothing_to_do:

@@ -10,7 +10,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.wording import counted
 from badc_core.errors import ContentMissing
-from badc_dagster.cli.notices import warn_of_other_home
+from badc_dagster.cli.notices import show_unused, warn_of_other_home
 
 
 @taking_options
@@ -32,7 +32,7 @@ def scan(
 ) -> None:
     """Look for new recordings and add them to the asset graph."""
     from badc_core.recordings.explain import count_kinds, doubt_stations, read_paths  # noqa: PLC0415
-    from badc_core.recordings.scan import find_unnameable  # noqa: PLC0415
+    from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     if explain is not None:
@@ -42,9 +42,10 @@ def scan(
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()
         outcome = project.scan()
-        unnameable = find_unnameable(project.dataset)
+        listing = list_folders(project.dataset)
         readings = read_paths(project.dataset, outcome.registry.by_path)
         doubts = doubt_stations(project.dataset, readings)
+    unnameable = sorted(listing.unnameable)
     out.say(*(f"forgotten  {recording_id}" for recording_id in forgotten))
     for path in unnameable:
         out.fail(f"left out  {path}  its name is not UTF-8: rename it, then scan again")
@@ -56,6 +57,7 @@ def scan(
     )
     for doubt in doubts:
         out.warn(doubt)
+    show_unused(out, listing, outcome, project.dataset.root)
     out.give(
         {
             "dataset": project.dataset.root,
@@ -66,8 +68,12 @@ def scan(
             "forgotten": forgotten,
             "left_out": unnameable,
             "warnings": doubts,
+            "unusable": sorted([*listing.unusable, *listing.closed]),
+            "passed_over": dict(sorted(listing.passed_over.items())),
         }
     )
+    if not outcome.total and not forgotten:
+        raise typer.Exit(1)
 
 
 def _explain(folder: Path, file: Path, out: Output) -> None:
