@@ -31,8 +31,23 @@ class RecordingSettings(Section):
         ("audio",), description="Folders inside the dataset that hold recordings."
     )
     extensions: tuple[str, ...] = Field(
-        ("wav", "flac", "mp3", "ogg", "aif", "aiff")
-        + ("wave", "bwf", "rf64", "w64", "aifc", "au", "caf", "oga", "opus"),
+        (
+            "wav",
+            "flac",
+            "mp3",
+            "ogg",
+            "aif",
+            "aiff",
+            "wave",
+            "bwf",
+            "rf64",
+            "w64",
+            "aifc",
+            "au",
+            "caf",
+            "oga",
+            "opus",
+        ),
         description="File name endings that are audio, in any case.",
     )
     min_age_s: float = Field(

@@ -6,6 +6,7 @@ kept in `registry.py`.
 
 import logging
 import os
+import re
 import shlex
 import stat
 from collections import Counter
@@ -29,10 +30,14 @@ _OTHER_AUDIO = {
     **dict.fromkeys(("wac", "w4v", "zc"), "convert with Kaleidoscope"),
     **dict.fromkeys(("wv", "dsf", "dff", "tta"), "convert to WAV"),
 }
+_MOST_TOLD = 10
 _SIDECARS = frozenset(
-    "txt csv tsv json xml log jpg jpeg png gif pdf md html htm ini cfg conf yaml yml toml db gpx"
-    " kml kmz xlsx xls ods docx doc zip gz 7z tar sha1 sha256 md5 lnk bak tmp part crdownload"
-    " selections parquet duckdb sqlite summary bin hex bat sh py r".split()
+    re.findall(
+        r"\w+",
+        "txt csv tsv json xml log jpg jpeg png gif pdf md html htm ini cfg conf yaml yml toml db"
+        " gpx kml kmz xlsx xls ods docx doc zip gz 7z tar sha1 sha256 md5 lnk bak tmp part"
+        " crdownload selections parquet duckdb sqlite summary bin hex bat sh py r",
+    )
 )
 
 
@@ -113,10 +118,10 @@ def warn_of_left_out(listing: Listing) -> None:
             len(listing.unnameable),
         )
     for what, left_out in (("file", listing.unusable), ("folder", listing.closed)):
-        for path, why in sorted(left_out.items())[:10]:
+        for path, why in sorted(left_out.items())[:_MOST_TOLD]:
             _log.warning("%s left out: %s: %s", what, path, why)
-        if len(left_out) > 10:
-            _log.warning("and %d more such %ss", len(left_out) - 10, what)
+        if len(left_out) > _MOST_TOLD:
+            _log.warning("and %d more such %ss", len(left_out) - _MOST_TOLD, what)
 
 
 def list_folders(dataset: Dataset) -> Listing:

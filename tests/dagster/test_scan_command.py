@@ -57,3 +57,11 @@ def test_one_recording_is_explained_with_the_source_of_every_fact(graph):
     assert "warning  Neither header nor file name says when" in done.stdout
     with pytest.raises(ContentMissing, match="no such file in the dataset"):
         run_typed(build_app(), "scan", graph.root, "--explain", "absent.wav")
+
+
+def test_a_missing_file_is_told_with_its_remedy(graph):
+    run_typed(build_app(), "scan", graph.root)
+    next((graph.root / "audio").rglob("*.wav")).unlink()
+    done = run_typed(build_app(), "scan", graph.root)
+    assert "1 recording missing" in done.stderr.replace("\n", " ")
+    assert "badc scan --prune" in done.stderr.replace("\n", " ")

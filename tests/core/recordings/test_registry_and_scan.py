@@ -4,13 +4,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from badc_core.audio.containers import require_content
+from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid, RecordingUnknown
+from badc_core.errors import DatasetInvalid, RecordingUnknown, UnreadableRecording
 from badc_core.hashing import fingerprint_file, sha256_file
-from badc_core.recordings.registry import read_registry, register_recordings
-from badc_core.recordings.scan import find_audio, find_unnameable
+from badc_core.recordings.registry import forget_missing, read_registry, register_recordings
+from badc_core.recordings.scan import find_audio, find_unnameable, list_folders
 
 
 @pytest.fixture
@@ -239,3 +243,101 @@ def test_thousands_of_files_are_found_quickly(dataset: Dataset, n_thousand: int)
     start_s = time.perf_counter()
     assert len(find_audio(dataset)) == 1000 * n_thousand
     assert time.perf_counter() - start_s < 0.25 * n_thousand
+
+
+def test_what_is_no_regular_file_neither_hangs_nor_ends_a_scan(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(dataset, "audio/good.wav")
+    audio = dataset.root / "audio"
+    os.mkfifo(audio / "pipe.wav")
+    (audio / "loop.wav").symlink_to("loop.wav")
+    (audio / "loop").symlink_to("loop")
+    (audio / "broken.wav").symlink_to("nowhere.wav")
+    (audio / "device.wav").symlink_to("/dev/zero")
+    outcome = register_recordings(dataset)
+    assert outcome.registry.ids == ("good",)
+    for name in ("pipe.wav", "loop.wav", "broken.wav", "device.wav"):
+        assert f"audio/{name}" in caplog.text
+
+
+def test_a_pipe_is_no_recording_to_read(dataset: Dataset) -> None:
+    os.mkfifo(dataset.root / "pipe.wav")
+    with pytest.raises(UnreadableRecording, match="no regular file"):
+        require_content(dataset.root / "pipe.wav")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "$RECYCLE.BIN",
+        "#recycle",
+        "@eaDir",
+        "@Recycle",
+        "RECYCLER",
+        ".Trashes",
+        ".Trash-1000",
+        "System Volume Information",
+        "lost+found",
+        "__MACOSX",
+        "FOUND.000",
+    ],
+)
+def test_bins_and_folders_of_systems_are_not_searched(dataset: Dataset, folder: str) -> None:
+    put(dataset, f"audio/{folder}/x.wav")
+    put(dataset, f"audio/S1/{folder}/deep/x.wav")
+    assert paths(dataset) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_its_recordings_are_kept(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(dataset, "audio/S 1/a.wav")
+    gone = put(dataset, "audio/S2/b.wav")
+    register_recordings(dataset)
+    gone.unlink()
+    scandir = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("S 1"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert paths(dataset) == []
+    assert f"chmod u+rx '{dataset.root / 'audio' / 'S 1'}'" in caplog.text
+    assert forget_missing(dataset) == ("b",)
+
+
+def test_files_of_other_endings_are_counted_and_sidecars_are_not(dataset: Dataset) -> None:
+    for name in ("a.m4a", "b.M4A", "c.wac", "d.w4v", "log.txt", "a.csv", "README", ".x.m4a"):
+        put(dataset, f"audio/{name}")
+    listing = list_folders(dataset)
+    assert listing.explain_passed_over() == (
+        "Passed over: 2 .m4a (convert to WAV), 1 .w4v (convert with Kaleidoscope), "
+        "1 .wac (convert with Kaleidoscope)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "form", "subtype"),
+    [
+        ("wave", "WAV", "PCM_16"),
+        ("bwf", "WAV", "PCM_24"),
+        ("rf64", "RF64", "PCM_16"),
+        ("w64", "W64", "PCM_16"),
+        ("aifc", "AIFF", "PCM_16"),
+        ("au", "AU", "PCM_16"),
+        ("caf", "CAF", "PCM_16"),
+        ("oga", "OGG", "VORBIS"),
+        ("opus", "OGG", "OPUS"),
+    ],
+)
+def test_whatever_libsndfile_reads_is_a_recording(
+    dataset: Dataset, ending: str, form: str, subtype: str
+) -> None:
+    file = dataset.root / "audio" / f"x.{ending}"
+    soundfile.write(file, np.zeros(4800), 48_000, format=form, subtype=subtype)
+    assert paths(dataset) == [f"audio/x.{ending}"]
+    with AudioFile(file) as audio:
+        assert audio.n_samples == 4800
