@@ -74,9 +74,12 @@ def examine_flac(path: Path, start_bytes: int) -> View:
         tail = max(start_bytes + _HEAD_BYTES, len(content) - _TAIL_BYTES - stream.max_frame_bytes)
         last = next(_frames_backwards(content, stream, tail), None)
         is_clean = last is not None and _is_frame(content[last.start_bytes :])
+        is_whole = last is not None and is_clean and last.end_sample == stream.total
+        if is_whole and _is_in_order(content, stream):
+            return WHOLE
         if two := _second(content, stream):
             raise explain_strange(path, two)
-        if last is not None and is_clean and last.end_sample == stream.total:
+        if is_whole:
             return WHOLE
         return _examine_odd(path, content, stream, is_clean=is_clean)
 
@@ -90,6 +93,33 @@ def find_start(content: mmap.mmap | bytes, start_bytes: int) -> int:
         while (place := block.find(b"fLaC", place + 1)) >= 0:
             if block.startswith(STARTS, place):
                 return block_bytes + place
+    return -1
+
+
+def _is_in_order(content: mmap.mmap, stream: _Stream) -> bool:
+    """Returns whether frames all over the file have rising numbers, as in one recording.
+
+    In two of equal length the numbers begin anew, however small one of them is. To look at a few
+    frames is quicker than to search the file for another beginning.
+    """
+    n_bytes = len(content) - stream.start_bytes
+    small = {n_bytes >> k for k in range(20)}
+    places = small | {n_bytes - one for one in small} | {n_bytes * k // 8 for k in range(8)}
+    found = [_sample_after(content, stream, stream.start_bytes + one) for one in sorted(places)]
+    known = [one for one in found if one >= 0]
+    return known == sorted(known)
+
+
+def _sample_after(content: mmap.mmap, stream: _Stream, start_bytes: int) -> int:
+    """Returns the first sample of the next frame; -1 where none begins soon."""
+    block = content[start_bytes : start_bytes + _BLOCK_BYTES // 16]
+    place = 0
+    while (place := block.find(b"\xff", place)) >= 0:
+        if block.startswith(_SYNCS, place):
+            frame = _frame_at(content, start_bytes + place, stream)
+            if frame is not None:
+                return frame.first_sample
+        place += 1
     return -1
 
 

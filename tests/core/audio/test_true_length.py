@@ -140,6 +140,16 @@ def test_two_flac_files_joined_are_named_with_both_lengths(tmp_path: Path, seed:
         AudioFile(path)
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_silent_flac_of_equal_length_joined_to_another_is_named(
+    tmp_path: Path, silent: int
+) -> None:
+    both = [FLAC, FLAC]
+    both[silent] = encode(sound() * 0, "FLAC", "PCM_16")
+    with pytest.raises(UnreadableRecording, match=r"of 9\.00 s and 9\.00 s"):
+        AudioFile(_written(tmp_path, b"".join(both)))
+
+
 def test_two_ogg_files_joined_are_named(tmp_path: Path) -> None:
     both = [encode(sound(8000, seed), "OGG", "VORBIS") for seed in (1, 2)]
     with pytest.raises(UnreadableRecording, match="several Ogg streams are joined"):
