@@ -95,7 +95,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         }
         remarks = [*audio.warnings, *about_channels]
         if audio.n_not_numbers:
-            remarks.append(f"{audio.n_not_numbers} values are no numbers and are taken as 0.")
+            remarks.append(f"Samples that are not numbers, taken as 0: {audio.n_not_numbers}.")
     said = read_place_and_time(dataset, registered.path)
     warnings = [
         *remarks,

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from badc_core.reports.database import query
 from badc_core.reports.page import is_made_up, render_page
 from badc_core.units import format_duration
 
+_LONG_PAUSE = timedelta(days=366)
 _MAX_STATIONS = 10
 _MAX_COLUMNS = 62
 _HOURS = range(24)
@@ -101,8 +103,13 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
 def _totals(recordings: _Rows) -> dict[str, Any]:
     names = ("detections", "chunks", "failed_chunks", "effort_s", "duration_s")
     totals: dict[str, Any] = {name: sum(one[name] for one in recordings) for name in names}
-    starts = [one["start_local"] for one in recordings if one["start_local"]]
-    return {**totals, "first": min(starts, default=None), "last": max(starts, default=None)}
+    starts = sorted(one["start_local"] for one in recordings if one["start_local"])
+    return {
+        **totals,
+        "first": min(starts, default=None),
+        "last": max(starts, default=None),
+        "resumed": [b for a, b in pairwise(starts) if b - a > _LONG_PAUSE],
+    }
 
 
 def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +141,8 @@ def _effort_map(connection: duckdb.DuckDBPyConnection) -> HeatMap | None:
         row = hours.setdefault(_station_name(one), [0.0] * n_columns)
         row[(one["local_date"] - first).days // span_days] += one["effort_s"] / 3600
     begins = [first + timedelta(days=n * span_days) for n in range(n_columns)]
-    names = [f"{day.day} {day:%b}" for day in begins]
+    year = "" if min(days).year == max(days).year else " %Y"
+    names = [f"{day.day} {day:%b{year}}" for day in begins]
     most = max(max(row) for row in hours.values()) or 1.0
     return HeatMap(
         tuple(names),

@@ -167,7 +167,7 @@ def test_samples_that_are_not_numbers_are_taken_as_zero_and_counted(tmp_path: Pa
     registry = register_recordings(dataset).registry
     recording = describe_recording(dataset, registry.by_path["audio/nan.wav"])
     assert recording.peak_dbfs == pytest.approx(20 * math.log10(0.5))
-    assert "3 values are no numbers and are taken as 0." in recording.warnings
+    assert "Samples that are not numbers, taken as 0: 3." in recording.warnings
 
 
 def test_a_truncated_recording_has_no_description(field_audio: Path, tmp_path: Path) -> None:

@@ -206,6 +206,23 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
     assert "nothing analysed" in page
 
 
+def test_dates_that_are_years_apart_are_said_on_the_page_with_their_years(workbench):
+    workbench.add("a", start_local=datetime(2018, 6, 1, 5, 0))
+    workbench.add("b", start_local=datetime(2024, 6, 2, 5, 0))
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    page = write_corpus_page(workbench.dataset).read_text()
+    assert "from Friday 1 June 2018, then nothing for more than a year until Sunday 2 June" in page
+    assert ">1 Jun 2018</text>" in page
+
+
+def test_dates_of_one_season_need_no_year(workbench):
+    workbench.add("a", start_local=datetime(2024, 6, 1, 5, 0))
+    build_corpus(workbench.dataset, ["a"], {})
+    page = write_corpus_page(workbench.dataset).read_text()
+    assert "years apart" not in page
+    assert ">1 Jun</text>" in page
+
+
 def test_a_page_of_no_corpus_is_refused(workbench):
     with pytest.raises(DatasetInvalid, match="there is no corpus yet"):
         write_corpus_page(workbench.dataset)
