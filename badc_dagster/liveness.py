@@ -73,7 +73,8 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
     Args:
         instance: holds the runs.
         grace_s: runs that changed more recently are left alone, since no process has the lock
-            between two steps of a run under an executor that is not ours.
+            between two steps of a run under an executor that is not ours. Runs of `badc run` need
+            no grace.
     """
     unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     dead = []
