@@ -11,7 +11,7 @@ _INHERITED = re.compile(
     r"|CUDA.*|NVIDIA_.+|NCCL_.+|ROCM?_.+|HIP_.+|OMP_.+|GOMP_.+|KMP_.+|MKL_.+|OPENBLAS_.+"
     r"|NUMEXPR_.+|NUMBA_.+|MALLOC_.+|TF_.+|XLA_.+|TORCH_.+|PYTORCH_.+|ORT_.+|HF_.+|KERAS_.+"
     r"|MPLCONFIGDIR|SLURM_.+|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY"
-    # BADC's own, and what a user's own model is told.
+    # Settings of BADC, and variables for a user's own model.
     r"|BADC_.+"
 )
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|(^|_)KEY(_|$)|AUTH")

@@ -45,7 +45,7 @@ class _Stream:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class _FlacFrame:
     """A frame's header: where it is in the file, and which samples it holds."""
 
     start_bytes: int
@@ -180,7 +180,7 @@ def _count_samples(content: mmap.mmap, stream: _Stream) -> int:
     return 0
 
 
-def _decodes(content: mmap.mmap, stream: _Stream, frame: _Frame) -> bool:
+def _decodes(content: mmap.mmap, stream: _Stream, frame: _FlacFrame) -> bool:
     """Returns whether libsndfile decodes a frame on its own."""
     head = bytearray(content[stream.start_bytes : stream.start_bytes + _HEAD_BYTES])
     head[4] |= 0x80  # the last block of metadata
@@ -193,7 +193,9 @@ def _decodes(content: mmap.mmap, stream: _Stream, frame: _Frame) -> bool:
     return False
 
 
-def _frames_backwards(content: mmap.mmap, stream: _Stream, start_bytes: int) -> Iterator[_Frame]:
+def _frames_backwards(
+    content: mmap.mmap, stream: _Stream, start_bytes: int
+) -> Iterator[_FlacFrame]:
     """Yields what looks like a frame's header, from the end of the file to a position."""
     end = len(content)
     while True:
@@ -205,7 +207,7 @@ def _frames_backwards(content: mmap.mmap, stream: _Stream, start_bytes: int) -> 
         end = place + 1
 
 
-def _frame_at(content: mmap.mmap, place: int, stream: _Stream) -> _Frame | None:
+def _frame_at(content: mmap.mmap, place: int, stream: _Stream) -> _FlacFrame | None:
     """Returns the frame whose header is at a position; None if there is no valid header."""
     head = content[place : place + _MAX_HEADER_BYTES]
     if len(head) < 6 or head[3] & 1 or head[2] >> 4 == 0 or head[2] & 15 == 15:  # noqa: PLR2004
@@ -230,7 +232,7 @@ def _frame_at(content: mmap.mmap, place: int, stream: _Stream) -> _Frame | None:
         else 1 << size_code
     )
     is_variable = head[1] & 1
-    return _Frame(place, number if is_variable else number * stream.block_samples, n_samples)
+    return _FlacFrame(place, number if is_variable else number * stream.block_samples, n_samples)
 
 
 def _read_number(head: bytes) -> tuple[int, int]:

@@ -175,7 +175,7 @@ class Dataset:
 
     @property
     def output_folders(self) -> tuple[Path, ...]:
-        """Folders in which files are replaced, but for those of one recording's chunks."""
+        """Folders in which files are replaced, except those of the chunks of one recording."""
         examples = (
             self.recording("x"),
             self.manifest("x"),
