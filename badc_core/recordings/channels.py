@@ -1,15 +1,55 @@
-"""What is wrong with single channels of a recording: dead, stuck, offset, or cancelling out."""
+"""The level, clipping and dead stretches of every channel, and what is wrong with one of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator
 
-_SILENT = 10 ** (-90 / 20)  # as a whole recording is, by its peak
-_LARGE_OFFSET = 0.05
-_CANCELS = 0.1  # of the channels' mean power: 10 dB; one dead channel of two costs only 6 dB
-_PIECE_S = 0.25
-_EVERY = 31  # samples suffice for the figures; no usual tone repeats in step with them
+from badc_core.recordings.constant_runs import ConstantRuns, Stretches
+from badc_core.units import format_duration
+
+Level: TypeAlias = Annotated[
+    float, BeforeValidator(lambda level: -math.inf if level is None else level)
+]
+"""dBFS against full scale; -inf for digital silence, which is null in JSON."""
+
 _DEAD_S = 2.0
 """Even quiet microphones' noise moves the last bit many times a second."""
+
+SILENCE_DBFS = -90.0
+
+_LARGE_OFFSET = 0.05
+_CANCELS = 0.1  # of the channels' mean power: 10 dB; one dead channel of two costs only 6 dB
+_ROW_VALUES = 2048  # numpy is slow along rows of one or two values
+_ROWS = 512  # as many keep sums in float32 right to 1e-5
+_EVERY = 31  # samples suffice to compare channels; no usual tone repeats in step with them
+
+
+@dataclass(frozen=True)
+class ChannelFigures:
+    """What one channel of a recording is like.
+
+    Attributes:
+        rms_dbfs, peak_dbfs: against full scale; -inf for digital silence.
+        dc_offset: mean value, as a share of full scale, -1 to 1.
+        clipped_fraction: share of samples at full scale, 0 to 1.
+        longest_constant_s: longest run of one exactly constant value; 0 where none is as long as
+            0.01 s.
+        dead_stretches: where it is exactly constant for 2 s or more, so that nothing was recorded:
+            half-open intervals of samples, in order, apart from each other. None in 8 bits, where
+            quiet sound is constant too.
+    """
+
+    rms_dbfs: Level
+    peak_dbfs: Level
+    dc_offset: float
+    clipped_fraction: float
+    longest_constant_s: float
+    dead_stretches: Stretches = ()
 
 
 class ChannelMeter:
@@ -18,71 +58,180 @@ class ChannelMeter:
     Args:
         n_channels: of the recording.
         sample_rate_hz: its own rate.
+        full_scale: what a clipped sample reaches.
         has_noise: whether quiet sound differs from zero. In 8 bits it often does not, so zeros
             tell nothing there.
     """
 
-    def __init__(self, n_channels: int, sample_rate_hz: int, has_noise: bool = True) -> None:
+    def __init__(
+        self, n_channels: int, sample_rate_hz: int, full_scale: float, has_noise: bool = True
+    ) -> None:
         self._rate_hz = sample_rate_hz
-        self._has_noise = has_noise
-        self._piece = max(1, round(_PIECE_S * sample_rate_hz))
-        self._n_sampled = 0
+        self._full_scale = full_scale
+        self._row = n_channels * max(1, _ROW_VALUES // n_channels)
+        self._n_samples = 0
         self._squares = np.zeros(n_channels)
         self._sums = np.zeros(n_channels)
-        self._is_heard = np.zeros(n_channels, bool)
-        self._squares_of_mean = 0.0
-        self._zeros = self._longest_zeros = 0
+        self._peaks = np.zeros(n_channels)
+        self._n_clipped = np.zeros(n_channels, np.int64)
+        self._power_compared = self._power_of_mean = 0.0
+        shortest = dead_samples(sample_rate_hz) if has_noise else None
+        self._runs = ConstantRuns(n_channels, sample_rate_hz, shortest)
 
-    def add(self, block: npt.NDArray[np.float32]) -> float:
-        """Counts a block, shape [n_samples, n_channels]; returns its sum of squares."""
-        # einsum widens to float64 in small buffers, where a cast would copy the whole block.
-        total = float(np.einsum("ij,ij->", block, block, dtype=np.float64))
-        # A row for each channel: numpy is slow along rows of two values.
-        sampled = np.array(block[::_EVERY].T, dtype=np.float64, order="C")
-        self._squares += np.einsum("ij,ij->i", sampled, sampled)
-        self._sums += sampled.sum(axis=1)
-        if len(sampled) > 1:
-            together = sampled.mean(axis=0)
-            self._squares_of_mean += float(np.square(together).sum())
-            self._hear(block)
-        self._n_sampled += sampled.shape[1]
-        for start in range(0, len(block), self._piece):
-            # Most pieces begin with sound, so that one look is enough.
-            piece = block[start : start + self._piece]
-            is_dead = not piece[0].any() and not piece.any()
-            self._zeros = self._zeros + len(piece) if is_dead else 0
-            self._longest_zeros = max(self._longest_zeros, self._zeros)
-        return total
+    def add(self, block: npt.NDArray[np.float32]) -> None:
+        """Counts a block, shape [n_samples, n_channels], C-contiguous."""
+        n_channels = block.shape[1]
+        values = block.reshape(-1)
+        n_in_rows = len(values) // self._row * self._row
+        rows = values[:n_in_rows].reshape(-1, self._row)
+        for start in range(0, len(rows), _ROWS):
+            self._add_rows(rows[start : start + _ROWS])
+        self._add_rows(values[n_in_rows:].reshape(-1, n_channels))
+        if n_channels > 1:
+            compared = block[::_EVERY].astype(np.float64)
+            self._power_compared += float(np.square(compared).mean(axis=1).sum())
+            self._power_of_mean += float(np.square(compared.mean(axis=1)).sum())
+        self._runs.add(block)
+        self._n_samples += len(block)
 
-    def _hear(self, block: npt.NDArray[np.float32]) -> None:
-        """Notes which channels are not silent; each is searched until it has been heard."""
-        for number in np.flatnonzero(~self._is_heard):
-            self._is_heard[number] = np.abs(block[:, number]).max() >= _SILENT
+    def figures(self) -> tuple[ChannelFigures, ...]:
+        """Returns the figures of every channel, after the last block."""
+        found = self._runs.finish()
+        return tuple(
+            ChannelFigures(
+                rms_dbfs=to_dbfs(math.sqrt(squares / self._n_samples)),
+                peak_dbfs=to_dbfs(float(peak)),
+                dc_offset=float(total) / self._n_samples,
+                clipped_fraction=int(n_clipped) / self._n_samples,
+                longest_constant_s=one.longest_samples / self._rate_hz,
+                dead_stretches=one.stretches,
+            )
+            for squares, peak, total, n_clipped, one in zip(
+                *(self._squares, self._peaks, self._sums, self._n_clipped, found), strict=True
+            )
+        )
 
-    def warnings(self) -> list[str]:
-        """Returns one sentence for each fault of a recording that is not silent as a whole."""
-        power = self._squares / self._n_sampled
-        offset = self._sums / self._n_sampled
-        warnings = []
-        for number, (own, at, heard) in enumerate(
-            zip(power, offset, self._is_heard, strict=True), 1
-        ):
-            name = f"Channel {number} of {len(power)}" if len(power) > 1 else "The sound"
-            if len(power) > 1 and not heard:
-                warnings.append(f"{name} is silent: check its microphone and cable.")
-            elif abs(at) > _LARGE_OFFSET and own - at**2 < 1e-6 * own:
-                warnings.append(f"{name} is stuck at one value: check microphone and recorder.")
-            elif abs(at) > _LARGE_OFFSET:
-                warnings.append(f"{name} is off centre by {abs(at):.0%} of full scale.")
-        if len(power) > 1 and self._squares_of_mean / self._n_sampled < _CANCELS * power.mean():
+    def warnings(self, figures: Sequence[ChannelFigures]) -> list[str]:
+        """Returns a sentence for each fault of a recording that is not silent as a whole.
+
+        Args:
+            figures: as `figures` returned them.
+        """
+        warnings = warn_of_channels(figures, self._n_samples, self._rate_hz)
+        if self._power_of_mean < _CANCELS * self._power_compared:
             warnings.append(
                 "The channels cancel each other out: their mean, which is analysed, is much "
                 "quieter than they are. Export one channel and analyse that."
             )
-        dead_s = self._longest_zeros / self._rate_hz
-        if self._has_noise and dead_s >= _DEAD_S:
-            warnings.append(
-                f"About {dead_s:.0f} s on end are exact zeros, without even noise: the microphone "
-                "or card failed, or the recorder leaves out quiet stretches."
-            )
         return warnings
+
+    def _add_rows(self, rows: npt.NDArray[np.float32]) -> None:
+        """Counts values, shape [n_rows, a multiple of n_channels]."""
+        if not len(rows):
+            return
+        n_channels = len(self._peaks)
+        # Columns are added in float32, which is quick, and their sums in float64.
+        squares = np.einsum("ij,ij->j", rows, rows).reshape(-1, n_channels)
+        sums = np.add.reduce(rows, axis=0).reshape(-1, n_channels)
+        self._squares += squares.sum(axis=0, dtype=np.float64)
+        self._sums += sums.sum(axis=0, dtype=np.float64)
+        peaks = np.maximum(rows.max(axis=0), -rows.min(axis=0)).reshape(-1, n_channels).max(axis=0)
+        self._peaks = np.maximum(self._peaks, peaks)
+        for channel in np.flatnonzero(peaks >= self._full_scale):
+            clipped = np.abs(rows.reshape(-1, n_channels)[:, channel]) >= self._full_scale
+            self._n_clipped[channel] += np.count_nonzero(clipped)
+
+
+def to_dbfs(amplitude: float) -> float:
+    """Returns an amplitude, 1 at full scale, in dB; -inf for 0."""
+    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
+
+
+def dead_samples(sample_rate_hz: int) -> int:
+    """Returns from which length a run of one value is dead."""
+    return round(_DEAD_S * sample_rate_hz)
+
+
+def shared_stretches(stretches: Sequence[Stretches], sample_rate_hz: int) -> Stretches:
+    """Returns where all channels are dead at once, so that their mean is.
+
+    Args:
+        stretches: of each channel, in order.
+        sample_rate_hz: what is shorter than 2 s is left out.
+    """
+    shortest_samples = dead_samples(sample_rate_hz)
+    shared = stretches[0] if stretches else ()
+    for own in stretches[1:]:
+        shared = _intersect(shared, own)
+    return tuple(one for one in shared if one[1] - one[0] >= shortest_samples)
+
+
+def _intersect(some: Stretches, others: Stretches) -> Stretches:
+    """Returns what two ordered lists of half-open intervals have in common."""
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(some) and j < len(others):
+        start, end = max(some[i][0], others[j][0]), min(some[i][1], others[j][1])
+        if start < end:
+            found.append((start, end))
+        if some[i][1] < others[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+def warn_of_channels(
+    figures: Sequence[ChannelFigures], n_samples: int, sample_rate_hz: int
+) -> list[str]:
+    """Returns a sentence for each fault of a channel in a recording that is not silent as a whole.
+
+    Args:
+        figures: of every channel.
+        n_samples: length of the recording.
+        sample_rate_hz: its own rate.
+    """
+    together = shared_stretches([one.dead_stretches for one in figures], sample_rate_hz)
+    warnings = []
+    for number, one in enumerate(figures, 1):
+        name = f"Channel {number} of {len(figures)}" if len(figures) > 1 else "The sound"
+        is_constant = one.longest_constant_s * sample_rate_hz >= n_samples
+        if one.peak_dbfs < SILENCE_DBFS:
+            warnings.append(f"{name} is silent: check its microphone and cable.")
+        elif is_constant and (_is_offset(one, 0.0) or one.dead_stretches):
+            warnings.append(f"{name} is stuck at one value: check microphone and recorder.")
+        else:
+            warnings += _warn_of_parts(one, name, together, n_samples, sample_rate_hz)
+    if together and len(figures) > 1:
+        warnings.append(_explain_dead("Every channel", together, sample_rate_hz))
+    return warnings
+
+
+def _warn_of_parts(
+    one: ChannelFigures, name: str, together: Stretches, n_samples: int, sample_rate_hz: int
+) -> list[str]:
+    """Returns the faults of a channel with sound in it."""
+    warnings = []
+    dead = one.dead_stretches
+    if _is_offset(one, sum(end - start for start, end in dead) / n_samples):
+        warnings.append(f"{name} is off centre by {abs(one.dc_offset):.0%} of full scale.")
+    if dead and (name == "The sound" or dead != together):
+        warnings.append(_explain_dead(name, dead, sample_rate_hz))
+    return warnings
+
+
+def _is_offset(one: ChannelFigures, dead_share: float) -> bool:
+    """Returns whether a channel is off centre by more than dead stretches can cause."""
+    return abs(one.dc_offset) > _LARGE_OFFSET + dead_share
+
+
+def _explain_dead(name: str, stretches: Stretches, sample_rate_hz: int) -> str:
+    dead = format_duration(sum(end - start for start, end in stretches) / sample_rate_hz)
+    start_s = stretches[0][0] / sample_rate_hz
+    where = f"from {format_duration(start_s)} on" if start_s else "from its start on"
+    if len(stretches) > 1:
+        where = f"in {len(stretches)} stretches"
+    return (
+        f"{name} is dead for {dead} {where}, one exact value without even noise: the microphone, "
+        "recorder or card failed, or the recorder leaves out quiet stretches."
+    )

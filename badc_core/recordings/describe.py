@@ -16,6 +16,7 @@ from badc_core.audio.tags import read_tags
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.recordings.audiomoth import read_audiomoth
+from badc_core.recordings.channels import SILENCE_DBFS
 from badc_core.recordings.clock import (
     Moment,
     at_offset,
@@ -33,7 +34,7 @@ from badc_core.recordings.plausible import (
     keep_plausible_fields,
     last_possible_start,
 )
-from badc_core.recordings.quality import SILENCE_DBFS, Quality, measure_quality
+from badc_core.recordings.quality import Quality, measure_quality
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import RegisteredRecording
 

@@ -1,14 +1,19 @@
-"""The level, clipping and real length of a recording, in one pass over its samples."""
+"""The level, clipping and real length of a recording, in one pass over its samples.
+
+What is asked of each channel is in `channels.py`.
+"""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from badc_core.audio.reader import AudioFile
-from badc_core.recordings.channels import ChannelMeter
+from badc_core.recordings.channels import (
+    SILENCE_DBFS,
+    ChannelFigures,
+    ChannelMeter,
+    to_dbfs,
+)
 
-SILENCE_DBFS = -90.0
 _FULL_SCALE_8_BIT = 127 / 128
 _FULL_SCALE = 32_767 / 32_768
 
@@ -22,6 +27,7 @@ class Quality:
         clipped_fraction: share of samples at full scale, 0 to 1.
         is_silent: every sample is below -90 dBFS.
         n_samples: decoded length per channel.
+        channels: figures of each.
     """
 
     rms_dbfs: float
@@ -29,6 +35,7 @@ class Quality:
     clipped_fraction: float
     is_silent: bool
     n_samples: int
+    channels: tuple[ChannelFigures, ...]
 
 
 def measure_quality(audio: AudioFile) -> tuple[Quality, list[str]]:
@@ -39,26 +46,20 @@ def measure_quality(audio: AudioFile) -> tuple[Quality, list[str]]:
     """
     is_8_bit = audio.subtype.endswith(("_U8", "_S8"))
     full_scale = _FULL_SCALE_8_BIT if is_8_bit else _FULL_SCALE
-    sum_of_squares, peak, n_clipped, n_samples = 0.0, 0.0, 0, 0
-    meter = ChannelMeter(audio.n_channels, audio.sample_rate_hz, has_noise=not is_8_bit)
+    meter = ChannelMeter(audio.n_channels, audio.sample_rate_hz, full_scale, has_noise=not is_8_bit)
+    n_samples = 0
     for block in audio.blocks():
-        block_peak = max(float(block.max()), -float(block.min()))
-        peak = max(peak, block_peak)
-        sum_of_squares += meter.add(block)
-        if block_peak >= full_scale:
-            n_clipped += int(np.count_nonzero(np.abs(block) >= full_scale))
+        meter.add(block)
         n_samples += len(block)
-    n_values = n_samples * audio.n_channels
-    peak_dbfs = _to_dbfs(peak)
+    channels = meter.figures()
+    peak_dbfs = max(one.peak_dbfs for one in channels)
+    power = sum(10 ** (one.rms_dbfs / 10) for one in channels) / len(channels)
     quality = Quality(
-        rms_dbfs=_to_dbfs(math.sqrt(sum_of_squares / n_values)),
+        rms_dbfs=to_dbfs(math.sqrt(power)),
         peak_dbfs=peak_dbfs,
-        clipped_fraction=n_clipped / n_values,
+        clipped_fraction=sum(one.clipped_fraction for one in channels) / len(channels),
         is_silent=peak_dbfs < SILENCE_DBFS,
         n_samples=n_samples,
+        channels=channels,
     )
-    return quality, [] if quality.is_silent else meter.warnings()
-
-
-def _to_dbfs(amplitude: float) -> float:
-    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
+    return quality, [] if quality.is_silent else meter.warnings(channels)

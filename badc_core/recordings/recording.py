@@ -11,20 +11,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.outcomes import for_each
+from badc_core.recordings.channels import ChannelFigures, Level, shared_stretches
+from badc_core.recordings.constant_runs import Stretches
 from badc_core.validation import explain_invalid
 
 SCHEMA_VERSION = 1
 
 _LEVELS = ("rms_dbfs", "peak_dbfs")
-_Level = Annotated[float, BeforeValidator(lambda level: -math.inf if level is None else level)]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Recording:
             settings).
         comments: everything in the file's header that has no field of its own.
         warnings: one sentence each.
+        channels: figures of each channel; none in a file written before there were such.
     """
 
     recording_id: str
@@ -60,8 +62,8 @@ class Recording:
     sample_rate_hz: int
     n_channels: int
     n_samples: int
-    rms_dbfs: _Level
-    peak_dbfs: _Level
+    rms_dbfs: Level
+    peak_dbfs: Level
     clipped_fraction: float
     is_silent: bool
     study_area: str | None = None
@@ -83,6 +85,7 @@ class Recording:
     sources: dict[str, str] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    channels: tuple[ChannelFigures, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -92,10 +95,25 @@ class Recording:
     def write(self, path: Path) -> None:
         """Writes the recording as JSON, replacing what was there."""
         content: dict[str, Any] = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        for name in _LEVELS:
-            content[name] = content[name] if math.isfinite(content[name]) else None
+        for levels in (content, *content["channels"]):
+            for name in _LEVELS:
+                levels[name] = levels[name] if math.isfinite(levels[name]) else None
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=_to_json)
         write_text(path, f"{text}\n")
+
+
+def dead_stretches(recording: Recording, channel: int | None = None) -> Stretches:
+    """Returns where nothing was recorded: half-open intervals of samples, in order.
+
+    Args:
+        recording: its description.
+        channel: which one is analysed, from 0; None: the mean of all, which is only dead where
+            all are.
+    """
+    if channel is not None and recording.channels:
+        return recording.channels[channel].dead_stretches
+    own = [one.dead_stretches for one in recording.channels]
+    return shared_stretches(own, recording.sample_rate_hz)
 
 
 _DESCRIPTION = TypeAdapter(Recording)

@@ -18,7 +18,7 @@ from badc_core.detections.store import (
     read_metadata,
 )
 from badc_core.errors import ContentMissing
-from badc_core.recordings.quality import SILENCE_DBFS
+from badc_core.recordings.channels import SILENCE_DBFS
 from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
 from badc_core.reports.database import query

@@ -69,7 +69,7 @@ _IN_ORDER = (
         inputs=(),
         outputs=lambda dataset, one: (dataset.recording(one),),
         settings=_recording_settings,
-        code_version="2",
+        code_version="3",
         batch_size=200,
         job="chunk_job",
     ),
