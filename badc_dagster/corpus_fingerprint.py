@@ -6,6 +6,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import digest_json
 from badc_core.recordings.failures import read_failures
+from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import Registry
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.work import Work
@@ -19,12 +20,16 @@ _CODE_VERSION = "2"
 def corpus_fingerprint(
     instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
 ) -> str:
-    """Returns what the corpus would be made from: detections, descriptions, failures."""
+    """Returns what the corpus would be made from: detections, descriptions, failures.
+
+    Recordings that would count twice are none of it.
+    """
     made = recorded_fingerprints(instance, asset_key(connection, "detections"))
+    superseded = find_superseded(dataset, registry)
     content = {
         "code": _CODE_VERSION,
         "report": Fingerprints(dataset).settings_hash("report_bundle"),
-        "made": {one: made.get(one, "") for one in registry.ids},
+        "made": {one: made.get(one, "") for one in registry.ids if one not in superseded},
         "marked": sorted(Work(dataset.work_folder).dirty("detections")),
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }

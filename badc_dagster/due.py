@@ -99,7 +99,7 @@ class DueFinder:
 
     def _find(self, rows: Iterable[RegisteredRecording], only: Sequence[str] | None) -> Progress:
         progress = Progress({}, {})
-        files = {one.recording_id: self._of_file(one) for one in rows}
+        files = {one.recording_id: self.fingerprints.of_row(one) for one in rows}
         usable: dict[str, dict[str, str]] = {}
         for stage in STAGES.values():
             inputs = [usable[name] for name in stage.inputs] or [files]
@@ -132,9 +132,6 @@ class DueFinder:
         progress.due[stage.name], progress.current[stage.name] = due, current
         progress.incomplete.update(incomplete)
         return current | incomplete
-
-    def _of_file(self, row: RegisteredRecording) -> str:
-        return self.fingerprints.of_file(row.path, row.fingerprint or "")
 
     def _standing(self, stage: Stage, only: Sequence[str] | None) -> set[str]:
         """Returns the recordings whose output files are there and not dirty."""

@@ -98,7 +98,7 @@ class HostInputs:
             row = rows.get(one)
             fingerprint = ""
             if row is not None and row.fingerprint:
-                source = fingerprints.of_file(row.path, row.fingerprint)
+                source = fingerprints.of_row(row)
                 fingerprint = fingerprints.of(self._stage.name, source)
             found.append(RecordingInput(one, fingerprint, registered=row))
         return found

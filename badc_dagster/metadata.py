@@ -59,6 +59,7 @@ def registry_metadata(outcome: ScanOutcome, n_new_keys: int, path: Path) -> dict
         "new_recordings": len(outcome.added),
         "new_partitions": n_new_keys,
         "changed": len(outcome.changed),
+        "renamed": len(outcome.renamed),
         "missing": len(outcome.missing),
         "folders": table(("folder", "recordings"), folders.most_common(_TOP_FOLDERS)),
     }

@@ -24,12 +24,16 @@ class StatusReport:
         failures: recordings that failed.
         closed_runs: runs found dead, of any dataset.
         failed_runs: other runs that failed as a whole, and whose recordings are still due.
+        missing: recordings whose file is gone; they are never due.
+        total: recordings, with those.
     """
 
     rows: tuple[StatusRow, ...]
     failures: tuple[StandingFailure, ...]
     closed_runs: tuple[str, ...]
     failed_runs: tuple[str, ...]
+    missing: tuple[str, ...]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class RunOutcome:
 
     Attributes:
         n_finished: recordings with nothing left to do.
+        n_missing: recordings whose file is gone; they are none of those.
         n_incomplete: recordings with a result that lacks chunks.
         failures: recordings that failed, now or before, and have not been repaired.
         faults: what stopped a whole run, as against a recording, and checks that failed.
@@ -48,6 +53,7 @@ class RunOutcome:
     """
 
     n_finished: int
+    n_missing: int
     n_incomplete: int
     failures: tuple[StandingFailure, ...]
     faults: tuple[str, ...]

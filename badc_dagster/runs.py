@@ -5,7 +5,7 @@ is done in `batches.py`.
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,8 @@ from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
-from badc_core.recordings.failures import clear_failure, read_failures
+from badc_core.recordings.failures import StandingFailure, read_failures
+from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
     ScanOutcome,
     forget_missing,
@@ -38,7 +39,7 @@ from badc_dagster.in_process import InProcessRuns, Overrides
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import asset_key, register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
-from badc_dagster.scans import report_scan
+from badc_dagster.scans import forget_recordings, report_scan
 
 _CORPUS_ASSETS = ("corpus_detections", "corpus_report")
 
@@ -123,20 +124,16 @@ class Project:
     def prune(self) -> tuple[str, ...]:
         """Forgets recordings whose file is gone, and their partitions; returns their names."""
         forgotten = forget_missing(self.dataset)
-        work = Work(self.dataset.work_folder)
-        for recording_id in forgotten:
-            self._instance.delete_dynamic_partition(self._connection.partitions_name, recording_id)
-            clear_failure(self.dataset, recording_id)
-            for stage in STAGES:
-                work.forget(stage, recording_id)
+        forget_recordings(self._instance, self._connection, self.dataset, forgotten)
         return forgotten
 
     def status(self) -> StatusReport:
         """Returns how far the dataset is, closing runs whose process has ended."""
         closed = close_dead_runs(self._instance)
         registry = read_registry(self.dataset.registry)
-        progress = self._finder().find(registry)
-        failures = tuple(read_failures(self.dataset).values())
+        missing = find_missing(self.dataset, registry)
+        progress = self._finder().find(registry.without(missing))
+        failures = self._failures(missing)
         rows = tuple(
             StatusRow(
                 stage,
@@ -149,7 +146,7 @@ class Project:
         failed = {one.recording_id for one in failures}
         failed_runs = find_failed_runs(self._instance, self._connection, progress, failed)
         others = tuple(one for one in failed_runs if one not in closed)
-        return StatusReport(rows, failures, tuple(closed), others)
+        return StatusReport(rows, failures, tuple(closed), others, missing, len(registry))
 
     def bring_up_to_date(
         self,
@@ -176,7 +173,8 @@ class Project:
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
         convert_older_marks(self.dataset)
-        progress = batches.finder.find(registry)
+        missing = find_missing(self.dataset, registry)
+        progress = batches.finder.find(registry.without(missing))
         batches.busy |= self._adopt_older_results(progress, batches, show, warn)
         due = progress.unfinished - batches.busy
         unfinished = [one for one in registry.ids if one in due]
@@ -196,13 +194,20 @@ class Project:
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),
-            failures=tuple(read_failures(self.dataset).values()),
+            failures=self._failures(missing),
+            n_missing=len(missing),
             faults=tuple(runs.faults),
             warnings=tuple(runs.warnings),
             n_busy=len(busy),
             nothing_to_do=runs.n_runs == 0 and not busy,
             nothing_done=nothing_done,
         )
+
+    def _failures(self, missing: Collection[str]) -> tuple[StandingFailure, ...]:
+        """Returns what failed; what is missing cannot be tried again."""
+        left = set(missing)
+        failures = read_failures(self.dataset)
+        return tuple(note for one, note in failures.items() if one not in left)
 
     def _finder(self) -> DueFinder:
         return DueFinder(self._instance, self._connection, self.dataset)

@@ -19,6 +19,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
+from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
 from badc_core.stages.stage import STAGES, Stage, stages_after
@@ -161,7 +162,7 @@ def evaluate(
     report_scan(instance, connection, dataset, outcome, n_new_keys)
     convert_older_marks(dataset)
     finder = DueFinder(instance, connection, dataset)
-    progress = finder.find(outcome.registry)
+    progress = finder.find(outcome.registry.without(outcome.missing))
     adoption = Adoption(instance, connection, dataset)
     warnings = _adopt_older_results(finder, adoption, progress, outcome.registry)
     requests: list[dg.RunRequest] = []
@@ -220,7 +221,10 @@ def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOut
     }
     if not ready and dataset.registry.exists():
         # Giving names to a hundred thousand files that all have one takes seconds.
-        return ScanOutcome(registry, (), (), (), len(registry))
+        here = {one.path for one in found}
+        unseen = [one for one in registry if one.path not in here]
+        missing = find_missing(dataset, unseen)
+        return ScanOutcome(registry, missing=missing, total=len(registry))
     return register_recordings(dataset, [*known, *ready])
 
 

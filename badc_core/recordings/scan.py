@@ -10,6 +10,7 @@ import re
 import shlex
 import stat
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -109,6 +110,47 @@ def find_unnameable(dataset: Dataset) -> list[str]:
     return sorted(list_folders(dataset).unnameable)
 
 
+def find_gone(dataset: Dataset, paths: Iterable[str]) -> set[str]:
+    """Returns the paths at which there is nothing any more, neither a file nor a link.
+
+    What cannot be looked for, in a folder without permission or behind a link to a disk that is
+    not mounted, is not gone.
+
+    Args:
+        dataset: that they are in.
+        paths: relative to its root.
+    """
+    lost = _LostFolders(dataset.root)
+    return {path for path in paths if _is_nothing(f"{dataset.root}/{path}") and not lost.hide(path)}
+
+
+class _LostFolders:
+    """Which folders are links that lead nowhere; each is looked at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, bool] = {"": False}
+
+    def hide(self, path: str) -> bool:
+        """Whether a path is behind such a link."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._known:
+            place = self._root / folder
+            leads_nowhere = place.is_symlink() and not place.exists()
+            self._known[folder] = leads_nowhere or self.hide(folder)
+        return self._known[folder]
+
+
+def _is_nothing(place: str) -> bool:
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def warn_of_left_out(listing: Listing) -> None:
     """Says in the log what is left out although it may be audio."""
     if listing.unnameable:
@@ -165,7 +207,7 @@ class _Search:
                 elif entry.is_symlink() and _is_folder(entry, follow=True):
                     self.links.append((Path(entry.path), path))
                 else:
-                    self._pass_over(entry.name)
+                    self._pass_over(entry, path)
 
     def _list_folder(self, place: str, path: str) -> list[os.DirEntry[str]]:
         try:
@@ -209,8 +251,11 @@ class _Search:
             else:
                 self.listing.unusable[path] = f"the link leads nowhere ({error.strerror})"
 
-    def _pass_over(self, name: str) -> None:
+    def _pass_over(self, entry: os.DirEntry[str], path: str) -> None:
+        name = entry.name
         ending = name.rpartition(".")[2].lower() if "." in name else ""
+        if not ending and entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+            self.listing.closed[path] = "the link leads nowhere. Is its disk there?"
         if ending.isascii() and ending.isalnum() and ending not in _SIDECARS:
             self.listing.passed_over[ending] += 1
 

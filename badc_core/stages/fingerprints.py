@@ -7,17 +7,18 @@ that lacks chunks that failed has `-incomplete-` in it: it is used, and due all 
 Fingerprints of files are in `hashing.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from json.encoder import encode_basestring_ascii
 from pathlib import PurePosixPath
-from typing import cast
+from typing import Any, cast
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import digest_json, sha256_text
 from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.identity import below_root
 from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.registry import RegisteredRecording
 from badc_core.stages.stage import STAGES, Stage
 
 _INCOMPLETE = "-incomplete-"
@@ -74,23 +75,33 @@ class Fingerprints:
             for location, station in read_deployments(dataset.deployments).items()
         }
 
-    def of_file(self, path: str, content: str) -> str:
-        """Returns what a recording is described from: its file, and its station's row.
+    def of_row(self, row: RegisteredRecording) -> str:
+        """Returns what a recording is described from, as the registry knows it."""
+        return self.of_file(row.path, row.fingerprint or "", is_renamed=row.is_renamed)
 
-        Only that row, so that a new station in `deployments.csv` makes no other recording due.
-        Where neither folder nor file name gives the station, any row could be the one.
+    def of_file(self, path: str, content: str, *, is_renamed: bool = False) -> str:
+        """Returns what a recording is described from: its file, its station's row, its path.
+
+        Of the table of stations only that row, so that a new station in `deployments.csv` makes
+        no other recording due. Where neither folder nor file name gives the station, any row
+        could be the one.
 
         Args:
             path: of the recording, relative to the dataset.
             content: fingerprint of its file.
+            is_renamed: whether it had another path when it got its name. Only then the path
+                counts, so that no recording is due that is where it always was.
         """
-        if not self._stations:
-            return content
+        station = self._station(path) if self._stations else None
+        about = [*([station] if station else []), *([{"path": path}] if is_renamed else [])]
+        return digest_json([content, *about]) if about else content
+
+    def _station(self, path: str) -> Mapping[str, Any] | None:
+        """Returns the station's row, or all rows where the path does not give the station."""
         place = read_place(below_root(path, self._roots), self._templates) or {}
         name = read_file_name(PurePosixPath(path).name).fields
         location = place.get("location") or cast("str | None", name.get("location"))
-        row = self._stations if location is None else self._stations.get(location)
-        return digest_json([content, row]) if row else content
+        return self._stations if location is None else self._stations.get(location)
 
     def of(self, stage: str, *sources: str) -> str:
         """Returns the fingerprint that a stage's output should have.

@@ -9,6 +9,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.recordings.failures import read_failures
+from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
@@ -47,12 +48,14 @@ def _corpus_detections(
     show_alive(context.run.run_id)
     registry = read_registry(dataset.registry)
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
+    superseded = find_superseded(dataset, registry)
+    counted = [one for one in registry.ids if one not in superseded]
     missing = {
         one: note.error
         for one, note in read_failures(dataset).items()
-        if note.stage != "report_bundle"
+        if note.stage != "report_bundle" and one not in superseded
     }
-    totals = build_corpus(dataset, registry.ids, missing)
+    totals = build_corpus(dataset, counted, missing)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb),
         # What was damaged will be made again, and then the corpus must be.

@@ -25,9 +25,13 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             recording.write(step.dataset.recording(one.recording_id))
             return recording
 
-        def describe(recording_id: str, value: Recording) -> RecordingOutput:  # noqa: ARG001
+        rows = {one.recording_id: one.registered for one in step.inputs.recordings}
+
+        def describe(recording_id: str, value: Recording) -> RecordingOutput:
+            row = rows[recording_id]
+            is_renamed = row is not None and row.is_renamed
             # Of what was read, since the scan may not have been able to read the file.
-            source = fingerprints.of_file(value.path, value.fingerprint)
+            source = fingerprints.of_file(value.path, value.fingerprint, is_renamed=is_renamed)
             return RecordingOutput(recording_metadata(value), fingerprints.of("recording", source))
 
         outcomes = each_recording(step.inputs, describe_one, usable_cores())

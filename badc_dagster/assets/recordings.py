@@ -12,6 +12,7 @@ from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import registry_metadata
 from badc_dagster.partitions import register_keys
+from badc_dagster.scans import forget_recordings
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:
@@ -30,6 +31,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
             outcome = register_recordings(dataset)
+            forget_recordings(context.instance, connection, dataset, outcome.dropped)
             n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
             yield dg.MaterializeResult(
                 metadata=registry_metadata(outcome, n_new_keys, dataset.registry),

@@ -1,7 +1,7 @@
 """What several commands print: which home they use, which recordings failed."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from badc_core.cli.output import Output
@@ -34,7 +34,7 @@ def report_failures(failures: Iterable[StandingFailure], out: Output) -> None:
 
 
 def show_unused(out: Output, listing: Listing, scanned: ScanOutcome, root: Path) -> None:
-    """Prints which files are no recordings, and how many recordings have lost their file.
+    """Prints which files are no recordings, and which recordings were renamed or lost their file.
 
     Args:
         out: where to.
@@ -44,12 +44,35 @@ def show_unused(out: Output, listing: Listing, scanned: ScanOutcome, root: Path)
     """
     if passed_over := listing.explain_passed_over():
         out.remark(passed_over)
-    if scanned.missing:
-        forget = f"badc scan --prune {shlex.quote(str(root))}"
-        lost = counted(len(scanned.missing), "recording")
-        out.warn(
-            f"{lost} missing, such as {scanned.missing[0]}; what they gave stays in the reports. "
-            f"Put the files back, or forget them: {forget}"
-        )
+    if scanned.renamed:
+        one, before = next(iter(scanned.renamed.items()))
+        renamed = counted(len(scanned.renamed), "recording")
+        now = scanned.registry.require(one).path
+        out.say(f"{renamed} renamed, such as {before} -> {now}; what was found in them is kept")
+    warn_of_missing(out, scanned.missing, scanned.total, root)
     if not scanned.total:
         out.fail(f"No recordings in {root}: nothing to analyse.")
+
+
+def warn_of_missing(out: Output, missing: Sequence[str], total: int, root: Path) -> None:
+    """Warns of recordings that have lost their file, if there are any.
+
+    Args:
+        out: where to.
+        missing: recording_ids.
+        total: recordings of the dataset.
+        root: of the dataset.
+    """
+    if not missing:
+        return
+    if len(missing) == total:
+        out.warn(
+            f"{counted(total, 'recording')} missing, which is all of them: is the disk with the "
+            "audio files there? Nothing was forgotten; what they gave stays in the reports."
+        )
+        return
+    forget = f"badc scan --prune {shlex.quote(str(root))}"
+    out.warn(
+        f"{counted(len(missing), 'recording')} missing, such as {missing[0]}; what they gave stays "
+        f"in the reports. Put the files back, or forget them: {forget}"
+    )

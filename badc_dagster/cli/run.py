@@ -32,6 +32,7 @@ def run(
     """Analyse new and changed recordings and write all reports."""
     options = options.anchored()
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
+    from badc_core.recordings.explain import doubt_stations, read_paths  # noqa: PLC0415
     from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
@@ -42,12 +43,17 @@ def run(
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
         show_unused(out, list_folders(project.dataset), scanned, project.dataset.root)
+        if scanned.added or scanned.renamed:  # else it would cost seconds to say what was said
+            readings = read_paths(project.dataset, scanned.registry.by_path)
+            for doubt in doubt_stations(project.dataset, readings):
+                out.warn(doubt)
         if not scanned.total:
             raise typer.Exit(1)
         with ShownProgress(out) as shown:
             outcome = project.bring_up_to_date(limit, shown.stage, out.remark, out.warn)
     if outcome.nothing_to_do:
-        out.say("Nothing to do: every recording is up to date.")
+        is_all = not outcome.n_missing
+        out.say(f"Nothing to do: every recording {'' if is_all else 'with a file '}is up to date.")
     if outcome.n_busy:
         out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs.")
     for warning in outcome.warnings:
@@ -58,13 +64,22 @@ def run(
     has_corpus = project.dataset.corpus.duckdb.exists()
     found = show_report(project.dataset, None, 20, out) if has_corpus else None
     incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
+    missing = f"{outcome.n_missing} missing, " if outcome.n_missing else ""
     out.say(
         f"{outcome.n_finished} of {counted(scanned.total, 'recording')} complete, {incomplete}"
-        f"{len(outcome.failures)} failed"
+        f"{missing}{len(outcome.failures)} failed"
     )
     if scanned.added:
         show_way_to_the_web_interface(out)
-    out.give({"recordings": scanned.total, **vars(outcome), "found": found})
+    out.give(
+        {
+            "recordings": scanned.total,
+            "renamed": scanned.renamed,
+            "missing": scanned.missing,
+            **vars(outcome),
+            "found": found,
+        }
+    )
     if outcome.nothing_done:
         out.fail("Nothing was done. Run again when the other runs have ended: badc status")
     if outcome.failures or outcome.faults or outcome.nothing_done:

@@ -50,10 +50,11 @@ def scan(
     for path in unnameable:
         out.fail(f"left out  {path}  its name is not UTF-8: rename it, then scan again")
     out.say(*count_kinds(readings))
+    renamed = f"{len(outcome.renamed)} renamed, " if outcome.renamed else ""
     left_out = f", {len(unnameable)} left out" if unnameable else ""
     out.say(
         f"{counted(outcome.total, 'recording')} in {project.dataset.root}: {len(outcome.added)} "
-        f"new, {len(outcome.changed)} changed, {len(outcome.missing)} missing{left_out}"
+        f"new, {renamed}{len(outcome.changed)} changed, {len(outcome.missing)} missing{left_out}"
     )
     for doubt in doubts:
         out.warn(doubt)
@@ -64,6 +65,7 @@ def scan(
             "recordings": outcome.total,
             "new": outcome.added,
             "changed": outcome.changed,
+            "renamed": outcome.renamed,
             "missing": outcome.missing,
             "forgotten": forgotten,
             "left_out": unnameable,

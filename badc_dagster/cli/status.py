@@ -6,12 +6,13 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_dagster.cli.notices import report_failures, warn_of_other_home
+from badc_core.cli.wording import counted
+from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_other_home
 
 
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
-    """Show what is done, due and failed; exit 1 on failures and on runs that failed."""
+    """Show what is done, due, failed and missing; exit 1 on failures and on runs that failed."""
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
@@ -20,6 +21,10 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     rows = [(row.stage, row.current, row.due, row.failed) for row in report.rows]
     columns = ("Asset", "Up to date", "Due", "Failed")
     out.show(make_table(str(project.dataset.root), columns, rows))
+    if report.missing:
+        n_missing = len(report.missing)
+        out.say(f"{counted(report.total, 'recording')}, {n_missing} of them missing: never due")
+    warn_of_missing(out, report.missing, report.total, project.dataset.root)
     report_failures(report.failures, out)
     for run_id in report.closed_runs:
         out.fail(f"Closed run {run_id}: its process is gone. Run again to continue.")

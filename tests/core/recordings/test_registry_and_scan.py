@@ -152,7 +152,7 @@ def test_a_missing_file_keeps_its_row_and_name(dataset: Dataset) -> None:
     file = put(dataset, "audio/S1/a.wav")
     register_recordings(dataset)
     file.unlink()
-    put(dataset, "audio/S2/a.wav")
+    put(dataset, "audio/S2/a.wav", b"other sound")
     outcome = register_recordings(dataset)
     assert (outcome.missing, outcome.added, outcome.total) == (("a",), ("S2__a",), 2)
 

@@ -1,0 +1,41 @@
+"""Recordings whose file is gone: what they gave stays, but counts once.
+
+Files that were only renamed are found in `registry.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.registry import RegisteredRecording, Registry
+from badc_core.recordings.scan import find_gone
+
+
+def find_missing(
+    dataset: Dataset, recordings: Collection[RegisteredRecording] | Registry
+) -> tuple[str, ...]:
+    """Returns the recording_ids of those without a file or link, in order."""
+    gone = find_gone(dataset, (one.path for one in recordings))
+    return tuple(one.recording_id for one in recordings if one.path in gone)
+
+
+def find_superseded(dataset: Dataset, registry: Registry) -> dict[str, str]:
+    """Returns missing recordings whose content is there under another name -> that name.
+
+    Such as copies that were deleted, or files that were renamed before BADC could tell. To count
+    them would be to count their sound twice.
+    """
+    groups: dict[tuple[int | None, str], list[RegisteredRecording]] = defaultdict(list)
+    for one in registry:
+        if one.fingerprint and one.size_bytes:
+            groups[one.size_bytes, one.fingerprint].append(one)
+    alike = [group for group in groups.values() if len(group) > 1]
+    missing = set(find_missing(dataset, [one for group in alike for one in group]))
+    superseded: dict[str, str] = {}
+    for group in alike:
+        here = [one.recording_id for one in group if one.recording_id not in missing]
+        if here:
+            superseded |= {
+                one.recording_id: here[0] for one in group if one.recording_id in missing
+            }
+    return superseded
