@@ -6,6 +6,8 @@ from pathlib import Path
 
 from badc_core.cli.output import Output
 from badc_core.cli.wording import counted
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.explain import doubt_stations, read_paths
 from badc_core.recordings.failures import StandingFailure
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.recordings.scan import Listing
@@ -52,6 +54,17 @@ def show_unused(out: Output, listing: Listing, scanned: ScanOutcome, root: Path)
     warn_of_missing(out, scanned.missing, scanned.total, root)
     if not scanned.total:
         out.fail(f"No recordings in {root}: nothing to analyse.")
+
+
+def warn_of_new_doubts(out: Output, dataset: Dataset, scanned: ScanOutcome) -> None:
+    """Warns of doubtful stations, as `badc scan` does, after a scan that found something new.
+
+    Reading the paths of a large archive takes seconds, to say what was said before.
+    """
+    if scanned.added or scanned.renamed:
+        readings = read_paths(dataset, scanned.registry.by_path)
+        for doubt in doubt_stations(dataset, readings):
+            out.warn(doubt)
 
 
 def warn_of_missing(out: Output, missing: Sequence[str], total: int, root: Path) -> None:

@@ -17,6 +17,7 @@ from badc_dagster.cli.notices import (
     report_failures,
     show_unused,
     show_way_to_the_web_interface,
+    warn_of_new_doubts,
     warn_of_other_home,
 )
 
@@ -32,7 +33,6 @@ def run(
     """Analyse new and changed recordings and write all reports."""
     options = options.anchored()
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
-    from badc_core.recordings.explain import doubt_stations, read_paths  # noqa: PLC0415
     from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
@@ -43,10 +43,7 @@ def run(
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
         show_unused(out, list_folders(project.dataset), scanned, project.dataset.root)
-        if scanned.added or scanned.renamed:  # else it would cost seconds to say what was said
-            readings = read_paths(project.dataset, scanned.registry.by_path)
-            for doubt in doubt_stations(project.dataset, readings):
-                out.warn(doubt)
+        warn_of_new_doubts(out, project.dataset, scanned)
         if not scanned.total:
             raise typer.Exit(1)
         with ShownProgress(out) as shown:
