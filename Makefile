@@ -141,7 +141,8 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']
 extras = project['optional-dependencies']
 wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
 wanted += extras['birdnet']
-wanted += [line for line in extras['dev'] if line.startswith(('pytest', 'hypothesis', 'onnx'))]
+tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx')
+wanted += [line for line in extras['dev'] if line.startswith(tools)]
 print(*wanted, sep='\n')
 endef
 export CORE_REQUIREMENTS

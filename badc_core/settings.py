@@ -20,6 +20,16 @@ from badc_core.validation import explain_invalid
 
 SETTINGS_FILE = "badc.toml"
 
+_LIBSNDFILE_ENDINGS = (
+    "wav", "flac", "mp3", "ogg", "aif", "aiff", "wave", "bwf", "rf64", "w64", "aifc", "au", "caf",
+    "oga", "opus",
+)  # fmt: skip
+FFMPEG_ENDINGS = (
+    "m4a", "mp4", "m4b", "mov", "3gp", "aac", "wma", "ac3", "amr", "mka", "webm", "wv", "ape",
+    "tta",
+)  # fmt: skip
+"""Endings of recordings that only ffmpeg reads."""
+
 _SHORTEST_STEP_S = 0.01
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
 
@@ -31,24 +41,9 @@ class RecordingSettings(Section):
         ("audio",), description="Folders inside the dataset that hold recordings."
     )
     extensions: tuple[str, ...] = Field(
-        (
-            "wav",
-            "flac",
-            "mp3",
-            "ogg",
-            "aif",
-            "aiff",
-            "wave",
-            "bwf",
-            "rf64",
-            "w64",
-            "aifc",
-            "au",
-            "caf",
-            "oga",
-            "opus",
-        ),
-        description="File name endings that are audio, in any case.",
+        (*_LIBSNDFILE_ENDINGS, *FFMPEG_ENDINGS),
+        description="File name endings that are audio, in any case; those after `opus` only where "
+        "there is ffmpeg.",
     )
     min_age_s: float = Field(
         30.0, ge=0, description="The sensor leaves files alone that changed more recently."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from badc_core.audio.cut import examine_aiff, examine_au, examine_caf, examine_ogg, examine_w64
 from badc_core.audio.damage import cut_again, explain_damage
+from badc_core.audio.ffmpeg import FfmpegView, is_for_ffmpeg
 from badc_core.audio.flac import examine_flac, find_start
 from badc_core.audio.mpeg import after_id3, examine_mpeg, is_mpeg
 from badc_core.audio.riff import read_riff_layout
@@ -100,19 +101,22 @@ def examine(path: Path) -> View:
         return examine_wave(path, layout)
     if (form := _FORMS.get(head[:4])) is not None:
         return form(path, size_bytes)
+    if is_for_ffmpeg(head):
+        return FfmpegView()
     if is_mpeg(head):
         return _examine_tagged(path, head)
     return _examine_behind_junk(path, head)
 
 
 def _examine_tagged(path: Path, head: bytes) -> View:
-    """Returns how to read a file that begins like an MP3; a tag may precede a FLAC too."""
+    """Returns how to read a file that begins like an MP3; a tag may precede a FLAC or AAC too."""
     start_bytes = after_id3(head)
     with path.open("rb") as file:
         file.seek(start_bytes)
-        if file.read(4) == b"fLaC":
-            return examine_flac(path, start_bytes)
-    return examine_mpeg(path)
+        after_tag = file.read(8)
+    if after_tag[:4] == b"fLaC":
+        return examine_flac(path, start_bytes)
+    return FfmpegView() if is_for_ffmpeg(after_tag) else examine_mpeg(path)
 
 
 def _examine_behind_junk(path: Path, head: bytes) -> View:

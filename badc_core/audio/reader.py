@@ -15,7 +15,8 @@ import soundfile as sf
 
 from badc_core.audio.containers import examine
 from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
-from badc_core.audio.view import ForwardFile
+from badc_core.audio.ffmpeg import FfmpegFile
+from badc_core.audio.view import ForwardFile, OpenSound
 from badc_core.errors import UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
@@ -46,9 +47,9 @@ class AudioFile:
         path: the file.
         sample_rate_hz: its own rate.
         n_channels: its channels; `read` returns their mean.
-        n_samples: its length per channel, whatever its header says.
-        format: libsndfile's major format, such as WAV, FLAC or MP3.
-        subtype: libsndfile's encoding, such as PCM_16.
+        format: libsndfile's major format, such as WAV, FLAC or MP3; M4A and others for ffmpeg.
+        subtype: libsndfile's encoding, such as PCM_16, or ffmpeg's, such as AAC.
+        decoder: ffmpeg and its version where that decodes it; empty for libsndfile.
         warnings: what is wrong with it and does not keep it from being read, one sentence each.
         n_not_numbers: how many of the values read so far were not finite; they read as 0.
     """
@@ -61,8 +62,9 @@ class AudioFile:
         Args:
             path: the file.
             accept_truncated: read what is left of a file that was cut off.
-            expected_samples: read a file that was cut off where so much is left of it, since
-                whoever counted that accepted it.
+            expected_samples: its length as it was counted before, which spares decoding a file
+                whose end alone tells; a file that was cut off is read where so much is left of
+                it, since whoever counted that accepted it.
 
         Raises:
             ContentMissing: the file or its annexed content is not here.
@@ -76,11 +78,16 @@ class AudioFile:
             raise explain_truncation(path, self._view.truncated)
         self._file = self._open()
         self._position = 0
+        self._accept_truncated = accept_truncated or expected_samples is not None
         self.sample_rate_hz: int = self._file.samplerate
         self.n_channels: int = self._file.channels
-        self.n_samples: int = self._view.n_samples or self._file.frames
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
+        self.decoder = ""
+        self._n_samples: int | None = self._view.n_samples or self._file.frames
+        if isinstance(self._file, FfmpegFile):
+            self._n_samples = expected_samples
+            self.decoder, self.warnings = self._file.decoder, self.warnings + self._file.warnings
         try:
             self._check(accept_truncated, expected_samples)
         except UnreadableRecording:
@@ -98,6 +105,18 @@ class AudioFile:
     ) -> None:
         self.close()
 
+    @property
+    def n_samples(self) -> int:
+        """Its length per channel, whatever its header says.
+
+        Raises:
+            UnreadableRecording: only its end tells, and it cannot be decoded to there.
+        """
+        while self._n_samples is None:
+            for _ in self.blocks():
+                pass
+        return self._n_samples
+
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         self._file.close()
@@ -105,9 +124,9 @@ class AudioFile:
     def read(self, start_sample: int, end_sample: int) -> Samples:
         """Returns the samples of a half-open range, channels averaged.
 
-        Equal to that slice of the whole decoded recording, bit by bit. In an MP3 a range that
-        does not follow the one read before costs decoding everything before it, about 1 s an
-        hour of sound.
+        Equal to that slice of the whole decoded recording, bit by bit. In an MP3, and where
+        ffmpeg decodes, a range that does not follow the one read before costs decoding everything
+        before it: about 1 s an hour of sound in an MP3, 5 s in an M4A.
 
         Args:
             start_sample: first sample, at the recording's own rate.
@@ -130,6 +149,8 @@ class AudioFile:
             raise self._broken_at(start_sample) from error
         if len(mean) < wanted:
             raise self._broken_at(start_sample + len(mean))
+        if isinstance(self._file, FfmpegFile) and end_sample == self._n_samples:
+            self._require_end()
         return mean
 
     def blocks(self, dtype: str = "float32") -> Iterator[npt.NDArray[Any]]:
@@ -142,16 +163,20 @@ class AudioFile:
             UnreadableRecording: decoding stops before its length.
         """
         n_read = 0
-        while n_read < self.n_samples:
+        while self._n_samples is None or n_read < self._n_samples:
+            n_left = self._block_samples if self._n_samples is None else self._n_samples - n_read
             try:
                 self._move_to(n_read)
-                block = self._read_block(min(self._block_samples, self.n_samples - n_read), dtype)
+                block = self._read_block(min(self._block_samples, n_left), dtype)
             except (sf.LibsndfileError, RuntimeError) as error:
                 raise self._broken_at(n_read) from error
-            if not len(block):
+            if len(block):
+                n_read += len(block)
+                yield block
+            elif isinstance(self._file, FfmpegFile) and self._n_samples is None:
+                self._settle(self._file, n_read)
+            else:
                 raise self._broken_at(n_read)
-            n_read += len(block)
-            yield block
 
     @property
     def _block_samples(self) -> int:
@@ -159,11 +184,13 @@ class AudioFile:
 
     def _check(self, accept_truncated: bool, expected_samples: int | None) -> None:
         """Raises where nobody can have recorded this, or less is left than is accepted."""
-        if self.n_samples == 0:
-            raise explain_damage(self.path, "there is no sound in it")
         if self.sample_rate_hz not in _RATES_HZ:
             what = f"its header claims a sample rate of {self.sample_rate_hz} Hz"
             raise explain_strange(self.path, what)
+        if self._n_samples is None:
+            return
+        if self.n_samples == 0:
+            raise explain_damage(self.path, "there is no sound in it")
         if self.n_samples > _LONGEST_S * self.sample_rate_hz:
             days = self.n_samples / self.sample_rate_hz / 86_400
             raise explain_strange(self.path, f"its header promises {days:.3g} days of sound")
@@ -171,8 +198,29 @@ class AudioFile:
             return
         if not accept_truncated and self.n_samples != expected_samples:
             raise explain_truncation(self.path, self._view.truncated)
-        there = f"the {self.n_samples / self.sample_rate_hz:.2f} s that are left are taken"
-        self.warnings += (f"It is cut off: {self._view.truncated}; {there}.",)
+        self._warn_cut_off(self._view.truncated, self.n_samples)
+
+    def _warn_cut_off(self, what: str, n_samples: int) -> None:
+        there = f"the {n_samples / self.sample_rate_hz:.2f} s that are left are taken"
+        self.warnings += (f"It is cut off: {what}; {there}.",)
+
+    def _settle(self, file: FfmpegFile, n_samples: int) -> None:
+        """Takes a length that only the end told, where the file is whole or may be cut off."""
+        truncated = file.explain_end(n_samples)
+        if truncated and not self._accept_truncated:
+            raise explain_truncation(self.path, truncated)
+        self.warnings += tuple(one for one in file.warnings if one not in self.warnings)
+        if n_samples == 0:
+            raise explain_damage(self.path, "there is no sound in it")
+        if truncated:
+            self._warn_cut_off(truncated, n_samples)
+        self._n_samples = n_samples
+
+    def _require_end(self) -> None:
+        """Raises where sound follows the end that somebody counted before."""
+        if len(self._read_block(1)):
+            what = f"it goes on after its {self.n_samples / self.sample_rate_hz:.2f} s"
+            raise explain_damage(self.path, f"{what}: it changed since it was described")
 
     def _read_mean(self, wanted: int) -> Samples:
         mean = np.empty(wanted, np.float32)
@@ -185,7 +233,7 @@ class AudioFile:
             n_read += len(block)
         return mean[:n_read]
 
-    def _open(self) -> ForwardFile:
+    def _open(self) -> OpenSound:
         try:
             return self._view.open(self.path)
         except (sf.LibsndfileError, RuntimeError) as error:
@@ -201,12 +249,12 @@ class AudioFile:
         """
         if self._position == sample:
             return
-        if self.format in _FORWARD_FORMATS or self.subtype.startswith(_FORWARD_SUBTYPES):
-            if not 0 <= self._position <= sample:
-                self._file.close()
-                self._file, self._position = self._open(), 0
-        else:
+        is_forward = self.format in _FORWARD_FORMATS or self.subtype.startswith(_FORWARD_SUBTYPES)
+        if isinstance(self._file, ForwardFile) and not is_forward:
             self._position = self._file.seek(sample)
+        elif not 0 <= self._position <= sample:
+            self._file.close()
+            self._file, self._position = self._open(), 0
         while self._position < sample:
             if not len(self._read_block(min(sample - self._position, self._block_samples))):
                 return  # a broken end, which the read that follows reports

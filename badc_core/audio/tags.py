@@ -1,7 +1,8 @@
 """The texts in a file's header, whatever its format: recorders' comments survive conversion.
 
 Names are those of the format, in capitals: `ICMT` of RIFF is `COMMENT` or `DESCRIPTION` in the
-Vorbis comments of FLAC and Ogg, `COMM` in ID3. A RIFF file's GUANO chunk is `GUAN`.
+Vorbis comments of FLAC and Ogg, `COMM` in ID3. A RIFF file's GUANO chunk is `GUAN`. What libsndfile
+does not read, ffmpeg is asked about.
 Only headers are read. Damage in them gives fewer texts and never an error.
 
 Sources: RFC 9639 (FLAC; Vorbis comments in 8.6, foreign `riff` blocks in 8.4), RFC 7845 (Opus),
@@ -11,10 +12,13 @@ ID3v2.3 and 2.4 (https://id3.org), Apple's AIFF 1.3.
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from badc_core.audio.ffmpeg import FfmpegFile, is_for_ffmpeg
 from badc_core.audio.riff import parse_info, read_chunk_bytes, read_info_tags, read_riff_layout
+from badc_core.errors import UnreadableRecording
 
 _MAX_BYTES = 1 << 20
 _VORBIS_BLOCK, _APPLICATION_BLOCK = 4, 2
@@ -34,7 +38,11 @@ def read_tags(path: Path) -> dict[str, str]:
             tags["GUAN"] = _text(read_chunk_bytes(path, chunk))
         return tags
     tags = {}
-    with path.open("rb") as file:
+    with path.open("rb") as file, suppress(UnreadableRecording):
+        if is_for_ffmpeg(file.read(8)):
+            with FfmpegFile(path) as sound:
+                return {name.upper(): text for name, text in sound.tags.items()}
+        file.seek(0)
         try:
             for name, text in _read_foreign(file):
                 tags.setdefault(name.upper(), text)

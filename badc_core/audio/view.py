@@ -8,12 +8,39 @@ import io
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
+import numpy.typing as npt
 import soundfile as sf
 
 Piece: TypeAlias = bytes | range
 """Bytes, or a range of bytes of the file."""
+
+
+class OpenSound(Protocol):
+    """An open file as a decoder gives it.
+
+    Attributes:
+        samplerate, channels: its own.
+        frames: length per channel, as the decoder says; 0 where only the end tells.
+        format, subtype: major format and encoding.
+    """
+
+    samplerate: int
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Closes the file."""
+
+    def read(
+        self, frames: int, dtype: str = "float32", *, always_2d: bool = True
+    ) -> npt.NDArray[Any]:
+        """Returns the next samples, fewer at the end."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +63,7 @@ class View:
         """Returns the view with one more warning."""
         return replace(self, warnings=(*self.warnings, warning))
 
-    def open(self, path: Path) -> "ForwardFile":
+    def open(self, path: Path) -> OpenSound:
         """Returns the file as libsndfile reads it.
 
         Raises:

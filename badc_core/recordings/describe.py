@@ -94,6 +94,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
             "sample_rate_hz": audio.sample_rate_hz,
             "n_channels": audio.n_channels,
         }
+        decoder = {"Decoder": audio.decoder} if audio.decoder else {}
         remarks = [*audio.warnings, *about_channels]
         if audio.n_not_numbers:
             remarks.append(f"Samples that are not numbers, taken as 0: {audio.n_not_numbers}.")
@@ -114,7 +115,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
         **vars(quality),
         **said.values,
         sources=said.sources,
-        comments=said.comments,
+        comments={**said.comments, **decoder},
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

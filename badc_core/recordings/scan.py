@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from badc_core.audio.ffmpeg import find_ffmpeg
 from badc_core.datasets.dataset import Dataset
+from badc_core.settings import FFMPEG_ENDINGS
 
 _log = logging.getLogger(__name__)
 
@@ -26,11 +28,12 @@ _SYSTEM_FOLDERS = frozenset(
 )
 # Recordings that only another program reads, and what to do with them.
 _OTHER_AUDIO = {
-    **dict.fromkeys(("m4a", "mp4", "m4b", "aac", "wma", "3gp", "amr", "webm"), "convert to WAV"),
-    **dict.fromkeys(("ac3", "mka", "ape", "mov"), "convert to WAV"),
-    **dict.fromkeys(("wac", "w4v", "zc"), "convert with Kaleidoscope"),
-    **dict.fromkeys(("wv", "dsf", "dff", "tta"), "convert to WAV"),
+    **dict.fromkeys(FFMPEG_ENDINGS, "need ffmpeg: pip install 'badc[ffmpeg]'"),
+    "wac": "convert to WAV with Kaleidoscope or wac2wav",
+    **dict.fromkeys(("w4v", "zc"), "convert to WAV with Kaleidoscope"),
+    **dict.fromkeys(("dsf", "dff", "shn", "ra", "avi", "mp2"), "convert to WAV or FLAC"),
 }
+_FFMPEG_ENDINGS = tuple(f".{ending}" for ending in FFMPEG_ENDINGS)
 _MOST_TOLD = 10
 _SIDECARS = frozenset(
     re.findall(
@@ -69,6 +72,7 @@ class Listing:
             link that leads nowhere.
         closed: path -> why a folder could not be listed, and what to do.
         passed_over: ending -> how many files of other endings there are, without sidecars.
+        unread: paths of those that would be recordings, were there an ffmpeg.
     """
 
     audio: dict[str, FoundAudio] = field(default_factory=dict)
@@ -76,10 +80,14 @@ class Listing:
     unusable: dict[str, str] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
+    unread: set[str] = field(default_factory=set)
 
     def is_unseen(self, path: str) -> bool:
-        """Returns whether a file may be in a folder that could not be listed."""
-        return any(path.startswith(f"{folder}/") for folder in self.closed)
+        """Returns whether a recording may be there although it is not listed.
+
+        It may be in a folder that could not be listed, or need ffmpeg.
+        """
+        return path in self.unread or any(path.startswith(f"{one}/") for one in self.closed)
 
     def explain_passed_over(self) -> str:
         """Returns a sentence on files of other endings; nothing if there are none."""
@@ -203,7 +211,11 @@ class _Search:
                     if entry.name.lower() not in _SYSTEM_FOLDERS:
                         pending.append((entry.path, path))
                 elif entry.name.lower().endswith(self._endings):
-                    self._take(entry, path)
+                    if _lacks_ffmpeg(entry.name):
+                        self.listing.unread.add(path)
+                        self._pass_over(entry.name)
+                    else:
+                        self._take(entry, path)
                 elif entry.is_symlink() and _is_folder(entry, follow=True):
                     self.links.append((Path(entry.path), path))
                 else:
@@ -258,6 +270,11 @@ class _Search:
             self.listing.closed[path] = "the link leads nowhere. Is its disk there?"
         if ending.isascii() and ending.isalnum() and ending not in _SIDECARS:
             self.listing.passed_over[ending] += 1
+
+
+def _lacks_ffmpeg(name: str) -> bool:
+    """Returns whether only ffmpeg reads a file, and there is none."""
+    return name.lower().endswith(_FFMPEG_ENDINGS) and find_ffmpeg() is None
 
 
 def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:

@@ -310,12 +310,12 @@ def test_a_folder_that_cannot_be_listed_is_told_and_its_recordings_are_kept(
 
 
 def test_files_of_other_endings_are_counted_and_sidecars_are_not(dataset: Dataset) -> None:
-    for name in ("a.m4a", "b.M4A", "c.wac", "d.w4v", "log.txt", "a.csv", "README", ".x.m4a"):
+    for name in ("a.dsf", "b.DSF", "c.wac", "d.w4v", "log.txt", "a.csv", "README", ".x.dsf"):
         put(dataset, f"audio/{name}")
     listing = list_folders(dataset)
     assert listing.explain_passed_over() == (
-        "Passed over: 2 .m4a (convert to WAV), 1 .w4v (convert with Kaleidoscope), "
-        "1 .wac (convert with Kaleidoscope)"
+        "Passed over: 2 .dsf (convert to WAV or FLAC), 1 .w4v (convert to WAV with Kaleidoscope), "
+        "1 .wac (convert to WAV with Kaleidoscope or wac2wav)"
     )
 
 

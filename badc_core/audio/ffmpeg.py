@@ -1,0 +1,359 @@
+"""Sound that libsndfile cannot read, decoded by the program ffmpeg: M4A, WMA, AC-3 and others.
+
+ffmpeg writes a WAV of float32 into a pipe, from beginning to end; nothing is stored. Its messages
+say what the file is and what is wrong with it. How long the sound is shows only at its end.
+An optional program: the extra `ffmpeg` brings one.
+
+Source: https://ffmpeg.org/ffmpeg.html and ffmpeg-formats.html (options, lines of its log).
+"""
+
+import importlib.util
+import itertools
+import os
+import re
+import select
+import shutil
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from badc_core.audio.damage import explain_damage
+from badc_core.audio.view import View
+from badc_core.child_environment import child_environment
+from badc_core.errors import UnreadableRecording
+
+INSTALL = "Run: pip install 'badc[ffmpeg]', or install ffmpeg"
+
+# Only these, since a playlist could make ffmpeg read other files.
+_CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
+_SILENT_FOR_S = 120
+_END_S = 60
+_SHORTER_S = 0.5
+"""The length in a header is that of the longest track, and rounded."""
+
+_BEGINNINGS = (
+    b"\x1a\x45\xdf\xa3",  # Matroska, WebM
+    b"\x30\x26\xb2\x75",  # ASF, WMA
+    b"\x0b\x77",  # AC-3
+    b"#!AMR",
+    b"wvpk",
+    b"MAC ",
+    b"TTA1",
+)
+_MP4_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+_LINE = re.compile(r"^(?:\[[^\]]* @ [^\]]*\] )*\[(info|warning|error|fatal)\] (.*)$")
+_CONTEXT = re.compile(r"\[[^\]]* @ [^\]]*\] ")
+_INPUT = re.compile(r"Input #0, (\S+), from ")
+_AUDIO = re.compile(r"\s*Stream #0:\d+.*?: Audio: (\w+)")
+_VIDEO = re.compile(r"\s*Stream #0:\d+.*?: Video: (?!.*attached pic)")
+_TAG = re.compile(r"    (\S.*?)? *: (.*)$")
+_AFTER_INPUT = re.compile(r"Stream mapping:|Output #0")
+_DURATION = re.compile(r"\s*Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_CUT_OFF = re.compile(r"partial file|ended prematurely|Packet corrupt|moov atom not found")
+_NO_REASON = re.compile(
+    r"Task finished|Terminating thread|Error (opening|submitting|processing|decoding)|"
+    r"Decoding error|Conversion failed|Error while|Packet corrupt|corrupt input packet"
+)
+
+
+@cache
+def find_ffmpeg() -> str | None:
+    """Returns the program: the one on PATH, else that of the extra; None without either."""
+    if (on_path := shutil.which("ffmpeg")) is not None:
+        return on_path
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        return None
+    import imageio_ffmpeg  # noqa: PLC0415  (optional)
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return None
+
+
+def is_for_ffmpeg(head: bytes) -> bool:
+    """Returns whether a file that begins so is of a kind that only ffmpeg reads."""
+    is_adts = len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0  # noqa: PLR2004
+    return head.startswith(_BEGINNINGS) or head[4:8] in _MP4_BOXES or is_adts
+
+
+@dataclass(frozen=True)
+class FfmpegView(View):
+    """A file that ffmpeg decodes."""
+
+    def open(self, path: Path) -> "FfmpegFile":
+        """Returns the file as ffmpeg reads it.
+
+        Raises:
+            UnreadableRecording: there is no ffmpeg, or it finds no sound in the file.
+        """
+        return FfmpegFile(path)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What ffmpeg's messages say.
+
+    Attributes:
+        container, codec: such as mov and aac; empty where it found none.
+        duration_s: by the header; None where ffmpeg guesses it.
+        n_tracks: of sound.
+        has_picture: whether there is a video too.
+        tags: the texts of the whole file, name -> text.
+        errors: its messages about damage.
+        is_cut_off: whether one of them says that the end is missing.
+    """
+
+    version: str = ""
+    container: str = ""
+    codec: str = ""
+    duration_s: float | None = None
+    n_tracks: int = 0
+    has_picture: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    is_cut_off: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The message that says most."""
+        telling = [one for one in self.errors if not _NO_REASON.match(one)]
+        return (telling or list(self.errors) or ["it says nothing"])[0].rstrip(".")
+
+
+class FfmpegFile:
+    """A file that is being decoded, from its beginning.
+
+    Attributes:
+        samplerate, channels: of the first track of sound.
+        frames: 0, since only its end tells.
+        format, subtype: such as M4A and AAC.
+        decoder: ffmpeg and its version.
+        tags: the texts in its header, name -> text.
+        warnings: one sentence each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Starts ffmpeg and reads what it says about the file.
+
+        Raises:
+            UnreadableRecording: there is no ffmpeg, or it finds no sound in the file.
+        """
+        self._path = path
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this object)
+        try:
+            self._process = _start(path, self._messages.fileno())
+        except UnreadableRecording:
+            self._messages.close()
+            raise
+        self._pipe: IO[bytes] = self._process.stdout  # type: ignore[assignment]
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+        self.frames = 0
+        try:
+            self.samplerate, self.channels = self._read_header()
+        except UnreadableRecording:
+            self.close()
+            raise
+        report = self._report()
+        self.format = _name_format(path, report.container)
+        self.subtype = report.codec.upper()
+        self.decoder = f"ffmpeg {report.version}"
+        self.tags = report.tags
+        self.warnings: tuple[str, ...] = ()
+        if report.n_tracks > 1:
+            self.warnings = (f"It has {report.n_tracks} tracks of sound; the first is taken.",)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends ffmpeg; a second call does nothing."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
+        self._messages.close()
+
+    def read(
+        self, frames: int, dtype: str = "float32", *, always_2d: bool = True
+    ) -> npt.NDArray[Any]:
+        """Returns the next samples, fewer at the end: shape [n_samples, n_channels].
+
+        Raises:
+            UnreadableRecording: ffmpeg has stopped answering.
+        """
+        block_bytes = 4 * self.channels
+        content = self._take(frames * block_bytes)
+        whole = len(content) - len(content) % block_bytes
+        samples = np.frombuffer(content[:whole], "<f4").reshape(-1, self.channels)
+        return samples.astype(dtype) if always_2d else samples.astype(dtype).squeeze(1)
+
+    def explain_end(self, n_samples: int) -> str:
+        """Returns what is missing of a file that was cut off; empty where all of it was decoded.
+
+        Args:
+            n_samples: how many were read until nothing followed.
+
+        Raises:
+            UnreadableRecording: it is damaged otherwise.
+        """
+        code = self._wait()
+        report = self._report()
+        there_s = n_samples / self.samplerate
+        promised_s = report.duration_s
+        both = f"only {there_s:.2f} s of its sound can be decoded"
+        if promised_s is not None:
+            both = f"its header promises {promised_s:.2f} s, {there_s:.2f} s can be decoded"
+        if report.errors or code:
+            both += f" (ffmpeg: {report.reason})"
+        is_short = promised_s is None or there_s < promised_s - 0.01
+        if (report.errors and is_short) or code:
+            if report.is_cut_off:
+                return both
+            raise explain_damage(self._path, both)
+        # A picture may go on after the sound.
+        is_alone = report.n_tracks == 1 and not report.has_picture
+        if promised_s is not None and is_alone and there_s < promised_s - _SHORTER_S:
+            return both
+        if report.errors:
+            self.warnings += (f"ffmpeg says of it: {report.reason}.",)
+        return ""
+
+    def _read_header(self) -> tuple[int, int]:
+        """Returns rate and channels, after the header of the WAV that ffmpeg writes."""
+        head = self._take(12)
+        while len(head) == 12:  # noqa: PLR2004
+            chunk = self._take(8)
+            if len(chunk) < 8 or chunk[:4] == b"data":  # noqa: PLR2004
+                break
+            content = self._take(int.from_bytes(chunk[4:], "little"))
+            if chunk[:4] == b"fmt ":
+                n_channels, rate_hz = struct.unpack_from("<HI", content, 2)
+        else:
+            raise self._explain_start()
+        return rate_hz, n_channels
+
+    def _explain_start(self) -> UnreadableRecording:
+        self._wait()
+        report = self._report()
+        if report.container and not report.n_tracks:
+            remedy = "Remove it, or leave its ending out of recordings.extensions in badc.toml"
+            return UnreadableRecording("there is no sound in it", self._path, remedy)
+        if "moov atom not found" in report.reason:
+            what = "its table of contents (moov), which recorders write last, is missing"
+            return explain_damage(self._path, f"truncated: {what}")
+        return explain_damage(self._path, f"cannot be decoded (ffmpeg: {report.reason})")
+
+    def _take(self, n_bytes: int) -> bytearray:
+        """Returns the next bytes of ffmpeg's output, fewer at its end."""
+        content = bytearray(n_bytes)
+        place, n_read = memoryview(content), 0
+        while n_read < n_bytes:
+            if not self._poll.poll(_SILENT_FOR_S * 1000):
+                what = f"ffmpeg has not gone on for {_SILENT_FOR_S} s"
+                raise UnreadableRecording(what, self._path, "Check the disk it is on")
+            n_new = self._pipe.readinto(place[n_read:])  # type: ignore[attr-defined]
+            if not n_new:
+                break
+            n_read += n_new
+        place.release()
+        del content[n_read:]
+        return content
+
+    def _wait(self) -> int:
+        try:
+            return self._process.wait(_END_S)
+        except subprocess.TimeoutExpired as error:
+            what = f"ffmpeg has not ended within {_END_S} s"
+            raise UnreadableRecording(what, self._path, "Check the disk it is on") from error
+
+    def _report(self) -> _Report:
+        length = os.fstat(self._messages.fileno()).st_size
+        return _parse_report(os.pread(self._messages.fileno(), length, 0).decode(errors="replace"))
+
+
+def _start(path: Path, messages: int) -> "subprocess.Popen[bytes]":
+    program = find_ffmpeg()
+    if program is None:
+        ending = path.suffix.lower() or "this kind"
+        raise UnreadableRecording(f"files of {ending} need ffmpeg", path, INSTALL)
+    reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _CONTAINERS]
+    command = [
+        program, "-nostdin", "-nostats", "-loglevel", "level+info", *reading, "-threads", "1",
+        "-i", f"file:{path}", "-map", "0:a:0", "-f", "wav", "-c:a", "pcm_f32le", "pipe:1",
+    ]  # fmt: skip
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            bufsize=0,
+            env=child_environment(),
+            # Ctrl-C is for the reader; where that ends, so does the pipe and with it ffmpeg.
+            start_new_session=True,
+        )
+    except OSError as error:
+        what = f"ffmpeg cannot be started ({error.strerror})"
+        raise UnreadableRecording(what, program, INSTALL) from error
+
+
+def _parse_report(text: str) -> _Report:
+    """Returns what the messages of ffmpeg say."""
+    lines = [
+        (match[1], _CONTEXT.sub("", match[2]))
+        for match in map(_LINE.match, text.splitlines())
+        if match is not None
+    ]
+    said = [line for level, line in lines if level == "info"]
+    starts = [number for number, line in enumerate(said) if _INPUT.match(line)]
+    ends = [number for number, line in enumerate(said) if _AFTER_INPUT.match(line)]
+    about_input = said[starts[0] : min(ends, default=None)] if starts else []
+    tracks = [found[1] for line in about_input if (found := _AUDIO.match(line))]
+    is_guess = any("Estimating duration from bitrate" in line for _, line in lines)
+    return _Report(
+        version=next((line.split()[2] for line in said if line.startswith("ffmpeg version ")), ""),
+        container=_INPUT.match(about_input[0])[1].split(",")[0] if about_input else "",  # type: ignore[index]
+        codec=tracks[0] if tracks else "",
+        duration_s=None if is_guess else _find_duration(about_input),
+        n_tracks=len(tracks),
+        has_picture=any(map(_VIDEO.match, about_input)),
+        tags=_find_tags(about_input),
+        errors=tuple(line for level, line in lines if level in {"error", "fatal"}),
+        is_cut_off=any(level != "info" and _CUT_OFF.search(line) for level, line in lines),
+    )
+
+
+def _find_duration(lines: list[str]) -> float | None:
+    for line in lines:
+        if match := _DURATION.match(line):
+            return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+    return None
+
+
+def _find_tags(lines: list[str]) -> dict[str, str]:
+    """Returns the texts of the whole file; those of its tracks come after the length."""
+    tags: dict[str, str] = {}
+    name = ""
+    for line in itertools.takewhile(lambda one: not _DURATION.match(one), lines):
+        if match := _TAG.match(line):
+            name = match[1] or name
+            tags[name] = f"{tags[name]}\n{match[2]}" if name in tags else match[2]
+    return tags
+
+
+def _name_format(path: Path, container: str) -> str:
+    """Returns the name people know: that of the ending where the file is of that family."""
+    ending = path.suffix.lower().removeprefix(".")
+    is_family = container == "mov" and ending in {"m4a", "m4b", "mp4", "3gp"}
+    return (ending if is_family else container).upper()
