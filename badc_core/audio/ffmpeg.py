@@ -33,6 +33,8 @@ INSTALL = "Run: pip install 'badc[ffmpeg]', or install ffmpeg"
 
 # Only these, since a playlist could make ffmpeg read other files.
 _CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
+# The values stay the same; handing on small frames took 1.6 times as long.
+_LARGE_PIECES = "asetnsamples=n=65536:p=0"
 _SILENT_FOR_S = 120
 _END_S = 60
 _SHORTER_S = 0.5
@@ -290,7 +292,8 @@ def _start(path: Path, messages: int) -> "subprocess.Popen[bytes]":
     reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _CONTAINERS]
     command = [
         program, "-nostdin", "-nostats", "-loglevel", "level+info", *reading, "-threads", "1",
-        "-i", f"file:{path}", "-map", "0:a:0", "-f", "wav", "-c:a", "pcm_f32le", "pipe:1",
+        "-i", f"file:{path}", "-map", "0:a:0", "-af", _LARGE_PIECES, "-f", "wav",
+        "-c:a", "pcm_f32le", "-flush_packets", "0", "pipe:1",
     ]  # fmt: skip
     try:
         return subprocess.Popen(
