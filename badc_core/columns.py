@@ -4,6 +4,7 @@ Which columns a table has is defined beside the table: `detections/schema.py`,
 `chunks/manifest.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,16 @@ class Column:
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Returns the Arrow schema of a table."""
     return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in columns])
+
+
+def map_texts(
+    table: pa.Table, change: Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
+) -> pa.Table:
+    """Returns a table with other texts in its columns of texts, the others as they are."""
+    columns = [
+        change(column) if pa.types.is_string(column.type) else column for column in table.columns
+    ]
+    return pa.table(columns, schema=table.schema)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

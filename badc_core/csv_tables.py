@@ -1,14 +1,19 @@
-"""Reading CSV tables that people and other programs wrote.
+"""CSV tables: reading those of people and other programs, and writing what spreadsheets may open.
 
 What rows must say is decided where each table is read, mostly by a pydantic model.
 """
 
 import csv
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+QUOTED = r"^'('*[=+\-@\t\r\n])"
+"""How a cell begins that `for_spreadsheets` put an apostrophe before; the rest is the group."""
+
+_QUOTED = re.compile(QUOTED)
+_FORMULA = re.compile(QUOTED.replace("'", "", 1))
 
 
 class TableInvalid(Exception):
@@ -19,17 +24,29 @@ class TableInvalid(Exception):
 
 
 def for_spreadsheets(cell: Any) -> Any:
-    """Returns a cell of a table for people, such that no spreadsheet evaluates it.
+    """Returns a cell such that no spreadsheet evaluates it; `as_written` gives the text back.
 
     Text that begins as a formula does gets an apostrophe in front; numbers stay numbers.
     """
-    if not isinstance(cell, str) or not cell.startswith(_FORMULA_STARTS):
+    if not isinstance(cell, str) or not _FORMULA.match(cell):
         return cell
     try:
         float(cell)
     except ValueError:
         return f"'{cell}"
     return cell
+
+
+def as_written(cells: Iterable[str]) -> list[str]:
+    """Returns cells as they were before `for_spreadsheets`."""
+    return [_QUOTED.sub(r"\1", cell) if cell.startswith("'") else cell for cell in cells]
+
+
+def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Writes a CSV table that a spreadsheet may open, with only the header if there are no rows."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(for_spreadsheets, columns))
+    writer.writerows(map(for_spreadsheets, row) for row in rows)
 
 
 def read_rows(
@@ -57,10 +74,9 @@ def read_rows(
             if one_of and not {*one_of} & {*(rows.fieldnames or ())}:
                 raise TableInvalid(f"it has no column {' or '.join(one_of)}")
             for row in rows:
-                yield (
-                    rows.line_num,
-                    {name: (cell or "").strip() for name, cell in row.items() if name is not None},
-                )
+                row.pop(None, None)  # cells beyond the last column
+                cells = as_written((cell or "").strip() for cell in row.values())
+                yield rows.line_num, dict(zip(row, cells, strict=True))
     except FileNotFoundError:
         raise
     except OSError as error:

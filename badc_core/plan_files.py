@@ -4,7 +4,6 @@ What entries say is decided where plans are written: `chunks/orchestrate.py` and
 `inference/orchestrate.py`.
 """
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from badc_core.atomic import write_text
-from badc_core.csv_tables import TableInvalid, read_rows
+from badc_core.csv_tables import TableInvalid, read_rows, write_rows
 from badc_core.errors import ConfigInvalid
 from badc_core.validation import explain_invalid
 
@@ -36,9 +35,7 @@ def write_plan_csv(path: Path, columns: Sequence[str], entries: Sequence[Entry])
         OutputUnwritable: it may not be written there.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(entry[name]) for name in columns] for entry in entries)
+    write_rows(text, columns, ([_cell(entry[name]) for name in columns] for entry in entries))
     write_text(path, text.getvalue())
 
 

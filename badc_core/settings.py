@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
+from badc_core.file_names import PathInside
 from badc_core.settings_section import Section
 from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
@@ -37,7 +38,7 @@ _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
 class RecordingSettings(Section):
     """Which files are recordings, and what their names and places say."""
 
-    roots: tuple[str, ...] = Field(
+    roots: tuple[PathInside, ...] = Field(
         ("audio",), description="Folders inside the dataset that hold recordings."
     )
     extensions: tuple[str, ...] = Field(
@@ -48,7 +49,7 @@ class RecordingSettings(Section):
     min_age_s: float = Field(
         30.0, ge=0, description="The sensor leaves files alone that changed more recently."
     )
-    templates: tuple[str, ...] = Field(
+    templates: tuple[PathInside, ...] = Field(
         (
             "{study_area}/ARU_data/SM/{location}/{A|B}/Data/*",
             "{study_area}/{subdir}/{location}/*",

@@ -5,7 +5,6 @@ recording, and no audio is copied. Chunk files are written in `writer.py`, and m
 outside a dataset's asset graph in `source.py`.
 """
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from badc_core import csv_tables
 from badc_core.atomic import replacing, writing_text
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.columns import Column
@@ -130,9 +130,8 @@ def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -
         StorageFull: the disk or a quota is full.
     """
     with replacing(path) as aside, writing_text(aside) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(one.name for one in MANIFEST_COLUMNS)
-        writer.writerows(_row(parent, one) for one in stored)
+        columns = [one.name for one in MANIFEST_COLUMNS]
+        csv_tables.write_rows(file, columns, (_row(parent, one) for one in stored))
 
 
 def has_ranges(path: Path) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from badc_core.columns import map_texts
 from badc_core.comparison.analysed_chunks import (
     ANALYSED,
     CHUNK,
@@ -25,6 +26,7 @@ from badc_core.comparison.analysed_chunks import (
     read_covered,
     require_here,
 )
+from badc_core.csv_tables import QUOTED
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
 from badc_core.detections.store import MODEL_VERSION_KEY, RUNNER_KEY, SCHEMA_KEY, conform
@@ -193,6 +195,7 @@ def _read_csv(path: Path) -> ComparedTable:
         )
     except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
         raise DetectionsInvalid(f"not a readable CSV file ({error})", path) from error
+    rows = map_texts(rows, lambda texts: pc.replace_substring_regex(texts, QUOTED, r"\1"))
     if _OVERLAP not in columns:
         rows = rows.append_column(_OVERLAP, pa.array(np.zeros(len(rows), np.int64)))
     is_analysed = pc.or_(

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from badc_core.atomic import replacing, write_text
-from badc_core.columns import write_parquet
+from badc_core.columns import map_texts, write_parquet
 from badc_core.comparison.comparing import Comparison
+from badc_core.csv_tables import for_spreadsheets
 
 SCHEMA_VERSION = 1
 ENDINGS = (".csv", ".json", ".parquet")
@@ -36,7 +38,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         return
     with replacing(path) as aside:
         if ending == ".csv":
-            pa_csv.write_csv(comparison.species, aside)
+            pa_csv.write_csv(map_texts(comparison.species, _for_spreadsheets), aside)
         else:
             write_parquet(comparison.species, aside)
 
@@ -74,6 +76,10 @@ def make_notes(comparison: Comparison) -> list[str]:
         for common, names in comparison.homonyms.items()
     ]
     return notes
+
+
+def _for_spreadsheets(texts: pa.ChunkedArray) -> pa.Array:
+    return pa.array(map(for_spreadsheets, texts.to_pylist()), texts.type)
 
 
 def _listed(names: Sequence[str], limit: int = 3) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.errors import ConfigInvalid, LeasesBusy
+from badc_core.json_texts import parse_object
 from badc_core.locks import try_lock, try_lock_file, unlock
 
 FOLDER_VARIABLE = "BADC_LEASE_DIR"
@@ -172,7 +173,6 @@ def read_content(descriptor: int) -> dict[str, Any]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return {}
     try:
-        content = json.loads(os.pread(descriptor, _MAX_BYTES, 0))
-    except (ValueError, RecursionError):
+        return parse_object(os.pread(descriptor, _MAX_BYTES, 0))
+    except ValueError:
         return {}
-    return content if isinstance(content, dict) else {}

@@ -3,7 +3,6 @@
 What to send to whom is decided in `engine.py`.
 """
 
-import json
 import os
 import queue
 import shutil
@@ -28,6 +27,7 @@ from badc_core.devices.places import Place
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import ConfigInvalid, OutputUnwritable
+from badc_core.json_texts import parse_object
 from badc_core.locks import is_locked, lock_file, unlock
 
 _STDERR_TAIL_BYTES = 2000
@@ -204,7 +204,7 @@ class WorkerProcess:
         stream = self._process.stdout
         try:
             for line in stream or ():
-                self._inbox.put(Message(self, json.loads(line)))
+                self._inbox.put(Message(self, parse_object(line)))
         except ValueError:
             pass
         finally:

@@ -5,7 +5,6 @@ The Parquet file follows the one schema; chunks without detections are rows of t
 reading one is in `chunk_output.py`.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 
 from badc_core.atomic import replacing, writing_text
 from badc_core.chunks.requests import ChunkRequest, read_requests
+from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
 from badc_core.detections.store import write_detections
@@ -96,12 +96,7 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
     reading = _Reading(wanted)
     tables: list[pa.Table] = []
     with replacing(wanted.output) as aside, writing_text(aside) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        for rows in reading.recordings(paths):
-            writer.writerows([_cell(row.get(name)) for name in CSV_COLUMNS] for row in rows)
-            found = [row for row in rows if row["is_detection"]]
-            tables.append(pa.Table.from_pylist(found, DETECTIONS))
+        write_rows(file, CSV_COLUMNS, _read_into(tables, reading.recordings(paths)))
     table = pa.concat_tables(tables).unify_dictionaries()
     if wanted.parquet is not None:
         write_detections(wanted.parquet, table)
@@ -111,6 +106,16 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
         n_detections=len(table),
         n_repeated=_count_repeated(table),
     )
+
+
+def _read_into(
+    tables: list[pa.Table], recordings: Iterable[list[dict[str, Any]]]
+) -> Iterator[list[Any]]:
+    """Yields the CSV's rows, and adds a table of each recording's detections."""
+    for rows in recordings:
+        yield from ([_cell(row.get(name)) for name in CSV_COLUMNS] for row in rows)
+        found = [row for row in rows if row["is_detection"]]
+        tables.append(pa.Table.from_pylist(found, DETECTIONS))
 
 
 class _Reading:

@@ -3,7 +3,6 @@
 Reading one is in `chunk_output.py`; all of them become one table in `aggregation.py`.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from badc_core.chunks.manifest import VIRTUAL_MARK
 from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
+from badc_core.json_texts import parse_object
 
 _SUMMARY_ENDING = ".summary.json"
 _MARKS = (VIRTUAL_MARK, "file:")
@@ -93,10 +93,10 @@ def _holds_chunks(folder: Path, chunk_id: str) -> bool:
 def _is_chunks(path: Path, chunk_id: str) -> bool:
     """Whether a file says whose chunk it is: of the recording it lies under, or another."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = parse_object(path.read_bytes())
+    except (OSError, ValueError):
         return False
-    if not isinstance(content, dict) or not content.get("chunk_id"):
+    if not content.get("chunk_id"):
         return False
     recording_id = content.get("recording_id")
     is_others = bool(recording_id) and content["chunk_id"] != chunk_id

@@ -4,7 +4,6 @@ Such files are written in `chunk_json.py` and become one table in `aggregation.p
 """
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
@@ -17,6 +16,7 @@ from badc_core.chunks.plan import parse_times
 from badc_core.datasets.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
+from badc_core.json_texts import parse_object
 from badc_core.validation import explain_invalid
 
 _HAWKEARS_TABLE = "HawkEars_labels.csv"
@@ -190,14 +190,14 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
 
 def _load(path: Path) -> _File:
     try:
-        return _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return _File.model_validate(parse_object(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DetectionsInvalid("there is no such file", path, _REMEDY) from error
     except OSError as error:
         raise DetectionsInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
     except ValidationError as error:
         raise DetectionsInvalid(explain_invalid(error), path, _REMEDY) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DetectionsInvalid(f"not JSON ({error})", path, _REMEDY) from error
 
 

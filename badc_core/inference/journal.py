@@ -14,13 +14,14 @@ import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.hashing import digest_json, sha256_bytes
+from badc_core.json_texts import parse_object
 
 SCHEMA_VERSION = 1
 
@@ -32,7 +33,7 @@ _FIELDS = {
     *("key", "chunk_id", "status", "attempt", "worker", "runtime_s", "peak_rss_mib"),
     *("error", "floor", "detections"),
 }
-_NOT_A_RESULT = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
+_NOT_A_RESULT = (KeyError, TypeError, ValueError, OverflowError)
 
 
 def chunk_key(
@@ -144,12 +145,10 @@ def _parse(line: bytes) -> dict[str, Any]:
     rest = summed["rest"] + b"}" if summed else line
     if summed and _checksum(rest) != summed["checksum"].decode():
         raise ValueError("damaged")
-    parsed = json.loads(rest)
-    if not isinstance(parsed, dict):
-        raise TypeError("not an object")
+    parsed = parse_object(rest)
     if summed is None:
         _require_plausible(parsed)
-    return cast("dict[str, Any]", parsed)
+    return parsed
 
 
 def _require_plausible(line: dict[str, Any]) -> None:

@@ -105,6 +105,8 @@ def _listed(root: Path, plan: Path, number: int, entry: Entry) -> ListedManifest
     for text in filter(None, (named, folder)):
         if not _can_be_path(text):
             raise _unusable(plan, f"entry {number}: {text!r} cannot be the name of a file")
+        if not Path(text).is_absolute() and ".." in Path(text).parts:
+            raise _unusable(plan, f"entry {number}: {text!r} leads out of the dataset")
     return ListedManifest(absolute(root / named), absolute(root / folder) if folder else None)
 
 

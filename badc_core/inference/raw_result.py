@@ -22,6 +22,7 @@ from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import RawDetectionsInvalid
 from badc_core.inference.gpu_totals import GpuTotals, total_gpu_use
+from badc_core.json_texts import parse_object
 
 SCHEMA_VERSION = 1
 
@@ -144,7 +145,7 @@ def read_raw_result(path: Path, recording_id: str) -> RawResult:
             if version != str(SCHEMA_VERSION):
                 what = f"follows schema {version}, expected {SCHEMA_VERSION}"
                 raise RawDetectionsInvalid(what, path, _REMEDY)
-            content = json.loads(metadata[_RAW_KEY])
+            content = parse_object(metadata[_RAW_KEY])
             rows = file.read().to_pydict()
         raw = _raw_result(content, rows)
     except FileNotFoundError as error:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from badc_core.child_environment import child_environment
 from badc_core.detector_settings import DetectorSettings
@@ -22,6 +22,7 @@ from badc_core.devices.lease_request import DeviceRequest
 from badc_core.devices.places import Place
 from badc_core.engine.protocol import error_from_json
 from badc_core.errors import DetectorFailed
+from badc_core.json_texts import parse_object
 from badc_core.out_of_memory import mentions_memory
 from badc_core.probing.memory_limit import MemoryLimit
 
@@ -107,7 +108,11 @@ def read_answer(returncode: int, stdout: str, stderr: str) -> Measured:
         how = f"was ended by signal {-returncode}" if returncode < 0 else f"ended with {returncode}"
         what = f"the process that runs the detector {how}: {tail}"
         raise DetectorFailed(what, remedy="See what it wrote above")
-    answer: dict[str, Any] = json.loads(stdout)
+    try:
+        answer = parse_object(stdout)
+    except ValueError as error:
+        what = f"the process that runs the detector gave no answer ({error})"
+        raise DetectorFailed(what, remedy="See what it wrote above") from error
     if "error" in answer:
         raise error_from_json(answer["error"])
     return Measured(**answer)

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+from badc_core.json_texts import parse_object
 from badc_core.outcomes import for_each
 from badc_core.recordings.channels import ChannelFigures, Level, shared_stretches
 from badc_core.recordings.constant_runs import Stretches
@@ -128,7 +129,7 @@ def read_recording(path: Path) -> Recording:
     """
     remedy = "Describe it again: badc run DATASET"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_object(path.read_text(encoding="utf-8"))
         if (version := content["schema"]) != SCHEMA_VERSION:
             raise DatasetInvalid(f"schema {version}, expected {SCHEMA_VERSION}", path, remedy)
         recording = _DESCRIPTION.validate_python(content)
@@ -138,7 +139,7 @@ def read_recording(path: Path) -> Recording:
     except ValidationError as error:
         what = f"not a recording description ({explain_invalid(error)})"
         raise DatasetInvalid(what, path, remedy) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError) as error:
         raise DatasetInvalid(f"not a recording description ({error})", path, remedy) from error
     if path.name != f"{recording.recording_id}.json":
         what = f"this is the description of another recording, {recording.recording_id}"

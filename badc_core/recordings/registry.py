@@ -10,14 +10,16 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from badc_core.atomic import replacing, writing_text
+from badc_core.csv_tables import as_written, write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
+from badc_core.file_names import FileName, PathInside
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
 from badc_core.recordings.identity import assign_ids
@@ -32,25 +34,7 @@ _REMEDY = "Restore recordings.csv from version control, or correct that line"
 _T = TypeVar("_T")
 _Content = tuple[int | None, str | None]
 """Size in bytes and fingerprint."""
-_EMPTY_IS_NONE = BeforeValidator(lambda cell: cell or None)
-_OrEmpty = Annotated[_T | None, _EMPTY_IS_NONE]
-_LONGEST_ID_BYTES = 200
-
-
-def _require_id(text: str) -> str:
-    """Returns a name that names files and partitions; raises ValueError for any other."""
-    is_safe = text.isprintable() and not text.startswith(".") and not {*"/\\"} & {*text}
-    if not (text and is_safe and len(text.encode()) <= _LONGEST_ID_BYTES):
-        raise ValueError(f"cannot name files: {text[:80]!r}")
-    return text
-
-
-def _require_inside(text: str) -> str:
-    """Returns a path that stays below the folder it starts in; raises ValueError for any other."""
-    path = PurePosixPath(text)
-    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"is not a path inside the dataset: {text[:80]!r}")
-    return text
+_OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +48,12 @@ class RegisteredRecording:
         first_path: under which it got its name, if it was renamed since.
     """
 
-    recording_id: Annotated[str, AfterValidator(_require_id)]
-    path: Annotated[str, AfterValidator(_require_inside)]
+    recording_id: FileName
+    path: PathInside
     size_bytes: _OrEmpty[int] = None
     modified_ns: _OrEmpty[int] = None
     fingerprint: _OrEmpty[str] = None
-    first_path: Annotated[
-        str | None, AfterValidator(lambda text: text and _require_inside(text)), _EMPTY_IS_NONE
-    ] = None
+    first_path: _OrEmpty[PathInside] = None
 
     @property
     def is_renamed(self) -> bool:
@@ -137,10 +119,7 @@ class Registry:
         has_renamed = any(recording.first_path for recording in self)
         columns = _COLUMNS if has_renamed else _OLDER_COLUMNS
         with replacing(path) as aside, writing_text(aside) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            for recording in self:
-                writer.writerow([getattr(recording, column) for column in columns])
+            write_rows(file, columns, ([getattr(one, name) for name in columns] for one in self))
 
 
 @dataclass(frozen=True)
@@ -367,7 +346,7 @@ def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[Re
     if columns not in {_COLUMNS, _OLDER_COLUMNS}:
         raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
     seen: set[tuple[str, str]] = set()
-    for cells in reader:
+    for cells in map(as_written, reader):
         if wanted is not None and (not cells or cells[0] not in wanted):
             continue
         place = f"line {reader.line_num}"

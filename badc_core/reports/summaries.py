@@ -3,7 +3,6 @@
 Their columns are an interface to other programs. They are read from the views in `sql/*.sql`.
 """
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import duckdb
 
 from badc_core.atomic import replacing_folder, writing_text
-from badc_core.csv_tables import for_spreadsheets
+from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.reports.database import query
 
@@ -44,9 +43,7 @@ class SummaryTable:
     def write(self, path: Path) -> None:
         """Writes a CSV, with only the header if there are no rows."""
         with writing_text(path) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.header)
-            writer.writerows(map(for_spreadsheets, row) for row in self.rows)
+            write_rows(file, self.header, self.rows)
 
 
 def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Self
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid
+from badc_core.json_texts import parse_object
 from badc_core.settings import Settings
 
 SCHEMA_VERSION = 2
@@ -195,10 +196,9 @@ def read_last_events(path: Path, limit: int) -> list[dict[str, Any]]:
 def _parse(line: bytes) -> list[dict[str, Any]]:
     """Returns the event in a line; empty if a crash damaged it."""
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        return [parse_object(line)]
+    except ValueError:
         return []
-    return [event] if isinstance(event, dict) else []
 
 
 def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ summary is merged, never shrunk. One run at a time writes a log's summary. Its e
 `counts.py`; sums over attempts are in `totals.py`.
 """
 
-import csv
 import io
 import json
 import time
@@ -16,6 +15,7 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 from badc_core.atomic import write_text
+from badc_core.csv_tables import write_rows
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job, WorkerCounts
@@ -256,10 +256,11 @@ class Summary:
 
     def _workers_csv(self) -> str:
         text = io.StringIO()
-        writer = csv.DictWriter(text, WORKER_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for label, counts in self.workers().items():
-            writer.writerow({"worker": label, "jobs": counts.jobs, **asdict(counts)})
+        rows = (
+            {"worker": label, "jobs": counts.jobs, **asdict(counts)}
+            for label, counts in self.workers().items()
+        )
+        write_rows(text, WORKER_COLUMNS, ([row[name] for name in WORKER_COLUMNS] for row in rows))
         return text.getvalue()
 
     def _end(self, chunk_id: str, is_success: bool) -> None:

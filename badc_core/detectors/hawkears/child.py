@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 from badc_core.child_environment import child_environment
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
+from badc_core.json_texts import parse_object
 
 CHECK = "Run: badc hawkears check"
 
@@ -128,10 +129,9 @@ class HawkEarsChild:
 
     def _answer(self) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = json.loads(self._stdout.readline())
+            return parse_object(self._stdout.readline())
         except ValueError as error:
             raise self._ended() from error
-        return answer
 
     def _ended(self) -> ChildEnded:
         """Ends it, so that its exit code and last lines are known."""

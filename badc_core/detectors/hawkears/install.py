@@ -18,6 +18,7 @@ from badc_core.detectors.hawkears import weights
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.errors import BadcError, ConfigInvalid, DetectorMissing
 from badc_core.hashing import sha256_text
+from badc_core.json_texts import parse_object
 
 HAWKEARS_VERSION = "2.3.0"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -142,7 +143,7 @@ def run_in_home(home: HawkEarsHome, program: Path, *arguments: str) -> dict[str,
     command = (str(home.python), "-I", str(program), str(home.data_root), *arguments)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
-        reply: dict[str, Any] = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
+        reply = parse_object(done.stdout.strip().rsplit("\n", 1)[-1])
     except ValueError as error:
         reason = _last_line(done.stderr) or f"exit code {done.returncode}"
         raise DetectorMissing(
@@ -174,7 +175,7 @@ def _recipe(*, cuda: bool) -> str:
 
 def _stamped_recipe(home: HawkEarsHome) -> str | None:
     try:
-        stamp = json.loads(home.stamp.read_text(encoding="utf-8"))
+        stamp = parse_object(home.stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return str(stamp.get("recipe")) if home.python.exists() else None

@@ -566,3 +566,21 @@ def test_the_page_explains_every_column():
     page = Path(__file__).resolve().parents[3] / "docs" / "compare.md"
     text = page.read_text(encoding="utf-8")
     assert [one.name for one in COMPARISON_COLUMNS if f"`{one.name}`" not in text] == []
+
+
+def test_names_that_a_spreadsheet_would_evaluate_are_quoted_in_files_and_nowhere_else(
+    gathered, tmp_path
+):
+    evil = Label("=HYPERLINK(1)", "=H", "+Malus")
+    one = gathered("b", BIRDNET, {"+one": [[at(0, evil)]]})
+    other = gathered("h", HAWKEARS, {"+one": [[at(0, evil)]]})
+    assert "\n'+one," in one.read_text()
+    assert "'=HYPERLINK(1)" in one.read_text()
+    output = tmp_path / "compared.csv"
+    compared = run(one, other.with_suffix(".parquet"), "--output", output)
+    assert "=HYPERLINK(1)" in compared
+    assert "'=HYPERLINK" not in compared
+    with output.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    assert {row["scientific_name"] for row in rows} == {"'+Malus"}
+    assert [row["agreed"] for row in rows] == ["1", "1"]

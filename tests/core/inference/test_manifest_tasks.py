@@ -213,10 +213,14 @@ GOOD = ("R", "R_0", "a.wav", 0, 1000, 0, "", "")
         ([GOOD, ("R", "R_1", "a.wav", 0, 1000, 0, "DRY_RUN", "")], "line 3: sha256 is DRY_RUN"),
         ([("", *GOOD[1:])], "line 2: recording_id: is empty"),
         ([(*GOOD[:2], "", *GOOD[3:])], "line 2: source_path: is empty"),
-        ([("../x", *GOOD[1:])], "line 2: recording_id: cannot name a file"),
-        ([("R", "a/b", *GOOD[2:])], "line 2: chunk_id: cannot name a file"),
+        ([("../x", *GOOD[1:])], "line 2: recording_id: cannot name files"),
+        ([("../../evil", *GOOD[1:])], "line 2: recording_id: cannot name files"),
+        ([("R", "a/b", *GOOD[2:])], "line 2: chunk_id: cannot name files"),
+        ([("R", ".hidden", *GOOD[2:])], "line 2: chunk_id: cannot name files"),
         ([(*GOOD[:3], "soon", *GOOD[4:])], "line 2: start_ms: is 'soon', not a number"),
         ([(*GOOD[:3], "inf", *GOOD[4:])], "line 2: start_ms: is 'inf', not a number"),
+        ([(*GOOD[:3], "9" * 5000, *GOOD[4:])], "line 2: start_ms: is '9999"),
+        ([(*GOOD[:4], "1e300", *GOOD[5:])], "line 2: end_ms: is '1e300', out of range"),
         ([(*GOOD[:3], "", *GOOD[4:])], "line 2: start_ms: is empty"),
         ([(*GOOD[:3], 1000, *GOOD[4:])], "line 2: end_ms is 1000, start_ms is 1000"),
     ],
@@ -237,3 +241,20 @@ def test_a_manifest_without_a_column_or_a_file_is_refused(tmp_path):
         read_requests([tmp_path / "none.csv"])
     with pytest.raises(ManifestMismatch, match="cannot be read"):
         read_requests([tmp_path])
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.4"])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path, rate):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "recording_id,chunk_id,source_path,start_ms,end_ms,start_frame,end_frame,sample_rate\n"
+        f"R,R_0,a.wav,0,1000,0,1000,{rate}\n"
+    )
+    with pytest.raises(ManifestMismatch, match=r"line 2: sample_rate is"):
+        read_requests([manifest])
+
+
+def test_a_manifest_may_have_a_byte_order_mark(tmp_path):
+    manifest = write_rows(tmp_path / "m.csv", GOOD)
+    manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes())
+    assert list(read_requests([manifest])) == ["R"]

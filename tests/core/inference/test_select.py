@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from support.detecting import step_inputs
 from support.sounds import write_tone
@@ -286,3 +287,15 @@ def _file_keys(dataset: Dataset) -> list[tuple]:
     detector = identify_detector(dataset.settings.detector)
     source = DatasetSource(dataset, detector, lambda one: dataset.root / one)
     return [(chunk.task, chunk.file_key) for chunk in source.open("a").chunks]
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, "[]"], ids=["deep", "list"])
+def test_raw_results_with_malformed_metadata_are_refused(root, nested):
+    dataset = opened(root)
+    detect(dataset)
+    path = dataset.raw_detections("a")
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"badc.raw": nested}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(RawDetectionsInvalid, match="not a readable file"):
+        read_raw_result(path, "a")

@@ -26,10 +26,10 @@ def test_the_table_is_read_with_or_without_a_byte_order_mark(tmp_path: Path, enc
 @pytest.mark.parametrize(
     "recording_id",
     [
-        *("../../../evil", "/etc/evil", "a/b", "a\\b", "..", ".", ".hidden", "a\0b", "a\x1bb", ""),
-        *("x" * 201, "é" * 101),
+        *("../../../evil", "/etc/evil", "a/b", "a\\b", "..", ".", ".hidden", "a\0b", "a\x1bb"),
+        *("x" * 241, "é" * 121),
     ],
-    ids=range(12),
+    ids=range(11),
 )
 def test_a_name_that_leads_elsewhere_is_refused_with_its_line(tmp_path: Path, recording_id) -> None:
     path = write(tmp_path, "a,audio/a.wav,,,", f"{recording_id},audio/b.wav,,,")

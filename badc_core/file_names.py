@@ -1,0 +1,39 @@
+"""Names and paths in files that people may have edited, before anything is written under them."""
+
+import os
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_LONGEST_NAME_BYTES = 240
+"""Leaves room for what the names of outputs end in, such as `_duckdb_exports`."""
+_SHOWN_LETTERS = 80
+
+
+def require_name(text: str) -> str:
+    """Returns a name that files may have; raises ValueError for any other.
+
+    A name with a folder in it would lead elsewhere, and one with a dot in front would be hidden.
+    """
+    if not text:
+        raise ValueError("is empty")
+    is_safe = text.isprintable() and not text.startswith(".") and not {*"/\\"} & {*text}
+    if not (is_safe and len(os.fsencode(text)) <= _LONGEST_NAME_BYTES):
+        raise ValueError(f"cannot name files: {text[:_SHOWN_LETTERS]!r}")
+    return text
+
+
+def require_inside(text: str) -> str:
+    """Returns a path that stays below the folder it starts in; raises ValueError for any other.
+
+    Links inside may lead anywhere: recordings may be on another disk.
+    """
+    path = PurePosixPath(text)
+    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"is not a path inside the dataset: {text[:_SHOWN_LETTERS]!r}")
+    return text
+
+
+FileName = Annotated[str, AfterValidator(require_name)]
+PathInside = Annotated[str, AfterValidator(require_inside)]
