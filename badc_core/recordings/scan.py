@@ -213,7 +213,7 @@ class _Search:
                 elif entry.name.lower().endswith(self._endings):
                     if _lacks_ffmpeg(entry.name):
                         self.listing.unread.add(path)
-                        self._pass_over(entry.name)
+                        self._pass_over(entry, path)
                     else:
                         self._take(entry, path)
                 elif entry.is_symlink() and _is_folder(entry, follow=True):
