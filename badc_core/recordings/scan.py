@@ -72,7 +72,6 @@ class Listing:
             link that leads nowhere.
         closed: path -> why a folder could not be listed, and what to do.
         passed_over: ending -> how many files of other endings there are, without sidecars.
-        unread: paths of those that would be recordings, were there an ffmpeg.
     """
 
     audio: dict[str, FoundAudio] = field(default_factory=dict)
@@ -80,14 +79,6 @@ class Listing:
     unusable: dict[str, str] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
-    unread: set[str] = field(default_factory=set)
-
-    def is_unseen(self, path: str) -> bool:
-        """Returns whether a recording may be there although it is not listed.
-
-        It may be in a folder that could not be listed, or need ffmpeg.
-        """
-        return path in self.unread or any(path.startswith(f"{one}/") for one in self.closed)
 
     def explain_passed_over(self) -> str:
         """Returns a sentence on files of other endings; nothing if there are none."""
@@ -211,11 +202,8 @@ class _Search:
                     if entry.name.lower() not in _SYSTEM_FOLDERS:
                         pending.append((entry.path, path))
                 elif entry.name.lower().endswith(self._endings):
-                    if _lacks_ffmpeg(entry.name):
-                        self.listing.unread.add(path)
-                        self._pass_over(entry, path)
-                    else:
-                        self._take(entry, path)
+                    take = self._pass_over if _lacks_ffmpeg(entry.name) else self._take
+                    take(entry, path)
                 elif entry.is_symlink() and _is_folder(entry, follow=True):
                     self.links.append((Path(entry.path), path))
                 else:
