@@ -3,7 +3,8 @@
 Manifests are in `manifest.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings
@@ -13,15 +14,32 @@ _MAX_CHUNKS = 1_000_000
 
 
 @dataclass(frozen=True)
+class FilePlace:
+    """Where a file that holds one chunk alone lies in its recording.
+
+    Attributes:
+        start_sample: of the file, from the recording's start.
+        held_before: how many samples of its start earlier files hold too.
+        held_after: how many samples of its end a later file holds too, which goes on after it.
+    """
+
+    start_sample: int
+    held_before: int = 0
+    held_after: int = 0
+
+
+@dataclass(frozen=True)
 class Chunk:
     """A slice of a recording, the unit of retry.
 
     Attributes:
         recording_id: whose slice.
-        start_sample, end_sample: half-open, at the recording's own rate.
+        start_sample, end_sample: half-open, at the recording's own rate, from the start of the
+            recording or, with `file`, of that file.
         overlap_samples: how much of the start the chunk before holds too.
         sample_rate_hz: the recording's own rate.
         name: what others called it; empty for BADC's own name.
+        file: where its file lies in the recording; None where the file is the recording.
     """
 
     recording_id: str
@@ -30,6 +48,20 @@ class Chunk:
     overlap_samples: int
     sample_rate_hz: int
     name: str = ""
+    file: FilePlace | None = None
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Returns the chunk whose fields these are."""
+        place = content.get("file")
+        return cls(**{**content, "file": FilePlace(**place) if place else None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns its fields; without `file` where that is None, as the code before wrote them."""
+        content = asdict(self)
+        if self.file is None:
+            del content["file"]
+        return content
 
     @property
     def n_samples(self) -> int:

@@ -55,8 +55,7 @@ class BirdNet(WindowDetector):
             DetectorMissing: model file or LiteRT are not installed.
             ConfigInvalid: windows would overlap entirely.
         """
-        grid = WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
-        super().__init__(identify(settings), grid)
+        super().__init__(identify(settings), grid(settings))
         self._labels = read_labels(find_labels())
         self._shift = np.float32((settings.sensitivity - 1.0) * 10.0)
         self._min_score = settings.min_score
@@ -115,6 +114,11 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         companions=(_describe_file(find_labels()),),
         marks=(_describe_file(find_range_model(model)),),
     )
+
+
+def grid(settings: DetectorSettings) -> WindowGrid:
+    """Returns where its windows lie."""
+    return WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
 
 
 def _describe_file(path: Path) -> str:

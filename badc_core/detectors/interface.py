@@ -269,6 +269,8 @@ class DetectorLoader(Protocol):
     # that is false, what the model gives does not depend on where and when a sound was recorded.
     # A loader with `mark(context, detections)` marks a recording's detections afterwards with what
     # is expected there and then; it returns as many, in the same order.
+    # A loader with `grid(settings)` returns the `WindowGrid` (`windows.py`) its detector reads by:
+    # results of earlier versions of BADC then count where their windows were the same.
     # A loader that can name the classes without loading anything has `labels(settings)` too, which
     # returns `tuple[Label, ...]`: names in `include`, `exclude` and `thresholds` are then checked.
 

@@ -3,6 +3,10 @@
 Windows start at multiples of the hop from the *recording's* start. A window belongs to the chunk
 it starts in, and reads past that chunk's end where it must, so results do not depend on how a
 recording is cut. In the overlap of two chunks it belongs to the earlier one.
+
+A chunk in a file of its own cannot be read past the file's end. A window that is cut there belongs
+to the next file if that holds more of it. Where no file holds all of it, the first scores its part
+of the window, and the next one the rest.
 """
 
 from collections.abc import Iterator
@@ -13,7 +17,7 @@ import numpy.typing as npt
 
 from badc_core.audio.reader import AudioFile
 from badc_core.audio.resampling import resample_windows
-from badc_core.chunks.plan import Chunk
+from badc_core.chunks.plan import Chunk, FilePlace
 from badc_core.detectors.interface import (
     DetectorIdentity,
     DetectorReport,
@@ -21,6 +25,7 @@ from badc_core.detectors.interface import (
     WindowBatch,
 )
 from badc_core.errors import ConfigInvalid
+from badc_core.hashing import digest_json
 from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BATCH_WINDOWS = 12
@@ -40,38 +45,70 @@ class WindowGrid:
     overlap_s: float = 0.0
     sample_rate_hz: int | None = None
 
-    def starts(self, chunk: Chunk) -> range:
-        """Returns the first samples of the windows that belong to a chunk."""
-        hop = max(1, seconds_to_samples(self.window_s - self.overlap_s, chunk.sample_rate_hz))
-        owned_start = chunk.start_sample + chunk.overlap_samples
-        first = -(-owned_start // hop) * hop
-        return range(first, chunk.end_sample, hop)
-
-    def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
-        """Yields the chunk's windows in batches; the recording's last is zero-padded.
-
-        What is padded is the sound at the model's rate, as the `birdnet` package does: resampling
-        a window with zeros in it would blur the sound's end and move the score by up to 0.15.
+    def windows(self, chunk: Chunk, n_samples: int) -> list[tuple[int, int]]:
+        """Returns the windows that belong to a chunk: half-open ranges of the sound they hold.
 
         Windows that hold less than a millisecond of sound, which a table could only show as
         nothing, are left out.
 
+        Args:
+            chunk: in the recording, or in a file of its own.
+            n_samples: length of the recording, or of that file.
+        """
+        in_file = _in_range if chunk.file is None else _in_file
+        size = seconds_to_samples(self.window_s, chunk.sample_rate_hz)
+        found = in_file(chunk, n_samples, size, self._hop(chunk.sample_rate_hz))
+        return [one for one in found if _has_length(*one, chunk.sample_rate_hz)]
+
+    def key_part(self, chunk: Chunk, n_samples: int) -> str:
+        """Returns what tells a chunk's results from those of earlier versions of BADC.
+
+        Those padded a window that the end cuts before they resampled it, and began a new grid in
+        each file.
+
+        Args:
+            chunk: as in `windows`.
+            n_samples: as in `windows`.
+
+        Returns:
+            Nothing where the results are the same.
+        """
+        rate_hz = chunk.sample_rate_hz
+        windows = self.windows(chunk, n_samples)
+        size = seconds_to_samples(self.window_s, rate_hz)
+        is_resampled = self.sample_rate_hz not in {None, rate_hz}
+        is_padded_last = is_resampled and any(end - start < size for start, end in windows)
+        if chunk.file is not None:
+            earlier = _in_range(chunk, n_samples, size, self._hop(rate_hz))
+            is_same = windows == [one for one in earlier if _has_length(*one, rate_hz)]
+        else:
+            is_same = True
+        return "" if is_same and not is_padded_last else digest_json([windows, is_padded_last])
+
+    def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
+        """Yields the chunk's windows in batches; those that hold less sound are zero-padded.
+
+        What is padded is the sound at the model's rate, as the `birdnet` package does: resampling
+        a window with zeros in it would blur the sound's end and move the score by up to 0.15.
+
         Raises:
             UnreadableRecording: the audio cannot be decoded.
         """
-        window = seconds_to_samples(self.window_s, audio.sample_rate_hz)
-        starts = [start for start in self.starts(chunk) if _has_sound(audio, start)]
-        for index in range(0, len(starts), _BATCH_WINDOWS):
-            some = starts[index : index + _BATCH_WINDOWS]
-            ends = tuple(min(start + window, audio.n_samples) for start in some)
-            sound = audio.read(some[0], ends[-1])
-            windows = _cut(sound, [start - some[0] for start in some], window)
-            wanted_hz = self.sample_rate_hz or audio.sample_rate_hz
+        size = seconds_to_samples(self.window_s, audio.sample_rate_hz)
+        wanted_hz = self.sample_rate_hz or audio.sample_rate_hz
+        ranges = self.windows(chunk, audio.n_samples)
+        for index in range(0, len(ranges), _BATCH_WINDOWS):
+            starts, ends = zip(*ranges[index : index + _BATCH_WINDOWS], strict=True)
+            sound = audio.read(starts[0], max(ends))
+            lengths = [end - start for start, end in zip(starts, ends, strict=True)]
+            windows = _cut(sound, [start - starts[0] for start in starts], lengths, size)
             if wanted_hz != audio.sample_rate_hz:
                 wanted = seconds_to_samples(self.window_s, wanted_hz)
-                lengths = [end - start for start, end in zip(some, ends, strict=True)]
                 windows = _resample(windows, lengths, wanted)
-            yield WindowBatch(windows, tuple(some), ends, wanted_hz)
+            yield WindowBatch(windows, starts, ends, wanted_hz)
+
+    def _hop(self, sample_rate_hz: int) -> int:
+        return max(1, seconds_to_samples(self.window_s - self.overlap_s, sample_rate_hz))
 
 
 class WindowDetector:
@@ -120,10 +157,42 @@ def require_partial_overlap(overlap_s: float, window_s: float, name: str) -> Non
         )
 
 
-def _has_sound(audio: AudioFile, start_sample: int) -> bool:
+def _in_range(chunk: Chunk, n_samples: int, size: int, hop: int) -> list[tuple[int, int]]:
+    """Returns the windows of a chunk on the grid that begins where its file does."""
+    first = _next_start(chunk.start_sample + chunk.overlap_samples, hop)
+    return [(start, min(start + size, n_samples)) for start in range(first, chunk.end_sample, hop)]
+
+
+def _in_file(chunk: Chunk, n_samples: int, size: int, hop: int) -> list[tuple[int, int]]:
+    """Returns the windows of a chunk in a file of its own, on the recording's grid.
+
+    What the files before hold is theirs, except for windows that their end cuts. If none of those
+    begins in this file, the rest of the last of them is a window of its own.
+    """
+    place = chunk.file or FilePlace(0)
+    held = place.held_before
+    if held >= n_samples:
+        return []
+    earliest = max(0, held - size + 1)
+    first = _next_start(place.start_sample + earliest, hop) - place.start_sample
+    later = n_samples - place.held_after
+    windows = [(held, min(first - hop + size, n_samples))] if first > held else []
+    windows += [
+        (start, min(start + size, n_samples))
+        for start in range(first, n_samples, hop)
+        if start < later or start + size <= n_samples
+    ]
+    return [one for one in windows if chunk.start_sample <= one[0] < chunk.end_sample]
+
+
+def _next_start(sample: int, hop: int) -> int:
+    """Returns the first multiple of the hop at or after a sample."""
+    return -(-sample // hop) * hop
+
+
+def _has_length(start_sample: int, end_sample: int, sample_rate_hz: int) -> bool:
     """Returns whether a window has a length in milliseconds."""
-    end_ms = samples_to_ms(audio.n_samples, audio.sample_rate_hz)
-    return samples_to_ms(start_sample, audio.sample_rate_hz) < end_ms
+    return samples_to_ms(start_sample, sample_rate_hz) < samples_to_ms(end_sample, sample_rate_hz)
 
 
 def _resample(
@@ -137,24 +206,33 @@ def _resample(
         window_samples: length of a window at the wanted rate.
     """
     full = windows.shape[1]
-    n_whole = sum(length == full for length in lengths)  # those cut by the end are the last
     resampled = np.zeros((len(windows), window_samples), np.float32)
-    if n_whole:
-        resampled[:n_whole] = resample_windows(windows[:n_whole], window_samples)
-    for row, length in enumerate(lengths[n_whole:], n_whole):
-        n_samples = max(1, round(length * window_samples / full))
-        resampled[row, :n_samples] = resample_windows(windows[row : row + 1, :length], n_samples)
+    whole = [row for row, length in enumerate(lengths) if length == full]
+    if whole:
+        resampled[whole] = resample_windows(windows[whole], window_samples)
+    for row, length in enumerate(lengths):
+        if length < full:
+            n_samples = max(1, round(length * window_samples / full))
+            part = resample_windows(windows[row : row + 1, :length], n_samples)
+            resampled[row, :n_samples] = part
     return resampled
 
 
 def _cut(
-    sound: npt.NDArray[np.float32], offsets: list[int], window_samples: int
+    sound: npt.NDArray[np.float32], offsets: list[int], lengths: list[int], window_samples: int
 ) -> npt.NDArray[np.float32]:
-    """Returns windows of equal length; a view of `sound` where they follow each other."""
-    if len(sound) == len(offsets) * window_samples and offsets[-1] + window_samples == len(sound):
+    """Returns windows of equal size, zero-padded; a view of `sound` where they follow each other.
+
+    Args:
+        sound: shape [n_samples].
+        offsets: where each window begins in it.
+        lengths: how many samples of each are sound.
+        window_samples: size of a window.
+    """
+    follow = offsets == [row * window_samples for row in range(len(offsets))]
+    if follow and len(sound) == len(offsets) * window_samples:
         return sound.reshape(len(offsets), window_samples)
     windows = np.zeros((len(offsets), window_samples), np.float32)
-    for row, offset in enumerate(offsets):
-        part = sound[offset : offset + window_samples]
-        windows[row, : len(part)] = part
+    for row, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+        windows[row, :length] = sound[offset : offset + length]
     return windows

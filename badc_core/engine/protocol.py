@@ -97,7 +97,7 @@ def task_to_json(task: ChunkTask) -> dict[str, Any]:
     return {
         "audio": str(task.audio),
         "n_samples": task.n_samples,
-        "chunk": asdict(task.chunk),
+        "chunk": task.chunk.to_json(),
         "recording_context": asdict(task.recording_context),
         "files": None if task.files is None else str(task.files),
     }
@@ -108,7 +108,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
     return ChunkTask(
         Path(content["audio"]),
         content["n_samples"],
-        Chunk(**content["chunk"]),
+        Chunk.from_json(content["chunk"]),
         RecordingContext(**content["recording_context"]),
         Path(content["files"]) if content["files"] else None,
     )

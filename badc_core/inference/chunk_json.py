@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
+from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
@@ -97,10 +98,10 @@ def write_chunk_json(
 
 
 def _detection(result: ChunkResult, one: Detection) -> dict[str, Any]:
-    chunk, label = result.chunk, one.label
+    label = one.label
     content = {
-        "timestamp_ms": samples_to_ms(one.start_sample, chunk.sample_rate_hz) - chunk.start_ms,
-        "end_ms": samples_to_ms(one.end_sample, chunk.sample_rate_hz) - chunk.start_ms,
+        "timestamp_ms": _ms_in_chunk(result.chunk, one.start_sample),
+        "end_ms": _ms_in_chunk(result.chunk, one.end_sample),
         "label": label.code or label.name or "unknown",
         "label_code": label.code or None,
         "label_name": label.name or None,
@@ -110,6 +111,13 @@ def _detection(result: ChunkResult, one: Detection) -> dict[str, Any]:
         "occurrence": one.occurrence,
     }
     return {key: value for key, value in content.items() if value is not None}
+
+
+def _ms_in_chunk(chunk: Chunk, sample: int) -> int:
+    """Returns a time from the chunk's start; added to that, it is right to the ms."""
+    file_start = chunk.file.start_sample if chunk.file else 0
+    start_ms = samples_to_ms(file_start + chunk.start_sample, chunk.sample_rate_hz)
+    return samples_to_ms(file_start + sample, chunk.sample_rate_hz) - start_ms
 
 
 def _says(path: Path, text: str) -> bool:

@@ -15,7 +15,8 @@ from badc_core.chunks.manifest import chunk_sha256, read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.interface import DetectorIdentity, RecordingContext
-from badc_core.detectors.registry import identify_detector, uses_place
+from badc_core.detectors.registry import find_grid, identify_detector, uses_place
+from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
 from badc_core.inference.config_hashes import dataset_file_hash, model_hash
@@ -60,7 +61,8 @@ def detect_recordings(
     dataset, settings = inputs.dataset, inputs.settings
     detector = identify_detector(settings.detector)
     recorder = RunRecorder(telemetry, summary, analysed)
-    source = DatasetSource(dataset, detector, inputs.work.journal)
+    grid = find_grid(settings.detector)
+    source = DatasetSource(dataset, detector, inputs.work.journal, grid)
     runs = (
         RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
         for one in inputs.recording_ids
@@ -78,10 +80,21 @@ def _open(inputs: StepInputs, source: "DatasetSource", recording_id: str) -> Ope
 
 
 class DatasetSource:
-    """Lists the chunks of a dataset's recordings."""
+    """Lists the chunks of a dataset's recordings.
+
+    Args:
+        dataset: whose.
+        detector: that runs.
+        journal: recording_id -> its journal.
+        grid: of the detector's windows; None for keys as earlier versions of BADC gave them.
+    """
 
     def __init__(
-        self, dataset: Dataset, detector: DetectorIdentity, journal: Callable[[str], Path]
+        self,
+        dataset: Dataset,
+        detector: DetectorIdentity,
+        journal: Callable[[str], Path],
+        grid: WindowGrid | None,
     ) -> None:
         self._dataset = dataset
         self._detector = detector
@@ -90,6 +103,7 @@ class DatasetSource:
             model_hash(dataset.settings.detector, detector),
             dataset_file_hash(dataset.settings.detector, detector),
             uses_place(dataset.settings.detector),
+            grid,
         )
 
     def open(self, recording_id: str) -> Opened[RawResult]:

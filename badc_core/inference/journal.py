@@ -41,6 +41,7 @@ def chunk_key(
     sound: str,
     overlap_samples: int = 0,
     recording_context: RecordingContext = NO_CONTEXT,
+    windows: str = "",
 ) -> str:
     """Returns what a journal line is bound to.
 
@@ -49,9 +50,12 @@ def chunk_key(
         sound: identity of the chunk's sound.
         overlap_samples: how much of it belongs to the chunk before.
         recording_context: where and when it was recorded.
+        windows: what tells its windows from those of earlier versions, as `WindowGrid.key_part`
+            returns it.
     """
     place = (recording_context.latitude, recording_context.longitude, recording_context.date)
-    return digest_json([SCHEMA_VERSION, config_hash, sound, overlap_samples, place])
+    content = [SCHEMA_VERSION, config_hash, sound, overlap_samples, place]
+    return digest_json([*content, windows] if windows else content)
 
 
 class Journal:

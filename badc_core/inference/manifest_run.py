@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest, read_requests
-from badc_core.detectors.registry import identify_detector, uses_place
+from badc_core.detectors.registry import find_grid, identify_detector, uses_place
 from badc_core.errors import BadcError, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
@@ -64,7 +64,12 @@ class ManifestRun:
         self._detector = identify_detector(settings)
         hash_files = file_hash if spec.dataset is None else dataset_file_hash
         config_hash = hash_files(settings, self._detector)
-        self._keys = Keys(model_hash(settings, self._detector), config_hash, uses_place(settings))
+        self._keys = Keys(
+            model_hash(settings, self._detector),
+            config_hash,
+            uses_place(settings),
+            find_grid(settings),
+        )
         self._previous = load_previous(spec.resume_summary)
         jobs = self._previous.jobs() if self._previous else {}
         self._files = ChunkFiles(spec, self._detector, config_hash, Selection(settings), jobs)

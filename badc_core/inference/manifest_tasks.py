@@ -11,7 +11,7 @@ from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import chunk_sha256
-from badc_core.chunks.plan import Chunk
+from badc_core.chunks.plan import Chunk, FilePlace
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.chunks.source import accepts_truncated, find_dataset
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
@@ -59,12 +59,12 @@ def make_tasks(
         files: says where the detector's own files about a row are kept, if anywhere.
     """
     sources = _Sources(recording)
-    before: ChunkRequest | None = None
+    before: ManifestTask | None = None
     tasks = []
-    for request in requests:
-        one = sources.task(request, before)
-        tasks.append(replace(one, task=replace(one.task, files=files(request))))
-        before = request
+    for number, request in enumerate(requests):
+        later = (one for one in requests[number + 1 :] if one.end_ms > request.end_ms)
+        before = sources.task(request, before, next(later, None))
+        tasks.append(replace(before, task=replace(before.task, files=files(request))))
     return tuple(tasks)
 
 
@@ -83,17 +83,20 @@ class _Sources:
         self._headers: dict[Path, _Header | None] = {}
         self._fingerprints: dict[Path, str] = {}
 
-    def task(self, request: ChunkRequest, before: ChunkRequest | None) -> ManifestTask:
+    def task(
+        self, request: ChunkRequest, before: ManifestTask | None, after: ChunkRequest | None
+    ) -> ManifestTask:
         """Returns a row's task.
 
         Args:
             request: the row.
-            before: the one before it.
+            before: that of the row before it.
+            after: the first of those after it that goes on where it ends.
         """
         if self._is_file(request):
-            chunk, n_samples = self._whole_file(request, before)
+            chunk, n_samples = self._whole_file(request, before, after)
         else:
-            chunk, n_samples = self._range(request, before)
+            chunk, n_samples = self._range(request, before.request if before else None)
         sound = self._sound(request, chunk)
         if chunk.chunk_id != request.chunk_id:
             chunk = replace(chunk, name=request.chunk_id)
@@ -110,7 +113,9 @@ class _Sources:
         length_ms = samples_to_ms(header.n_samples, header.sample_rate_hz)
         return length_ms - (request.end_ms - request.start_ms) <= _SPARE_MS
 
-    def _whole_file(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
+    def _whole_file(
+        self, request: ChunkRequest, before: ManifestTask | None, after: ChunkRequest | None
+    ) -> tuple[Chunk, int]:
         """Returns the chunk in a file of its own, and how long that file must be."""
         header = None
         rate_hz, frames = request.sample_rate_hz, request.frames
@@ -122,8 +127,22 @@ class _Sources:
             n_samples = frames[1] - frames[0]
         if header is not None and _is_close(header, n_samples):
             n_samples = header.n_samples
-        overlap = min(_overlap_samples(request, before, rate_hz), n_samples - 1)
-        return Chunk(request.recording_id, 0, n_samples, overlap, rate_hz), n_samples
+        held = _overlap_samples(request, before.request if before else None, rate_hz)
+        start = _first_frame(request, rate_hz)
+        held_before = held if before is None else _held_by(before, start, held)
+        held_after = 0
+        if after is not None and after.start_ms < request.end_ms and self._is_readable(after):
+            held_after = max(0, start + n_samples - _first_frame(after, rate_hz))
+        place = FilePlace(start, held_before, held_after)
+        overlap = min(held, n_samples - 1)
+        return Chunk(request.recording_id, 0, n_samples, overlap, rate_hz, file=place), n_samples
+
+    def _is_readable(self, request: ChunkRequest) -> bool:
+        """Whether a row has a file of its own that holds all that the row says."""
+        header = self._header(request.audio)
+        if header is None or not self._is_file(request):
+            return False
+        return _is_close(header, round(request.duration_s * header.sample_rate_hz))
 
     def _range(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
         """Returns the chunk in its recording, and how long the recording must be."""
@@ -190,6 +209,29 @@ class _Sources:
 
 def _is_close(header: _Header, n_samples: int) -> bool:
     return abs(header.n_samples - n_samples) <= _SPARE_MS * header.sample_rate_hz / 1000
+
+
+def _held_by(before: ManifestTask, start_sample: int, held_samples: int) -> int:
+    """Returns how much of a file's start the one before holds, as long as that really is.
+
+    So no window falls between the two, whatever their rows were rounded to.
+
+    Args:
+        before: the one before.
+        start_sample: where the file begins in the recording.
+        held_samples: what the rows say.
+    """
+    chunk = before.task.chunk
+    if chunk.file is None:
+        return held_samples
+    exact = chunk.file.start_sample + before.task.n_samples - start_sample
+    is_close = abs(exact - held_samples) <= _SPARE_MS * chunk.sample_rate_hz / 1000
+    return max(0, exact) if is_close else held_samples
+
+
+def _first_frame(request: ChunkRequest, sample_rate_hz: int) -> int:
+    """Returns where a row begins in its recording, as exactly as it says."""
+    return request.frames[0] if request.frames else round(request.start_ms * sample_rate_hz / 1000)
 
 
 def _overlap_samples(

@@ -48,7 +48,8 @@ def adopt_detections(dataset: Dataset, recording_id: str) -> RawResult:
     """
     settings = dataset.settings.detector
     work = Work(dataset.work_folder)
-    source = DatasetSource(dataset, identify_detector(settings), work.journal)
+    # With the keys of that time: windows may lie elsewhere now.
+    source = DatasetSource(dataset, identify_detector(settings), work.journal, grid=None)
     opened = source.open(recording_id)
     found = _detections_by_chunk(dataset, recording_id)
     effort = read_effort(dataset.effort(recording_id)).to_pylist()

@@ -214,7 +214,7 @@ def _raw_result(content: dict[str, Any], rows: dict[str, list[Any]]) -> RawResul
 
 
 def _chunk_to_json(result: ChunkResult, key: str) -> dict[str, Any]:
-    content: dict[str, Any] = {"key": key, **asdict(result.chunk)}
+    content: dict[str, Any] = {"key": key, **result.chunk.to_json()}
     if result.error is not None:
         content["error"] = protocol.error_to_json(result.error)
     return content
@@ -224,7 +224,7 @@ def _chunk_from_json(
     content: dict[str, Any], detections: tuple[Detection, ...], floor: float
 ) -> ChunkResult:
     fields = {name: it for name, it in content.items() if name not in {"key", "error"}}
-    chunk = Chunk(**fields)
+    chunk = Chunk.from_json(fields)
     error = protocol.error_from_json(content["error"]) if "error" in content else None
     task = ChunkTask(Path(), chunk.end_sample, chunk)
     return ChunkResult(task, detections, error, 0.0, "", is_resumed=True, floor=floor)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from badc_core.detectors.interface import NO_CONTEXT
+from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ManifestMismatch
 from badc_core.inference.journal import Journal, chunk_key
@@ -51,11 +52,14 @@ class Keys:
         model_hash: of what decides what the model gives.
         file_hash: of what decides what is kept in a chunk's file.
         uses_place: whether what the model gives depends on place and date.
+        grid: of its windows; None where it has none, and for the keys that earlier versions of
+            BADC gave, which knew of none.
     """
 
     model_hash: str
     file_hash: str
     uses_place: bool
+    grid: WindowGrid | None = None
 
     def plan(self, task: ChunkTask, sound: str) -> PlannedChunk:
         """Returns a chunk with its keys.
@@ -66,9 +70,10 @@ class Keys:
         """
         overlap, context = task.chunk.overlap_samples, task.recording_context
         model_context = context if self.uses_place else NO_CONTEXT
+        windows = self.grid.key_part(task.chunk, task.n_samples) if self.grid else ""
         return PlannedChunk(
-            chunk_key(self.model_hash, sound, overlap, model_context),
-            chunk_key(self.file_hash, sound, overlap, context),
+            chunk_key(self.model_hash, sound, overlap, model_context, windows),
+            chunk_key(self.file_hash, sound, overlap, context, windows),
             task,
         )
 

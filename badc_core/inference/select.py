@@ -28,15 +28,21 @@ from badc_core.detections.store import (
 from badc_core.detections.verify import verify_recording
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity, RecordingContext
-from badc_core.detectors.registry import Marker, find_marker, identify_detector
-from badc_core.engine.protocol import ChunkResult
+from badc_core.detectors.registry import (
+    Marker,
+    find_grid,
+    find_marker,
+    identify_detector,
+    uses_place,
+)
+from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import InputOutdated
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.config_hashes import dataset_file_hash, detections_hash, model_hash
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.detections_table import detections_table, effort_table
-from badc_core.inference.journal import chunk_key
 from badc_core.inference.raw_result import RawResult, read_raw_result
+from badc_core.inference.recording_run import Keys
 from badc_core.outcomes import Outcome
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
@@ -120,7 +126,7 @@ def select_recording(
     write_effort(dataset.effort(recording_id), effort, made_by)
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:
-        _write_chunk_files(dataset, recording, detector, results)
+        _write_chunk_files(dataset, recording, detector, results, raw.keys)
     return DetectionsResult(table, raw, pc.sum(effort["effort_s"]).as_py(), config_hash)
 
 
@@ -151,13 +157,21 @@ def _write_chunk_files(
     recording: Recording,
     detector: DetectorIdentity,
     results: Sequence[ChunkResult],
+    raw_keys: Sequence[str],
 ) -> None:
     """Writes a JSON file for every chunk."""
-    config_hash = dataset_file_hash(dataset.settings.detector, detector)
+    settings = dataset.settings.detector
+    config_hash = dataset_file_hash(settings, detector)
+    model, place = model_hash(settings, detector), uses_place(settings)
+    keys = Keys(model, config_hash, place, find_grid(settings))
     context = RecordingContext.of(recording)
-    for result in results:
+    audio = dataset.audio(recording.path)
+    for result, raw_key in zip(results, raw_keys, strict=True):
         chunk = result.chunk
         sound = chunk_sha256(recording.sha256, chunk)
+        planned = keys.plan(ChunkTask(audio, recording.n_samples, chunk, context), sound)
+        if planned.key != raw_key:  # by an earlier version of BADC
+            planned = replace(keys, grid=None).plan(planned.task, sound)
         origin = ChunkOrigin(
             chunk_id=chunk.chunk_id,
             recording_id=chunk.recording_id,
@@ -169,6 +183,6 @@ def _write_chunk_files(
             notes=VIRTUAL_NOTE,
             dataset_root=dataset.root.name,
             config_hash=config_hash,
-            key=chunk_key(config_hash, sound, chunk.overlap_samples, context),
+            key=planned.file_key,
         )
         write_chunk_json(dataset.inference, result, detector, origin)

@@ -285,7 +285,7 @@ def _without_floor(line: dict, min_score: float) -> dict:
 
 def _file_keys(dataset: Dataset) -> list[tuple]:
     detector = identify_detector(dataset.settings.detector)
-    source = DatasetSource(dataset, detector, lambda one: dataset.root / one)
+    source = DatasetSource(dataset, detector, lambda one: dataset.root / one, grid=None)
     return [(chunk.task, chunk.file_key) for chunk in source.open("a").chunks]
 
 
