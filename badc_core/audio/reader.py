@@ -157,7 +157,8 @@ class AudioFile:
         """Yields the whole recording in order, shape [n_samples, n_channels].
 
         Args:
-            dtype: float32, or what soundfile reads where that cannot hold all: float64 or int32.
+            dtype: float32, or what soundfile reads where that cannot hold all (float64, int32) or
+                is slower (int16, for PCM_16).
 
         Raises:
             UnreadableRecording: decoding stops before its length.

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator
 
-from badc_core.recordings.constant_runs import ConstantRuns, Stretches
+from badc_core.recordings.constant_runs import Block, ConstantRuns, Stretches
 from badc_core.units import format_duration
 
 Level: TypeAlias = Annotated[
@@ -58,16 +58,23 @@ class ChannelMeter:
     Args:
         n_channels: of the recording.
         sample_rate_hz: its own rate.
-        full_scale: what a clipped sample reaches.
+        clipped: a value that clipped samples reach.
+        unit: the value of full scale: 1 for float32, 32,768 for int16.
         has_noise: whether quiet sound differs from zero. In 8 bits it often does not, so zeros
             tell nothing there.
     """
 
     def __init__(
-        self, n_channels: int, sample_rate_hz: int, full_scale: float, has_noise: bool = True
+        self,
+        n_channels: int,
+        sample_rate_hz: int,
+        clipped: float,
+        unit: float = 1.0,
+        has_noise: bool = True,
     ) -> None:
         self._rate_hz = sample_rate_hz
-        self._full_scale = full_scale
+        self._clipped = clipped
+        self._unit = unit
         self._row = n_channels * max(1, _ROW_VALUES // n_channels)
         self._n_samples = 0
         self._squares = np.zeros(n_channels)
@@ -78,8 +85,8 @@ class ChannelMeter:
         shortest = dead_samples(sample_rate_hz) if has_noise else None
         self._runs = ConstantRuns(n_channels, sample_rate_hz, shortest)
 
-    def add(self, block: npt.NDArray[np.float32]) -> None:
-        """Counts a block, shape [n_samples, n_channels], C-contiguous."""
+    def add(self, block: Block) -> None:
+        """Counts a block, shape [n_samples, n_channels], C-contiguous, never empty."""
         n_channels = block.shape[1]
         values = block.reshape(-1)
         n_in_rows = len(values) // self._row * self._row
@@ -88,9 +95,9 @@ class ChannelMeter:
             self._add_rows(rows[start : start + _ROWS])
         self._add_rows(values[n_in_rows:].reshape(-1, n_channels))
         if n_channels > 1:
-            compared = block[::_EVERY].astype(np.float64)
-            self._power_compared += float(np.square(compared).mean(axis=1).sum())
-            self._power_of_mean += float(np.square(compared.mean(axis=1)).sum())
+            compared = np.array(block[::_EVERY].T, dtype=np.float64, order="C")
+            self._power_compared += float(np.square(compared).mean(axis=0).sum())
+            self._power_of_mean += float(np.square(compared.mean(axis=0)).sum())
         self._runs.add(block)
         self._n_samples += len(block)
 
@@ -99,9 +106,9 @@ class ChannelMeter:
         found = self._runs.finish()
         return tuple(
             ChannelFigures(
-                rms_dbfs=to_dbfs(math.sqrt(squares / self._n_samples)),
-                peak_dbfs=to_dbfs(float(peak)),
-                dc_offset=float(total) / self._n_samples,
+                rms_dbfs=_to_dbfs(math.sqrt(squares / self._n_samples) / self._unit),
+                peak_dbfs=_to_dbfs(float(peak) / self._unit),
+                dc_offset=float(total) / self._n_samples / self._unit,
                 clipped_fraction=int(n_clipped) / self._n_samples,
                 longest_constant_s=one.longest_samples / self._rate_hz,
                 dead_stretches=one.stretches,
@@ -125,24 +132,33 @@ class ChannelMeter:
             )
         return warnings
 
-    def _add_rows(self, rows: npt.NDArray[np.float32]) -> None:
+    def _add_rows(self, rows: Block) -> None:
         """Counts values, shape [n_rows, a multiple of n_channels]."""
         if not len(rows):
             return
-        n_channels = len(self._peaks)
+        values = rows.astype(np.float32, copy=False)
         # Columns are added in float32, which is quick, and their sums in float64.
-        squares = np.einsum("ij,ij->j", rows, rows).reshape(-1, n_channels)
-        sums = np.add.reduce(rows, axis=0).reshape(-1, n_channels)
-        self._squares += squares.sum(axis=0, dtype=np.float64)
-        self._sums += sums.sum(axis=0, dtype=np.float64)
-        peaks = np.maximum(rows.max(axis=0), -rows.min(axis=0)).reshape(-1, n_channels).max(axis=0)
+        self._squares += self._by_channel(np.einsum("ij,ij->j", values, values)).sum(axis=0)
+        self._sums += self._by_channel(np.add.reduce(values, axis=0)).sum(axis=0)
+        highest, lowest = self._by_channel(rows.max(axis=0)), self._by_channel(rows.min(axis=0))
+        peaks = np.maximum(highest, -lowest).max(axis=0)
         self._peaks = np.maximum(self._peaks, peaks)
-        for channel in np.flatnonzero(peaks >= self._full_scale):
-            clipped = np.abs(rows.reshape(-1, n_channels)[:, channel]) >= self._full_scale
-            self._n_clipped[channel] += np.count_nonzero(clipped)
+        for channel in np.flatnonzero(peaks >= self._clipped):
+            own = values.reshape(-1, len(peaks))[:, channel]
+            self._n_clipped[channel] += np.count_nonzero(np.abs(own) >= self._clipped)
+
+    def _by_channel(self, columns: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Returns one value per column of rows as shape [n, n_channels]."""
+        return columns.astype(np.float64).reshape(-1, len(self._peaks))
 
 
-def to_dbfs(amplitude: float) -> float:
+def mean_level(figures: Sequence[ChannelFigures]) -> float:
+    """Returns the level of all channels together, dBFS."""
+    power = sum(10 ** (one.rms_dbfs / 10) for one in figures) / len(figures)
+    return _to_dbfs(math.sqrt(power))
+
+
+def _to_dbfs(amplitude: float) -> float:
     """Returns an amplitude, 1 at full scale, in dB; -inf for 0."""
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
 

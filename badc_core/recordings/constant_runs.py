@@ -9,7 +9,7 @@ import numpy.typing as npt
 Stretches: TypeAlias = tuple[tuple[int, int], ...]
 """Half-open intervals of samples, in order, apart from each other."""
 
-_Block: TypeAlias = npt.NDArray[np.float32]
+Block: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _SHORTEST_S = 0.01
 _PROBES = 16
@@ -44,7 +44,7 @@ class ConstantRuns:
         self._channels = [_Channel(self._shortest, dead_samples) for _ in range(n_channels)]
         self._n_samples = 0
 
-    def add(self, block: _Block) -> None:
+    def add(self, block: Block) -> None:
         """Looks through the next block, shape [n_samples, n_channels], not empty."""
         for number in range(len(self._channels)):
             self._channels[number].add(block[:, number], self._n_samples)
@@ -64,9 +64,9 @@ class _Channel:
         self._longest = 0
         self._stretches: list[tuple[int, int]] = []
         self._start = self._end = 0
-        self._value: np.float32 | None = None
+        self._value: np.generic | None = None
 
-    def add(self, samples: _Block, offset: int) -> None:
+    def add(self, samples: Block, offset: int) -> None:
         for start, end in _find_runs(samples, self._shortest):
             if start > 0 or samples[0] != self._value:
                 self._close()
@@ -91,7 +91,7 @@ class _Channel:
             self._stretches.append((self._start, end))
 
 
-def _find_runs(samples: _Block, shortest: int) -> list[tuple[int, int]]:
+def _find_runs(samples: Block, shortest: int) -> list[tuple[int, int]]:
     """Returns the first and last run of samples, and those between that are long enough."""
     if not _may_have_run(samples, shortest):
         head, tail = _leading_run(samples), _leading_run(samples[::-1])
@@ -104,7 +104,7 @@ def _find_runs(samples: _Block, shortest: int) -> list[tuple[int, int]]:
     return list(zip(edges[:-1][counts].tolist(), edges[1:][counts].tolist(), strict=True))
 
 
-def _may_have_run(samples: _Block, shortest: int) -> bool:
+def _may_have_run(samples: Block, shortest: int) -> bool:
     """Returns whether there can be a run so long; most sound says no at once."""
     step = max(1, shortest // _PROBES)
     probes = samples[::step]
@@ -114,7 +114,7 @@ def _may_have_run(samples: _Block, shortest: int) -> bool:
     return bool((np.diff(edges) - 1).max() >= n_equal)
 
 
-def _leading_run(samples: _Block) -> int:
+def _leading_run(samples: Block) -> int:
     """Returns how many samples at the start have the first one's value."""
     n_looked_at = 64
     while True:
