@@ -13,7 +13,7 @@ from badc_core.stages.work import Work
 from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.partitions import asset_key
 
-_CODE_VERSION = "2"
+_CODE_VERSION = "3"
 """Raised by hand when the corpus assets give different results for the same input."""
 
 

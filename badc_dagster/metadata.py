@@ -26,6 +26,11 @@ from badc_core.units import format_duration
 
 _TOP_LABELS = 5
 _TOP_FOLDERS = 20
+_TOP_CHANNELS = 16
+_CHANNEL_HEADER = (
+    *("channel", "rms dBFS", "peak dBFS", "offset %", "clipped %"),
+    *("longest one value s", "dead s"),
+)
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
@@ -80,9 +85,25 @@ def recording_metadata(recording: Recording) -> dict[str, Any]:
         ),
         "rms_dbfs": level if level > float("-inf") else "digital silence",
         "clipped_percent": 100 * recording.clipped_fraction,
+        "channels": table(_CHANNEL_HEADER, _channel_rows(recording)),
         "warnings": dg.MetadataValue.md("\n".join(f"- {one}" for one in recording.warnings) or "-"),
         "sha256": recording.sha256,
     }
+
+
+def _channel_rows(recording: Recording) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(number),
+            f"{one.rms_dbfs:.1f}",
+            f"{one.peak_dbfs:.1f}",
+            f"{100 * one.dc_offset:.2f}",
+            f"{100 * one.clipped_fraction:.2f}",
+            f"{one.longest_constant_s:.2f}",
+            f"{one.dead_samples / recording.sample_rate_hz:.2f}",
+        )
+        for number, one in enumerate(recording.channels[:_TOP_CHANNELS], 1)
+    ]
 
 
 def manifest_schema() -> dg.TableSchema:
@@ -134,6 +155,7 @@ def detections_metadata(made: DetectionsResult, path: Path) -> dict[str, Any]:
         "sha256": sha256_file(path),
         "species": made.n_species,
         "effort_s": made.effort_s,
+        "dead_s": made.dead_s,
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "config_hash": made.config_hash,
     }
@@ -159,6 +181,7 @@ def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
         "detections": made.detections,
         "labels": made.labels,
         "effort_s": made.effort_s,
+        "dead_s": made.dead_s,
         "chunks_failed": made.failed_chunks,
         "page_bytes": made.page_bytes,
     }
@@ -177,6 +200,7 @@ def corpus_metadata(totals: CorpusTotals, path: Path) -> dict[str, Any]:
         "recorded": format_duration(totals.duration_s),
         "analysed": format_duration(totals.effort_s),
         "effort_s": totals.effort_s,
+        "dead_s": totals.dead_s,
     }
 
 

@@ -23,9 +23,11 @@ _SPECIES = """
     GROUP BY label_name ORDER BY detections DESC, best DESC, label_name
 """
 _EFFORT = """
-    SELECT coalesce(sum(effort_s), 0), count(DISTINCT recording_id) FROM chunks
+    SELECT coalesce(sum(effort_s), 0), coalesce(sum(dead_s), 0), count(DISTINCT recording_id)
+    FROM (SELECT * FROM chunks UNION ALL BY NAME SELECT 0.0 AS dead_s)
     WHERE $1 IS NULL OR recording_id = $1
 """
+"""A corpus of the version before has no `dead_s`; the row without a recording gives it one."""
 _KEYS = ("label", "scientific_name", "detections", "best_score", "recordings")
 
 
@@ -66,7 +68,7 @@ def show_report(
     try:
         with duckdb.connect(str(path), read_only=True) as database:
             rows = database.execute(_SPECIES, [recording_id]).fetchall()
-            effort_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
+            effort_s, dead_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
     except duckdb.Error as error:
         why = str(error).splitlines()[0]
         remedy = f"Delete it, then: badc run {root}"
@@ -76,6 +78,7 @@ def show_report(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"
         )
     title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
+    title += f", {format_duration(dead_s)} dead" if dead_s else ""
     columns = ("Label", "Scientific name", "Detections", "Best score", "Recordings")
     shown = [(*row[:3], f"{row[3]:.3f}", row[4]) for row in rows[:limit]]
     out.show(make_table(title, columns, shown))
@@ -88,6 +91,7 @@ def show_report(
     return {
         "recordings": n_recordings,
         "effort_s": effort_s,
+        "dead_s": dead_s,
         "species": species,
         "report": page,
     }

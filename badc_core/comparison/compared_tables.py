@@ -29,7 +29,13 @@ from badc_core.comparison.analysed_chunks import (
 from badc_core.csv_tables import QUOTED
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
-from badc_core.detections.store import MODEL_VERSION_KEY, RUNNER_KEY, SCHEMA_KEY, conform
+from badc_core.detections.store import (
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    SCHEMA_KEY,
+    conform,
+    is_readable,
+)
 from badc_core.errors import ContentMissing, DetectionsInvalid
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
@@ -168,7 +174,7 @@ def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) 
         except (pa.ArrowException, OSError) as error:
             raise DetectionsInvalid(f"not a readable Parquet file ({error})", path) from error
         version = metadata.get(SCHEMA_KEY, str(SCHEMA_VERSION))
-        if version != str(SCHEMA_VERSION):
+        if not is_readable(version):
             raise DetectionsInvalid(f"follows schema {version}, expected {SCHEMA_VERSION}", path)
         if RUNNER_KEY in metadata:
             detectors.add(DetectorName(metadata[RUNNER_KEY], metadata.get(MODEL_VERSION_KEY, "")))

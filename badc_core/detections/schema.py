@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from badc_core.columns import Column, arrow_schema
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDER_VERSIONS = (1,)
+"""That can be read: without `dead_s` and `not_analysed` of effort, which are then missing."""
 
 
 _TEXT = pa.string()
@@ -18,6 +20,7 @@ _LABEL = pa.dictionary(pa.int32(), pa.string())
 _MS = pa.int64()
 _UTC = pa.timestamp("ms", tz="UTC")
 _LOCAL = pa.timestamp("ms")
+_INTERVALS = pa.list_(pa.struct([("start_ms", _MS), ("end_ms", _MS)]))
 
 DETECTION_COLUMNS: tuple[Column, ...] = (
     Column("recording_id", _LABEL, "The recording.", nullable=False),
@@ -67,8 +70,10 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
     Column("overlap_ms", _MS, "Shared with the chunk before.", nullable=False),
     Column("status", _LABEL, "ok, no_detections or error.", nullable=False),
     Column("detections", pa.int64(), "Detections kept that begin in it.", nullable=False),
-    Column("effort_s", pa.float64(), "Seconds really analysed; 0 for an error.", nullable=False),
+    Column("effort_s", pa.float64(), "Seconds of sound really analysed.", nullable=False),
     Column("error", _TEXT, "Why it failed."),
+    Column("dead_s", pa.float64(), "Seconds in which nothing was recorded; no effort."),
+    Column("not_analysed", _INTERVALS, "Where there is no effort, from the recording's start."),
 )
 
 

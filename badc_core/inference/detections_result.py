@@ -21,12 +21,14 @@ class DetectionsResult:
         table: as written.
         raw: what the detector gave.
         effort_s: seconds analysed.
+        dead_s: seconds in which nothing was recorded.
         config_hash: of the detector and all settings that decided them.
     """
 
     table: pa.Table
     raw: RawResult
     effort_s: float
+    dead_s: float
     config_hash: str
 
     @property

@@ -15,6 +15,7 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
+from badc_core.intervals import Interval, intersect, length_of
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
@@ -55,25 +56,35 @@ def detections_table(
 
 
 def effort_table(
-    recording_id: str, results: Sequence[ChunkResult], detections: pa.Table
+    recording_id: str,
+    results: Sequence[ChunkResult],
+    detections: pa.Table,
+    dead: Sequence[Interval] = (),
 ) -> pa.Table:
     """Returns the chunks of a recording with what became of them; schema `EFFORT`.
 
-    The overlap with the chunk before counts as effort once, in the earlier chunk.
+    The overlap with the chunk before counts as effort once, in the earlier chunk; where
+    nothing was recorded there is none.
 
     Args:
         recording_id: the recording.
         results: what was found in each chunk, in order; that decides its status.
         detections: the recording's; each counts in the chunk it begins in.
+        dead: where nothing was recorded, in samples.
     """
     begun = Counter(detections["chunk_id"].to_pylist())
-    rows = [_effort_row(recording_id, one, begun[one.chunk.chunk_id]) for one in results]
+    rows = [_effort_row(recording_id, one, begun[one.chunk.chunk_id], dead) for one in results]
     return pa.Table.from_pylist(rows, EFFORT)
 
 
-def _effort_row(recording_id: str, result: ChunkResult, n_begun: int) -> dict[str, Any]:
+def _effort_row(
+    recording_id: str, result: ChunkResult, n_begun: int, dead: Sequence[Interval]
+) -> dict[str, Any]:
     chunk = result.chunk
-    new_samples = chunk.n_samples - chunk.overlap_samples
+    rate_hz = chunk.sample_rate_hz
+    own = [(chunk.start_sample + chunk.overlap_samples, chunk.end_sample)]
+    own_dead = intersect(own, dead)
+    gaps = own if result.error else own_dead
     return {
         "recording_id": recording_id,
         "chunk_id": chunk.chunk_id,
@@ -82,8 +93,13 @@ def _effort_row(recording_id: str, result: ChunkResult, n_begun: int) -> dict[st
         "overlap_ms": chunk.overlap_ms,
         "status": result.status,
         "detections": n_begun,
-        "effort_s": 0.0 if result.error else new_samples / chunk.sample_rate_hz,
+        "effort_s": (length_of(own) - length_of(gaps)) / rate_hz,
         "error": str(result.error) if result.error else None,
+        "dead_s": length_of(own_dead) / rate_hz,
+        "not_analysed": [
+            {"start_ms": samples_to_ms(start, rate_hz), "end_ms": samples_to_ms(end, rate_hz)}
+            for start, end in gaps
+        ],
     }
 
 

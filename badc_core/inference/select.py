@@ -44,7 +44,7 @@ from badc_core.inference.detections_table import detections_table, effort_table
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.outcomes import Outcome
-from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.recording import Recording, dead_stretches, read_recording
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 
 _N_THREADS = 2
@@ -112,7 +112,7 @@ def select_recording(
     config_hash = detections_hash(settings, detector)
     joined = _joined(results) if settings.label_length == "variable" else results
     table = detections_table(recording, joined, raw.detector, config_hash, dataset.root.name)
-    effort = effort_table(recording_id, results, table)
+    effort = effort_table(recording_id, results, table, dead_stretches(recording))
     verify_recording(recording, table, effort)
     made_by = {
         RUNNER_KEY: raw.detector.name,
@@ -127,7 +127,8 @@ def select_recording(
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:
         _write_chunk_files(dataset, recording, detector, results, raw.keys)
-    return DetectionsResult(table, raw, pc.sum(effort["effort_s"]).as_py(), config_hash)
+    effort_s, dead_s = (pc.sum(effort[name]).as_py() for name in ("effort_s", "dead_s"))
+    return DetectionsResult(table, raw, effort_s, dead_s, config_hash)
 
 
 def _require_serves(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator
 
+from badc_core.intervals import intersect, length_of
 from badc_core.recordings.constant_runs import Block, ConstantRuns, Stretches
 from badc_core.units import format_duration
 
@@ -50,6 +51,11 @@ class ChannelFigures:
     clipped_fraction: float
     longest_constant_s: float
     dead_stretches: Stretches = ()
+
+    @property
+    def dead_samples(self) -> int:
+        """How long it is dead in all."""
+        return length_of(self.dead_stretches)
 
 
 class ChannelMeter:
@@ -178,23 +184,8 @@ def shared_stretches(stretches: Sequence[Stretches], sample_rate_hz: int) -> Str
     shortest_samples = dead_samples(sample_rate_hz)
     shared = stretches[0] if stretches else ()
     for own in stretches[1:]:
-        shared = _intersect(shared, own)
+        shared = intersect(shared, own)
     return tuple(one for one in shared if one[1] - one[0] >= shortest_samples)
-
-
-def _intersect(some: Stretches, others: Stretches) -> Stretches:
-    """Returns what two ordered lists of half-open intervals have in common."""
-    found: list[tuple[int, int]] = []
-    i = j = 0
-    while i < len(some) and j < len(others):
-        start, end = max(some[i][0], others[j][0]), min(some[i][1], others[j][1])
-        if start < end:
-            found.append((start, end))
-        if some[i][1] < others[j][1]:
-            i += 1
-        else:
-            j += 1
-    return tuple(found)
 
 
 def warn_of_channels(
@@ -229,7 +220,7 @@ def _warn_of_parts(
     """Returns the faults of a channel with sound in it."""
     warnings = []
     dead = one.dead_stretches
-    if _is_offset(one, sum(end - start for start, end in dead) / n_samples):
+    if _is_offset(one, one.dead_samples / n_samples):
         warnings.append(f"{name} is off centre by {abs(one.dc_offset):.0%} of full scale.")
     if dead and (name == "The sound" or dead != together):
         warnings.append(_explain_dead(name, dead, sample_rate_hz))
@@ -242,7 +233,7 @@ def _is_offset(one: ChannelFigures, dead_share: float) -> bool:
 
 
 def _explain_dead(name: str, stretches: Stretches, sample_rate_hz: int) -> str:
-    dead = format_duration(sum(end - start for start, end in stretches) / sample_rate_hz)
+    dead = format_duration(length_of(stretches) / sample_rate_hz)
     start_s = stretches[0][0] / sample_rate_hz
     where = f"from {format_duration(start_s)} on" if start_s else "from its start on"
     if len(stretches) > 1:

@@ -6,7 +6,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Stretches: TypeAlias = tuple[tuple[int, int], ...]
+from badc_core.intervals import Interval
+
+Stretches: TypeAlias = tuple[Interval, ...]
 """Half-open intervals of samples, in order, apart from each other."""
 
 Block: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.int16]
@@ -62,7 +64,7 @@ class _Channel:
         self._shortest = shortest
         self._dead_samples = dead_samples
         self._longest = 0
-        self._stretches: list[tuple[int, int]] = []
+        self._stretches: list[Interval] = []
         self._start = self._end = 0
         self._value: np.generic | None = None
 
@@ -91,7 +93,7 @@ class _Channel:
             self._stretches.append((self._start, end))
 
 
-def _find_runs(samples: Block, shortest: int) -> list[tuple[int, int]]:
+def _find_runs(samples: Block, shortest: int) -> list[Interval]:
     """Returns the first and last run of samples, and those between that are long enough."""
     if not _may_have_run(samples, shortest):
         head, tail = _leading_run(samples), _leading_run(samples[::-1])

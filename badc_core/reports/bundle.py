@@ -22,6 +22,7 @@ class BundleOutcome:
     Attributes:
         labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
+        dead_s: in which nothing was recorded, of the same.
         page_bytes: size of the page.
     """
 
@@ -32,6 +33,7 @@ class BundleOutcome:
     failed_chunks: int
     duration_s: float
     effort_s: float
+    dead_s: float
     page_bytes: int
 
 

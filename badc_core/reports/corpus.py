@@ -14,12 +14,17 @@ import pyarrow as pa
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import SCHEMA_VERSION
-from badc_core.detections.store import SCHEMA_KEY, read_detections, read_effort, read_metadata
+from badc_core.detections.store import (
+    SCHEMA_KEY,
+    is_readable,
+    read_detections,
+    read_effort,
+    read_metadata,
+)
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.reports.database import (
-    TABLES,
     create_table,
     create_tables,
     create_views,
@@ -51,6 +56,7 @@ class CorpusTotals:
         damaged: how many of those have files that could not be read; they are marked.
         labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
+        dead_s: in which nothing was recorded, of the same.
     """
 
     recordings: int
@@ -61,6 +67,7 @@ class CorpusTotals:
     failed_chunks: int
     duration_s: float
     effort_s: float
+    dead_s: float
     damaged: int = 0
 
 
@@ -179,11 +186,11 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
         return
     try:
         patterns = [_literal(path) for path in paths]
-        _refuse_other_schemas(connection, patterns)
-        # By name, since a file may have its columns in another order.
-        columns = ", ".join(f'"{column}"' for column in TABLES[name].names)
+        # By name, since a file may have its columns in another order, or, if it is older, not all.
+        unite = len(_read_versions(connection, patterns)) > 1
         connection.execute(
-            f'INSERT INTO "{name}" SELECT {columns} FROM read_parquet($1)',  # noqa: S608
+            f'INSERT INTO "{name}" BY NAME '  # noqa: S608
+            f"SELECT * FROM read_parquet($1, union_by_name = {unite})",
             [patterns],
         )
     except duckdb.Error as error:
@@ -194,23 +201,32 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
         raise DetectionsInvalid(f"{name} cannot be read ({error})", paths[0].parent) from error
 
 
-def _refuse_other_schemas(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> None:
-    others = query(
+def _read_versions(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> set[str | None]:
+    """Returns the schema versions of files.
+
+    Raises:
+        DetectionsInvalid: one cannot be read here.
+    """
+    found = query(
         connection,
         """
-        SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
-        FROM parquet_kv_metadata($1) GROUP BY file_name HAVING version IS DISTINCT FROM $3
+        WITH versions AS (
+            SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
+            FROM parquet_kv_metadata($1) GROUP BY file_name
+        )
+        SELECT version, min(file_name) AS file_name FROM versions GROUP BY version
         """,
         patterns,
         SCHEMA_KEY,
-        str(SCHEMA_VERSION),
     )
-    for other in others:
-        raise DetectionsInvalid(
-            f"follows schema {other['version']}, expected {SCHEMA_VERSION}",
-            other["file_name"],
-            "Materialise the recording's detections again: badc run",
-        )
+    for one in found:
+        if not is_readable(one["version"]):
+            raise DetectionsInvalid(
+                f"follows schema {one['version']}, expected {SCHEMA_VERSION}",
+                one["file_name"],
+                "Materialise the recording's detections again: badc run",
+            )
+    return {one["version"] for one in found}
 
 
 def _literal(path: Path) -> str:
@@ -230,7 +246,8 @@ def _total(connection: duckdb.DuckDBPyConnection) -> CorpusTotals:
             (SELECT count(*) FROM chunks) AS chunks,
             (SELECT count(*) FROM chunks WHERE status = 'error') AS failed_chunks,
             (SELECT coalesce(sum(duration_s), 0.0) FROM recordings) AS duration_s,
-            (SELECT coalesce(sum(effort_s), 0.0) FROM chunks) AS effort_s
+            (SELECT coalesce(sum(effort_s), 0.0) FROM chunks) AS effort_s,
+            (SELECT coalesce(sum(dead_s), 0.0) FROM chunks) AS dead_s
         """,
     )
     return CorpusTotals(**row)

@@ -80,6 +80,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         name=dataset.root.name,
         settings=dataset.settings,
         totals=_totals(recordings),
+        n_dead=sum(1 for one in recordings if one["dead_s"]),
         species=top,
         n_species=sum(1 for one in species if one["scientific_name"]),
         n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
@@ -101,7 +102,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
 
 
 def _totals(recordings: _Rows) -> dict[str, Any]:
-    names = ("detections", "chunks", "failed_chunks", "effort_s", "duration_s")
+    names = ("detections", "chunks", "failed_chunks", "effort_s", "dead_s", "duration_s")
     totals: dict[str, Any] = {name: sum(one[name] for one in recordings) for name in names}
     starts = sorted(one["start_local"] for one in recordings if one["start_local"])
     return {
@@ -156,7 +157,8 @@ def _effort_cells(
     return tuple(
         Cell(
             amount / most if amount else None,
-            f"{station}, {day}: " + (format_duration(amount * 3600) if amount else "no recording"),
+            f"{station}, {day}: "
+            + (format_duration(amount * 3600) if amount else "nothing analysed"),
         )
         for day, amount in zip(days, hours, strict=True)
     )

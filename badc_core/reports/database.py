@@ -36,6 +36,16 @@ VIEWS = (
 )
 """In the order in which one needs another."""
 
+_CHANNEL = pa.struct(
+    [
+        (name, pa.float64())
+        for name in (
+            *("rms_dbfs", "peak_dbfs", "dc_offset", "clipped_fraction"),
+            *("longest_constant_s", "dead_s"),
+        )
+    ]
+)
+
 RECORDINGS = pa.schema(
     [
         ("recording_id", pa.string()),
@@ -66,6 +76,7 @@ RECORDINGS = pa.schema(
         ("temperature_c", pa.float64()),
         ("battery_v", pa.float64()),
         ("warnings", pa.list_(pa.string())),
+        ("channels", pa.list_(_CHANNEL)),
     ]
 )
 
@@ -83,9 +94,17 @@ def recordings_table(recordings: Sequence[Recording]) -> pa.Table:
     """Returns recordings as a table by `RECORDINGS`."""
     rows = [
         {name: getattr(one, _RENAMED.get(name, name)) for name in RECORDINGS.names}
+        | {"channels": _channels(one)}
         for one in recordings
     ]
     return pa.Table.from_pylist(rows, schema=RECORDINGS)
+
+
+def _channels(recording: Recording) -> list[dict[str, float]]:
+    return [
+        {**vars(one), "dead_s": one.dead_samples / recording.sample_rate_hz}
+        for one in recording.channels
+    ]
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -18,7 +18,7 @@ from badc_core.detections.store import (
     read_metadata,
 )
 from badc_core.errors import ContentMissing
-from badc_core.recordings.channels import SILENCE_DBFS
+from badc_core.recordings.channels import SILENCE_DBFS, ChannelFigures, warn_of_channels
 from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
 from badc_core.reports.database import query
@@ -28,6 +28,7 @@ from badc_core.reports.page import format_clock, render_page, without_root
 _TIMELINE_BINS = 180
 _TIMELINE_ROWS = 12
 _SCORE_BIN = 0.05
+_MAX_CHANNELS = 16
 
 _SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
@@ -99,6 +100,7 @@ def render_recording_page(
         settings=dataset.settings,
         detector=_detector(connection, dataset, recording.recording_id),
         effort=effort,
+        channels=_channels_to_show(recording),
         species=species[: dataset.settings.report.top_labels],
         n_more_species=max(0, len(species) - dataset.settings.report.top_labels),
         n_species=sum(1 for one in species if one["scientific_name"]),
@@ -116,6 +118,14 @@ def render_recording_page(
         end_local=_clock_at(recording, round(recording.duration_s * 1000)),
         bundle=dataset.bundle(recording.recording_id),
     )
+
+
+def _channels_to_show(recording: Recording) -> tuple[ChannelFigures, ...]:
+    """Returns the channels where there are several, or something is wrong with the only one."""
+    is_ordinary = recording.n_channels == 1 and not warn_of_channels(
+        recording.channels, recording.n_samples, recording.sample_rate_hz
+    )
+    return () if is_ordinary else recording.channels[:_MAX_CHANNELS]
 
 
 def _exhibits(

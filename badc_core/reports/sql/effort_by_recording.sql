@@ -1,12 +1,13 @@
 -- Silence, failure and absence kept apart: zero detections with effort are a finding,
--- zero effort is none.
+-- zero effort is none; dead are seconds in which nothing was recorded.
 CREATE VIEW effort_by_recording AS
 WITH analysed AS (
     SELECT
         recording_id,
         count(*) AS chunks,
         count(*) FILTER (status = 'error') AS failed_chunks,
-        sum(effort_s) AS effort_s
+        sum(effort_s) AS effort_s,
+        sum(dead_s) AS dead_s
     FROM chunks GROUP BY recording_id
 ), found AS (
     SELECT recording_id, count(*) AS detections, count(DISTINCT label) AS labels
@@ -18,7 +19,8 @@ SELECT
     coalesce(chunks, 0) AS chunks,
     coalesce(failed_chunks, 0) AS failed_chunks,
     coalesce(detections, 0) AS detections,
-    coalesce(labels, 0) AS labels
+    coalesce(labels, 0) AS labels,
+    coalesce(dead_s, 0) AS dead_s
 FROM recordings
 LEFT JOIN analysed USING (recording_id)
 LEFT JOIN found USING (recording_id)

@@ -4,8 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import soundfile as sf
 from support.detecting import step_inputs
 from support.sounds import write_tone
 
@@ -78,6 +80,28 @@ def select(dataset: Dataset) -> dict[str, list[dict]]:
 def n_attempts(dataset: Dataset) -> int:
     log = dataset.telemetry("run")
     return len([one for one in read_events(log) if one["status"] == "start"]) if log.exists() else 0
+
+
+def test_where_nothing_was_recorded_there_is_no_effort(root):
+    for name, first in (("a", 35_000), ("b", 0)):
+        path = root / "audio" / f"{name}.wav"
+        sound, rate_hz = sf.read(path)
+        sound[first:] = 0
+        sf.write(path, sound, rate_hz)
+    dataset = opened(root)
+    detect(dataset)
+    select(dataset)
+    rows = read_effort(dataset.effort("a")).to_pylist()
+    heard_s = 35_000 / rate_hz
+    efforts = [row["effort_s"] for row in rows]
+    assert sum(efforts) == pytest.approx(heard_s)
+    assert efforts[-1] == 0.0
+    assert [row["effort_s"] + row["dead_s"] for row in rows] == [3.0, 3.0, 3.0, 1.0]
+    gaps = [gap for row in rows for gap in row["not_analysed"]]
+    assert (gaps[0]["start_ms"], gaps[-1]["end_ms"]) == (round(1000 * heard_s), 10_000)
+    silent = read_effort(dataset.effort("b"))
+    assert pc.sum(silent["effort_s"]).as_py() == 0
+    assert pc.sum(silent["dead_s"]).as_py() == 10.0
 
 
 def test_a_lower_floor_changes_no_detection_that_is_kept(root):

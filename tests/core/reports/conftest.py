@@ -13,11 +13,12 @@ import pyarrow as pa
 import pytest
 import soundfile as sf
 
-from badc_core.chunks.plan import plan_chunks
+from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import write_detections, write_effort
 from badc_core.detections.verify import verify_recording
+from badc_core.intervals import Interval, length_within
 from badc_core.recordings.recording import Recording
 
 Found = tuple[float, float, str, str | None, float]
@@ -46,9 +47,13 @@ class Workbench:
         failed: dict[int, str] | None = None,
         detector: tuple[str, str] = ("birdnet", "2.4"),
         source: str = "soundscape.flac",
+        dead: Sequence[Interval] = (),
         **fields: object,
     ) -> Recording:
-        """Adds a recording of real sound with its chunks and detections, and returns it."""
+        """Adds a recording of real sound with its chunks and detections, and returns it.
+
+        Nothing was recorded where it is `dead`, in milliseconds.
+        """
         recording = self._describe(recording_id, source, fields)
         chunks = plan_chunks(
             recording_id,
@@ -73,8 +78,10 @@ class Workbench:
                 "overlap_ms": chunk.overlap_ms,
                 "status": "error" if i in failed else "ok" if counts[i] else "no_detections",
                 "detections": counts[i],
-                "effort_s": 0.0 if i in failed else chunk.duration_s,
+                "effort_s": 0.0 if i in failed else chunk.duration_s - _dead_s(chunk, dead),
                 "error": failed.get(i),
+                "dead_s": _dead_s(chunk, dead),
+                "not_analysed": [{"start_ms": start, "end_ms": end} for start, end in dead],
             }
             for i, chunk in enumerate(chunks)
         ]
@@ -110,6 +117,10 @@ class Workbench:
             utc_offset_min=-420,
         )
         return dataclasses.replace(recording, **fields)
+
+
+def _dead_s(chunk: Chunk, dead: Sequence[Interval]) -> float:
+    return length_within(dead, chunk.start_ms, chunk.end_ms) / 1000
 
 
 def _row(recording: Recording, chunk, one: Found, number: int) -> dict:

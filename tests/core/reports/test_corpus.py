@@ -2,6 +2,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
@@ -114,6 +115,33 @@ def test_every_moment_has_the_local_hour_of_its_own_time(workbench, zone, offset
     build_corpus(workbench.dataset, ["a"], {})
     told = ask(workbench, "SELECT local_hour, effort_s FROM activity_by_hour ORDER BY local_hour")
     assert told == [(hour, pytest.approx(seconds)) for hour, seconds in hours]
+    assert ask(workbench, "SELECT sum(effort_s) FROM effort_by_hour") == [(pytest.approx(120),)]
+
+
+def test_dead_time_is_no_effort_in_the_hour_it_was_in(open_workbench):
+    workbench = open_workbench(chunks={"duration_s": 120.0})
+    start = datetime(2024, 5, 14, 5, 59)
+    found = [(0.0, 3.0, "Jay", JAY, 0.9)]
+    workbench.add("a", found=found, start_local=start, dead=[(50_000, 55_000), (80_000, 120_000)])
+    totals = build_corpus(workbench.dataset, ["a"], {})
+    assert (totals.effort_s, totals.dead_s) == (75.0, 45.0)
+    hours = ask(workbench, "SELECT local_hour, effort_s FROM effort_by_hour")
+    assert hours == [(5, pytest.approx(55)), (6, pytest.approx(20))]
+    assert ask(workbench, "SELECT effort_s, dead_s FROM effort_by_recording") == [(75.0, 45.0)]
+    page = write_corpus_page(workbench.dataset).read_text("utf-8")
+    assert page.count("45.0 s dead") == 2
+    assert "45.0 s of sound in 1 recording is dead" in page
+
+
+def test_effort_of_the_version_before_is_counted_beside_todays(workbench):
+    for name in ("a", "b"):
+        workbench.add(name, found=[])
+    path = workbench.dataset.effort("a")
+    older = pq.read_table(path).drop_columns(["dead_s", "not_analysed"])
+    pq.write_table(older.replace_schema_metadata({"badc.schema": "1"}), path)
+    for names in (["a", "b"], ["a"]):
+        totals = build_corpus(workbench.dataset, names, {})
+        assert (totals.damaged, totals.effort_s) == (0, pytest.approx(120 * len(names)))
     assert ask(workbench, "SELECT sum(effort_s) FROM effort_by_hour") == [(pytest.approx(120),)]
 
 

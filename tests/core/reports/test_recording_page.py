@@ -8,6 +8,7 @@ import pytest
 
 from badc_core.detections.store import FINGERPRINT_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
+from badc_core.recordings.channels import ChannelFigures
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.page import describe_selection, format_minimum
 
@@ -119,11 +120,24 @@ def test_silence_and_warnings_are_pointed_out(workbench):
     assert "silen" not in page
 
 
+def test_dead_time_and_the_figures_of_channels_are_on_the_page(workbench):
+    fine = ChannelFigures(-40.0, -12.3, 0.001, 0.0, 0.0)
+    dead = ChannelFigures(-47.5, -12.3, 0.02, 0.0, 40.0, ((0, 40 * 48_000),))
+    workbench.add("a", found=[], dead=[(0, 40_000)], n_channels=2, channels=(fine, dead))
+    page = page_of(workbench, "a")
+    assert "of 2 min 00 s recorded, 40.0 s dead" in page
+    assert "-47.5</td>" in page
+    workbench.add("b", found=[], channels=(fine,))
+    assert "<h2>Channels" not in page_of(workbench, "b")
+    workbench.add("c", found=[], channels=(dead,))
+    assert "<h2>Channels" in page_of(workbench, "c")
+
+
 def test_detections_without_a_fingerprint_are_still_of_a_schema(workbench):
     workbench.add()
     stored = read_metadata(workbench.dataset.detections("soundscape"))
     assert FINGERPRINT_KEY not in stored
-    assert stored == {"badc.schema": "1"}
+    assert stored == {"badc.schema": "2"}
 
 
 def test_results_of_made_up_networks_are_called_so_at_the_top(workbench):
