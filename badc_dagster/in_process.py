@@ -1,6 +1,8 @@
 """Executing asset jobs in this process, as runs that the UI shows like any other."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,25 @@ from badc_dagster.partitions import asset_key
 from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
 
 Overrides = Mapping[str, Mapping[str, Any]]
+
+
+@contextmanager
+def keeping_streams() -> Iterator[None]:
+    """Leaves standard output and error as they were, whatever the block did to them.
+
+    Dagster points them to files in its home while a step runs. Where the disk of these is full it
+    fails to point them back, and nobody would read why the command failed.
+    """
+    kept = {}
+    for stream in (1, 2):
+        with suppress(OSError):  # closed by whoever started the command
+            kept[stream] = os.dup(stream)
+    try:
+        yield
+    finally:
+        for stream, copy in kept.items():
+            os.dup2(copy, stream)
+            os.close(copy)
 
 
 class InProcessRuns:
@@ -70,17 +91,18 @@ class InProcessRuns:
         run_id = str(uuid4())
         show_alive(run_id)
         try:
-            result = job.execute_in_process(
-                run_config={
-                    "resources": {resource: {"config": self._config}},
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                },
-                instance=self._instance,
-                tags={**LOCKS_FIRST_TAG, **tags},
-                asset_selection=[asset_key(self._connection, one) for one in assets],
-                raise_on_error=False,
-                run_id=run_id,
-            )
+            with keeping_streams():
+                result = job.execute_in_process(
+                    run_config={
+                        "resources": {resource: {"config": self._config}},
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                    instance=self._instance,
+                    tags={**LOCKS_FIRST_TAG, **tags},
+                    asset_selection=[asset_key(self._connection, one) for one in assets],
+                    raise_on_error=False,
+                    run_id=run_id,
+                )
         finally:
             show_ended(run_id)
         self._record(result.all_events)

@@ -25,7 +25,8 @@ from badc_core.recordings.registry import (
     read_registry,
     register_recordings,
 )
-from badc_core.recordings.scan import find_audio, list_folders
+from badc_core.recordings.scan import Listing, list_folders, warn_of_left_out
+from badc_core.reports.corpus import explain_corpus_damage
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster.adoption import Adoption, convert_older_marks
@@ -49,7 +50,11 @@ def _nothing(sentence: str) -> None:
 
 
 class Project:
-    """A dataset with its place in the asset graph; use as a context manager."""
+    """A dataset with its place in the asset graph; use as a context manager.
+
+    Attributes:
+        listing: what the last scan found in the recordings folders; empty before one.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Project:
         overrides: Overrides,
     ) -> None:
         self.dataset = dataset
+        self.listing = Listing()
         self._instance = instance
         self._connection = connection
         self._overrides = overrides
@@ -71,9 +77,10 @@ class Project:
             DatasetInvalid, ConfigInvalid: the folder or its settings cannot be used.
         """
         dataset = Dataset.open(root, overrides)
-        if find_connection(home_path(), dataset.root) is None and not find_audio(dataset):
+        is_new = find_connection(home_path(), dataset.root) is None
+        if is_new and not (listing := list_folders(dataset)).audio:
             wanted = ", ".join(dataset.settings.recordings.roots)
-            passed_over = list_folders(dataset).explain_passed_over()
+            passed_over = listing.explain_passed_over()
             raise DatasetInvalid(
                 f"no recordings in its folder {wanted}"
                 + (f" ({passed_over})" if passed_over else ""),
@@ -116,7 +123,9 @@ class Project:
 
     def scan(self) -> ScanOutcome:
         """Registers new recordings and their partitions, and says so in the asset graph."""
-        outcome = register_recordings(self.dataset)
+        self.listing = list_folders(self.dataset)
+        warn_of_left_out(self.listing)
+        outcome = register_recordings(self.dataset, self.listing.recordings)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
         return outcome
@@ -183,13 +192,13 @@ class Project:
         def show_first_results() -> None:
             # Where there is a corpus, it is of more than the first batch, and would mix settings.
             if not self.dataset.corpus.html.exists():
-                self._bring_corpus_up_to_date(runs)
+                self._bring_corpus_up_to_date(runs, warn)
 
         batches.run(progress, wanted, show_first_results)
         busy = batches.busy | runs.busy
         nothing_done = runs.n_runs == 0 and bool(busy)
         self._report_still_due(progress, wanted, busy, runs)
-        self._bring_corpus_up_to_date(runs)
+        self._bring_corpus_up_to_date(runs, warn)
         self._refresh_changed(progress, batches, busy, runs)
         return RunOutcome(
             n_finished=len(progress.finished),
@@ -270,13 +279,15 @@ class Project:
         except BadcError as error:
             runs.add_faults([str(error)])
 
-    def _bring_corpus_up_to_date(self, runs: InProcessRuns) -> None:
+    def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> None:
         registry = read_registry(self.dataset.registry)
         wanted = corpus_fingerprint(self._instance, self._connection, self.dataset, registry)
         recorded = {
             latest_fingerprint(self._instance, asset_key(self._connection, one))
             for one in _CORPUS_ASSETS
         }
-        files = (self.dataset.corpus.duckdb, self.dataset.corpus.html)
-        if recorded != {wanted} or not all(path.exists() for path in files):
+        damage = explain_corpus_damage(self.dataset) if recorded == {wanted} else ""
+        if damage:
+            warn(f"The corpus is made again: {damage}.")
+        if recorded != {wanted} or damage:
             runs.execute("corpus_job", {}, _CORPUS_ASSETS)

@@ -5,19 +5,19 @@ folders of its own, and a range of ports. What is expensive and read-only they s
 `support.built_once`.
 """
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import support.lacking
 from hypothesis import settings
+from support.lacking import IN_CI
 
 from badc_core.devices.places import usable_cores
 
 _FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
-_IN_CI = os.environ.get("CI") == "true"
 
 # A suite started in the background inherits an ignored SIGINT, and Dagster then ignores SIGTERM
 # too: worker processes of tests would never end.
@@ -27,8 +27,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Machines that run tests are slow and shared, so there is no deadline; in CI a failure must be the
 # same failure again. `--hypothesis-profile thorough` has the examples of CI elsewhere.
 settings.register_profile("quick", deadline=None, max_examples=25)
-settings.register_profile("thorough", deadline=None, derandomize=_IN_CI)
-settings.load_profile("thorough" if _IN_CI else "quick")
+settings.register_profile("thorough", deadline=None, derandomize=IN_CI)
+settings.load_profile("thorough" if IN_CI else "quick")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -56,12 +56,7 @@ def _own_leases(tmp_path_factory) -> Iterator[None]:
 def lacking() -> Callable[[str], NoReturn]:
     """Returns what ends a test that cannot run here: skipped, or failed in CI, which has it all."""
 
-    def end(what: str) -> NoReturn:
-        if _IN_CI:
-            pytest.fail(f"missing: {what}")
-        pytest.skip(f"missing: {what}")
-
-    return end
+    return support.lacking.lacking
 
 
 @pytest.fixture(scope="session")

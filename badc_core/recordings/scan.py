@@ -80,6 +80,11 @@ class Listing:
     closed: dict[str, str] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def recordings(self) -> list[FoundAudio]:
+        """The audio files, sorted by path."""
+        return [self.audio[path] for path in sorted(self.audio)]
+
     def explain_passed_over(self) -> str:
         """Returns a sentence on files of other endings; nothing if there are none."""
         if not self.passed_over:
@@ -101,12 +106,7 @@ def find_audio(dataset: Dataset) -> list[FoundAudio]:
     """
     listing = list_folders(dataset)
     warn_of_left_out(listing)
-    return [listing.audio[path] for path in sorted(listing.audio)]
-
-
-def find_unnameable(dataset: Dataset) -> list[str]:
-    """Returns the files and folders that `find_audio` leaves out, since a name is not UTF-8."""
-    return sorted(list_folders(dataset).unnameable)
+    return listing.recordings
 
 
 def find_gone(dataset: Dataset, paths: Iterable[str]) -> set[str]:

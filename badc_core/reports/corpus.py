@@ -28,6 +28,7 @@ from badc_core.reports.database import (
     create_table,
     create_tables,
     create_views,
+    explain_damage,
     insert,
     insert_settings,
     is_disk_full,
@@ -37,7 +38,7 @@ from badc_core.reports.database import (
     recordings_table,
     write_out,
 )
-from badc_core.reports.page import without_root
+from badc_core.reports.page import is_whole_page, without_root
 from badc_core.reports.summaries import write_corpus_summary
 from badc_core.stages.work import Work
 
@@ -110,6 +111,21 @@ def build_corpus(
         whole = {one: recording for one, recording in present.items() if one not in found}
         totals = _write(dataset, whole, {**reasons, **found})
     return replace(totals, damaged=len(damaged))
+
+
+def explain_corpus_damage(dataset: Dataset) -> str:
+    """Returns which file of a corpus is missing or damaged, and how; empty if none seems so.
+
+    The cost does not grow with the corpus.
+    """
+    corpus = dataset.corpus
+    for path in (corpus.duckdb, corpus.html):
+        if not path.is_file():
+            return f"{path.name} is missing"
+    why = explain_damage(corpus.duckdb)
+    if why:
+        return f"{corpus.duckdb.name} is damaged ({why})"
+    return "" if is_whole_page(corpus.html) else f"{corpus.html.name} is damaged (it is cut off)"
 
 
 def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:

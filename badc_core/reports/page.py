@@ -8,6 +8,7 @@ import base64
 from datetime import datetime
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +17,8 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
+
+_TAIL_BYTES = 64
 
 
 def render_page(template: str, **context: Any) -> str:
@@ -27,6 +30,13 @@ def render_page(template: str, **context: Any) -> str:
     """
     version = metadata.version("badc")
     return _environment().get_template(template).render(badc_version=version, **context)
+
+
+def is_whole_page(path: Path) -> bool:
+    """Returns whether the file of a page has its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return file.read().rstrip().endswith(b"</html>")
 
 
 def format_count(number: int, one: str, many: str = "") -> str:

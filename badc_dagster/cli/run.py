@@ -33,7 +33,6 @@ def run(
     """Analyse new and changed recordings and write all reports."""
     options = options.anchored()
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
-    from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
@@ -42,7 +41,7 @@ def run(
     with Project.open(dataset, name, options.overrides()) as project:
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
-        show_unused(out, list_folders(project.dataset), scanned, project.dataset.root)
+        show_unused(out, project.listing, scanned, project.dataset.root)
         warn_of_new_doubts(out, project.dataset, scanned)
         if not scanned.total:
             raise typer.Exit(1)

@@ -32,7 +32,6 @@ def scan(
 ) -> None:
     """Look for new recordings and add them to the asset graph."""
     from badc_core.recordings.explain import count_kinds, doubt_stations, read_paths  # noqa: PLC0415
-    from badc_core.recordings.scan import list_folders  # noqa: PLC0415
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     if explain is not None:
@@ -42,7 +41,7 @@ def scan(
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()
         outcome = project.scan()
-        listing = list_folders(project.dataset)
+        listing = project.listing
         readings = read_paths(project.dataset, outcome.registry.by_path)
         doubts = doubt_stations(project.dataset, readings)
     unnameable = sorted(listing.unnameable)

@@ -1,5 +1,7 @@
 """Whatever was lost, damaged or half done is found and made again by the next run."""
 
+import os
+
 import pytest
 
 from badc_core.stages.stage import STAGES
@@ -66,12 +68,16 @@ def test_a_damaged_result_is_missing_from_the_corpus_until_it_is_made_again(grap
     assert graph.latest("corpus_detections").metadata["recordings"].value == 3
 
 
-@pytest.mark.parametrize("lost", ["duckdb", "html"])
-def test_a_lost_corpus_file_is_made_again(graph, project, lost):
-    path = getattr(graph.dataset.corpus, lost)
-    path.unlink()
-    assert not project.bring_up_to_date().nothing_to_do
-    assert path.exists()
+@pytest.mark.parametrize("damaged", ["duckdb", "html"])
+def test_a_damaged_corpus_file_is_named_and_made_again(graph, project, damaged):
+    path = getattr(graph.dataset.corpus, damaged)
+    n_bytes = path.stat().st_size
+    os.truncate(path, n_bytes - 1000)
+    said = []
+    assert not project.bring_up_to_date(warn=said.append).nothing_to_do
+    assert said == [f"The corpus is made again: {path.name} is damaged (it is cut off)."]
+    assert path.stat().st_size == n_bytes
+    assert project.bring_up_to_date(warn=said.append).nothing_to_do
 
 
 def test_a_page_older_than_its_database_is_made_again(graph, project):

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from support.lacking import lacking
 
 
 @contextmanager
 def small_disk(folder: Path, kib: int) -> Iterator[None]:
-    """Mounts a disk of some KiB at a folder until the block ends; skips where that is forbidden."""
+    """Mounts a disk of some KiB at a folder until the block ends; ends the test without root."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
+        lacking("the right to mount a disk")
     try:
         yield
     finally:

@@ -1,4 +1,5 @@
 import csv
+import os
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -8,7 +9,7 @@ import pytest
 from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import build_corpus
+from badc_core.reports.corpus import build_corpus, explain_corpus_damage
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.work import Work
 
@@ -211,6 +212,40 @@ def test_a_corrupt_file_costs_its_recording_alone_and_is_marked(workbench):
     assert reason.startswith("artifacts/aggregate/b.parquet: "), "no path of this machine"
     assert Work(workbench.dataset.work_folder).dirty("detections") == {"b"}
     assert not list(workbench.dataset.corpus.folder.glob(".*"))
+
+
+def cut(path, n_bytes):
+    os.truncate(path, n_bytes)
+
+
+def overwrite(path, start):
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xff" * 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "what"),
+    [
+        *(("corpus.duckdb", lambda path, n=n: cut(path, n), "is damaged") for n in (0, 1, 5000)),
+        ("corpus.duckdb", lambda path: cut(path, path.stat().st_size // 2), "(it is cut off)"),
+        ("corpus.duckdb", lambda path: cut(path, path.stat().st_size - 1), "(it is cut off)"),
+        *(("corpus.duckdb", lambda path, n=n: overwrite(path, n), "damaged") for n in (0, 100)),
+        ("corpus.duckdb", lambda path: path.unlink(), "is missing"),
+        ("report.html", lambda path: cut(path, 0), "(it is cut off)"),
+        ("report.html", lambda path: cut(path, path.stat().st_size - 20), "(it is cut off)"),
+        ("report.html", lambda path: path.unlink(), "is missing"),
+    ],
+)
+def test_a_damaged_corpus_file_is_named(workbench, name, damage, what):
+    workbench.add("a")
+    build_corpus(workbench.dataset, ["a"], {})
+    write_corpus_page(workbench.dataset)
+    assert explain_corpus_damage(workbench.dataset) == ""
+    damage(workbench.dataset.corpus.folder / name)
+    found = explain_corpus_damage(workbench.dataset)
+    assert found.startswith(name)
+    assert what in found
 
 
 def test_a_corpus_is_renewed_while_somebody_reads_it(workbench):

@@ -9,6 +9,7 @@ import pytest
 
 from badc_core.columns import write_parquet
 from badc_core.errors import StorageFull
+from badc_core.reports import database
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.database import (
@@ -83,6 +84,23 @@ def test_a_full_disk_never_costs_a_good_bundle(workbench, free_kib):
             write_bundle(dataset, "a")
         assert bundle.read_bytes() == good
         assert hidden(folder) == []
+
+
+@pytest.mark.parametrize("free_kib", [0, 20, 100])
+def test_a_first_database_on_a_full_disk_is_called_one(workbench, monkeypatch, free_kib):
+    monkeypatch.setattr(database, "_empty", [])
+    workbench.add("a")
+    folder = workbench.dataset.bundle("a").duckdb.parent
+    kept = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    with small_disk(folder, DISK_KIB):
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        fill(folder, free_kib)
+        with pytest.raises(StorageFull, match="no space left"):
+            write_bundle(workbench.dataset, "a")
+        assert hidden(folder) == []
+        (folder / "filler").unlink()
+        write_bundle(workbench.dataset, "a")
 
 
 def test_a_database_with_other_rows_than_were_written_is_refused(tmp_path: Path) -> None:
