@@ -57,6 +57,10 @@ class UnreadableRecording(BadcError):
     retryable = True
 
 
+class ChannelMissing(BadcError):
+    """A recording has fewer channels than the one that is to be analysed needs."""
+
+
 class ManifestMismatch(BadcError):
     """A chunk manifest does not describe the recording beside it."""
 

@@ -7,7 +7,7 @@ Unknown keys are errors. Nothing here reads the environment.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -31,6 +31,10 @@ FFMPEG_ENDINGS = (
 )  # fmt: skip
 """Endings of recordings that only ffmpeg reads."""
 
+ChannelSetting: TypeAlias = Literal["mean", "first", "loudest", "each"] | int
+"""What is analysed of recordings with several channels; a number counts them from 1."""
+
+_CHANNEL_WORDS = ("mean", "first", "loudest", "each")
 _SHORTEST_STEP_S = 0.01
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
 
@@ -73,6 +77,21 @@ class RecordingSettings(Section):
         description="Analyse what is left of a recording that was cut off, such as by a flat "
         "battery, instead of counting it as failed.",
     )
+    channel: ChannelSetting = Field(
+        "mean",
+        description="What is analysed of recordings with several channels: `mean`, `first`, "
+        "`loudest`, a number from 1, or `each`: every channel on its own, of which the best score "
+        "of a window counts; that takes as many times as long.",
+    )
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _channel_can_be_one(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not is_number and value not in _CHANNEL_WORDS:
+            words = ", ".join(f'"{one}"' for one in _CHANNEL_WORDS)
+            raise ValueError(f"must be {words} or a number from 1, not {value!r}")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -150,7 +150,9 @@ class Adoption:
         """
         if source is None:
             return "the recording, or how it is cut, has changed"
-        if as_source(fingerprint) != digest_from(source, self._config_hash):
+        # The code before knew no choice of a channel.
+        is_same = as_source(fingerprint) == digest_from(source, self._config_hash)
+        if not is_same or self._fingerprints.choices("raw_detections", recording_id):
             if lacks_chunks(fingerprint):
                 return "some of their chunks failed"
             return "the settings, or the version of the detector, have changed"

@@ -104,7 +104,11 @@ class DueFinder:
         for stage in STAGES.values():
             inputs = [usable[name] for name in stage.inputs] or [files]
             wanted = {
-                one: self.fingerprints.of(stage.name, *(made[one] for made in inputs))
+                one: self.fingerprints.of(
+                    stage.name,
+                    *(made[one] for made in inputs),
+                    *self.fingerprints.choices(stage.name, one),
+                )
                 for one in inputs[0]
                 if all(one in made for made in inputs)
             }

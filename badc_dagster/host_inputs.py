@@ -87,7 +87,8 @@ class HostInputs:
         found: list[RecordingInput] = []
         for one in self._recording_ids:
             sources = {name: self._versions[name].get(one, "") for name in self._stage.inputs}
-            fingerprint = fingerprints.of(self._stage.name, *sources.values())
+            choices = fingerprints.choices(self._stage.name, one)
+            fingerprint = fingerprints.of(self._stage.name, *sources.values(), *choices)
             found.append(RecordingInput(one, fingerprint, sources))
         return found
 

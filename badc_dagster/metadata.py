@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from badc_core.audio.channel import MEAN, name_channel
 from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.columns import Column
 from badc_core.datasets.dataset import BundlePaths
@@ -133,6 +134,7 @@ def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict
         "dagster/uri": path.as_uri(),
         "sha256": sha256_file(path),
         "score_floor": raw.floor,
+        **({} if raw.channel == MEAN else {"channel": name_channel(raw.channel)}),
         "x_realtime": round(raw.audio_s / raw.detector_s, 1) if raw.detector_s else 0.0,
         "chunks": len(raw.results),
         "chunks_failed": len(raw.failed),

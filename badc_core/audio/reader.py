@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
+from badc_core.audio.channel import EACH, MEAN, Channel, OneChannel, require_channel
 from badc_core.audio.containers import examine
 from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
 from badc_core.audio.ffmpeg import FfmpegFile
 from badc_core.audio.view import ForwardFile, OpenSound
-from badc_core.errors import UnreadableRecording
+from badc_core.errors import ChannelMissing, UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
@@ -46,7 +47,8 @@ class AudioFile:
     Attributes:
         path: the file.
         sample_rate_hz: its own rate.
-        n_channels: its channels; `read` returns their mean.
+        n_channels: its channels.
+        channel: the one that `read` returns, or the mean of all.
         format: libsndfile's major format, such as WAV, FLAC or MP3; M4A and others for ffmpeg.
         subtype: libsndfile's encoding, such as PCM_16, or ffmpeg's, such as AAC.
         decoder: ffmpeg and its version where that decodes it; empty for libsndfile.
@@ -55,7 +57,12 @@ class AudioFile:
     """
 
     def __init__(
-        self, path: Path, *, accept_truncated: bool = False, expected_samples: int | None = None
+        self,
+        path: Path,
+        *,
+        accept_truncated: bool = False,
+        expected_samples: int | None = None,
+        channel: OneChannel = MEAN,
     ) -> None:
         """Opens the file.
 
@@ -65,12 +72,15 @@ class AudioFile:
             expected_samples: its length as it was counted before, which spares decoding a file
                 whose end alone tells; a file that was cut off is read where so much is left of
                 it, since whoever counted that accepted it.
+            channel: what `read` returns.
 
         Raises:
             ContentMissing: the file or its annexed content is not here.
             UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
+            ChannelMissing: it has no such channel.
         """
         self.path = path
+        self.channel: OneChannel = channel
         self._view = examine(path)
         self.warnings = self._view.warnings
         self.n_not_numbers = 0
@@ -90,7 +100,7 @@ class AudioFile:
             self.decoder, self.warnings = self._file.decoder, self.warnings + self._file.warnings
         try:
             self._check(accept_truncated, expected_samples)
-        except UnreadableRecording:
+        except (UnreadableRecording, ChannelMissing):
             self.close()
             raise
 
@@ -122,7 +132,7 @@ class AudioFile:
         self._file.close()
 
     def read(self, start_sample: int, end_sample: int) -> Samples:
-        """Returns the samples of a half-open range, channels averaged.
+        """Returns the samples of a half-open range, of the channel or the mean of all.
 
         Equal to that slice of the whole decoded recording, bit by bit. In an MP3, and where
         ffmpeg decodes, a range that does not follow the one read before costs decoding everything
@@ -142,16 +152,16 @@ class AudioFile:
         try:
             self._move_to(start_sample)
             if self.n_channels == 1:
-                mean: Samples = self._read_block(wanted)[:, 0]
+                sound: Samples = self._read_block(wanted)[:, 0]
             else:
-                mean = self._read_mean(wanted)
+                sound = self._read_channel(wanted)
         except (sf.LibsndfileError, RuntimeError) as error:
             raise self._broken_at(start_sample) from error
-        if len(mean) < wanted:
-            raise self._broken_at(start_sample + len(mean))
+        if len(sound) < wanted:
+            raise self._broken_at(start_sample + len(sound))
         if isinstance(self._file, FfmpegFile) and end_sample == self._n_samples:
             self._require_end()
-        return mean
+        return sound
 
     def blocks(self, dtype: str = "float32") -> Iterator[npt.NDArray[Any]]:
         """Yields the whole recording in order, shape [n_samples, n_channels].
@@ -188,6 +198,7 @@ class AudioFile:
         if self.sample_rate_hz not in _RATES_HZ:
             what = f"its header claims a sample rate of {self.sample_rate_hz} Hz"
             raise explain_strange(self.path, what)
+        require_channel(self.channel, self.n_channels, self.path)
         if self._n_samples is None:
             return
         if self.n_samples == 0:
@@ -223,16 +234,21 @@ class AudioFile:
             what = f"it goes on after its {self.n_samples / self.sample_rate_hz:.2f} s"
             raise explain_damage(self.path, f"{what}: it changed since it was described")
 
-    def _read_mean(self, wanted: int) -> Samples:
-        mean = np.empty(wanted, np.float32)
+    def _read_channel(self, wanted: int) -> Samples:
+        """Returns the next samples of the channel, or of the mean; fewer at the end."""
+        sound = np.empty(wanted, np.float32)
         n_read = 0
         while n_read < wanted:
             block = self._read_block(min(self._block_samples, wanted - n_read))
             if not len(block):
                 break
-            block.mean(axis=1, dtype=np.float32, out=mean[n_read : n_read + len(block)])
+            part = sound[n_read : n_read + len(block)]
+            if isinstance(self.channel, int):
+                part[:] = block[:, self.channel]
+            else:
+                block.mean(axis=1, dtype=np.float32, out=part)
             n_read += len(block)
-        return mean[:n_read]
+        return sound[:n_read]
 
     def _open(self) -> OpenSound:
         try:
@@ -274,3 +290,38 @@ class AudioFile:
         promised = f"of its {self.n_samples / self.sample_rate_hz:.2f} s"
         what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
         return explain_damage(self.path, what)
+
+
+def open_channels(
+    path: Path,
+    channel: Channel,
+    *,
+    accept_truncated: bool = False,
+    expected_samples: int | None = None,
+) -> tuple[AudioFile, ...]:
+    """Returns a recording, opened once for each channel that is analysed on its own.
+
+    Every one decodes by itself, so that none has to go back for another.
+
+    Args:
+        path: the file.
+        channel: what is analysed.
+        accept_truncated: read what is left of a file that was cut off.
+        expected_samples: read it where so much is left.
+
+    Raises:
+        ContentMissing, UnreadableRecording, ChannelMissing: as `AudioFile` does.
+    """
+
+    def open_one(one: OneChannel) -> AudioFile:
+        return AudioFile(
+            path,
+            accept_truncated=accept_truncated,
+            expected_samples=expected_samples,
+            channel=one,
+        )
+
+    if channel != EACH:
+        return (open_one(channel),)
+    first = open_one(0)
+    return (first, *map(open_one, range(1, first.n_channels)))

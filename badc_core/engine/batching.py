@@ -5,12 +5,12 @@ is the worker's business (`worker.py`).
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
-from badc_core.audio.reader import AudioFile
+from badc_core.audio.reader import AudioFile, open_channels
 from badc_core.chunks.plan import Chunk, halve_chunk
-from badc_core.detectors.interface import Batch, Detection, Detector, WindowBatch
+from badc_core.detectors.interface import Batch, Detection, Detector, Label, WindowBatch
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import DetectorFailed, OutOfMemory
 from badc_core.out_of_memory import is_out_of_memory
@@ -151,21 +151,44 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
         OutOfMemory: the shortest part worth trying does not fit either.
         UnreadableRecording: the audio cannot be decoded.
     """
-    with AudioFile(task.audio, expected_samples=task.n_samples) as audio:
-        found: list[Detection] = []
-        n_parts = 0
-        waiting = list(reversed(_halves(task.chunk)))
-        while waiting:
-            part = waiting.pop()
-            try:
-                for batch in detector.batches(audio, part, task.recording_context):
-                    found += [one for window in answer(detector, batch) for one in window]
-                n_parts += 1
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                waiting += reversed(_halves(part))
-        return found, n_parts
+    found: list[Detection] = []
+    n_parts = 0
+    for audio in open_channels(task.audio, task.channel, expected_samples=task.n_samples):
+        with audio:
+            n_parts += _detect_parts(detector, audio, task, found)
+    return found, n_parts
+
+
+def _detect_parts(
+    detector: Detector, audio: AudioFile, task: ChunkTask, found: list[Detection]
+) -> int:
+    """Adds what is in a chunk, analysed in parts; returns in how many."""
+    n_parts = 0
+    waiting = list(reversed(_halves(task.chunk)))
+    while waiting:
+        part = waiting.pop()
+        try:
+            for batch in detector.batches(audio, part, task.recording_context):
+                found += [one for window in answer(detector, batch) for one in window]
+            n_parts += 1
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            waiting += reversed(_halves(part))
+    return n_parts
+
+
+def keep_best(detections: Iterable[Detection]) -> list[Detection]:
+    """Returns the strongest of detections that have the same label and interval, by start.
+
+    Those of single channels are such: a bird is heard in all of them.
+    """
+    best: dict[tuple[int, int, Label], Detection] = {}
+    for one in detections:
+        place = one.start_sample, one.end_sample, one.label
+        if place not in best or best[place].confidence < one.confidence:
+            best[place] = one
+    return sorted(best.values(), key=lambda one: (one.start_sample, one.end_sample))
 
 
 def as_out_of_memory(error: Exception) -> OutOfMemory:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from badc_core import errors
+from badc_core.audio.channel import MEAN, Channel
 from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import (
     NO_CONTEXT,
@@ -24,7 +25,7 @@ from badc_core.detectors.interface import (
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.errors import BadcError, DetectorFailed
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ChunkTask:
         chunk: which part.
         recording_context: where and when it was recorded, as far as known.
         files: folder that keeps what a detector's program writes about the chunk; None for none.
+        channel: which channel of the file is analysed.
     """
 
     audio: Path
@@ -44,6 +46,7 @@ class ChunkTask:
     chunk: Chunk
     recording_context: RecordingContext = NO_CONTEXT
     files: Path | None = None
+    channel: Channel = MEAN
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def task_to_json(task: ChunkTask) -> dict[str, Any]:
         "chunk": task.chunk.to_json(),
         "recording_context": asdict(task.recording_context),
         "files": None if task.files is None else str(task.files),
+        "channel": task.channel,
     }
 
 
@@ -111,6 +115,7 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         Chunk.from_json(content["chunk"]),
         RecordingContext(**content["recording_context"]),
         Path(content["files"]) if content["files"] else None,
+        content["channel"],
     )
 
 

@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
-from badc_core.audio.reader import AudioFile
+from badc_core.audio.channel import EACH, Channel, name_channel
+from badc_core.audio.reader import AudioFile, open_channels
 from badc_core.detectors.chunk_files import ChunkFile
 from badc_core.detectors.interface import Batch, Detector
 from badc_core.engine import protocol
@@ -48,7 +50,8 @@ class ReadAhead:
     def __init__(self, lines: TextIO, detector: Detector) -> None:
         self._lines = lines
         self._detector = detector
-        self._open: AudioFile | None = None
+        self._open: tuple[AudioFile, ...] = ()
+        self._opened: tuple[Path, Channel] | None = None
         n_ahead = _BATCHES_AHEAD + detector.batch_windows // _WINDOWS_PER_BATCH
         self._room = threading.Semaphore(n_ahead)
         self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
@@ -84,31 +87,39 @@ class ReadAhead:
 
     def _read(self, task: ChunkTask) -> EndOfTask:
         try:
-            audio = self._audio(task)
-            for batch in self._detector.batches(audio, task.chunk, task.recording_context):
-                self._room.acquire()
-                self._parts.put(
-                    batch.kept_in(task.files) if isinstance(batch, ChunkFile) else batch
-                )
+            for audio in self._channels(task):
+                for batch in self._detector.batches(audio, task.chunk, task.recording_context):
+                    self._room.acquire()
+                    files = _files_of(task, audio)
+                    self._parts.put(batch.kept_in(files) if isinstance(batch, ChunkFile) else batch)
         except Exception as error:  # noqa: BLE001  (the top of a thread: must answer for the task)
             return EndOfTask(as_badc_error(error))
         return EndOfTask()
 
-    def _audio(self, task: ChunkTask) -> AudioFile:
-        """Returns the open file; successive chunks of a recording share it."""
-        if self._open is None or self._open.path != task.audio:
-            if self._open is not None:
-                self._open.close()
-                self._open = None
-            self._open = AudioFile(task.audio, expected_samples=task.n_samples)
-        if self._open.n_samples != task.n_samples:
+    def _channels(self, task: ChunkTask) -> tuple[AudioFile, ...]:
+        """Returns the open file, for each channel; successive chunks of a recording share it."""
+        wanted = task.audio, task.channel
+        if self._opened != wanted:
+            for audio in self._open:
+                audio.close()
+            self._open, self._opened = (), None
+            self._open = open_channels(task.audio, task.channel, expected_samples=task.n_samples)
+            self._opened = wanted
+        if self._open[0].n_samples != task.n_samples:
             raise UnreadableRecording(
-                f"has {self._open.n_samples} samples where its manifest counts {task.n_samples}: "
-                "it changed since it was cut",
+                f"has {self._open[0].n_samples} samples where its manifest counts "
+                f"{task.n_samples}: it changed since it was cut",
                 task.audio,
                 "Cut it again: badc run DATASET, or badc chunk manifest FILE",
             )
         return self._open
+
+
+def _files_of(task: ChunkTask, audio: AudioFile) -> Path | None:
+    """Returns where a program's files about a channel are kept; of each channel in a folder."""
+    if task.files is None or task.channel != EACH:
+        return task.files
+    return task.files / f"channel_{name_channel(audio.channel)}"
 
 
 def as_badc_error(error: Exception) -> BadcError:

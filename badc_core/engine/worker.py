@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from badc_core.audio.channel import EACH
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, forget_output
 from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
 from badc_core.detectors.registry import load_detector
 from badc_core.engine import protocol
-from badc_core.engine.batching import Batching, detect_in_halves
+from badc_core.engine.batching import Batching, detect_in_halves, keep_best
 from badc_core.engine.protocol import ChunkTask
 from badc_core.engine.reading import EndOfTask, ReadAhead, StartOfTask, as_badc_error
 from badc_core.errors import BadcError, OutOfMemory
@@ -161,7 +162,10 @@ class Worker:
             "report": None if done.report is None else asdict(done.report),
         }
         if done.error is None:
-            rows = protocol.detections_to_json(done.detections)
+            found = done.detections
+            if done.task.channel == EACH:
+                found = keep_best(found)
+            rows = protocol.detections_to_json(found)
             self.send(protocol.encode("result", detections=rows, **measures))
         else:
             content = protocol.error_to_json(done.error)

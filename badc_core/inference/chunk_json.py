@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
+from badc_core.audio.channel import MEAN
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import InferencePaths
 from badc_core.detectors.interface import Detection, DetectorIdentity
@@ -33,6 +34,7 @@ class ChunkOrigin:
         dataset_root: folder that `source_path` starts from; empty if it is not in a dataset.
         config_hash: fingerprint of the detector's settings; empty where unknown.
         key: what the journal knows the chunk by under these settings; empty where unknown.
+        channel: which one was analysed, from 1, or `each`, or the `mean` of all.
     """
 
     chunk_id: str
@@ -46,6 +48,7 @@ class ChunkOrigin:
     dataset_root: str = ""
     config_hash: str = ""
     key: str = ""
+    channel: str = MEAN
 
 
 def write_chunk_json(
@@ -80,6 +83,7 @@ def write_chunk_json(
             "overlap_ms": origin.overlap_ms,
             "sha256": origin.sha256,
             "notes": origin.notes,
+            **({} if origin.channel == MEAN else {"channel": origin.channel}),
         },
         "runner": identity.name,
         "model_version": identity.version,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from badc_core.audio.channel import MEAN
 from badc_core.chunks.plan import parse_times
 from badc_core.datasets.dataset import HAWKEARS_ENDING
 from badc_core.errors import DetectionsInvalid
@@ -72,6 +73,7 @@ class _Slice(_Part):
     overlap_ms: _Ms | None = None
     sha256: _Text = ""
     notes: _Text = ""
+    channel: _Text = ""
 
 
 class _File(_Part):
@@ -142,6 +144,7 @@ def read_chunk_json(path: Path) -> ChunkOutput:
         dataset_root=file.dataset_root,
         config_hash=file.config_hash,
         key=file.key,
+        channel=chunk.channel or MEAN,
     )
     return ChunkOutput(
         path=path,

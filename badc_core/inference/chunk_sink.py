@@ -7,6 +7,7 @@ What is in a file is defined in `chunk_json.py`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from badc_core.audio.channel import name_channel
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
@@ -70,6 +71,8 @@ class ChunkFiles:
             return None
         found = self.stored(request)
         if found is None or found.origin.config_hash not in {"", self.config_hash}:
+            return None
+        if found.origin.channel != name_channel(chunk.task.channel):
             return None
         is_same = self.spec.resume and found.origin.key == chunk.file_key
         return found if is_same or was_done else None
@@ -145,7 +148,7 @@ class ChunkSink:
                 return
         kept = self._files.selection.of(result, chunk.task.recording_context)
         files = self._files
-        origin = files.spec.origin(request, files.config_hash, chunk.file_key)
+        origin = files.spec.origin(request, files.config_hash, chunk.file_key, chunk.task.channel)
         write_chunk_json(files.spec.output, kept, files.detector, origin)
         counts.n_detections += len(kept.detections)
         counts.n_skipped += result.is_resumed

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from badc_core.atomic import remove_abandoned
+from badc_core.audio.channel import require_channel
 from badc_core.chunks.manifest import chunk_sha256, read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset
@@ -18,7 +19,12 @@ from badc_core.detectors.interface import DetectorIdentity, RecordingContext
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.errors import ContentMissing, DetectorFailed, UnreadableRecording
+from badc_core.errors import (
+    ChannelMissing,
+    ContentMissing,
+    DetectorFailed,
+    UnreadableRecording,
+)
 from badc_core.inference.config_hashes import dataset_file_hash, model_hash
 from badc_core.inference.journal import Journal
 from badc_core.inference.multiplexer import run_recordings
@@ -32,6 +38,7 @@ from badc_core.inference.recording_run import (
 )
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome
+from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.telemetry.log import TelemetryLog
@@ -111,6 +118,7 @@ class DatasetSource:
 
         Raises:
             DatasetInvalid, ManifestMismatch: its description or manifest cannot be used.
+            ChannelMissing: it has no channel of the number that is to be analysed.
         """
         dataset = self._dataset
         remove_abandoned(dataset.inference.recording(recording_id))
@@ -118,9 +126,12 @@ class DatasetSource:
         manifest = read_manifest(dataset.manifest(recording_id), recording)
         context = RecordingContext.of(recording)
         audio = dataset.audio(recording.path)
+        channel = channel_of(recording, dataset.settings.recordings.channel)
+        require_channel(channel, recording.n_channels, recording_id)
         chunks = []
         for chunk in manifest.chunks:
-            task = ChunkTask(audio, recording.n_samples, chunk, context, self._files(chunk))
+            files = self._files(chunk)
+            task = ChunkTask(audio, recording.n_samples, chunk, context, files, channel)
             sound = chunk_sha256(recording.sha256, chunk)
             chunks.append(self._keys.plan(task, sound))
         sink = RawSink(dataset, recording_id, self._detector, chunks, self._keys.model_hash)
@@ -185,7 +196,7 @@ class RawSink:
         """Writes the file and returns its content.
 
         Raises:
-            UnreadableRecording, ContentMissing: a chunk's sound could not be read.
+            UnreadableRecording, ContentMissing, ChannelMissing: a chunk's sound could not be read.
             DetectorFailed: all chunks failed.
         """
         results = tuple(self._results[number] for number in range(len(self._keys)))
@@ -231,7 +242,7 @@ def _down_to(floor: float, result: ChunkResult) -> ChunkResult:
 def _require_readable(failed: list[ChunkResult], n_chunks: int) -> None:
     """Raises where failed chunks mean that the recording as a whole has no result."""
     for one in failed:
-        if isinstance(one.error, UnreadableRecording | ContentMissing):
+        if isinstance(one.error, UnreadableRecording | ContentMissing | ChannelMissing):
             raise one.error
     if len(failed) == n_chunks:
         raise DetectorFailed(

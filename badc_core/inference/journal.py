@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble, write_text
+from badc_core.audio.channel import MEAN, Channel
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
@@ -47,7 +48,7 @@ def chunk_key(
 
     Args:
         config_hash: of the settings, model and code that decide what the model gives.
-        sound: identity of the chunk's sound.
+        sound: identity of the chunk's sound, as far as it is `heard`.
         overlap_samples: how much of it belongs to the chunk before.
         recording_context: where and when it was recorded.
         windows: what tells its windows from those of earlier versions, as `WindowGrid.key_part`
@@ -56,6 +57,11 @@ def chunk_key(
     place = (recording_context.latitude, recording_context.longitude, recording_context.date)
     content = [SCHEMA_VERSION, config_hash, sound, overlap_samples, place]
     return digest_json([*content, windows] if windows else content)
+
+
+def heard(sound: str, channel: Channel) -> str:
+    """Returns the identity of what is heard of a sound: its own where that is the mean."""
+    return sound if channel == MEAN else digest_json([sound, channel])
 
 
 class Journal:

@@ -200,7 +200,8 @@ class ManifestRun:
     def _plan(self, recording_id: str) -> list[PlannedChunk]:
         """Returns a recording's chunks."""
         rows, recording = self._requests[recording_id], self._recordings[recording_id]
-        tasks = make_tasks(rows, recording, self._spec.files)
+        channel = self._spec.settings.recordings.channel
+        tasks = make_tasks(rows, recording, self._spec.files, channel)
         return [self._keys.plan(one.task, one.sound) for one in tasks]
 
     def _known(self, recording_id: str, chunks: Sequence[PlannedChunk]) -> Known:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from badc_core.audio.channel import MEAN, Channel, choose_channel
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk, FilePlace
@@ -18,7 +19,9 @@ from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import BadcError
 from badc_core.hashing import fingerprint_file, sha256_text
+from badc_core.recordings.loudest import find_loudest, measure_loudest
 from badc_core.recordings.recording import Recording
+from badc_core.settings import ChannelSetting
 from badc_core.units import samples_to_ms
 
 _SPARE_MS = 50
@@ -47,6 +50,7 @@ def make_tasks(
     requests: Sequence[ChunkRequest],
     recording: Recording | None = None,
     files: Callable[[ChunkRequest], Path | None] = lambda _: None,
+    channel: ChannelSetting = MEAN,
 ) -> tuple[ManifestTask, ...]:
     """Returns the tasks of one recording, in order.
 
@@ -57,8 +61,9 @@ def make_tasks(
         requests: its rows, by start.
         recording: what it is, where a dataset describes it.
         files: says where the detector's own files about a row are kept, if anywhere.
+        channel: the setting `recordings.channel`.
     """
-    sources = _Sources(recording)
+    sources = _Sources(recording, channel)
     before: ManifestTask | None = None
     tasks = []
     for number, request in enumerate(requests):
@@ -72,13 +77,16 @@ def make_tasks(
 class _Header:
     n_samples: int
     sample_rate_hz: int
+    n_channels: int
 
 
 class _Sources:
     """The audio files of a recording's rows; each is opened once, and only if it must be."""
 
-    def __init__(self, recording: Recording | None) -> None:
+    def __init__(self, recording: Recording | None, channel: ChannelSetting) -> None:
         self._recording = recording
+        self._wanted_channel = channel
+        self._loudest: dict[Path, int] = {}
         self._context = NO_CONTEXT if recording is None else RecordingContext.of(recording)
         self._headers: dict[Path, _Header | None] = {}
         self._fingerprints: dict[Path, str] = {}
@@ -100,9 +108,9 @@ class _Sources:
         sound = self._sound(request, chunk)
         if chunk.chunk_id != request.chunk_id:
             chunk = replace(chunk, name=request.chunk_id)
-        return ManifestTask(
-            request, ChunkTask(request.audio, n_samples, chunk, self._context), sound
-        )
+        channel = self._channel(request)
+        task = ChunkTask(request.audio, n_samples, chunk, self._context, channel=channel)
+        return ManifestTask(request, task, sound)
 
     def _is_file(self, request: ChunkRequest) -> bool:
         if request.is_file is not None:
@@ -188,12 +196,37 @@ class _Sources:
             fingerprint,
         )
 
+    def _channel(self, request: ChunkRequest) -> Channel:
+        """Returns what is analysed of a row's file; chunk files have their recording's channels."""
+        if self._wanted_channel == MEAN:
+            return MEAN
+        header = self._header(request.audio)
+        if header is None:
+            return MEAN  # the worker will say why, whatever the channel
+        return choose_channel(
+            self._wanted_channel, header.n_channels, lambda: self._find_loudest(request, header)
+        )
+
+    def _find_loudest(self, request: ChunkRequest, header: _Header) -> int:
+        """Returns the loudest channel of a row's recording; of its file where no dataset has it."""
+        one, audio = self._recording, request.audio
+        if one is not None and (one.sha256, one.n_channels) == (
+            request.parent_sha256,
+            header.n_channels,
+        ):
+            return find_loudest(one)
+        if audio not in self._loudest:
+            self._loudest[audio] = measure_loudest(audio)
+        return self._loudest[audio]
+
     def _header(self, audio: Path) -> _Header | None:
         if audio not in self._headers:
             try:
                 accept = accepts_truncated(find_dataset(audio))
                 with AudioFile(audio, accept_truncated=accept) as opened:
-                    self._headers[audio] = _Header(opened.n_samples, opened.sample_rate_hz)
+                    self._headers[audio] = _Header(
+                        opened.n_samples, opened.sample_rate_hz, opened.n_channels
+                    )
             except BadcError:
                 self._headers[audio] = None
         return self._headers[audio]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from badc_core.atomic import replacing
+from badc_core.audio.channel import MEAN, Channel
 from badc_core.chunks.plan import Chunk
 from badc_core.columns import Column, arrow_schema, write_parquet
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
@@ -44,6 +45,7 @@ RAW_COLUMNS: tuple[Column, ...] = (
 )
 
 _RAW = arrow_schema(RAW_COLUMNS)
+_BESIDE_CHUNK = {"key", "error", "channel"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class RawResult:
     is_final: bool = True
     keys: tuple[str, ...] = field(default=(), repr=False)
     model_hash: str = ""
+
+    @property
+    def channel(self) -> Channel:
+        """Which channel of the recording was analysed."""
+        return self.results[0].task.channel
 
     @property
     def failed(self) -> tuple[ChunkResult, ...]:
@@ -215,6 +222,8 @@ def _raw_result(content: dict[str, Any], rows: dict[str, list[Any]]) -> RawResul
 
 def _chunk_to_json(result: ChunkResult, key: str) -> dict[str, Any]:
     content: dict[str, Any] = {"key": key, **result.chunk.to_json()}
+    if result.task.channel != MEAN:
+        content["channel"] = result.task.channel
     if result.error is not None:
         content["error"] = protocol.error_to_json(result.error)
     return content
@@ -223,8 +232,9 @@ def _chunk_to_json(result: ChunkResult, key: str) -> dict[str, Any]:
 def _chunk_from_json(
     content: dict[str, Any], detections: tuple[Detection, ...], floor: float
 ) -> ChunkResult:
-    fields = {name: it for name, it in content.items() if name not in {"key", "error"}}
+    fields = {name: it for name, it in content.items() if name not in _BESIDE_CHUNK}
     chunk = Chunk.from_json(fields)
     error = protocol.error_from_json(content["error"]) if "error" in content else None
-    task = ChunkTask(Path(), chunk.end_sample, chunk)
+    channel = content.get("channel", MEAN)
+    task = ChunkTask(Path(), chunk.end_sample, chunk, channel=channel)
     return ChunkResult(task, detections, error, 0.0, "", is_resumed=True, floor=floor)

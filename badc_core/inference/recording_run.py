@@ -15,7 +15,7 @@ from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ManifestMismatch
-from badc_core.inference.journal import Journal, chunk_key
+from badc_core.inference.journal import Journal, chunk_key, heard
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome
 from badc_core.stages.work import RecordingWork, Work
@@ -66,8 +66,9 @@ class Keys:
 
         Args:
             task: for a worker.
-            sound: identity of what is heard.
+            sound: identity of the chunk's sound.
         """
+        sound = heard(sound, task.channel)
         overlap, context = task.chunk.overlap_samples, task.recording_context
         model_context = context if self.uses_place else NO_CONTEXT
         windows = self.grid.key_part(task.chunk, task.n_samples) if self.grid else ""

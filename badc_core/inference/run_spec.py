@@ -6,6 +6,7 @@ Options of the command line become a `RunSpec`; it is carried out in `manifest_r
 from dataclasses import dataclass
 from pathlib import Path
 
+from badc_core.audio.channel import Channel, name_channel
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, RecordingBusy
@@ -69,13 +70,16 @@ class RunSpec:
         runner = self.settings.detector.name
         return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
 
-    def origin(self, request: ChunkRequest, config_hash: str, key: str) -> ChunkOrigin:
+    def origin(
+        self, request: ChunkRequest, config_hash: str, key: str, channel: Channel
+    ) -> ChunkOrigin:
         """Returns what a chunk's JSON file says of where the chunk is from.
 
         Args:
             request: its row.
             config_hash: of the settings.
             key: of the chunk under them, as journals have it.
+            channel: that was analysed.
         """
         return ChunkOrigin(
             chunk_id=request.chunk_id,
@@ -89,6 +93,7 @@ class RunSpec:
             dataset_root=self.dataset.root.name if self.dataset else "",
             config_hash=config_hash,
             key=key,
+            channel=name_channel(channel),
         )
 
     def described(self, recording_id: str) -> Recording | None:

@@ -12,11 +12,13 @@ from dataclasses import replace
 import pyarrow.compute as pc
 
 from badc_core.atomic import remove_abandoned
+from badc_core.audio.channel import MEAN, name_channel
 from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.filters import Filter
 from badc_core.detections.joining import join_touching
 from badc_core.detections.store import (
+    CHANNEL_KEY,
     DETECTOR_SETTINGS_KEY,
     FINGERPRINT_KEY,
     MODEL_SHA256_KEY,
@@ -44,10 +46,13 @@ from badc_core.inference.detections_table import detections_table, effort_table
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.outcomes import Outcome
+from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import Recording, dead_stretches, read_recording
+from badc_core.settings import ChannelSetting
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 
 _N_THREADS = 2
+_DETECT_FIRST = "Materialise raw_detections first, or run: badc run DATASET"
 
 
 class Selection:
@@ -98,7 +103,7 @@ def select_recording(
 
     Raises:
         RawDetectionsInvalid: what the detector gave is not there, or damaged.
-        InputOutdated: another model gave it, or too few weak scores were kept of it.
+        InputOutdated: another model or channel gave it, or too few weak scores were kept of it.
         DatasetInvalid: the recording's description is not there, or damaged.
         DetectionsInvalid, ManifestMismatch: the chunks or detections do not fit the recording.
         StorageFull, OutputUnwritable: the files cannot be written.
@@ -107,12 +112,14 @@ def select_recording(
     raw = read_raw_result(dataset.raw_detections(recording_id), recording_id)
     settings = dataset.settings.detector
     _require_serves(raw, settings, detector, recording_id)
+    _require_channel(raw, recording, dataset.settings.recordings.channel)
     context = RecordingContext.of(recording)
     results = tuple(selection.of(one, context) for one in raw.results)
     config_hash = detections_hash(settings, detector)
     joined = _joined(results) if settings.label_length == "variable" else results
     table = detections_table(recording, joined, raw.detector, config_hash, dataset.root.name)
-    effort = effort_table(recording_id, results, table, dead_stretches(recording))
+    heard = raw.channel if isinstance(raw.channel, int) else None
+    effort = effort_table(recording_id, results, table, dead_stretches(recording, heard))
     verify_recording(recording, table, effort)
     made_by = {
         RUNNER_KEY: raw.detector.name,
@@ -123,6 +130,8 @@ def select_recording(
             {**settings.fingerprint_inputs(), "label_length": settings.label_length}
         ),
     }
+    if raw.channel != MEAN:
+        made_by[CHANNEL_KEY] = name_channel(raw.channel)
     write_effort(dataset.effort(recording_id), effort, made_by)
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:
@@ -135,16 +144,25 @@ def _require_serves(
     raw: RawResult, settings: DetectorSettings, detector: DetectorIdentity, recording_id: str
 ) -> None:
     """Raises InputOutdated where raw detections cannot give what today's settings keep."""
-    remedy = "Materialise raw_detections first, or run: badc run DATASET"
     if raw.model_hash != model_hash(settings, detector):
         what = "its raw detections are from another model, or other settings of it"
-        raise InputOutdated(what, recording_id, remedy)
+        raise InputOutdated(what, recording_id, _DETECT_FIRST)
     if raw.floor > settings.lowest_score:
         what = (
             f"its raw detections were kept down to {raw.floor:g}, "
             f"but the settings keep scores down to {settings.lowest_score:g}"
         )
-        raise InputOutdated(what, recording_id, remedy)
+        raise InputOutdated(what, recording_id, _DETECT_FIRST)
+
+
+def _require_channel(raw: RawResult, recording: Recording, wanted: ChannelSetting) -> None:
+    """Raises InputOutdated where raw detections are of another channel than today's setting."""
+    if raw.channel != channel_of(recording, wanted):
+        raise InputOutdated(
+            f"its raw detections are of another channel ({name_channel(raw.channel)})",
+            recording.recording_id,
+            _DETECT_FIRST,
+        )
 
 
 def _joined(results: Sequence[ChunkResult]) -> tuple[ChunkResult, ...]:
@@ -168,11 +186,12 @@ def _write_chunk_files(
     context = RecordingContext.of(recording)
     audio = dataset.audio(recording.path)
     for result, raw_key in zip(results, raw_keys, strict=True):
-        chunk = result.chunk
+        chunk, channel = result.chunk, result.task.channel
         sound = chunk_sha256(recording.sha256, chunk)
-        planned = keys.plan(ChunkTask(audio, recording.n_samples, chunk, context), sound)
+        task = ChunkTask(audio, recording.n_samples, chunk, context, channel=channel)
+        planned = keys.plan(task, sound)
         if planned.key != raw_key:  # by an earlier version of BADC
-            planned = replace(keys, grid=None).plan(planned.task, sound)
+            planned = replace(keys, grid=None).plan(task, sound)
         origin = ChunkOrigin(
             chunk_id=chunk.chunk_id,
             recording_id=chunk.recording_id,
@@ -184,6 +203,7 @@ def _write_chunk_files(
             notes=VIRTUAL_NOTE,
             dataset_root=dataset.root.name,
             config_hash=config_hash,
+            channel=name_channel(channel),
             key=planned.file_key,
         )
         write_chunk_json(dataset.inference, result, detector, origin)

@@ -133,8 +133,8 @@ class ChannelMeter:
         warnings = warn_of_channels(figures, self._n_samples, self._rate_hz)
         if self._power_of_mean < _CANCELS * self._power_compared:
             warnings.append(
-                "The channels cancel each other out: their mean, which is analysed, is much "
-                "quieter than they are. Export one channel and analyse that."
+                "The channels cancel each other out: their mean is much quieter than they are. "
+                'Set recordings.channel = "loudest" in badc.toml, unless it is set already.'
             )
         return warnings
 

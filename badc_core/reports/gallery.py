@@ -4,13 +4,16 @@ Pictures are made in `spectrogram.py`, sounds in `excerpt.py`.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
-from badc_core.audio.reader import AudioFile
+from badc_core.audio.channel import Channel
+from badc_core.audio.reader import AudioFile, open_channels
 from badc_core.reports.database import query
 from badc_core.reports.excerpt import Excerpt, encode_excerpt
 from badc_core.reports.page import png_uri
@@ -68,7 +71,7 @@ def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[d
 
 
 def make_exhibits(
-    path: Path, detections: Sequence[dict[str, Any]], padding_s: float
+    path: Path, detections: Sequence[dict[str, Any]], padding_s: float, channel: Channel
 ) -> tuple[Exhibit, ...]:
     """Returns detections with picture and sound.
 
@@ -76,28 +79,34 @@ def make_exhibits(
         path: the recording's audio.
         detections: as `best_detections` returns them.
         padding_s: sound shown before and after each.
+        channel: that was analysed; where each was, the loudest of an excerpt is shown.
 
     Raises:
         ContentMissing: the audio is not here.
         UnreadableRecording: it cannot be decoded.
+        ChannelMissing: it has no such channel.
     """
     if not detections:
         return ()
     exhibits: dict[str, Exhibit] = {}
-    with AudioFile(path, accept_truncated=True) as audio:
+    with ExitStack() as opened:
+        files = open_channels(path, channel, accept_truncated=True)
+        for file in files:
+            opened.enter_context(file)
         # In order of time: going back in an MP3 decodes it from its start again.
         for one in sorted(detections, key=lambda one: one["absolute_time_ms"]):
-            exhibits[one["detection_id"]] = _exhibit(audio, one, padding_s)
+            exhibits[one["detection_id"]] = _exhibit(files, one, padding_s)
     return tuple(exhibits[one["detection_id"]] for one in detections)
 
 
-def _exhibit(audio: AudioFile, detection: dict[str, Any], padding_s: float) -> Exhibit:
+def _exhibit(files: Sequence[AudioFile], detection: dict[str, Any], padding_s: float) -> Exhibit:
     start_s, end_s = detection["absolute_time_ms"] / 1000, detection["absolute_end_ms"] / 1000
+    audio = files[0]
     rate_hz = audio.sample_rate_hz
     first = max(0, seconds_to_samples(start_s - padding_s, rate_hz))
     last = min(audio.n_samples, seconds_to_samples(end_s + padding_s, rate_hz))
     last = min(last, first + seconds_to_samples(_MAX_SHOWN_S, rate_hz))
-    samples = audio.read(first, last)
+    samples = max((one.read(first, last) for one in files), key=np.std)
     shown_s = len(samples) / rate_hz
     spectrogram = render_spectrogram(samples, rate_hz)
     return Exhibit(

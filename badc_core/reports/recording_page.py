@@ -10,8 +10,10 @@ from typing import Any
 
 import duckdb
 
+from badc_core.audio.channel import MEAN, Channel, parse_channel
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import (
+    CHANNEL_KEY,
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
     RUNNER_KEY,
@@ -92,13 +94,16 @@ def render_recording_page(
         UnreadableRecording: its audio cannot be decoded.
     """
     species = query(connection, _SPECIES)
-    exhibits, sound_missing = _exhibits(connection, dataset, recording)
+    stored = read_metadata(dataset.detections(recording.recording_id))
+    channel = stored.get(CHANNEL_KEY, MEAN)
+    exhibits, sound_missing = _exhibits(connection, dataset, recording, parse_channel(channel))
     return render_page(
         "report.html",
         recording=recording,
         silence_dbfs=SILENCE_DBFS,
         settings=dataset.settings,
-        detector=_detector(connection, dataset, recording.recording_id),
+        detector=_detector(connection, dataset, stored),
+        channel=channel,
         effort=effort,
         channels=_channels_to_show(recording),
         species=species[: dataset.settings.report.top_labels],
@@ -129,22 +134,21 @@ def _channels_to_show(recording: Recording) -> tuple[ChannelFigures, ...]:
 
 
 def _exhibits(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording: Recording
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording: Recording, channel: Channel
 ) -> tuple[tuple[Exhibit, ...], str]:
     """Returns the detections with picture and sound, or why there are none."""
     report = dataset.settings.report
     best = best_detections(connection, report.top_detections)
     try:
-        return make_exhibits(dataset.audio(recording.path), best, report.padding_s), ""
+        return make_exhibits(dataset.audio(recording.path), best, report.padding_s, channel), ""
     except ContentMissing as error:
         return (), error.what
 
 
 def _detector(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording_id: str
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, stored: Mapping[str, str]
 ) -> DetectorSummary:
     """Returns the detector; without detections, as the metadata of their file says."""
-    stored = read_metadata(dataset.detections(recording_id))
     (found,) = query(connection, _DETECTOR)
     return DetectorSummary(
         found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name),

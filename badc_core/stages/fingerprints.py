@@ -65,6 +65,7 @@ class Fingerprints:
     """
 
     def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
         self._settings = {stage.name: _hash_settings(stage, dataset) for stage in STAGES.values()}
         self._floor = dataset.settings.detector.floor
         self._weakest = dataset.settings.detector.lowest_score
@@ -109,10 +110,17 @@ class Fingerprints:
         Args:
             stage: its name.
             sources: fingerprints of the outputs it is made from, in the order of its inputs; of a
-                stage without inputs `of_file`.
+                stage without inputs `of_file`. After them the recording's `choices`.
         """
         digest = _digest_texts(*map(as_source, sources), self._settings[stage])
         return add_floor(digest, self._floor) if STAGES[stage].has_floor else digest
+
+    def choices(self, stage: str, recording_id: str) -> tuple[str, ...]:
+        """Returns what the settings come to for one recording, beside what they are for all.
+
+        So a setting that concerns some recordings makes no others due.
+        """
+        return STAGES[stage].choices(self._dataset, recording_id)
 
     def is_current(self, recorded: str | None, wanted: str) -> bool:
         """Whether an output serves as the one that is wanted.

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import identify_detector
+from badc_core.errors import DatasetInvalid
+from badc_core.recordings.loudest import channel_of
+from badc_core.recordings.recording import read_recording
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Stage:
         job: the smaller job it belongs to, beside the one of all stages. A range of recordings
             goes through one stage a run.
         runs_detector: whether it runs a model: it leases devices and takes most of the time.
+        choices: dataset, recording_id -> what the settings come to for this recording, where that
+            decides the result and differs between recordings; nothing where it is the default.
         has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
             result serves any settings that keep only stronger ones.
     """
@@ -42,6 +48,7 @@ class Stage:
     job: str
     runs_detector: bool = False
     has_floor: bool = False
+    choices: Callable[[Dataset, str], tuple[str, ...]] = lambda _dataset, _one: ()
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
@@ -61,6 +68,18 @@ def _selection_settings(dataset: Dataset) -> dict[str, Any]:
     detector = dataset.settings.detector
     marks = identify_detector(detector).marks
     return {"settings": detector.selection_inputs(), **({"marks": marks} if marks else {})}
+
+
+def _chosen_channel(dataset: Dataset, recording_id: str) -> tuple[str, ...]:
+    """Returns the channel to analyse of a recording that has several, unless it is their mean."""
+    wanted = dataset.settings.recordings.channel
+    if wanted == MEAN:
+        return ()
+    try:
+        channel = channel_of(read_recording(dataset.recording(recording_id)), wanted)
+    except DatasetInvalid:
+        return ()  # the stage fails on the same description, and says so
+    return () if channel == MEAN else (f"channel {name_channel(channel)}",)
 
 
 _IN_ORDER = (
@@ -92,6 +111,7 @@ _IN_ORDER = (
         job="infer_job",
         runs_detector=True,
         has_floor=True,
+        choices=_chosen_channel,
     ),
     Stage(
         name="detections",

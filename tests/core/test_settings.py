@@ -130,6 +130,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("recordings", "roots", [""]),
         ("recordings", "templates", ["../{location}/*"]),
         ("recordings", "templates", ["/{location}/*"]),
+        *(("recordings", "channel", one) for one in (0, -1, 1.5, True, "2", "left", ["first"])),
         ("report", "bucket_minutes", 0),
         ("report", "bucket_minutes", 1441),
         ("report", "top_labels", 0),
@@ -152,11 +153,17 @@ def test_a_value_outside_its_limits_is_refused(tmp_path: Path, section, key, val
         ("detector", "sensitivity", 1.5),
         ("inference", "cpu_workers", 0),
         ("report", "bucket_minutes", 1440),
+        *(("recordings", "channel", one) for one in (1, 513, "mean", "each")),
     ],
 )
 def test_a_value_at_its_limit_is_taken(tmp_path: Path, section, key, value) -> None:
     settings = load(tmp_path, overrides={section: {key: value}})
     assert getattr(getattr(settings, section), key) == value
+
+
+def test_a_channel_that_is_none_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    told = refusal(tmp_path, overrides={"recordings": {"channel": "left"}})
+    assert 'must be "mean", "first", "loudest", "each" or a number from 1, not \'left\'' in told
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from badc_core.audio import reader
+from badc_core.audio.channel import EACH
 from badc_core.audio.containers import examine, require_content
-from badc_core.audio.reader import AudioFile
+from badc_core.audio.reader import AudioFile, open_channels
 from badc_core.audio.view import WHOLE
-from badc_core.errors import ContentMissing, UnreadableRecording
+from badc_core.errors import ChannelMissing, ContentMissing, UnreadableRecording
 
 RATE_HZ = 16_000
 HEADER_BYTES = 44
@@ -290,3 +291,24 @@ def check_as_ordinary_user(path: Path) -> str:
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
     return answer.stdout
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+def test_a_channel_is_read_as_it_is_in_any_order(tmp_path: Path, name: str) -> None:
+    sound = noise(2 * RATE_HZ, 3 if name != "a.mp3" else 2)
+    sf.write(tmp_path / name, sound, RATE_HZ)
+    whole = decode(tmp_path / name)
+    for channel in range(whole.shape[1]):
+        with AudioFile(tmp_path / name, channel=channel) as audio:
+            for start, end in ((9_000, 20_000), (5, 3_000), (3_000, len(whole))):
+                np.testing.assert_array_equal(audio.read(start, end), whole[start:end, channel])
+    each = open_channels(tmp_path / name, EACH)
+    assert [one.channel for one in each] == list(range(whole.shape[1]))
+    for number, audio in enumerate(each):
+        np.testing.assert_array_equal(audio.read(0, len(whole)), whole[:, number])
+        audio.close()
+
+
+def test_a_file_without_the_channel_says_how_many_it_has(wav: Path) -> None:
+    with pytest.raises(ChannelMissing, match="1 channel, so there is no channel 2 to analyse"):
+        AudioFile(wav, channel=1)

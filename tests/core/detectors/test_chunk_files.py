@@ -54,6 +54,15 @@ def test_the_file_holds_exactly_the_chunk(recording: Path, scratch: Path) -> Non
     np.testing.assert_array_equal(sf.read(file.path, dtype="float32")[0], expected)
 
 
+def test_the_file_holds_the_channel_that_is_analysed(recording: Path, scratch: Path) -> None:
+    chunk = chunk_of(11, 9_000)
+    with AudioFile(recording, channel=1) as audio:
+        file = write_chunk_file(audio, chunk, NO_CONTEXT)
+    assert file.path.is_relative_to(scratch)
+    wanted = sf.read(recording, start=11, stop=9_000, dtype="float32")[0][:, 1]
+    np.testing.assert_array_equal(sf.read(file.path, dtype="float32")[0], wanted)
+
+
 def test_what_a_program_wrote_is_kept_only_where_that_is_wanted(
     recording: Path, scratch: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 import soundfile as sf
 from support.tables import ORIGINAL_COLUMNS, write_rows
 
+from badc_core.audio.channel import EACH, MEAN
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.requests import read_requests
 from badc_core.engine.protocol import task_from_json, task_to_json
@@ -258,3 +259,21 @@ def test_a_manifest_may_have_a_byte_order_mark(tmp_path):
     manifest = write_rows(tmp_path / "m.csv", GOOD)
     manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes())
     assert list(read_requests([manifest])) == ["R"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("mean", MEAN), ("first", 0), (2, 1), ("loudest", 1), ("each", EACH), (7, 6)],
+)
+def test_rows_are_of_the_channel_that_is_wanted_where_their_file_has_several(
+    tmp_path, wanted, expected
+):
+    mono = write_wav(tmp_path / "mono.wav", 2.0)
+    sound = sf.read(mono)[0]
+    sf.write(tmp_path / "stereo.wav", np.stack([0.9 + sound / 99, sound], 1), RATE_HZ)
+    rows = [("R", f"R_{name}", f"{name}.wav", 0, 2000, 0) for name in ("mono", "stereo", "gone")]
+    manifest = write_rows(tmp_path / "m.csv", *rows, columns=ORIGINAL_COLUMNS[:6])
+    ((_, requests),) = read_requests([manifest], None).items()
+    tasks = {one.request.chunk_id: one.task for one in make_tasks(requests, channel=wanted)}
+    assert tasks["R_mono"].channel == tasks["R_gone"].channel == MEAN
+    assert tasks["R_stereo"].channel == expected

@@ -295,3 +295,5 @@ def test_where_they_go_is_told_to_the_worker() -> None:
     )
     assert task_from_json(json.loads(json.dumps(task_to_json(task)))) == task
     assert task_from_json(task_to_json(replace(task, files=None))).files is None
+    for channel in (2, "each"):
+        assert task_from_json(task_to_json(replace(task, channel=channel))).channel == channel
