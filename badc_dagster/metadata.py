@@ -136,6 +136,7 @@ def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict
         "score_floor": raw.floor,
         **({} if raw.channel == MEAN else {"channel": name_channel(raw.channel)}),
         "x_realtime": round(raw.audio_s / raw.detector_s, 1) if raw.detector_s else 0.0,
+        **_silence_metadata(raw.not_analysed_s),
         "chunks": len(raw.results),
         "chunks_failed": len(raw.failed),
         "chunks_resumed": raw.n_resumed,
@@ -146,6 +147,11 @@ def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict
         "worker_peak_rss_mib": round(raw.peak_rss_mib, 1),
         "telemetry": dg.MetadataValue.path(str(telemetry)),
     }
+
+
+def _silence_metadata(not_analysed_s: float) -> dict[str, Any]:
+    """Returns how much digital silence the model has no scores for; nothing where it has."""
+    return {"silence_not_analysed_s": not_analysed_s} if not_analysed_s else {}
 
 
 def detections_metadata(made: DetectionsResult, path: Path) -> dict[str, Any]:

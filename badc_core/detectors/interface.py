@@ -6,7 +6,7 @@ thread while `detect` runs the model in another. Each detector has a file beside
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,10 @@ class Detection:
     is_expected: bool | None = None
     occurrence: float | None = None
     n_merged: int = field(default=1, kw_only=True)
+
+
+WindowAnswer: TypeAlias = "Sequence[Detection] | None"
+"""What is in a window; None: it is digital silence, for which the model has no score."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,7 @@ class Detector(Protocol):
             UnreadableRecording: the audio cannot be decoded to the chunk's end.
         """
 
-    def detect(self, batch: Any) -> list[list[Detection]]:
+    def detect(self, batch: Any) -> Sequence[WindowAnswer]:
         """Returns, for each window of the batch, the detections at or above the minimum score.
 
         Raises:

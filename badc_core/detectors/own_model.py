@@ -74,15 +74,19 @@ class OwnModel(WindowDetector, ABC):
     def _run(self, windows: npt.NDArray[np.float32]) -> Any:
         """Returns what the model gives for windows, shape [n_windows, n_samples]."""
 
-    def detect(self, batch: WindowBatch) -> list[list[Detection]]:
+    def detect(self, batch: WindowBatch) -> list[list[Detection] | None]:
         """Returns what is at or above the minimum score in each window, in label order.
+
+        None for a window of digital silence that the model gives no scores for.
 
         Raises:
             OutOfMemory: memory does not suffice for these windows.
             DetectorFailed: the model failed, or its output is not a score for each window.
         """
         return [
-            [
+            None
+            if np.isnan(row).any()
+            else [
                 Detection(start, end, self._labels[column], float(row[column]))
                 for column in np.nonzero(row >= self._min_score)[0].tolist()
             ]
@@ -98,14 +102,15 @@ class OwnModel(WindowDetector, ABC):
             windows: float32, shape [n_windows, n_samples], range [-1, 1], at the model's rate.
 
         Returns:
-            float64, shape [n_windows, n_labels], 0 to 1.
+            float64, shape [n_windows, n_labels], 0 to 1, or NaN all over the row of a window of
+            digital silence.
 
         Raises:
             OutOfMemory, DetectorFailed: as `detect` does.
         """
         groups = range(0, len(windows), self.batch_windows)
         parts = [windows[row : row + self.batch_windows] for row in groups]
-        return np.concatenate([self._checked(self._run(part), len(part)) for part in parts])
+        return np.concatenate([self._checked(self._run(part), part) for part in parts])
 
     def try_out(self) -> None:
         """Scores a window of faint noise, so that errors show before any chunk is tried.
@@ -128,8 +133,13 @@ class OwnModel(WindowDetector, ABC):
         notes, self._notes = tuple(self._notes), []
         return DetectorReport(notes=notes) if notes else None
 
-    def _checked(self, output: Any, n_windows: int) -> npt.NDArray[np.float64]:
-        """Returns what a model gave for some windows, if it can be scores."""
+    def _checked(self, output: Any, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Returns what a model gave for some windows, if it can be scores.
+
+        A model that scales its input by its loudness has none for digital silence, as official
+        exports of BirdNET 3.0.
+        """
+        n_windows = len(windows)
         given = np.asarray(output)
         if given.dtype.kind not in "biuf":
             what = f"gives values of type {given.dtype}, not numbers"
@@ -142,13 +152,16 @@ class OwnModel(WindowDetector, ABC):
             )
             raise DetectorFailed(what, self.place, "Make it give a score for each label")
         scores = given.astype(np.float64)
-        lowest, highest = float(scores.min()), float(scores.max())
-        if np.isnan(lowest):
-            what = f"gives NaN for {np.isnan(scores).any(axis=1).sum()} of {n_windows} windows"
+        is_silent = ~windows.any(axis=1) & ~np.isfinite(scores).all(axis=1)
+        if (is_nan := np.isnan(scores).any(axis=1) & ~is_silent).any():
+            what = f"gives NaN for {is_nan.sum()} of {n_windows} windows"
             raise DetectorFailed(what, self.place, "Correct the model: NaN is not a score")
+        sound = scores[~is_silent]
+        lowest, highest = float(sound.min(initial=0)), float(sound.max(initial=0))
         if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
             what = f"gives scores from {lowest:g} to {highest:g}, not from 0 to 1"
             raise DetectorFailed(what, self.place, self.range_remedy)
+        scores[is_silent] = np.nan
         return scores.clip(0, 1)
 
 

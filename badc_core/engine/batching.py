@@ -5,12 +5,13 @@ is the worker's business (`worker.py`).
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from badc_core.audio.reader import AudioFile, open_channels
 from badc_core.chunks.plan import Chunk, halve_chunk
-from badc_core.detectors.interface import Batch, Detection, Detector, Label, WindowBatch
+from badc_core.detectors.interface import Batch, Detector, WindowAnswer, WindowBatch
+from badc_core.engine.findings import ChunkFindings, find_windows
 from badc_core.engine.protocol import ChunkTask
 from badc_core.errors import DetectorFailed, OutOfMemory
 from badc_core.out_of_memory import is_out_of_memory
@@ -70,8 +71,8 @@ class Batching(Generic[Owner]):
             windows = [batch for _, batch in some if isinstance(batch, WindowBatch)]
             yield owners, WindowBatch.join(windows) if windows else some[0][1]
 
-    def detect(self, batch: Batch) -> tuple[list[list[Detection]], list[str]]:
-        """Returns the detections of each window, and notes on what had to be done for them.
+    def detect(self, batch: Batch) -> tuple[list[WindowAnswer], list[str]]:
+        """Returns the answer about each window, and notes on what had to be done for them.
 
         Raises:
             OutOfMemory: not even one window at a time fits.
@@ -92,7 +93,7 @@ class Batching(Generic[Owner]):
             n_windows += len(batch)
         return n_windows, len(self._waiting)
 
-    def _detect(self, batch: Batch, notes: list[str]) -> list[list[Detection]]:
+    def _detect(self, batch: Batch, notes: list[str]) -> list[WindowAnswer]:
         if isinstance(batch, WindowBatch) and len(batch) > self._fits:
             return self._detect_halves(batch, notes)
         try:
@@ -107,7 +108,7 @@ class Batching(Generic[Owner]):
             notes.append(f"out of memory: batch of {len(batch)} windows halved")
         return self._detect_halves(batch, notes)
 
-    def _detect_halves(self, batch: WindowBatch, notes: list[str]) -> list[list[Detection]]:
+    def _detect_halves(self, batch: WindowBatch, notes: list[str]) -> list[WindowAnswer]:
         middle = len(batch) // 2
         first = self._detect(batch.part(0, middle), notes)
         return first + self._detect(batch.part(middle, len(batch)), notes)
@@ -124,8 +125,8 @@ def _cut_last(
     return [*others, (owner, last.part(0, kept))], (owner, last.part(kept, len(last)))
 
 
-def answer(detector: Detector, batch: Batch) -> list[list[Detection]]:
-    """Returns the detections of each window.
+def answer(detector: Detector, batch: Batch) -> list[WindowAnswer]:
+    """Returns the detector's answer about each window.
 
     Raises:
         DetectorFailed: the detector says nothing about some of them.
@@ -137,11 +138,11 @@ def answer(detector: Detector, batch: Batch) -> list[list[Detection]]:
             detector.identity.name,
             "This is a defect of the detector: report it to its makers",
         )
-    return found
+    return list(found)
 
 
-def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detection], int]:
-    """Returns the detections of a chunk that is too long for memory, and in how many parts.
+def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[ChunkFindings, int]:
+    """Returns what is in a chunk that is too long for memory, and in how many parts.
 
     Args:
         detector: raised OutOfMemory on the whole chunk.
@@ -151,16 +152,16 @@ def detect_in_halves(detector: Detector, task: ChunkTask) -> tuple[list[Detectio
         OutOfMemory: the shortest part worth trying does not fit either.
         UnreadableRecording: the audio cannot be decoded.
     """
-    found: list[Detection] = []
+    findings = ChunkFindings(task.channel)
     n_parts = 0
     for audio in open_channels(task.audio, task.channel, expected_samples=task.n_samples):
         with audio:
-            n_parts += _detect_parts(detector, audio, task, found)
-    return found, n_parts
+            n_parts += _detect_parts(detector, audio, task, findings)
+    return findings, n_parts
 
 
 def _detect_parts(
-    detector: Detector, audio: AudioFile, task: ChunkTask, found: list[Detection]
+    detector: Detector, audio: AudioFile, task: ChunkTask, findings: ChunkFindings
 ) -> int:
     """Adds what is in a chunk, analysed in parts; returns in how many."""
     n_parts = 0
@@ -169,26 +170,13 @@ def _detect_parts(
         part = waiting.pop()
         try:
             for batch in detector.batches(audio, part, task.recording_context):
-                found += [one for window in answer(detector, batch) for one in window]
+                findings.add(answer(detector, batch), find_windows(batch, part))
             n_parts += 1
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             waiting += reversed(_halves(part))
     return n_parts
-
-
-def keep_best(detections: Iterable[Detection]) -> list[Detection]:
-    """Returns the strongest of detections that have the same label and interval, by start.
-
-    Those of single channels are such: a bird is heard in all of them.
-    """
-    best: dict[tuple[int, int, Label], Detection] = {}
-    for one in detections:
-        place = one.start_sample, one.end_sample, one.label
-        if place not in best or best[place].confidence < one.confidence:
-            best[place] = one
-    return sorted(best.values(), key=lambda one: (one.start_sample, one.end_sample))
 
 
 def as_out_of_memory(error: Exception) -> OutOfMemory:

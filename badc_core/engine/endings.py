@@ -48,6 +48,7 @@ class Ending:
             self.content.get("peak_rss_mib", 0.0),
             self._gpu_use(),
             floor=worker.floor,
+            not_analysed=protocol.intervals_from_json(self.content.get("not_analysed", [])),
         )
 
     def _gpu_use(self) -> GpuMetrics | None:

@@ -24,6 +24,7 @@ from badc_core.detectors.interface import (
 )
 from badc_core.devices.metrics import GpuMetrics
 from badc_core.errors import BadcError, DetectorFailed
+from badc_core.intervals import Interval
 
 PROTOCOL = 3
 
@@ -64,6 +65,7 @@ class ChunkResult:
         gpu: what its GPU did meanwhile; None without one.
         is_resumed: from an earlier run, so that nothing ran.
         floor: detections below this score are left out; None in results of the code before.
+        not_analysed: digital silence that the model cannot score, in samples as detections are.
     """
 
     task: ChunkTask
@@ -76,6 +78,7 @@ class ChunkResult:
     gpu: GpuMetrics | None = None
     is_resumed: bool = False
     floor: float | None = None
+    not_analysed: tuple[Interval, ...] = ()
 
     @property
     def chunk(self) -> Chunk:
@@ -136,6 +139,11 @@ def detections_to_json(detections: Iterable[Detection]) -> list[list[Any]]:
 def detections_from_json(rows: list[list[Any]]) -> tuple[Detection, ...]:
     """Returns the detections in the rows of a `result` line; raises ValueError for other rows."""
     return tuple(_detection_from_json(row) for row in rows)
+
+
+def intervals_from_json(rows: list[list[int]]) -> tuple[Interval, ...]:
+    """Returns the intervals in the rows of a `result` line; raises ValueError for other rows."""
+    return tuple((start, end) for start, end in rows)
 
 
 def error_to_json(error: BadcError) -> dict[str, str]:

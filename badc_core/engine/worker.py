@@ -19,16 +19,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from badc_core.audio.channel import EACH
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, forget_output
-from badc_core.detectors.interface import Batch, Detection, Detector, DetectorReport, WindowBatch
+from badc_core.detectors.interface import Batch, Detector, DetectorReport, WindowAnswer, WindowBatch
 from badc_core.detectors.registry import load_detector
 from badc_core.engine import protocol
-from badc_core.engine.batching import Batching, detect_in_halves, keep_best
+from badc_core.engine.batching import Batching, detect_in_halves
+from badc_core.engine.findings import NO_SCORES, ChunkFindings, find_windows
 from badc_core.engine.protocol import ChunkTask
 from badc_core.engine.reading import EndOfTask, ReadAhead, StartOfTask, as_badc_error
 from badc_core.errors import BadcError, OutOfMemory
+from badc_core.intervals import length_of
 
 _PARENT_CHECK_S = 1.0
 
@@ -39,7 +40,7 @@ class _TaskState:
 
     task: ChunkTask
     started: float
-    detections: list[Detection] = field(default_factory=list)
+    findings: ChunkFindings
     error: BadcError | None = None
     n_waiting: int = 0
     is_read: bool = False
@@ -75,7 +76,8 @@ class Worker:
 
     def _handle_part(self, part: StartOfTask | Batch | EndOfTask) -> None:
         if isinstance(part, StartOfTask):
-            self._in_work.append(_TaskState(part.task, part.started))
+            findings = ChunkFindings(part.task.channel)
+            self._in_work.append(_TaskState(part.task, part.started, findings))
             return
         newest = self._in_work[-1]
         if isinstance(part, EndOfTask):
@@ -100,16 +102,18 @@ class Worker:
             else:
                 self._detect_otherwise(*owners[0], error)
             return
+        start = 0
         for owner, n_windows in owners:
             owner.n_waiting -= n_windows
             owner.notes += notes
-            for window in () if owner.is_whole else found[:n_windows]:
-                owner.detections.extend(window)
-            del found[:n_windows]
+            own = slice(start, start + n_windows)
+            if not owner.is_whole:
+                owner.findings.add(found[own], find_windows(batch, owner.task.chunk)[own])
+            start += n_windows
 
     def _detect_and_report(
         self, owners: list[tuple[_TaskState, int]], batch: Batch
-    ) -> tuple[list[list[Detection]], list[str]]:
+    ) -> tuple[list[WindowAnswer], list[str]]:
         """Returns what the model finds; its report goes to the chunks concerned, come what may."""
         try:
             return self._batching.detect(batch)
@@ -132,7 +136,7 @@ class Worker:
             return
         if isinstance(error, OutOfMemory) and not self._batching.joins_windows:
             try:
-                owner.detections, n_parts = detect_in_halves(self._detector, owner.task)
+                owner.findings, n_parts = detect_in_halves(self._detector, owner.task)
                 owner.report = self._detector.report()
                 owner.is_whole = True
                 owner.notes.append(f"out of memory: chunk analysed in {n_parts} parts")
@@ -155,6 +159,9 @@ class Worker:
             self._answer(done, runtime_s)
 
     def _answer(self, done: _TaskState, runtime_s: float) -> None:
+        if gaps := done.findings.not_analysed:
+            silent_s = length_of(gaps) / done.task.chunk.sample_rate_hz
+            done.notes.append(f"{silent_s:.1f} s of digital silence {NO_SCORES}")
         measures = {
             "runtime_s": runtime_s,
             "peak_rss_mib": peak_rss_mib() + _peak_rss_mib_of_programs(done.report),
@@ -162,11 +169,8 @@ class Worker:
             "report": None if done.report is None else asdict(done.report),
         }
         if done.error is None:
-            found = done.detections
-            if done.task.channel == EACH:
-                found = keep_best(found)
-            rows = protocol.detections_to_json(found)
-            self.send(protocol.encode("result", detections=rows, **measures))
+            rows = protocol.detections_to_json(done.findings.detections)
+            self.send(protocol.encode("result", detections=rows, not_analysed=gaps, **measures))
         else:
             content = protocol.error_to_json(done.error)
             cause = done.error.__cause__

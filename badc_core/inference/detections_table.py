@@ -63,8 +63,8 @@ def effort_table(
 ) -> pa.Table:
     """Returns the chunks of a recording with what became of them; schema `EFFORT`.
 
-    The overlap with the chunk before counts as effort once, in the earlier chunk; where
-    nothing was recorded there is none.
+    The overlap with the chunk before counts as effort once, in the earlier chunk. Where nothing was
+    recorded there is none, nor where the model has no scores.
 
     Args:
         recording_id: the recording.
@@ -73,18 +73,25 @@ def effort_table(
         dead: where nothing was recorded, in samples.
     """
     begun = Counter(detections["chunk_id"].to_pylist())
-    rows = [_effort_row(recording_id, one, begun[one.chunk.chunk_id], dead) for one in results]
+    silent = [gap for one in results for gap in one.not_analysed]
+    rows = [
+        _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, silent) for one in results
+    ]
     return pa.Table.from_pylist(rows, EFFORT)
 
 
 def _effort_row(
-    recording_id: str, result: ChunkResult, n_begun: int, dead: Sequence[Interval]
+    recording_id: str,
+    result: ChunkResult,
+    n_begun: int,
+    dead: Sequence[Interval],
+    silent: Sequence[Interval],
 ) -> dict[str, Any]:
     chunk = result.chunk
     rate_hz = chunk.sample_rate_hz
     own = [(chunk.start_sample + chunk.overlap_samples, chunk.end_sample)]
     own_dead = intersect(own, dead)
-    gaps = own if result.error else own_dead
+    gaps = own if result.error else intersect(own, (*dead, *silent))
     return {
         "recording_id": recording_id,
         "chunk_id": chunk.chunk_id,

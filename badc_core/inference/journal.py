@@ -202,6 +202,8 @@ def _line(key: str, result: ChunkResult) -> dict[str, Any]:
         return {**line, "error": str(result.error)}
     if result.floor is not None:
         line["floor"] = result.floor
+    if result.not_analysed:
+        line["not_analysed"] = result.not_analysed
     return {**line, "detections": protocol.detections_to_json(result.detections)}
 
 
@@ -216,6 +218,7 @@ def _result(task: ChunkTask, line: dict[str, Any]) -> ChunkResult:
         float(line["peak_rss_mib"]),
         is_resumed=True,
         floor=line.get("floor"),
+        not_analysed=protocol.intervals_from_json(line.get("not_analysed", [])),
     )
 
 

@@ -23,6 +23,7 @@ from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import RawDetectionsInvalid
 from badc_core.inference.gpu_totals import GpuTotals, total_gpu_use
+from badc_core.intervals import length_of
 from badc_core.json_texts import parse_object
 
 SCHEMA_VERSION = 1
@@ -45,7 +46,7 @@ RAW_COLUMNS: tuple[Column, ...] = (
 )
 
 _RAW = arrow_schema(RAW_COLUMNS)
-_BESIDE_CHUNK = {"key", "error", "channel"}
+_BESIDE_CHUNK = {"key", "error", "channel", "not_analysed"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class RawResult:
     def channel(self) -> Channel:
         """Which channel of the recording was analysed."""
         return self.results[0].task.channel
+
+    @property
+    def not_analysed_s(self) -> float:
+        """Seconds of digital silence that the model cannot score."""
+        gaps = (gap for one in self.results for gap in one.not_analysed)
+        return length_of(gaps) / self.results[0].chunk.sample_rate_hz
 
     @property
     def failed(self) -> tuple[ChunkResult, ...]:
@@ -224,6 +231,8 @@ def _chunk_to_json(result: ChunkResult, key: str) -> dict[str, Any]:
     content: dict[str, Any] = {"key": key, **result.chunk.to_json()}
     if result.task.channel != MEAN:
         content["channel"] = result.task.channel
+    if result.not_analysed:
+        content["not_analysed"] = result.not_analysed
     if result.error is not None:
         content["error"] = protocol.error_to_json(result.error)
     return content
@@ -237,4 +246,7 @@ def _chunk_from_json(
     error = protocol.error_from_json(content["error"]) if "error" in content else None
     channel = content.get("channel", MEAN)
     task = ChunkTask(Path(), chunk.end_sample, chunk, channel=channel)
-    return ChunkResult(task, detections, error, 0.0, "", is_resumed=True, floor=floor)
+    gaps = protocol.intervals_from_json(content.get("not_analysed", []))
+    return ChunkResult(
+        *(task, detections, error, 0.0, ""), is_resumed=True, floor=floor, not_analysed=gaps
+    )

@@ -5,6 +5,7 @@ It serves the asset and `badc infer` alike. They differ in the source that lists
 `chunk_sink.py`). Many recordings share an engine in `multiplexer.py`.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,13 +14,18 @@ from typing import Generic, Protocol, TypeVar
 
 from badc_core.detectors.interface import NO_CONTEXT
 from badc_core.detectors.windows import WindowGrid
+from badc_core.engine.findings import NO_SCORES
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ManifestMismatch
 from badc_core.inference.journal import Journal, chunk_key, heard
 from badc_core.inference.run_recorder import RunRecorder
+from badc_core.intervals import length_of
 from badc_core.outcomes import Outcome
 from badc_core.stages.work import RecordingWork, Work
 from badc_core.telemetry.attempts import Attempt
+from badc_core.units import format_duration
+
+_log = logging.getLogger(__name__)
 
 STAGE = "raw_detections"
 """Whose output a run over a dataset writes."""
@@ -150,6 +156,7 @@ class RecordingRun(Generic[T]):
         self.is_left = False
         self._sink: Sink[T]
         self._keys: set[str] = set()
+        self._silent_s = 0.0
         self._waiting: dict[int, tuple[int, PlannedChunk]] = {}
         self._journal = Journal(work.journal(recording_id))
 
@@ -202,6 +209,9 @@ class RecordingRun(Generic[T]):
     def finish(self) -> Outcome[T]:
         """Writes the output and returns the outcome, which the consumer commits."""
         result = self._sink.finish()
+        if self._silent_s:
+            silent = format_duration(self._silent_s)
+            _log.warning("%s: %s of digital silence %s", self.recording_id, silent, NO_SCORES)
         if self._writes_stage:
             return Outcome(self.recording_id, result, on_commit=self._commit)
         self.leave()
@@ -219,6 +229,7 @@ class RecordingRun(Generic[T]):
         self.leave()
 
     def _keep(self, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
+        self._silent_s += length_of(result.not_analysed) / result.chunk.sample_rate_hz
         self._sink.write(number, chunk, result)
         self._recorder.ended(result, self._sink.output(chunk.task.chunk.chunk_id))
 

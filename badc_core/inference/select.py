@@ -23,6 +23,7 @@ from badc_core.detections.store import (
     FINGERPRINT_KEY,
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
+    NOT_ANALYSED_KEY,
     RUNNER_KEY,
     write_detections,
     write_effort,
@@ -132,6 +133,8 @@ def select_recording(
     }
     if raw.channel != MEAN:
         made_by[CHANNEL_KEY] = name_channel(raw.channel)
+    if raw.not_analysed_s:
+        made_by[NOT_ANALYSED_KEY] = repr(raw.not_analysed_s)
     write_effort(dataset.effort(recording_id), effort, made_by)
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:

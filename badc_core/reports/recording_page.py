@@ -16,6 +16,7 @@ from badc_core.detections.store import (
     CHANNEL_KEY,
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
+    NOT_ANALYSED_KEY,
     RUNNER_KEY,
     read_metadata,
 )
@@ -104,6 +105,7 @@ def render_recording_page(
         settings=dataset.settings,
         detector=_detector(connection, dataset, stored),
         channel=channel,
+        not_analysed_s=float(stored.get(NOT_ANALYSED_KEY, 0)),
         effort=effort,
         channels=_channels_to_show(recording),
         species=species[: dataset.settings.report.top_labels],
