@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.channel import EACH, MEAN, Channel, OneChannel, require_channel
+from badc_core.audio.channel import MEAN, OneChannel, require_channel
 from badc_core.audio.containers import examine
 from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
 from badc_core.audio.ffmpeg import FfmpegFile
@@ -290,38 +290,3 @@ class AudioFile:
         promised = f"of its {self.n_samples / self.sample_rate_hz:.2f} s"
         what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
         return explain_damage(self.path, what)
-
-
-def open_channels(
-    path: Path,
-    channel: Channel,
-    *,
-    accept_truncated: bool = False,
-    expected_samples: int | None = None,
-) -> tuple[AudioFile, ...]:
-    """Returns a recording, opened once for each channel that is analysed on its own.
-
-    Every one decodes by itself, so that none has to go back for another.
-
-    Args:
-        path: the file.
-        channel: what is analysed.
-        accept_truncated: read what is left of a file that was cut off.
-        expected_samples: read it where so much is left.
-
-    Raises:
-        ContentMissing, UnreadableRecording, ChannelMissing: as `AudioFile` does.
-    """
-
-    def open_one(one: OneChannel) -> AudioFile:
-        return AudioFile(
-            path,
-            accept_truncated=accept_truncated,
-            expected_samples=expected_samples,
-            channel=one,
-        )
-
-    if channel != EACH:
-        return (open_one(channel),)
-    first = open_one(0)
-    return (first, *map(open_one, range(1, first.n_channels)))

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from badc_core.audio.reader import AudioFile, open_channels
+from badc_core.audio.channel_files import open_channels
+from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, halve_chunk
 from badc_core.detectors.interface import Batch, Detector, WindowAnswer, WindowBatch
 from badc_core.engine.findings import ChunkFindings, find_windows

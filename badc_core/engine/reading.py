@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from badc_core.audio.channel import EACH, Channel, name_channel
-from badc_core.audio.reader import AudioFile, open_channels
+from badc_core.audio.channel_files import open_channels
+from badc_core.audio.reader import AudioFile
 from badc_core.detectors.chunk_files import ChunkFile
 from badc_core.detectors.interface import Batch, Detector
 from badc_core.engine import protocol

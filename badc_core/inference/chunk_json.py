@@ -85,7 +85,9 @@ def write_chunk_json(
             "notes": origin.notes,
             **({} if origin.channel == MEAN else {"channel": origin.channel}),
         },
-        "not_analysed": [[_ms_in_chunk(result.chunk, edge) for edge in gap] for gap in result.not_analysed]
+        "not_analysed": [
+            [_ms_in_chunk(result.chunk, edge) for edge in gap] for gap in result.not_analysed
+        ]
         or None,
         "runner": identity.name,
         "model_version": identity.version,

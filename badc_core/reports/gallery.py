@@ -13,7 +13,8 @@ import duckdb
 import numpy as np
 
 from badc_core.audio.channel import Channel
-from badc_core.audio.reader import AudioFile, open_channels
+from badc_core.audio.channel_files import open_channels
+from badc_core.audio.reader import AudioFile
 from badc_core.reports.database import query
 from badc_core.reports.excerpt import Excerpt, encode_excerpt
 from badc_core.reports.page import png_uri

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from badc_core.audio import reader
 from badc_core.audio.channel import EACH
+from badc_core.audio.channel_files import open_channels
 from badc_core.audio.containers import examine, require_content
-from badc_core.audio.reader import AudioFile, open_channels
+from badc_core.audio.reader import AudioFile
 from badc_core.audio.view import WHOLE
 from badc_core.errors import ChannelMissing, ContentMissing, UnreadableRecording
 

@@ -283,19 +283,31 @@ def test_nan_is_no_score(tmp_path: Path, settings) -> None:
     assert "model.onnx: gives NaN for 1 of 1 windows" in told
 
 
-def test_nan_for_silence_costs_only_what_is_silent(tmp_path: Path, settings) -> None:
+@pytest.mark.parametrize("offset", [0.0, 1e-9])  # 0 / 0, or infinite
+def test_digital_silence_without_a_score_is_not_analysed_and_nan_on_sound_is_an_error(
+    tmp_path: Path, settings, offset: float
+) -> None:
     nodes = [
         helper.make_node("Mul", ["sound", "sound"], ["squares"]),
         helper.make_node("ReduceMean", ["squares"], ["mean"], axes=[1], keepdims=1),
-        helper.make_node("Div", ["mean", "mean"], ["score"]),
+        helper.make_node("Add", ["mean", "offset"], ["more"]),
+        helper.make_node("Div", ["more", "mean"], ["ratio"]),
+        helper.make_node("Sub", ["ratio", "nearly_one"], ["score"]),
     ]
+    constants = {"offset": np.float32(offset), "nearly_one": np.float32(0.5)}
     shapes = {"sound": ["n", 8000]}, {"score": ["n", 1]}
-    write_model(tmp_path / "model.onnx", nodes, {}, *shapes)
+    write_model(tmp_path / "model.onnx", nodes, constants, *shapes)
     (tmp_path / "labels.txt").write_text("any\n")
     detector = load_detector(settings())
-    assert detector.score(windows(2)).tolist() == [[1], [1]]
-    with pytest.raises(DetectorFailed, match="gives NaN for 1 of 3 windows"):
-        detector.score(np.concatenate([windows(2), np.zeros((1, RATE_HZ), np.float32)]))
+    sound = np.insert(windows(5), [0, 3], 0, axis=0)  # digital silence first, and in between
+    spans = tuple(range(7)), tuple(range(1, 8))
+    found = detector.detect(WindowBatch(sound, *spans, RATE_HZ))
+    assert [one is None for one in found] == [True, *[False] * 3, True, *[False] * 2]
+    assert [len(one) for one in found if one is not None] == [1] * 5
+    assert detector.detect(WindowBatch(sound[:1], (0,), (1,), RATE_HZ)) == [None]
+    sound[1] = 1e-30  # its squares are 0: NaN, yet there is something to hear
+    with pytest.raises(DetectorFailed, match=r"NaN for 1 of 4 windows|to inf"):
+        detector.detect(WindowBatch(sound, *spans, RATE_HZ))
 
 
 def test_without_onnxruntime_the_command_that_installs_it_is_told(

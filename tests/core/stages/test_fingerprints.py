@@ -35,6 +35,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.deployments": ("absent_too.csv", None),
     "recordings.fingerprint": ("full", "recording"),
     "recordings.accept_truncated": (True, "recording"),
+    "recordings.channel": ("first", None),
     "chunks.duration_s": (30.0, "chunk_manifest"),
     "chunks.overlap_s": (1.0, "chunk_manifest"),
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
@@ -74,7 +75,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
 """Each setting, another value than its default, and the stage whose output that changes.
 
 `detector.command`, `detector.hawkears` and `detector.model` decide nothing for the detectors of
-other names.
+other names, and `recordings.channel` nothing for recordings with one channel.
 """
 
 

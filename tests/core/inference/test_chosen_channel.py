@@ -1,7 +1,5 @@
 """Which channel of a recording is analysed, on the way from the setting to the detections."""
 
-import io
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,24 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from support.detecting import detect_and_select, step_inputs
+from support.detecting import detect_and_select, detect_in_process, step_inputs
 
 from badc_core.audio.channel import EACH, MEAN
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import CHANNEL_KEY, read_metadata
-from badc_core.detectors.interface import Detector
-from badc_core.detectors.registry import load_detector
-from badc_core.engine import protocol
-from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.engine.worker import Worker
 from badc_core.errors import ChannelMissing, DatasetInvalid, InputOutdated
-from badc_core.inference.detect import DatasetSource
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.journal import chunk_key
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
-from badc_core.inference.select import Selection, select_detections, select_recording
+from badc_core.inference.select import select_detections
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
@@ -84,34 +76,7 @@ def root(described: Path, tmp_path: Path) -> Path:
 
 
 def detect(dataset: Dataset, *names: str) -> dict[str, DetectionsResult]:
-    """Returns what is detected in recordings, by a worker in this process."""
-    detector = load_detector(dataset.settings.detector)
-    source = DatasetSource(dataset, detector.identity, lambda name: dataset.root / f"{name}.jsonl")
-    selection = Selection(dataset.settings.detector)
-    found = {}
-    for name in names or sorted((*MONO, *STEREO)):
-        opened = source.open(name)
-        left = [one for one in opened.chunks if one.key not in opened.known]
-        answers = iter(work(detector, [one.task for one in left]))
-        for number, one in enumerate(opened.chunks):
-            known = opened.known.get(one.key)
-            opened.sink.write(number, one, known or result_of(one.task, next(answers)))
-        raw = opened.sink.finish()
-        selected = select_recording(dataset, name, selection, detector.identity)
-        found[name] = replace(selected, raw=raw)
-    return found
-
-
-def work(detector: Detector, tasks: list[ChunkTask]) -> list[dict[str, Any]]:
-    lines = [protocol.encode("chunk", **protocol.task_to_json(task)) for task in tasks]
-    replies = io.StringIO()
-    Worker(detector, replies).run(io.StringIO("".join(lines)))
-    return [json.loads(line) for line in replies.getvalue().splitlines()]
-
-
-def result_of(task: ChunkTask, answer: dict[str, Any]) -> ChunkResult:
-    rows = protocol.detections_from_json(answer["detections"])
-    return ChunkResult(task, rows, None, 1.0, "cpu-0", floor=0.1)
+    return detect_in_process(dataset, names or sorted((*MONO, *STEREO)))
 
 
 def found(result: DetectionsResult) -> dict[tuple[int, str], float]:
