@@ -165,12 +165,23 @@ def remove_abandoned(folder: Path) -> None:
                     _discard(folder / name)
 
 
+def is_process_alive(pid: int) -> bool:
+    """Returns whether there is a process of this number, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _is_abandoned(path: Path) -> bool:
     found = _ASIDE.fullmatch(path.name)
     if found is None:
         return False
     if found["where"] == _process_space():
-        return not _is_alive(int(found["pid"]))
+        return not is_process_alive(int(found["pid"]))
     return time.time() - path.lstat().st_mtime > _SURELY_ABANDONED_S
 
 
@@ -249,16 +260,6 @@ def _process_space() -> str:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _fsync_tree(folder: Path) -> None:

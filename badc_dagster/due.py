@@ -166,7 +166,7 @@ def find_busy(instance: dg.DagsterInstance, connection: Connection, keys: KeyOrd
     for record in instance.get_run_records(unfinished):
         run = record.dagster_run
         is_queued = run.status == dg.DagsterRunStatus.QUEUED
-        if not (is_served if is_queued else is_working(record)):
+        if not (is_served if is_queued else is_working(instance, record)):
             continue
         if run.asset_selection and not own & set(run.asset_selection):
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from badc_core.atomic import is_process_alive
 from badc_core.locks import is_locked, lock_file, remove_unlocked, unlock
 from badc_dagster.home import home_path
 
@@ -42,20 +43,22 @@ def show_ended(run_id: str) -> None:
         unlock(descriptor)
 
 
-def is_working(record: dg.RunRecord) -> bool:
+def is_working(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Returns whether an unfinished run is, or soon will be, at work.
 
     A run whose file is there and not locked is not, nor is one of `badc run` without a file. Any
-    other without a file is believed for a few minutes: it is starting, or was killed before its
-    first step.
+    other without a file is starting, or was killed before its first step: it is believed for a few
+    minutes, unless Dagster wrote down a process for it that has ended.
 
     Args:
+        instance: holds the run.
         record: of a run that is not queued.
     """
     run = record.dagster_run
     if _lock_path(run.run_id).exists() or _locks_first(run):
         return not _is_abandoned(run)
-    return time.time() - record.update_timestamp.timestamp() < _STARTING_S
+    is_recent = time.time() - record.update_timestamp.timestamp() < _STARTING_S
+    return is_recent and not _has_lost_process(instance, run)
 
 
 def is_queue_served(instance: dg.DagsterInstance) -> bool:
@@ -98,6 +101,19 @@ def _is_abandoned(run: dg.DagsterRun) -> bool:
 def _locks_first(run: dg.DagsterRun) -> bool:
     """Returns whether the run's process has the lock before the run exists, until it has ended."""
     return LOCKS_FIRST_TAG.items() <= run.tags.items()
+
+
+def _has_lost_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Returns whether the process that a code server started for a run has ended.
+
+    One in another container seems so too. That does no harm: recordings are locked as well.
+    """
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event else None
+        if pid is not None and not is_process_alive(int(str(pid.value))):
+            return True
+    return False
 
 
 def _is_unfinished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -9,6 +9,7 @@ from support.commands import BADC
 from support.waiting import wait_until
 
 from badc_core.datasets.connections import connect
+from badc_dagster.dagster_private import EngineEventData
 from badc_dagster.due import find_busy
 from badc_dagster.home import open_instance
 from badc_dagster.liveness import close_dead_runs, show_alive, show_ended
@@ -150,6 +151,21 @@ def test_a_run_of_the_command_without_a_lock_is_dead_at_once(graph, status):
     assert working(graph) == set()
     assert close_dead_runs(graph.instance) == [run.run_id]
     assert graph.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_ended_before_its_first_step_is_dead_at_once(graph):
+    graph.scan()
+    run = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("pipeline_job"),
+        status=dg.DagsterRunStatus.STARTING,
+        tags=range_tags(["rec_1", "rec_3"]),
+    )
+    with subprocess.Popen(["sleep", "60"]) as process:
+        event = EngineEventData.in_process(process.pid)
+        graph.instance.report_engine_event("Started process for run.", run, event)
+        assert working(graph) == {"rec_1", "rec_2", "rec_3"}
+        process.kill()
+    assert working(graph) == set()
 
 
 def test_a_command_that_can_do_nothing_says_so_and_exits_with_1(graph, stranger):
