@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from badc_core.recordings.findings import Findings
+from badc_core.recordings.naming import parse_fraction
 
 # Of RIFF; of Vorbis comments, as converters name them; of ID3.
 _COMMENT_TAGS = ("ICMT", "COMMENT", "DESCRIPTION", "COMMENTS", "COMM", "TIT3")
 _ARTIST_TAGS = ("IART", "ARTIST", "TPE1", "AUTHOR")
-_START = re.compile(r"Recorded at (\d\d:\d\d:\d\d)(?:\.\d+)? (\d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
+_START = re.compile(r"Recorded at (\d\d:\d\d:\d\d)(\.\d+)? (\d\d/\d\d/\d{4})(?: \(UTC([^)]*)\))?")
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::(\d{1,2}))?")
 _DEVICE = re.compile(r"AudioMoth ([0-9A-F]{16})")
 _DEPLOYMENT = re.compile(r"during deployment ([0-9A-F]{16})")
@@ -72,12 +73,13 @@ def _read_start(comment: str) -> tuple[datetime | None, int | None]:
     if match is None:
         return None, None
     try:
-        clock = datetime.strptime(f"{match[1]} {match[2]}", "%H:%M:%S %d/%m/%Y")
+        clock = datetime.strptime(f"{match[1]} {match[3]}", "%H:%M:%S %d/%m/%Y")
+        clock += parse_fraction(match[2] or "")
     except ValueError:
         return None, None
-    offset = _OFFSET.fullmatch(match[3] or "")
+    offset = _OFFSET.fullmatch(match[4] or "")
     if offset is None:
-        return clock, None if match[3] else 0
+        return clock, None if match[4] else 0
     minutes = int(offset[2]) * 60 + int(offset[3] or 0)
     return clock, -minutes if offset[1] == "-" else minutes
 

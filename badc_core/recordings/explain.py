@@ -10,7 +10,7 @@ from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.describe import read_place_and_time
 from badc_core.recordings.findings import Findings
 from badc_core.recordings.identity import below_root
-from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.naming import is_card_slot, read_file_name, read_place
 
 _MAX_NAMED = 5
 _FIRST = ("study_area", "location", "start_local", "start_utc", "timezone", "utc_offset_min")
@@ -94,11 +94,13 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
             above = folders[: folders.index(reading.location)] if known else ()
             parents[reading.location].add("/".join(above))
     digits = sorted(name for name in parents if name.isdigit())
+    slots = sorted(name for name in parents if is_card_slot(name))
     split = sorted(name for name, above in parents.items() if len(above) > 1)
     unmatched = sorted(set(read_deployments(dataset.deployments)) - set(parents))
     check = "if not, correct recordings.templates"
     doubts = (
         (digits, f"only digits, is that the station's name? {check}"),
+        (slots, f"named like the slot of a card, is that the station's name? {check}"),
         (split, f"under several folders, is it one station? {check}"),
         (unmatched, "in the table of deployments, but no recording is from there; compare names"),
     )

@@ -16,7 +16,7 @@ Sources of the forms:
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -25,7 +25,7 @@ from badc_core.recordings.findings import Findings
 
 _FIRST_HEX_YEAR, _LAST_HEX_YEAR = 2010, 2060
 # One grammar for all forms: a date, a time, perhaps a fraction, perhaps an offset.
-_FRACTION = r"(?:[.,]\d{1,9}|\d{3}|_\d{3}(?=[+-]))?(?!\d)"
+_FRACTION = r"(?P<fraction>[.,]\d{1,9}|\d{3}|_\d{3}(?=[+-]))?(?!\d)"
 _DATE = r"(?P<date>(?:19|20)\d\d[ 01]\d[ 0-3]\d)"
 _TIMES = (
     re.compile(
@@ -48,22 +48,35 @@ _OFFSET = re.compile(
     r"(?::?(?P<named_minutes>[0-5]\d))?(?![\d.:])|(?![A-Za-z0-9+-]))"
     r"|(?P<sign>[+-])(?P<hours>0\d|1[0-4])(?::?(?P<minutes>[0-5]\d))?(?![\d.:])"
 )
-_LIKE_OFFSET = re.compile(r"[ _]?(?:UTC|GMT)[+-]?\d*|[ _]?[+-]\d\d(?::?\d\d)?(?![\d.])")
+_ZONES = "A?[ECW][SD]T|[PM][SD]T|AK[SD]T|N[SD]T|NZ[SD]T|AWST|A[SD]T|CES?T|EES?T|WES?T|BST"
+_LIKE_OFFSET = re.compile(
+    r"[ _]?(?:UTC|GMT)[+-]?\d*|[ _]?[+-]\d\d(?::?\d\d)?(?![\d.])"
+    rf"|[ _]?(?:{_ZONES})(?![A-Za-z0-9])"
+)
+# Tascam and Olympus write the number of the file, from 1, where others write hour and minute.
+_NUMBERED = re.compile(r"00(?:0[1-9]|[1-5]\d)")
 _START_AND_END = re.compile(r"_E(?:19|20)\d{6}T")
 _OLD_AUDIOMOTH = re.compile(r"[0-9A-Fa-f]{8}")
 _SIGNED = r"[+-]\d{1,3}(?:\.\d+)?"
 _POSITION = re.compile(rf"(?P<latitude>{_SIGNED})[, _]*(?P<longitude>{_SIGNED})\]?$")
-_CHANNELS = re.compile(r"(?:__[01]|_0\+1)$")
+_CHANNELS = re.compile(r"(?:__[01]|_[0-]\+[1-])$")
+# Excerpts that BirdNET-Pi and BirdNET-Go keep begin with the species and its score.
+_SPECIES = re.compile(r"_\d{1,3}p_?$")
 _SERIAL = re.compile(r"[0-9A-F]{16}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _SHORT_DATE = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _MONTH_OR_DAY = re.compile(r"0[1-9]|[12]\d|3[01]")
-# Song Meter's Data, day folders as Frontier Labs makes them, and copies sorted by date.
+# Song Meter's Data, day folders as Frontier Labs makes them, copies sorted by date, and what
+# hand-held recorders make: Zoom, Tascam, Olympus, Sony.
 _RECORDER_FOLDER = re.compile(
     r"(?i:data|dcim)|(?:19|20)\d\d"
     r"|(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_]\w{1,4})?)?"
+    r"|ZOOM\d{4}|FOLDER(?:\d\d|_[A-E])|STEREO|MULTI|MUSIC|VOICE|RECORDER|REC_FILE"
 )
-_CARD_SLOTS = ("A", "B")
+_CARD_SLOT = re.compile(r"(?i:[ab]|(?:card|slot)[ _-]?[ab12])")
+_CAMERA_FOLDER = re.compile(r"\d{3}\w{3,5}")
+# BirdNET-Pi makes a whole tree, with folders of days and species.
+_RECORDER_TREES = {"BirdSongs", "StreamData", "By_Date"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
 _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
 
@@ -72,7 +85,7 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     """Returns the names that the first matching template captures; None if none matches.
 
     In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name. A folder
-    that recorders make (`Data`, a date, a year, a card slot) is never the location: where a
+    that recorders make (`Data`, a date, a year, a card slot in it) is never the location: where a
     template would take one for it, the templates are tried without such folders.
 
     Args:
@@ -93,12 +106,20 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
 def _names_recorder_folder(match: re.Match[str], path: str) -> bool:
     """Whether a template takes a recorder's folder for the location."""
     location, folders = match.groupdict().get("location"), path.split("/")[:-1]
-    is_last = bool(folders) and location == folders[-1] and location not in _CARD_SLOTS
-    return _is_recorder_folder(location) or (is_last and _made_by_recorder(folders))
+    if not folders or location != folders[-1]:
+        return location is not None and _is_recorder_folder(location)
+    # A folder A may be a station's, unless the one it is in is a recorder's too.
+    decided = folders[:-1] if is_card_slot(location) else folders
+    return bool(decided) and _made_by_recorder(decided)
 
 
-def _is_recorder_folder(name: str | None) -> bool:
-    return name is not None and _RECORDER_FOLDER.fullmatch(name) is not None
+def is_card_slot(name: str) -> bool:
+    """Whether a folder may be named for the slot of the card that was copied into it."""
+    return _CARD_SLOT.fullmatch(name) is not None
+
+
+def _is_recorder_folder(name: str) -> bool:
+    return _RECORDER_FOLDER.fullmatch(name) is not None
 
 
 def _without_recorder_folders(path: str) -> str:
@@ -112,12 +133,15 @@ def _without_recorder_folders(path: str) -> str:
 def _made_by_recorder(folders: Sequence[str]) -> bool:
     """Whether the last of some folders is a recorder's: `2024/05/12` only as a whole."""
     *above, last = folders
-    if _is_recorder_folder(last):
+    if _is_recorder_folder(last) or _RECORDER_TREES.intersection(folders):
         return True
     if _MONTH_OR_DAY.fullmatch(last):
         years = [index for index, name in enumerate(above[-2:]) if _YEAR.fullmatch(name)]
         return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
-    return bool(above) and (last in _CARD_SLOTS or _SHORT_DATE.fullmatch(last) is not None)
+    if not above:
+        return False
+    is_camera = above[-1].upper() == "DCIM" and _CAMERA_FOLDER.fullmatch(last) is not None
+    return is_camera or is_card_slot(last) or _SHORT_DATE.fullmatch(last) is not None
 
 
 def read_file_name(file_name: str) -> Findings:
@@ -132,14 +156,18 @@ def read_file_name(file_name: str) -> Findings:
     if "serial" in match.groupdict():
         fields["device_serial"] = match["serial"]
     elif not (stem[: match.start()] == "S" and _START_AND_END.search(suffix)):
-        fields.update(_read_prefix(stem[: match.start()]))
+        is_birdnet = "-birdnet-" in match[0]
+        fields.update({} if is_birdnet else _read_prefix(stem[: match.start()]))
     fields.update(_read_position(suffix))
     offset_min = _read_offset(suffix, match[0])
-    warnings: tuple[str, ...] = ()
+    warnings: list[str] = []
     if offset_min is None and (text := _LIKE_OFFSET.match(suffix)):
         what = f"{text[0]!r} in the file name looks like an offset from UTC but is not read as one"
-        warnings = (f"{what}; the station's time zone is used.",)
-    return Findings("filename", clock, offset_min, fields, warnings=warnings)
+        warnings.append(f"{what}; the station's time zone is used.")
+    if _NUMBERED.fullmatch(match["time"] or ""):
+        what = f"{match['time']!r} in the file name is read as the time {clock:%H:%M}"
+        warnings.append(f"{what}; some recorders count files there, and then it is wrong.")
+    return Findings("filename", clock, offset_min, fields, warnings=tuple(warnings))
 
 
 def _find_time(stem: str) -> tuple[re.Match[str], datetime] | None:
@@ -183,13 +211,22 @@ def parse_offset_min(text: str) -> int | None:
 
 def _parse_clock(match: re.Match[str]) -> datetime | None:
     """Returns the date and time of a match; None if the digits are not a date."""
-    time = match["time"] or match["padded"]
-    date, time = (re.sub(r"\D", "", text.replace(" ", "0")) for text in (match["date"], time))
+    parts = match.groupdict()
+    time = parts["time"] or parts.get("padded") or ""
+    date, time = (re.sub(r"\D", "", text.replace(" ", "0")) for text in (parts["date"], time))
     century = "20" if len(date) == 6 else ""  # noqa: PLR2004
     try:
-        return datetime.strptime(f"{century}{date}{time:0<6}", "%Y%m%d%H%M%S")
+        clock = datetime.strptime(f"{century}{date}{time:0<6}", "%Y%m%d%H%M%S")
     except ValueError:
         return None
+    has_seconds = len(time) == 6  # noqa: PLR2004
+    return clock + parse_fraction(parts.get("fraction") or "") if has_seconds else clock
+
+
+def parse_fraction(text: str) -> timedelta:
+    """Returns what digits behind a second mean, `.982648` or `_500`, to the millisecond."""
+    digits = re.sub(r"\D", "", text)
+    return timedelta(milliseconds=int(digits[:3].ljust(3, "0")))
 
 
 def _parse_hex(stem: str) -> datetime | None:
@@ -206,9 +243,9 @@ def _hex_offset(stem: str) -> int | None:
 
 def _read_prefix(prefix: str) -> dict[str, str]:
     """Returns the part before the date: an AudioMoth's serial number or a place."""
-    name = _CHANNELS.sub("", prefix.rstrip("_- ")) or ""
-    name = name.rstrip("_- ")
-    if not name:
+    name = _CHANNELS.sub("", prefix.rstrip("_- =")) or ""
+    name = name.rstrip("_- =")
+    if not name or _SPECIES.search(prefix):
         return {}
     return {"device_serial" if _SERIAL.fullmatch(name) else "location": name}
 

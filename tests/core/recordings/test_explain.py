@@ -34,3 +34,11 @@ def test_doubtful_names_of_stations_are_told(tmp_path: Path) -> None:
     assert digits.startswith("station 445: only digits")
     assert split.startswith("station S1: under several folders")
     assert unmatched.startswith("station s1: in the table of deployments")
+
+
+def test_a_station_named_like_the_slot_of_a_card_is_doubted(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    dataset = Dataset.open(tmp_path)
+    paths = ["audio/MARSH/A/x.wav", "audio/MARSH/B/x.wav", "audio/POND/A/Data/x.wav"]
+    (slots,) = doubt_stations(dataset, read_paths(dataset, paths))
+    assert slots.startswith("station A, B: named like the slot of a card")

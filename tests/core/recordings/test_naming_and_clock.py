@@ -62,9 +62,9 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
 @pytest.mark.parametrize(
     ("name", "clock", "offset_min"),
     [
-        ("S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.3+78.9", "91156", 600),
-        ("S20240815T091156676+1000_E20240815T040446501+1000_-08.0000+000.0000", "91156", 600),
-        ("20240815T091156.789+1130_00600", "91156", 690),
+        ("S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.3+78.9", "91156.982", 600),
+        ("S20240815T091156676+1000_E20240815T040446501+1000_-08.0000+000.0000", "91156.676", 600),
+        ("20240815T091156.789+1130_00600", "91156.789", 690),
         ("202408 15T 91156+1000_REC", None, None),
         ("2024 815T091156+1000_REC", "91156", 600),
         ("20240815T 91156+1000_REC", "91156", 600),
@@ -73,8 +73,8 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("20240815_091156UTC+2", "91156", 120),
         ("20240815_091156_UTC-03:30", "91156", -210),
         ("20240815_091156_GMT", "91156", 0),
-        ("20240815_091156_500-0330", "91156", -210),
-        ("2024-08-15T09-11-56.123-0330", "91156", -210),
+        ("20240815_091156_500-0330", "91156.500", -210),
+        ("2024-08-15T09-11-56.123-0330", "91156.123", -210),
         ("20240815T091156Z", "91156", 0),
         ("20240815_0911", "91100", None),
         ("240815_0911_test", "91100", None),
@@ -83,22 +83,44 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("5678.240815091156", "91156", None),
         ("2024-08-15-birdnet-RTSP_1-09_11_56", "91156", None),
         ("2024-08-15T09-11", "91100", None),
+        ("2024-08-15T09_11_56.000Z", "91156", 0),
+        ("ROCK1_20240815T091156.5-0400", "91156.500", -240),
+        ("2024-08-15T09:11:56.75+02:00", "91156.750", 120),
+        ("SM3_0+1_20240815$091156", "91156", None),
+        ("20240815T091156_614e53d_2.8dB", "91156", None),
+        ("2024-08-15_09-11-56_dur=300secs", "91156", None),
+        ("240815_0911_01", "91100", None),
         ("20240815_091156-2", "91156", None),
         ("20240815T091156-18.2656+144.5564", "91156", None),
     ],
 )
 def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> None:
     found = read_file_name(f"{name}.wav")
-    wanted = clock and datetime.strptime(f"20240815 {clock:0>6}", "%Y%m%d %H%M%S")
+    form = "%Y%m%d %H%M%S.%f"
+    digits, _, fraction = (clock or "").partition(".")
+    wanted = clock and datetime.strptime(f"20240815 {digits:0>6}.{fraction or 0}", form)
     assert (found.clock, found.utc_offset_min) == (wanted, offset_min)
     assert found.warnings == ()
 
 
-@pytest.mark.parametrize("offset", ["+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"])
+@pytest.mark.parametrize(
+    "offset",
+    [
+        *("+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"),
+        *("EDT", "_AEST", " CET", "_PST_1"),
+    ],
+)
 def test_what_looks_like_an_offset_and_cannot_be_read_is_warned_of(offset: str) -> None:
     found = read_file_name(f"20240815_091156{offset}.wav")
     assert (found.clock, found.utc_offset_min) == (datetime(2024, 8, 15, 9, 11, 56), None)
     assert "looks like an offset" in found.warnings[0]
+
+
+def test_a_time_that_may_be_the_number_of_a_file_is_warned_of() -> None:
+    found = read_file_name("240815_0007.wav")
+    assert found.clock == datetime(2024, 8, 15, 0, 7)
+    assert "count files" in found.warnings[0]
+    assert read_file_name("240815_0000.wav").warnings == ()
 
 
 def test_the_letter_before_a_start_and_end_is_no_place() -> None:
@@ -136,6 +158,10 @@ def test_a_position_without_both_signs_is_not_believed() -> None:
         ("SITE-1__0__20230501_050000.wav", {"location": "SITE-1"}),
         ("SM_A_1_20230501_050000.wav", {"location": "SM_A_1"}),
         ("20230501_050000.wav", {}),
+        ("SITE-1_-+1_20230501_050000.wav", {"location": "SITE-1"}),
+        ("Solo-3=2023-05-01_05-00-00.wav", {"location": "Solo-3"}),
+        ("Turdus_merula-85-2023-05-01-birdnet-05:00:00.mp3", {}),
+        ("turdus_merula_85p_20230501T050000Z.wav", {}),
     ],
 )
 def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields) -> None:
@@ -163,6 +189,19 @@ def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields)
         ("North/SITE/2024/A/Data/x.wav", {"study_area": "North", "location": "SITE"}),
         ("Sud/05/x.wav", {"study_area": "Sud", "location": "05"}),
         ("A/x.wav", {"location": "A"}),
+        ("SITE/A/Data/x.wav", {"location": "SITE"}),
+        ("North/SITE/B/Data/x.wav", {"study_area": "North", "location": "SITE"}),
+        ("SITE/b/data/x.wav", {"location": "SITE"}),
+        ("SITE/Card A/Data/x.wav", {"location": "SITE"}),
+        ("SITE/20240512/A/x.wav", {"location": "SITE"}),
+        ("SITE/Data/A/x.wav", {"location": "SITE"}),
+        ("SITE/DCIM/100MEDIA/x.wav", {"location": "SITE"}),
+        ("SITE/STEREO/FOLDER01/x.wav", {"location": "SITE"}),
+        ("SITE/RECORDER/FOLDER_A/x.wav", {"location": "SITE"}),
+        ("SITE/FOLDER01/ZOOM0001/x.wav", {"location": "SITE"}),
+        ("SITE/MUSIC/x.wav", {"location": "SITE"}),
+        ("SITE/BirdSongs/Extracted/By_Date/2024-05-12/Parus_major/x.wav", {"location": "SITE"}),
+        ("SITE/StreamData/x.wav", {"location": "SITE"}),
         ("Data/x.wav", None),
         ("20190324_AAO/x.wav", None),
         ("a/b/c/d/e/x.wav", None),

@@ -112,9 +112,9 @@ def test_a_damaged_header_gives_fewer_texts_and_no_error(tmp_path: Path, name: s
         read_tags(tmp_path / name)
 
 
-def test_milliseconds_in_an_audiomoth_comment_are_no_obstacle() -> None:
+def test_milliseconds_in_an_audiomoth_comment_are_kept() -> None:
     found = interpret_comment("Recorded at 11:30:00.500 21/06/2024 (UTC+2) by AudioMoth Live.")
-    assert (found.clock, found.utc_offset_min) == (datetime(2024, 6, 21, 11, 30), 120)
+    assert (found.clock, found.utc_offset_min) == (datetime(2024, 6, 21, 11, 30, 0, 500_000), 120)
 
 
 @pytest.mark.parametrize(
