@@ -76,6 +76,22 @@ def to_local(utc: datetime, timezone: str) -> tuple[datetime, int]:
     return local.replace(tzinfo=None), round(offset.total_seconds() / 60)
 
 
+def clock_after(
+    start_local: datetime, start_utc: datetime | None, timezone: str | None, elapsed: timedelta
+) -> datetime:
+    """Returns what clocks at a place show some time after a start, also where they are changed.
+
+    Args:
+        start_local: without a zone.
+        start_utc: the same moment; None if the zone is not known.
+        timezone: IANA name or fixed offset of the place.
+        elapsed: since the start.
+    """
+    if start_utc is None or timezone is None:
+        return start_local + elapsed
+    return to_local(start_utc + elapsed, timezone)[0]
+
+
 def format_offset(utc_offset_min: int) -> str:
     """Returns an offset as settings write it, `-03:30`."""
     hours, minutes = divmod(abs(utc_offset_min), 60)

@@ -3,7 +3,7 @@
 Positions are in the units of an SVG view box; colours are in the style sheet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -86,12 +86,18 @@ class HeatMap:
     dense: bool = False
 
 
-def time_ticks(duration_s: float, start: datetime | None) -> tuple[Tick, ...]:
+def time_ticks(
+    duration_s: float,
+    start: datetime | None,
+    clock_after: Callable[[timedelta], datetime] | None = None,
+) -> tuple[Tick, ...]:
     """Returns the ticks of a time axis, at round clock times if the clock is known.
 
     Args:
         duration_s: length of the axis, > 0.
         start: clock time at its left end; None counts from the recording's start.
+        clock_after: returns the clock time so long after the start, where clocks are changed on
+            the way; they then stand at times that would be round if they were not.
     """
     step_s = next((s for s in _TICK_STEPS_S if duration_s / s <= _MAX_TICKS), _DAY_S)
     day = start and start.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -102,6 +108,8 @@ def time_ticks(duration_s: float, start: datetime | None) -> tuple[Tick, ...]:
     at_s = first
     while at_s - since_midnight_s <= duration_s:
         clock = day + timedelta(seconds=at_s) if day else None
+        if clock and clock_after:
+            clock = clock_after(timedelta(seconds=at_s - since_midnight_s))
         begins_day = clock and previous and (not ticks or clock.date() != previous.date())
         sublabel = f"{clock:%d %b}".lstrip("0") if clock and begins_day else ""
         label = _clock(clock, step_s) if clock else format_offset(at_s)

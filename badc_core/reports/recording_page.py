@@ -22,8 +22,9 @@ from badc_core.detections.store import (
 )
 from badc_core.errors import ContentMissing
 from badc_core.recordings.channels import SILENCE_DBFS, ChannelFigures, warn_of_channels
+from badc_core.recordings.clock import clock_after
 from badc_core.recordings.recording import Recording
-from badc_core.reports.charts import Mark, Row, format_offset, score_bars, time_ticks
+from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars, time_ticks
 from badc_core.reports.database import query
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page, without_root
@@ -98,6 +99,7 @@ def render_recording_page(
     stored = read_metadata(dataset.detections(recording.recording_id))
     channel = stored.get(CHANNEL_KEY, MEAN)
     exhibits, sound_missing = _exhibits(connection, dataset, recording, parse_channel(channel))
+    end_local = _clock_after(recording, timedelta(seconds=recording.duration_s))
     return render_page(
         "report.html",
         recording=recording,
@@ -117,12 +119,13 @@ def render_recording_page(
             for chunk in query(connection, _FAILED)
         ],
         rows=_timeline_rows(connection, recording, species),
-        ticks=time_ticks(recording.duration_s, recording.start_local),
+        ticks=_ticks(recording),
         score_bars=score_bars(connection.execute(_SCORES).fetchall(), _SCORE_BIN),
         exhibits=exhibits,
         sound_missing=sound_missing,
         at=lambda offset_ms: _at(recording, offset_ms),
-        end_local=_clock_at(recording, round(recording.duration_s * 1000)),
+        end_local=end_local,
+        end_offset_min=_end_offset_min(recording, end_local),
         bundle=dataset.bundle(recording.recording_id),
     )
 
@@ -176,14 +179,35 @@ def _timeline_rows(
     )
 
 
-def _clock_at(recording: Recording, offset_ms: int) -> datetime | None:
+def _ticks(recording: Recording) -> tuple[Tick, ...]:
     start = recording.start_local
-    return None if start is None else start + timedelta(milliseconds=offset_ms)
+    if start is None:
+        return time_ticks(recording.duration_s, None)
+    known = start, recording.start_utc, recording.timezone
+    return time_ticks(recording.duration_s, start, lambda elapsed: clock_after(*known, elapsed))
+
+
+def _end_offset_min(recording: Recording, end_local: datetime | None) -> int | None:
+    """Returns the minutes from UTC at the end, which differ where clocks were changed."""
+    offset_min = recording.utc_offset_min
+    if end_local is None or recording.start_local is None or offset_min is None:
+        return offset_min
+    shown = end_local - recording.start_local - timedelta(seconds=recording.duration_s)
+    return offset_min + round(shown.total_seconds() / 60)
+
+
+def _clock_after(recording: Recording, elapsed: timedelta) -> datetime | None:
+    """Returns local time at the station; None where the start is not known."""
+    start = recording.start_local
+    if start is None:
+        return None
+    return clock_after(start, recording.start_utc, recording.timezone, elapsed)
 
 
 def _at(recording: Recording, offset_ms: int) -> str:
     """Returns a clock time, with the date if it is another day; an offset without a clock."""
-    clock, start = _clock_at(recording, offset_ms), recording.start_local
+    start = recording.start_local
+    clock = _clock_after(recording, timedelta(milliseconds=offset_ms))
     if clock is None or start is None:
         return format_offset(offset_ms / 1000)
     day = f"{clock.day} {clock:%b} " if clock.date() != start.date() else ""

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,17 @@ def test_ticks_stand_on_round_clock_times_and_name_new_days():
         ("00:10", ""),
     ]
     assert ticks[0].x == pytest.approx(168 / 3600)
+
+
+def test_ticks_show_the_clock_of_their_own_moment_where_clocks_are_changed():
+    start = datetime(2024, 11, 2, 22)
+    ticks = time_ticks(
+        9 * 3600,
+        start,
+        lambda elapsed: start + elapsed - timedelta(hours=elapsed.seconds >= 14400),
+    )
+    labels = [tick.label for tick in ticks]
+    assert labels[:6] == ["22:00", "23:00", "00:00", "01:00", "01:00", "02:00"]
 
 
 @pytest.mark.parametrize("duration_s", [0.14, 3, 59, 600, 3600, 86400, 14 * 86400])

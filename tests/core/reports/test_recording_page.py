@@ -1,7 +1,7 @@
 import html
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -76,6 +76,29 @@ def test_times_roll_over_at_midnight(workbench):
     assert "Tuesday 31 December 2024" in page
     assert "on Wednesday 1 January 2025" in page
     assert "1 Jan 00:00:" in page
+
+
+@pytest.mark.parametrize(
+    ("start", "offset_min", "shown", "hours"),
+    [
+        (datetime(2024, 11, 3, 1, 59, 30), -360, "01:59:30 to 01:01:", {"01:59", "01:00"}),
+        (datetime(2024, 3, 10, 1, 59, 30), -420, "01:59:30 to 03:01:", {"01:59", "03:00"}),
+    ],
+)
+def test_every_time_on_a_page_is_that_of_its_own_moment(workbench, start, offset_min, shown, hours):
+    workbench.add(
+        start_local=start,
+        start_utc=(start - timedelta(minutes=offset_min)).replace(tzinfo=UTC),
+        utc_offset_min=offset_min,
+        timezone="America/Edmonton",
+    )
+    page = page_of(workbench)
+    assert shown in page
+    other = "UTC-07:00" if offset_min == -360 else "UTC-06:00"
+    assert f"at the end {other}" in page
+    times = set(re.findall(r"(\d\d:\d\d):\d\d: ", page))
+    assert times <= {*hours, "01:01", "03:01"}
+    assert hours - {"01:59"} <= times
 
 
 def test_an_unknown_clock_is_said_to_be_unknown(workbench):
