@@ -3,6 +3,8 @@
 import codecs
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -45,6 +47,9 @@ _ROW = TypeAdapter(Deployment)
 _COLUMNS = tuple(one.name for one in fields(Deployment) if one.name != "extras")
 _NUMBERS = ("latitude", "longitude", "elevation_m", "clock_offset_s")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_OF_EXCEL = "cp1252"
+"""In which Excel saves "CSV (comma delimited)" in western Europe and America."""
+_SAVE = "Save it as CSV UTF-8"
 _MISNAMED = (
     *("station", "site", "lat", "lon", "long", "lng", "x", "y", "tz", "time_zone", "zone"),
     *("elevation", "altitude", "area", "clock_offset"),
@@ -62,23 +67,53 @@ def read_deployments(path: Path) -> dict[str, Deployment]:
     stations: dict[str, Deployment] = {}
     line = 1
     try:
-        for line, row in _rows(_decode(path.read_bytes()), path):
+        for line, row in _rows(_decode(path.read_bytes(), path), path):
             station = _ROW.validate_python(row)
             if station.location in stations:
                 raise _invalid(path, line, f"location {station.location!r} is there twice")
             stations[station.location] = station
     except ValidationError as error:
         raise _invalid(path, line, explain_invalid(error)) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ConfigInvalid(
-            f"not a readable CSV table ({error})", path, "Save it as UTF-8 CSV"
-        ) from error
+    except csv.Error as error:
+        raise ConfigInvalid(f"not a readable CSV table ({error})", path, _SAVE) from error
     return stations
 
 
-def _decode(content: bytes) -> str:
-    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+def _decode(content: bytes, path: Path) -> str:
+    """Returns the table's text, in whichever encoding spreadsheets save it.
+
+    Raises:
+        ConfigInvalid: none of them; the line is named.
+    """
+    encoding = _guess_encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8-sig":
+            raise ConfigInvalid("its end is missing: half a UTF-16 letter", path, _SAVE) from error
+        text = _decode_as_excel(content, path)
+    # As names in paths are read, whichever way accents are encoded there.
+    return unicodedata.normalize("NFC", text)
+
+
+def _decode_as_excel(content: bytes, path: Path) -> str:
+    try:
+        return content.decode(_OF_EXCEL)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        start = max(content.rfind(one, 0, error.start) for one in (b",", b";", b"\t", b"\n")) + 1
+        cell = re.split(rb"[,;\t\r\n]", content[start:])[0].decode("ascii", "backslashreplace")
+        what = f"line {line}: {cell!r} is neither UTF-8 nor Windows-1252"
+        raise ConfigInvalid(what, path, _SAVE) from error
+
+
+def _guess_encoding(content: bytes) -> str:
+    """Returns the encoding, where the first bytes tell it: a table begins with plain letters."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if content[1:2] == b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if content[:1] == b"\0" else "utf-8-sig"
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -135,7 +135,7 @@ def read_place_and_time(dataset: Dataset, path: str) -> PlaceAndTime:
     place = _read_place(findings)
     station = _find_station(dataset, place)
     latest = last_possible_start(file)
-    findings = [keep_plausible(one, latest, station.clock_offset_s or 0) for one in findings]
+    findings = [keep_plausible(one, latest, station.clock_offset_s) for one in findings]
     draft, warnings = _combine(dataset, findings, place, station)
     sources = dict(sorted(draft.sources.items()))
     comments = {**station.extras, **_merge_comments(findings)}

@@ -1,5 +1,6 @@
 """How paths are read: where and when each recording is said to be from, before anything is run."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
     parents: dict[str, set[str]] = defaultdict(set)
     for reading in readings:
         if reading.location is not None:
-            folders = PurePosixPath(reading.path).parent.parts
+            folders = PurePosixPath(unicodedata.normalize("NFC", reading.path)).parent.parts
             known = reading.location in folders
             above = folders[: folders.index(reading.location)] if known else ()
             parents[reading.location].add("/".join(above))

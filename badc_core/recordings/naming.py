@@ -15,6 +15,7 @@ Sources of the forms:
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -88,6 +89,8 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     that recorders make (`Data`, a date, a year, a card slot in it) is never the location: where a
     template would take one for it, the templates are tried without such folders.
 
+    Names are in Unicode's composed form: macOS writes the letters of one name in two ways.
+
     Args:
         path_below_root: with forward slashes, from below the recordings folder.
         templates: such as `{study_area}/{location}/*`.
@@ -99,7 +102,10 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
         for template in templates:
             match = _compile_template(template).fullmatch(path)
             if match is not None and not _names_recorder_folder(match, path):
-                return match.groupdict()
+                return {
+                    name: unicodedata.normalize("NFC", found)
+                    for name, found in match.groupdict().items()
+                }
     return None
 
 
@@ -243,6 +249,7 @@ def _hex_offset(stem: str) -> int | None:
 
 def _read_prefix(prefix: str) -> dict[str, str]:
     """Returns the part before the date: an AudioMoth's serial number or a place."""
+    prefix = unicodedata.normalize("NFC", prefix)
     name = _CHANNELS.sub("", prefix.rstrip("_- =")) or ""
     name = name.rstrip("_- =")
     if not name or _SPECIES.search(prefix):

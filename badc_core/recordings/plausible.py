@@ -15,6 +15,9 @@ from badc_core.recordings.findings import Findings
 
 _FIRST_YEAR = 2000
 _NEVER_SET = date(2000, 1, 1)
+# Sound was recorded before, and is digitised; but in these years clocks begin that are not set.
+_FIRST_TAPE_YEAR = 1900
+_YEARS_OF_UNSET_CLOCKS = {1970, 1980}
 # For a clock in any zone, and a computer whose own was a day behind.
 _SLACK = timedelta(days=2)
 _RANGES = {
@@ -39,21 +42,21 @@ def last_possible_start(path: Path) -> datetime:
     return written + _SLACK
 
 
-def keep_plausible(found: Findings, latest: datetime, clock_offset_s: float = 0) -> Findings:
+def keep_plausible(
+    found: Findings, latest: datetime, clock_offset_s: float | None = None
+) -> Findings:
     """Returns findings without what cannot be true, with a warning for each.
 
     Args:
         found: of one source.
         latest: start that the file can have, without a zone.
-        clock_offset_s: added to the clock before it is judged.
+        clock_offset_s: added to the clock before it is judged. A 0 that somebody wrote down says
+            that the clock was right, so that years before 2000 count, as of a digitised tape.
     """
     fields, warnings = keep_plausible_fields(found.fields, found.source)
     clock = found.clock
     if clock is not None and not _is_possible(clock, latest, clock_offset_s):
-        warnings.append(
-            f"{found.source} says it starts at {clock}, which cannot be: the clock was not set. "
-            "clock_offset_s in the table of deployments corrects it."
-        )
+        warnings.append(f"{found.source} says it starts at {clock}, {_doubt(clock)}")
         clock = None
     offset_min = None if clock is None else found.utc_offset_min
     return replace(
@@ -87,9 +90,28 @@ def _is_null_island(fields: Mapping[str, Any]) -> bool:
     return all(value is not None and abs(value) < _NEAR_ZERO for value in position)
 
 
-def _is_possible(clock: datetime, latest: datetime, clock_offset_s: float) -> bool:
+def _is_possible(clock: datetime, latest: datetime, clock_offset_s: float | None) -> bool:
     try:
-        shown = clock + timedelta(seconds=clock_offset_s)
+        shown = clock + timedelta(seconds=clock_offset_s or 0)
     except OverflowError:
         return False
-    return shown.year >= _FIRST_YEAR and shown.date() != _NEVER_SET and shown <= latest
+    is_old = clock_offset_s == 0 and _may_be_a_tape(shown)
+    is_new = shown.year >= _FIRST_YEAR and shown.date() != _NEVER_SET
+    return (is_old or is_new) and shown <= latest
+
+
+def _may_be_a_tape(clock: datetime) -> bool:
+    is_before = _FIRST_TAPE_YEAR <= clock.year < _FIRST_YEAR
+    return is_before and clock.year not in _YEARS_OF_UNSET_CLOCKS
+
+
+def _doubt(clock: datetime) -> str:
+    if _may_be_a_tape(clock):
+        return (
+            "as a clock does that was not set. If that is right, as for a digitised tape, write 0 "
+            "as clock_offset_s of its station into the table of deployments."
+        )
+    return (
+        "which cannot be: the clock was not set. clock_offset_s in the table of deployments "
+        "corrects it."
+    )

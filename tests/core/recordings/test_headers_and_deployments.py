@@ -1,4 +1,5 @@
 import struct
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from badc_core.errors import ConfigInvalid
 from badc_core.recordings.audiomoth import interpret_comment, read_audiomoth
 from badc_core.recordings.deployments import Deployment, read_deployments
 from badc_core.recordings.guano import interpret_guano, parse_guano, read_guano
+from badc_core.recordings.naming import read_file_name, read_place
 
 GUANO = """GUANO|Version:  1.0
 Timestamp:  2012-03-29T03:58:01+04:00
@@ -247,3 +249,44 @@ def test_a_column_meant_for_another_is_never_kept_unread(tmp_path, header, what)
     path.write_text(f"{header}\n")
     with pytest.raises(ConfigInvalid, match=what):
         read_deployments(path)
+
+
+TABLE_WITH_ACCENTS = "location,study_area\nDüne,Forêt à l'été\n"
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"]
+)
+def test_accents_are_read_from_every_encoding_of_a_spreadsheet(tmp_path, encoding) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_bytes(TABLE_WITH_ACCENTS.encode(encoding))
+    assert read_deployments(path) == {"Düne": Deployment("Düne", study_area="Forêt à l'été")}
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"location,study_area\nS1,x\nD\x81ne,North\n", r"line 3: 'D\\\\x81ne' is neither UTF-8"),
+        (TABLE_WITH_ACCENTS.encode("utf-16")[:-1], "its end is missing"),
+    ],
+)
+def test_a_table_in_no_known_encoding_is_refused_with_line_and_cell(
+    tmp_path, content, what
+) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_bytes(content)
+    with pytest.raises(ConfigInvalid, match=what):
+        read_deployments(path)
+
+
+def test_a_name_is_one_name_however_its_accents_are_encoded(tmp_path) -> None:
+    for form in ("NFC", "NFD"):
+        place = read_place(
+            unicodedata.normalize(form, "Forêt/Düne/x.wav"), ["{study_area}/{location}/*"]
+        )
+        assert place == {"study_area": "Forêt", "location": "Düne"}
+        name = unicodedata.normalize(form, "Düne_20240501_050000.wav")
+        assert read_file_name(name).fields == {"location": "Düne"}
+    path = tmp_path / "deployments.csv"
+    path.write_text(unicodedata.normalize("NFD", TABLE_WITH_ACCENTS), encoding="utf-8")
+    assert list(read_deployments(path)) == ["Düne"]

@@ -1,5 +1,5 @@
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,28 @@ def test_the_table_of_deployments_sets_a_clock_that_was_never_set(tmp_path: Path
     (tmp_path / "deployments.csv").write_text(table)
     recording = described(tmp_path, "19700101_000010.wav", timezone="UTC")
     assert recording.start_local == datetime(2023, 7, 1, 5, 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("year", "offset", "believed"),
+    [(1995, "0", True), (1995, "", False), (1995, "60", False), (1970, "0", False)],
+)
+def test_a_digitised_tape_is_as_old_as_it_is_where_its_clock_is_said_to_be_right(
+    tmp_path, year, offset, believed
+) -> None:
+    table = f"location,timezone,clock_offset_s\nS1,America/Edmonton,{offset}\n"
+    (tmp_path / "deployments.csv").write_text(table)
+    recording = described(tmp_path, f"{year}0501_050000.wav")
+    start = datetime(year, 5, 1, 5)
+    assert recording.start_local == (start if believed else None)
+    told = [one for one in recording.warnings if "write 0 as clock_offset_s" in one]
+    assert len(told) == (year == 1995 and not believed)
+
+
+def test_a_start_keeps_the_milliseconds_that_its_source_gives(tmp_path: Path) -> None:
+    recording = described(tmp_path, "20230701T050000.982648+1000_REC.wav")
+    assert recording.start_local == datetime(2023, 7, 1, 5, 0, 0, 982_000)
+    assert recording.start_utc == datetime(2023, 6, 30, 19, 0, 0, 982_000, tzinfo=UTC)
 
 
 def test_a_start_after_the_file_was_written_is_no_start(tmp_path: Path) -> None:
