@@ -14,7 +14,7 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.recordings.registry import RegisteredRecording
+from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.stages.work import Work

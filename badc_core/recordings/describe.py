@@ -36,7 +36,7 @@ from badc_core.recordings.plausible import (
 )
 from badc_core.recordings.quality import Quality, measure_quality
 from badc_core.recordings.recording import Recording
-from badc_core.recordings.registry import RegisteredRecording
+from badc_core.recordings.registered import RegisteredRecording
 
 _DISAGREEMENT = timedelta(minutes=1)
 _CLIPPED_WARNING = 0.01

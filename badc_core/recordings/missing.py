@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.recordings.registry import RegisteredRecording, Registry
-from badc_core.recordings.scan import find_gone
+from badc_core.recordings.gone import find_gone
+from badc_core.recordings.registered import RegisteredRecording
+from badc_core.recordings.registry import Registry
 
 
 def find_missing(

@@ -5,74 +5,21 @@ content of a missing one is that recording under another path, with the same nam
 `renames.py`. A recording's description is made in `describe.py`.
 """
 
-import csv
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self, TypeVar
+from pathlib import Path
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
-
-from badc_core.atomic import replacing, writing_text
-from badc_core.csv_tables import as_written, write_rows
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid, RecordingUnknown
-from badc_core.file_names import FileName, PathInside
+from badc_core.errors import RecordingUnknown
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
+from badc_core.recordings.gone import find_gone, require_some_left
 from badc_core.recordings.identity import assign_ids
-from badc_core.recordings.renames import match_renames
-from badc_core.recordings.scan import FoundAudio, find_audio, find_gone
-from badc_core.validation import explain_invalid
-
-_COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint", "first_path")
-_OLDER_COLUMNS = _COLUMNS[:-1]
-"""Of tables in which no recording has been renamed; the code before wrote only those."""
-_REMEDY = "Restore recordings.csv from version control, or correct that line"
-_T = TypeVar("_T")
-_Content = tuple[int | None, str | None]
-"""Size in bytes and fingerprint."""
-_OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredRecording:
-    """A row.
-
-    Attributes:
-        path: relative to the dataset's root, with forward slashes.
-        size_bytes, modified_ns: of the content when it was last seen; None if it never was.
-        fingerprint: of that content; None if it could not be read.
-        first_path: under which it got its name, if it was renamed since.
-    """
-
-    recording_id: FileName
-    path: PathInside
-    size_bytes: _OrEmpty[int] = None
-    modified_ns: _OrEmpty[int] = None
-    fingerprint: _OrEmpty[str] = None
-    first_path: _OrEmpty[PathInside] = None
-
-    @property
-    def is_renamed(self) -> bool:
-        """Whether it has another path than when it got its name."""
-        return self.first_path is not None
-
-    def moved_to(self, now: Self) -> Self:
-        """Returns the recording under the path at which its content was found."""
-        first = self.first_path or self.path
-        return replace(
-            self,
-            path=now.path,
-            size_bytes=now.size_bytes,
-            modified_ns=now.modified_ns,
-            first_path=None if first == now.path else first,
-        )
-
-
-_ROW = TypeAdapter(RegisteredRecording)
+from badc_core.recordings.registered import RegisteredRecording, read_table, write_table
+from badc_core.recordings.renames import find_renamed
+from badc_core.recordings.scan import FoundAudio, find_audio
 
 
 class Registry:
@@ -116,10 +63,7 @@ class Registry:
 
     def write(self, path: Path) -> None:
         """Writes the table as CSV, replacing what was there."""
-        has_renamed = any(recording.first_path for recording in self)
-        columns = _COLUMNS if has_renamed else _OLDER_COLUMNS
-        with replacing(path) as aside, writing_text(aside) as file:
-            write_rows(file, columns, ([getattr(one, name) for name in columns] for one in self))
+        write_table(path, tuple(self))
 
 
 @dataclass(frozen=True)
@@ -152,7 +96,7 @@ def read_registry(path: Path) -> Registry:
     Raises:
         DatasetInvalid: not such a table; the line is named.
     """
-    return Registry(_read(path, None))
+    return Registry(read_table(path, None))
 
 
 def read_rows(path: Path, recording_ids: Iterable[str]) -> dict[str, RegisteredRecording]:
@@ -161,19 +105,7 @@ def read_rows(path: Path, recording_ids: Iterable[str]) -> dict[str, RegisteredR
     Raises:
         DatasetInvalid: not such a table, or one of these rows is malformed.
     """
-    return {row.recording_id: row for row in _read(path, set(recording_ids))}
-
-
-def _read(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]:
-    if not path.exists():
-        return []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
-    except OSError as error:
-        raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetInvalid(f"not a readable CSV table ({error})", path, _REMEDY) from error
+    return {row.recording_id: row for row in read_table(path, set(recording_ids))}
 
 
 def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None) -> ScanOutcome:
@@ -229,25 +161,11 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
     with locked(dataset.lock):
         before = read_registry(dataset.registry)
         gone = find_gone(dataset, before.by_path)
-        _require_some_left(dataset, before, gone)
+        require_some_left(dataset, before.by_path, gone)
         kept = Registry(row for row in before if row.path not in gone)
         if len(kept) < len(before):
             kept.write(dataset.registry)
     return tuple(one for one in before.ids if one not in kept)
-
-
-def _require_some_left(dataset: Dataset, registry: Registry, gone: set[str]) -> None:
-    """Raises DatasetInvalid where a recordings folder is empty, as that of an unmounted disk is."""
-    here = [audio.path for audio in find_audio(dataset)] if gone else []
-    for root in dataset.settings.recordings.roots:
-        start = f"{PurePosixPath(root).as_posix()}/"
-        known = [path for path in registry.by_path if path.startswith(start)]
-        if known and gone.issuperset(known) and not any(path.startswith(start) for path in here):
-            raise DatasetInvalid(
-                f"all of its {len(known)} recordings are missing, so none is forgotten",
-                dataset.root / root,
-                "If they are on a disk, mount it",
-            )
 
 
 def _look_at(dataset: Dataset, before: Registry, audio: FoundAudio) -> RegisteredRecording:
@@ -260,45 +178,16 @@ def _find_renamed(
     dataset: Dataset, before: Registry, seen: Mapping[str, RegisteredRecording], gone: set[str]
 ) -> dict[str, str]:
     """Returns recording_id -> path of known recordings whose content is found elsewhere."""
-    displaced = {
-        row.path: (row.size_bytes, row.fingerprint)
-        for row in before
-        if row.size_bytes and row.fingerprint
-        if row.path in gone or _is_other(row, seen.get(row.path))
-    }
-    if not displaced:
-        return {}
-    contents = set(displaced.values())
-    arrived: dict[str, _Content] = {}
-    owned: set[str] = set()
-    for path, now in seen.items():
-        known = before.by_path.get(path)
-        is_read = known is not None and known.fingerprint is not None
-        if not is_read or path in displaced:
-            arrived[path] = _content_among(dataset, now, contents)
-            owned.update([path] if is_read else [])
-    moved = match_renames(displaced, arrived, owned)
-    return {before.by_path[old].recording_id: new for old, new in moved.items()}
-
-
-def _is_other(known: RegisteredRecording, now: RegisteredRecording | None) -> bool:
-    """Whether a path has another content than it had; not where that cannot be read."""
-    return now is not None and now.fingerprint not in {None, known.fingerprint}
-
-
-def _content_among(
-    dataset: Dataset, now: RegisteredRecording, known: Collection[_Content]
-) -> _Content:
-    """Returns the content of a file, with the kind of fingerprint by which it is known.
-
-    Where files are read in full now, it may be known from when only their ends were read.
-    """
-    content = now.size_bytes, now.fingerprint
     is_full = dataset.settings.recordings.fingerprint == "full"
-    if is_full and content not in known and now.fingerprint is not None:
+
+    def older_fingerprint(path: str) -> str | None:
         with suppress(OSError):
-            return now.size_bytes, fingerprint_file(dataset.audio(now.path), "sampled")
-    return content
+            # Where files are read in full now, one may be known from when only its ends were.
+            return fingerprint_file(dataset.audio(path), "sampled") if is_full else None
+        return None
+
+    moved = find_renamed(before.by_path, seen, gone, older_fingerprint)
+    return {before.by_path[old].recording_id: new for old, new in moved.items()}
 
 
 def _place(
@@ -338,27 +227,3 @@ def _has_changed(before: Registry, after: Registry, recording_id: str) -> bool:
     """Returns whether known content was replaced; a new time alone is no change."""
     old, new = before.by_id[recording_id], after.by_id.get(recording_id)
     return new is not None and old.fingerprint is not None and old.fingerprint != new.fingerprint
-
-
-def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[RegisteredRecording]:
-    """Yields the rows of some recordings; of all for None."""
-    columns = tuple(next(reader, ()))
-    if columns not in {_COLUMNS, _OLDER_COLUMNS}:
-        raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
-    seen: set[tuple[str, str]] = set()
-    for cells in map(as_written, reader):
-        if wanted is not None and (not cells or cells[0] not in wanted):
-            continue
-        place = f"line {reader.line_num}"
-        if len(cells) != len(columns):
-            what = f"{place} has {len(cells)} cells, expected {len(columns)}"
-            raise DatasetInvalid(what, path, _REMEDY)
-        try:
-            recording = _ROW.validate_python(dict(zip(columns, cells, strict=True)))
-        except ValidationError as error:
-            raise DatasetInvalid(f"{place}: {explain_invalid(error)}", path, _REMEDY) from error
-        own = {("recording_id", recording.recording_id), ("path", recording.path)}
-        if own & seen:
-            raise DatasetInvalid(f"{place} repeats a recording or path", path, _REMEDY)
-        seen |= own
-        yield recording

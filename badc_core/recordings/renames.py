@@ -1,11 +1,67 @@
-"""Which files are known recordings under another name: pure functions on paths and contents.
+"""Which files are known recordings under another name, by their paths and contents.
 
 A name in the file system is not what a recording is: folders are renamed, cards are sorted, names
 are exchanged. What stays is the content. How it is compared is in `hashing.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from typing import Protocol
+
+
+class KnownFile(Protocol):
+    """What was or is at a path; a row of the registry will do."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Of the content; None if it is not known."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the content; None if it could not be read."""
+
+
+def find_renamed(
+    before: Mapping[str, KnownFile],
+    now: Mapping[str, KnownFile],
+    gone: Collection[str],
+    older_fingerprint: Callable[[str], str | None] = lambda _: None,
+) -> dict[str, str]:
+    """Returns former path -> path now, for recordings whose content is found under another path.
+
+    Args:
+        before: path -> what was there.
+        now: path -> what is there; not of files that were not looked at.
+        gone: paths at which there is nothing any more.
+        older_fingerprint: returns the fingerprint of a path's content by which it may be known
+            from earlier settings; None if there is no such.
+    """
+    displaced = {
+        path: (known.size_bytes, known.fingerprint)
+        for path, known in before.items()
+        if known.size_bytes and known.fingerprint
+        if path in gone or _is_other(known, now.get(path))
+    }
+    if not displaced:
+        return {}
+    contents = set(displaced.values())
+    arrived: dict[str, Hashable] = {}
+    owned: set[str] = set()
+    for path, found in now.items():
+        is_read = path in before and before[path].fingerprint is not None
+        if found.fingerprint is None or (is_read and path not in displaced):
+            continue
+        content = found.size_bytes, found.fingerprint
+        if content not in contents:
+            content = found.size_bytes, older_fingerprint(path) or found.fingerprint
+        arrived[path] = content
+        owned.update([path] if is_read else [])
+    return match_renames(displaced, arrived, owned)
+
+
+def _is_other(known: KnownFile, now: KnownFile | None) -> bool:
+    """Whether a path has another content than it had; not where that cannot be read."""
+    return now is not None and now.fingerprint not in {None, known.fingerprint}
 
 
 def match_renames(

@@ -10,7 +10,6 @@ import re
 import shlex
 import stat
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -107,47 +106,6 @@ def find_audio(dataset: Dataset) -> list[FoundAudio]:
     listing = list_folders(dataset)
     warn_of_left_out(listing)
     return listing.recordings
-
-
-def find_gone(dataset: Dataset, paths: Iterable[str]) -> set[str]:
-    """Returns the paths at which there is nothing any more, neither a file nor a link.
-
-    What cannot be looked for, in a folder without permission or behind a link to a disk that is
-    not mounted, is not gone.
-
-    Args:
-        dataset: that they are in.
-        paths: relative to its root.
-    """
-    lost = _LostFolders(dataset.root)
-    return {path for path in paths if _is_nothing(f"{dataset.root}/{path}") and not lost.hide(path)}
-
-
-class _LostFolders:
-    """Which folders are links that lead nowhere; each is looked at once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._known: dict[str, bool] = {"": False}
-
-    def hide(self, path: str) -> bool:
-        """Whether a path is behind such a link."""
-        folder = path.rpartition("/")[0]
-        if folder not in self._known:
-            place = self._root / folder
-            leads_nowhere = place.is_symlink() and not place.exists()
-            self._known[folder] = leads_nowhere or self.hide(folder)
-        return self._known[folder]
-
-
-def _is_nothing(place: str) -> bool:
-    try:
-        os.lstat(place)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def warn_of_left_out(listing: Listing) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import RecordingUnknown
 from badc_core.outcomes import Outcome, for_each
-from badc_core.recordings.registry import RegisteredRecording
+from badc_core.recordings.registered import RegisteredRecording
 from badc_core.settings import Settings
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import RecordingWork, Work

@@ -1,0 +1,112 @@
+"""The rows of the table of recordings, and their file.
+
+What is entered there is decided in `registry.py`.
+"""
+
+import csv
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from badc_core.atomic import replacing, writing_text
+from badc_core.csv_tables import as_written, write_rows
+from badc_core.errors import DatasetInvalid
+from badc_core.file_names import FileName, PathInside
+from badc_core.validation import explain_invalid
+
+_COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint", "first_path")
+_OLDER_COLUMNS = _COLUMNS[:-1]
+"""Of tables in which no recording has been renamed; the code before wrote only those."""
+_REMEDY = "Restore recordings.csv from version control, or correct that line"
+_T = TypeVar("_T")
+_OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredRecording:
+    """A row.
+
+    Attributes:
+        path: relative to the dataset's root, with forward slashes.
+        size_bytes, modified_ns: of the content when it was last seen; None if it never was.
+        fingerprint: of that content; None if it could not be read.
+        first_path: under which it got its name, if it was renamed since.
+    """
+
+    recording_id: FileName
+    path: PathInside
+    size_bytes: _OrEmpty[int] = None
+    modified_ns: _OrEmpty[int] = None
+    fingerprint: _OrEmpty[str] = None
+    first_path: _OrEmpty[PathInside] = None
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether it has another path than when it got its name."""
+        return self.first_path is not None
+
+    def moved_to(self, now: Self) -> Self:
+        """Returns the recording under the path at which its content was found."""
+        first = self.first_path or self.path
+        return replace(
+            self,
+            path=now.path,
+            size_bytes=now.size_bytes,
+            modified_ns=now.modified_ns,
+            first_path=None if first == now.path else first,
+        )
+
+
+_ROW = TypeAdapter(RegisteredRecording)
+
+
+def read_table(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]:
+    """Returns the rows of some recordings, of all for None; none where there is no file.
+
+    Raises:
+        DatasetInvalid: not such a table; the line is named.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
+    except OSError as error:
+        raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetInvalid(f"not a readable CSV table ({error})", path, _REMEDY) from error
+
+
+def write_table(path: Path, rows: Collection[RegisteredRecording]) -> None:
+    """Writes the table as CSV, replacing what was there."""
+    has_renamed = any(one.is_renamed for one in rows)
+    columns = _COLUMNS if has_renamed else _OLDER_COLUMNS
+    with replacing(path) as aside, writing_text(aside) as file:
+        write_rows(file, columns, ([getattr(one, name) for name in columns] for one in rows))
+
+
+def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[RegisteredRecording]:
+    """Yields the rows of some recordings; of all for None."""
+    columns = tuple(next(reader, ()))
+    if columns not in {_COLUMNS, _OLDER_COLUMNS}:
+        raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
+    seen: set[tuple[str, str]] = set()
+    for cells in map(as_written, reader):
+        if wanted is not None and (not cells or cells[0] not in wanted):
+            continue
+        place = f"line {reader.line_num}"
+        if len(cells) != len(columns):
+            what = f"{place} has {len(cells)} cells, expected {len(columns)}"
+            raise DatasetInvalid(what, path, _REMEDY)
+        try:
+            recording = _ROW.validate_python(dict(zip(columns, cells, strict=True)))
+        except ValidationError as error:
+            raise DatasetInvalid(f"{place}: {explain_invalid(error)}", path, _REMEDY) from error
+        own = {("recording_id", recording.recording_id), ("path", recording.path)}
+        if own & seen:
+            raise DatasetInvalid(f"{place} repeats a recording or path", path, _REMEDY)
+        seen |= own
+        yield recording
