@@ -5,14 +5,18 @@ Its parts are made in `database.py`, `summaries.py` and `recording_page.py`.
 
 from dataclasses import dataclass, fields, replace
 
+from pydantic import ValidationError
+
 from badc_core.atomic import replacing, write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
+from badc_core.errors import DetectionsInvalid
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.database import new_recording_database, query
 from badc_core.reports.recording_page import render_recording_page
 from badc_core.reports.summaries import write_summaries
+from badc_core.validation import explain_invalid
 
 
 @dataclass(frozen=True)
@@ -67,5 +71,12 @@ def _as_detected(dataset: Dataset, recording_id: str) -> Dataset:
     stored = read_metadata(dataset.detections(recording_id)).get(DETECTOR_SETTINGS_KEY)
     if stored is None:
         return dataset
-    detector = DetectorSettings.model_validate_json(stored)
+    try:
+        detector = DetectorSettings.model_validate_json(stored)
+    except ValidationError as error:
+        raise DetectionsInvalid(
+            f"its detector settings are malformed ({explain_invalid(error)})",
+            dataset.detections(recording_id),
+            "Materialise the recording's detections again: badc run",
+        ) from error
     return replace(dataset, settings=dataset.settings.model_copy(update={"detector": detector}))

@@ -5,6 +5,11 @@ from collections import Counter
 import duckdb
 import pytest
 
+from badc_core.detections.store import (
+    DETECTOR_SETTINGS_KEY,
+    read_detections,
+    write_detections,
+)
 from badc_core.errors import DetectionsInvalid
 from badc_core.reports.bundle import write_bundle
 
@@ -152,3 +157,11 @@ def test_detections_of_another_schema_are_refused(workbench, monkeypatch):
     monkeypatch.setattr("badc_core.detections.store.SCHEMA_VERSION", 99)
     with pytest.raises(DetectionsInvalid, match="follows schema 2, expected 99"):
         write_bundle(workbench.dataset, "soundscape")
+
+
+def test_detections_with_malformed_settings_are_refused(workbench):
+    workbench.add("a")
+    path = workbench.dataset.detections("a")
+    write_detections(path, read_detections(path), {DETECTOR_SETTINGS_KEY: "[" * 100_000})
+    with pytest.raises(DetectionsInvalid, match="its detector settings are malformed"):
+        write_bundle(workbench.dataset, "a")
