@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from badc_core.atomic import write_text
+from badc_core.atomic import STORAGE_FULL, write_text
 from badc_core.errors import BadcError, ConfigInvalid, StorageFull
 from badc_core.locks import locked
 
@@ -104,12 +104,16 @@ def naming_home_trouble() -> Iterator[None]:
 
     try:
         yield
+    except OSError as error:
+        # Dagster's logs of steps are there, and while a step runs so is standard error.
+        if error.errno in STORAGE_FULL and _is_home_full():
+            raise _home_full() from error
+        raise
     except (DBAPIError, sqlite3.Error) as error:
         why = str(getattr(error, "orig", error))
         # A full disk often is no more than an "I/O error" to the database.
-        if "full" in why or shutil.disk_usage(home_path()).free < _NEEDED_BYTES:
-            remedy = "Free some space, then run again"
-            raise StorageFull("no space left for runs and events", home_path(), remedy) from error
+        if "full" in why or _is_home_full():
+            raise _home_full() from error
         if "readonly" in why or "unable to open" in why:
             remedy = f"Make it writable, or set {_VARIABLE} to a local folder"
         elif "malformed" in why or "not a database" in why:
@@ -118,6 +122,15 @@ def naming_home_trouble() -> Iterator[None]:
             remedy = f"Run again; if it stays, set {_VARIABLE} to a folder on a local disk"
         what = f"a database of the Dagster home cannot be used ({why})"
         raise ConfigInvalid(what, home_path(), remedy) from error
+
+
+def _is_home_full() -> bool:
+    return shutil.disk_usage(home_path()).free < _NEEDED_BYTES
+
+
+def _home_full() -> StorageFull:
+    remedy = "Free some space, then run again"
+    return StorageFull("no space left for runs and events", home_path(), remedy)
 
 
 def _env_file_home() -> str:

@@ -1,5 +1,6 @@
 """A home or a corpus that is damaged or full is one sentence for every command."""
 
+import errno
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from support.disks import fill, small_disk
 
 from badc_core.cli.app import build_app
 from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, StorageFull
+from badc_dagster.home import naming_home_trouble
 
 COMMANDS = ("run", "status", "scan")
 
@@ -44,6 +46,17 @@ def test_a_damaged_home_is_one_sentence(app, pond, home):
         assert "set DAGSTER_HOME to a new one, then run again" in message
 
 
+def fail_for_space() -> None:
+    with naming_home_trouble():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_lack_of_space_elsewhere_is_not_blamed_on_the_home(home):
+    home.mkdir(exist_ok=True)
+    with pytest.raises(OSError, match="No space left on device"):
+        fail_for_space()
+
+
 def test_a_full_home_is_one_sentence_and_no_run_stays_open(app, pond, home, tmp_path):
     kept = shutil.copytree(home, tmp_path / "kept")
     with small_disk(home, 4096):
@@ -51,6 +64,8 @@ def test_a_full_home_is_one_sentence_and_no_run_stays_open(app, pond, home, tmp_
         fill(home, 0)
         for command in COMMANDS:
             assert "no space left" in refusal(app, StorageFull, command, pond)
+        with pytest.raises(StorageFull, match="runs and events"):
+            fail_for_space()  # as a log of Dagster's does in the middle of a run
         (home / "filler").unlink()
         assert run_typed(app, "status", pond).exit_code == 0
 
