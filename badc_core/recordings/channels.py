@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ SILENCE_DBFS = -90.0
 _LARGE_OFFSET = 0.05
 _CANCELS = 0.1  # of the channels' mean power: 10 dB; one dead channel of two costs only 6 dB
 _ROW_VALUES = 2048  # numpy is slow along rows of one or two values
-_ROWS = 512  # as many keep sums in float32 right to 1e-5
+_ROWS = 256  # so few keep sums in float32 right to 1e-5
 _EVERY = 31  # samples suffice to compare channels; no usual tone repeats in step with them
 
 
@@ -81,26 +81,27 @@ class ChannelMeter:
         self._rate_hz = sample_rate_hz
         self._clipped = clipped
         self._unit = unit
+        self._n_channels = n_channels
         self._row = n_channels * max(1, _ROW_VALUES // n_channels)
         self._n_samples = 0
-        self._squares = np.zeros(n_channels)
-        self._sums = np.zeros(n_channels)
-        self._peaks = np.zeros(n_channels)
-        self._n_clipped = np.zeros(n_channels, np.int64)
+        # Of each value of a row; those of a channel are put together at the end.
+        self._squares = np.zeros(self._row)
+        self._sums = np.zeros(self._row)
+        self._peaks = np.zeros(self._row)
+        self._n_clipped = np.zeros(self._row)
         self._power_compared = self._power_of_mean = 0.0
         shortest = dead_samples(sample_rate_hz) if has_noise else None
         self._runs = ConstantRuns(n_channels, sample_rate_hz, shortest)
 
     def add(self, block: Block) -> None:
         """Counts a block, shape [n_samples, n_channels], C-contiguous, never empty."""
-        n_channels = block.shape[1]
         values = block.reshape(-1)
         n_in_rows = len(values) // self._row * self._row
         rows = values[:n_in_rows].reshape(-1, self._row)
         for start in range(0, len(rows), _ROWS):
             self._add_rows(rows[start : start + _ROWS])
-        self._add_rows(values[n_in_rows:].reshape(-1, n_channels))
-        if n_channels > 1:
+        self._add_rows(values[n_in_rows:].reshape(-1, self._n_channels))
+        if self._n_channels > 1:
             compared = np.array(block[::_EVERY].T, dtype=np.float64, order="C")
             self._power_compared += float(np.square(compared).mean(axis=0).sum())
             self._power_of_mean += float(np.square(compared.mean(axis=0)).sum())
@@ -109,18 +110,22 @@ class ChannelMeter:
 
     def figures(self) -> tuple[ChannelFigures, ...]:
         """Returns the figures of every channel, after the last block."""
-        found = self._runs.finish()
+        squares, sums, n_clipped = (
+            self._by_channel(one).sum(axis=1) / self._n_samples
+            for one in (self._squares, self._sums, self._n_clipped)
+        )
+        peaks = self._by_channel(self._peaks).max(axis=1)
         return tuple(
             ChannelFigures(
-                rms_dbfs=_to_dbfs(math.sqrt(squares / self._n_samples) / self._unit),
+                rms_dbfs=_to_dbfs(math.sqrt(power) / self._unit),
                 peak_dbfs=_to_dbfs(float(peak) / self._unit),
-                dc_offset=float(total) / self._n_samples / self._unit,
-                clipped_fraction=int(n_clipped) / self._n_samples,
-                longest_constant_s=one.longest_samples / self._rate_hz,
-                dead_stretches=one.stretches,
+                dc_offset=float(mean) / self._unit,
+                clipped_fraction=float(clipped),
+                longest_constant_s=runs.longest_samples / self._rate_hz,
+                dead_stretches=runs.stretches,
             )
-            for squares, peak, total, n_clipped, one in zip(
-                *(self._squares, self._peaks, self._sums, self._n_clipped, found), strict=True
+            for power, peak, mean, clipped, runs in zip(
+                *(squares, peaks, sums, n_clipped, self._runs.finish()), strict=True
             )
         )
 
@@ -142,20 +147,18 @@ class ChannelMeter:
         """Counts values, shape [n_rows, a multiple of n_channels]."""
         if not len(rows):
             return
+        own = slice(rows.shape[1])
         values = rows.astype(np.float32, copy=False)
-        # Columns are added in float32, which is quick, and their sums in float64.
-        self._squares += self._by_channel(np.einsum("ij,ij->j", values, values)).sum(axis=0)
-        self._sums += self._by_channel(np.add.reduce(values, axis=0)).sum(axis=0)
-        highest, lowest = self._by_channel(rows.max(axis=0)), self._by_channel(rows.min(axis=0))
-        peaks = np.maximum(highest, -lowest).max(axis=0)
-        self._peaks = np.maximum(self._peaks, peaks)
-        for channel in np.flatnonzero(peaks >= self._clipped):
-            own = values.reshape(-1, len(peaks))[:, channel]
-            self._n_clipped[channel] += np.count_nonzero(np.abs(own) >= self._clipped)
+        self._squares[own] += np.einsum("ij,ij->j", values, values)
+        self._sums[own] += np.add.reduce(values, axis=0)
+        peaks = np.maximum(rows.max(axis=0).astype(float), -rows.min(axis=0).astype(float))
+        np.maximum(self._peaks[own], peaks, out=self._peaks[own])
+        if peaks.max() >= self._clipped:
+            self._n_clipped[own] += np.count_nonzero(np.abs(values) >= self._clipped, axis=0)
 
-    def _by_channel(self, columns: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Returns one value per column of rows as shape [n, n_channels]."""
-        return columns.astype(np.float64).reshape(-1, len(self._peaks))
+    def _by_channel(self, of_row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Returns values of a row as shape [n_channels, n]."""
+        return of_row.reshape(-1, self._n_channels).T
 
 
 def mean_level(figures: Sequence[ChannelFigures]) -> float:

@@ -15,6 +15,8 @@ from badc_core.recordings.channels import (
 
 _FULL_SCALE_8_BIT = 127 / 128
 _FULL_SCALE = 32_767 / 32_768
+_COARSE_SUBTYPES = ("ULAW", "ALAW")
+"""8 bits too: their steps at zero are larger than the noise of quiet recorders."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,12 @@ def measure_quality(audio: AudioFile) -> tuple[Quality, list[str]]:
         UnreadableRecording: it cannot be decoded to its end.
     """
     is_8_bit = audio.subtype.endswith(("_U8", "_S8"))
+    is_coarse = is_8_bit or audio.subtype in _COARSE_SUBTYPES
     # As integers, the samples of most recorders are read in a tenth of the time.
     dtype, unit = ("int16", 32_768.0) if audio.subtype == "PCM_16" else ("float32", 1.0)
     clipped = unit * (_FULL_SCALE_8_BIT if is_8_bit else _FULL_SCALE)
     rate_hz = audio.sample_rate_hz
-    meter = ChannelMeter(audio.n_channels, rate_hz, clipped, unit, has_noise=not is_8_bit)
+    meter = ChannelMeter(audio.n_channels, rate_hz, clipped, unit, has_noise=not is_coarse)
     n_samples = 0
     for block in audio.blocks(dtype):
         meter.add(block)

@@ -75,6 +75,7 @@ def test_a_fault_of_the_recorder_is_told_in_one_sentence(
         (np.stack([NOISE, NOISE[::-1]], 1), "PCM_16"),
         (np.stack([NOISE, NOISE / 10], 1), "PCM_24"),
         (DEAD_END, "PCM_U8"),
+        (DEAD_END, "ULAW"),
         (np.where(TIMES % 15_990, NOISE, 0), "PCM_16"),
     ],
 )
@@ -106,6 +107,24 @@ def test_dead_stretches_are_right_to_the_sample(tmp_path: Path) -> None:
     sound[12_345:30_001] = -0.5
     quality, _ = measure(tmp_path, sound)
     assert quality.channels[0].dead_stretches == ((12_345, 30_001),)
+
+
+@pytest.mark.parametrize("subtype", ["MPEG_LAYER_III", "VORBIS", "OPUS"])
+def test_digital_silence_is_dead_in_lossy_formats_and_quiet_noise_is_not(
+    subtype: str, tmp_path: Path
+) -> None:
+    def stretches(between: np.ndarray) -> tuple[tuple[int, int], ...]:
+        path = tmp_path / ("a.mp3" if subtype == "MPEG_LAYER_III" else "a.ogg")
+        sound = np.concatenate([noise, between, noise])
+        sf.write(path, sound, 48_000, subtype=subtype)
+        with AudioFile(path) as audio:
+            return measure_quality(audio)[0].channels[0].dead_stretches
+
+    noise = 0.02 * np.random.default_rng(1).standard_normal(96_000)
+    ((start, end),) = stretches(np.zeros(192_000))
+    assert 96_000 <= start < 124_000
+    assert 286_000 < end <= 288_000
+    assert stretches(np.round(np.tile(noise, 2) * 50) / 32_768) == ()
 
 
 def test_the_mean_is_only_dead_where_all_channels_are(tmp_path: Path) -> None:
