@@ -254,23 +254,23 @@ def _header_sum(content: bytes) -> int:
     """Returns the CRC-8 of a frame's header."""
     total = 0
     for one in content:
-        total ^= one
-        for _ in range(8):
-            total = (total << 1 ^ 0x107) if total & 0x80 else total << 1
+        total = _TABLE_8[total ^ one]
     return total
 
 
-def _sum_table() -> tuple[int, ...]:
+def _sum_table(n_bits: int, polynomial: int) -> tuple[int, ...]:
+    """Returns the sum of each byte."""
     table = []
     for value in range(256):
-        total = value << 8
+        total = value << n_bits - 8
         for _ in range(8):
-            total = (total << 1 ^ 0x18005) if total & 0x8000 else total << 1
+            total = (total << 1 ^ polynomial) if total >> n_bits - 1 else total << 1
         table.append(total)
     return tuple(table)
 
 
-_TABLE = _sum_table()
+_TABLE_8 = _sum_table(8, 0x107)
+_TABLE_16 = _sum_table(16, 0x18005)
 
 
 def _is_frame(frame: bytes) -> bool:
@@ -282,5 +282,5 @@ def _is_frame(frame: bytes) -> bool:
         return False
     total = 0
     for one in frame:
-        total = (total << 8 & 0xFFFF) ^ _TABLE[total >> 8 ^ one]
+        total = (total << 8 & 0xFFFF) ^ _TABLE_16[total >> 8 ^ one]
     return total == 0

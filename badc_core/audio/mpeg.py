@@ -13,11 +13,11 @@ import mmap
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import soundfile as sf
 
+from badc_core.audio.damage import explain_damage
 from badc_core.audio.view import View
 
 _KBIT_PER_S_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
@@ -52,25 +52,45 @@ def examine_mpeg(path: Path) -> View:
 
     It is never opened by its path: libsndfile would take the `._` file that macOS puts beside it
     for its sound.
+
+    Raises:
+        UnreadableRecording: its beginning is damaged, so that the decoder overlooks the rest.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start_bytes = after_id3(content[:10])
         first = _first_frame(content, start_bytes)
         if first is None:
-            return View((range(len(content)),))
+            return View(is_anonymous=True)
         n_frames, end_bytes = _count_frames(content, first)
         place = first.start_bytes + first.xing_offset_bytes
         if content[place : place + 4] not in _LENGTH_MARKS or not content[place + 7] & 1:
             body = range(first.start_bytes, len(content))
             return View((_length_frame(content, first, n_frames), body))
         view = _compare(content, first, n_frames - 1, end_bytes)
+        if view.truncated or _is_sound(content, first):
+            return view
         n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED
-        if view.truncated or _count_announced(path, view) >= n_least:
+        if _count_announced(path, view) >= n_least:
             return view
         # The frame with the length is damaged in a way that hides it from the decoder.
         body = range(first.start_bytes + first.size_bytes, end_bytes)
         view = View((_length_frame(content, first, n_frames - 1), body))
+        if _count_announced(path, view) < n_least:
+            raise explain_damage(path, "its first frames are damaged, so that little is decoded")
         return view.warn("The frame that says how long it is is damaged; its frames are counted.")
+
+
+def _is_sound(content: mmap.mmap, first: _Frame) -> bool:
+    """Returns whether the decoder surely finds the length in the first frame, as in most files."""
+    head = first.start_bytes + 4
+    following = first.start_bytes + first.size_bytes
+    second = _frame_at(content[following : following + 4], following)
+    return (
+        second is not None
+        and not any(content[head : first.start_bytes + first.xing_offset_bytes])
+        and (second.n_samples, second.sample_rate_hz, second.xing_offset_bytes)
+        == (first.n_samples, first.sample_rate_hz, first.xing_offset_bytes)
+    )
 
 
 def _count_announced(path: Path, view: View) -> int:
@@ -85,7 +105,7 @@ def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -
     place = first.start_bytes + first.xing_offset_bytes
     (n_claimed,) = struct.unpack_from(">I", content, place + 8)
     if n_claimed - n_frames in {0, 1}:  # some count the first frame in
-        return View((range(len(content)),))
+        return View(is_anonymous=True)
     head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
     struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
     n_promised_bytes = 0
@@ -137,21 +157,25 @@ def _count_frames(content: mmap.mmap, first: _Frame) -> tuple[int, int]:
     """
     n_frames, position, end_bytes = 0, first.start_bytes, first.start_bytes
     n_bytes = len(content)
+    sizes: dict[bytes, int] = {}
     while position + 4 <= n_bytes:
-        size = _frame_size(content[position : position + 4]) if content[position] == 255 else 0  # noqa: PLR2004
-        if not size:
+        head = content[position : position + 4]
+        size = sizes.get(head) or sizes.setdefault(head, _frame_size(head))
+        following = position + size
+        if size and following > n_bytes:
+            break
+        # Among other bytes there is what looks like a frame's header; then another must follow.
+        is_lost = position != end_bytes and following < n_bytes
+        if not size or (is_lost and not _frame_size(content[following : following + 4])):
             position = content.find(b"\xff", position + 1)
             if position < 0:
                 break
-        elif position + size <= n_bytes:
-            n_frames += 1
-            position = end_bytes = position + size
         else:
-            break
+            n_frames += 1
+            position = end_bytes = following
     return n_frames, end_bytes
 
 
-@cache
 def _frame_size(header: bytes) -> int:
     """Returns how many bytes the frame of a header has; 0 where it is none."""
     frame = _frame_at(header, 0)

@@ -43,6 +43,9 @@ class OpenSound(Protocol):
         """Returns the next samples, fewer at the end."""
 
 
+_BUFFER_BYTES = 1 << 16
+
+
 @dataclass(frozen=True)
 class View:
     """What a file holds, whatever its header says.
@@ -52,12 +55,15 @@ class View:
         n_samples: length per channel where it is known better than libsndfile knows it.
         warnings: what is wrong with the file, one sentence each.
         truncated: what is missing, as an error says it; empty for a file that is whole.
+        is_anonymous: whether libsndfile gets the file as it is without its name, by which it would
+            look for another beside it.
     """
 
     pieces: tuple[Piece, ...] = ()
     n_samples: int | None = None
     warnings: tuple[str, ...] = ()
     truncated: str = ""
+    is_anonymous: bool = False
 
     def warn(self, warning: str) -> Self:
         """Returns the view with one more warning."""
@@ -69,7 +75,12 @@ class View:
         Raises:
             soundfile.LibsndfileError: it cannot be decoded.
         """
-        return ForwardFile(PiecesFile(path, self.pieces) if self.pieces else path)
+        if self.is_anonymous:
+            return ForwardFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC), closefd=True)
+        if not self.pieces:
+            return ForwardFile(path)
+        # An MP3 is read in two small pieces a frame.
+        return ForwardFile(io.BufferedReader(PiecesFile(path, self.pieces), _BUFFER_BYTES))
 
 
 WHOLE = View()

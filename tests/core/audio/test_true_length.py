@@ -179,6 +179,28 @@ def test_an_mp3_whose_length_the_decoder_overlooks_is_read_to_its_end(tmp_path: 
     assert len(samples) == pytest.approx(4 * 44_100, abs=3 * 1152)
 
 
+@pytest.mark.parametrize("place", [1, 289, 290, 291])
+def test_an_mp3_whose_first_frames_lost_a_bit_is_never_silently_shorter(
+    tmp_path: Path, place: int
+) -> None:
+    whole = encode(sound(6 * 16_000), "MP3", rate_hz=16_000)
+    for bit in range(8):
+        content = bytearray(whole)
+        content[place] ^= 1 << bit
+        try:
+            samples, _ = read(tmp_path / "a.mp3", bytes(content))
+        except UnreadableRecording:
+            continue
+        assert len(samples) == pytest.approx(6 * 16_000, abs=3 * 1152)
+
+
+def test_junk_inside_an_mp3_is_not_counted_as_frames(tmp_path: Path) -> None:
+    whole = encode(sound(4 * 44_100), "MP3", rate_hz=44_100)
+    path = _written(tmp_path, whole[:5000] + np.random.default_rng(1).bytes(1 << 20) + whole[5000:])
+    with AudioFile(path) as audio:
+        assert audio.n_samples == pytest.approx(4 * 44_100, abs=3 * 1152)
+
+
 def test_an_mp3_is_read_beside_the_file_that_macos_puts_there(tmp_path: Path) -> None:
     (tmp_path / "._a.mp3").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4072))
     samples, warnings = read(tmp_path / "a.mp3", encode(sound(), "MP3"))
