@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator
 
 from badc_core.intervals import intersect, length_of
+from badc_core.recordings.cancelling import ChannelComparison
 from badc_core.recordings.constant_runs import Block, ConstantRuns, Stretches
 from badc_core.units import format_duration
 
@@ -24,10 +25,8 @@ _DEAD_S = 2.0
 SILENCE_DBFS = -90.0
 
 _LARGE_OFFSET = 0.05
-_CANCELS = 0.1  # of the channels' mean power: 10 dB; one dead channel of two costs only 6 dB
 _ROW_VALUES = 2048  # numpy is slow along rows of one or two values
 _ROWS = 256  # so few keep sums in float32 right to 1e-5
-_EVERY = 31  # samples suffice to compare channels; no usual tone repeats in step with them
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class ChannelMeter:
         self._sums = np.zeros(self._row)
         self._peaks = np.zeros(self._row)
         self._n_clipped = np.zeros(self._row)
-        self._power_compared = self._power_of_mean = 0.0
+        self._comparison = ChannelComparison(n_channels, sample_rate_hz)
         shortest = dead_samples(sample_rate_hz) if has_noise else None
         self._runs = ConstantRuns(n_channels, sample_rate_hz, shortest)
 
@@ -101,10 +100,7 @@ class ChannelMeter:
         for start in range(0, len(rows), _ROWS):
             self._add_rows(rows[start : start + _ROWS])
         self._add_rows(values[n_in_rows:].reshape(-1, self._n_channels))
-        if self._n_channels > 1:
-            compared = np.array(block[::_EVERY].T, dtype=np.float64, order="C")
-            self._power_compared += float(np.square(compared).mean(axis=0).sum())
-            self._power_of_mean += float(np.square(compared.mean(axis=0)).sum())
+        self._comparison.add(block)
         self._runs.add(block)
         self._n_samples += len(block)
 
@@ -135,13 +131,8 @@ class ChannelMeter:
         Args:
             figures: as `figures` returned them.
         """
-        warnings = warn_of_channels(figures, self._n_samples, self._rate_hz)
-        if self._power_of_mean < _CANCELS * self._power_compared:
-            warnings.append(
-                "The channels cancel each other out: their mean is much quieter than they are. "
-                'Set recordings.channel = "loudest" in badc.toml, unless it is set already.'
-            )
-        return warnings
+        about_channels = warn_of_channels(figures, self._n_samples, self._rate_hz)
+        return [*about_channels, *self._comparison.warnings()]
 
     def _add_rows(self, rows: Block) -> None:
         """Counts values, shape [n_rows, a multiple of n_channels]."""

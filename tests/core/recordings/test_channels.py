@@ -50,7 +50,11 @@ def describe(folder: Path, sound: np.ndarray) -> Recording:
         (0 * NOISE - 1, "The sound is stuck at one value"),
         (NOISE + 0.3, "The sound is off centre by 30%"),
         (np.stack([NOISE, NOISE[::-1] - 0.3], 1), "Channel 2 of 2 is off centre by 30%"),
-        (np.stack([NOISE, -NOISE], 1), "The channels cancel each other out"),
+        (np.stack([NOISE, -NOISE], 1), "The channels cancel each other out: their mean"),
+        (
+            np.stack([NOISE, np.roll(NOISE, 4)], 1),  # 0.5 ms from one microphone to the other
+            "The channels cancel each other out around 0.9 kHz: their mean",
+        ),
         (DEAD_END, "The sound is dead for 4.0 s from 2.0 s on"),
         (DEAD_END[::-1], "The sound is dead for 4.0 s from its start on"),
         (np.where(TIMES % 24_000 < 8000, NOISE, 0), "The sound is dead for 4.0 s in 2 stretches"),
