@@ -4,7 +4,9 @@ Which recordings these are is said in `missing.py`.
 """
 
 import os
+import unicodedata
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from badc_core.datasets.dataset import Dataset
@@ -12,7 +14,7 @@ from badc_core.errors import DatasetInvalid
 from badc_core.recordings.scan import find_audio
 
 
-def find_gone(dataset: Dataset, paths: Iterable[str]) -> set[str]:
+def find_gone(dataset: Dataset, paths: Iterable[str], listed: Collection[str] = ()) -> set[str]:
     """Returns the paths at which there is nothing any more, neither a file nor a link.
 
     What cannot be looked for, in a folder without permission or behind a link to a disk that is
@@ -21,9 +23,35 @@ def find_gone(dataset: Dataset, paths: Iterable[str]) -> set[str]:
     Args:
         dataset: that they are in.
         paths: relative to its root.
+        listed: other paths, as their folders spell them. Where upper and lower case are one, a
+            path that leads to one of these is an older spelling, and gone.
     """
     lost = _LostFolders(dataset.root)
-    return {path for path in paths if _is_nothing(f"{dataset.root}/{path}") and not lost.hide(path)}
+    gone: set[str] = set()
+    there: list[str] = []
+    for path in paths:
+        if not _is_nothing(f"{dataset.root}/{path}"):
+            there.append(path)
+        elif not lost.hide(path):
+            gone.add(path)
+    return gone | _respelled(dataset.root, there, listed)
+
+
+def _respelled(root: Path, paths: Collection[str], listed: Collection[str]) -> set[str]:
+    """Returns the paths that lead to a listed file that is spelt in another way."""
+    spelt = {_without_case(path): path for path in listed} if paths else {}
+    found: set[str] = set()
+    for path in paths:
+        other = spelt.get(_without_case(path))
+        if other is not None:
+            with suppress(OSError):
+                if os.path.samestat(os.lstat(root / path), os.lstat(root / other)):
+                    found.add(path)
+    return found
+
+
+def _without_case(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def require_some_left(dataset: Dataset, known: Collection[str], gone: set[str]) -> None:

@@ -125,7 +125,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
     with locked(dataset.lock):
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
-        gone = find_gone(dataset, (path for path in before.by_path if path not in here))
+        gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
         seen = {path: _look_at(dataset, before, audio) for path, audio in here.items()}
         renamed = _find_renamed(dataset, before, seen, gone)
         rows = _place(before, seen, renamed)
@@ -170,7 +170,7 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
 
 def _look_at(dataset: Dataset, before: Registry, audio: FoundAudio) -> RegisteredRecording:
     """Returns the row of a path for the content it has now; without a name for a new path."""
-    known = before.by_path.get(audio.path, RegisteredRecording("", audio.path))
+    known = before.by_path.get(audio.path) or RegisteredRecording("", audio.path)
     return _update(dataset, known, audio)
 
 

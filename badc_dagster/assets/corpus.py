@@ -9,7 +9,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_superseded
+from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
@@ -50,10 +50,14 @@ def _corpus_detections(
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     superseded = find_superseded(dataset, registry)
     counted = [one for one in registry.ids if one not in superseded]
+    failures = read_failures(dataset)
+    failed = [one for one in registry if one.recording_id in failures]
+    # To try a recording whose file is gone fails, and costs it none of its results.
+    kept = {*superseded, *find_missing(dataset, failed)}
     missing = {
         one: note.error
-        for one, note in read_failures(dataset).items()
-        if note.stage != "report_bundle" and one not in superseded
+        for one, note in failures.items()
+        if note.stage != "report_bundle" and one not in kept
     }
     totals = build_corpus(dataset, counted, missing)
     yield dg.MaterializeResult(

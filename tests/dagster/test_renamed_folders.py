@@ -7,6 +7,8 @@ import duckdb
 from support.commands import run_typed
 
 from badc_core.cli.app import build_app
+from badc_core.errors import ContentMissing
+from badc_core.recordings.failures import note_failure
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_dagster.corpus_fingerprint import corpus_fingerprint
@@ -31,6 +33,9 @@ def test_after_a_rename_no_detector_runs_again_and_every_sound_counts_once(finis
     keys = finished.instance.get_dynamic_partitions("recordings")
     (audio / "S1/rec_2.wav").unlink()
     (audio / "S1/rec_3.wav").unlink()
+    # As after somebody tried it in the web interface.
+    gone = ContentMissing("there is no such file", "audio/S1/rec_2.wav")
+    note_failure(finished.dataset, "rec_2", "recording", gone)
     (audio / "S1").rename(audio / "Pond")
     (audio / "Pond/rec_1.wav").rename(audio / "Pond/20240501_050000.wav")
 

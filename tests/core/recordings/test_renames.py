@@ -233,6 +233,15 @@ def test_files_that_were_not_looked_at_are_neither_missing_nor_renamed(scanned: 
     assert (outcome.added, outcome.missing, outcome.renamed) == (("new",), (), {})
 
 
+def test_another_spelling_is_a_rename_where_case_makes_no_difference(scanned: Dataset) -> None:
+    old = scanned.root / "audio/S1/a.wav"
+    os.link(old, old.with_name("A.WAV"))  # so that both names lead to it, as there
+    found = [one for one in find_audio(scanned) if one.path != "audio/S1/a.wav"]
+    outcome = register_recordings(scanned, found)
+    assert outcome.renamed == {"a": "audio/S1/a.wav"}
+    assert where(scanned)["a"] == "S1/A.WAV"
+
+
 def test_what_was_renamed_before_this_was_told_apart_is_counted_once(scanned: Dataset) -> None:
     """As after a rename under the code before: both names are in the registry."""
     rows = scanned.registry.read_text().splitlines()
