@@ -102,7 +102,9 @@ class RecordingSettings(Section):
 class ChunkSettings(Section):
     """How a recording is cut."""
 
-    duration_s: float = Field(60.0, gt=0, description="Length of a chunk.")
+    duration_s: float = Field(
+        60.0, gt=0, description="Length of a chunk; HawkEars hears recordings whole."
+    )
     overlap_s: float = Field(0.0, ge=0, description="How much a chunk repeats of the one before.")
     min_chunk_s: float = Field(
         3.0, ge=0, description="A shorter tail is merged into the chunk before."

@@ -112,8 +112,13 @@ def manifest_schema() -> dg.TableSchema:
     return column_schema(MANIFEST_COLUMNS)
 
 
-def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
-    """Returns the metadata of a chunk manifest."""
+def manifest_metadata(manifest: Manifest, at_once_s: float | None) -> dict[str, Any]:
+    """Returns the metadata of a chunk manifest.
+
+    Args:
+        manifest: of a recording.
+        at_once_s: up to which length the detector hears recordings whole; None where any does.
+    """
     covered_samples = sum(one.n_samples - one.overlap_samples for one in manifest.chunks)
     duration_s = covered_samples / manifest.chunks[0].sample_rate_hz
     return {
@@ -124,7 +129,19 @@ def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
         "longest_chunk_s": max(one.duration_s for one in manifest.chunks),
         "covers": format_duration(duration_s),
         "duration_s": duration_s,
+        **({} if at_once_s is None else {"chunks_note": _describe_cut(manifest, at_once_s)}),
     }
+
+
+def _describe_cut(manifest: Manifest, at_once_s: float) -> str:
+    """Returns why a recording is not cut as `chunks` says, and what that means for it."""
+    limit = format_duration(at_once_s)
+    if len(manifest.chunks) == 1:
+        return "given to the detector whole, as it must hear it; chunks.duration_s is not used"
+    return (
+        f"longer than the {limit} the detector is given at once, so it is cut every {limit}: "
+        "scores may differ from those for the whole recording; chunks.duration_s is not used"
+    )
 
 
 def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict[str, Any]:

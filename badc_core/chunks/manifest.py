@@ -21,6 +21,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ManifestMismatch
 from badc_core.hashing import sha256_text
 from badc_core.recordings.recording import Recording, read_recording
+from badc_core.settings import ChunkSettings
 
 _TEXT, _INTEGER = pa.string(), pa.int64()
 
@@ -99,15 +100,25 @@ def chunk_sha256(parent_sha256: str, chunk: Chunk) -> str:
     return sha256_text(f"{parent_sha256}:{chunk.start_sample}:{chunk.end_sample}")
 
 
-def write_manifest(dataset: Dataset, recording_id: str) -> Manifest:
+def write_manifest(
+    dataset: Dataset, recording_id: str, settings: ChunkSettings | None = None
+) -> Manifest:
     """Plans a recording's chunks and writes its manifest.
+
+    Args:
+        dataset: whose recording.
+        recording_id: which.
+        settings: how it is cut; None for the dataset's.
 
     Raises:
         DatasetInvalid: the recording has not been described yet.
     """
     recording = read_recording(dataset.recording(recording_id))
     chunks = plan_chunks(
-        recording_id, recording.n_samples, recording.sample_rate_hz, dataset.settings.chunks
+        recording_id,
+        recording.n_samples,
+        recording.sample_rate_hz,
+        settings or dataset.settings.chunks,
     )
     path = dataset.manifest(recording_id)
     write_rows(

@@ -275,6 +275,9 @@ class DetectorLoader(Protocol):
     # is expected there and then; it returns as many, in the same order.
     # A loader with `grid(settings)` returns the `WindowGrid` (`windows.py`) its detector reads by:
     # results of earlier versions of BADC then count where their windows were the same.
+    # A loader whose detector finds other things in a part of a recording than in all of it has
+    # `HEARS_AT_ONCE_S`: recordings up to that many seconds are given to it whole, longer ones in
+    # chunks of that length, whatever `chunks` says.
     # A loader that can name the classes without loading anything has `labels(settings)` too, which
     # returns `tuple[Label, ...]`: names in `include`, `exclude` and `thresholds` are then checked.
 

@@ -19,6 +19,7 @@ from badc_core.detectors.interface import (
 )
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
+from badc_core.settings import ChunkSettings, Settings
 
 ENTRY_POINT_GROUP = "badc.detectors"
 
@@ -67,6 +68,25 @@ def find_grid(settings: DetectorSettings) -> WindowGrid | None:
     """
     ask = getattr(_loader(settings.name), "grid", None)
     return None if ask is None else cast("WindowGrid", ask(settings))
+
+
+def choose_chunks(settings: Settings) -> ChunkSettings:
+    """Returns how recordings are cut: as set, or as long as the detector must hear at once.
+
+    Raises:
+        ConfigInvalid: no detector of that name.
+    """
+    at_once_s = hears_at_once_s(settings.detector)
+    return settings.chunks if at_once_s is None else ChunkSettings(duration_s=at_once_s)
+
+
+def hears_at_once_s(settings: DetectorSettings) -> float | None:
+    """Returns up to which length recordings are given to a detector whole; None where any does.
+
+    Raises:
+        ConfigInvalid: no detector of that name.
+    """
+    return cast("float | None", getattr(_loader(settings.name), "HEARS_AT_ONCE_S", None))
 
 
 def find_marker(settings: DetectorSettings) -> Marker:

@@ -16,6 +16,7 @@ import duckdb
 
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
+from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
@@ -79,6 +80,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         "corpus.html",
         name=dataset.root.name,
         settings=dataset.settings,
+        chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=_totals(recordings),
         n_dead=sum(1 for one in recordings if one["dead_s"]),
         species=top,

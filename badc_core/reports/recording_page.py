@@ -20,6 +20,7 @@ from badc_core.detections.store import (
     RUNNER_KEY,
     read_metadata,
 )
+from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import ContentMissing
 from badc_core.recordings.channels import SILENCE_DBFS, ChannelFigures, warn_of_channels
 from badc_core.recordings.clock import clock_after
@@ -105,6 +106,7 @@ def render_recording_page(
         recording=recording,
         silence_dbfs=SILENCE_DBFS,
         settings=dataset.settings,
+        chunk_s=choose_chunks(dataset.settings).duration_s,
         detector=_detector(connection, dataset, stored),
         channel=channel,
         not_analysed_s=float(stored.get(NOT_ANALYSED_KEY, 0)),

@@ -11,7 +11,7 @@ from typing import Any
 
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
-from badc_core.detectors.registry import identify_detector
+from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
@@ -96,7 +96,7 @@ _IN_ORDER = (
         name="chunk_manifest",
         inputs=("recording",),
         outputs=lambda dataset, one: (dataset.manifest(one),),
-        settings=lambda dataset: {"settings": dataset.settings.chunks.model_dump()},
+        settings=lambda dataset: {"settings": choose_chunks(dataset.settings).model_dump()},
         code_version="1",
         batch_size=201,
         job="chunk_job",

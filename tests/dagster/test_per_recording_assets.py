@@ -65,6 +65,25 @@ def test_one_run_takes_a_recording_from_file_to_report(graph):
     assert not dataset.detections("rec_2").exists()
 
 
+def test_a_detector_that_must_hear_a_recording_whole_gets_it_in_one_chunk(graph, tmp_path):
+    (tmp_path / "data" / "ckpt").mkdir(parents=True)
+    for name in ("analyze.py", "data/ckpt/net.ckpt"):
+        (tmp_path / name).write_text("is not run here")
+    chunks = "[chunks]\nduration_s = 1.0\nmin_chunk_s = 0.0\n"
+    hawkears = f'[detector]\nname = "hawkears1"\nruntime = "{tmp_path}"\n'
+    notes = []
+    for detector in (hawkears, '[detector]\nname = "band_energy"\n'):
+        graph.configure(chunks, detector)
+        graph.scan()
+        assert graph.execute("chunk_job", tags={"dagster/partition": "rec_1"}).success
+        metadata = graph.latest("chunk_manifest", "rec_1").metadata
+        rows = metadata["dagster/partition_row_count"].value
+        notes.append((rows, metadata["chunks_note"].value if "chunks_note" in metadata else ""))
+    assert notes[0][0] == 1
+    assert "chunks.duration_s is not used" in notes[0][1]
+    assert notes[1] == (3, "")
+
+
 def test_detections_tell_how_much_from_what_how_fast_and_where(graph):
     graph.scan()
     graph.run_one("rec_1")

@@ -16,6 +16,7 @@ from badc_core.chunks.plan import Chunk
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, place_detections
+from badc_core.detectors.hawkears import LONGEST_WHOLE_S
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label, RecordingContext
 from badc_core.detectors.programs import (
     CompletedProgram,
@@ -29,6 +30,7 @@ from badc_core.hashing import sha256_text, sha256_unchanged
 from badc_core.validation import explain_invalid
 
 USES_GPU = True
+HEARS_AT_ONCE_S = LONGEST_WHOLE_S
 LABELS_FILE = "HawkEars_labels.csv"
 RARITIES_FILE = "HawkEars_rarities.csv"
 

@@ -16,6 +16,7 @@ from typing import Any
 from badc_core.chunks.plan import Chunk
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.chunk_files import ChunkFile, FoundInFile, place_detections
+from badc_core.detectors.hawkears import LONGEST_WHOLE_S
 from badc_core.detectors.hawkears.child import CHECK, ChildEnded, HawkEarsChild
 from badc_core.detectors.hawkears.home import HawkEarsHome, find_home
 from badc_core.detectors.interface import (
@@ -28,6 +29,7 @@ from badc_core.detectors.programs import ProgramPerChunk
 from badc_core.errors import DetectorFailed, OutOfMemory
 
 USES_GPU = True
+HEARS_AT_ONCE_S = LONGEST_WHOLE_S
 
 WINDOW_S = 3.0
 LICENCE = "MIT"

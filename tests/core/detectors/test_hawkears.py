@@ -38,10 +38,11 @@ from badc_core.detectors.hawkears.check import (
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.detectors.hawkears.install import install, install_environment, install_networks
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
+from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import ConfigInvalid, DetectorFailed, DetectorMissing, OutOfMemory
 from badc_core.probing.measuring import measure_in_child
 from badc_core.probing.memory_limit import MemoryLimit
-from badc_core.settings import ChunkSettings
+from badc_core.settings import ChunkSettings, Settings
 
 MIN_SCORE = 0.7
 EDMONTON_IN_JUNE = RecordingContext(53.5, -113.5, "2024-06-05")
@@ -126,6 +127,11 @@ def rows(found: list[Detection], chunk: Chunk) -> list[Row]:
     )
 
 
+def rows_of(detector: hawkears2.HawkEars, path: Path, chunk: Chunk) -> list[Row]:
+    """Returns what is found in a chunk, in seconds of the recording."""
+    return rows(detect(detector, path, chunk), replace(chunk, start_sample=0))
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -162,6 +168,28 @@ def test_each_chunk_gives_what_hawkears_own_command_gives(
     finally:
         detector.close()
     assert "RUGR" in codes
+
+
+@pytest.mark.soak
+def test_a_recording_with_a_loud_passage_gives_what_hawkears_own_command_gives_of_the_whole(
+    home: HawkEarsHome, detector: hawkears2.HawkEars, field_audio: Path, tmp_path: Path
+) -> None:
+    quiet, rate_hz = sf.read(field_audio / "soundscape.flac", dtype="float32")
+    sound = np.tile(0.05 * quiet, 2)
+    loud = quiet[: 6 * rate_hz]
+    sound[200 * rate_hz : 206 * rate_hz] = 0.95 * loud / np.abs(loud).max()
+    path = tmp_path / "four minutes.wav"
+    sf.write(path, sound, rate_hz, subtype="PCM_16")
+    settings = Settings(detector=settings_for(home), chunks=ChunkSettings(duration_s=30))
+    (chunk,) = chunks_of(path, **choose_chunks(settings).model_dump())
+    expected = detect_with_command(home, path, settings.detector)
+    assert len(expected) > 100
+    assert agree(rows(detect(detector, path, chunk), chunk), expected)
+    # In chunks as they are set it would be something else.
+    shorter = chunks_of(path, duration_s=30)
+    assert not agree(
+        sorted(row for one in shorter for row in rows_of(detector, path, one)), expected
+    )
 
 
 def test_a_chunk_gives_the_same_after_others_and_labels_have_all_names(
