@@ -175,10 +175,10 @@ def test_a_recording_with_a_loud_passage_gives_what_hawkears_own_command_gives_o
     home: HawkEarsHome, detector: hawkears2.HawkEars, field_audio: Path, tmp_path: Path
 ) -> None:
     quiet, rate_hz = sf.read(field_audio / "soundscape.flac", dtype="float32")
-    sound = np.tile(0.05 * quiet, 2)
+    sound = 0.05 * quiet
     loud = quiet[: 6 * rate_hz]
-    sound[200 * rate_hz : 206 * rate_hz] = 0.95 * loud / np.abs(loud).max()
-    path = tmp_path / "four minutes.wav"
+    sound[90 * rate_hz : 96 * rate_hz] = 0.95 * loud / np.abs(loud).max()
+    path = tmp_path / "two minutes.wav"
     sf.write(path, sound, rate_hz, subtype="PCM_16")
     settings = Settings(detector=settings_for(home), chunks=ChunkSettings(duration_s=30))
     (chunk,) = chunks_of(path, **choose_chunks(settings).model_dump())
