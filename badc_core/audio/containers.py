@@ -6,12 +6,20 @@ libsndfile the sound alone. A file that is as it should be is opened as it is. D
 compressed sound shows only when it is decoded, in `reader.py`.
 """
 
+import re
 import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from badc_core.audio.cut import examine_aiff, examine_au, examine_caf, examine_ogg, examine_w64
+from badc_core.audio.cut import (
+    examine_aiff,
+    examine_au,
+    examine_caf,
+    examine_ogg,
+    examine_rifx,
+    examine_w64,
+)
 from badc_core.audio.damage import cut_again, explain_damage
 from badc_core.audio.ffmpeg import FfmpegView, is_for_ffmpeg
 from badc_core.audio.flac import examine_flac, find_start
@@ -24,6 +32,14 @@ from badc_core.errors import ContentMissing, UnreadableRecording
 _ANNEX_POINTER = b"/annex/objects/"
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_JUNK_BYTES = 1 << 20
+_WAVE_START = re.compile(rb"(?:RIFF|RF64|BW64)....WAVE", re.DOTALL)
+_OGG_START = b"OggS\0\x02"  # the first page of a stream
+
+# In lower case, with what to do about it.
+_OTHER_KINDS = (
+    ((b"<!doctype", b"<html", b"<?xml"), "a web page: the download failed", "Download it again"),
+    ((b"pk\3\4", b"rar!", b"7z\xbc\xaf", b"\x1f\x8b"), "an archive", "Unpack it"),
+)
 
 _FORMS = {
     b"fLaC": lambda path, _: examine_flac(path, 0),
@@ -32,6 +48,7 @@ _FORMS = {
     b".snd": examine_au,
     b"caff": examine_caf,
     b"riff": examine_w64,
+    b"RIFX": examine_rifx,
 }
 
 
@@ -116,30 +133,49 @@ def _examine_tagged(path: Path, head: bytes) -> View:
         after_tag = file.read(8)
     if after_tag[:4] == b"fLaC":
         return examine_flac(path, start_bytes)
+    if after_tag[:4] in {b"RIFF", b"RF64", b"BW64", b"OggS"}:
+        return _examine_behind_junk(path, head)
     return FfmpegView() if is_for_ffmpeg(after_tag) else examine_mpeg(path)
 
 
 def _examine_behind_junk(path: Path, head: bytes) -> View:
-    """Returns how to read a FLAC that something else precedes."""
+    """Returns how to read a FLAC, WAV or Ogg that something else precedes."""
+    if (other := _other_kind(path, head)) is not None:
+        raise other
     with path.open("rb") as file:
         content = file.read(_MAX_JUNK_BYTES)
-    start_bytes = find_start(content, 0)
-    if start_bytes < 0:
+    wave, ogg = _WAVE_START.search(content), content.find(_OGG_START)
+    flac_bytes, size_bytes = find_start(content, 0), path.stat().st_size
+    if flac_bytes >= 0:
+        start_bytes, view = flac_bytes, examine_flac(path, flac_bytes)
+    elif wave and (layout := read_riff_layout(path, wave.start())) is not None:
+        start_bytes, view = wave.start(), examine_wave(path, layout)
+    elif ogg >= 0:
+        start_bytes, view = ogg, examine_ogg(path, size_bytes, ogg)
+    else:
         raise _not_audio(path, head)
-    view = examine_flac(path, start_bytes)
-    pieces = view.pieces or (range(start_bytes, path.stat().st_size),)
-    return replace(view, pieces=pieces).warn(
-        f"{start_bytes} bytes that are no sound precede its sound."
-    )
+    view = replace(view, pieces=view.pieces or (range(start_bytes, size_bytes),))
+    return view.warn(f"{start_bytes} bytes that are no sound precede its sound.")
 
 
 def _not_audio(path: Path, head: bytes) -> UnreadableRecording:
     if not any(head):
         what = "not audio: it begins with nothing but zeros"
-    else:
-        shown = head[:12].decode("ascii", "replace").replace("\ufffd", "?")
-        what = f"not audio although its name says so: it begins with {shown!r}"
+        return UnreadableRecording(what, path, "Remove it or rename it")
+    shown = head[:12].decode("ascii", "replace").replace("\ufffd", "?")
+    what = f"not audio although its name says so: it begins with {shown!r}"
     return UnreadableRecording(what, path, "Remove it or rename it")
+
+
+def _other_kind(path: Path, head: bytes) -> UnreadableRecording | None:
+    """Returns the error for a file of a kind that is known and not read; None for others."""
+    if head.startswith(b"WAC "):
+        remedy = "Convert it to WAV with Kaleidoscope or wac2wav"
+        return UnreadableRecording("it is a WAC of Wildlife Acoustics", path, remedy)
+    for beginnings, kind, remedy in _OTHER_KINDS:
+        if head.lstrip().lower().startswith(beginnings):
+            return UnreadableRecording(f"not audio but {kind}", path, remedy)
+    return None
 
 
 def _annexed(path: Path) -> ContentMissing:

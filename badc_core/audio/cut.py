@@ -9,6 +9,7 @@ Source: RFC 3533, section 6 (Ogg); Apple, AIFF 1.3 and CAF 1.0; Sun, AU; Sonic F
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from badc_core.audio.damage import explain_strange
@@ -18,58 +19,86 @@ _MAX_OGG_PAGE_BYTES = 65_307
 _LAST_PAGE = 4
 _UNKNOWN_32 = 0xFFFFFFFF
 _UNKNOWN_64 = (1 << 64) - 1
+_UNKNOWN_LENGTH = "Its header does not say how long it is; all that follows is taken."
+_BLOCK_BYTES = 1 << 16
 
 
-def examine_ogg(path: Path, size_bytes: int) -> View:
+def examine_ogg(path: Path, size_bytes: int, start_bytes: int = 0) -> View:
     """A complete Ogg stream ends with a whole page marked as its last.
+
+    Args:
+        path: the file.
+        size_bytes: of the file.
+        start_bytes: where its first page is.
 
     Raises:
         UnreadableRecording: it ends with another stream, of which libsndfile reads nothing.
     """
+    end_bytes = _end_of_content(path, size_bytes)
     with path.open("rb") as file:
+        file.seek(start_bytes)
         head = file.read(18)
-        file.seek(max(0, size_bytes - 2 * _MAX_OGG_PAGE_BYTES))
-        tail = file.read()
+        file.seek(max(start_bytes, end_bytes - 2 * _MAX_OGG_PAGE_BYTES))
+        tail = file.read(end_bytes - file.tell())
     page = tail.rfind(b"OggS")
+    view = View((range(start_bytes, size_bytes),)) if start_bytes else WHOLE
     if page < 0 or page + 27 > len(tail) or not tail[page + 5] & _LAST_PAGE:
-        return View(truncated="its last Ogg page is missing")
+        return replace(view, truncated="its last Ogg page is missing")
     n_segments = tail[page + 26]
     sizes = tail[page + 27 : page + 27 + n_segments]
-    if len(sizes) < n_segments or page + 27 + n_segments + sum(sizes) > len(tail):
-        return View(truncated="its last Ogg page is cut off")
+    n_following = len(tail) - (page + 27 + n_segments + sum(sizes)) + size_bytes - end_bytes
+    if len(sizes) < n_segments or n_following < 0:
+        return replace(view, truncated="its last Ogg page is cut off")
     if tail[page + 14 : page + 18] != head[14:]:
         raise explain_strange(path, "several Ogg streams are joined in it: split it")
-    return WHOLE
+    if n_following == 0:
+        return view
+    view = View((range(start_bytes, size_bytes - n_following),))
+    return view.warn(f"{n_following} bytes that are no sound follow its sound.")
 
 
 def examine_aiff(path: Path, size_bytes: int) -> View:
     """The sound is in a chunk `SSND`, numbers with their highest byte first."""
     for name, start, claimed in _chunks(path, 12, ">4sI", size_bytes):
         if name == b"SSND":
-            return _compare(claimed, size_bytes - start)
+            return _compare(claimed, size_bytes - start, _UNKNOWN_32)
+    return WHOLE
+
+
+def examine_rifx(path: Path, size_bytes: int) -> View:
+    """A WAV whose numbers have their highest byte first."""
+    for name, start, claimed in _chunks(path, 12, ">4sI", size_bytes):
+        if name == b"data":
+            return _compare(claimed, size_bytes - start, _UNKNOWN_32)
     return WHOLE
 
 
 def examine_au(path: Path, size_bytes: int) -> View:
-    """The header says where the sound begins and how long it is."""
+    """The header says where the sound begins and how long it is; all ones is any length."""
     with path.open("rb") as file:
         head = file.read(12)
     if len(head) < 12:  # noqa: PLR2004
         return WHOLE
     start, claimed = struct.unpack(">II", head[4:])
+    if claimed == 0 and start < size_bytes:
+        pieces = (head[:8] + struct.pack(">I", _UNKNOWN_32), range(12, size_bytes))
+        return View(pieces).warn(_UNKNOWN_LENGTH)
     return WHOLE if claimed == _UNKNOWN_32 else _compare(claimed, size_bytes - start)
 
 
 def examine_caf(path: Path, size_bytes: int) -> View:
-    """A cut file is refused by libsndfile, so it is shown one whose sound ends with the file."""
+    """A file with another size than it claims, which libsndfile refuses, is shown with its own.
+
+    A size of -1 is for recordings whose end is not known yet, and no fault.
+    """
     for name, start, claimed in _chunks(path, 8, ">4sQ", size_bytes):
         if name == b"data":
-            view = WHOLE if claimed == _UNKNOWN_64 else _compare(claimed, size_bytes - start)
-            if not view.truncated:
+            view = _compare(claimed, size_bytes - start, _UNKNOWN_64)
+            if view == WHOLE:
                 return view
             size = struct.pack(">Q", size_bytes - start)
             pieces = (range(start - 8), size, range(start, size_bytes))
-            return View(pieces, truncated=view.truncated)
+            return replace(view, pieces=pieces, warnings=() if claimed else view.warnings)
     return WHOLE
 
 
@@ -81,9 +110,22 @@ def examine_w64(path: Path, size_bytes: int) -> View:
             file.seek(position)
             name, claimed = struct.unpack("<16sQ", file.read(24))
             if name[:4] == b"data":
-                return _compare(claimed - 24, size_bytes - position - 24)
+                return _compare(max(0, claimed - 24), size_bytes - position - 24, _UNKNOWN_64 - 24)
             position += max(24, claimed + -claimed % 8)
     return WHOLE
+
+
+def _end_of_content(path: Path, size_bytes: int) -> int:
+    """Returns where the zeros at a file's end begin."""
+    with path.open("rb") as file:
+        while size_bytes > 0:
+            start_bytes = max(0, size_bytes - _BLOCK_BYTES)
+            file.seek(start_bytes)
+            block = file.read(size_bytes - start_bytes).rstrip(b"\0")
+            if block:
+                return start_bytes + len(block)
+            size_bytes = start_bytes
+    return 0
 
 
 def _chunks(
@@ -100,7 +142,16 @@ def _chunks(
             position += n_head + claimed + (claimed % 2 if is_padded else 0)
 
 
-def _compare(claimed: int, present: int) -> View:
+def _compare(claimed: int, present: int, unknown: int = 0) -> View:
+    """Returns how to read a file, from the bytes of sound that it claims and has.
+
+    Args:
+        claimed: what its header says.
+        present: what there is from where the sound begins.
+        unknown: what stands there where the length is not known, besides 0.
+    """
+    if present > 1 and claimed in {0, unknown}:
+        return WHOLE.warn(_UNKNOWN_LENGTH)
     if claimed <= present + 1:
         return WHOLE
     share = present / claimed

@@ -10,12 +10,13 @@ import io
 import mmap
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile as sf
 
 from badc_core.audio.damage import explain_damage, explain_strange
+from badc_core.audio.flac_sums import header_sum, is_frame
 from badc_core.audio.view import WHOLE, ForwardFile, View
 
 STARTS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
@@ -24,6 +25,7 @@ _BLOCK_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 16
 _SYNCS = (b"\xff\xf8", b"\xff\xf9")
 _MAX_HEADER_BYTES = 16
+_SHORTEST_BLOCK = 16
 _MAX_TOTAL = 1 << 36
 
 
@@ -71,16 +73,20 @@ def examine_flac(path: Path, start_bytes: int) -> View:
         stream = _read_stream(content, start_bytes)
         if stream is None:
             raise explain_damage(path, "its FLAC header is damaged")
+        whole = WHOLE
+        if stream.block_samples < _SHORTEST_BLOCK:
+            stream = _with_block(content, stream)
+            whole = View(_with_total(content, stream, stream.total))
         tail = max(start_bytes + _HEAD_BYTES, len(content) - _TAIL_BYTES - stream.max_frame_bytes)
         last = next(_frames_backwards(content, stream, tail), None)
-        is_clean = last is not None and _is_frame(content[last.start_bytes :])
+        is_clean = last is not None and is_frame(content[last.start_bytes :])
         is_whole = last is not None and is_clean and last.end_sample == stream.total
         if is_whole and _is_in_order(content, stream):
-            return WHOLE
+            return whole
         if two := _second(content, stream):
             raise explain_strange(path, two)
         if is_whole:
-            return WHOLE
+            return whole
         return _examine_odd(path, content, stream, is_clean=is_clean)
 
 
@@ -108,6 +114,16 @@ def _is_in_order(content: mmap.mmap, stream: _Stream) -> bool:
     found = [_sample_after(content, stream, stream.start_bytes + one) for one in sorted(places)]
     known = [one for one in found if one >= 0]
     return known == sorted(known)
+
+
+def _with_block(content: mmap.mmap, stream: _Stream) -> _Stream:
+    """Returns a stream whose header does not say how long its frames are, by the first of them."""
+    place = content.find(_SYNCS[0], stream.start_bytes + _HEAD_BYTES)
+    while place >= 0:
+        if (frame := _frame_at(content, place, stream)) is not None:
+            return replace(stream, block_samples=frame.n_samples)
+        place = content.find(_SYNCS[0], place + 1)
+    return stream
 
 
 def _sample_after(content: mmap.mmap, stream: _Stream, start_bytes: int) -> int:
@@ -164,9 +180,14 @@ def _read_stream(content: mmap.mmap, start_bytes: int) -> _Stream | None:
 
 
 def _with_total(content: mmap.mmap, stream: _Stream, total: int) -> tuple[bytes | range, ...]:
-    """Returns the pieces of the file with another total in its header, and without its MD5."""
+    """Returns the pieces of the file with another total in its header.
+
+    The length of frames is put right too, where it is missing.
+    """
     start = stream.start_bytes
     head = bytearray(content[start : start + _HEAD_BYTES])
+    if int.from_bytes(head[8:10], "big") < _SHORTEST_BLOCK:
+        head[8:12] = 2 * min(stream.block_samples, 0xFFFF).to_bytes(2, "big")
     packed = int.from_bytes(head[18:26], "big")
     head[18:26] = (packed - packed % _MAX_TOTAL + total).to_bytes(8, "big")
     return bytes(head), range(start + _HEAD_BYTES, len(content))
@@ -220,7 +241,7 @@ def _frame_at(content: mmap.mmap, place: int, stream: _Stream) -> _FlacFrame | N
     n_size = {6: 1, 7: 2}.get(size_code, 0)
     n_rate = {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     end = position + n_size + n_rate
-    if number < 0 or end >= len(head) or _header_sum(head[:end]) != head[end]:
+    if number < 0 or end >= len(head) or header_sum(head[:end]) != head[end]:
         return None
     n_samples = (
         int.from_bytes(head[position : position + n_size], "big") + 1
@@ -248,39 +269,3 @@ def _read_number(head: bytes) -> tuple[int, int]:
     for one in more:
         number = number << 6 | one & 0x3F
     return number, 4 + n_ones
-
-
-def _header_sum(content: bytes) -> int:
-    """Returns the CRC-8 of a frame's header."""
-    total = 0
-    for one in content:
-        total = _TABLE_8[total ^ one]
-    return total
-
-
-def _sum_table(n_bits: int, polynomial: int) -> tuple[int, ...]:
-    """Returns the sum of each byte."""
-    table = []
-    for value in range(256):
-        total = value << n_bits - 8
-        for _ in range(8):
-            total = (total << 1 ^ polynomial) if total >> n_bits - 1 else total << 1
-        table.append(total)
-    return tuple(table)
-
-
-_TABLE_8 = _sum_table(8, 0x107)
-_TABLE_16 = _sum_table(16, 0x18005)
-
-
-def _is_frame(frame: bytes) -> bool:
-    """Returns whether the CRC-16 at the end of a frame is that of the frame.
-
-    Zeros behind a frame do not change the sum.
-    """
-    if frame.endswith(bytes(8)):
-        return False
-    total = 0
-    for one in frame:
-        total = (total << 8 & 0xFFFF) ^ _TABLE_16[total >> 8 ^ one]
-    return total == 0

@@ -69,16 +69,21 @@ class RiffLayout:
         return next((chunk for chunk in self.chunks if chunk.name == name), None)
 
 
-def read_riff_layout(path: Path) -> RiffLayout | None:
-    """Returns the chunks of a RIFF, RF64 or BW64 WAVE file; None if it is none of them."""
+def read_riff_layout(path: Path, start_bytes: int = 0) -> RiffLayout | None:
+    """Returns the chunks of a RIFF, RF64 or BW64 WAVE file; None if it is none of them.
+
+    Args:
+        path: the file.
+        start_bytes: where it begins to be such a file.
+    """
     with path.open("rb") as file:
         file_bytes = file.seek(0, os.SEEK_END)
-        file.seek(0)
+        file.seek(start_bytes)
         head = file.read(12)
         if head[:4] not in {b"RIFF", b"RF64", b"BW64"} or head[8:12] != b"WAVE":
             return None
         chunks: list[RiffChunk] = []
-        position = 12
+        position = start_bytes + 12
         long_data_bytes: int | None = None
         while (chunk := _chunk_at(file, position, file_bytes, long_data_bytes)) is not None:
             if chunk.name == "ds64":

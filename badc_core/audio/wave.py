@@ -23,6 +23,8 @@ _SHORTEST_SOUND_BYTES = 1024
 _PLAIN_CODES = frozenset({1, 3})
 _EXTENSIBLE = 0xFFFE
 _BLOCK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 44
+"""More than any disk of a recorder holds."""
 _MAX_RIFF_BYTES = 0xFFFFFFFF - 64
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
@@ -54,7 +56,12 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     if _is_unknown(sound, layout):
         if n_present < _SHORTEST_SOUND_BYTES:
             raise explain_damage(path, "there is no sound in it")
-        warning = "Its header does not say how long it is"
+        is_absurd = _MOST_BYTES < sound.size_bytes not in _PLACEHOLDERS
+        warning = (
+            f"Its header promises {sound.size_bytes:.0e} bytes, which cannot be true"
+            if is_absurd
+            else "Its header does not say how long it is"
+        )
         return _rebuild(sound, n_present, fmt, warning)
     if sound.size_bytes > n_present:
         return _view_short(sound, n_present, fmt)
@@ -85,7 +92,9 @@ def _is_unknown(sound: RiffChunk, layout: RiffLayout) -> bool:
     """Returns whether the length of `data` is what stands there before a recording ends."""
     n_bytes = sound.size_bytes
     if n_bytes > layout.file_bytes - sound.start_bytes:
-        return any(0 <= one - n_bytes < _PLACEHOLDER_SLACK for one in _PLACEHOLDERS)
+        return n_bytes > _MOST_BYTES or any(
+            0 <= one - n_bytes < _PLACEHOLDER_SLACK for one in _PLACEHOLDERS
+        )
     is_placeholder = n_bytes in {0, _PLAIN_HEADER_BYTES, sound.start_bytes}
     return is_placeholder and layout.end_bytes < layout.file_bytes - n_bytes
 

@@ -59,6 +59,10 @@ WRONG_SIZES = {
     "ds64_all_ones": wave(
         ds64((1 << 64) - 1), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"
     ),
+    "ds64_beyond_seek": wave(ds64(1 << 63), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
+    "ds64_beyond_file": wave(
+        ds64((1 << 62) + 5), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"
+    ),
 }
 
 
@@ -89,6 +93,88 @@ def test_a_whole_wav_followed_by_something_is_read_with_a_warning(
     samples, warnings = read(tmp_path / "a.wav", FOLLOWED[name])
     assert len(samples) == N_SAMPLES
     assert len(warnings) == 1
+
+
+def with_number(content: bytes, before: bytes, skip: int, layout: str, number: int) -> bytes:
+    """Returns a file in which the number some bytes behind a name is another."""
+    changed = bytearray(content)
+    struct.pack_into(layout, changed, content.index(before) + skip, number)
+    return bytes(changed)
+
+
+AIFF, AU, CAF, W64, OGG = (
+    encode(sound(), *one)
+    for one in (
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+        ("CAF", "PCM_16"),
+        ("W64", "PCM_16"),
+        ("OGG", "VORBIS"),
+    )
+)
+W64_DATA = b"data\xf3\xac\xd3\x11"
+TOLD = {
+    "aiff_0": (with_number(AIFF, b"SSND", 4, ">I", 0), "does not say how long"),
+    "aiff_all_ones": (with_number(AIFF, b"SSND", 4, ">I", 0xFFFFFFFF), "does not say how long"),
+    "w64_0": (with_number(W64, W64_DATA, 16, "<Q", 0), "does not say how long"),
+    "w64_all_ones": (with_number(W64, W64_DATA, 16, "<Q", (1 << 64) - 1), "does not say how long"),
+    "au_0": (with_number(AU, b".snd", 8, ">I", 0), "does not say how long"),
+    "caf_0": (with_number(CAF, b"data", 4, ">q", 0), "does not say how long"),
+    "ogg_zeros": (OGG + bytes(200_000), "200000 bytes that are no sound follow"),
+    "ogg_text": (OGG + b"by hand", "7 bytes that are no sound follow"),
+    "ogg_behind_junk": (RANDOM + OGG, "2048 bytes that are no sound precede"),
+    "wav_behind_zeros": (bytes(4096) + GOOD, "4096 bytes that are no sound precede"),
+    "wav_behind_junk": (RANDOM + GOOD, "2048 bytes that are no sound precede"),
+    "wav_behind_id3": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + GOOD, "20 bytes that are no sound"),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_whole_sound_is_read_with_a_warning_that_says_what_is_odd(
+    tmp_path: Path, name: str
+) -> None:
+    content, warning = TOLD[name]
+    samples, warnings = read(tmp_path / "a.wav", content)
+    assert len(samples) == N_SAMPLES
+    assert len(warnings) == 1
+    assert warning in warnings[0]
+
+
+def test_a_caf_of_unknown_length_is_no_fault(tmp_path: Path) -> None:
+    samples, warnings = read(tmp_path / "a.caf", with_number(CAF, b"data", 4, ">q", -1))
+    assert (len(samples), warnings) == (N_SAMPLES, ())
+
+
+def test_a_flac_that_does_not_say_how_long_its_frames_are_is_read(tmp_path: Path) -> None:
+    content = FLAC[:8] + bytes(10) + FLAC[18:]
+    samples, warnings = read(tmp_path / "a.flac", content)
+    assert (len(samples), warnings) == (N_SAMPLES, ())
+
+
+def test_a_wav_with_the_highest_byte_first_is_read_or_called_truncated(tmp_path: Path) -> None:
+    header = struct.pack(">4sIHHIIHH", b"fmt ", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
+    swapped = np.frombuffer(PCM, "<i2").astype(">i2").tobytes()
+    body = b"WAVE" + header + struct.pack(">4sI", b"data", len(PCM)) + swapped
+    content = struct.pack(">4sI", b"RIFX", len(body)) + body
+    samples, warnings = read(tmp_path / "a.wav", content)
+    np.testing.assert_array_equal(samples[:, 0] * 32768, np.frombuffer(PCM, "<i2"))
+    assert warnings == ()
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        AudioFile(_written(tmp_path, content[:-5000]))
+
+
+NO_AUDIO = {
+    "web_page": (b"\n<!DOCTYPE html><html>404</html>", "a web page.*Download it again"),
+    "archive_with_a_wav": (b"PK\3\4" + bytes(40) + GOOD, "an archive.*Unpack it"),
+    "wac": (b"WAC \1\0" + bytes(500), "Kaleidoscope or wac2wav"),
+}
+
+
+@pytest.mark.parametrize("name", NO_AUDIO)
+def test_a_file_of_a_known_other_kind_says_what_it_is(tmp_path: Path, name: str) -> None:
+    content, what = NO_AUDIO[name]
+    with pytest.raises(UnreadableRecording, match=what):
+        AudioFile(_written(tmp_path, content))
 
 
 ODD_BUT_WHOLE = {
@@ -245,14 +331,6 @@ REFUSED = {
     "1_hz": (wave(fmt(rate_hz=1), chunk(b"data", PCM)), "sample rate of 1 Hz"),
     "3_hz": (wave(fmt(rate_hz=3), chunk(b"data", PCM)), "sample rate of 3 Hz"),
     "chunk_of_2_gib": (wave(chunk(b"junk", b"", 0x7FFFFFFF), fmt()), "no sound"),
-    "ds64_beyond_seek": (
-        wave(ds64(1 << 63), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
-        "truncated",
-    ),
-    "ds64_beyond_file": (
-        wave(ds64((1 << 62) + 5), fmt(), chunk(b"data", PCM, 0xFFFFFFFF), form=b"RF64"),
-        "truncated",
-    ),
 }
 
 
