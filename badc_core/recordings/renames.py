@@ -107,6 +107,8 @@ def _by_content(paths: Mapping[str, Hashable]) -> dict[Hashable, list[str]]:
 
 def _pair(old: list[str], new: list[str]) -> dict[str, str]:
     """Pairs sorted paths of one content: those with the most folders in common at the end first."""
+    if len(old) == len(new) == 1:
+        return {old[0]: new[0]}
     moved: dict[str, str] = {}
     for n_parts in range(max(path.count("/") for path in old) + 1, 0, -1):
         endings = {_ending(path, n_parts): path for path in reversed(new)}

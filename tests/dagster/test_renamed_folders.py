@@ -36,13 +36,15 @@ def test_after_a_rename_no_detector_runs_again_and_every_sound_counts_once(finis
     # As after somebody tried it in the web interface.
     gone = ContentMissing("there is no such file", "audio/S1/rec_2.wav")
     note_failure(finished.dataset, "rec_2", "recording", gone)
-    (audio / "S1").rename(audio / "Pond")
-    (audio / "Pond/rec_1.wav").rename(audio / "Pond/20240501_050000.wav")
+    (audio / "S1").rename(audio / "445")
+    (audio / "445/rec_1.wav").rename(audio / "445/20240501_050000.wav")
 
     done = run_typed(build_app(), "run", finished.root)
-    assert "2 recordings renamed, such as audio/S1/rec_1.wav -> audio/Pond/2024" in done.stdout
+    assert "2 recordings renamed, such as audio/S1/rec_1.wav -> audio/445/2024" in done.stdout
     assert "2 of 4 recordings complete, 2 missing, 0 failed" in done.stdout
-    assert "2 recordings missing, such as rec_2" in done.stderr.replace("\n", " ")
+    told = done.stderr.replace("\n", " ")
+    assert "2 recordings missing, such as rec_2" in told
+    assert "station 445: only digits" in told  # as `badc scan` says
 
     assert finished.instance.get_dynamic_partitions("recordings") == keys
     assert finished.dataset.raw_detections("rec_1").read_bytes() == before
@@ -57,16 +59,16 @@ def test_after_a_rename_no_detector_runs_again_and_every_sound_counts_once(finis
         "changed": 0,
         "new_recordings": 0,
     }
-    moved = "audio/Pond/20240501_050000.wav"
+    moved = "audio/445/20240501_050000.wav"
     places, detected = corpus_of(finished)
     # What is gone for good was analysed and counts; rec_3 is there under another name.
     assert places == {
-        "rec_1": (moved, "Pond"),
+        "rec_1": (moved, "445"),
         "rec_2": ("audio/S1/rec_2.wav", "S1"),
-        "twin": ("audio/Pond/twin.wav", "Pond"),
+        "twin": ("audio/445/twin.wav", "445"),
     }
     assert detected <= {(one, station, path) for one, (path, station) in places.items()}
-    assert ("rec_1", "Pond", moved) in detected
+    assert ("rec_1", "445", moved) in detected
     described = read_recording(finished.dataset.recording("rec_1"))
     assert str(described.start_local) == "2024-05-01 05:00:00"
     assert moved in finished.dataset.manifest("rec_1").read_text()
