@@ -1,6 +1,7 @@
 """The databases of reports on disks that are full: the old one stays, or the new one is whole."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,7 @@ from badc_core.reports.database import (
     read_back,
     write_out,
 )
+from badc_core.reports.page import is_whole_page
 from tests.support.disks import fill, small_disk
 
 DISK_KIB = 16_384
@@ -84,6 +86,29 @@ def test_a_full_disk_never_costs_a_good_bundle(workbench, free_kib):
             write_bundle(dataset, "a")
         assert bundle.read_bytes() == good
         assert hidden(folder) == []
+
+
+@pytest.mark.soak
+def test_a_bundle_is_made_or_its_old_parts_stay_whole_at_any_free_size(workbench):
+    workbench.add("a")
+    dataset, outcomes = workbench.dataset, set()
+    bundle, folder = dataset.bundle("a"), dataset.aggregate
+    table = (folder / "a.parquet").read_bytes()
+    for free_kib in range(0, 2000, 130):
+        with small_disk(folder, DISK_KIB):
+            (folder / "a.parquet").write_bytes(table)
+            write_bundle(dataset, "a")
+            fill(folder, free_kib)
+            with suppress(StorageFull):
+                write_bundle(dataset, "a")
+                outcomes.add("made")
+            assert hidden(folder) == []
+            assert count(bundle.duckdb) == len(workbench.official)
+            assert is_whole_page(bundle.html)
+            for part in (bundle.quicklook, bundle.parquet_report, bundle.duckdb_exports):
+                assert all(one.read_text().endswith("\n") for one in part.iterdir())
+            outcomes.add("tried")
+    assert outcomes == {"made", "tried"}
 
 
 @pytest.mark.parametrize("free_kib", [0, 20, 100])
