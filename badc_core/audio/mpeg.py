@@ -67,6 +67,10 @@ def examine_mpeg(path: Path) -> View:
             body = range(first.start_bytes, len(content))
             return View((_length_frame(content, first, n_frames), body))
         view = _compare(content, first, n_frames - 1, end_bytes)
+        n_before = first.start_bytes - start_bytes
+        if n_before and view.is_anonymous:
+            view = View((range(first.start_bytes, len(content)),))
+            view = view.warn(f"{n_before} bytes that are no sound precede its sound.")
         if view.truncated or _is_sound(content, first):
             return view
         n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED

@@ -280,6 +280,16 @@ def test_an_mp3_whose_first_frames_lost_a_bit_is_never_silently_shorter(
         assert len(samples) == pytest.approx(6 * 16_000, abs=3 * 1152)
 
 
+def test_an_mp3_with_zeros_between_its_tag_and_its_sound_is_read_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    whole = encode(sound(4 * 44_100), "MP3", rate_hz=44_100)
+    tag = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+    samples, warnings = read(tmp_path / "a.mp3", tag + bytes(500) + whole)
+    assert len(samples) == 4 * 44_100
+    assert warnings == ("500 bytes that are no sound precede its sound.",)
+
+
 def test_junk_inside_an_mp3_is_not_counted_as_frames(tmp_path: Path) -> None:
     whole = encode(sound(4 * 44_100), "MP3", rate_hz=44_100)
     path = _written(tmp_path, whole[:5000] + np.random.default_rng(1).bytes(1 << 20) + whole[5000:])
