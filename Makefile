@@ -61,7 +61,7 @@ test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the
 		$(SQL_TESTS) -m "not soak"
 
 # In one call of make, as `.ci/run` has it, nothing runs twice.
-test-all: test test-core test-duckdb ## all of these, and the long soaks
+test-all: test test-core test-duckdb .venv-birdnet/.installed ## all of these, and the long soaks
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m soak --hypothesis-profile thorough
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object

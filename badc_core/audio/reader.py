@@ -88,6 +88,7 @@ class AudioFile:
             raise explain_truncation(path, self._view.truncated)
         self._file = self._open()
         self._position = 0
+        self._last: tuple[int, Samples] = 0, np.empty(0, np.float32)
         self._accept_truncated = accept_truncated or expected_samples is not None
         self.sample_rate_hz: int = self._file.samplerate
         self.n_channels: int = self._file.channels
@@ -136,7 +137,8 @@ class AudioFile:
 
         Equal to that slice of the whole decoded recording, bit by bit. In an MP3, and where
         ffmpeg decodes, a range that does not follow the one read before costs decoding everything
-        before it: about 1 s an hour of sound in an MP3, 5 s in an M4A.
+        before it: about 1 s an hour of sound in an MP3, 5 s in an M4A. What overlaps with the
+        range read last is remembered.
 
         Args:
             start_sample: first sample, at the recording's own rate.
@@ -148,19 +150,22 @@ class AudioFile:
         Raises:
             UnreadableRecording: the range cannot be decoded to its end.
         """
-        wanted = end_sample - start_sample
+        kept = self._recall(start_sample, end_sample)
+        if 0 < len(kept) == end_sample - start_sample:
+            return kept
+        first = start_sample + len(kept)
         try:
-            self._move_to(start_sample)
-            if self.n_channels == 1:
-                sound: Samples = self._read_block(wanted)[:, 0]
-            else:
-                sound = self._read_channel(wanted)
+            self._move_to(first)
+            rest = self._read_channel(end_sample - first)
         except (sf.LibsndfileError, RuntimeError) as error:
-            raise self._broken_at(start_sample) from error
-        if len(sound) < wanted:
-            raise self._broken_at(start_sample + len(sound))
+            raise self._broken_at(first) from error
+        if first + len(rest) < end_sample:
+            raise self._broken_at(first + len(rest))
         if isinstance(self._file, FfmpegFile) and end_sample == self._n_samples:
             self._require_end()
+        sound: Samples = np.concatenate([kept, rest]) if len(kept) else rest
+        if self._is_forward_only:
+            self._last = start_sample, sound.copy()
         return sound
 
     def blocks(self, dtype: str = "float32") -> Iterator[npt.NDArray[Any]]:
@@ -188,6 +193,15 @@ class AudioFile:
                 self._settle(self._file, n_read)
             else:
                 raise self._broken_at(n_read)
+
+    @property
+    def _is_forward_only(self) -> bool:
+        """Whether to go back means to decode again from the beginning."""
+        return (
+            not isinstance(self._file, ForwardFile)
+            or self.format in _FORWARD_FORMATS
+            or self.subtype.startswith(_FORWARD_SUBTYPES)
+        )
 
     @property
     def _block_samples(self) -> int:
@@ -234,8 +248,22 @@ class AudioFile:
             what = f"it goes on after its {self.n_samples / self.sample_rate_hz:.2f} s"
             raise explain_damage(self.path, f"{what}: it changed since it was described")
 
+    def _recall(self, start_sample: int, end_sample: int) -> Samples:
+        """Returns what of a range was read last and cannot be read again without going back.
+
+        Windows overlap, and the last of a chunk reaches into the next. A copy, since a network of
+        the user's own may change what it is given.
+        """
+        last_start, sound = self._last
+        if not last_start <= start_sample < last_start + len(sound):
+            return np.empty(0, np.float32)
+        return sound[start_sample - last_start : end_sample - last_start].copy()
+
     def _read_channel(self, wanted: int) -> Samples:
         """Returns the next samples of the channel, or of the mean; fewer at the end."""
+        if self.n_channels == 1:
+            only: Samples = self._read_block(wanted)[:, 0]
+            return only
         sound = np.empty(wanted, np.float32)
         n_read = 0
         while n_read < wanted:
@@ -266,8 +294,7 @@ class AudioFile:
         """
         if self._position == sample:
             return
-        is_forward = self.format in _FORWARD_FORMATS or self.subtype.startswith(_FORWARD_SUBTYPES)
-        if isinstance(self._file, ForwardFile) and not is_forward:
+        if isinstance(self._file, ForwardFile) and not self._is_forward_only:
             self._position = self._file.seek(sample)
         elif not 0 <= self._position <= sample:
             self._file.close()

@@ -222,6 +222,21 @@ def test_any_range_equals_that_slice_of_the_whole(decoded, ranges) -> None:
         np.testing.assert_array_equal(np.concatenate(list(audio.blocks()))[:, 0], whole)
 
 
+@pytest.mark.parametrize("ending", ["mp3", "ogg"])
+def test_windows_that_overlap_are_decoded_once(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    sf.write(path, noise(5 * RATE_HZ), RATE_HZ)
+    with AudioFile(path) as audio:
+        whole = np.concatenate(list(audio.blocks()))[:, 0]
+    with AudioFile(path) as audio:
+        decoder = audio._file
+        for start in range(0, 4 * RATE_HZ, RATE_HZ // 2):
+            window = audio.read(start, start + RATE_HZ)
+            np.testing.assert_array_equal(window, whole[start : start + RATE_HZ])
+            window[:] = 0  # as a network of the user's own may
+        assert audio._file is decoder, "went back to the beginning"
+
+
 def test_a_recording_longer_than_a_block_decodes_as_in_one_piece(decoded, monkeypatch) -> None:
     path, whole = decoded
     monkeypatch.setattr(reader, "_BLOCK_SAMPLES", 5000)  # else minutes of sound would be needed

@@ -57,7 +57,7 @@ def recordings(lacking, field_audio: Path, tmp_path_factory) -> list[Path]:
     except DetectorMissing as error:
         lacking(str(error))
     if not PYTHON.exists():
-        pytest.skip("missing: the birdnet package, which `make bench` installs")
+        lacking("the birdnet package: make .venv-birdnet/.installed")
     samples, rate_hz = sf.read(field_audio / "soundscape.flac", dtype="float32")
     folder = tmp_path_factory.mktemp("rates")
     paths = []
