@@ -54,7 +54,7 @@ def examine_ogg(path: Path, size_bytes: int, start_bytes: int = 0) -> View:
     if n_following == 0:
         return view
     view = View((range(start_bytes, size_bytes - n_following),))
-    return view.warn(f"{n_following} bytes that are no sound follow its sound.")
+    return view.warn(_following(n_following))
 
 
 def examine_aiff(path: Path, size_bytes: int) -> View:
@@ -103,16 +103,30 @@ def examine_caf(path: Path, size_bytes: int) -> View:
 
 
 def examine_w64(path: Path, size_bytes: int) -> View:
-    """Chunks are named by 16 bytes, and their sizes count the header in."""
+    """Chunks are named by 16 bytes, and their sizes count the header in.
+
+    libsndfile takes all that follows the sound for sound, even chunks.
+    """
     with path.open("rb") as file:
+        (file_bytes,) = struct.unpack("<16xQ", file.read(24))
         position = 40
         while position + 24 <= size_bytes:
             file.seek(position)
             name, claimed = struct.unpack("<16sQ", file.read(24))
             if name[:4] == b"data":
-                return _compare(max(0, claimed - 24), size_bytes - position - 24, _UNKNOWN_64 - 24)
+                n_present = size_bytes - position - 24
+                view = _compare(max(0, claimed - 24), n_present, _UNKNOWN_64 - 24)
+                if view != WHOLE or claimed - 24 >= n_present:
+                    return view
+                view = View((range(position + claimed),))
+                n_following = size_bytes - max(file_bytes, position + claimed + -claimed % 8)
+                return view.warn(_following(n_following)) if n_following > 0 else view
             position += max(24, claimed + -claimed % 8)
     return WHOLE
+
+
+def _following(n_bytes: int) -> str:
+    return f"{n_bytes} bytes that are no sound follow its sound."
 
 
 def _end_of_content(path: Path, size_bytes: int) -> int:

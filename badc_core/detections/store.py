@@ -27,12 +27,11 @@ FINGERPRINT_KEY = "badc.fingerprint"
 RUNNER_KEY = "badc.runner"
 MODEL_VERSION_KEY = "badc.model_version"
 MODEL_SHA256_KEY = "badc.model_sha256"
+"""These three keep the detector known where nothing was detected."""
 NOT_ANALYSED_KEY = "badc.not_analysed_s"
 """Seconds of digital silence that the model has no scores for; absent where there is none."""
-
 CHANNEL_KEY = "badc.channel"
 """Which channel was analysed: a number from 1, or `each`; absent where it was the mean of all."""
-"""These three keep the detector known where nothing was detected."""
 DETECTOR_SETTINGS_KEY = "badc.detector_settings"
 """`DetectorSettings` as JSON: a run may have overridden what the dataset's file says."""
 

@@ -92,6 +92,9 @@ _HEAD_BYTES = 12288
 _empty: list[bytes] = []
 """The file of a database without rows, once one has been written."""
 
+_IN_USE = "Could not set lock"
+"""Said where another program has it open for writing."""
+
 _DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
 
 
@@ -233,7 +236,7 @@ def explain_damage(path: Path) -> str:
         with duckdb.connect(path, read_only=True) as connection:
             (size,) = query(connection, "CALL pragma_database_size()")
     except duckdb.Error as error:
-        return str(error).splitlines()[0]
+        return "" if _IN_USE in str(error) else str(error).splitlines()[0]
     n_bytes = _HEAD_BYTES + size["total_blocks"] * size["block_size"]
     return "it is cut off" if path.stat().st_size < n_bytes else ""
 

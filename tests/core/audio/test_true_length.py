@@ -140,6 +140,20 @@ def test_the_whole_sound_is_read_with_a_warning_that_says_what_is_odd(
     assert warning in warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("tail", "is_counted", "n_warnings"),
+    [(W64_DATA + bytes(8), False, 1), (b"list" + W64[28:40] + b"\x38" + bytes(39), True, 0)],
+)
+def test_what_follows_the_sound_of_a_w64_is_never_taken_for_sound(
+    tmp_path: Path, tail: bytes, is_counted: bool, n_warnings: int
+) -> None:
+    size_bytes = len(W64) + len(tail) * is_counted
+    content = W64[:16] + struct.pack("<Q", size_bytes) + W64[24:] + tail
+    samples, warnings = read(tmp_path / "a.w64", content)
+    np.testing.assert_array_equal(samples, read(tmp_path / "b.w64", W64)[0])
+    assert len(warnings) == n_warnings
+
+
 def test_a_caf_of_unknown_length_is_no_fault(tmp_path: Path) -> None:
     samples, warnings = read(tmp_path / "a.caf", with_number(CAF, b"data", 4, ">q", -1))
     assert (len(samples), warnings) == (N_SAMPLES, ())

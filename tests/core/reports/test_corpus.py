@@ -1,5 +1,7 @@
 import csv
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -246,6 +248,18 @@ def test_a_damaged_corpus_file_is_named(workbench, name, damage, what):
     found = explain_corpus_damage(workbench.dataset)
     assert found.startswith(name)
     assert what in found
+
+
+def test_a_corpus_that_another_program_has_open_is_not_damaged(workbench):
+    workbench.add("a")
+    build_corpus(workbench.dataset, ["a"], {})
+    write_corpus_page(workbench.dataset)
+    program = "import duckdb, sys; opened = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    command = [sys.executable, "-c", program, str(workbench.dataset.corpus.duckdb)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert explain_corpus_damage(workbench.dataset) == ""
+        other.communicate(b"\n")
 
 
 def test_a_corpus_is_renewed_while_somebody_reads_it(workbench):
