@@ -1,6 +1,7 @@
 """Half-open intervals of whole numbers, such as samples of a recording."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 Interval: TypeAlias = tuple[int, int]
@@ -50,13 +51,19 @@ def intersect(some: Iterable[Interval], others: Iterable[Interval]) -> tuple[Int
     return tuple(shared)
 
 
+def clip(intervals: Sequence[Interval], start: int, end: int) -> tuple[Interval, ...]:
+    """Returns what of a range some intervals cover, at a cost that hardly grows with their number.
+
+    Args:
+        intervals: in order, apart from each other, as `unite` returns them.
+        start: of the range.
+        end: of the range, > start.
+    """
+    first = bisect_right(intervals, start, key=lambda one: one[1])
+    last = bisect_left(intervals, end, key=lambda one: one[0])
+    return tuple((max(start, begun), min(end, ended)) for begun, ended in intervals[first:last])
+
+
 def length_of(intervals: Iterable[Interval]) -> int:
     """Returns how much some intervals cover, however they overlap."""
     return sum(end - start for start, end in unite(intervals))
-
-
-def length_within(intervals: Iterable[Interval], start: int, end: int) -> int:
-    """Returns how much of a range some intervals cover, however they overlap."""
-    return sum(
-        max(0, min(own_end, end) - max(own_start, start)) for own_start, own_end in unite(intervals)
-    )

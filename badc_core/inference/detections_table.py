@@ -15,7 +15,7 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
-from badc_core.intervals import Interval, intersect, length_of
+from badc_core.intervals import Interval, clip, length_of, unite
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
@@ -73,9 +73,10 @@ def effort_table(
         dead: where nothing was recorded, in samples.
     """
     begun = Counter(detections["chunk_id"].to_pylist())
-    silent = [gap for one in results for gap in one.not_analysed]
+    dead = unite(dead)
+    gaps = unite([*dead, *(gap for one in results for gap in one.not_analysed)])
     rows = [
-        _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, silent) for one in results
+        _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, gaps) for one in results
     ]
     return pa.Table.from_pylist(rows, EFFORT)
 
@@ -85,13 +86,13 @@ def _effort_row(
     result: ChunkResult,
     n_begun: int,
     dead: Sequence[Interval],
-    silent: Sequence[Interval],
+    not_analysed: Sequence[Interval],
 ) -> dict[str, Any]:
+    """Returns a chunk's row, from where nothing was recorded, and where there is no effort."""
     chunk = result.chunk
     rate_hz = chunk.sample_rate_hz
-    own = [(chunk.start_sample + chunk.overlap_samples, chunk.end_sample)]
-    own_dead = intersect(own, dead)
-    gaps = own if result.error else intersect(own, (*dead, *silent))
+    own = chunk.start_sample + chunk.overlap_samples, chunk.end_sample
+    gaps = (own,) if result.error else clip(not_analysed, *own)
     return {
         "recording_id": recording_id,
         "chunk_id": chunk.chunk_id,
@@ -100,9 +101,9 @@ def _effort_row(
         "overlap_ms": chunk.overlap_ms,
         "status": result.status,
         "detections": n_begun,
-        "effort_s": (length_of(own) - length_of(gaps)) / rate_hz,
+        "effort_s": (own[1] - own[0] - length_of(gaps)) / rate_hz,
         "error": str(result.error) if result.error else None,
-        "dead_s": length_of(own_dead) / rate_hz,
+        "dead_s": length_of(clip(dead, *own)) / rate_hz,
         "not_analysed": [
             {"start_ms": samples_to_ms(start, rate_hz), "end_ms": samples_to_ms(end, rate_hz)}
             for start, end in gaps

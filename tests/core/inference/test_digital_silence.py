@@ -16,7 +16,7 @@ from badc_core.detections.store import NOT_ANALYSED_KEY, read_effort, read_metad
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.inference.journal import Journal
 from badc_core.inference.raw_result import read_raw_result
-from badc_core.intervals import length_within, subtract, unite
+from badc_core.intervals import clip, length_of, subtract, unite
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
@@ -120,7 +120,7 @@ def test_intervals_are_sets_of_numbers(some, others, start: int, end: int) -> No
     both, rest = unite([*some, *others]), subtract(some, others)
     assert numbers(both) == numbers(some) | numbers(others)
     assert numbers(rest) == numbers(some) - numbers(others)
-    assert length_within(some, start, end) == len(numbers(some) & set(range(start, end)))
+    assert length_of(clip(unite(some), start, end)) == len(numbers(some) & set(range(start, end)))
     for ordered in (both, rest):
         flat = [edge for one in ordered for edge in one]
         assert flat == sorted(set(flat))

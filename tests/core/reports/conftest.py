@@ -18,7 +18,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import write_detections, write_effort
 from badc_core.detections.verify import verify_recording
-from badc_core.intervals import Interval, length_within
+from badc_core.intervals import Interval, clip, length_of, unite
 from badc_core.recordings.recording import Recording
 
 Found = tuple[float, float, str, str | None, float]
@@ -120,7 +120,7 @@ class Workbench:
 
 
 def _dead_s(chunk: Chunk, dead: Sequence[Interval]) -> float:
-    return length_within(dead, chunk.start_ms, chunk.end_ms) / 1000
+    return length_of(clip(unite(dead), chunk.start_ms, chunk.end_ms)) / 1000
 
 
 def _row(recording: Recording, chunk, one: Found, number: int) -> dict:
