@@ -1,12 +1,15 @@
-"""Recordings whose file is gone: what they gave stays, but counts once.
+"""Recordings whose file or its content is not here: what they gave stays, but counts once.
 
 Files that were only renamed are found in `registry.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
+from badc_core.audio.containers import require_content
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import ContentMissing, UnreadableRecording
 from badc_core.recordings.gone import find_gone
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import Registry
@@ -18,6 +21,14 @@ def find_missing(
     """Returns the recording_ids of those without a file or link, in order."""
     gone = find_gone(dataset, (one.path for one in recordings))
     return tuple(one.recording_id for one in recordings if one.path in gone)
+
+
+def find_absent(dataset: Dataset, recordings: Iterable[RegisteredRecording]) -> tuple[str, ...]:
+    """Returns the recording_ids of those whose sound is not on this machine, in order.
+
+    The file is gone, or its content is elsewhere, such as that of an annexed file.
+    """
+    return tuple(one.recording_id for one in recordings if _is_absent(dataset.audio(one.path)))
 
 
 def find_superseded(dataset: Dataset, registry: Registry) -> dict[str, str]:
@@ -40,3 +51,13 @@ def find_superseded(dataset: Dataset, registry: Registry) -> dict[str, str]:
                 one.recording_id: here[0] for one in group if one.recording_id in missing
             }
     return superseded
+
+
+def _is_absent(path: Path) -> bool:
+    try:
+        require_content(path)
+    except ContentMissing:
+        return True
+    except UnreadableRecording:
+        return False
+    return False

@@ -9,7 +9,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_missing, find_superseded
+from badc_core.recordings.missing import find_absent, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
@@ -52,8 +52,9 @@ def _corpus_detections(
     counted = [one for one in registry.ids if one not in superseded]
     failures = read_failures(dataset)
     failed = [one for one in registry if one.recording_id in failures]
-    # To try a recording whose file is gone fails, and costs it none of its results.
-    kept = {*superseded, *find_missing(dataset, failed)}
+    # To try a recording whose sound is not here fails, and costs it none of its results.
+    absent = find_absent(dataset, failed)
+    kept = {*superseded, *(one for one in absent if dataset.effort(one).exists())}
     missing = {
         one: note.error
         for one, note in failures.items()

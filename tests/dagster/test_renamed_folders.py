@@ -96,3 +96,16 @@ def test_what_is_missing_is_never_due_and_a_copy_that_was_deleted_counts_no_more
     status = json.loads(run_typed(build_app(), "status", finished.root, "--json").stdout)
     assert status["missing"] == ["copy", "rec_3"]
     assert {row["stage"]: row["due"] for row in status["rows"]}["chunk_manifest"] == 2
+
+
+def test_results_stay_where_the_content_is_elsewhere_when_they_are_due(finished):
+    path = finished.root / "audio/S1/rec_1.wav"
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/aa/bb/KEY/KEY")
+    finished.configure("[recordings]\ntimezone = '-07:00'\n")
+    done = run_typed(build_app(), "run", finished.root, code=1)
+    assert "2 of 3 recordings complete, 1 failed" in done.stdout
+    assert "datalad get" in done.stderr
+    places, detected = corpus_of(finished)
+    assert set(places) == {"rec_1", "rec_2", "rec_3"}
+    assert "rec_1" in {one for one, *_ in detected}
