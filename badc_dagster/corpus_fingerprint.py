@@ -6,7 +6,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import digest_json
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_superseded
+from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import Registry
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.work import Work
@@ -22,10 +22,11 @@ def corpus_fingerprint(
 ) -> str:
     """Returns what the corpus would be made from: detections, descriptions, failures.
 
-    Recordings that would count twice are none of it.
+    Recordings that would count twice are none of it; of those whose file is gone the page tells.
     """
     made = recorded_fingerprints(instance, asset_key(connection, "detections"))
     superseded = find_superseded(dataset, registry)
+    gone = find_missing(dataset, registry.without(superseded))
     content = {
         "code": _CODE_VERSION,
         "report": Fingerprints(dataset).settings_hash("report_bundle"),
@@ -33,4 +34,4 @@ def corpus_fingerprint(
         "marked": sorted(Work(dataset.work_folder).dirty("detections")),
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }
-    return digest_json(content)
+    return digest_json(content | ({"gone": gone} if gone else {}))

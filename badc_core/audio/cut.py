@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from badc_core.audio.damage import explain_strange
+from badc_core.audio.damage import explain_joined
 from badc_core.audio.view import WHOLE, View
 
 _MAX_OGG_PAGE_BYTES = 65_307
@@ -50,7 +50,7 @@ def examine_ogg(path: Path, size_bytes: int, start_bytes: int = 0) -> View:
     if len(sizes) < n_segments or n_following < 0:
         return replace(view, truncated="its last Ogg page is cut off")
     if tail[page + 14 : page + 18] != head[14:]:
-        raise explain_strange(path, "several Ogg streams are joined in it: split it")
+        raise explain_joined(path, "several Ogg streams are joined in it")
     if n_following == 0:
         return view
     view = View((range(start_bytes, size_bytes - n_following),))

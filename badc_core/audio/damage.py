@@ -30,6 +30,11 @@ def explain_strange(path: Path, what: str) -> UnreadableRecording:
     return UnreadableRecording(what, path, cut_again(path) or remedy)
 
 
+def explain_joined(path: Path, what: str) -> UnreadableRecording:
+    """Returns the error for a file in which several are joined."""
+    return UnreadableRecording(what, path, "Split it into those files, and remove it")
+
+
 def cut_again(path: Path) -> str:
     """Returns what writes a chunk's file again; empty for a recording."""
     if not _CHUNK_FILE.fullmatch(path.name):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import soundfile as sf
 
-from badc_core.audio.damage import explain_damage, explain_strange
+from badc_core.audio.damage import explain_damage, explain_joined
 from badc_core.audio.flac_sums import header_sum, is_frame
 from badc_core.audio.view import WHOLE, ForwardFile, View
 
@@ -84,7 +84,7 @@ def examine_flac(path: Path, start_bytes: int) -> View:
         if is_whole and _is_in_order(content, stream):
             return whole
         if two := _second(content, stream):
-            raise explain_strange(path, two)
+            raise explain_joined(path, two)
         if is_whole:
             return whole
         return _examine_odd(path, content, stream, is_clean=is_clean)
@@ -162,7 +162,7 @@ def _second(content: mmap.mmap, first: _Stream) -> str:
     if second is None:
         return ""
     lengths = f"{first.seconds(first.total)} and {second.seconds(second.total)}"
-    return f"two FLAC files are joined in it, of {lengths}: split it at byte {place}"
+    return f"two FLAC files are joined in it, of {lengths}; the second begins at byte {place}"
 
 
 def _read_stream(content: mmap.mmap, start_bytes: int) -> _Stream | None:

@@ -18,6 +18,8 @@ from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import DatasetInvalid
+from badc_core.recordings.missing import find_missing, find_superseded
+from badc_core.recordings.registry import read_registry
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
 from badc_core.reports.page import is_made_up, render_page
@@ -95,6 +97,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         recordings=recordings,
         busiest=busiest[: report.top_recordings],
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
+        gone=_find_gone(dataset),
         detectors=detectors,
         made_up=[one for one in detectors if is_made_up(one["model_version"])],
         has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)
@@ -113,6 +116,12 @@ def _totals(recordings: _Rows) -> dict[str, Any]:
         "last": max(starts, default=None),
         "resumed": [b for a, b in pairwise(starts) if b - a > _LONG_PAUSE],
     }
+
+
+def _find_gone(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the recording_ids of those that count although their file is gone."""
+    registry = read_registry(dataset.registry)
+    return find_missing(dataset, registry.without(find_superseded(dataset, registry)))
 
 
 def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:

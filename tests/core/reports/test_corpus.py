@@ -10,6 +10,8 @@ import pytest
 
 from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
 from badc_core.errors import DatasetInvalid
+from badc_core.recordings.registered import RegisteredRecording
+from badc_core.recordings.registry import Registry
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus, explain_corpus_damage
 from badc_core.reports.corpus_page import write_corpus_page
@@ -281,6 +283,18 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
     assert 'href="../aggregate/a%2Bb_report.html"' in page
     assert page.count("href=") == 1
     assert "nothing analysed" in page
+
+
+def test_the_page_says_which_recordings_count_though_their_file_is_gone(workbench):
+    registered = [
+        RegisteredRecording(one, workbench.add(one).path, 1, 1, one) for one in ("a", "b")
+    ]
+    Registry(registered).write(workbench.dataset.registry)
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    assert "gone" not in write_corpus_page(workbench.dataset).read_text()
+    workbench.dataset.audio(registered[1].path).unlink()
+    page = write_corpus_page(workbench.dataset).read_text()
+    assert "The files of 1 recording are gone, such as b." in page
 
 
 def test_dates_that_are_years_apart_are_said_on_the_page_with_their_years(workbench):
