@@ -32,6 +32,7 @@ from badc_core.errors import ContentMissing, UnreadableRecording
 _ANNEX_POINTER = b"/annex/objects/"
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_JUNK_BYTES = 1 << 20
+_FLAC, _OGG, _WAVES = b"fLaC", b"OggS", (b"RIFF", b"RF64", b"BW64")
 _WAVE_START = re.compile(rb"(?:RIFF|RF64|BW64)....WAVE", re.DOTALL)
 _OGG_START = b"OggS\0\x02"  # the first page of a stream
 
@@ -42,8 +43,8 @@ _OTHER_KINDS = (
 )
 
 _FORMS = {
-    b"fLaC": lambda path, _: examine_flac(path, 0),
-    b"OggS": examine_ogg,
+    _FLAC: lambda path, _: examine_flac(path, 0),
+    _OGG: examine_ogg,
     b"FORM": examine_aiff,
     b".snd": examine_au,
     b"caff": examine_caf,
@@ -131,9 +132,9 @@ def _examine_tagged(path: Path, head: bytes) -> View:
     with path.open("rb") as file:
         file.seek(start_bytes)
         after_tag = file.read(8)
-    if after_tag[:4] == b"fLaC":
+    if after_tag[:4] == _FLAC:
         return examine_flac(path, start_bytes)
-    if after_tag[:4] in {b"RIFF", b"RF64", b"BW64", b"OggS"}:
+    if after_tag[:4] in {*_WAVES, _OGG}:
         return _examine_behind_junk(path, head)
     return FfmpegView() if is_for_ffmpeg(after_tag) else examine_mpeg(path)
 
@@ -142,20 +143,43 @@ def _examine_behind_junk(path: Path, head: bytes) -> View:
     """Returns how to read a FLAC, WAV or Ogg that something else precedes."""
     if (other := _other_kind(path, head)) is not None:
         raise other
-    with path.open("rb") as file:
-        content = file.read(_MAX_JUNK_BYTES)
-    wave, ogg = _WAVE_START.search(content), content.find(_OGG_START)
-    flac_bytes, size_bytes = find_start(content, 0), path.stat().st_size
-    if flac_bytes >= 0:
-        start_bytes, view = flac_bytes, examine_flac(path, flac_bytes)
-    elif wave and (layout := read_riff_layout(path, wave.start())) is not None:
-        start_bytes, view = wave.start(), examine_wave(path, layout)
-    elif ogg >= 0:
-        start_bytes, view = ogg, examine_ogg(path, size_bytes, ogg)
+    kind, start_bytes = _find_behind_junk(path)
+    size_bytes = path.stat().st_size
+    if kind == _FLAC:
+        view = examine_flac(path, start_bytes)
+    elif kind == _OGG:
+        view = examine_ogg(path, size_bytes, start_bytes)
+    elif (layout := read_riff_layout(path, start_bytes)) is not None:
+        view = examine_wave(path, layout)
     else:
         raise _not_audio(path, head)
     view = replace(view, pieces=view.pieces or (range(start_bytes, size_bytes),))
     return view.warn(f"{start_bytes} bytes that are no sound precede its sound.")
+
+
+def find_sound_start(path: Path) -> int:
+    """Returns where a FLAC, WAV or Ogg begins that something else precedes; 0 for other files."""
+    head = _read_head(path)
+    if head[:4] in {*_FORMS, *_WAVES} or is_for_ffmpeg(head):
+        return 0
+    if not is_mpeg(head):
+        return _find_behind_junk(path)[1]
+    with path.open("rb") as file:
+        file.seek(after_id3(head))
+        return _find_behind_junk(path)[1] if file.read(4) in {*_WAVES, _OGG} else 0
+
+
+def _find_behind_junk(path: Path) -> tuple[bytes, int]:
+    """Returns what begins behind junk (`fLaC`, `RIFF`, `OggS`) and where; 0 where nothing does."""
+    with path.open("rb") as file:
+        content = file.read(_MAX_JUNK_BYTES)
+    wave = _WAVE_START.search(content)
+    places = (
+        (_FLAC, find_start(content, 0)),
+        (b"RIFF", wave.start() if wave else -1),
+        (_OGG, content.find(_OGG_START)),
+    )
+    return next(((kind, place) for kind, place in places if place >= 0), (b"", 0))
 
 
 def _not_audio(path: Path, head: bytes) -> UnreadableRecording:

@@ -108,7 +108,7 @@ def examine_w64(path: Path, size_bytes: int) -> View:
     libsndfile takes all that follows the sound for sound, even chunks.
     """
     with path.open("rb") as file:
-        (file_bytes,) = struct.unpack("<16xQ", file.read(24))
+        file_bytes = int.from_bytes(file.read(24)[16:], "little")
         position = 40
         while position + 24 <= size_bytes:
             file.seek(position)

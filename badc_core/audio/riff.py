@@ -47,6 +47,7 @@ class RiffLayout:
         file_bytes: the file's size.
         form: RIFF, RF64 or BW64.
         size_bytes: how long the file claims to be, without its first eight bytes.
+        start_bytes: where it begins, behind other bytes.
     """
 
     chunks: tuple[RiffChunk, ...]
@@ -54,6 +55,12 @@ class RiffLayout:
     file_bytes: int
     form: str = "RIFF"
     size_bytes: int = 0
+    start_bytes: int = 0
+
+    @property
+    def claimed_end_bytes(self) -> int:
+        """One past the last byte that it claims to have."""
+        return self.start_bytes + 8 + self.size_bytes
 
     @property
     def lacks_padding(self) -> bool:
@@ -91,7 +98,8 @@ def read_riff_layout(path: Path, start_bytes: int = 0) -> RiffLayout | None:
             chunks.append(chunk)
             position = _next_position(file, chunk, file_bytes)
         (size_bytes,) = struct.unpack("<I", head[4:8])
-        return RiffLayout(tuple(chunks), position, file_bytes, head[:4].decode(), size_bytes)
+        form = head[:4].decode()
+        return RiffLayout(tuple(chunks), position, file_bytes, form, size_bytes, start_bytes)
 
 
 def read_chunk_bytes(path: Path, chunk: RiffChunk) -> bytes:

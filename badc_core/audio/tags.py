@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from badc_core.audio.containers import find_sound_start
 from badc_core.audio.ffmpeg import FfmpegFile, is_for_ffmpeg
 from badc_core.audio.riff import parse_info, read_chunk_bytes, read_info_tags, read_riff_layout
 from badc_core.errors import UnreadableRecording
@@ -31,7 +32,8 @@ _ID3_VERSION_4 = 4
 
 def read_tags(path: Path) -> dict[str, str]:
     """Returns the texts in a file's header, name -> text."""
-    layout = read_riff_layout(path)
+    start_bytes = find_sound_start(path)
+    layout = read_riff_layout(path, start_bytes)
     if layout is not None:
         tags = read_info_tags(path, layout)
         if chunk := layout.find("guan"):
@@ -42,7 +44,7 @@ def read_tags(path: Path) -> dict[str, str]:
         if is_for_ffmpeg(file.read(8)):
             with FfmpegFile(path) as sound:
                 return {name.upper(): text for name, text in sound.tags.items()}
-        file.seek(0)
+        file.seek(start_bytes)
         try:
             for name, text in _read_foreign(file):
                 tags.setdefault(name.upper(), text)
@@ -52,16 +54,15 @@ def read_tags(path: Path) -> dict[str, str]:
 
 
 def _read_foreign(file: BinaryIO) -> Iterator[tuple[str, str]]:
+    start_bytes = file.tell()
     head = file.read(12)
+    file.seek(start_bytes)
     if head[:3] == b"ID3":
         size_bytes = _id3_size(head[6:10])
-        file.seek(0)
         yield from _parse_id3(file.read(min(10 + size_bytes, _MAX_BYTES)))
         file.seek(10 + size_bytes)
         head = file.read(12)
         file.seek(-len(head), os.SEEK_CUR)
-    else:
-        file.seek(0)
     if head[:4] == b"fLaC":
         file.seek(4, os.SEEK_CUR)
         yield from _read_flac(file)

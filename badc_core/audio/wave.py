@@ -123,7 +123,8 @@ def _what_follows(path: Path, layout: RiffLayout, sound: RiffChunk, fmt: _Format
     if _is_padding(path, end_bytes):
         return ""
     n_following = layout.file_bytes - end_bytes
-    if layout.size_bytes + 8 in range(sound.end_bytes, end_bytes + 2) or _is_note(path, end_bytes):
+    is_claimed = layout.claimed_end_bytes in range(sound.end_bytes, end_bytes + 2)
+    if is_claimed or _is_note(path, end_bytes):
         return f"{n_following} bytes that are no sound follow it"
     both = (
         f"it promises {fmt.length(sound.size_bytes)}, about "

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -139,9 +139,15 @@ class ChannelMeter:
         if not len(rows):
             return
         own = slice(rows.shape[1])
-        values = rows.astype(np.float32, copy=False)
-        self._squares[own] += np.einsum("ij,ij->j", values, values)
-        self._sums[own] += np.add.reduce(values, axis=0)
+        values: npt.NDArray[np.floating[Any]] = rows.astype(np.float32, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares, sums = _add_up(values)
+        if not (np.isfinite(squares) & np.isfinite(sums)).all():
+            # Damaged files of floats have values up to 1e38.
+            values = rows.astype(np.float64)
+            squares, sums = _add_up(values)
+        self._squares[own] += squares
+        self._sums[own] += sums
         peaks = np.maximum(rows.max(axis=0).astype(float), -rows.min(axis=0).astype(float))
         np.maximum(self._peaks[own], peaks, out=self._peaks[own])
         if peaks.max() >= self._clipped:
@@ -150,6 +156,13 @@ class ChannelMeter:
     def _by_channel(self, of_row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns values of a row as shape [n_channels, n]."""
         return of_row.reshape(-1, self._n_channels).T
+
+
+def _add_up(
+    rows: npt.NDArray[np.floating[Any]],
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
+    """Returns the sums of squares and of values of each column, in the precision of the values."""
+    return np.einsum("ij,ij->j", rows, rows), np.add.reduce(rows, axis=0)
 
 
 def mean_level(figures: Sequence[ChannelFigures]) -> float:

@@ -140,6 +140,12 @@ def test_the_whole_sound_is_read_with_a_warning_that_says_what_is_odd(
     assert warning in warnings[0]
 
 
+def test_a_wav_between_other_bytes_is_read_with_a_warning_for_each_side(tmp_path: Path) -> None:
+    samples, warnings = read(tmp_path / "a.wav", RANDOM + GOOD + RANDOM)
+    assert len(samples) == N_SAMPLES
+    assert len(warnings) == 2
+
+
 @pytest.mark.parametrize(
     ("tail", "is_counted", "n_warnings"),
     [(W64_DATA + bytes(8), False, 1), (b"list" + W64[28:40] + b"\x38" + bytes(39), True, 0)],

@@ -181,3 +181,13 @@ def test_many_channels_are_counted_apart() -> None:
     meter.add(block)
     offsets = [one.dc_offset for one in meter.figures()]
     np.testing.assert_allclose(offsets, block[0], rtol=1e-4)
+
+
+def test_absurd_values_of_a_damaged_float_file_still_have_a_level():
+    sound = np.full((10_000, 1), 0.1, np.float32)
+    sound[5000] = 3e38
+    meter = ChannelMeter(1, 8000, 1.0)
+    meter.add(sound)
+    (found,) = meter.figures()
+    assert found.rms_dbfs == pytest.approx(20 * np.log10(3e38 / 100))
+    assert found.dc_offset == pytest.approx(3e34)

@@ -59,6 +59,16 @@ def test_the_audiomoth_comment_is_read_in_every_format(tmp_path, name, options) 
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize("before", [bytes(4096), b"ID3\4\0\0\0\0\0\x0a" + bytes(10)])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
+def test_the_comment_is_read_where_other_bytes_precede_the_sound(tmp_path, name, before) -> None:
+    path = write_sound(tmp_path / name, COMMENT)
+    path.write_bytes(before + path.read_bytes())
+    found = read_audiomoth(read_tags(path))
+    assert found is not None
+    assert found.utc_offset_min == -360
+
+
 @pytest.mark.parametrize("tag", ["DESCRIPTION", "description", "comment", "ICMT"])
 def test_a_comment_is_read_under_every_name_that_converters_give_it(tmp_path, tag) -> None:
     path = write_sound(tmp_path / "a.flac")
