@@ -149,7 +149,7 @@ def _examine_odd(path: Path, content: mmap.mmap, stream: _Stream, *, is_clean: b
     if stream.total == n_samples:
         return view.warn("Something that is no sound follows its sound, which is whole.")
     if stream.total == 0:
-        return view.warn(f"Its header does not say how long it is: {there} are there.")
+        return view.warn(f"Its header does not say how long it is: {there} are there and taken.")
     both = f"its header promises {stream.seconds(stream.total)}, {there} are there"
     if n_samples > stream.total or is_clean or stream.total == 2 * n_samples:
         return view.warn(f"{both[0].upper()}{both[1:]} and taken.")

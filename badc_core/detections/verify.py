@@ -66,7 +66,7 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
     ),
     CorpusCheck(
         "recordings_distinct",
-        "No two recordings hold the same sound.",
+        "No two recordings hold the same sound; both count, so delete a copy.",
         """
         SELECT concat(
             array_to_string(list(DISTINCT recording_id ORDER BY recording_id)[:4], ', '),
