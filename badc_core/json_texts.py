@@ -15,5 +15,5 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("lists or objects lie too deep in each other") from error
     if not isinstance(content, dict):
-        raise ValueError("not an object")  # noqa: TRY004  (one error for all that is not)
+        raise ValueError("must be an object")  # noqa: TRY004  (one error for all that is not)
     return content

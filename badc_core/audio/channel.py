@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from badc_core.errors import ChannelMissing
 from badc_core.settings import ChannelSetting
+
+Block: TypeAlias = npt.NDArray[np.float32]
 
 MEAN: Final = "mean"
 EACH: Final = "each"
@@ -70,3 +75,17 @@ def parse_channel(name: str) -> Channel:
     if name in {MEAN, EACH}:
         return MEAN if name == MEAN else EACH
     return int(name) - 1
+
+
+def take_channel(block: Block, channel: OneChannel, out: Block) -> None:
+    """Writes one channel of a block, or the mean of all, into an array.
+
+    Args:
+        block: float32, shape [n_samples, n_channels].
+        channel: which.
+        out: float32, shape [n_samples].
+    """
+    if isinstance(channel, int):
+        out[:] = block[:, channel]
+    else:
+        block.mean(axis=1, dtype=np.float32, out=out)

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from badc_core.audio.channel import MEAN, OneChannel, require_channel
+from badc_core.audio.channel import MEAN, OneChannel, require_channel, take_channel
 from badc_core.audio.containers import examine
 from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
 from badc_core.audio.ffmpeg import FfmpegFile
-from badc_core.audio.view import ForwardFile, OpenSound
+from badc_core.audio.last_range import LastRange
+from badc_core.audio.view import ForwardFile, OpenSound, is_forward_only
 from badc_core.errors import ChannelMissing, UnreadableRecording
 
 Samples: TypeAlias = npt.NDArray[np.float32]
@@ -29,13 +30,6 @@ _BLOCK_VALUES = 1 << 22
 _RATES_HZ = range(100, 10_000_001)
 _LONGEST_S = 366 * 24 * 3600
 _FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
-
-# A Vorbis block depends on the one before and is at most 8,192 samples long; libsndfile's seek
-# starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
-_FORWARD_FORMATS = frozenset({"MP3", "OGG"})
-
-# libsndfile cannot move within these.
-_FORWARD_SUBTYPES = ("GSM610", "G721", "G723", "NMS_ADPCM", "DWVW", "DPCM")
 
 _POSITION_LOST = -1
 """Where the decoder is after an error: unknown, so the next read moves it first."""
@@ -88,7 +82,7 @@ class AudioFile:
             raise explain_truncation(path, self._view.truncated)
         self._file = self._open()
         self._position = 0
-        self._last: tuple[int, Samples] = 0, np.empty(0, np.float32)
+        self._last = LastRange()
         self._accept_truncated = accept_truncated or expected_samples is not None
         self.sample_rate_hz: int = self._file.samplerate
         self.n_channels: int = self._file.channels
@@ -150,7 +144,7 @@ class AudioFile:
         Raises:
             UnreadableRecording: the range cannot be decoded to its end.
         """
-        kept = self._recall(start_sample, end_sample)
+        kept = self._last.recall(start_sample, end_sample)
         if 0 < len(kept) == end_sample - start_sample:
             return kept
         first = start_sample + len(kept)
@@ -164,8 +158,8 @@ class AudioFile:
         if isinstance(self._file, FfmpegFile) and end_sample == self._n_samples:
             self._require_end()
         sound: Samples = np.concatenate([kept, rest]) if len(kept) else rest
-        if self._is_forward_only:
-            self._last = start_sample, sound.copy()
+        if is_forward_only(self._file):
+            self._last = LastRange(start_sample, sound.copy())
         return sound
 
     def blocks(self, dtype: str = "float32") -> Iterator[npt.NDArray[Any]]:
@@ -193,15 +187,6 @@ class AudioFile:
                 self._settle(self._file, n_read)
             else:
                 raise self._broken_at(n_read)
-
-    @property
-    def _is_forward_only(self) -> bool:
-        """Whether to go back means to decode again from the beginning."""
-        return (
-            not isinstance(self._file, ForwardFile)
-            or self.format in _FORWARD_FORMATS
-            or self.subtype.startswith(_FORWARD_SUBTYPES)
-        )
 
     @property
     def _block_samples(self) -> int:
@@ -248,17 +233,6 @@ class AudioFile:
             what = f"it goes on after its {self.n_samples / self.sample_rate_hz:.2f} s"
             raise explain_damage(self.path, f"{what}: it changed since it was described")
 
-    def _recall(self, start_sample: int, end_sample: int) -> Samples:
-        """Returns what of a range was read last and cannot be read again without going back.
-
-        Windows overlap, and the last of a chunk reaches into the next. A copy, since a network of
-        the user's own may change what it is given.
-        """
-        last_start, sound = self._last
-        if not last_start <= start_sample < last_start + len(sound):
-            return np.empty(0, np.float32)
-        return sound[start_sample - last_start : end_sample - last_start].copy()
-
     def _read_channel(self, wanted: int) -> Samples:
         """Returns the next samples of the channel, or of the mean; fewer at the end."""
         if self.n_channels == 1:
@@ -270,11 +244,7 @@ class AudioFile:
             block = self._read_block(min(self._block_samples, wanted - n_read))
             if not len(block):
                 break
-            part = sound[n_read : n_read + len(block)]
-            if isinstance(self.channel, int):
-                part[:] = block[:, self.channel]
-            else:
-                block.mean(axis=1, dtype=np.float32, out=part)
+            take_channel(block, self.channel, sound[n_read : n_read + len(block)])
             n_read += len(block)
         return sound[:n_read]
 
@@ -294,7 +264,7 @@ class AudioFile:
         """
         if self._position == sample:
             return
-        if isinstance(self._file, ForwardFile) and not self._is_forward_only:
+        if isinstance(self._file, ForwardFile) and not is_forward_only(self._file):
             self._position = self._file.seek(sample)
         elif not 0 <= self._position <= sample:
             self._file.close()

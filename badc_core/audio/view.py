@@ -43,6 +43,13 @@ class OpenSound(Protocol):
         """Returns the next samples, fewer at the end."""
 
 
+# A Vorbis block depends on the one before and is at most 8,192 samples long; libsndfile's seek
+# starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
+_FORWARD_FORMATS = frozenset({"MP3", "OGG"})
+
+# libsndfile cannot move within these.
+_FORWARD_SUBTYPES = ("GSM610", "G721", "G723", "NMS_ADPCM", "DWVW", "DPCM")
+
 _BUFFER_BYTES = 1 << 16
 
 
@@ -149,3 +156,12 @@ class ForwardFile(sf.SoundFile):  # type: ignore[misc]
     def seekable(self) -> bool:
         """Returns False so that `read` leaves the position alone; `seek` works all the same."""
         return False
+
+
+def is_forward_only(sound: OpenSound) -> bool:
+    """Returns whether to go back in a file means to decode it again from its beginning."""
+    return (
+        not isinstance(sound, ForwardFile)
+        or sound.format in _FORWARD_FORMATS
+        or sound.subtype.startswith(_FORWARD_SUBTYPES)
+    )

@@ -35,10 +35,10 @@ from badc_core.reports.database import (
     naming_duckdb_trouble,
     query,
     read_back,
-    recordings_table,
     write_out,
 )
 from badc_core.reports.page import is_whole_page, without_root
+from badc_core.reports.recordings_table import recordings_table
 from badc_core.reports.summaries import write_corpus_summary
 from badc_core.stages.work import Work
 

@@ -5,7 +5,7 @@ The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -19,7 +19,8 @@ from badc_core.atomic import damaged_write
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
-from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.recording import read_recording
+from badc_core.reports.recordings_table import RECORDINGS, recordings_table
 from badc_core.settings import Settings
 
 VIEWS = (
@@ -35,53 +36,7 @@ VIEWS = (
 )
 """In the order in which one needs another."""
 
-_CHANNEL = pa.struct(
-    [
-        (name, pa.float64())
-        for name in (
-            *("rms_dbfs", "peak_dbfs", "dc_offset", "clipped_fraction"),
-            *("longest_constant_s", "dead_s"),
-        )
-    ]
-)
-
-RECORDINGS = pa.schema(
-    [
-        ("recording_id", pa.string()),
-        ("path", pa.string()),
-        ("study_area", pa.string()),
-        ("location", pa.string()),
-        ("start_local", pa.timestamp("ms")),
-        ("start_utc", pa.timestamp("ms", tz="UTC")),
-        ("utc_offset_min", pa.int32()),
-        ("timezone", pa.string()),
-        ("duration_s", pa.float64()),
-        ("n_samples", pa.int64()),
-        ("sample_rate_hz", pa.int64()),
-        ("n_channels", pa.int32()),
-        ("audio_format", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("rms_dbfs", pa.float64()),
-        ("peak_dbfs", pa.float64()),
-        ("clipped_fraction", pa.float64()),
-        ("is_silent", pa.bool_()),
-        ("lat", pa.float64()),
-        ("lon", pa.float64()),
-        ("elevation_m", pa.float64()),
-        ("device_make", pa.string()),
-        ("device_model", pa.string()),
-        ("device_serial", pa.string()),
-        ("temperature_c", pa.float64()),
-        ("battery_v", pa.float64()),
-        ("warnings", pa.list_(pa.string())),
-        ("channels", pa.list_(_CHANNEL)),
-    ]
-)
-
 TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
-
-_RENAMED = {"lat": "latitude", "lon": "longitude"}
 
 # Makes the file of a short recording a tenth as large as the default of 256 KiB does.
 _BLOCK_BYTES = 16384
@@ -96,23 +51,6 @@ _IN_USE = "Could not set lock"
 """Said where another program has it open for writing."""
 
 _DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
-
-
-def recordings_table(recordings: Sequence[Recording]) -> pa.Table:
-    """Returns recordings as a table by `RECORDINGS`."""
-    rows = [
-        {name: getattr(one, _RENAMED.get(name, name)) for name in RECORDINGS.names}
-        | {"channels": _channels(one)}
-        for one in recordings
-    ]
-    return pa.Table.from_pylist(rows, schema=RECORDINGS)
-
-
-def _channels(recording: Recording) -> list[dict[str, float]]:
-    return [
-        {**vars(one), "dead_s": one.dead_samples / recording.sample_rate_hz}
-        for one in recording.channels
-    ]
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:

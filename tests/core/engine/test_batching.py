@@ -622,4 +622,6 @@ def test_halves_of_a_chunk_have_its_windows_each_once(
     assert (first.start_sample, second.end_sample) == (chunk.start_sample, chunk.end_sample)
     assert first.end_sample == second.start_sample
     assert min(first.n_samples, second.n_samples) >= 1
-    assert [*grid.starts(first), *grid.starts(second)] == [*grid.starts(chunk)]
+    n_samples = chunk.end_sample
+    in_halves = [*grid.windows(first, n_samples), *grid.windows(second, n_samples)]
+    assert in_halves == grid.windows(chunk, n_samples)
