@@ -34,6 +34,7 @@ INSTALL = "Run: pip install 'badc[ffmpeg]', or install ffmpeg"
 _CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
 # The values stay the same; handing on small frames took 1.6 times as long.
 _LARGE_PIECES = "asetnsamples=n=65536:p=0"
+_RIFF_BYTES = 12
 _SILENT_FOR_S = 120
 _END_S = 60
 _SHORTER_S = 0.5
@@ -188,17 +189,16 @@ class FfmpegFile:
 
     def _read_header(self) -> tuple[int, int]:
         """Returns rate and channels, after the header of the WAV that ffmpeg writes."""
-        head = self._take(12)
-        while len(head) == 12:  # noqa: PLR2004
-            chunk = self._take(8)
-            if len(chunk) < 8 or chunk[:4] == b"data":  # noqa: PLR2004
-                break
+        self._take(_RIFF_BYTES)
+        found: tuple[int, int] | None = None
+        while len(chunk := self._take(8)) == 8 and chunk[:4] != b"data":  # noqa: PLR2004
             content = self._take(int.from_bytes(chunk[4:], "little"))
-            if chunk[:4] == b"fmt ":
+            if chunk[:4] == b"fmt " and len(content) >= 8:  # noqa: PLR2004
                 n_channels, rate_hz = struct.unpack_from("<HI", content, 2)
-        else:
+                found = rate_hz, n_channels
+        if found is None:
             raise self._explain_start()
-        return rate_hz, n_channels
+        return found
 
     def _explain_start(self) -> UnreadableRecording:
         self._wait()

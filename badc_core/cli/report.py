@@ -28,6 +28,9 @@ _EFFORT = """
     WHERE $1 IS NULL OR recording_id = $1
 """
 """A corpus of the version before has no `dead_s`; the row without a recording gives it one."""
+_DOUBTED = """
+    SELECT count(*) FROM recordings WHERE len(warnings) > 0 AND ($1 IS NULL OR recording_id = $1)
+"""
 _KEYS = ("label", "scientific_name", "detections", "best_score", "recordings")
 
 
@@ -69,6 +72,7 @@ def show_report(
         with duckdb.connect(str(path), read_only=True) as database:
             rows = database.execute(_SPECIES, [recording_id]).fetchall()
             effort_s, dead_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
+            ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
     except duckdb.Error as error:
         why = str(error).splitlines()[0]
         remedy = f"Delete it, then: badc run {root}"
@@ -86,12 +90,15 @@ def show_report(
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
         out.say(f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}")
     page = dataset.bundle(recording_id).html if recording_id else dataset.corpus.html
+    if n_doubted:
+        out.say(f"{counted(n_doubted, 'recording')} with doubts: see To look at in the report")
     out.say(f"Report: {page}")
     species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
     return {
         "recordings": n_recordings,
         "effort_s": effort_s,
         "dead_s": dead_s,
+        "doubted": n_doubted,
         "species": species,
         "report": page,
     }

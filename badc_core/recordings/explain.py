@@ -97,13 +97,16 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
     digits = sorted(name for name in parents if name.isdigit())
     slots = sorted(name for name in parents if is_card_slot(name))
     split = sorted(name for name, above in parents.items() if len(above) > 1)
-    unmatched = sorted(set(read_deployments(dataset.deployments)) - set(parents))
+    listed = set(read_deployments(dataset.deployments))
+    unmatched = sorted(listed - set(parents))
+    unlisted = sorted(set(parents) - listed) if listed else []
     check = "if not, correct recordings.templates"
     doubts = (
         (digits, f"only digits, is that the station's name? {check}"),
         (slots, f"named like the slot of a card, is that the station's name? {check}"),
         (split, f"under several folders, is it one station? {check}"),
         (unmatched, "in the table of deployments, but no recording is from there; compare names"),
+        (unlisted, "has recordings, but no row in the table of deployments; compare names"),
     )
     return [f"station {_few(names)}: {what}" for names, what in doubts if names]
 

@@ -89,6 +89,11 @@ class ScanOutcome:
     renamed: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
 
+    @property
+    def paths_here(self) -> list[str]:
+        """Paths of the recordings whose file or link is there, in order."""
+        return [one.path for one in self.registry.without(self.missing)]
+
 
 def read_registry(path: Path) -> Registry:
     """Returns the registry in a file; an empty one where there is no file.

@@ -51,6 +51,14 @@ _DETECTORS = """
     SELECT DISTINCT runner, model_version, model_sha256 FROM real_detections ORDER BY ALL
 """
 
+_DOUBTS = """
+    SELECT any_value(warning ORDER BY recording_id) AS warning,
+        count(DISTINCT recording_id) AS recordings, min(recording_id) AS example
+    FROM (SELECT recording_id, unnest(warnings) AS warning FROM recordings)
+    GROUP BY regexp_replace(warning, '[0-9][0-9.,:+-]*', '#', 'g') ORDER BY recordings DESC, warning
+"""
+"""Warnings that differ in their numbers alone are one kind."""
+
 _Rows = list[dict[str, Any]]
 
 
@@ -98,6 +106,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         busiest=busiest[: report.top_recordings],
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
         gone=_find_gone(dataset),
+        doubts=query(connection, _DOUBTS),
         detectors=detectors,
         made_up=[one for one in detectors if is_made_up(one["model_version"])],
         has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)

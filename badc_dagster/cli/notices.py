@@ -62,7 +62,7 @@ def warn_of_new_doubts(out: Output, dataset: Dataset, scanned: ScanOutcome) -> N
     Reading the paths of a large archive takes seconds, to say what was said before.
     """
     if scanned.added or scanned.renamed:
-        readings = read_paths(dataset, scanned.registry.by_path)
+        readings = read_paths(dataset, scanned.paths_here)
         for doubt in doubt_stations(dataset, readings):
             out.warn(doubt)
 

@@ -42,7 +42,7 @@ def scan(
         forgotten = project.prune() if prune else ()
         outcome = project.scan()
         listing = project.listing
-        readings = read_paths(project.dataset, outcome.registry.by_path)
+        readings = read_paths(project.dataset, outcome.paths_here)
         doubts = doubt_stations(project.dataset, readings)
     unnameable = sorted(listing.unnameable)
     out.say(*(f"forgotten  {recording_id}" for recording_id in forgotten))

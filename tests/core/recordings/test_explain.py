@@ -30,10 +30,11 @@ def test_doubtful_names_of_stations_are_told(tmp_path: Path) -> None:
     (tmp_path / "audio").mkdir()
     (tmp_path / "deployments.csv").write_text("location\ns1\nWBT\n")
     dataset = Dataset.open(tmp_path)
-    digits, split, unmatched = doubt_stations(dataset, read_paths(dataset, PATHS))
+    digits, split, unmatched, unlisted = doubt_stations(dataset, read_paths(dataset, PATHS))
     assert digits.startswith("station 445: only digits")
     assert split.startswith("station S1: under several folders")
     assert unmatched.startswith("station s1: in the table of deployments")
+    assert unlisted.startswith("station 445, S1: has recordings, but no row")
 
 
 def test_a_station_named_like_the_slot_of_a_card_is_doubted(tmp_path: Path) -> None:

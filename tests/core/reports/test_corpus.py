@@ -332,3 +332,14 @@ def test_a_corpus_with_results_of_made_up_networks_says_so(workbench):
         page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
         assert (said or "</main>") in page
         assert ("mean nothing" in page) == (said is not None)
+
+
+def test_the_page_lists_each_kind_of_doubt_once_with_how_many_recordings_have_it(workbench):
+    workbench.add("a", warnings=("1.5% of the samples are clipped.",))
+    workbench.add("b", warnings=("20.0% of the samples are clipped.", "It is cut off."))
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    page = write_corpus_page(workbench.dataset).read_text()
+    said = "2 recordings, such as <strong>a</strong>: 1.5% of the samples are clipped."
+    assert said in page
+    assert "1 recording, namely <strong>b</strong>: It is cut off." in page
+    assert "20.0%" not in page
