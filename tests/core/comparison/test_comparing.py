@@ -275,7 +275,7 @@ def test_what_was_analysed_is_where_windows_of_analysed_chunks_begin(
         start * 10 // rate_hz
         for one, is_analysed in zip(chunks, outcomes, strict=False)
         if is_analysed
-        for start in grid.starts(one)
+        for start, _ in grid.windows(one, n_samples * rate_hz)
     }
     assert {tenth for tenth in covered if tenth % 10 == 0} == begun
 

@@ -108,8 +108,8 @@ def found_in_chunks(
     chunks = plan_chunks("rec", n_samples, RATE_HZ, cut)
     return [
         [
-            Detection(start, min(start + round(WINDOW_S * RATE_HZ), n_samples), label, score)
-            for start in grid.starts(chunk)
+            Detection(start, end, label, score)
+            for start, end in grid.windows(chunk, n_samples)
             for label, scores in ((OWL, owls), (DOG, dogs))
             if (score := dict(enumerate(scores)).get(start // hop, 0.0))
         ]
