@@ -48,6 +48,14 @@ class ContentMissing(BadcError):
     """A known file's content is not here (annexed and not fetched, moved, deleted)."""
 
 
+class ProgramMissing(BadcError):
+    """A program that BADC starts is not installed."""
+
+
+class RepositoryFailed(BadcError):
+    """git, git-annex or DataLad refused or failed; its own words are in the message."""
+
+
 class UnreadableRecording(BadcError):
     """Audio that cannot be decoded to its end: corrupt, truncated, empty, forbidden, not audio.
 

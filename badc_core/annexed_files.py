@@ -1,0 +1,85 @@
+"""Whether the content of a file is here, or elsewhere, as that of an annexed file may be.
+
+Told by looking at the file; no program is started. Contents are fetched in `provenance/annex.py`.
+"""
+
+import os
+import shlex
+import stat
+from pathlib import Path
+
+from badc_core.errors import ContentMissing
+
+_ANNEX_POINTER = b"/annex/objects/"
+_LFS_POINTER = b"version https://git-lfs"
+_LONGEST_POINTER_BYTES = 32_768
+"""Source: git-annex, `Annex/Link.hs`, `maxPointerSz`."""
+
+
+def lacks_content(path: Path) -> bool:
+    """Returns whether a file is annexed and its content is not here.
+
+    That is a link into an annex that leads nowhere, or in an unlocked or adjusted branch a small
+    file that names its content.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return path.is_symlink() and "/annex/objects/" in os.path.realpath(path)
+    except OSError:
+        return False  # its reader will say so
+    is_small_file = stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_POINTER_BYTES
+    return is_small_file and _begins_with(path, _ANNEX_POINTER)
+
+
+def require_fetched(path: Path) -> None:
+    """Returns if a file does not say that its content is elsewhere.
+
+    Raises:
+        ContentMissing: it is a link that leads nowhere, or a pointer of git-annex or git-LFS.
+    """
+    if lacks_content(path):
+        raise content_missing(path)
+    if _leads_nowhere(path):
+        what = "the link leads nowhere"
+        raise ContentMissing(what, path, "Mount the disk that it leads to, or remove the link")
+    if os.path.isfile(path) and _begins_with(path, _LFS_POINTER):  # noqa: PTH113  (no errors)
+        what = "its content is not on this machine, only a git-LFS pointer to it"
+        raise ContentMissing(what, path, "Run in its folder: git lfs pull")
+
+
+def content_missing(path: Path, why: str = "") -> ContentMissing:
+    """Returns the error about an annexed file whose content is not here.
+
+    Args:
+        path: of the file.
+        why: it could not be fetched, if that was tried.
+    """
+    what = "its content is not on this machine"
+    if why:
+        what += f" and could not be fetched ({why})"
+    return ContentMissing(what, path, f"Run: datalad get {quote_path(path)}")
+
+
+def quote_path(path: Path) -> str:
+    """Returns a path as a word for a shell that no program takes for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def _leads_nowhere(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:
+        return False
+    return False
+
+
+def _begins_with(path: Path, beginning: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(beginning)) == beginning
+    except OSError:
+        return False

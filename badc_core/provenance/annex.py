@@ -1,0 +1,235 @@
+"""Runs git, git-annex and DataLad: finds repositories, and gets and drops contents of files.
+
+Nothing else of BADC starts these programs. Arguments are lists, and paths go through standard
+input, each ended by NUL, so that no name is taken for an option, pattern or command. What is
+committed is decided in `records.py`; whether a content is here, in `annexed_files.py`.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from badc_core.annexed_files import lacks_content
+from badc_core.errors import ProgramMissing, RepositoryFailed
+
+_N_TRANSFERS = 4
+_LONGEST_MESSAGE = 500
+_ANNEX_BRANCHES = ("refs/heads/git-annex", "refs/remotes/*/git-annex")
+
+# Set by git for hooks and by `git rebase --exec`; they name another repository than ours.
+# Source: `git rev-parse --local-env-vars`.
+_OF_OTHER_REPOSITORIES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository.
+
+    Args:
+        root: of its working tree, absolute.
+    """
+
+    root: Path
+
+    @property
+    def is_datalad(self) -> bool:
+        """Whether it is a DataLad dataset."""
+        return (self.root / ".datalad").is_dir()
+
+    def is_annexed(self) -> bool:
+        """Returns whether git-annex keeps files in it; also where it is a fresh clone of such one.
+
+        Raises:
+            ProgramMissing, RepositoryFailed: git is not there or refuses.
+        """
+        found = self.git("for-each-ref", "--count=1", "--format=%(refname)", *_ANNEX_BRANCHES)
+        return bool(found.strip())
+
+    def git(self, *arguments: str, paths: Iterable[Path] = (), text: str = "") -> str:
+        """Returns what git writes, run in the repository's root; `annex` is its first argument too.
+
+        Args:
+            arguments: of git.
+            paths: for its standard input, absolute or relative to the root, each ended by NUL:
+                for commands with `--pathspec-from-file=- --pathspec-file-nul`, or `--stdin -z`.
+            text: for its standard input, in front of the paths.
+
+        Raises:
+            ProgramMissing: there is no git, or no git-annex.
+            RepositoryFailed: it fails; the message has its own words.
+        """
+        content = text.encode("utf-8", "surrogateescape") + self._as_input(paths)
+        ended = self._run(("git", *arguments), content)
+        if ended.returncode:
+            raise self._failed(("git", *arguments), ended)
+        return ended.stdout.decode("utf-8", "surrogateescape")
+
+    def annex_batch(self, command: str, paths: Iterable[Path], *options: str) -> dict[Path, str]:
+        """Returns why a command of git-annex failed, for each path it failed for.
+
+        One process for all paths, except those with a line break in them. Those that need nothing
+        done are no failure.
+
+        Args:
+            command: of git-annex, with a batch mode that takes file names.
+            paths: absolute, or relative to the root.
+            options: of the command.
+
+        Raises:
+            ProgramMissing: there is no git, or no git-annex.
+            RepositoryFailed: the command itself failed.
+        """
+        some = [_relative(self.root, path) for path in paths]
+        # git-annex asks `git cat-file --batch` about each, which reads line by line.
+        odd = [path for path in some if "\n" in str(path)]
+        plain = [path for path in some if "\n" not in str(path)]
+        words = ("git", "annex", command, "--json", "--json-error-messages", *options)
+        failed: dict[Path, str] = {}
+        if plain:
+            failed |= self._failures((*words, "--batch", "-z"), self._as_input(plain))
+        if odd:
+            failed |= self._failures((*words, "--", *map(str, odd)), b"")
+        return failed
+
+    def _failures(self, words: Sequence[str], content: bytes) -> dict[Path, str]:
+        """Returns path -> reason of what failed in a command of git-annex that writes JSON."""
+        ended = self._run(words, content)
+        lines = [line for line in ended.stdout.split(b"\n") if line.startswith(b"{")]
+        results = [json.loads(line.decode("utf-8", "replace")) for line in lines]
+        failed = [one for one in results if not one.get("success", True) and one.get("file")]
+        if ended.returncode and not failed:
+            raise self._failed(words, ended)
+        return {self.root / one["file"]: _explain(one) for one in failed}
+
+    def _as_input(self, paths: Iterable[Path]) -> bytes:
+        return b"".join(os.fsencode(_relative(self.root, path)) + b"\0" for path in paths)
+
+    def _run(self, words: Sequence[str], content: bytes) -> subprocess.CompletedProcess[bytes]:
+        for program in ("git", *(("git-annex",) if "annex" in words[:2] else ())):
+            require_program(program)
+        return subprocess.run(
+            words,
+            cwd=self.root,
+            env=_environment(),
+            input=content,
+            capture_output=True,
+            check=False,
+        )
+
+    def _failed(
+        self, words: Sequence[str], ended: subprocess.CompletedProcess[bytes]
+    ) -> RepositoryFailed:
+        said = ended.stderr.decode("utf-8", "replace").strip() or f"exit code {ended.returncode}"
+        what = f"`{' '.join(words[:3])}` failed: {said[-_LONGEST_MESSAGE:]}"
+        return RepositoryFailed(what, self.root, "Correct that, then run again")
+
+
+def find_repository(folder: Path) -> Repository | None:
+    """Returns the repository a folder is in, by its real path; None where it is in none."""
+    folder = folder.resolve()
+    roots = (one for one in (folder, *folder.parents) if (one / ".git").exists())
+    root = next(roots, None)
+    return None if root is None else Repository(root)
+
+
+def find_program(name: str) -> str | None:
+    """Returns the path of a program, on PATH or beside this Python; None if it is not there."""
+    return shutil.which(name, path=_search_path())
+
+
+def require_program(name: str) -> None:
+    """Returns if a program is there.
+
+    Raises:
+        ProgramMissing: it is not.
+    """
+    if find_program(name) is None:
+        remedy = "Install git" if name == "git" else "Run: pip install datalad git-annex"
+        raise ProgramMissing(f"the program {name} is not there", "", remedy)
+
+
+def fetch(paths: Iterable[Path]) -> dict[Path, str]:
+    """Gets the contents of annexed files, several at once; returns path -> why for those not here.
+
+    Files may be in several repositories, such as a dataset and those below it.
+
+    Args:
+        paths: of files, absolute; those whose content is here cost nothing.
+    """
+    return _in_repositories("get", [one for one in paths if lacks_content(one)], lacks_content)
+
+
+def drop(paths: Iterable[Path]) -> dict[Path, str]:
+    """Drops the contents of annexed files; returns path -> why for those still here.
+
+    git-annex refuses where there would be fewer copies elsewhere than `numcopies` asks for.
+
+    Args:
+        paths: of files, absolute; those whose content is not here cost nothing.
+    """
+    here = [one for one in paths if one.exists() and not lacks_content(one)]
+    return _in_repositories("drop", here, lambda one: not lacks_content(one))
+
+
+def _in_repositories(
+    command: str, paths: Iterable[Path], is_undone: Callable[[Path], bool]
+) -> dict[Path, str]:
+    """Runs a command of git-annex in the repositories of paths; returns path -> why it failed."""
+    groups: dict[Path, dict[Path, Path]] = defaultdict(dict)
+    failed: dict[Path, str] = {}
+    for path in paths:
+        # Behind a link to a folder git knows no files; where that leads to, it does.
+        real = path.parent.resolve() / path.name
+        repository = find_repository(real.parent)
+        if repository is None:
+            failed[path] = "it is in no git repository"
+        else:
+            groups[repository.root][real] = path
+    for root, real_paths in groups.items():
+        try:
+            why = Repository(root).annex_batch(command, real_paths, f"-J{_N_TRANSFERS}")
+        except (ProgramMissing, RepositoryFailed) as error:
+            why = dict.fromkeys(real_paths, str(error))
+        for real, path in real_paths.items():
+            if is_undone(path):
+                failed[path] = why.get(real, "git-annex does not know it")
+    return failed
+
+
+def _relative(root: Path, path: Path) -> Path:
+    return path.relative_to(root) if path.is_absolute() else path
+
+
+def _explain(result: dict[str, Any]) -> str:
+    """Returns the reason in a result of git-annex, as one line."""
+    text = "; ".join(" ".join(one.split()) for one in result.get("error-messages", ()))
+    places = ", ".join(one["description"] for one in result.get("wanted", ()))
+    has_it = f"; {places} should have it" if places else ""
+    return (text or result.get("note") or "no reason given")[:_LONGEST_MESSAGE] + has_it
+
+
+def _search_path() -> str:
+    beside = str(Path(sys.executable).parent)
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), beside])
+
+
+def _environment() -> dict[str, str]:
+    """Returns the environment of these programs: all of ours, for keys of remotes are in it."""
+    inherited = {k: v for k, v in os.environ.items() if k not in _OF_OTHER_REPOSITORIES}
+    return {**inherited, "PATH": _search_path(), "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
