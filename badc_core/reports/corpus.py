@@ -13,14 +13,7 @@ import pyarrow as pa
 
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.schema import SCHEMA_VERSION
-from badc_core.detections.store import (
-    SCHEMA_KEY,
-    is_readable,
-    read_detections,
-    read_effort,
-    read_metadata,
-)
+from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.recordings.recording import Recording, read_recording
@@ -38,13 +31,15 @@ from badc_core.reports.database import (
     write_out,
 )
 from badc_core.reports.page import is_whole_page, without_root
+from badc_core.reports.parquet_files import exact_pattern, read_versions
 from badc_core.reports.recordings_table import recordings_table
 from badc_core.reports.summaries import write_corpus_summary
 from badc_core.stages.work import Work
 
-_MISSING = pa.schema(
+MISSING = pa.schema(
     [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
 )
+"""The table of recordings that should be in a corpus and have no result."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +189,16 @@ def _create_missing(
         }
         for one, (stage, reason) in sorted(reasons.items())
     ]
-    create_table(connection, "missing", pa.Table.from_pylist(rows, schema=_MISSING))
+    create_table(connection, "missing", pa.Table.from_pylist(rows, schema=MISSING))
 
 
 def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[Path]) -> None:
     if not paths:
         return
     try:
-        patterns = [_literal(path) for path in paths]
+        patterns = [exact_pattern(path) for path in paths]
         # By name, since a file may have its columns in another order, or, if it is older, not all.
-        unite = len(_read_versions(connection, patterns)) > 1
+        unite = len(read_versions(connection, patterns)) > 1
         connection.execute(
             f'INSERT INTO "{name}" BY NAME '  # noqa: S608
             f"SELECT * FROM read_parquet($1, union_by_name = {unite})",
@@ -215,39 +210,6 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
         for path in paths:
             read_metadata(path)
         raise DetectionsInvalid(f"{name} cannot be read ({error})", paths[0].parent) from error
-
-
-def _read_versions(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> set[str | None]:
-    """Returns the schema versions of files.
-
-    Raises:
-        DetectionsInvalid: one cannot be read here.
-    """
-    found = query(
-        connection,
-        """
-        WITH versions AS (
-            SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
-            FROM parquet_kv_metadata($1) GROUP BY file_name
-        )
-        SELECT version, min(file_name) AS file_name FROM versions GROUP BY version
-        """,
-        patterns,
-        SCHEMA_KEY,
-    )
-    for one in found:
-        if not is_readable(one["version"]):
-            raise DetectionsInvalid(
-                f"follows schema {one['version']}, expected {SCHEMA_VERSION}",
-                one["file_name"],
-                "Materialise the recording's detections again: badc run",
-            )
-    return {one["version"] for one in found}
-
-
-def _literal(path: Path) -> str:
-    """Returns a path as a DuckDB pattern that matches only this file."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
 
 
 def _total(connection: duckdb.DuckDBPyConnection) -> CorpusTotals:
