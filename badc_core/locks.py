@@ -34,7 +34,9 @@ def locked(path: Path) -> Iterator[None]:
         unlock(descriptor)
 
 
-def lock_file(path: Path, shared: bool = False) -> int:
+def lock_file(
+    path: Path, shared: bool = False, open_file: Callable[[Path], int] | None = None
+) -> int:
     """Returns a descriptor of a locked file, which `unlock` releases; waits for other processes.
 
     The file and its folder are created if missing. A link in its place is replaced: version
@@ -44,12 +46,14 @@ def lock_file(path: Path, shared: bool = False) -> int:
     Args:
         path: the file.
         shared: other processes may have a shared lock at the same time, but no exclusive one.
+        open_file: returns a descriptor of the file, created if missing; None for the usual way.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be created.
     """
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        descriptor = _open_locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, _open)
+        descriptor = _open_locked(path, operation, open_file or _open)
         if descriptor is not None:
             return descriptor
 
@@ -118,6 +122,19 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_only_lock(descriptor: int) -> bool:
+    """Returns whether no other process has a lock on an open file; a shared lock of ours ends.
+
+    Also True where the file system has no locks.
+    """
+    try:
+        return try_lock(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return True
 
 
 def unlock(descriptor: int) -> None:

@@ -13,11 +13,13 @@ from typing import Annotated
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.source import NamedFile, absolute, check_cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
+from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.locks import locked
 from badc_core.options import OptionSpec
 from badc_core.settings import ChunkSettings
 
-_LOCK_FILE = ".chunk_lock"
+_OLDER_LOCK = ".chunk_lock"
+"""What the code before locked in the folder itself."""
 _ASIDE_LETTERS = 180
 """How much of a file's name `atomic.replacing` keeps in the name it writes to first."""
 
@@ -69,6 +71,19 @@ class ChunkPlace:
         """Where relative paths in tables begin."""
         return self.name.dataset.root if self.name.dataset else self.folder
 
+    @property
+    def lock(self) -> Path:
+        """Held while the folder is written; it is locked by `lock_place`."""
+        return self.work_folder / "chunk_locks" / self.name.recording_id
+
+    @property
+    def work_folder(self) -> Path:
+        """The dataset's where its own chunks are written, however the folder is named."""
+        folder, dataset = self.folder.resolve().parent, self.name.dataset
+        if dataset is not None and folder == (dataset.artifacts / "chunks").resolve():
+            return dataset.work_folder
+        return folder / WORK_FOLDER
+
     def file(self, chunk: Chunk) -> Path:
         """A chunk's file."""
         return self.folder / f"{chunk.chunk_id}.wav"
@@ -116,14 +131,18 @@ def place_chunks(name: NamedFile, request: CutRequest) -> ChunkPlace:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Creates a folder and locks it against other processes; the lock ends with its process.
+def lock_place(place: ChunkPlace) -> Iterator[None]:
+    """Keeps other processes from writing a recording's chunks until the block ends.
 
     Raises:
-        StorageFull: the disk or a quota is full.
+        StorageFull, OutputUnwritable: there is no place for the lock, nor would be for chunks.
     """
-    with locked(folder / _LOCK_FILE):
-        yield
+    path = prepare_work_file(place.work_folder, place.lock)
+    with locked(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def remove_chunk_files(folder: Path, recording_id: str, kept: set[str]) -> set[str]:
@@ -132,7 +151,7 @@ def remove_chunk_files(folder: Path, recording_id: str, kept: set[str]) -> set[s
     Only files named as this recording's chunk files are named.
 
     Args:
-        folder: locked by `lock_folder`.
+        folder: locked by `lock_place`.
         recording_id: whose.
         kept: names of files that stay.
 
@@ -143,6 +162,7 @@ def remove_chunk_files(folder: Path, recording_id: str, kept: set[str]) -> set[s
     aside = re.escape(begin[:_ASIDE_LETTERS])
     pattern = re.compile(rf"(?P<chunk>{re.escape(begin)}\d+_\d+\.wav)|\.{aside}.*\.part")
     removed = set()
+    (folder / _OLDER_LOCK).unlink(missing_ok=True)
     for path in sorted(folder.iterdir()):
         found = pattern.fullmatch(path.name)
         if found and path.name not in kept and (path.is_symlink() or not path.is_dir()):

@@ -18,7 +18,7 @@ from badc_core.chunks.place import (
     ChunkPlace,
     CutRequest,
     find_place,
-    lock_folder,
+    lock_place,
     remove_chunk_files,
 )
 from badc_core.chunks.plan import Chunk
@@ -85,7 +85,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
     """
     if not (place.folder / STATUS_FILE).exists():
         require_content(place.name.file)
-    with lock_folder(place.folder):
+    with lock_place(place):
         before = _status_before(place)
         begun = place.begin(_fingerprint(place.name))
         if before and (include_existing or not _same_work(before, begun)):

@@ -13,6 +13,7 @@ from badc_core.cli.monitor_tables import event_line, render
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
 from badc_core.errors import DatasetInvalid
+from badc_core.telemetry.live import newest_part
 from badc_core.telemetry.log import NewestLog, Tail, read_last_events
 from badc_core.telemetry.monitor import MonitorState, Seen
 
@@ -63,9 +64,9 @@ def monitor(
     elif log is None:
         watch(NewestLog(dataset).look, tail, interval, make_console())
     else:
-        if log.exists():
+        if newest_part(log).exists():
             _existing(log, dataset)
-        watch(lambda: log, tail, interval, make_console())
+        watch(lambda: newest_part(log), tail, interval, make_console())
 
 
 def watch(
@@ -107,7 +108,7 @@ def _existing(log: Path | None, dataset: Path) -> Path:
     Raises:
         DatasetInvalid: there is none, or it is another kind of file.
     """
-    path = log or NewestLog(dataset).look()
+    path = NewestLog(dataset).look() if log is None else newest_part(log)
     if path is None:
         what = "no telemetry here"
         raise DatasetInvalid(what, dataset, "Give the dataset's folder, or a log with --log")

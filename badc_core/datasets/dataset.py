@@ -161,7 +161,7 @@ class Dataset:
     @property
     def lock(self) -> Path:
         """Held while the registry is rewritten."""
-        return self.artifacts / ".registry.lock"
+        return self.work_folder / "registry.lock"
 
     @property
     def artifacts(self) -> Path:

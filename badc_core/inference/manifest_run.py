@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest, read_requests
+from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
 from badc_core.errors import BadcError, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
@@ -34,6 +35,7 @@ from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
 from badc_core.settings import Settings
 from badc_core.stages.work import recording_busy
+from badc_core.telemetry.live import lock_path
 from badc_core.telemetry.log import TelemetryLog, require_telemetry
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
@@ -270,8 +272,8 @@ def _exclusive(log: Path, recording_id: str) -> Iterator[None]:
         RecordingBusy: another run writes it.
         StorageFull, OutputUnwritable: there is no place for the lock, nor would be for the log.
     """
-    lock = log.with_name(f".{log.name}.lock")
-    descriptor = try_lock_file(lock)
+    lock = lock_path(log)
+    descriptor = try_lock_file(prepare_work_file(log.with_name(WORK_FOLDER), lock))
     if descriptor is None:
         raise recording_busy(recording_id)
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import RecordingUnknown
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
@@ -127,7 +128,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         DatasetInvalid: the registry is malformed.
         StorageFull: the registry cannot be written.
     """
-    with locked(dataset.lock):
+    with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
@@ -163,7 +164,7 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
         DatasetInvalid: the registry is malformed, or all files of a recordings folder are missing.
         StorageFull: the registry cannot be written.
     """
-    with locked(dataset.lock):
+    with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
         before = read_registry(dataset.registry)
         gone = find_gone(dataset, before.by_path)
         require_some_left(dataset, before.by_path, gone)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
+from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
 from badc_core.locks import is_locked, try_lock_file, unlock
 
@@ -136,22 +137,13 @@ class Work:
     def _path(self, stage: str, recording_id: str) -> Path:
         return self.folder / "work" / stage / recording_id
 
-    def _prepare(self, path: Path) -> None:
-        """Creates the folder of a file, and keeps all of it out of version control."""
-        ignored = self.folder / ".gitignore"
-        if path.parent.is_dir() and ignored.exists():
-            return
-        with naming_storage_trouble(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            ignored.write_text("*\n", encoding="utf-8")
-
     def _touch(self, path: Path) -> None:
-        self._prepare(path)
+        prepare_work_file(self.folder, path)
         with naming_storage_trouble(path):
             path.touch()
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:
-        self._prepare(path)
+        prepare_work_file(self.folder, path)
         descriptor = try_lock_file(path)
         if descriptor is None:
             raise recording_busy(recording_id)

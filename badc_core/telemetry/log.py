@@ -1,7 +1,8 @@
 """Append-only logs of measurements, one JSON object a line.
 
 Each line is one write to a file opened for appending, so several processes may share a log and a
-crash can only damage the line that it was writing. The fields of a line are in `attempts.py`.
+crash can only damage the line that it was writing. Which file that is, until the log is closed, is
+decided in `live.py`. The fields of a line are in `attempts.py`.
 """
 
 import json
@@ -18,6 +19,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid
 from badc_core.json_texts import parse_object
 from badc_core.settings import Settings
+from badc_core.telemetry.live import close_live, find_logs, is_torn, newest_part, open_live
 
 SCHEMA_VERSION = 2
 """Raised whenever the fields of a line change (`attempts.py`)."""
@@ -32,7 +34,8 @@ class TelemetryLog:
     """An open log; use as a context manager.
 
     Args:
-        path: the file, created with its folder at the first line.
+        path: the file, which has all lines once every process that writes it has closed it. Until
+            then they are in `live_path`, from the first line on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +53,7 @@ class TelemetryLog:
         traceback: TracebackType | None,
     ) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close_live(self.path, self._descriptor)
             self._descriptor = None
 
     def append(self, **event: Any) -> None:
@@ -80,16 +83,16 @@ class TelemetryLog:
 
     def _open(self) -> int:
         """Returns a descriptor to append to; checks whether a crash left half a line."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._is_torn = _is_torn(self.path)
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_live(self.path)
+        self._is_torn = is_torn(descriptor)
+        return descriptor
 
 
 class Tail:
     """Reads a log as it grows, each event once.
 
-    A last line is read once it is complete. A missing log is empty; one that was replaced or cut is
-    read from its start.
+    A last line is read once it is complete. A missing log is empty; one that was cut, or replaced
+    by a file that does not begin as it did, is read from its start.
 
     Args:
         path: the log.
@@ -100,6 +103,7 @@ class Tail:
         self._path = path
         self._file_number: int | None = None
         self._offset_bytes = 0
+        self._last_line = b""
         if not from_start and path.exists():
             found = path.stat()
             self._file_number, self._offset_bytes = found.st_ino, found.st_size
@@ -115,14 +119,24 @@ class Tail:
         with file:
             found = os.fstat(file.fileno())
             if found.st_ino != self._file_number or found.st_size < self._offset_bytes:
-                self._file_number, self._offset_bytes = found.st_ino, 0
+                self._file_number = found.st_ino
+                self._offset_bytes = self._offset_bytes if self._goes_on(file) else 0
             file.seek(self._offset_bytes)
             rest = b""
             while block := file.read(_BLOCK_BYTES):
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     self._offset_bytes += len(line) + 1
+                    self._last_line = line + b"\n"
                     yield from _parse(line)
+
+    def _goes_on(self, file: BinaryIO) -> bool:
+        """Returns whether another file has what was read last, at the same place."""
+        start_bytes = self._offset_bytes - len(self._last_line)
+        if not self._last_line or start_bytes < 0:
+            return False
+        file.seek(start_bytes)
+        return file.read(len(self._last_line)) == self._last_line
 
 
 class NewestLog:
@@ -142,16 +156,20 @@ class NewestLog:
         self._newest: Path | None = None
 
     def look(self) -> Path | None:
-        """Returns the newest log as of now; None if there is none."""
-        logs = {path for folder in self._folders for path in folder.glob("*.jsonl")}
+        """Returns the newest log as of now, as `newest_part` does; None if there is none."""
+        logs = {path for folder in self._folders for path in find_logs(folder, "*.jsonl")}
         if new := logs - self._seen:
-            self._newest = max(new, key=lambda path: (path.stat().st_mtime_ns, path))
+            self._newest = max(new, key=lambda path: (_written_ns(path), path))
         self._seen |= new
-        return self._newest
+        return None if self._newest is None else newest_part(self._newest)
 
 
 def require_telemetry(path: Path) -> None:
-    """Raises ConfigInvalid if a file exists and is not a telemetry log."""
+    """Returns if lines may be added to a log.
+
+    Raises:
+        ConfigInvalid: the file exists and is not a telemetry log.
+    """
     if is_something_else(path):
         raise ConfigInvalid(
             "this file is not a telemetry log", path, "Choose another; nothing was written"
@@ -213,10 +231,9 @@ def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
     yield begun
 
 
-def _is_torn(path: Path) -> bool:
-    """Returns whether a file's last line has no line end."""
-    if not path.is_file() or not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
+def _written_ns(log: Path) -> int:
+    """Returns when a log was written to last; 0 where it is gone, or its content is elsewhere."""
+    try:
+        return newest_part(log).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

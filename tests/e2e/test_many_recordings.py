@@ -40,7 +40,7 @@ def artefacts(dataset: Dataset) -> dict[str, int]:
         path
         for folder in (dataset.artifacts, dataset.root / "manifests")
         for path in folder.rglob("*")
-        if path.is_file() and not about_failures & {*path.parents} and path != dataset.lock
+        if path.is_file() and not about_failures & {*path.parents}
     ]
     return {str(path.relative_to(dataset.root)): path.stat().st_mtime_ns for path in made}
 

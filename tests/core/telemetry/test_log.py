@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badc_core.errors import StorageFull
+from badc_core.telemetry.live import newest_part
 from badc_core.telemetry.log import (
     SCHEMA_VERSION,
     Tail,
@@ -56,7 +57,7 @@ def test_every_event_is_there_as_soon_as_it_is_added(tmp_path: Path) -> None:
     with TelemetryLog(tmp_path / "log.jsonl") as log:
         for number in range(3):
             log.append(n=number)
-            assert len(read_events(log.path)) == number + 1
+            assert len(read_events(newest_part(log.path))) == number + 1
 
 
 @pytest.mark.parametrize("n_bytes", [1, 10, 40, -2, -1])
@@ -130,12 +131,13 @@ def test_the_log_is_not_passed_on_to_other_programs(tmp_path: Path) -> None:
 _LIMITED = """
 import resource, signal, sys
 from pathlib import Path
+from badc_core.telemetry.live import live_path
 from badc_core.telemetry.log import TelemetryLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 with TelemetryLog(Path(sys.argv[1])) as log:
     log.append(n=1, text="x" * 100)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 50, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (live_path(log.path).stat().st_size + 50, hard))
     for n in (2, 3):
         try:
             log.append(n=n, text="x" * 100)
@@ -170,6 +172,12 @@ def test_a_line_written_in_part_is_written_again_whole(tmp_path: Path, monkeypat
     assert [event["n"] for event in read_events(path)] == [1, 2, 3]
 
 
+def grow(path: Path, *events: dict) -> None:
+    """Adds lines to a file as a run does that has it open."""
+    with path.open("ab") as file:
+        file.writelines(json.dumps(one).encode() + b"\n" for one in events)
+
+
 def numbers(tail: Tail) -> list[int]:
     return [event["n"] for event in tail.read()]
 
@@ -178,33 +186,41 @@ def test_a_tail_reads_every_event_once(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     tail = Tail(path)
     assert numbers(tail) == []
-    write(path, {"n": 1}, {"n": 2})
+    grow(path, {"n": 1}, {"n": 2})
     assert numbers(tail) == [1, 2]
     assert numbers(tail) == []
-    write(path, {"n": 3})
+    grow(path, {"n": 3})
     assert numbers(tail) == [3]
 
 
 def test_a_tail_may_begin_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    write(path, {"n": 1})
+    grow(path, {"n": 1})
     tail = Tail(path, from_start=False)
-    write(path, {"n": 2})
+    grow(path, {"n": 2})
     assert numbers(tail) == [2]
     later = Tail(tmp_path / "later.jsonl", from_start=False)
-    write(tmp_path / "later.jsonl", {"n": 1})
+    grow(tmp_path / "later.jsonl", {"n": 1})
     assert numbers(later) == [1]
+
+
+def test_a_tail_goes_on_in_a_log_that_was_closed_and_so_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    tail = Tail(path)
+    for number in (1, 2):
+        write(path, {"n": number})
+        assert numbers(tail) == [number]
 
 
 def test_a_tail_reads_only_what_is_new(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    write(path, {"n": 1})
+    grow(path, {"n": 1})
     tail = Tail(path)
     assert numbers(tail) == [1]
     # Same file, same length, other content: nobody looks there again.
     with path.open("r+b") as file:
         file.write(b"#" * (path.stat().st_size - 1))
-    write(path, {"n": 2})
+    grow(path, {"n": 2})
     assert numbers(tail) == [2]
 
 
@@ -232,17 +248,17 @@ def test_a_tail_leaves_torn_lines_out(tmp_path: Path) -> None:
 
 def test_a_tail_reads_a_replaced_or_cut_log_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    write(path, {"n": 1}, {"n": 2})
+    grow(path, {"n": 1}, {"n": 2})
     tail = Tail(path)
     assert numbers(tail) == [1, 2]
-    write(tmp_path / "new.jsonl", {"n": 3}, {"n": 4}, {"n": 5})
+    grow(tmp_path / "new.jsonl", {"n": 3}, {"n": 4}, {"n": 5})
     (tmp_path / "new.jsonl").replace(path)
     assert numbers(tail) == [3, 4, 5]
     path.write_bytes(b'{"n": 6}\n')
     assert numbers(tail) == [6]
     path.unlink()
     assert numbers(tail) == []
-    write(path, {"n": 7})
+    grow(path, {"n": 7})
     assert numbers(tail) == [7]
 
 
