@@ -1,11 +1,17 @@
-"""Reading TOML files that people wrote, with whatever editor."""
+"""TOML files: reading those that people wrote, with whatever editor, and writing lists of ours."""
 
+import json
+import re
 import tomllib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from badc_core.errors import ConfigInvalid
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_toml(path: Path, remedy: str = "") -> dict[str, Any]:
@@ -44,6 +50,59 @@ def read_toml(path: Path, remedy: str = "") -> dict[str, Any]:
         what = "not valid TOML: a number or a date in it is out of range"
         raise ConfigInvalid(what, path, remedy or "Correct it") from error
     return content
+
+
+def render_toml(content: Mapping[str, Any]) -> str:
+    """Returns tables as TOML text: what `read_toml` would return them from.
+
+    Args:
+        content: of texts, numbers, times, lists and further tables.
+    """
+    return "\n".join(_render_table(content, ())).lstrip("\n") + "\n"
+
+
+def _render_table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    inner = {key: value for key, value in table.items() if _is_tables(value)}
+    for key, value in table.items():
+        if key not in inner:
+            yield f"{_render_key(key)} = {_render_value(value)}"
+    for key, value in inner.items():
+        place = (*path, _render_key(key))
+        is_one = isinstance(value, Mapping)
+        heading = f"[{'.'.join(place)}]"
+        for one in [value] if is_one else value:
+            yield from ("", heading if is_one else f"[{heading}]")
+            yield from _render_table(one, place)
+
+
+def _is_tables(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, Mapping)
+
+
+def _render_key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _render_text(key)
+
+
+def _render_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        pairs = (f"{_render_key(key)} = {_render_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_render_value, value))}]"
+    return _render_text(value)
+
+
+def _render_text(text: str) -> str:
+    """Returns a basic string; JSON's escapes are among TOML's, which has one more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _require_64_bits(value: Any) -> None:

@@ -70,8 +70,8 @@ def is_queue_served(instance: dg.DagsterInstance) -> bool:
     )
 
 
-def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[str]:
-    """Marks runs as failed whose process has ended; returns their ids.
+def find_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[dg.DagsterRun]:
+    """Returns the unfinished runs whose process has ended.
 
     Args:
         instance: holds the runs.
@@ -85,11 +85,22 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
         run = record.dagster_run
         is_quiet = time.time() - record.update_timestamp.timestamp() > grace_s
         if (is_quiet or _locks_first(run)) and _is_abandoned(run) and _is_unfinished(instance, run):
-            why = "The process of this run has ended (killed or crashed)."
-            instance.report_run_failed(run, why)
-            dead.append(run.run_id)
-    _remove_locks_of_finished_runs(instance)
+            dead.append(run)
     return dead
+
+
+def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> list[str]:
+    """Marks runs as failed whose process has ended; returns their ids.
+
+    Args:
+        instance: holds the runs.
+        grace_s: as of `find_dead_runs`.
+    """
+    dead = find_dead_runs(instance, grace_s)
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run has ended (killed or crashed).")
+    _remove_locks_of_finished_runs(instance)
+    return [run.run_id for run in dead]
 
 
 def _is_abandoned(run: dg.DagsterRun) -> bool:

@@ -22,7 +22,7 @@ class StatusReport:
     Attributes:
         rows: of each asset.
         failures: recordings that failed.
-        closed_runs: runs found dead, of any dataset.
+        dead_runs: unfinished runs whose process is gone, of any dataset.
         failed_runs: other runs that failed as a whole, and whose recordings are still due.
         missing: recordings whose file is gone; they are never due.
         total: recordings, with those.
@@ -30,7 +30,7 @@ class StatusReport:
 
     rows: tuple[StatusRow, ...]
     failures: tuple[StandingFailure, ...]
-    closed_runs: tuple[str, ...]
+    dead_runs: tuple[str, ...]
     failed_runs: tuple[str, ...]
     missing: tuple[str, ...]
     total: int

@@ -37,7 +37,7 @@ from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
-from badc_dagster.liveness import close_dead_runs
+from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import asset_key, register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
@@ -88,11 +88,14 @@ class Project:
                 "Copy some there, or correct the path; it was not added to the asset graph",
             )
         connection = connect(prepare_home(), dataset.root, name)
+        # Whatever a killed process left half written, of any stage and of the home.
+        for folder in (*dataset.output_folders, home_path()):
+            remove_abandoned(folder)
         return cls(open_instance(), connection, dataset, overrides or {})
 
     @classmethod
     def open_known(cls, root: Path) -> Self:
-        """Returns the project of a dataset that is in the asset graph; adds nothing to it.
+        """Returns the project of a dataset that is in the asset graph, to look at; writes nothing.
 
         Raises:
             DatasetInvalid, ConfigInvalid: it is not, or its settings cannot be used.
@@ -105,9 +108,6 @@ class Project:
         return cls(open_instance(), connection, dataset, {})
 
     def __enter__(self) -> Self:
-        # Whatever a killed process left half written, of any stage and of the home.
-        for folder in (*self.dataset.output_folders, home_path()):
-            remove_abandoned(folder)
         return self
 
     def __exit__(
@@ -137,8 +137,8 @@ class Project:
         return forgotten
 
     def status(self) -> StatusReport:
-        """Returns how far the dataset is, closing runs whose process has ended."""
-        closed = close_dead_runs(self._instance)
+        """Returns how far the dataset is."""
+        dead = [run.run_id for run in find_dead_runs(self._instance)]
         registry = read_registry(self.dataset.registry)
         missing = find_missing(self.dataset, registry)
         progress = self._finder().find(registry.without(missing))
@@ -154,8 +154,8 @@ class Project:
         )
         failed = {one.recording_id for one in failures}
         failed_runs = find_failed_runs(self._instance, self._connection, progress, failed)
-        others = tuple(one for one in failed_runs if one not in closed)
-        return StatusReport(rows, failures, tuple(closed), others, missing, len(registry))
+        others = tuple(one for one in failed_runs if one not in dead)
+        return StatusReport(rows, failures, tuple(dead), others, missing, len(registry))
 
     def bring_up_to_date(
         self,

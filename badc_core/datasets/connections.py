@@ -1,24 +1,27 @@
 """Which datasets the asset graph shows, and what their assets and jobs are called.
 
-Kept in `datasets.toml` in the Dagster home. The first dataset connected without a name is the main
-one: its assets and partitions carry no prefix. The demo is always `demo`, wherever it is. No
-Dagster here.
+Kept in `datasets.toml` in the Dagster home. One is the main dataset, whose assets and partitions
+carry no prefix: the first connected, except the demo, which is always `demo`. A dataset that was
+disconnected keeps its row, hence its name and place. No Dagster here.
 """
 
-import json
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from badc_core.atomic import write_text
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.locks import locked
 from badc_core.settings import SETTINGS_FILE
-from badc_core.toml_files import read_toml
+from badc_core.toml_files import read_toml, render_toml
 
 _REMEDY = "Delete it, then: badc scan DATASET"
 _FILE = "datasets.toml"
+_HEADING = "# Datasets in the asset graph; written by badc data connect, badc scan and badc run.\n"
 DEMO_NAME = "demo"
 DEMO_MARK = "# Settings of the demo dataset"
 """How the demo's settings begin, by which it is recognised outside a checkout too."""
@@ -28,115 +31,239 @@ DEMO_ROOT = _CHECKOUT / "data" / "demo"
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A dataset in the asset graph.
+class Origin:
+    """Where a dataset came from.
 
     Attributes:
-        name: empty for the main dataset, else unique, `[a-z0-9_]+`.
+        url: what it was cloned from; empty for a folder that was here.
+        method: `datalad`, `git`, or `path` for a plain folder.
+    """
+
+    url: str = ""
+    method: str = "path"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A dataset in the asset graph, or one that was.
+
+    Attributes:
+        name: unique, `[a-z0-9_]+`.
         root: its folder, absolute.
+        is_main: whether its assets and partitions carry no prefix.
+        origin: where it came from; None where nobody said.
+        is_connected: whether it is in the asset graph.
+        last_connected: when it was connected; None in a list that did not keep that yet.
     """
 
     name: str
     root: Path
-
-    @property
-    def title(self) -> str:
-        """The name to show."""
-        return self.name or self.root.name
+    is_main: bool = False
+    origin: Origin | None = None
+    is_connected: bool = True
+    last_connected: datetime | None = None
 
     @property
     def key_prefix(self) -> list[str]:
         """Prefix of its asset keys."""
-        return [self.name] if self.name else []
+        return [] if self.is_main else [self.name]
 
     @property
     def partitions_name(self) -> str:
         """Name of its dynamic partitions."""
-        return f"recordings/{self.name}" if self.name else "recordings"
+        return "recordings" if self.is_main else f"recordings/{self.name}"
 
     @property
     def group_name(self) -> str:
         """Asset group it is shown in."""
-        return self.name or "default"
+        return self.name
 
     def scoped(self, name: str) -> str:
         """Returns a name for a job, sensor or resource of this dataset."""
-        return f"{self.name}__{name}" if self.name else name
+        return name if self.is_main else f"{self.name}__{name}"
 
 
 def read_connections(home: Path) -> tuple[Connection, ...]:
-    """Returns the connected datasets; where there is none yet the demo's place, in a checkout.
+    """Returns the connected datasets; where there never was one the demo's place, in a checkout.
+
+    Raises:
+        ConfigInvalid: `datasets.toml` cannot be read.
+    """
+    if not (home / _FILE).exists():
+        is_checkout = (_CHECKOUT / "pyproject.toml").exists()
+        return (Connection(DEMO_NAME, DEMO_ROOT),) if is_checkout else ()
+    return tuple(one for one in read_known(home) if one.is_connected)
+
+
+def read_known(home: Path) -> tuple[Connection, ...]:
+    """Returns every dataset that is connected or was.
 
     Raises:
         ConfigInvalid: `datasets.toml` cannot be read.
     """
     path = home / _FILE
     if not path.exists():
-        is_checkout = (_CHECKOUT / "pyproject.toml").exists()
-        return (Connection(DEMO_NAME, DEMO_ROOT),) if is_checkout else ()
+        return ()
     try:
         rows = read_toml(path, _REMEDY)["dataset"]
-        return tuple(_connection(row["name"], Path(row["root"])) for row in rows)
-    except (KeyError, TypeError) as error:
+        return _name_all([_read_row(row) for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
         raise ConfigInvalid(f"not a list of datasets ({error})", path, _REMEDY) from error
 
 
 def find_connection(home: Path, root: Path) -> Connection | None:
-    """Returns the connection of a dataset folder; None where it was never connected.
+    """Returns the connection of a dataset folder; None where it is not connected.
 
     Raises:
         ConfigInvalid: `datasets.toml` cannot be read.
     """
-    if not (home / _FILE).exists():
-        return None
-    root = Path(os.path.abspath(root))  # noqa: PTH100
-    return next((one for one in read_connections(home) if _is_same_folder(one.root, root)), None)
+    found = _find_folder(read_known(home), _absolute(root))
+    return found if found is not None and found.is_connected else None
 
 
-def connect(home: Path, root: Path, name: str | None = None) -> Connection:
+def connect(
+    home: Path,
+    root: Path,
+    name: str | None = None,
+    origin: Origin | None = None,
+    wants_main: bool = False,
+) -> Connection:
     """Returns the connection for a dataset folder, adding it where it is new.
 
-    Processes that connect at the same time take turns, so that no two get the same name.
+    Processes that connect at the same time take turns, so that no two get the same name. Events
+    keep the names of assets: whether the main dataset may change is for the caller to know.
 
     Args:
         home: the Dagster home.
         root: the dataset's folder.
-        name: what to call it; by default the folder's name, and nothing for the main dataset.
+        name: what to call it; by default the folder's name. With the name of a dataset that is
+            disconnected, or whose folder is gone, this is that dataset, moved.
+        origin: where it came from; None for what is known.
+        wants_main: it becomes the main dataset.
 
     Raises:
         ConfigInvalid: the name belongs to another folder, or cannot be used, or the folder is
-            connected under another name.
+            connected under another name, or the demo would become the main dataset.
+        DatasetInvalid: the folder's name is not UTF-8.
     """
+    root = _absolute(root)
     with locked(home / ".datasets.lock"):
-        return _connect(home, Path(os.path.abspath(root)), name)  # noqa: PTH100
-
-
-def _connect(home: Path, root: Path, name: str | None) -> Connection:
-    known = read_connections(home) if (home / _FILE).exists() else ()
-    for connection in known:
-        if not _is_same_folder(connection.root, root):
-            continue
-        if name in {None, connection.name}:
-            return connection
-        raise ConfigInvalid(
-            f"already connected as {connection.title!r}",
-            root,
-            "Leave --name away: two names for one folder would overwrite each other's results",
+        known = read_known(home)
+        before = find_place(known, root, name, wants_main)
+        is_known = before in known and before.is_connected and before.root == root
+        if is_known and origin is None and before.is_main >= wants_main:
+            return before
+        now = replace(
+            before,
+            is_main=before.is_main or wants_main,
+            origin=origin or before.origin,
+            is_connected=True,
+            last_connected=datetime.now(UTC).replace(microsecond=0),
         )
-    added = Connection(_new_name(root, name, known), root)
-    rows = "".join(
-        f"[[dataset]]\nname = {_quoted(one.name)}\nroot = {_quoted(str(one.root))}\n\n"
-        for one in (*known, added)
-    )
-    write_text(
-        home / _FILE, f"# Datasets in the asset graph; written by badc scan and run.\n\n{rows}"
-    )
-    return added
+        others = [replace(one, is_main=one.is_main and not now.is_main) for one in known]
+        _write(home, _put(others, now))
+    return now
 
 
-def _connection(name: str, root: Path) -> Connection:
-    """Returns a connection as it was written; the demo was the main dataset once."""
-    return Connection(name or (DEMO_NAME if root == DEMO_ROOT else ""), root)
+def disconnect(home: Path, connection: Connection) -> None:
+    """Takes a dataset out of the asset graph; its name and place stay its own."""
+    with locked(home / ".datasets.lock"):
+        _write(home, _put(read_known(home), replace(connection, is_connected=False)))
+
+
+def find_place(
+    known: Sequence[Connection], root: Path, name: str | None, wants_main: bool = False
+) -> Connection:
+    """Returns what a dataset folder is connected as, or would be; raises as `connect`."""
+    before = _find_folder(known, root)
+    if before is not None and name not in {None, before.name}:
+        raise ConfigInvalid(
+            f"already connected as {before.name!r}",
+            root,
+            "Leave the other name away: two names for one folder would overwrite each other's "
+            "results",
+        )
+    if before is None and name is not None:
+        moved = (one for one in known if one.name == name and not _is_in_use(one))
+        before = next((replace(one, root=root) for one in moved), None)
+    if before is None:
+        _require_text(root)
+        is_main = not _is_demo(root) and not any(one.is_main for one in known)
+        before = Connection(_new_name(root, name, known), root, is_main)
+    if wants_main and _is_demo(root):
+        raise ConfigInvalid("the demo is never the main dataset", root, "Leave --main away")
+    return before
+
+
+def to_name(text: str) -> str:
+    """Returns the name of a dataset that is called so, or whose folder is."""
+    return re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_") or "dataset"
+
+
+def _read_row(row: Mapping[str, Any]) -> Connection:
+    """Returns a dataset as it is written in the list.
+
+    Before the main dataset had a name, it was the one with an empty name; and before that the demo
+    could be it.
+    """
+    root, name = Path(row["root"]), str(row["name"])
+    is_unnamed_demo = not name and root == DEMO_ROOT
+    has_origin = "method" in row
+    return Connection(
+        DEMO_NAME if is_unnamed_demo else name,
+        root,
+        bool(row.get("main", not name and not is_unnamed_demo)),
+        Origin(str(row.get("url", "")), str(row["method"])) if has_origin else None,
+        row.get("status", "connected") == "connected",
+        _read_time(row.get("last_connected")),
+    )
+
+
+def _read_time(value: Any) -> datetime | None:
+    return value if value is None or isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _name_all(rows: Sequence[Connection]) -> tuple[Connection, ...]:
+    """Returns the datasets, the one without a name called after its folder."""
+    names = {one.name for one in rows}
+    return tuple(
+        one if one.name else replace(one, name=_free_name(to_name(one.root.name), names))
+        for one in rows
+    )
+
+
+def _write(home: Path, connections: Sequence[Connection]) -> None:
+    rows = [_write_row(one) for one in connections]
+    write_text(home / _FILE, f"{_HEADING}{render_toml({'dataset': rows})}")
+
+
+def _write_row(one: Connection) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": one.name, "root": str(one.root), "main": one.is_main}
+    if one.origin is not None:
+        row |= {"url": one.origin.url, "method": one.origin.method}
+    row["status"] = "connected" if one.is_connected else "disconnected"
+    if one.last_connected is not None:
+        row["last_connected"] = one.last_connected
+    return row
+
+
+def _put(known: Sequence[Connection], one: Connection) -> list[Connection]:
+    """Returns the list with a dataset in place of the one of its name, or at the end."""
+    if all(other.name != one.name for other in known):
+        return [*known, one]
+    return [one if other.name == one.name else other for other in known]
+
+
+def _find_folder(known: Sequence[Connection], root: Path) -> Connection | None:
+    return next((one for one in known if _is_same_folder(one.root, root)), None)
+
+
+def _is_in_use(one: Connection) -> bool:
+    return one.is_connected and one.root.exists()
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (links are kept)
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:
@@ -144,31 +271,35 @@ def _is_same_folder(one: Path, other: Path) -> bool:
     return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
-def _has_demo_mark(settings: Path) -> bool:
-    return settings.is_file() and settings.read_bytes().startswith(DEMO_MARK.encode())
+def _is_demo(root: Path) -> bool:
+    settings = root / SETTINGS_FILE
+    has_mark = settings.is_file() and settings.read_bytes().startswith(DEMO_MARK.encode())
+    return has_mark or _is_same_folder(root, DEMO_ROOT)
 
 
-def _new_name(root: Path, name: str | None, known: tuple[Connection, ...]) -> str:
-    is_demo = _is_same_folder(root, DEMO_ROOT) or _has_demo_mark(root / SETTINGS_FILE)
-    if name is None and not is_demo and all(one.name for one in known):
-        return ""
-    wished = name or (DEMO_NAME if is_demo else root.name)
-    wanted = re.sub(r"[^a-z0-9_]+", "_", wished.lower()).strip("_") or "dataset"
-    taken = {one.name for one in known}
-    if name is not None and (wanted != name or wanted in taken):
+def _require_text(root: Path) -> None:
+    try:
+        str(root).encode()
+    except UnicodeEncodeError as error:
+        raise DatasetInvalid(
+            "the folder's name is not UTF-8", repr(str(root)), "Rename it"
+        ) from error
+
+
+def _new_name(root: Path, name: str | None, known: Sequence[Connection]) -> str:
+    wanted = to_name(name or (DEMO_NAME if _is_demo(root) else root.name))
+    names = {one.name for one in known} | (set() if _is_demo(root) else {DEMO_NAME})
+    if name is not None and (wanted != name or wanted in names):
         raise ConfigInvalid(
             f"the dataset name {name!r} is taken or has characters other than a-z, 0-9 and _",
             root,
-            "Choose another with --name",
+            "Choose another name",
         )
-    number = 2
-    free = wanted
-    while free in taken:
-        free = f"{wanted}_{number}"
-        number += 1
+    return _free_name(wanted, names)
+
+
+def _free_name(wanted: str, names: set[str]) -> str:
+    free, number = wanted, 2
+    while free in names:
+        free, number = f"{wanted}_{number}", number + 1
     return free
-
-
-def _quoted(text: str) -> str:
-    """Returns a TOML basic string; JSON's escapes are among TOML's."""
-    return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""`badc status`: how far a dataset is, what failed and why, which runs died."""
+"""`badc status`: how far a dataset is, what failed and why, which runs died. It writes nothing."""
 
 import typer
 
@@ -26,11 +26,11 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         out.say(f"{counted(report.total, 'recording')}, {n_missing} of them missing: never due")
     warn_of_missing(out, report.missing, report.total, project.dataset.root)
     report_failures(report.failures, out)
-    for run_id in report.closed_runs:
-        out.fail(f"Closed run {run_id}: its process is gone. Run again to continue.")
+    for run_id in report.dead_runs:
+        out.fail(f"Run {run_id} was killed: its process is gone. Run again to continue.")
     for run_id in report.failed_runs:
         why = "some of its recordings are still due; the web interface shows why"
         out.fail(f"Run {run_id} failed: {why}. Run again to continue.")
     out.give({"dataset": project.dataset.root, **vars(report)})
-    if report.failures or report.closed_runs or report.failed_runs:
+    if report.failures or report.dead_runs or report.failed_runs:
         raise typer.Exit(1)

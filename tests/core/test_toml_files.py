@@ -1,11 +1,13 @@
 """Settings files as editors of all kinds write them, and spoilt in all ways."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import load_settings
+from badc_core.toml_files import read_toml, render_toml
 
 TEXT = '[report]\ntop_labels = 7\n[recordings]\nroots = ["Été"]\n'
 
@@ -61,3 +63,16 @@ def test_an_unreadable_settings_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "turn.toml").symlink_to("turn.toml")
     with pytest.raises(ConfigInvalid, match="cannot be read"):
         load_settings(tmp_path / "turn.toml")
+
+
+def test_tables_are_written_so_that_they_are_read_back(tmp_path):
+    content = {
+        "version": 1,
+        "dataset": [{"name": "a", "is_main": True}, {"name": 'é\x7f\n\t"\\', "sizes": [1, 2.5]}],
+        "datasets": {
+            "with space": {"path": "/x", "more": {"at": datetime(2025, 1, 2, tzinfo=UTC)}}
+        },
+        "empty": {},
+    }
+    (tmp_path / "a.toml").write_text(render_toml(content), encoding="utf-8")
+    assert read_toml(tmp_path / "a.toml") == content

@@ -179,7 +179,7 @@ def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
         _lay_out(folder / "dataset", field_audio)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DAGSTER_HOME", str(folder / "home"))
-            connection = Connection("", folder / "dataset")
+            connection = Connection("dataset", folder / "dataset", is_main=True)
             with _opened(connection.root, connection, field_audio) as graph:
                 graph.run_all()
         close_database_connections()

@@ -8,7 +8,9 @@ import pytest
 from badc_core.datasets.connections import (
     DEMO_ROOT,
     Connection,
+    Origin,
     connect,
+    disconnect,
     find_connection,
     read_connections,
 )
@@ -22,9 +24,19 @@ def test_with_no_dataset_connected_a_checkout_shows_the_demos_place(tmp_path):
 
 
 def test_the_demo_is_never_the_main_dataset(tmp_path):
-    assert connect(tmp_path, DEMO_ROOT).name == "demo"
-    assert connect(tmp_path, tmp_path / "Elk Island").name == ""
-    assert connect(tmp_path, tmp_path / "pond").name == "pond"
+    demo = connect(tmp_path, DEMO_ROOT)
+    assert (demo.name, demo.is_main) == ("demo", False)
+    first = connect(tmp_path, tmp_path / "Elk Island")
+    assert (first.name, first.is_main) == ("elk_island", True)
+    assert not connect(tmp_path, tmp_path / "pond").is_main
+    with pytest.raises(ConfigInvalid, match="the demo is never the main dataset"):
+        connect(tmp_path, DEMO_ROOT, wants_main=True)
+
+
+def test_no_other_dataset_is_called_demo(tmp_path):
+    assert connect(tmp_path, tmp_path / "demo").name == "demo_2"
+    with pytest.raises(ConfigInvalid, match="Choose another"):
+        connect(tmp_path, tmp_path / "other", "demo")
 
 
 def test_a_demo_outside_a_checkout_is_recognised_by_its_settings(tmp_path):
@@ -33,19 +45,63 @@ def test_a_demo_outside_a_checkout_is_recognised_by_its_settings(tmp_path):
         (tmp_path / folder / "badc.toml").write_text(_SETTINGS, encoding="utf-8")
     assert connect(tmp_path, tmp_path / "somewhere").name == "demo"
     assert connect(tmp_path, tmp_path / "elsewhere").name == "demo_2"
-    assert connect(tmp_path, tmp_path / "a").name == ""
+    assert connect(tmp_path, tmp_path / "a").is_main
 
 
-def test_a_named_dataset_leaves_the_main_place_to_the_next(tmp_path):
-    assert connect(tmp_path, tmp_path / "marsh", "marsh").name == "marsh"
-    assert connect(tmp_path, tmp_path / "a").name == ""
+def test_a_home_of_the_version_before_keeps_its_places(tmp_path):
+    old = '[[dataset]]\nname = ""\nroot = "/b/Elk Island"\n\n[[dataset]]\nname = "b"\nroot = "/b"\n'
+    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
+    main, other = read_connections(tmp_path)
+    assert (main.name, main.key_prefix, main.partitions_name) == ("elk_island", [], "recordings")
+    assert (other.name, other.key_prefix) == ("b", ["b"])
+    connect(tmp_path, tmp_path / "a")
+    assert read_connections(tmp_path)[:2] == (main, other)
+
+
+def test_a_main_dataset_without_a_name_gets_one_that_is_free(tmp_path):
+    old = '[[dataset]]\nname = "b"\nroot = "/x"\n\n[[dataset]]\nname = ""\nroot = "/b"\n'
+    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
+    assert [(one.name, one.is_main) for one in read_connections(tmp_path)] == [
+        ("b", False),
+        ("b_2", True),
+    ]
+
+
+def test_the_main_dataset_can_be_chosen(tmp_path):
+    first = connect(tmp_path, tmp_path / "a")
+    second = connect(tmp_path, tmp_path / "b", wants_main=True)
+    assert first.is_main
+    assert second.is_main
+    now = {one.name: one.key_prefix for one in read_connections(tmp_path)}
+    assert now == {"a": ["a"], "b": []}
+
+
+def test_a_disconnected_dataset_keeps_its_name_and_place(tmp_path):
+    first = connect(tmp_path, tmp_path / "a", origin=Origin("https://x/a", "git"))
+    disconnect(tmp_path, first)
+    assert read_connections(tmp_path) == ()
+    assert find_connection(tmp_path, tmp_path / "a") is None
+    assert not connect(tmp_path, tmp_path / "b").is_main
+    again = connect(tmp_path, tmp_path / "a")
+    assert (again.name, again.is_main, again.origin) == ("a", True, Origin("https://x/a", "git"))
+
+
+def test_a_name_follows_a_dataset_whose_folder_has_moved(tmp_path):
+    (tmp_path / "x").mkdir()
+    connect(tmp_path, tmp_path / "x")
+    with pytest.raises(ConfigInvalid, match="Choose another"):
+        connect(tmp_path, tmp_path / "y", "x")
+    (tmp_path / "x").rename(tmp_path / "y")
+    moved = connect(tmp_path, tmp_path / "y", "x")
+    assert (moved.name, moved.root, moved.is_main) == ("x", tmp_path / "y", True)
+    assert read_connections(tmp_path) == (moved,)
 
 
 def test_a_demo_that_was_the_main_dataset_no_longer_is(tmp_path):
     old = f'[[dataset]]\nname = ""\nroot = "{DEMO_ROOT}"\n\n[[dataset]]\nname = "b"\nroot = "/b"\n'
     (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
     assert [one.name for one in read_connections(tmp_path)] == ["demo", "b"]
-    assert connect(tmp_path, tmp_path / "a").name == ""
+    assert connect(tmp_path, tmp_path / "a").is_main
 
 
 def test_a_connection_is_found_again_and_looking_for_one_writes_nothing(tmp_path):
@@ -59,7 +115,7 @@ def test_a_connection_is_found_again_and_looking_for_one_writes_nothing(tmp_path
 def test_the_first_dataset_has_no_prefix_and_the_second_has_its_folders_name(tmp_path):
     first = connect(tmp_path, tmp_path / "Elk Island")
     second = connect(tmp_path, tmp_path / "Sambaa K'e 2024")
-    assert (first.name, first.key_prefix, first.title) == ("", [], "Elk Island")
+    assert (first.name, first.key_prefix, first.group_name) == ("elk_island", [], "elk_island")
     assert (first.partitions_name, first.scoped("pipeline_job")) == ("recordings", "pipeline_job")
     assert second.name == "sambaa_k_e_2024"
     assert second.partitions_name == "recordings/sambaa_k_e_2024"
@@ -74,6 +130,7 @@ def test_connecting_again_changes_nothing(tmp_path):
     assert connect(tmp_path, tmp_path / "a") == first
     assert connect(tmp_path, tmp_path / "b") == second
     assert connect(tmp_path, tmp_path / "b", "marsh") == second
+    assert read_connections(tmp_path) == (first, second)
     assert (tmp_path / "datasets.toml").stat().st_mtime_ns == written
 
 
@@ -92,11 +149,11 @@ def test_a_folder_has_one_connection_however_its_path_is_written(tmp_path):
 
 def test_folders_of_the_same_name_get_names_of_their_own(tmp_path):
     roots = [tmp_path / place / "site" for place in ("x", "y", "z")]
-    assert [connect(tmp_path, root).name for root in roots] == ["", "site", "site_2"]
+    assert [connect(tmp_path, root).name for root in roots] == ["site", "site_2", "site_3"]
 
 
 def test_a_hostile_folder_name_survives_being_stored(tmp_path):
-    root = tmp_path / 'é "quoted" \\ back # [[dataset]]'
+    root = tmp_path / 'é "quoted" \\ back # [[dataset]] \x7f\n$(touch x); \''
     connected = connect(tmp_path, root)
     assert read_connections(tmp_path) == (connected,)
     assert read_connections(tmp_path)[0].root == root
@@ -104,8 +161,9 @@ def test_a_hostile_folder_name_survives_being_stored(tmp_path):
 
 @pytest.mark.parametrize("name", ["marsh", "Marsh", "a-b", "", "é"])
 def test_a_name_that_is_taken_or_unusable_is_refused(tmp_path, name):
+    (tmp_path / "first").mkdir()
     connect(tmp_path, tmp_path / "first", "marsh")
-    with pytest.raises(ConfigInvalid, match="Choose another with --name"):
+    with pytest.raises(ConfigInvalid, match="Choose another name"):
         connect(tmp_path, tmp_path / "second", name)
 
 

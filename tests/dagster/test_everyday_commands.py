@@ -2,12 +2,14 @@
 
 import json
 
+import dagster as dg
 import pytest
 from support.commands import run_typed
 
 from badc_core.cli.app import build_app
 from badc_core.datasets.connections import read_connections
 from badc_core.errors import DatasetInvalid
+from badc_dagster.partitions import range_tags
 from badc_dagster.per_recording import Step
 
 QUICK = '[detector]\nname = "band_energy"\n'
@@ -106,8 +108,15 @@ def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
     assert "failed  bad" not in status.stdout
 
 
-def test_status_exits_with_1_when_it_closes_a_dead_run(app, pond, monkeypatch):
-    run_typed(app, "scan", pond)
-    monkeypatch.setattr("badc_dagster.runs.close_dead_runs", lambda _: ["r1"])
-    status = run_typed(app, "status", pond, code=1)
-    assert "Closed run r1: its process is gone" in status.stderr
+def test_status_exits_with_1_on_a_dead_run_and_leaves_closing_it_to_the_next_run(app, graph):
+    graph.scan()
+    run_id = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("pipeline_job"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={**range_tags(["rec_1", "rec_3"]), "badc/started_by": "badc run"},
+    ).run_id
+    status = run_typed(app, "status", graph.root, code=1)
+    assert f"Run {run_id} was killed: its process is gone" in status.stderr
+    assert not graph.instance.get_run_by_id(run_id).is_finished
+    run_typed(app, "run", graph.root)
+    assert graph.instance.get_run_by_id(run_id).is_finished

@@ -82,7 +82,7 @@ def test_status_counts_what_is_current_due_and_failed(graph, project):
         "report_bundle": (2, 0, 0),
     }
     assert [one.recording_id for one in report.failures] == ["rec_2"]
-    assert report.closed_runs == ()
+    assert report.dead_runs == ()
 
 
 def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, project, monkeypatch):

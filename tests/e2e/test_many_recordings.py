@@ -26,7 +26,7 @@ def history(tmp_path, monkeypatch):
 
     def count() -> dict[str, int]:
         with open_instance() as instance:
-            keys = [asset_key(Connection("", Path()), one) for one in STAGES]
+            keys = [asset_key(Connection("any", Path(), is_main=True), one) for one in STAGES]
             records = {key: instance.fetch_materializations(key, limit=1000) for key in keys}
         return {key.path[-1]: len(found.records) for key, found in records.items()}
 
@@ -153,5 +153,5 @@ def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
 def made_all(dataset: Dataset, ids, failed) -> bool:
     """Tells whether every recording has a fingerprint of its report, but for the failed ones."""
     with open_instance() as instance:
-        key = asset_key(Connection("", dataset.root), list(STAGES)[-1])
+        key = asset_key(Connection("any", dataset.root, is_main=True), list(STAGES)[-1])
         return set(recorded_fingerprints(instance, key)) == set(ids) - set(failed)
