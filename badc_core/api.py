@@ -226,7 +226,7 @@ def open_dataset(place: str | Path, home: Path | None = None) -> Results:
         DatasetInvalid: there is no such dataset.
         ContentMissing, DetectionsInvalid: as `Results`.
     """
-    named = [] if home is None else [one for one in read_connections(home) if one.title == place]
+    named = [] if home is None else [one for one in read_connections(home) if one.name == place]
     return Results(Dataset.open(named[0].root if named else Path(place)))
 
 
