@@ -72,6 +72,10 @@ class RecordingSettings(Section):
         "sampled", description="How a changed file is noticed: size, head and tail, or every byte."
     )
 
+    dataset_name: str = Field(
+        "",
+        description="What results call the dataset, in every clone of it; empty: as its folder.",
+    )
     accept_truncated: bool = Field(
         False,
         description="Analyse what is left of a recording that was cut off, such as by a flat "
@@ -177,6 +181,17 @@ class WorkSettings(Section):
     )
 
 
+class DataladSettings(Section):
+    """How results are kept where the dataset is one of DataLad, or of git-annex alone."""
+
+    record: Literal["auto", "off", "require"] = Field(
+        "auto",
+        description="Whether every result is committed with a record by which `datalad rerun` "
+        "makes it again: `auto` where git-annex keeps the dataset, `off` never, `require` stops "
+        "where that is impossible.",
+    )
+
+
 class ReportSettings(Section):
     """What reports show."""
 
@@ -196,6 +211,7 @@ class Settings(Section):
     inference: InferenceSettings = InferenceSettings()
     report: ReportSettings = ReportSettings()
     work: WorkSettings = WorkSettings()
+    datalad: DataladSettings = DataladSettings()
 
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:

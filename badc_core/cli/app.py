@@ -14,6 +14,7 @@ from badc_core.cli.gpus import gpus
 from badc_core.cli.groups import make_group
 from badc_core.cli.hawkears import hawkears
 from badc_core.cli.infer import infer
+from badc_core.cli.redo import redo
 from badc_core.cli.report import report
 from badc_core.cli.telemetry import telemetry
 
@@ -36,6 +37,7 @@ def build_app() -> typer.Typer:
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")
+    app.command("redo")(redo)
     app.command("version")(show_version)
     return app
 

@@ -144,6 +144,11 @@ class Dataset:
         return dataset
 
     @property
+    def name(self) -> str:
+        """What results call the dataset."""
+        return self.settings.recordings.dataset_name or self.root.name
+
+    @property
     def audio_roots(self) -> tuple[Path, ...]:
         """Folders that are searched for recordings."""
         return tuple(self.root / name for name in self.settings.recordings.roots)

@@ -51,6 +51,7 @@ def detect_recordings(
     telemetry: TelemetryLog,
     analysed: Callable[[float], None] = lambda _: None,
     summary: Summary | None = None,
+    resumes: bool = True,
 ) -> Generator[Outcome[RawResult], None, None]:
     """Yields what became of every recording, as each is finished; the consumer commits it.
 
@@ -59,6 +60,7 @@ def detect_recordings(
         telemetry: gets a line when an attempt at a chunk begins, and one when it ends.
         analysed: called with the seconds of sound that are done with, as they are.
         summary: adds up the same attempts; None for one of its own.
+        resumes: whether results of earlier runs count, so that only what they lack is analysed.
 
     Raises:
         DetectorMissing, ConfigInvalid: the detector cannot be loaded at all.
@@ -69,7 +71,8 @@ def detect_recordings(
     detector = identify_detector(settings.detector)
     recorder = RunRecorder(telemetry, summary, analysed)
     grid = find_grid(settings.detector)
-    source = DatasetSource(dataset, detector, inputs.work.journal, grid)
+    journal = inputs.work.journal if resumes else None
+    source = DatasetSource(dataset, detector, journal, grid)
     runs = (
         RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
         for one in inputs.recording_ids
@@ -92,7 +95,7 @@ class DatasetSource:
     Args:
         dataset: whose.
         detector: that runs.
-        journal: recording_id -> its journal.
+        journal: recording_id -> its journal; None where results of earlier runs do not count.
         grid: of the detector's windows; None for keys as earlier versions of BADC gave them.
     """
 
@@ -100,7 +103,7 @@ class DatasetSource:
         self,
         dataset: Dataset,
         detector: DetectorIdentity,
-        journal: Callable[[str], Path],
+        journal: Callable[[str], Path] | None,
         grid: WindowGrid | None,
     ) -> None:
         self._dataset = dataset
@@ -138,6 +141,8 @@ class DatasetSource:
         return Opened(chunks, self._known(recording_id, chunks), sink)
 
     def _known(self, recording_id: str, chunks: Sequence[PlannedChunk]) -> dict[str, ChunkResult]:
+        if self._journal is None:
+            return {}
         journals = self._dataset.inference.journal(recording_id), self._journal(recording_id)
         floor = self._dataset.settings.detector.lowest_score
         raw = known_in_raw_result(self._dataset.raw_detections(recording_id), recording_id, floor)

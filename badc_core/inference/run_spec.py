@@ -90,7 +90,7 @@ class RunSpec:
             overlap_ms=request.overlap_ms,
             sha256=request.sha256,
             notes=request.notes,
-            dataset_root=self.dataset.root.name if self.dataset else "",
+            dataset_root=self.dataset.name if self.dataset else "",
             config_hash=config_hash,
             key=key,
             channel=name_channel(channel),

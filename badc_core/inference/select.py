@@ -118,7 +118,7 @@ def select_recording(
     results = tuple(selection.of(one, context) for one in raw.results)
     config_hash = detections_hash(settings, detector)
     joined = _joined(results) if settings.label_length == "variable" else results
-    table = detections_table(recording, joined, raw.detector, config_hash, dataset.root.name)
+    table = detections_table(recording, joined, raw.detector, config_hash, dataset.name)
     heard = raw.channel if isinstance(raw.channel, int) else None
     effort = effort_table(recording_id, results, table, dead_stretches(recording, heard))
     verify_recording(recording, table, effort)
@@ -204,7 +204,7 @@ def _write_chunk_files(
             overlap_ms=chunk.overlap_ms,
             sha256=sound,
             notes=VIRTUAL_NOTE,
-            dataset_root=dataset.root.name,
+            dataset_root=dataset.name,
             config_hash=config_hash,
             channel=name_channel(channel),
             key=planned.file_key,

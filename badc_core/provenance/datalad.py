@@ -33,8 +33,8 @@ def render_datalad_run(
     for option, paths in (("-i", inputs), ("-o", outputs)):
         for path in paths:
             if path.is_relative_to(root):
-                line += [option, _literal(glob.escape(below(root, path)))]
-    line += ["--", *map(_literal, words)]
+                line += [option, quote_pattern(below(root, path))]
+    line += ["--", *map(quote_placeholders, words)]
     return f"cd {shlex.quote(str(root))} && {shlex.join(line)}"
 
 
@@ -43,8 +43,13 @@ def below(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _literal(text: str) -> str:
-    """Returns a word in which DataLad finds no placeholder.
+def quote_pattern(path: str) -> str:
+    """Returns a path as an input or output in which DataLad finds no pattern or placeholder."""
+    return quote_placeholders(glob.escape(path))
+
+
+def quote_placeholders(text: str) -> str:
+    """Returns a text in which DataLad finds no placeholder.
 
     Source: "Command format" in `datalad run --help`.
     """

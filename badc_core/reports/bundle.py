@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields, replace
 
 from pydantic import ValidationError
 
-from badc_core.atomic import replacing, write_text
+from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import DetectionsInvalid
 from badc_core.recordings.recording import read_recording
-from badc_core.reports.database import new_recording_database, query
+from badc_core.reports.database import new_recording_database, query, replacing_database
 from badc_core.reports.recording_page import render_recording_page
 from badc_core.reports.summaries import write_summaries
 from badc_core.validation import explain_invalid
@@ -55,7 +55,7 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
     recording = read_recording(dataset.recording(recording_id))
     # All other parts are made from the database, which then becomes part of the bundle.
     with (
-        replacing(bundle.duckdb) as aside,
+        replacing_database(bundle.duckdb) as aside,
         new_recording_database(dataset, recording_id, aside) as connection,
     ):
         write_summaries(connection, bundle)

@@ -11,7 +11,6 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.devices.places import usable_cores
@@ -28,6 +27,7 @@ from badc_core.reports.database import (
     naming_duckdb_trouble,
     query,
     read_back,
+    replacing_database,
     write_out,
 )
 from badc_core.reports.page import is_whole_page, without_root
@@ -143,7 +143,7 @@ def _write(
     dataset: Dataset, present: Mapping[str, Recording], reasons: Mapping[str, tuple[str, str]]
 ) -> CorpusTotals:
     """Writes the corpus of readable recordings; the others are listed with stage and reason."""
-    with replacing(dataset.corpus.duckdb) as aside:
+    with replacing_database(dataset.corpus.duckdb) as aside:
         with naming_duckdb_trouble(aside), _connect(aside) as connection:
             create_tables(connection)
             create_views(connection)

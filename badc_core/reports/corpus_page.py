@@ -88,7 +88,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
     return render_page(
         "corpus.html",
-        name=dataset.root.name,
+        name=dataset.name,
         settings=dataset.settings,
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=_totals(recordings),

@@ -5,6 +5,7 @@ The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from badc_core.atomic import damaged_write
+from badc_core.atomic import damaged_write, replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
@@ -145,6 +146,39 @@ def read_back(path: Path, n_rows: Mapping[str, int]) -> Iterator[duckdb.DuckDBPy
         if _count_rows(connection) != n_rows:
             raise damaged_write(path)
         yield connection
+
+
+@contextmanager
+def replacing_database(path: Path) -> Iterator[Path]:
+    """Yields a path to write a database to, which then is at `path`; raises as `replacing` does.
+
+    One with the same content stays as it is, to the byte: DuckDB leaves random bytes in its files.
+    """
+    with replacing(path) as aside:
+        yield aside
+        if _hold_the_same(path, aside):
+            shutil.copyfile(path, aside)
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    """Whether two files are whole databases with the same tables, rows and views."""
+    try:
+        return path.exists() and _sum_up(path) == _sum_up(other)
+    except duckdb.Error:
+        return False
+
+
+def _sum_up(path: Path) -> list[tuple[Any, ...]]:
+    """Returns what a database holds, in few numbers."""
+    with duckdb.connect(path, read_only=True, config={"threads": "1"}) as connection:
+        named = "SELECT table_name, sql FROM duckdb_tables() ORDER BY table_name"
+        tables = connection.execute(named).fetchall()
+        views = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+        found = [*tables, *connection.execute(views).fetchall()]
+        for name, _ in tables:
+            sums = f'SELECT count(*), sum(hash(one)) FROM "{name}" one'  # noqa: S608
+            found += connection.execute(sums).fetchall()
+    return found
 
 
 @contextmanager

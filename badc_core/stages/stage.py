@@ -37,6 +37,9 @@ class Stage:
             decides the result and differs between recordings; nothing where it is the default.
         has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
             result serves any settings that keep only stronger ones.
+        more_outputs: dataset, recording_id -> files and folders that it writes beside `outputs`,
+            some of them only under some settings.
+        reads_audio: whether it reads the recording's sound.
     """
 
     name: str
@@ -49,6 +52,15 @@ class Stage:
     runs_detector: bool = False
     has_floor: bool = False
     choices: Callable[[Dataset, str], tuple[str, ...]] = lambda _dataset, _one: ()
+    more_outputs: Callable[[Dataset, str], tuple[Path, ...]] = lambda _dataset, _one: ()
+    reads_audio: bool = False
+
+    def writes(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
+        """Returns all files and folders that it writes for a recording."""
+        return (
+            *self.outputs(dataset, recording_id),
+            *self.more_outputs(dataset, recording_id),
+        )
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
@@ -82,6 +94,18 @@ def _chosen_channel(dataset: Dataset, recording_id: str) -> tuple[str, ...]:
     return () if channel == MEAN else (f"channel {name_channel(channel)}",)
 
 
+def _chunk_files(dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
+    """Returns the folder of files about chunks, if there are to be any."""
+    wanted = dataset.settings.inference.chunk_json
+    return (dataset.inference.recording(recording_id),) if wanted else ()
+
+
+def _bundle_parts(dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
+    """Returns the parts of a report bundle beside the page."""
+    bundle = dataset.bundle(recording_id)
+    return bundle.quicklook, bundle.parquet_report, bundle.duckdb, bundle.duckdb_exports
+
+
 _IN_ORDER = (
     Stage(
         name="recording",
@@ -91,6 +115,7 @@ _IN_ORDER = (
         code_version="3",
         batch_size=200,
         job="chunk_job",
+        reads_audio=True,
     ),
     Stage(
         name="chunk_manifest",
@@ -112,6 +137,8 @@ _IN_ORDER = (
         runs_detector=True,
         has_floor=True,
         choices=_chosen_channel,
+        more_outputs=_chunk_files,
+        reads_audio=True,
     ),
     Stage(
         name="detections",
@@ -121,6 +148,7 @@ _IN_ORDER = (
         code_version="5",
         batch_size=203,
         job="select_job",
+        more_outputs=_chunk_files,
     ),
     Stage(
         name="report_bundle",
@@ -130,6 +158,8 @@ _IN_ORDER = (
         code_version="3",
         batch_size=204,
         job="report_job",
+        more_outputs=_bundle_parts,
+        reads_audio=True,
     ),
 )
 

@@ -2,10 +2,9 @@
 
 import dagster as dg
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.connections import Connection
-from badc_core.detectors.registry import choose_chunks, hears_at_once_s
-from badc_core.stages.step_inputs import each_recording
+from badc_core.detectors.registry import hears_at_once_s
+from badc_core.steps import plan_chunks
 from badc_dagster.metadata import manifest_metadata, manifest_schema
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
@@ -17,13 +16,10 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     @per_recording_asset(connection, "chunk_manifest", __doc__, {"csv"}, metadata=schema)
     def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, "chunk_manifest")
-        settings = step.dataset.settings
-        cut, at_once_s = choose_chunks(settings), hears_at_once_s(settings.detector)
-        outcomes = each_recording(
-            step.inputs, lambda one: write_manifest(step.dataset, one.recording_id, cut)
-        )
+        at_once_s = hears_at_once_s(step.dataset.settings.detector)
         yield from step.materialise(
-            outcomes, lambda _, one: RecordingOutput(manifest_metadata(one, at_once_s))
+            plan_chunks(step.inputs),
+            lambda _, one: RecordingOutput(manifest_metadata(one, at_once_s)),
         )
 
     return chunk_manifest

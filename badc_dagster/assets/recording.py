@@ -3,11 +3,9 @@
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
-from badc_core.devices.places import usable_cores
-from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording
 from badc_core.stages.fingerprints import Fingerprints
-from badc_core.stages.step_inputs import RecordingInput, each_recording
+from badc_core.steps import describe_recordings
 from badc_dagster.metadata import recording_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
@@ -19,12 +17,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     def recording(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, "recording")
         fingerprints = Fingerprints(step.dataset)
-
-        def describe_one(one: RecordingInput) -> Recording:
-            recording = describe_recording(step.dataset, one.require_row())
-            recording.write(step.dataset.recording(one.recording_id))
-            return recording
-
         rows = {one.recording_id: one.registered for one in step.inputs.recordings}
 
         def describe(recording_id: str, value: Recording) -> RecordingOutput:
@@ -34,7 +26,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             source = fingerprints.of_file(value.path, value.fingerprint, is_renamed=is_renamed)
             return RecordingOutput(recording_metadata(value), fingerprints.of("recording", source))
 
-        outcomes = each_recording(step.inputs, describe_one, usable_cores())
-        yield from step.materialise(outcomes, describe)
+        yield from step.materialise(describe_recordings(step.inputs), describe)
 
     return recording

@@ -3,9 +3,8 @@
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
-from badc_core.devices.places import usable_cores
-from badc_core.reports.bundle import BundleOutcome, write_bundle
-from badc_core.stages.step_inputs import each_recording
+from badc_core.reports.bundle import BundleOutcome
+from badc_core.steps import write_bundles
 from badc_dagster.metadata import bundle_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
@@ -20,9 +19,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:
             return RecordingOutput(bundle_metadata(value, step.dataset.bundle(recording_id)))
 
-        outcomes = each_recording(
-            step.inputs, lambda one: write_bundle(step.dataset, one.recording_id), usable_cores()
-        )
-        yield from step.materialise(outcomes, describe)
+        yield from step.materialise(write_bundles(step.inputs), describe)
 
     return report_bundle

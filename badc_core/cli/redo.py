@@ -1,0 +1,44 @@
+"""`badc redo`: makes results again from files, as the records of commits ask for.
+
+`datalad rerun` types it. Nothing is skipped because it is there, nothing is committed, and no asset
+graph is needed or told: whoever wants results brought up to date uses `badc run`.
+"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output, print_error
+from badc_core.cli.setting_options import SettingOptions
+from badc_core.cli.wording import counted
+from badc_core.datasets.dataset import Dataset
+from badc_core.settings import SETTINGS_FILE
+from badc_core.stages.stage import STAGES
+from badc_core.steps import inputs_from_files, run_step
+
+
+@taking_options
+def redo(
+    dataset: DatasetFolder,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(STAGES)}.")],
+    recordings: Annotated[list[str], typer.Argument(metavar="RECORDING...")],
+    options: SettingOptions,
+    out: Output,
+) -> None:
+    """Make results again, to the byte; `datalad rerun` calls this."""
+    if stage not in STAGES:
+        raise typer.BadParameter(f"no stage is called {stage!r}", param_hint="STAGE")
+    options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
+    opened = Dataset.open(dataset, options.overrides())
+    inputs = inputs_from_files(opened, stage, recordings, f"redo_{os.getpid()}")
+    n_failed = 0
+    for outcome in run_step(inputs):
+        if outcome.error is not None:
+            n_failed += 1
+            print_error(outcome.error)
+    out.say(f"{stage} of {counted(len(recordings) - n_failed, 'recording')} made again")
+    if n_failed:
+        raise typer.Exit(1)

@@ -1,0 +1,118 @@
+"""What a step's commits say: which command makes its files again, from what, and which they are.
+
+How commits are made is in `badc_core/provenance/`. The command is `badc redo` (`cli/redo.py`).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.datalad import below
+from badc_core.provenance.records import RunRecord
+from badc_core.recordings.registry import read_rows
+from badc_core.settings import SETTINGS_FILE, Settings, load_settings
+from badc_core.stages.stage import STAGES, Stage
+
+_DECIDING = ("recordings", "chunks", "detector", "report")
+"""Sections of settings that decide results."""
+
+_CHUNK_JSON = ("inference", "chunk_json")
+_TOLERATED = ("inference", "max_failed_fraction")
+
+
+def dataset_files(dataset: Dataset) -> tuple[Path, ...]:
+    """Returns the files about a dataset as a whole that results are made from."""
+    return (dataset.registry, dataset.root / SETTINGS_FILE, dataset.deployments)
+
+
+def written_files(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> list[Path]:
+    """Returns the files and folders that a stage writes for some recordings."""
+    return [path for one in recording_ids for path in STAGES[stage].writes(dataset, one)]
+
+
+def stage_record(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> RunRecord:
+    """Returns the record of a stage's results for some recordings.
+
+    Args:
+        stage: its name.
+        dataset: under the settings they were made with.
+        recording_ids: at least one.
+    """
+    words = ["badc", "redo", *setting_words(dataset), "--", ".", stage, *recording_ids]
+    inputs = _inputs(STAGES[stage], dataset, recording_ids)
+    return RunRecord(
+        message=f"{stage}: {_name(recording_ids)}",
+        commands=(words,),
+        inputs=tuple(below(dataset.root, one) for one in inputs),
+        outputs=tuple(
+            below(dataset.root, one) for one in written_files(stage, dataset, recording_ids)
+        ),
+    )
+
+
+def setting_words(dataset: Dataset) -> list[str]:
+    """Returns options for the settings that a run laid over those in `badc.toml`."""
+    plain = load_settings(dataset.root / SETTINGS_FILE)
+    used = _decide(dataset.settings)
+    # A clone may have another name.
+    used["recordings"]["dataset_name"] = dataset.name
+    words: list[str] = []
+    for place, value in _differences(used, _decide(plain)):
+        words += ["--set", f"{'.'.join(place)}={_write_toml(value)}"]
+    return words
+
+
+def _name(recording_ids: Sequence[str]) -> str:
+    first, *others = recording_ids
+    return f"{first} to {others[-1]}, {len(recording_ids)} recordings" if others else first
+
+
+def _inputs(stage: Stage, dataset: Dataset, recording_ids: Sequence[str]) -> Iterator[Path]:
+    """Yields the files that a stage reads."""
+    yield from (one for one in dataset_files(dataset) if one.exists())
+    rows = read_rows(dataset.registry, recording_ids) if stage.reads_audio else {}
+    for one in recording_ids:
+        if stage.reads_audio and one in rows:
+            yield dataset.audio(rows[one].path)
+        if stage.inputs:
+            yield dataset.recording(one)
+        for source in stage.inputs:
+            if source != "recording":
+                yield from STAGES[source].outputs(dataset, one)
+
+
+def _decide(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that decide results."""
+    content = settings.model_dump(mode="json")
+    decide = {name: content[name] for name in _DECIDING}
+    decide["inference"] = {key: content[section][key] for section, key in (_CHUNK_JSON, _TOLERATED)}
+    return decide
+
+
+def _differences(
+    used: Mapping[str, Any], plain: Mapping[str, Any], place: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields the place and value of each setting that differs; whole tables of the user's own."""
+    model: Any = Settings
+    for key in place:
+        model = model.model_fields[key].annotation
+    for key, value in used.items():
+        if value == plain[key]:
+            continue
+        kind = model.model_fields[key].annotation
+        if hasattr(kind, "model_fields"):
+            yield from _differences(value, plain[key], (*place, key))
+        else:
+            yield (*place, key), value
+
+
+def _write_toml(value: Any) -> str:
+    """Returns a value as TOML, in which JSON's texts, numbers and lists are right as they are."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{json.dumps(key)} = {_write_toml(one)}" for key, one in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_write_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
