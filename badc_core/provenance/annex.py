@@ -113,7 +113,8 @@ class Repository:
         lines = [line for line in ended.stdout.split(b"\n") if line.startswith(b"{")]
         results = [json.loads(line.decode("utf-8", "replace")) for line in lines]
         failed = [one for one in results if not one.get("success", True) and one.get("file")]
-        if ended.returncode and not failed:
+        # git-annex 10 ends with 0 also where git could not have the index: what it added is lost.
+        if (ended.returncode and not failed) or b"fatal: " in ended.stderr:
             raise self._failed(words, ended)
         return {self.root / one["file"]: _explain(one) for one in failed}
 
