@@ -74,7 +74,7 @@ def test_every_stage_is_made_again_to_the_byte(dataset):
 def test_the_model_runs_again_although_its_result_is_there(dataset):
     dataset.raw_detections("rec_1").write_bytes(b"damaged")
     run_badc("redo", "--", ".", "raw_detections", "rec_1", folder=dataset.root)
-    (log,) = (dataset.work_folder / "telemetry").glob("*.jsonl")
+    (log,) = (dataset.work_folder / "telemetry").glob("redo_*.jsonl")
     assert '"status": "success"' in log.read_text(encoding="utf-8")
     assert dataset.raw_detections("rec_1").read_bytes() != b"damaged"
 

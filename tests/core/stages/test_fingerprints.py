@@ -36,6 +36,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.fingerprint": ("full", "recording"),
     "recordings.accept_truncated": (True, "recording"),
     "recordings.channel": ("first", None),
+    "recordings.dataset_name": ("another", None),
     "chunks.duration_s": (30.0, "chunk_manifest"),
     "chunks.overlap_s": (1.0, "chunk_manifest"),
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
@@ -71,6 +72,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
     "work.folder": ("elsewhere", None),
+    "datalad.record": ("off", None),
 }
 """Each setting, another value than its default, and the stage whose output that changes.
 
