@@ -1,39 +1,51 @@
 """The application: every command, the everyday ones first.
 
 Commands that need only `badc_core` are imported here; others are added by the entry-point group
-`badc.commands`, whose entries name a function, its signature being the command line.
+`badc.commands`, whose entries name a function, its signature being the command line, or a group.
 """
 
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from badc_core.cli.chunk import chunk
 from badc_core.cli.gpus import gpus
-from badc_core.cli.groups import make_group
+from badc_core.cli.groups import CommandGroup, make_group
 from badc_core.cli.hawkears import hawkears
 from badc_core.cli.infer import infer
 from badc_core.cli.redo import redo
-from badc_core.cli.report import report
+from badc_core.cli.reports import reports
 from badc_core.cli.telemetry import telemetry
 
 COMMANDS_GROUP = "badc.commands"
 _EVERYDAY = ("scan", "run", "status", "report")
 
 
+class _Everything(CommandGroup):
+    """All commands: those of every day first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the commands in the order of the help."""
+        names = super().list_commands(ctx)
+        everyday = [one for one in _EVERYDAY if one in names]
+        return [*everyday, *(one for one in names if one not in everyday)]
+
+
 def build_app() -> typer.Typer:
     """Returns the application with every installed command."""
-    app = make_group("Run bird-sound detectors over folders of field recordings.")
+    app = make_group("Run bird-sound detectors over folders of field recordings.", _Everything)
     app.info.name = "badc"
     app.callback()(_root)
-    commands = {entry.name: entry.load() for entry in entry_points(group=COMMANDS_GROUP)}
-    commands["report"] = report
-    everyday = [name for name in _EVERYDAY if name in commands]
-    for name in [*everyday, *sorted(commands.keys() - {*everyday})]:
-        app.command(name)(commands[name])
+    for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
+        command = entry.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
+    app.add_typer(reports, name="report")
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")

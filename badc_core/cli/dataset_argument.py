@@ -20,7 +20,7 @@ def _require_dataset(context: typer.Context, path: Path) -> Path:
         try:
             Dataset.open(path)
         except DatasetInvalid as error:
-            raise explain_folder(path, context.command_path, error) from error
+            raise explain_folder(path, context.command_path.rstrip(), error) from error
     return path
 
 

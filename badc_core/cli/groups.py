@@ -27,15 +27,16 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def make_group(text: str) -> typer.Typer:
+def make_group(text: str, kind: type[CommandGroup] = CommandGroup) -> typer.Typer:
     """Returns a group without commands yet.
 
     Args:
         text: its help.
+        kind: how it finds the command that was typed.
     """
     return typer.Typer(
         help=text,
-        cls=CommandGroup,
+        cls=kind,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

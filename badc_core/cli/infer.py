@@ -20,6 +20,7 @@ from badc_core.cli.run_output import (
     find_places,
     report_failed_chunks,
     show_run_result,
+    warn_of_stub,
 )
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
@@ -94,6 +95,7 @@ def aggregate(
 
 
 def _run(spec: RunSpec, out: Output) -> None:
+    warn_of_stub(spec.settings.detector, out)
     prepared = ManifestRun(spec)
     with shown_detecting(prepared.audio_s, out), _reporting_interruption(prepared, spec, out):
         result = run_manifest(prepared)

@@ -16,7 +16,12 @@ from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.progress import shown_detecting
 from badc_core.cli.run_options import InferOptions
-from badc_core.cli.run_output import describe_counts, describe_result, report_failed_chunks
+from badc_core.cli.run_output import (
+    describe_counts,
+    describe_result,
+    report_failed_chunks,
+    warn_of_stub,
+)
 from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, describe_written
@@ -144,6 +149,7 @@ def orchestrate_inference(options: DatasetRunOptions, use: PlanUse, out: Output)
     use.require_one_use()
     options = options.anchored()
     plan = plan_inference(options.request())
+    warn_of_stub(plan.settings.detector, out)
     if plan.entries and not use.print_datalad_run:
         out.show(_plan_table(plan))
     if plan.n_finished:

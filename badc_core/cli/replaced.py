@@ -4,9 +4,7 @@ A line each: what to use instead. Those that still exist are not listed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-_PAGES = "badc run DATASET writes them (artifacts/aggregate), badc report DATASET shows them"
 _TABLES = "badc infer aggregate DIR writes the table, badc run DATASET also reports"
 
 _COMMANDS = {
@@ -16,25 +14,16 @@ _COMMANDS = {
     "data": "run badc scan DATASET to add a dataset, badc status DATASET to look at it",
     "pipeline run": "run badc run DATASET: everything from new files to reports",
     "pipeline": "run badc run DATASET: everything from new files to reports",
-    "report summary": "badc report DATASET shows it; the CSV is in artifacts/corpus",
-    "report quicklook": _PAGES,
-    "report parquet": _PAGES,
-    "report duckdb": _PAGES,
-    "report bundle": _PAGES,
-    "report aggregate-dir": "badc run DATASET writes it: artifacts/corpus/aggregate_summary",
 }
-_STUB = "use --detector band_energy, which needs no model and really detects"
 _RECORD = "not there yet: print the commands with --print-datalad-run and run them"
 _OPTIONS = {
     "infer run": {
         "--manifest": "the manifest is an argument: badc infer run MANIFEST",
-        "--stub-runner": _STUB,
         "--print-datalad-run": "use badc infer orchestrate DATASET --print-datalad-run",
         "--record-datalad": "use badc infer orchestrate DATASET --print-datalad-run",
         "--no-record-datalad": "leave it out: nothing is recorded by itself",
     },
     "infer orchestrate": {
-        "--stub-runner": _STUB,
         "--record-datalad": _RECORD,
         "--no-record-datalad": "leave it out: nothing is recorded by itself",
         "--sockeye-script": "not there yet",
@@ -62,8 +51,7 @@ def find_replacement(group: Sequence[str], words: Sequence[str]) -> str:
     typed = [*group, *words]
     for n_words in (2, 1):
         name = " ".join(typed[:n_words])
-        # A dataset may be called as an old command of `report` was.
-        if name in _COMMANDS and not (typed[0] == "report" and Path(typed[1]).exists()):
+        if name in _COMMANDS:
             return f"badc {name} was replaced: {_COMMANDS[name]}"
     name = " ".join(typed[:2])
     for word in typed[2:]:

@@ -28,6 +28,10 @@ _EFFORT = """
     WHERE $1 IS NULL OR recording_id = $1
 """
 """A corpus of the version before has no `dead_s`; the row without a recording gives it one."""
+_STUB = """
+    SELECT count(DISTINCT recording_id) FROM chunks
+    WHERE status = 'stub' AND ($1 IS NULL OR recording_id = $1)
+"""
 _DOUBTED = """
     SELECT count(*) FROM recordings WHERE len(warnings) > 0 AND ($1 IS NULL OR recording_id = $1)
 """
@@ -73,6 +77,7 @@ def show_report(
             rows = database.execute(_SPECIES, [recording_id]).fetchall()
             effort_s, dead_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
             ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
+            ((n_stub,),) = database.execute(_STUB, [recording_id]).fetchall()
     except duckdb.Error as error:
         why = str(error).splitlines()[0]
         remedy = f"Delete it, then: badc run {root}"
@@ -89,6 +94,8 @@ def show_report(
     if len(rows) > limit:
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
         out.say(f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}")
+    if n_stub:
+        out.warn(f"no model ran on {counted(n_stub, 'recording')}, but the stub runner.")
     page = dataset.bundle(recording_id).html if recording_id else dataset.corpus.html
     if n_doubted:
         out.say(f"{counted(n_doubted, 'recording')} with doubts: see To look at in the report")
@@ -99,6 +106,7 @@ def show_report(
         "effort_s": effort_s,
         "dead_s": dead_s,
         "doubted": n_doubted,
+        "stub": n_stub,
         "species": species,
         "report": page,
     }

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import ValidationError
 
+from badc_core.detectors import stub
 from badc_core.detectors.registry import list_detectors
 from badc_core.errors import ConfigInvalid
 from badc_core.options import OptionSpec, option_fields
@@ -58,6 +59,9 @@ class SettingOptions:
         ),
     ] = None
     use_hawkears: Annotated[bool, OptionSpec("HawkEars 2, or 1 if it is given arguments.")] = False
+    stub_runner: Annotated[
+        bool, OptionSpec("No model: finds nothing, and marks everything as stub.")
+    ] = False
     hawkears_args: Annotated[
         tuple[str, ...],
         OptionSpec(
@@ -180,6 +184,8 @@ class SettingOptions:
             raise self._refuse(
                 f"excludes {self._called('use_hawkears')}", self._called("runner_cmd")
             )
+        if self.stub_runner:
+            yield _NAME, stub.NAME, self._called("stub_runner")
         is_first = self.hawkears_args or self.detector == "hawkears1"
         if self.hawkears_args and not (self.use_hawkears or self.detector == "hawkears1"):
             what = "arguments can be passed to HawkEars 1 only"

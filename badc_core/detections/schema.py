@@ -68,7 +68,7 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
     Column("chunk_start_ms", _MS, "Chunk start, ms from the recording's start.", nullable=False),
     Column("chunk_end_ms", _MS, "Chunk end, ms from the recording's start.", nullable=False),
     Column("overlap_ms", _MS, "Shared with the chunk before.", nullable=False),
-    Column("status", _LABEL, "ok, no_detections or error.", nullable=False),
+    Column("status", _LABEL, "ok, no_detections, error; stub: no model ran.", nullable=False),
     Column("detections", pa.int64(), "Detections kept that begin in it.", nullable=False),
     Column("effort_s", pa.float64(), "Seconds of sound really analysed.", nullable=False),
     Column("error", _TEXT, "Why it failed."),

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from badc_core.detectors import stub
 from badc_core.errors import DetectionsInvalid, ManifestMismatch
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
-CHUNK_STATUSES = ("ok", "no_detections", "error")
+CHUNK_STATUSES = ("ok", "no_detections", "error", stub.NAME)
 
 _MAX_EXAMPLES = 5
 _REMEDY = "Materialise the recording again: badc run DATASET"
@@ -224,6 +225,7 @@ def _verify_effort(recording: Recording, effort: pa.Table) -> None:
     status = effort["status"].cast(pa.string())
     effort_s = effort["effort_s"]
     failed = pc.equal(status, "error")
+    unheard = pc.equal(status, stub.NAME)
     _refuse(recording, pc.invert(pc.is_in(status, pa.array(CHUNK_STATUSES))), "unknown status")
     _refuse(recording, _outside(effort_s, 0, float("inf")), "effort below 0")
     _refuse(
@@ -231,6 +233,7 @@ def _verify_effort(recording: Recording, effort: pa.Table) -> None:
         pc.and_(failed, pc.or_(pc.is_null(effort["error"]), pc.greater(effort_s, 0))),
         "a failed chunk without a reason, or with effort",
     )
+    _refuse(recording, pc.and_(unheard, pc.greater(effort_s, 0)), "effort without a model")
 
 
 def _verify_detections(recording: Recording, detections: pa.Table, end_ms: int) -> None:

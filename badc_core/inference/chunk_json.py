@@ -14,6 +14,7 @@ from badc_core.atomic import write_text
 from badc_core.audio.channel import MEAN
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import InferencePaths
+from badc_core.detectors import stub
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
 from badc_core.units import samples_to_ms
@@ -75,7 +76,7 @@ def write_chunk_json(
         "chunk_id": origin.chunk_id,
         "recording_id": origin.recording_id,
         "source_path": origin.source_path,
-        "status": result.status,
+        "status": _status(result, identity),
         "detections": [_detection(result, one) for one in result.detections],
         "chunk": {
             "start_ms": origin.start_ms,
@@ -96,6 +97,7 @@ def write_chunk_json(
         "config_hash": origin.config_hash or None,
         "key": origin.key or None,
         "error": str(result.error) if result.error else None,
+        "meta": {"attempt": result.attempt} if identity.name == stub.NAME else None,
     }
     path = paths.chunk_json(origin.recording_id, origin.chunk_id)
     present = {key: value for key, value in content.items() if value is not None}
@@ -103,6 +105,11 @@ def write_chunk_json(
     if not _says(path, text):
         write_text(path, text)
     return path
+
+
+def _status(result: ChunkResult, identity: DetectorIdentity) -> str:
+    is_stub = identity.name == stub.NAME and result.error is None
+    return stub.NAME if is_stub else result.status
 
 
 def _detection(result: ChunkResult, one: Detection) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
+from badc_core.detectors import stub
 from badc_core.detectors.interface import Detection, DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
 from badc_core.intervals import Interval, clip, length_of, unite
@@ -60,24 +61,30 @@ def effort_table(
     results: Sequence[ChunkResult],
     detections: pa.Table,
     dead: Sequence[Interval] = (),
+    is_stub: bool = False,
 ) -> pa.Table:
     """Returns the chunks of a recording with what became of them; schema `EFFORT`.
 
     The overlap with the chunk before counts as effort once, in the earlier chunk. Where nothing was
-    recorded there is none, nor where the model has no scores.
+    recorded there is none, nor where the model has no scores. Without a model there is none at all.
 
     Args:
         recording_id: the recording.
         results: what was found in each chunk, in order; that decides its status.
         detections: the recording's; each counts in the chunk it begins in.
         dead: where nothing was recorded, in samples.
+        is_stub: whether no model ran.
     """
     begun = Counter(detections["chunk_id"].to_pylist())
     dead = unite(dead)
     gaps = unite([*dead, *(gap for one in results for gap in one.not_analysed)])
+    if is_stub:
+        gaps = [(0, max(one.chunk.end_sample for one in results))]
     rows = [
         _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, gaps) for one in results
     ]
+    if is_stub:
+        rows = [row if row["error"] else {**row, "status": stub.NAME} for row in rows]
     return pa.Table.from_pylist(rows, EFFORT)
 
 

@@ -30,6 +30,7 @@ from badc_core.detections.store import (
 )
 from badc_core.detections.verify import verify_recording
 from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors import stub
 from badc_core.detectors.interface import DetectorIdentity, RecordingContext
 from badc_core.detectors.registry import (
     Marker,
@@ -120,7 +121,9 @@ def select_recording(
     joined = _joined(results) if settings.label_length == "variable" else results
     table = detections_table(recording, joined, raw.detector, config_hash, dataset.name)
     heard = raw.channel if isinstance(raw.channel, int) else None
-    effort = effort_table(recording_id, results, table, dead_stretches(recording, heard))
+    is_stub = raw.detector.name == stub.NAME
+    dead = dead_stretches(recording, heard)
+    effort = effort_table(recording_id, results, table, dead, is_stub)
     verify_recording(recording, table, effort)
     made_by = {
         RUNNER_KEY: raw.detector.name,

@@ -33,7 +33,7 @@ from badc_core.reports.database import (
 from badc_core.reports.page import is_whole_page, without_root
 from badc_core.reports.parquet_files import exact_pattern, read_versions
 from badc_core.reports.recordings_table import recordings_table
-from badc_core.reports.summaries import write_corpus_summary
+from badc_core.reports.summaries import write_rollup
 from badc_core.stages.work import Work
 
 MISSING = pa.schema(
@@ -154,7 +154,7 @@ def _write(
             _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
             n_rows = write_out(connection)
         with read_back(aside, n_rows) as connection:
-            write_corpus_summary(connection, dataset.corpus.summary)
+            write_rollup(connection, dataset.corpus.summary)
             totals = _total(connection)
     return totals
 

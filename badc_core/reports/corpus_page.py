@@ -16,6 +16,7 @@ import duckdb
 
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
+from badc_core.detectors import stub
 from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.missing import find_missing, find_superseded
@@ -50,6 +51,8 @@ _HOUR_EFFORT = "SELECT local_hour, sum(effort_s) FROM effort_by_hour GROUP BY lo
 _DETECTORS = """
     SELECT DISTINCT runner, model_version, model_sha256 FROM real_detections ORDER BY ALL
 """
+
+_STUB = f"SELECT count(DISTINCT recording_id) AS n FROM chunks WHERE status = '{stub.NAME}'"  # noqa: S608
 
 _DOUBTS = """
     SELECT any_value(warning ORDER BY recording_id) AS warning,
@@ -108,6 +111,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         gone=_find_gone(dataset),
         doubts=query(connection, _DOUBTS),
         detectors=detectors,
+        n_stub=query(connection, _STUB)[0]["n"],
         made_up=[one for one in detectors if is_made_up(one["model_version"])],
         has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)
         or dataset.settings.detector.name == "birdnet",

@@ -6,7 +6,7 @@ The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -36,6 +36,9 @@ VIEWS = (
     "activity_by_hour",
 )
 """In the order in which one needs another."""
+
+SUMMARY_VIEWS = VIEWS[:4]
+"""Those that need no table but `detections` and `settings`."""
 
 TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
 
@@ -81,9 +84,9 @@ def insert_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -
     )
 
 
-def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates every view; the tables must exist."""
-    for name in VIEWS:
+def create_views(connection: duckdb.DuckDBPyConnection, names: Sequence[str] = VIEWS) -> None:
+    """Creates views; the tables must exist."""
+    for name in names:
         connection.execute(_sql(name))
 
 
@@ -120,13 +123,33 @@ def new_recording_database(
         yield connection
 
 
-def write_out(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+@contextmanager
+def new_database(
+    path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None], tables: Collection[str]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a new database, read back.
+
+    Args:
+        path: of its file.
+        fill: creates tables and views, and their content.
+        tables: their names, whose rows are counted.
+    """
+    with naming_duckdb_trouble(path), _attached(path) as connection:
+        fill(connection)
+        n_rows = write_out(connection, tables)
+    with read_back(path, n_rows) as connection:
+        yield connection
+
+
+def write_out(
+    connection: duckdb.DuckDBPyConnection, tables: Collection[str] = tuple(TABLES)
+) -> dict[str, int]:
     """Writes everything to the database's file, and returns how many rows each table has.
 
     Closing does so too, but says nothing where that fails.
     """
     connection.execute("CHECKPOINT")
-    return _count_rows(connection)
+    return _count_rows(connection, tables)
 
 
 @contextmanager
@@ -143,7 +166,7 @@ def read_back(path: Path, n_rows: Mapping[str, int]) -> Iterator[duckdb.DuckDBPy
     if path.with_name(f"{path.name}.wal").exists():
         raise damaged_write(path)
     with naming_duckdb_trouble(path), _attached(path, "READ_ONLY") as connection:
-        if _count_rows(connection) != n_rows:
+        if _count_rows(connection, n_rows) != n_rows:
             raise damaged_write(path)
         yield connection
 
@@ -218,12 +241,12 @@ def is_disk_full(error: duckdb.Error) -> bool:
     return any(words in str(error) for words in _DISK_FULL)
 
 
-def _count_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _count_rows(connection: duckdb.DuckDBPyConnection, tables: Collection[str]) -> dict[str, int]:
     # Asking for the names of tables would look into the files of all threads, and a file that is
     # looked into cannot be detached, nor then attached again.
-    counts = ", ".join(f'(SELECT count(*) FROM "{name}")' for name in TABLES)  # noqa: S608
+    counts = ", ".join(f'(SELECT count(*) FROM "{name}")' for name in tables)  # noqa: S608
     row = connection.execute(f"SELECT {counts}").fetchone()
-    return dict(zip(TABLES, row or (), strict=True))
+    return dict(zip(tables, row or (), strict=True))
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The CSV and JSON files of a bundle and of the corpus.
 
-Their columns are an interface to other programs. They are read from the views in `sql/*.sql`.
+Their columns are an interface to other programs. They are read from the views in `sql/*.sql`, of
+any database that has these. Files are always whole: who shows fewer rows cuts them on screen.
 """
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ _TOTALS = """
         (SELECT bucket_minutes FROM settings) AS bucket_minutes
     FROM real_detections
 """
-_CORPUS_LABELS = "SELECT label_name, label, detections, avg_confidence FROM label_summary"
+_ROLLUP_LABELS = "SELECT label_name, label, detections, avg_confidence FROM label_summary"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,46 @@ class SummaryTable:
         with writing_text(path) as file:
             write_rows(file, self.header, self.rows)
 
+    def records(self) -> list[dict[str, Any]]:
+        """Returns the rows, each as column -> value."""
+        return [dict(zip(self.header, row, strict=True)) for row in self.rows]
+
+
+class Summaries:
+    """The tables of a report database; each is queried once, which costs more than a file.
+
+    Args:
+        connection: to a database with the views `database.SUMMARY_VIEWS`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def labels(self) -> SummaryTable:
+        """Labels, the most frequent first."""
+        return run_query(self._connection, _LABELS)
+
+    @cached_property
+    def recordings(self) -> SummaryTable:
+        """Recordings, those with most detections first."""
+        return run_query(self._connection, _RECORDINGS)
+
+    @cached_property
+    def chunks(self) -> SummaryTable:
+        """Chunks with detections, by start."""
+        return run_query(self._connection, _CHUNKS)
+
+    @cached_property
+    def timeline(self) -> SummaryTable:
+        """Buckets of the time since recordings' starts that have detections."""
+        return run_query(self._connection, _TIMELINE)
+
+    @cached_property
+    def totals(self) -> dict[str, Any]:
+        """Sums over everything."""
+        return query(self._connection, _TOTALS)[0]
+
 
 def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) -> None:
     """Writes a bundle's quicklook, parquet report and DuckDB exports.
@@ -53,39 +95,54 @@ def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) 
         connection: the recording's report database.
         bundle: each of the three folders is replaced as a whole.
     """
-    # The three share most tables, and a query costs more than a file.
-    labels, recordings = _query(connection, _LABELS), _query(connection, _RECORDINGS)
-    timeline = _query(connection, _TIMELINE)
-    with replacing_folder(bundle.quicklook) as aside:
-        labels.write(aside / "labels.csv")
-        recordings.write(aside / "recordings.csv")
-        _query(connection, _CHUNKS).write(aside / "chunks.csv")
-    with replacing_folder(bundle.parquet_report) as aside:
-        labels.write(aside / "labels.csv")
-        recordings.write(aside / "recordings.csv")
+    summaries = Summaries(connection)
+    write_quicklook(summaries, bundle.quicklook)
+    write_parquet_report(summaries, bundle.parquet_report)
+    write_exports(summaries, bundle.duckdb_exports)
+
+
+def write_quicklook(summaries: Summaries, folder: Path) -> None:
+    """Writes labels.csv, recordings.csv and chunks.csv; the folder is replaced as a whole."""
+    with replacing_folder(folder) as aside:
+        summaries.labels.write(aside / "labels.csv")
+        summaries.recordings.write(aside / "recordings.csv")
+        summaries.chunks.write(aside / "chunks.csv")
+
+
+def write_parquet_report(summaries: Summaries, folder: Path) -> None:
+    """Writes three CSVs and summary.json; the folder is replaced as a whole."""
+    timeline = summaries.timeline
+    with replacing_folder(folder) as aside:
+        summaries.labels.write(aside / "labels.csv")
+        summaries.recordings.write(aside / "recordings.csv")
         named = [(f"bucket_{index}", *rest) for index, *rest in timeline.rows]
         SummaryTable(("bucket", *timeline.header[1:]), named).write(aside / "timeline.csv")
-        summary = json.dumps(query(connection, _TOTALS)[0], indent=2) + "\n"
+        summary = json.dumps(summaries.totals, indent=2) + "\n"
         (aside / "summary.json").write_text(summary, encoding="utf-8")
-    with replacing_folder(bundle.duckdb_exports) as aside:
-        labels.write(aside / "label_summary.csv")
-        recordings.write(aside / "recording_summary.csv")
-        timeline.write(aside / "timeline.csv")
 
 
-def write_corpus_summary(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Writes label_summary.csv and recording_summary.csv of a corpus.
+def write_exports(summaries: Summaries, folder: Path) -> None:
+    """Writes the three summary views as CSV; the folder is replaced as a whole."""
+    with replacing_folder(folder) as aside:
+        summaries.labels.write(aside / "label_summary.csv")
+        summaries.recordings.write(aside / "recording_summary.csv")
+        summaries.timeline.write(aside / "timeline.csv")
+
+
+def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Writes label_summary.csv and recording_summary.csv over many recordings.
 
     Args:
-        connection: the corpus database.
+        connection: to a database with the views `database.SUMMARY_VIEWS`.
         folder: replaced as a whole.
     """
     with replacing_folder(folder) as aside:
-        _query(connection, _CORPUS_LABELS).write(aside / "label_summary.csv")
-        _query(connection, _RECORDINGS).write(aside / "recording_summary.csv")
+        run_query(connection, _ROLLUP_LABELS).write(aside / "label_summary.csv")
+        run_query(connection, _RECORDINGS).write(aside / "recording_summary.csv")
 
 
-def _query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
+def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
+    """Returns the result of a query."""
     cursor = connection.execute(sql)
     header = tuple(column[0] for column in cursor.description or ())
     return SummaryTable(header, cursor.fetchall())

@@ -10,6 +10,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
 from badc_core.cli.report import show_report
+from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.cli.wording import counted
 from badc_core.settings import SETTINGS_FILE
@@ -32,7 +33,8 @@ def run(
 ) -> None:
     """Analyse new and changed recordings and write all reports."""
     options = options.anchored()
-    options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
+    settings = options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
+    warn_of_stub(settings.detector, out)
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)

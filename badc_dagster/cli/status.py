@@ -5,6 +5,7 @@ import typer
 from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
+from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted
 from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_other_home
@@ -18,6 +19,7 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     warn_of_other_home(out)
     with Project.open_known(dataset) as project:
         report = project.status()
+    warn_of_stub(project.dataset.settings.detector, out)
     rows = [(row.stage, row.current, row.due, row.failed) for row in report.rows]
     columns = ("Asset", "Up to date", "Due", "Failed")
     out.show(make_table(str(project.dataset.root), columns, rows))

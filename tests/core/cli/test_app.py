@@ -58,10 +58,7 @@ def test_completion_can_be_installed_and_completes_commands(app):
         ("data connect bogus --path x", "badc scan DATASET"),
         ("data", "badc scan DATASET"),
         ("pipeline run DATASET --no-bundle", "badc run DATASET"),
-        ("report bundle --parquet x", "artifacts/aggregate"),
-        ("report aggregate-dir x", "aggregate_summary"),
         ("infer run --manifest m.csv", "badc infer run MANIFEST"),
-        ("infer run m.csv --stub-runner", "--detector band_energy"),
         ("infer run m.csv --no-record-datalad", "leave it out"),
         ("infer run m.csv --print-datalad-run", "badc infer orchestrate"),
         ("infer orchestrate d --bundle-rollup-limit=3", "--limit"),
@@ -73,6 +70,17 @@ def test_an_old_command_says_in_one_line_what_to_use_instead(app, typed, instead
     assert len(done.stderr.splitlines()) == 1
     assert instead in done.stderr
     assert done.stdout == ""
+
+
+def test_a_dataset_is_reported_on_under_any_name_but_a_commands(app, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("summary", "-r"):
+        write_tone(tmp_path / name / "audio" / "a.wav", 1.0)
+    with pytest.raises(DatasetInvalid, match=r"no corpus yet\. Run: badc run"):
+        run_typed(app, "report", "./summary", "--limit", 3)
+    with pytest.raises(DatasetInvalid, match="no corpus yet"):
+        run_typed(app, "report", "--limit", 3, "--", "-r")
+    assert "Missing option '--parquet'" in run_typed(app, "report", "summary", code=2).stderr
 
 
 def test_an_option_is_not_taken_for_an_old_one_behind_two_dashes(app, tmp_path):

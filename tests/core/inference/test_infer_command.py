@@ -263,11 +263,12 @@ def plain(text: str) -> str:
         (["--runner-cmd", "x", "--detector", "birdnet"], "excludes --detector birdnet"),
         (["--use-hawkears", "--detector", "birdnet"], "--use-hawkears: excludes --detector"),
         (["--hawkears-arg", "--fast"], "--hawkears-arg: arguments can be passed to HawkEars 1"),
-        (["--detector", "stub"], "--detector: no detector is called 'stub', only band_energy"),
+        (["--detector", "stab"], "--detector: no detector is called 'stab', only band_energy"),
+        (["--stub-runner", "--use-hawkears"], "--stub-runner: excludes --use-hawkears"),
+        (["--stub-runner", "--runner-cmd", "x"], "excludes --"),
         (["--min-score", "7"], "--min-score: must be less than or equal to 1, not 7"),
         (["--min-score", "nan"], "--min-score: must be"),
         (["--worker-per-gpu", "0"], "--worker-per-gpu: must be greater than or equal to 1, not 0"),
-        (["--stub-runner"], "use --detector band_energy"),
     ],
 )
 def test_wrong_options_are_named_and_exit_with_2(badc, manifest, words, complaint):
