@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
@@ -259,7 +260,9 @@ def _fill(
 
 
 def _require_there(paths: Sequence[Path]) -> None:
+    """Raises ContentMissing or DetectionsInvalid where a file is not here."""
     for path in paths:
+        require_fetched(path)
         if not path.is_file():
             raise DetectionsInvalid("there is no such file", path, _MAKE_ONE)
 

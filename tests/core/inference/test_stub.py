@@ -1,0 +1,69 @@
+"""The stub runner: nothing is found, and everything it touches says so."""
+
+import json
+
+import pytest
+from support.commands import run_badc
+from support.detecting import detect_in_process
+from support.sounds import write_tone
+from support.tables import rows_of
+
+from badc_core.chunks.manifest import write_manifest
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.store import RUNNER_KEY, read_detections, read_effort, read_metadata
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.reports.bundle import write_bundle
+from badc_core.reports.corpus import build_corpus
+from badc_core.reports.corpus_page import write_corpus_page
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_tone(tmp_path / "pond" / "audio" / "a.wav", 5.0)
+    return tmp_path / "pond"
+
+
+def test_every_file_and_row_of_infer_says_stub(root, tmp_path):
+    run_badc("chunk", "manifest", root / "audio/a.wav", "--output", "m.csv", folder=root)
+    words = ["infer", "run", "m.csv", "--stub-runner", "--cpu-workers", 1]
+    done = run_badc(*words, folder=root)
+    assert "Warning: no model runs: the stub runner finds nothing" in done.stderr
+    (path,) = (root / "artifacts/infer/a").glob("*.json")
+    content = json.loads(path.read_text())
+    said = {
+        key: content[key] for key in ("status", "runner", "model_version", "detections", "meta")
+    }
+    assert said == {
+        "status": "stub",
+        "runner": "stub",
+        "model_version": "stub",
+        "detections": [],
+        "meta": {"attempt": 1},
+    }
+    run_badc("infer", "aggregate", "artifacts/infer", folder=root)
+    (row,) = rows_of(root / "artifacts/aggregate/summary.csv")
+    assert (row["status"], row["runner"], row["model_version"]) == ("stub", "stub", "stub")
+    assert (row["label"], row["is_detection"]) == ("none", "false")
+    again = run_badc(*words[:3], "--detector", "band_energy", "--cpu-workers", 1, folder=root)
+    assert "1 ok, 0 failed, 0 skipped" in again.stdout, "a stub's result serves no detector"
+
+
+def test_nothing_counts_as_analysed_and_the_pages_warn(root):
+    dataset = Dataset.open(root, {"detector": {"name": "stub"}})
+    for one in register_recordings(dataset).registry:
+        describe_recording(dataset, one).write(dataset.recording("a"))
+    write_manifest(dataset, "a")
+    detect_in_process(dataset, ["a"])
+    assert read_detections(dataset.detections("a")).num_rows == 0
+    assert read_metadata(dataset.detections("a"))[RUNNER_KEY] == "stub"
+    (row,) = read_effort(dataset.effort("a")).to_pylist()
+    assert (row["status"], row["effort_s"]) == ("stub", 0.0)
+    assert row["not_analysed"] == [{"start_ms": 0, "end_ms": 5000}]
+    write_bundle(dataset, "a")
+    assert "<strong>No model ran.</strong>" in dataset.bundle("a").html.read_text()
+    build_corpus(dataset, ["a"], {})
+    write_corpus_page(dataset)
+    assert "No model ran on any recording." in dataset.corpus.html.read_text()
+    shown = run_badc("report", root, folder=root)
+    assert "no model ran on 1 recording" in shown.stderr
