@@ -184,9 +184,9 @@ class SettingOptions:
             raise self._refuse(
                 f"excludes {self._called('use_hawkears')}", self._called("runner_cmd")
             )
-        for one in ("use_hawkears", "runner_cmd"):
-            if self.stub_runner and getattr(self, one):
-                raise self._refuse(f"excludes {self._called(one)}", self._called("stub_runner"))
+        for name in ("use_hawkears", "runner_cmd"):
+            if self.stub_runner and getattr(self, name):
+                raise self._refuse(f"excludes {self._called(name)}", self._called("stub_runner"))
         if self.stub_runner:
             yield _NAME, stub.NAME, self._called("stub_runner")
         is_first = self.hawkears_args or self.detector == "hawkears1"

@@ -79,7 +79,7 @@ def effort_table(
     dead = unite(dead)
     gaps = unite([*dead, *(gap for one in results for gap in one.not_analysed)])
     if is_stub:
-        gaps = [(0, max(one.chunk.end_sample for one in results))]
+        gaps = ((0, max(one.chunk.end_sample for one in results)),)
     rows = [
         _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, gaps) for one in results
     ]
