@@ -24,6 +24,7 @@ from badc_core.errors import (
     RecordingBusy,
 )
 from badc_core.outcomes import Outcome
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.stage import STAGES, stages_after
@@ -109,6 +110,7 @@ class Step:
     ) -> None:
         show_alive(context.run.run_id)
         self.dataset: Dataset = getattr(context.resources, connection.scoped("dataset"))
+        write_tracking_rules(self.dataset.root)
         self._host = HostInputs(
             context.instance, connection, self.dataset, stage, list(context.partition_keys)
         )

@@ -16,6 +16,7 @@ from badc_core.chunks.status import ChunkStatus, utc_now
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.locks import locked
 from badc_core.options import OptionSpec
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.settings import ChunkSettings
 
 _OLDER_LOCK = ".chunk_lock"
@@ -87,6 +88,12 @@ class ChunkPlace:
     def file(self, chunk: Chunk) -> Path:
         """A chunk's file."""
         return self.folder / f"{chunk.chunk_id}.wav"
+
+    def write_tracking_rules(self) -> None:
+        """Says to version control what it takes, where the chunks are written into a dataset."""
+        dataset = self.name.dataset
+        if dataset is not None and self.folder.is_relative_to(dataset.root):
+            write_tracking_rules(dataset.root)
 
     def begin(self, fingerprint: str | None) -> ChunkStatus:
         """Returns the status of chunks that are being written."""

@@ -86,6 +86,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
     if not (place.folder / STATUS_FILE).exists():
         require_content(place.name.file)
     with lock_place(place):
+        place.write_tracking_rules()
         before = _status_before(place)
         begun = place.begin(_fingerprint(place.name))
         if before and (include_existing or not _same_work(before, begun)):

@@ -33,6 +33,7 @@ from badc_core.inference.run_spec import RunResult, RunSpec, load_previous
 from badc_core.inference.select import Selection
 from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.settings import Settings
 from badc_core.stages.work import recording_busy
 from badc_core.telemetry.live import lock_path
@@ -146,6 +147,8 @@ class ManifestRun:
             DatasetInvalid: the log's summary is malformed.
         """
         spec = self._spec
+        if spec.dataset is not None and spec.output.folder.is_relative_to(spec.dataset.root):
+            write_tracking_rules(spec.dataset.root)
         if spec.owns_log:
             self._open.enter_context(_exclusive(spec.telemetry_log, self.recording_ids[0]))
         self._is_new_summary = not summary_path(spec.telemetry_log).exists()

@@ -16,6 +16,7 @@ from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import RecordingUnknown
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.gone import find_gone, require_some_left
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registered import RegisteredRecording, read_table, write_table
@@ -129,6 +130,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         StorageFull: the registry cannot be written.
     """
     with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
+        write_tracking_rules(dataset.root)
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)

@@ -1,0 +1,119 @@
+"""Datasets that were saved with DataLad are worked on again, and nothing saved is changed."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from support.archives import run_in
+from support.built_once import build_once
+from support.saved_datasets import (
+    make_saved_dataset,
+    require_unharmed,
+    run_badc,
+    save,
+    stored,
+    tracked,
+)
+
+pytestmark = pytest.mark.slow
+
+_PROGRAM = """
+import json, sys
+from pathlib import Path
+output = Path(sys.argv[sys.argv.index("--output") + 1])
+found = [{"timestamp_ms": 100, "end_ms": 900, "label": "Res", "confidence": 0.9}]
+output.write_text(json.dumps({"detections": found}))
+(output.parent / "spectrum.bin").write_bytes(sys.argv[1].encode() * 100)
+"""
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory) -> Path:
+    """Returns the folder of a saved dataset, and of the Dagster home that it was made with."""
+    return build_once(tmp_path_factory, "saved", make_saved_dataset)
+
+
+@pytest.fixture
+def root(saved, tmp_path) -> Path:
+    shutil.copytree(saved, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("as_root", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_a_saved_dataset_is_run_again_with_other_settings(root, home, as_root):
+    before = stored(root)
+    run_badc(home, "run", root, "--min-score", "0.3", as_root=as_root)
+    require_unharmed(root, before)
+    save(root)
+    strays = [
+        path for path in tracked(root) if ".badc/" in path or ".part" in path or "lock" in path
+    ]
+    assert strays == []
+    in_git = [path for path in tracked(root) if path.endswith((".csv", ".json", ".jsonl"))]
+    assert "recordings.csv" in in_git
+    assert not any((root / path).is_symlink() for path in in_git)
+    assert (root / "artifacts" / "raw_detections" / "A.parquet").is_symlink()
+
+
+def write_everything(root: Path, home: Path, program: Path, turn: int, as_root: bool) -> None:
+    """Has every command that writes write into a dataset, with other settings at every turn."""
+
+    def badc(*words: object) -> None:
+        run_badc(home, *words, as_root=as_root, cwd=root)
+
+    length_s, score = 4 - turn, 0.2 + turn / 10
+    audio, manifest = root / "audio" / "A.wav", root / "manifests" / "A.csv"
+    runner = shlex.join([sys.executable, str(program), str(turn)])
+    badc("scan", root)
+    badc("run", root, "--min-score", score, "--set", f"report.top_detections={turn + 1}")
+    badc("chunk", "probe", audio, "--log", root / "probe.jsonl")
+    badc("chunk", "manifest", audio, "--chunk-duration", length_s, "--output", root / "one.csv")
+    badc("chunk", "run", audio, "--chunk-duration", length_s, "--output-dir", root / "wav")
+    badc(
+        *("chunk", "orchestrate", root, "--chunk-duration", length_s, "--include-existing"),
+        *("--plan-csv", "plan.csv", "--plan-json", "plan.json", "--apply"),
+    )
+    log = root / "log.jsonl"
+    badc("infer", "run", manifest, "--min-score", score, "--telemetry-log", log)
+    badc("infer", "run", manifest, "--runner-cmd", runner, "--output-dir", root / "own")
+    badc(
+        *("infer", "orchestrate", root, "--min-score", score, "--include-existing"),
+        *("--plan-csv", "infer.csv", "--plan-json", "infer.json", "--apply"),
+    )
+    badc("infer", "aggregate", root / "artifacts" / "infer", "--parquet", root / "all.parquet")
+    folder = root / "artifacts" / "aggregate"
+    tables = (folder / "A.parquet", folder / "summary.csv")
+    badc("infer", "compare", *tables, "--output", root / "comparison.csv")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("as_root", [False, True])
+@pytest.mark.parametrize("kind", ["locked", "without content", "unlocked", "hard links"])
+def test_no_command_changes_what_is_in_the_annex(root, home, tmp_path, kind, as_root):
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM, encoding="utf-8")
+    write_everything(root, home, program, 0, as_root)
+    if kind == "hard links":
+        run_in(root, "git", "config", "annex.thin", "true")
+    save(root)
+    if kind == "without content":
+        run_in(root, "git", "annex", "drop", "--quiet", "--force", "artifacts", "own", "wav")
+    elif kind != "locked":
+        run_in(root, "git", "annex", "unlock", "--quiet", ".")
+        save(root)
+    before = stored(root)
+    for turn in (1, 2):
+        write_everything(root, home, program, turn, as_root)
+        after = stored(root)
+        assert {path: after.get(path) for path in before} == before
+    if kind != "without content":
+        require_unharmed(root, before)
+    save(root)
+    run_in(root, "git", "annex", "fsck", "--quiet", "audio")
