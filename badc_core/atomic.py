@@ -109,6 +109,33 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields the path of a folder to make; renames that to `path` when the block succeeds.
+
+    What is at `path` by then is never replaced, except an empty folder.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
+        OutputUnwritable: no permission to write there, or something is there.
+    """
+    aside = _aside(path)
+    try:
+        with naming_storage_trouble(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            try:
+                aside.rename(path)
+            except OSError as error:
+                if error.errno not in _OCCUPIED:
+                    raise
+                what = "something was put there meanwhile"
+                raise OutputUnwritable(what, path, "Look at it, then run again") from error
+            _fsync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
 def naming_storage_trouble(path: Path) -> Iterator[None]:
     """Turns an OSError about writing `path` in the block into an error with advice.
 

@@ -33,3 +33,15 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min {rest_s:02d} s"
     hours, rest_min = divmod(minutes, 60)
     return f"{hours} h {rest_min:02d} min"
+
+
+def format_bytes(n_bytes: int) -> str:
+    """Returns a size for people: `0 B`, `812 kB`, `1.4 GB`, `60.0 TB`; a kB is 1,000 bytes."""
+    if n_bytes < 1000:  # noqa: PLR2004
+        return f"{n_bytes} B"
+    size, unit = n_bytes / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if round(size) < 1000:  # noqa: PLR2004
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "kB" else f"{size:.1f} {unit}"

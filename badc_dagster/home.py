@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 _VARIABLE = "DAGSTER_HOME"
+_ORIGINAL_LIST = "BADC_DATA_CONFIG"
 _NEEDED_BYTES = 1 << 16
 _MARK = ".initialised"
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
@@ -37,6 +38,22 @@ def home_path() -> Path:
     if given:
         return Path(given).absolute()
     return _CHECKOUT_HOME if _CHECKOUT_HOME.is_dir() else _user_home()
+
+
+def is_initialised() -> bool:
+    """Returns whether anything ever was stored in the home."""
+    return (home_path() / _MARK).exists()
+
+
+def original_list_path() -> Path:
+    """Returns where the original BADC keeps its list of datasets."""
+    given = os.environ.get(_ORIGINAL_LIST)
+    return Path(given).expanduser() if given else Path.home() / ".config" / "badc" / "data.toml"
+
+
+def keeps_original_list() -> bool:
+    """Returns whether that list is in use here: it is there, or was asked for by name."""
+    return _ORIGINAL_LIST in os.environ or original_list_path().exists()
 
 
 def is_checkout_home() -> bool:

@@ -25,7 +25,7 @@ from badc_core.recordings.registry import (
     read_registry,
     register_recordings,
 )
-from badc_core.recordings.scan import Listing, list_folders, warn_of_left_out
+from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
@@ -77,16 +77,8 @@ class Project:
             DatasetInvalid, ConfigInvalid: the folder or its settings cannot be used.
         """
         dataset = Dataset.open(root, overrides)
-        is_new = find_connection(home_path(), dataset.root) is None
-        if is_new and not (listing := list_folders(dataset)).audio:
-            wanted = ", ".join(dataset.settings.recordings.roots)
-            passed_over = listing.explain_passed_over()
-            raise DatasetInvalid(
-                f"no recordings in its folder {wanted}"
-                + (f" ({passed_over})" if passed_over else ""),
-                dataset.root,
-                "Copy some there, or correct the path; it was not added to the asset graph",
-            )
+        if find_connection(home_path(), dataset.root) is None:
+            require_recordings(dataset)
         connection = connect(prepare_home(), dataset.root, name)
         # Whatever a killed process left half written, of any stage and of the home.
         for folder in (*dataset.output_folders, home_path()):

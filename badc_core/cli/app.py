@@ -1,7 +1,8 @@
 """The application: every command, the everyday ones first.
 
 Commands that need only `badc_core` are imported here; others are added by the entry-point group
-`badc.commands`, whose entries name a function, its signature being the command line, or a group.
+`badc.commands`, whose entries name a function, its signature being the command line, or a group. An
+entry `data.connect` is `badc data connect`.
 """
 
 from importlib.metadata import entry_points, version
@@ -19,6 +20,7 @@ from badc_core.cli.reports import reports
 from badc_core.cli.telemetry import telemetry
 
 COMMANDS_GROUP = "badc.commands"
+_OF_DATA = "data."
 _EVERYDAY = ("scan", "run", "status", "report")
 
 
@@ -37,14 +39,19 @@ def build_app() -> typer.Typer:
     app = make_group("Run bird-sound detectors over folders of field recordings.", _Everything)
     app.info.name = "badc"
     app.callback()(_root)
+    data = make_group("Connect datasets, clone them, and look where they are.")
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         command = entry.load()
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
+        elif entry.name.startswith(_OF_DATA):
+            data.command(entry.name.removeprefix(_OF_DATA))(command)
         else:
             app.command(entry.name)(command)
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
+    if data.registered_commands:
+        app.add_typer(data, name="data")
     app.add_typer(reports, name="report")
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")

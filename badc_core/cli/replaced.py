@@ -8,10 +8,6 @@ from collections.abc import Sequence
 _TABLES = "badc infer aggregate DIR writes the table, badc run DATASET also reports"
 
 _COMMANDS = {
-    "data connect": "run badc scan DATASET; get a DataLad dataset first with: datalad clone URL",
-    "data disconnect": "not there yet; to free disk space run: git annex drop, in the dataset",
-    "data status": "run badc status DATASET",
-    "data": "run badc scan DATASET to add a dataset, badc status DATASET to look at it",
     "pipeline run": "run badc run DATASET: everything from new files to reports",
     "pipeline": "run badc run DATASET: everything from new files to reports",
 }

@@ -122,23 +122,30 @@ class Repository:
         return b"".join(os.fsencode(_relative(self.root, path)) + b"\0" for path in paths)
 
     def _run(self, words: Sequence[str], content: bytes) -> subprocess.CompletedProcess[bytes]:
-        for program in ("git", *(("git-annex",) if "annex" in words[:2] else ())):
-            require_program(program)
-        return subprocess.run(
-            words,
-            cwd=self.root,
-            env=_environment(),
-            input=content,
-            capture_output=True,
-            check=False,
-        )
+        return _run(words, self.root, content)
 
     def _failed(
         self, words: Sequence[str], ended: subprocess.CompletedProcess[bytes]
     ) -> RepositoryFailed:
-        said = ended.stderr.decode("utf-8", "replace").strip() or f"exit code {ended.returncode}"
-        what = f"`{' '.join(words[:3])}` failed: {said[-_LONGEST_MESSAGE:]}"
-        return RepositoryFailed(what, self.root, "Correct that, then run again")
+        return _failed(words, self.root, ended)
+
+
+def clone_repository(program: str, url: str, folder: Path) -> None:
+    """Clones a repository; what fails half way is left as it is.
+
+    Args:
+        program: `git` or `datalad`.
+        url: of the repository.
+        folder: to clone it to, absolute; not there yet.
+
+    Raises:
+        ProgramMissing: the program is not there.
+        RepositoryFailed: it fails; the message has its own words.
+    """
+    quietly = ("-l", "error") if program == "datalad" else ()
+    ended = _run((program, *quietly, "clone", "--", url, str(folder)), folder.parent, b"")
+    if ended.returncode:
+        raise _failed((program, "clone", url), folder.parent, ended)
 
 
 def find_repository(folder: Path) -> Repository | None:
@@ -211,6 +218,25 @@ def _in_repositories(
             if is_undone(path):
                 failed[path] = why.get(real, "git-annex does not know it")
     return failed
+
+
+def _run(words: Sequence[str], folder: Path, content: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Returns how a program ended that was run in a folder."""
+    for program in {words[0], "git", *(("git-annex",) if "annex" in words[:2] else ())}:
+        require_program(program)
+    return subprocess.run(
+        words, cwd=folder, env=_environment(), input=content, capture_output=True, check=False
+    )
+
+
+def _failed(
+    words: Sequence[str], folder: Path, ended: subprocess.CompletedProcess[bytes]
+) -> RepositoryFailed:
+    # DataLad writes some of its errors as results.
+    said = (ended.stderr or ended.stdout).decode("utf-8", "replace").strip()
+    said = said[-_LONGEST_MESSAGE:] or f"exit code {ended.returncode}"
+    what = f"`{' '.join(words[:3])}` failed: {said}"
+    return RepositoryFailed(what, folder, "Correct that, then run again")
 
 
 def _relative(root: Path, path: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from badc_core.audio.ffmpeg import find_ffmpeg
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
 from badc_core.settings import FFMPEG_ENDINGS
 
 _log = logging.getLogger(__name__)
@@ -106,6 +107,23 @@ def find_audio(dataset: Dataset) -> list[FoundAudio]:
     listing = list_folders(dataset)
     warn_of_left_out(listing)
     return listing.recordings
+
+
+def require_recordings(dataset: Dataset) -> None:
+    """Returns if there are recordings in a dataset.
+
+    Raises:
+        DatasetInvalid: there are none.
+    """
+    if (listing := list_folders(dataset)).audio:
+        return
+    passed_over = listing.explain_passed_over()
+    raise DatasetInvalid(
+        f"no recordings in its folder {', '.join(dataset.settings.recordings.roots)}"
+        + (f" ({passed_over})" if passed_over else ""),
+        dataset.root,
+        "Copy some there, or correct the path; it was not added to the asset graph",
+    )
 
 
 def warn_of_left_out(listing: Listing) -> None:

@@ -109,6 +109,11 @@ class Work:
         """Returns the recordings whose output is not to be trusted, those in work included."""
         return _names(self.folder / "work" / stage)
 
+    def is_busy(self) -> bool:
+        """Returns whether any run is at work on any recording."""
+        marks = [*self.folder.glob("work/*/*"), *self.folder.glob("analyses/*")]
+        return any(map(is_locked, marks))
+
     def journal(self, recording_id: str) -> Path:
         """Where a recording's chunks are written down while it is being analysed."""
         return self.folder / "journals" / f"{recording_id}.jsonl"

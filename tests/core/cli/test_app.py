@@ -55,8 +55,6 @@ def test_completion_can_be_installed_and_completes_commands(app):
 @pytest.mark.parametrize(
     ("typed", "instead"),
     [
-        ("data connect bogus --path x", "badc scan DATASET"),
-        ("data", "badc scan DATASET"),
         ("pipeline run DATASET --no-bundle", "badc run DATASET"),
         ("infer run --manifest m.csv", "badc infer run MANIFEST"),
         ("infer run m.csv --no-record-datalad", "leave it out"),
