@@ -105,9 +105,8 @@ def carry_out(plan: Plan) -> str:
     done = f"{root} is here"
     if plan.status == "updated":
         outcome = update(root)
-        done = f"{root}: {counted(outcome.n_commits, 'new commit')}"
-        if outcome.why_not:
-            done = f"{root} is left as it is: {outcome.why_not}"
+        new = counted(outcome.n_commits, "new commit")
+        done = f"{root}: {new}" if not outcome.why_not else f"{done}; {outcome.why_not}"
     require_recordings(Dataset.open(root))
     return done
 
@@ -115,7 +114,7 @@ def carry_out(plan: Plan) -> str:
 def enter(plan: Plan, wants_main: bool) -> Connection:
     """Puts a dataset that is here into the asset graph, with the recordings known so far."""
     target, home = plan.target, prepare_home()
-    origin = Origin(target.url or find_url(target.root), plan.method)
+    origin = Origin(target.url or find_url(target.root), find_method(target.root))
     connection = connect(home, target.root, target.name, origin, wants_main)
     _update_original(target.key, connection)
     if has_recordings_folder(target.root):
@@ -140,8 +139,7 @@ def has_recordings_folder(root: Path) -> bool:
 
 def leave(connection: Connection) -> None:
     """Takes a dataset out of the asset graph; files and events stay."""
-    disconnect(prepare_home(), connection)
-    _update_original(connection.name, connection)
+    _update_original(connection.name, disconnect(prepare_home(), connection))
 
 
 @dataclass(frozen=True)

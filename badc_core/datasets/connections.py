@@ -165,10 +165,12 @@ def connect(
     return now
 
 
-def disconnect(home: Path, connection: Connection) -> None:
-    """Takes a dataset out of the asset graph; its name and place stay its own."""
+def disconnect(home: Path, connection: Connection) -> Connection:
+    """Takes a dataset out of the asset graph, and returns its row; name and place stay its own."""
+    gone = replace(connection, is_connected=False)
     with locked(home / ".datasets.lock"):
-        _write(home, _put(read_known(home), replace(connection, is_connected=False)))
+        _write(home, _put(read_known(home), gone))
+    return gone
 
 
 def find_place(

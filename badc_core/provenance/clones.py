@@ -81,7 +81,9 @@ def update(root: Path) -> Update:
         return Update(why_not="it is in no git repository")
     upstream = _find_upstream(repository)
     if not upstream:
-        return Update(why_not="its branch follows none of another repository")
+        return Update(
+            why_not="its branch follows none elsewhere, so there is nothing to bring up to date"
+        )
     repository.git("fetch", "--quiet", "--", upstream.partition("/")[0])
     counts = repository.git("rev-list", "--left-right", "--count", "HEAD...@{upstream}")
     n_ahead, n_behind = map(int, counts.split())

@@ -14,6 +14,7 @@ from badc_core.annexed_files import lacks_content
 from badc_core.provenance.annex import Repository, find_repository
 
 _READING = ("--no-optional-locks", "--literal-pathspecs")
+_VERIFIED = "annex-verified"
 _SUBMODULE = "160000"
 _OBJECTS = "/annex/objects/"
 _SIZE = re.compile(r"-s(\d+)")
@@ -47,6 +48,7 @@ class RepositoryState:
         n_changed: changed or new files that are not committed.
         contents: of its annexed files.
         siblings: name -> URL of the repositories it knows.
+        unverified: special remotes that git-annex does not use until somebody says they are safe.
     """
 
     branch: str
@@ -54,6 +56,7 @@ class RepositoryState:
     n_changed: int
     contents: Contents
     siblings: dict[str, str]
+    unverified: tuple[str, ...] = ()
 
 
 def read_state(folder: Path) -> RepositoryState | None:
@@ -76,20 +79,26 @@ def read_state(folder: Path) -> RepositoryState | None:
         n_changed=sum(not one.startswith("# ") for one in lines),
         contents=_count_contents(folder),
         siblings=read_siblings(repository),
+        unverified=tuple(
+            name for name, fields in _read_remotes(repository) if fields.get(_VERIFIED) == "manual"
+        ),
     )
 
 
 def read_siblings(repository: Repository) -> dict[str, str]:
-    """Returns the repositories that this one knows, those of git-annex without a URL too."""
-    settings = _git(repository, "config", "--list", "-z").split("\0")
-    urls: dict[str, str] = {}
-    for key, _, value in (one.partition("\n") for one in settings):
+    """Returns name -> URL of the repositories that this one knows; special remotes have none."""
+    return {name: fields.get("url", "") for name, fields in _read_remotes(repository)}
+
+
+def _read_remotes(repository: Repository) -> list[tuple[str, dict[str, str]]]:
+    """Returns the name and settings of each remote."""
+    remotes: dict[str, dict[str, str]] = defaultdict(dict)
+    for setting in _git(repository, "config", "--list", "-z").split("\0"):
+        key, _, value = setting.partition("\n")
         name, _, field = key.removeprefix("remote.").rpartition(".")
         if key.startswith("remote.") and name:
-            urls.setdefault(name, "")
-            if field == "url":
-                urls[name] = value
-    return urls
+            remotes[name][field] = value
+    return list(remotes.items())
 
 
 def list_annexed(folder: Path) -> dict[Path, str]:

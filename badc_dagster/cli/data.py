@@ -16,7 +16,7 @@ from badc_core.datasets.targets import DATASETS_FOLDER, find_target, require_kno
 from badc_core.options import OptionSpec
 from badc_core.provenance.repository_state import read_state
 from badc_core.units import format_bytes
-from badc_dagster.cli.notices import warn_of_other_home
+from badc_dagster.cli.notices import warn_of_other_home, warn_of_unverified
 from badc_dagster.home import home_path, original_list_path
 from badc_dagster.web_interface import reload_web_interface
 
@@ -69,6 +69,7 @@ def connect(name: _Name, options: ConnectOptions, out: Output) -> None:
     _show_place(connection, out)
     if not connecting.has_recordings_folder(connection.root):
         out.warn(f"{connection.root}: no folder with recordings in it yet")
+    warn_of_unverified(out, connection.root, read_state(connection.root))
     _show_change(out)
     out.say(f"Next: badc run {shlex.quote(str(connection.root))}")
     out.give({**_describe(connection), "status": plan.status})

@@ -21,7 +21,7 @@ from badc_core.provenance.clones import find_method
 from badc_core.provenance.repository_state import RepositoryState, read_state
 from badc_core.recordings.registry import read_registry
 from badc_core.units import format_bytes
-from badc_dagster.cli.notices import warn_of_other_home
+from badc_dagster.cli.notices import warn_of_other_home, warn_of_unverified
 from badc_dagster.home import home_path, original_list_path
 
 _ABBREVIATED = 8
@@ -83,6 +83,8 @@ def status(
     for one in found:
         if one.problem:
             out.warn(f"{one.name}: {one.problem}")
+        if one.root:
+            warn_of_unverified(out, one.root, one.repository)
         if details:
             out.say(*_details(one))
         if show_siblings and one.repository:

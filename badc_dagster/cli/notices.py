@@ -7,6 +7,7 @@ from pathlib import Path
 from badc_core.cli.output import Output
 from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.repository_state import RepositoryState
 from badc_core.recordings.explain import doubt_stations, read_paths
 from badc_core.recordings.failures import StandingFailure
 from badc_core.recordings.registry import ScanOutcome
@@ -27,6 +28,13 @@ def show_way_to_the_web_interface(out: Output) -> None:
     else:
         home = shlex.quote(str(home_path()))
         out.say(f"Web interface: DAGSTER_HOME={home} dagster dev -m badc_dagster")
+
+
+def warn_of_unverified(out: Output, root: Path, state: RepositoryState | None) -> None:
+    """Warns of special remotes that git-annex does not use yet."""
+    for name in state.unverified if state else ():
+        run = f"git -C {shlex.quote(str(root))} annex verifyremote {shlex.quote(name)}"
+        out.warn(f"git-annex uses {name} only when you have said that it is safe. Run: {run}")
 
 
 def report_failures(failures: Iterable[StandingFailure], out: Output) -> None:
