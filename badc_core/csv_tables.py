@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from badc_core.annexed_files import require_fetched
+
 QUOTED = r"^'('*[=+\-@\t\r\n])"
 """How a cell begins that `for_spreadsheets` put an apostrophe before; the rest is the group."""
 
@@ -63,8 +65,10 @@ def read_rows(
 
     Raises:
         FileNotFoundError: there is no such file.
+        ContentMissing: it is annexed, and its content is not here.
         TableInvalid: it cannot be read, is not CSV, or lacks a column.
     """
+    require_fetched(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import write_text
 from badc_core.csv_tables import TableInvalid, read_rows, write_rows
 from badc_core.errors import ConfigInvalid
@@ -54,7 +55,9 @@ def read_plan(path: Path) -> list[Entry]:
 
     Raises:
         ConfigInvalid: absent, neither of the two, or CSV without a column of manifests.
+        ContentMissing: it is annexed, and its content is not here.
     """
+    require_fetched(path)
     try:
         if path.suffix.lower() == ".json":
             return _ENTRIES.validate_json(path.read_text(encoding="utf-8-sig"))

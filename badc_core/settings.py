@@ -190,6 +190,11 @@ class DataladSettings(Section):
         "makes it again: `auto` where git-annex keeps the dataset, `off` never, `require` stops "
         "where that is impossible.",
     )
+    drop_after: bool = Field(
+        False,
+        description="Drop recordings that were fetched for a run when it is done with them, as "
+        "far as `numcopies` lets it, so that an archive passes through a smaller disk.",
+    )
 
 
 class ReportSettings(Section):

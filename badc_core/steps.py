@@ -15,26 +15,13 @@ from badc_core.inference.detect import detect_recordings
 from badc_core.inference.raw_result import RawResult
 from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
+from badc_core.stages.describing import describe_recordings
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 from badc_core.telemetry.log import TelemetryLog
 
 Body = Callable[[StepInputs], Generator[Outcome[Any], None, None]]
-
-
-def describe_recordings(inputs: StepInputs) -> Generator[Outcome[Recording], None, None]:
-    """Describes recordings; the body of the stage `recording`."""
-    dataset = inputs.dataset
-
-    def describe(one: RecordingInput) -> Recording:
-        recording = describe_recording(dataset, one.require_row())
-        recording.write(dataset.recording(one.recording_id))
-        return recording
-
-    return each_recording(inputs, describe, usable_cores())
 
 
 def plan_chunks(inputs: StepInputs) -> Generator[Outcome[Manifest], None, None]:

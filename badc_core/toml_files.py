@@ -9,6 +9,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from badc_core.annexed_files import require_fetched
 from badc_core.errors import ConfigInvalid
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,8 +24,10 @@ def read_toml(path: Path, remedy: str = "") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ContentMissing: it is annexed, and its content is not here.
         ConfigInvalid: it cannot be read, or is not TOML.
     """
+    require_fetched(path)
     try:
         content = tomllib.loads(_decode(path.read_bytes()))
         _require_64_bits(content)

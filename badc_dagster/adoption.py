@@ -6,6 +6,7 @@ of that code are counted by the reason why they cannot be taken over, so that no
 again without a word. How the file is written is in `badc_core/inference/older_detections.py`.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -253,7 +254,7 @@ class Adoption:
 
     def _has_files(self, recording_id: str) -> bool:
         paths = STAGES["detections"].outputs(self._dataset, recording_id)
-        return all(path.exists() for path in paths)
+        return all(map(os.path.lexists, paths))
 
 
 def convert_older_marks(dataset: Dataset) -> None:

@@ -14,6 +14,7 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
+from badc_core.provenance.dropping import FetchedSounds
 from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import read_rows
 from badc_core.stages.stage import STAGES, Stage
@@ -25,6 +26,9 @@ from badc_dagster.partitions import KeyOrder, range_tags
 
 FIRST_BATCH = 50
 """Recordings in the first batch, few, so that there soon is something to look at."""
+
+FETCHED_BATCH = 20
+"""Recordings in every batch whose sounds are dropped after: all of these are here at a time."""
 
 BATCH = min(stage.batch_size for stage in STAGES.values())
 """Recordings in every other batch: a batch takes one run of each stage."""
@@ -87,15 +91,16 @@ class BatchRun:
         keys = KeyOrder.read(self._instance, self._connection)
         self._n_later = _count_not_current(progress, wanted)
         try:
-            for number, batch in enumerate(split_batches(keys.sort(wanted))):
+            for number, batch in enumerate(split_batches(keys.sort(wanted), *self._sizes())):
                 if number == 1:
                     after_first()
                 self._n_later -= _count_not_current(progress, batch)
                 if number:
                     self.refresh(progress, batch)
-                for stage in STAGES.values():
-                    if self._run_stage(stage, batch, progress, keys):
-                        self.refresh(progress, batch)
+                with self._sounds().keeping(batch):
+                    for stage in STAGES.values():
+                        if self._run_stage(stage, batch, progress, keys):
+                            self.refresh(progress, batch)
         except BadcError as error:
             self._runs.add_faults([str(error)])
 
@@ -128,6 +133,16 @@ class BatchRun:
                 self._runs.execute(PIPELINE_JOB, range_tags(some), [stage.name])
         return bool(due)
 
+    def _sizes(self) -> tuple[int, int]:
+        """Returns how many recordings are in the first batch, and in every other."""
+        drops = self._dataset.settings.datalad.drop_after
+        return (FETCHED_BATCH, FETCHED_BATCH) if drops else (FIRST_BATCH, BATCH)
+
+    def _sounds(self) -> FetchedSounds:
+        dataset = self._dataset
+        drops = dataset.settings.datalad.drop_after
+        return FetchedSounds(dataset.root, dataset.work_folder, drops)
+
     def _watched(self, stage: Stage, due: list[str]) -> AbstractContextManager[None]:
         if self._watch is None or not due:
             return nullcontext()
@@ -145,9 +160,11 @@ def _count_not_current(progress: Progress, recording_ids: Sequence[str]) -> Coun
     )
 
 
-def split_batches(recording_ids: Sequence[str]) -> Iterator[list[str]]:
+def split_batches(
+    recording_ids: Sequence[str], first: int = FIRST_BATCH, others: int = BATCH
+) -> Iterator[list[str]]:
     """Yields the recordings in batches, the first one small."""
-    start, size = 0, FIRST_BATCH
+    start, size = 0, first
     while start < len(recording_ids):
         yield list(recording_ids[start : start + size])
-        start, size = start + size, BATCH
+        start, size = start + size, others

@@ -146,7 +146,8 @@ class DueFinder:
             present = {
                 one
                 for one in only
-                if all(path.exists() for path in stage.outputs(self._dataset, one))
+                # Of an annexed file the link is enough: its content is fetched by who reads it.
+                if all(map(os.path.lexists, stage.outputs(self._dataset, one)))
             }
         return present - self._work.dirty(stage.name)
 

@@ -9,6 +9,8 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.annex import fetch
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.registry import read_rows
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES
@@ -57,7 +59,15 @@ class HostInputs:
             self._event_ids[name] = recorded_event_ids(instance, key, recording_ids)
 
     def step_inputs(self, run_id: str) -> StepInputs:
-        """Returns the step's inputs."""
+        """Returns the step's inputs.
+
+        Raises:
+            ContentMissing: the table of stations is annexed, and could not be fetched.
+        """
+        # What the fingerprints are found out from; its other files the step fetches itself.
+        dataset = self._dataset
+        require_fetched_all([dataset.registry, dataset.deployments])
+        fetch(dataset.recording(one) for one in self._recording_ids)
         fingerprints = Fingerprints(self._dataset)
         recordings = self._from_inputs(fingerprints)
         if not self._stage.inputs:

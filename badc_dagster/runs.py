@@ -17,6 +17,7 @@ from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
@@ -115,6 +116,7 @@ class Project:
 
     def scan(self) -> ScanOutcome:
         """Registers new recordings and their partitions, and says so in the asset graph."""
+        require_fetched_all([self.dataset.deployments])
         self.listing = list_folders(self.dataset)
         warn_of_left_out(self.listing)
         outcome = register_recordings(self.dataset, self.listing.recordings)

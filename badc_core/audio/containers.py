@@ -8,10 +8,10 @@ compressed sound shows only when it is decoded, in `reader.py`.
 
 import re
 import shlex
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from badc_core.annexed_files import require_fetched
 from badc_core.audio.cut import (
     examine_aiff,
     examine_au,
@@ -29,8 +29,6 @@ from badc_core.audio.view import View
 from badc_core.audio.wave import examine_wave
 from badc_core.errors import ContentMissing, UnreadableRecording
 
-_ANNEX_POINTER = b"/annex/objects/"
-_LFS_POINTER = b"version https://git-lfs"
 _MAX_JUNK_BYTES = 1 << 20
 _FLAC, _OGG, _WAVES = b"fLaC", b"OggS", (b"RIFF", b"RF64", b"BW64")
 _WAVE_START = re.compile(rb"(?:RIFF|RF64|BW64)....WAVE", re.DOTALL)
@@ -64,10 +62,9 @@ def require_content(path: Path) -> int:
         raise UnreadableRecording("it is no regular file", path, "Remove it or rename it")
     try:
         with path.open("rb") as file:
-            size_bytes, head = file.seek(0, 2), _read_head(path)
+            size_bytes = file.seek(0, 2)
     except FileNotFoundError as error:
-        if path.is_symlink():
-            raise _annexed(path) from error
+        require_fetched(path)
         remedy = "Put it back, or forget the recording: badc scan --prune DATASET"
         raise ContentMissing("the file is gone", path, cut_again(path) or remedy) from error
     except PermissionError as error:
@@ -78,29 +75,8 @@ def require_content(path: Path) -> int:
         raise UnreadableRecording(
             f"cannot be read ({error.strerror})", path, "Check the disk it is on"
         ) from error
-    _require_no_pointer(path, head)
+    require_fetched(path)
     return size_bytes
-
-
-def require_fetched(path: Path) -> None:
-    """Raises where a file of git-annex, audio or not, has its content elsewhere.
-
-    Raises:
-        ContentMissing: it is an annexed link or pointer without content.
-    """
-    if path.is_symlink() and not path.exists():
-        raise _annexed(path)
-    with suppress(OSError):  # nor does one that is not there, or that may not be read
-        _require_no_pointer(path, _read_head(path))
-
-
-def _require_no_pointer(path: Path, head: bytes) -> None:
-    """Raises where a file's beginning only says where its content is."""
-    if head.startswith(_ANNEX_POINTER):
-        raise _annexed(path)
-    if head.startswith(_LFS_POINTER):
-        what = "its content is not on this machine, only a git-LFS pointer to it"
-        raise ContentMissing(what, path, "Run in its folder: git lfs pull")
 
 
 def examine(path: Path) -> View:
@@ -200,11 +176,6 @@ def _other_kind(path: Path, head: bytes) -> UnreadableRecording | None:
         if head.lstrip().lower().startswith(beginnings):
             return UnreadableRecording(f"not audio but {kind}", path, remedy)
     return None
-
-
-def _annexed(path: Path) -> ContentMissing:
-    remedy = f"Run: datalad get {shlex.quote(str(path))}"
-    return ContentMissing("its content is not on this machine", path, remedy)
 
 
 def _read_head(path: Path) -> bytes:

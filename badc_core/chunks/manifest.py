@@ -18,7 +18,7 @@ from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.columns import Column
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ManifestMismatch
+from badc_core.errors import ContentMissing, ManifestMismatch
 from badc_core.hashing import sha256_text
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import ChunkSettings
@@ -152,7 +152,7 @@ def has_ranges(path: Path) -> bool:
     """
     try:
         _, first = next(read_rows(path), (0, {}))
-    except (OSError, ValueError, TableInvalid):
+    except (OSError, ValueError, TableInvalid, ContentMissing):
         return False
     return first.get("notes", "").startswith(VIRTUAL_MARK)
 

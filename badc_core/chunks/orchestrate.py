@@ -6,6 +6,7 @@ Each recording is cut by `writer.py`, as it is when its file is given by name.
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ from badc_core.options import OptionSpec
 from badc_core.outcomes import Outcome, attempt, for_each
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
+from badc_core.provenance.dropping import FetchedSounds
+from badc_core.provenance.fetching import Fetcher, Needed
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.recordings.scan import find_audio
@@ -164,7 +167,24 @@ def cut_dataset(
     """
     places = {place.name.recording_id: place for place in plan.places}
     is_anew = plan.cut.include_existing
-    return for_each(places, lambda one: write_chunks_at(places[one], is_anew), n_workers)
+    dataset = plan.dataset
+    drops = dataset.settings.datalad.drop_after
+    sounds = FetchedSounds(dataset.root, dataset.work_folder, drops)
+    needs = [
+        Needed(one, sound=partial(_sound_of, place), requires_sound=False)
+        for one, place in places.items()
+    ]
+
+    def cut_one(recording_id: str) -> WrittenChunks:
+        with contents.using(recording_id):
+            return write_chunks_at(places[recording_id], is_anew)
+
+    with Fetcher(needs, sounds) as contents:
+        yield from for_each(places, cut_one, n_workers)
+
+
+def _sound_of(place: ChunkPlace) -> Path:
+    return place.name.file
 
 
 def name_recordings(dataset: Dataset) -> list[NamedFile]:

@@ -20,6 +20,7 @@ from badc_core.chunks.sound import decode_to_float, read_chunks
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
 from badc_core.hashing import sha256_file
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import find_audio
@@ -124,9 +125,10 @@ def open_source(name: NamedFile, settings: ChunkSettings) -> ChunkSource:
     """Returns a file with what its header says.
 
     Raises:
-        ContentMissing: the file or its annexed content is not here.
+        ContentMissing: there is no such file, or it is annexed and could not be fetched.
         UnreadableRecording: empty, forbidden, not audio, or shorter than its header says.
     """
+    require_fetched_all([name.file])
     with AudioFile(name.file, accept_truncated=accepts_truncated(name.dataset)) as audio:
         return ChunkSource(
             name, audio.sample_rate_hz, audio.n_channels, audio.n_samples, audio.subtype, settings

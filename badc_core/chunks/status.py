@@ -13,8 +13,9 @@ from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import write_text
-from badc_core.errors import BadcError, ManifestMismatch, StorageFull
+from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, StorageFull
 from badc_core.validation import explain_invalid
 
 STATUS_FILE = ".chunk_status.json"
@@ -92,8 +93,10 @@ def read_status(folder: Path) -> ChunkStatus | None:
 
     Raises:
         ManifestMismatch: the file is there but is not a status.
+        ContentMissing: it is annexed, and its content is not here.
     """
     path = folder / STATUS_FILE
+    require_fetched(path)
     try:
         return ChunkStatus.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -106,11 +109,16 @@ def read_status(folder: Path) -> ChunkStatus | None:
 
 
 def name_status(folder: Path) -> str | None:
-    """Returns the state of a folder; `malformed` if its file is not a status, None without one."""
+    """Returns the state of a folder; `malformed` if its file is not a status, None without one.
+
+    `not here` where its file is annexed, and its content elsewhere.
+    """
     try:
         status = read_status(folder)
     except ManifestMismatch:
         return "malformed"
+    except ContentMissing:
+        return "not here"
     return None if status is None else status.status
 
 

@@ -30,6 +30,7 @@ from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
 from badc_core.errors import ConfigInvalid, ContentMissing, ManifestMismatch
 from badc_core.hashing import fingerprint_file, sha256_file
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.settings import RecordingSettings
 
 NOT_WRITTEN = "DRY_RUN"
@@ -83,8 +84,9 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
     Raises:
         ContentMissing, UnreadableRecording, ConfigInvalid, StorageFull: as for `write_chunks`.
     """
+    require_fetched_all([place.folder / STATUS_FILE])
     if not (place.folder / STATUS_FILE).exists():
-        require_content(place.name.file)
+        _require_sound(place)
     with lock_place(place):
         place.write_tracking_rules()
         before = _status_before(place)
@@ -96,7 +98,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
             return WrittenChunks(
                 place.name.recording_id, place.folder, place.manifest, n_chunks, 0, 0
             )
-        require_content(place.name.file)
+        _require_sound(place)
         # Without a fingerprint while files of other sound may be there: if this process dies now,
         # they must not pass for chunks of this one.
         unsure = begun if before else begun.model_copy(update={"fingerprint": None})
@@ -144,6 +146,12 @@ def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
         stored = [_stored(place, source, chunk, NOT_WRITTEN) for chunk in source.chunks]
         write_rows(place.manifest, source, stored)
     return source
+
+
+def _require_sound(place: ChunkPlace) -> None:
+    """Fetches a recording, before anything is written for one that cannot be had."""
+    require_fetched_all([place.name.file])
+    require_content(place.name.file)
 
 
 def _status_before(place: ChunkPlace) -> ChunkStatus | None:

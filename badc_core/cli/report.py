@@ -13,6 +13,7 @@ from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.registry import read_registry
 from badc_core.units import format_duration
 
@@ -67,9 +68,11 @@ def show_report(
 
     Raises:
         DatasetInvalid: there is no corpus yet.
+        ContentMissing: the corpus is annexed, and could not be fetched.
         RecordingUnknown: the recording has no result.
     """
     path, root = dataset.corpus.duckdb, shlex.quote(str(dataset.root))
+    require_fetched_all([path])
     if not path.exists():
         raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run {root}")
     try:

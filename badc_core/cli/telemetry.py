@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from badc_core.annexed_files import require_fetched
 from badc_core.cli.monitor_tables import event_line, render
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
@@ -112,6 +113,7 @@ def _existing(log: Path | None, dataset: Path) -> Path:
     if path is None:
         what = "no telemetry here"
         raise DatasetInvalid(what, dataset, "Give the dataset's folder, or a log with --log")
+    require_fetched(path)
     if not path.is_file():
         raise DatasetInvalid("no such telemetry log", path, "See: badc infer monitor --help")
     if path.stat().st_size and not any(map(Seen.from_event, Tail(path).read())):

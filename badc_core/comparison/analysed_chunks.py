@@ -5,7 +5,6 @@ analysed chunk does not cover its overlap with a failed chunk before it.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,6 @@ import pyarrow.compute as pc
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import EFFORT
 from badc_core.detections.store import read_effort
-from badc_core.errors import ContentMissing
 
 COVERED = pa.schema(
     [("recording_id", pa.string()), ("start_ms", pa.int64()), ("end_ms", pa.int64())]
@@ -39,19 +37,10 @@ def read_covered(dataset: Dataset, recording_ids: Iterable[str]) -> pa.Table:
     tables = []
     for recording_id in recording_ids:
         path = dataset.effort(recording_id)
-        require_here(path)
         tables.append(read_effort(path))
     effort = pa.concat_tables(tables).unify_dictionaries()
     is_analysed = pc.is_in(effort["status"].cast(pa.string()), pa.array(ANALYSED))
     return find_covered(effort.select(CHUNK.names), is_analysed.to_numpy())
-
-
-def require_here(path: Path) -> None:
-    """Raises ContentMissing if a path is an annexed file that was not fetched."""
-    if path.is_symlink() and not path.exists():
-        raise ContentMissing(
-            "its content is not on this machine", path, "In a DataLad dataset: datalad get"
-        )
 
 
 def find_covered(chunks: pa.Table, is_analysed: np.ndarray) -> pa.Table:

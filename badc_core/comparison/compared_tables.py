@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from badc_core.annexed_files import require_fetched
 from badc_core.columns import map_texts
 from badc_core.comparison.analysed_chunks import (
     ANALYSED,
     CHUNK,
     find_covered,
     read_covered,
-    require_here,
 )
 from badc_core.csv_tables import QUOTED
 from badc_core.datasets.dataset import Dataset
@@ -37,6 +37,7 @@ from badc_core.detections.store import (
     is_readable,
 )
 from badc_core.errors import ContentMissing, DetectionsInvalid
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
 
@@ -101,7 +102,7 @@ def read_table(path: Path) -> ComparedTable:
         ContentMissing: there is no such file or folder, or its content is not on this machine.
         DetectionsInvalid: it is not a table, or cannot be read.
     """
-    require_here(path)
+    require_fetched_all([path])
     if not path.exists():
         raise ContentMissing("there is no such file or folder", path, _REMEDY)
     try:
@@ -133,6 +134,7 @@ def _read_folder(path: Path) -> ComparedTable:
     if not finished:
         raise DetectionsInvalid("no recording in it has been analysed", path)
     paths = [dataset.detections(one) for one in finished]
+    require_fetched_all([*paths, *(dataset.effort(one) for one in finished)])
     return _read_parquet(path, paths, read_covered(dataset, finished))
 
 
@@ -165,7 +167,7 @@ def _read_parquet(given: Path, paths: Sequence[Path], covered: pa.Table | None) 
     tables: list[pa.Table] = []
     detectors: set[DetectorName] = set()
     for path in paths:
-        require_here(path)
+        require_fetched(path)
         try:
             with pq.ParquetFile(path) as file:
                 metadata = _metadata(file)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing
 from badc_core.columns import write_parquet
 from badc_core.detections.schema import (
@@ -168,6 +169,7 @@ def _add_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _open(path: Path) -> pq.ParquetFile:
+    require_fetched(path)
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError as error:

@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from badc_core.annexed_files import require_fetched
 from badc_core.detectors.interface import Label
 from badc_core.errors import ConfigInvalid, DetectorMissing
 
@@ -24,6 +25,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         ConfigInvalid: it holds no labels, a line without a name or one that is there before, or a
             row that does not fit its table.
     """
+    require_fetched(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from badc_core.audio.containers import require_fetched
+from badc_core.annexed_files import require_fetched
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.onnx_graph import find_files_beside, find_input, find_output

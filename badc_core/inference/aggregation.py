@@ -29,6 +29,7 @@ from badc_core.inference.chunk_output import (
     read_chunk_json,
     read_hawkears_table,
 )
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
 
@@ -85,6 +86,7 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
     """Writes the tables; nothing if there is no chunk's file.
 
     Raises:
+        ContentMissing: a file is annexed and could not be fetched.
         DetectionsInvalid: a file is malformed or does not say when its chunk begins, or a chunk
             has two files.
         ManifestMismatch: the manifest cannot be used.
@@ -93,6 +95,7 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
     paths = find_chunk_files(wanted.folder)
     if not paths:
         return AggregationCounts()
+    require_fetched_all([*paths, *([wanted.manifest] if wanted.manifest else [])])
     reading = _Reading(wanted)
     tables: list[pa.Table] = []
     with replacing(wanted.output) as aside, writing_text(aside) as file:
@@ -160,9 +163,11 @@ class _Reading:
         return rows
 
     def _describe(self, recording_id: str) -> Recording | None:
-        if self._dataset is None or not self._dataset.recording(recording_id).exists():
+        if self._dataset is None:
             return None
-        return read_recording(self._dataset.recording(recording_id))
+        path = self._dataset.recording(recording_id)
+        require_fetched_all([path])
+        return read_recording(path) if path.exists() else None
 
     def _complete(self, output: ChunkOutput) -> ChunkOutput:
         """Returns a file's content with what the manifest and the runner's own table add."""

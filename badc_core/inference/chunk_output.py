@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from badc_core.annexed_files import require_fetched
 from badc_core.audio.channel import MEAN
 from badc_core.chunks.plan import parse_times
 from badc_core.datasets.dataset import HAWKEARS_ENDING
@@ -168,9 +169,10 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
     chunk_id = output.origin.chunk_id
     folders = output.path.with_name(f"{chunk_id}{HAWKEARS_ENDING}"), output.path.parent
     tables = (folder / _HAWKEARS_TABLE for folder in folders)
-    path = next((one for one in tables if one.is_file()), None)
+    path = next((one for one in tables if one.is_file() or one.is_symlink()), None)
     if path is None:
         return
+    require_fetched(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
@@ -192,6 +194,7 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
 
 
 def _load(path: Path) -> _File:
+    require_fetched(path)
     try:
         return _File.model_validate(parse_object(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from badc_core.audio.channel import name_channel
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.engine.protocol import ChunkResult
-from badc_core.errors import DetectionsInvalid
+from badc_core.errors import ContentMissing, DetectionsInvalid
 from badc_core.inference.chunk_json import write_chunk_json
 from badc_core.inference.chunk_output import ChunkOutput, read_chunk_json
 from badc_core.inference.recording_run import PlannedChunk
@@ -82,7 +82,7 @@ class ChunkFiles:
         path = self.spec.output.chunk_json(request.recording_id, request.chunk_id)
         try:
             found = read_chunk_json(path)
-        except DetectionsInvalid:
+        except (DetectionsInvalid, ContentMissing):
             return None
         return None if found.status == "error" else found
 

@@ -40,7 +40,7 @@ from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
-from badc_core.stages.step_inputs import StepInputs
+from badc_core.stages.step_inputs import StepInputs, fetching
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.summary import Summary
 from badc_core.tolerance import is_tolerated
@@ -73,14 +73,20 @@ def detect_recordings(
     grid = find_grid(settings.detector)
     journal = inputs.work.journal if resumes else None
     source = DatasetSource(dataset, detector, journal, grid)
-    runs = (
-        RecordingRun(one, inputs.work, recorder, partial(_open, inputs, source, one))
-        for one in inputs.recording_ids
-    )
     if inputs.was_killed:
         for folder in (dataset.raw_detections("x").parent, telemetry.path.parent):
             remove_abandoned(folder)
-    with recorder:
+    with recorder, fetching(inputs) as contents:
+        runs = (
+            RecordingRun(
+                one,
+                inputs.work,
+                recorder,
+                partial(_open, inputs, source, one),
+                content=contents.using(one),
+            )
+            for one in inputs.recording_ids
+        )
         yield from run_recordings(runs, settings, detector)
 
 

@@ -14,10 +14,17 @@ from pathlib import Path
 from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
-from badc_core.errors import BadcError, RecordingBusy
+from badc_core.errors import BadcError, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
 from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
+from badc_core.inference.manifest_contents import (
+    fetching_for,
+    needed_by_rows,
+    require_descriptions,
+    require_tables,
+    results_of,
+)
 from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.raw_result import known_in_raw_result
 from badc_core.inference.recording_run import (
@@ -33,6 +40,8 @@ from badc_core.inference.run_spec import RunResult, RunSpec, load_previous
 from badc_core.inference.select import Selection
 from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
+from badc_core.provenance.annex import fetch
+from badc_core.provenance.fetching import Fetcher, Needed
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.settings import Settings
 from badc_core.stages.work import recording_busy
@@ -49,19 +58,25 @@ class ManifestRun:
 
     Args:
         spec: the run.
+        contents: fetches what its recordings need, along with those of other runs; by default it
+            has one of its own.
 
     Raises:
+        ContentMissing: a manifest, or a table about it, is annexed and could not be fetched.
         ManifestMismatch: a manifest cannot be used, or chunk files are not complete.
         DatasetInvalid: a recording's description or the summary to resume from is malformed.
         ConfigInvalid: the detector cannot be run, or the telemetry log is another kind of file.
         DetectorMissing: the detector cannot be run.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, contents: Fetcher | None = None) -> None:
+        require_tables([*spec.manifests, spec.resume_summary, summary_path(spec.telemetry_log)])
         require_telemetry(spec.telemetry_log)
         settings = spec.settings.detector
         self._spec = spec
+        self._contents = contents
         self._requests = read_requests(spec.manifests, spec.dataset.root if spec.dataset else None)
+        require_descriptions(spec, self._requests)
         self._warnings = check_chunk_files(self._requests, spec)
         self._recordings = {one: spec.described(one) for one in self._requests}
         self._detector = identify_detector(settings)
@@ -128,11 +143,17 @@ class ManifestRun:
         """Whether all recordings have ended."""
         return not self._left
 
+    def needs(self) -> list[Needed]:
+        """Returns which files its recordings need."""
+        return [needed_by_rows(self._spec, *one) for one in self._requests.items()]
+
     def count_left(self) -> int:
         """Returns how many chunks have no file with their result yet; nothing is written.
 
         Not all of them need the model: a journal may have what it gave.
         """
+        rows = self._requests.items()
+        fetch(path for one, some in rows for path in results_of(self._spec, one, some))
         return sum(
             self._files.find(row, chunk) is None
             for recording_id, rows in self._requests.items()
@@ -158,22 +179,34 @@ class ManifestRun:
         self._started_s = time.monotonic()
         self._open.enter_context(self._log)
         self._open.enter_context(self._recorder)
+        contents = self._contents
+        if contents is None:
+            contents = self._open.enter_context(fetching_for(spec, self.needs()))
         for one in self._requests:
             source = partial(self._open_recording, one)
-            yield RecordingRun(one, spec.work(one), self._recorder, source, writes_stage=False)
+            yield RecordingRun(
+                one,
+                spec.work(one),
+                self._recorder,
+                source,
+                writes_stage=False,
+                content=contents.using(one),
+            )
 
     def add(self, outcome: Outcome[None]) -> None:
         """Records that a recording has ended.
 
-        A recording that another run is at work on is left to that; its chunks count as failed.
+        A recording that another run is at work on is left to that; its chunks count as failed, as
+        do those of one whose content could not be fetched.
 
         Raises:
             BadcError: why the recording, and so the run, failed as a whole.
         """
         recording_id, error = outcome.recording_id, outcome.error
         self._left.discard(recording_id)
-        if isinstance(error, RecordingBusy):
-            self._busy[recording_id] = error
+        if isinstance(error, RecordingBusy | ContentMissing):
+            if isinstance(error, RecordingBusy):
+                self._busy[recording_id] = error
             rows = self._requests[recording_id]
             self._counts.failed += [(one.chunk_id, str(error)) for one in rows]
         elif error is not None:

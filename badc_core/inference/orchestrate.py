@@ -13,13 +13,16 @@ from badc_core.chunks.status import STATUS_FILE, name_status
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.inference.manifest_contents import fetching_for, require_tables
 from badc_core.inference.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifests, shared_recording
 from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
+from badc_core.provenance.annex import fetch
 from badc_core.provenance.datalad import below, render_datalad_run
+from badc_core.provenance.fetching import Needed
 from badc_core.settings import Settings
 from badc_core.telemetry.summary import summary_path, workers_path
 
@@ -75,6 +78,7 @@ class InferEntry:
         n_left: chunks that have no result yet.
         audio_s: seconds of sound in all its chunks.
         sources: the files with its sound, absolute.
+        needs: the files that running it reads.
         error: why it cannot be run; None if it can.
     """
 
@@ -85,6 +89,7 @@ class InferEntry:
     n_left: int = 0
     audio_s: float = 0.0
     sources: tuple[Path, ...] = ()
+    needs: tuple[Needed, ...] = ()
     error: BadcError | None = None
 
     @property
@@ -209,9 +214,15 @@ def run_plan(plan: InferPlan) -> Generator[Outcome[RunResult], None, None]:
     for entry in plan.entries:
         if entry.error is not None:
             yield Outcome(entry.recording_id, error=entry.error)
-    specs = [(one.recording_id, one.order) for one in plan.entries if not one.error]
-    if specs:
-        runs = [(name, lambda _, spec=spec: ManifestRun(spec)) for name, spec in specs]
+    entries = [one for one in plan.entries if one.error is None]
+    if not entries:
+        return
+    needs = [need for one in entries for need in one.needs]
+    with fetching_for(entries[0].order, needs) as contents:
+        runs = [
+            (one.recording_id, lambda _, spec=one.order: ManifestRun(spec, contents))
+            for one in entries
+        ]
         yield from run_manifests(runs, plan.settings, identify_detector(plan.settings.detector))
 
 
@@ -226,7 +237,9 @@ class _Planning:
         self.settings = request.settings
         self._dataset = Dataset(self.root, self.settings)
         identify_detector(self.settings.detector)
+        require_tables([request.chunk_plan])
         self.listed = list_manifests(self.root, request.manifest_dir, request.chunk_plan)
+        fetch(one.path for one in self.listed)
         self._chunks_dir = absolute(self.root / request.chunks_dir)
         self.n_finished = 0
         self._seen: dict[str, Path] = {}
@@ -282,4 +295,5 @@ def _count(entry: InferEntry) -> InferEntry:
         n_left=run.count_left(),
         audio_s=run.audio_s,
         sources=run.sources,
+        needs=tuple(run.needs()),
     )

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing
 from badc_core.audio.channel import MEAN, Channel
 from badc_core.chunks.plan import Chunk
@@ -21,7 +22,7 @@ from badc_core.columns import Column, arrow_schema, write_parquet
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.errors import RawDetectionsInvalid
+from badc_core.errors import ContentMissing, RawDetectionsInvalid
 from badc_core.inference.gpu_totals import GpuTotals, total_gpu_use
 from badc_core.intervals import length_of
 from badc_core.json_texts import parse_object
@@ -151,7 +152,9 @@ def read_raw_result(path: Path, recording_id: str) -> RawResult:
 
     Raises:
         RawDetectionsInvalid: absent, corrupt, of another schema or another recording.
+        ContentMissing: it is annexed, and its content is not here.
     """
+    require_fetched(path)
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
@@ -174,7 +177,7 @@ def read_raw_result(path: Path, recording_id: str) -> RawResult:
 
 
 def known_in_raw_result(path: Path, recording_id: str, floor: float) -> dict[str, ChunkResult]:
-    """Returns the good results in a file, by key; none where there is no such file.
+    """Returns the good results in a file, by key; none where there is no such file here.
 
     So a change of other chunks, or of the place, runs no model.
 
@@ -185,7 +188,7 @@ def known_in_raw_result(path: Path, recording_id: str, floor: float) -> dict[str
     """
     try:
         raw = read_raw_result(path, recording_id)
-    except RawDetectionsInvalid:
+    except (RawDetectionsInvalid, ContentMissing):
         return {}
     results = zip(raw.keys, raw.results, strict=True) if raw.floor <= floor else ()
     return {key: one for key, one in results if one.error is None}

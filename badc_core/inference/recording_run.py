@@ -7,7 +7,7 @@ It serves the asset and `badc infer` alike. They differ in the source that lists
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -136,6 +136,8 @@ class RecordingRun(Generic[T]):
         open_source: lists the chunks; called once no other run can work on the recording.
         writes_stage: whether the result is the output of the stage, which the asset graph has to
             know of. Otherwise the journal stays, for runs with other thresholds.
+        content: entered before the source is opened, has what that reads fetched, and keeps it
+            until the run of the recording ends; None where nothing is to be fetched.
     """
 
     def __init__(
@@ -145,12 +147,14 @@ class RecordingRun(Generic[T]):
         recorder: RunRecorder,
         open_source: Callable[[], Opened[T]],
         writes_stage: bool = True,
+        content: AbstractContextManager[None] | None = None,
     ) -> None:
         self.recording_id = recording_id
         self._work = work
         self._recorder = recorder
         self._open_source = open_source
         self._writes_stage = writes_stage
+        self._content = content or nullcontext()
         self._begun: RecordingWork | None = None
         self._open = ExitStack()
         self.is_left = False
@@ -172,6 +176,7 @@ class RecordingRun(Generic[T]):
         if self._writes_stage:
             self._begun = self._work.begin(STAGE, self.recording_id)
             self._open.callback(self._begun.leave)
+        self._open.enter_context(self._content)
         opened = self._open_source()
         self._sink = opened.sink
         self._keys = {one.key for one in opened.chunks}

@@ -3,9 +3,11 @@
 Options of the command line become a `RunSpec`; it is carried out in `manifest_run.py`.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from badc_core.annexed_files import require_fetched
 from badc_core.audio.channel import Channel, name_channel
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.datasets.dataset import Dataset, InferencePaths
@@ -98,7 +100,7 @@ class RunSpec:
 
     def described(self, recording_id: str) -> Recording | None:
         """Returns what the dataset knows of a recording; raises DatasetInvalid."""
-        if self.dataset is None or not self.dataset.recording(recording_id).exists():
+        if self.dataset is None or not os.path.lexists(self.dataset.recording(recording_id)):
             return None
         return read_recording(self.dataset.recording(recording_id))
 
@@ -170,6 +172,7 @@ def load_previous(path: Path | None) -> Summary | None:
     """
     if path is None:
         return None
+    require_fetched(path)
     if not path.name.endswith(_SUMMARY_ENDING) or not path.is_file():
         is_file = path.is_file()
         raise ConfigInvalid(

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import check_timezone
 from badc_core.validation import explain_invalid
@@ -61,7 +62,9 @@ def read_deployments(path: Path) -> dict[str, Deployment]:
 
     Raises:
         ConfigInvalid: not CSV, a misnamed column, a repeated station, or an impossible value.
+        ContentMissing: it is annexed, and its content is not here.
     """
+    require_fetched(path)
     if not path.exists():
         return {}
     stations: dict[str, Deployment] = {}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
@@ -50,9 +51,11 @@ def read_failures(dataset: Dataset) -> dict[str, StandingFailure]:
 
     Raises:
         DatasetInvalid: a file is damaged.
+        ContentMissing: one is annexed, and its content is not here.
     """
     failures = {}
     for path in sorted(dataset.failure("x").parent.glob("[!.]*.json")):
+        require_fetched(path)
         try:
             failure = _FAILURE.validate_json(path.read_bytes())
         except ValidationError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
@@ -126,8 +127,10 @@ def read_recording(path: Path) -> Recording:
     Raises:
         DatasetInvalid: absent, malformed, of another schema version, or of another recording than
             the one the file is named for.
+        ContentMissing: it is annexed, and its content is not here.
     """
     remedy = "Describe it again: badc run DATASET"
+    require_fetched(path)
     try:
         content = parse_object(path.read_text(encoding="utf-8"))
         if (version := content["schema"]) != SCHEMA_VERSION:

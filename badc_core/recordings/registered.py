@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing, writing_text
 from badc_core.csv_tables import as_written, write_rows
 from badc_core.errors import DatasetInvalid
@@ -68,7 +69,9 @@ def read_table(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]
 
     Raises:
         DatasetInvalid: not such a table; the line is named.
+        ContentMissing: it is annexed, and its content is not here.
     """
+    require_fetched(path)
     if not path.exists():
         return []
     try:

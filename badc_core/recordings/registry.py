@@ -16,6 +16,7 @@ from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import RecordingUnknown
 from badc_core.hashing import fingerprint_file
 from badc_core.locks import locked
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.gone import find_gone, require_some_left
 from badc_core.recordings.identity import assign_ids
@@ -127,8 +128,10 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
 
     Raises:
         DatasetInvalid: the registry is malformed.
+        ContentMissing: the registry is annexed, and could not be fetched.
         StorageFull: the registry cannot be written.
     """
+    require_fetched_all([dataset.registry])
     with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
         write_tracking_rules(dataset.root)
         before = read_registry(dataset.registry)
@@ -154,6 +157,32 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         renamed={one: before.by_id[one].path for one in sorted(renamed)},
         dropped=dropped,
     )
+
+
+def look_again(dataset: Dataset, row: RegisteredRecording) -> RegisteredRecording:
+    """Returns a row for the content that its file has now; the same row where that is known.
+
+    A scan cannot read what is fetched after it.
+    """
+    status = dataset.audio(row.path).stat()
+    seen = _update(dataset, row, FoundAudio(row.path, status.st_size, status.st_mtime_ns))
+    return row if seen.fingerprint == row.fingerprint else seen
+
+
+def enter_contents(dataset: Dataset, seen: Iterable[RegisteredRecording]) -> None:
+    """Enters what `look_again` found into the registry; rows that changed meanwhile stay.
+
+    Raises:
+        DatasetInvalid: the registry is malformed.
+        StorageFull: the registry cannot be written.
+    """
+    with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
+        before = read_registry(dataset.registry)
+        rows = dict(before.by_id)
+        for one in seen:
+            if one.recording_id in rows and rows[one.recording_id].path == one.path:
+                rows[one.recording_id] = one
+        Registry(rows.values()).write(dataset.registry)
 
 
 def forget_missing(dataset: Dataset) -> tuple[str, ...]:

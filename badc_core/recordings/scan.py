@@ -1,6 +1,6 @@
 """The audio files in a dataset's recordings folders.
 
-No file is opened: a recording is known by its name here. Names are assigned in `identity.py` and
+No recording is read: it is known by its name here. Names are assigned in `identity.py` and
 kept in `registry.py`.
 """
 
@@ -13,9 +13,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from badc_core.annexed_files import lacks_content
 from badc_core.audio.ffmpeg import find_ffmpeg
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+from badc_core.provenance.annex import find_repository
 from badc_core.settings import FFMPEG_ENDINGS
 
 _log = logging.getLogger(__name__)
@@ -51,8 +53,8 @@ class FoundAudio:
 
     Attributes:
         path: relative to the dataset's root, with forward slashes, letters as on disk.
-        size_bytes: of its content; None for a link whose content is not here.
-        modified_ns: of its content, since 1970; None for such a link too.
+        size_bytes: of its content; None for an annexed file whose content is not here.
+        modified_ns: of its content, since 1970; None for such a file too.
     """
 
     path: str
@@ -144,7 +146,9 @@ def warn_of_left_out(listing: Listing) -> None:
 def list_folders(dataset: Dataset) -> Listing:
     """Returns what the dataset's recordings folders hold."""
     endings = tuple(f".{ending.lower()}" for ending in dataset.settings.recordings.extensions)
-    search = _Search(endings)
+    # Only there a file may be the pointer to its content; to look costs an open file each.
+    in_repository = any(find_repository(folder) for folder in dataset.audio_roots)
+    search = _Search(endings, in_repository)
     links: list[tuple[Path, str]] = []
     for folder, name in zip(dataset.audio_roots, dataset.settings.recordings.roots, strict=True):
         if folder.is_dir():
@@ -160,10 +164,11 @@ def list_folders(dataset: Dataset) -> Listing:
 class _Search:
     """A walk through folders; links to folders are kept for later."""
 
-    def __init__(self, endings: tuple[str, ...]) -> None:
+    def __init__(self, endings: tuple[str, ...], in_repository: bool) -> None:
         self.listing = Listing()
         self.links: list[tuple[Path, str]] = []
         self._endings = endings
+        self._in_repository = in_repository
         self._seen: set[tuple[int, int]] = set()
 
     def walk(self, folder: Path, name: str) -> None:
@@ -212,7 +217,9 @@ class _Search:
         except OSError as error:
             self._take_without_content(entry, path, error)
             return
-        if stat.S_ISREG(status.st_mode):
+        if self._in_repository and lacks_content(Path(entry.path)):
+            self.listing.audio[path] = FoundAudio(path, None, None)
+        elif stat.S_ISREG(status.st_mode):
             self.listing.audio[path] = FoundAudio(path, status.st_size, status.st_mtime_ns)
         elif not stat.S_ISDIR(status.st_mode):
             self.listing.unusable[path] = "it is no regular file. Remove or rename it"

@@ -4,6 +4,7 @@ One writer makes it under another name and renames it, so readers of the old fil
 Its views are `sql/*.sql`; the page about the corpus is in `corpus_page.py`.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from badc_core.annexed_files import content_missing, lacks_content
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
+from badc_core.provenance.annex import fetch
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.reports.database import (
     create_table,
@@ -83,9 +86,10 @@ def build_corpus(
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
+    reasons |= _fetch_results(dataset, set(recording_ids) - missing.keys())
     present: dict[str, Recording] = {}
     damaged: dict[str, tuple[str, str]] = {}
-    for recording_id in sorted(set(recording_ids) - missing.keys()):
+    for recording_id in sorted(set(recording_ids) - reasons.keys()):
         stage = _first_absent(dataset, recording_id)
         if stage:
             reasons[recording_id] = (stage, f"no {stage} yet")
@@ -108,13 +112,37 @@ def build_corpus(
     return replace(totals, damaged=len(damaged))
 
 
+def _fetch_results(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Fetches what the corpus is made from; returns recordings without it, with stage and why."""
+    files = {
+        path: (one, stage)
+        for one in recording_ids
+        for stage, path in _made_from(dataset, one).items()
+    }
+    return {
+        files[path][0]: (files[path][1], str(content_missing(path, why)))
+        for path, why in fetch(files).items()
+    }
+
+
+def _made_from(dataset: Dataset, recording_id: str) -> dict[str, Path]:
+    """Returns name -> file of a recording that the corpus is made from."""
+    return {
+        "recording": dataset.recording(recording_id),
+        "detections": dataset.detections(recording_id),
+        "effort": dataset.effort(recording_id),
+    }
+
+
 def explain_corpus_damage(dataset: Dataset) -> str:
     """Returns which file of a corpus is missing or damaged, and how; empty if none seems so.
 
-    The cost does not grow with the corpus.
+    A corpus whose content is elsewhere is not damaged. The cost does not grow with the corpus.
     """
     corpus = dataset.corpus
     for path in (corpus.duckdb, corpus.html):
+        if lacks_content(path):
+            return ""
         if not path.is_file():
             return f"{path.name} is missing"
     why = explain_damage(corpus.duckdb)
@@ -165,13 +193,9 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _first_absent(dataset: Dataset, recording_id: str) -> str:
     """Returns the first stage without its file; empty if no file is missing."""
-    needed = {
-        "recording": dataset.recording(recording_id),
-        "detections": dataset.detections(recording_id),
-        "effort": dataset.effort(recording_id),
-    }
-    absent = next((stage for stage, path in needed.items() if not path.exists()), "")
-    if absent == "detections" and not dataset.manifest(recording_id).exists():
+    needed = _made_from(dataset, recording_id)
+    absent = next((stage for stage, path in needed.items() if not os.path.lexists(path)), "")
+    if absent == "detections" and not os.path.lexists(dataset.manifest(recording_id)):
         return "chunk_manifest"
     return absent
 

@@ -140,7 +140,7 @@ def _find_gone(dataset: Dataset) -> tuple[str, ...]:
 def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:
     """Adds the relative address of the recording's own page, if that exists."""
     page = dataset.bundle(recording["recording_id"]).html
-    address = quote(os.path.relpath(page, dataset.corpus.folder)) if page.exists() else ""
+    address = quote(os.path.relpath(page, dataset.corpus.folder)) if os.path.lexists(page) else ""
     return {**recording, "address": address}
 
 

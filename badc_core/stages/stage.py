@@ -7,12 +7,12 @@ one entry here and one file in `badc_dagster/assets/`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks, identify_detector
-from badc_core.errors import DatasetInvalid
+from badc_core.errors import ContentMissing, DatasetInvalid
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
 
@@ -35,11 +35,13 @@ class Stage:
         runs_detector: whether it runs a model: it leases devices and takes most of the time.
         choices: dataset, recording_id -> what the settings come to for this recording, where that
             decides the result and differs between recordings; nothing where it is the default.
+        reads: the stages whose outputs its body reads, which may be more or fewer than `inputs`.
+        sound: whether it reads the recording's file: needed; or shown, of what was detected, as
+            far as the file is to be had.
         has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
             result serves any settings that keep only stronger ones.
         more_outputs: dataset, recording_id -> files and folders that it writes beside `outputs`,
             some of them only under some settings.
-        reads_audio: whether it reads the recording's sound.
     """
 
     name: str
@@ -50,10 +52,16 @@ class Stage:
     batch_size: int
     job: str
     runs_detector: bool = False
+    reads: tuple[str, ...] = ()
+    sound: Literal["unused", "needed", "shown"] = "unused"
     has_floor: bool = False
     choices: Callable[[Dataset, str], tuple[str, ...]] = lambda _dataset, _one: ()
     more_outputs: Callable[[Dataset, str], tuple[Path, ...]] = lambda _dataset, _one: ()
-    reads_audio: bool = False
+
+    @property
+    def reads_audio(self) -> bool:
+        """Whether it reads the recording's sound."""
+        return self.sound != "unused"
 
     def writes(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
         """Returns all files and folders that it writes for a recording."""
@@ -89,7 +97,7 @@ def _chosen_channel(dataset: Dataset, recording_id: str) -> tuple[str, ...]:
         return ()
     try:
         channel = channel_of(read_recording(dataset.recording(recording_id)), wanted)
-    except DatasetInvalid:
+    except (DatasetInvalid, ContentMissing):
         return ()  # the stage fails on the same description, and says so
     return () if channel == MEAN else (f"channel {name_channel(channel)}",)
 
@@ -115,7 +123,7 @@ _IN_ORDER = (
         code_version="3",
         batch_size=200,
         job="chunk_job",
-        reads_audio=True,
+        sound="needed",
     ),
     Stage(
         name="chunk_manifest",
@@ -125,6 +133,7 @@ _IN_ORDER = (
         code_version="1",
         batch_size=201,
         job="chunk_job",
+        reads=("recording",),
     ),
     Stage(
         name="raw_detections",
@@ -135,10 +144,11 @@ _IN_ORDER = (
         batch_size=202,
         job="infer_job",
         runs_detector=True,
+        reads=("recording", "chunk_manifest"),
+        sound="needed",
         has_floor=True,
         choices=_chosen_channel,
         more_outputs=_chunk_files,
-        reads_audio=True,
     ),
     Stage(
         name="detections",
@@ -149,6 +159,7 @@ _IN_ORDER = (
         batch_size=203,
         job="select_job",
         more_outputs=_chunk_files,
+        reads=("recording", "raw_detections"),
     ),
     Stage(
         name="report_bundle",
@@ -159,7 +170,8 @@ _IN_ORDER = (
         batch_size=204,
         job="report_job",
         more_outputs=_bundle_parts,
-        reads_audio=True,
+        reads=("recording", "detections"),
+        sound="shown",
     ),
 )
 

@@ -6,15 +6,20 @@ whole archive. How they are computed is in `badc_dagster/host_inputs.py`.
 
 import json
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import RecordingUnknown
 from badc_core.outcomes import Outcome, for_each
+from badc_core.provenance.dropping import FetchedSounds
+from badc_core.provenance.fetching import Fetcher
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.settings import Settings
+from badc_core.stages.contents import needed_by
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import RecordingWork, Work
 
@@ -141,21 +146,39 @@ def each_recording(
     by_id = {one.recording_id: one for one in inputs.recordings}
     work = inputs.work
 
-    def make_one(recording_id: str) -> tuple[T, RecordingWork]:
-        begun = work.begin(inputs.stage, recording_id)
-        try:
+    def make_one(recording_id: str) -> tuple[T, RecordingWork, ExitStack]:
+        with ExitStack() as opened:
+            begun = work.begin(inputs.stage, recording_id)
+            opened.callback(begun.leave)
             inputs.require_finished_sources(recording_id)
-            return make(by_id[recording_id]), begun
-        except BaseException:
-            begun.leave()
-            raise
+            opened.enter_context(contents.using(recording_id))
+            return make(by_id[recording_id]), begun, opened.pop_all()
 
-    for outcome in for_each(by_id, make_one, n_threads):
-        if outcome.value is None:
-            yield Outcome(outcome.recording_id, error=outcome.error)
-        else:
-            value, begun = outcome.value
-            yield Outcome(outcome.recording_id, value, on_commit=begun.commit)
+    with fetching(inputs) as contents:
+        for outcome in for_each(by_id, make_one, n_threads):
+            if outcome.value is None:
+                yield Outcome(outcome.recording_id, error=outcome.error)
+            else:
+                value, begun, opened = outcome.value
+                yield Outcome(
+                    outcome.recording_id, value, on_commit=partial(_commit, begun, opened)
+                )
+
+
+def fetching(inputs: StepInputs) -> Fetcher:
+    """Returns what fetches the contents that a step reads, some recordings ahead of its body."""
+    dataset = inputs.dataset
+    sounds = FetchedSounds(dataset.root, inputs.work_folder, dataset.settings.datalad.drop_after)
+    stage = STAGES[inputs.stage]
+    needs = [
+        needed_by(stage, dataset, one.recording_id, one.registered) for one in inputs.recordings
+    ]
+    return Fetcher(needs, sounds)
+
+
+def _commit(begun: RecordingWork, opened: ExitStack) -> None:
+    begun.commit()
+    opened.close()
 
 
 def _recording_input(content: dict[str, Any]) -> RecordingInput:

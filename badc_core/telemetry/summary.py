@@ -14,6 +14,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from badc_core.annexed_files import require_fetched
 from badc_core.atomic import write_text
 from badc_core.csv_tables import write_rows
 from badc_core.errors import DatasetInvalid
@@ -114,9 +115,11 @@ class Summary:
 
         Raises:
             DatasetInvalid: the file is not a summary.
+            ContentMissing: it is annexed, and its content is not here.
         """
         summary = cls(log)
         path = summary_path(log)
+        require_fetched(path)
         if not path.exists():
             return summary
         try:

@@ -1,5 +1,6 @@
 """All recordings of a dataset together: one database, and one page."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,7 +55,7 @@ def _corpus_detections(
     failed = [one for one in registry if one.recording_id in failures]
     # To try a recording whose sound is not here fails, and costs it none of its results.
     absent = find_absent(dataset, failed)
-    kept = {*superseded, *(one for one in absent if dataset.effort(one).exists())}
+    kept = {*superseded, *(one for one in absent if os.path.lexists(dataset.effort(one)))}
     missing = {
         one: note.error
         for one, note in failures.items()

@@ -4,8 +4,8 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.recordings.recording import Recording
+from badc_core.stages.describing import describe_recordings
 from badc_core.stages.fingerprints import Fingerprints
-from badc_core.steps import describe_recordings
 from badc_dagster.metadata import recording_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 

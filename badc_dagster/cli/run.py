@@ -1,6 +1,7 @@
 """`badc run`: everything that is due, from new files to the corpus report."""
 
 import logging
+import os
 from typing import Annotated
 
 import typer
@@ -59,7 +60,7 @@ def run(
     for fault in outcome.faults:
         out.fail(fault)
     report_failures(outcome.failures, out)
-    has_corpus = project.dataset.corpus.duckdb.exists()
+    has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
     found = show_report(project.dataset, None, 20, out) if has_corpus else None
     incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
     missing = f"{outcome.n_missing} missing, " if outcome.n_missing else ""

@@ -73,6 +73,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.padding_s": (2.0, "report_bundle"),
     "work.folder": ("elsewhere", None),
     "datalad.record": ("off", None),
+    "datalad.drop_after": (True, None),
 }
 """Each setting, another value than its default, and the stage whose output that changes.
 

@@ -1,0 +1,146 @@
+"""Fetching ahead, and dropping only what was fetched and is not used."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support.archives import copy_archive, make_archive, run_in
+from support.built_once import build_once
+
+from badc_core.annexed_files import lacks_content
+from badc_core.errors import ContentMissing
+from badc_core.provenance.dropping import FetchedSounds
+from badc_core.provenance.fetching import Fetcher, Needed, require_fetched_all
+
+N_SOUNDS = 30
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    files = [(f"audio/{number:02}.wav", os.urandom(9000)) for number in range(N_SOUNDS)]
+    return build_once(tmp_path_factory, "sounds", lambda folder: make_archive(folder, files))
+
+
+@pytest.fixture
+def archive(built, tmp_path) -> Path:
+    return copy_archive(built, tmp_path)
+
+
+@pytest.fixture
+def sounds(archive) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((archive / "audio").iterdir())}
+
+
+def needs_of(sounds: dict[str, Path]) -> list[Needed]:
+    return [Needed(name, sound=lambda path=path: path) for name, path in sounds.items()]
+
+
+def used(archive: Path, drops: bool = True) -> FetchedSounds:
+    return FetchedSounds(archive, archive / ".badc", drops)
+
+
+def count_here(sounds: dict[str, Path]) -> int:
+    return sum(not lacks_content(path) for path in sounds.values())
+
+
+def test_sounds_are_fetched_a_few_ahead_and_dropped_after_use(archive, sounds) -> None:
+    most = 0
+    with Fetcher(needs_of(sounds), used(archive)) as contents:
+        for name, path in sounds.items():
+            with contents.using(name):
+                assert not lacks_content(path)
+                most = max(most, count_here(sounds))
+    assert 1 < most < N_SOUNDS
+    assert count_here(sounds) == 0
+    assert list((archive / ".badc/fetched").iterdir()) == []
+
+
+def test_the_next_ones_are_fetched_while_one_is_used(archive, sounds) -> None:
+    with Fetcher(needs_of(sounds), used(archive)) as contents, contents.using("00"):
+        until_s = time.monotonic() + 60
+        while lacks_content(sounds["15"]) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert not lacks_content(sounds["15"])
+        assert lacks_content(sounds["16"])
+
+
+def test_without_drop_after_what_was_fetched_stays(archive, sounds) -> None:
+    some = dict(list(sounds.items())[:2])
+    with Fetcher(needs_of(some), used(archive, drops=False)) as contents:
+        for name in some:
+            with contents.using(name):
+                pass
+    assert count_here(some) == 2
+
+
+def test_what_was_here_and_what_another_run_uses_is_not_dropped(archive, sounds) -> None:
+    some = dict(list(sounds.items())[:3])
+    require_fetched_all([some["00"]])
+    other = used(archive, drops=False)
+    in_use = {"01": other.use("01")}
+    with Fetcher(needs_of(some), used(archive)) as contents:
+        for name in some:
+            with contents.using(name):
+                pass
+    assert [lacks_content(path) for path in some.values()] == [False, False, True]
+    other.release(in_use)
+    used(archive).sweep()
+    assert [lacks_content(path) for path in some.values()] == [False, True, True]
+
+
+def test_a_batch_keeps_what_its_steps_fetch(archive, sounds) -> None:
+    some = dict(list(sounds.items())[:2])
+    with used(archive).keeping(some):
+        for _ in range(2):
+            with Fetcher(needs_of(some), used(archive)) as contents:
+                for name in some:
+                    with contents.using(name):
+                        pass
+            assert count_here(some) == 2
+    assert count_here(some) == 0
+
+
+def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds) -> None:
+    killed = used(archive)
+    mark = killed.use("00")
+    killed.mark(mark, sounds["00"])
+    require_fetched_all([sounds["00"]])
+    os.close(mark)  # as the kernel does when a process dies
+    used(archive, drops=False).sweep()
+    assert not lacks_content(sounds["00"])
+    used(archive).sweep()
+    assert lacks_content(sounds["00"])
+
+
+def test_a_refused_drop_is_a_warning_once_and_tried_again(archive, sounds, caplog) -> None:
+    some = dict(list(sounds.items())[:2])
+    run_in(archive, "git", "annex", "numcopies", "2")
+    with Fetcher(needs_of(some), used(archive)) as contents:
+        for name in some:
+            with contents.using(name):
+                pass
+    assert count_here(some) == 2
+    assert caplog.text.count("not dropped after use") == 1
+    run_in(archive, "git", "annex", "numcopies", "1")
+    used(archive).sweep()
+    assert count_here(some) == 0
+
+
+def test_what_cannot_be_fetched_fails_alone_unless_it_can_be_done_without(archive, sounds) -> None:
+    gone = archive / "audio/gone.wav"
+    gone.symlink_to("../.git/annex/objects/aa/bb/KEY/KEY")
+    needs = [
+        Needed("needs it", sound=lambda: gone),
+        Needed("does without", sound=lambda: gone, requires_sound=False),
+        Needed("table", [gone]),
+        Needed("saves work", useful=[gone]),
+        *needs_of({"00": sounds["00"]}),
+    ]
+    with Fetcher(needs, used(archive)) as contents:
+        for name in ("needs it", "table"):
+            with pytest.raises(ContentMissing, match="datalad get"), contents.using(name):
+                pass
+        for name in ("does without", "saves work", "00"):
+            with contents.using(name):
+                pass

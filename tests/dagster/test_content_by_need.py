@@ -1,0 +1,121 @@
+"""Recordings whose content is only in a store: fetched for a step, named, dropped after."""
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from support.archives import checksums, copy_archive, make_archive, run_in
+from support.built_once import build_once
+from support.commands import run_typed
+from support.sounds import write_tone
+
+from badc_core.annexed_files import lacks_content
+from badc_core.cli.app import build_app
+from badc_core.datasets.connections import connect
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.registry import read_registry
+from badc_dagster.definitions import build_defs
+from badc_dagster.home import open_instance
+from badc_dagster.partitions import asset_key, range_tags
+
+QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
+DROPS = f"{QUICK}[datalad]\ndrop_after = true\n"
+N_RECORDINGS = 4
+
+
+def _lay_out(folder: Path) -> None:
+    sounds = [
+        (f"audio/S1/rec {number}.wav", write_tone(folder / "sound.wav", 3.0, number).read_bytes())
+        for number in range(N_RECORDINGS)
+    ]
+    (folder / "sound.wav").unlink()
+    make_archive(folder, sounds)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    return build_once(tmp_path_factory, "archive", _lay_out)
+
+
+@pytest.fixture
+def archive(built, home, tmp_path) -> Path:
+    """Returns a dataset whose recordings are only in its store."""
+    archive = copy_archive(built, tmp_path / "copy")
+    (archive / "badc.toml").write_text(QUICK, encoding="utf-8")
+    return archive
+
+
+def sounds_of(archive: Path) -> list[Path]:
+    return sorted((archive / "audio/S1").iterdir())
+
+
+def lose(archive: Path, path: Path) -> None:
+    """Removes a content from the store."""
+    key = path.readlink().name
+    (stored,) = (archive.parent / "store").rglob(f"{key}/{key}")
+    stored.parent.chmod(0o755)
+    stored.unlink()
+
+
+def test_with_drop_after_only_what_was_fetched_is_dropped_and_nothing_is_due_then(archive):
+    (archive / "badc.toml").write_text(DROPS, encoding="utf-8")
+    kept, *others = sounds_of(archive)
+    run_in(archive, "git", "annex", "get", "--quiet", str(kept.relative_to(archive)))
+    before = checksums(archive)
+    run_typed(build_app(), "run", archive)
+    assert not lacks_content(kept)
+    assert all(map(lacks_content, others))
+    assert checksums(archive) == before
+    assert not list((archive / ".badc/fetched").iterdir())
+    registry = (archive / "recordings.csv").read_bytes()
+    again = run_typed(build_app(), "run", archive)
+    assert "Nothing to do" in again.stdout
+    assert (archive / "recordings.csv").read_bytes() == registry
+    assert all(one.fingerprint for one in read_registry(archive / "recordings.csv"))
+
+
+def test_a_content_that_cannot_be_fetched_fails_its_recording_alone(archive):
+    *others, lost = sounds_of(archive)
+    lose(archive, lost)
+    done = run_typed(build_app(), "run", archive, code=1)
+    assert f"{N_RECORDINGS - 1} of {N_RECORDINGS} recordings complete, 1 failed" in done.stdout
+    said = " ".join(done.stderr.split())
+    assert "could not be fetched" in said
+    assert f"datalad get {shlex.quote(str(lost))}".replace(" ", "") in said.replace(" ", "")
+    assert not any(map(lacks_content, others))
+
+
+def test_a_step_of_an_asset_alone_drops_as_it_goes(archive):
+    (archive / "badc.toml").write_text(DROPS, encoding="utf-8")
+    run_typed(build_app(), "scan", archive)
+    connection = connect(Path(os.environ["DAGSTER_HOME"]), archive)
+    ids = read_registry(archive / "recordings.csv").ids
+    instance = open_instance()
+    job = build_defs([connection]).resolve_job_def(connection.scoped("pipeline_job"))
+    for stage in ("recording", "chunk_manifest", "raw_detections"):
+        result = job.execute_in_process(
+            instance=instance,
+            tags=range_tags(ids),
+            asset_selection=[asset_key(connection, stage)],
+        )
+        assert result.success
+        assert all(map(lacks_content, sounds_of(archive)))
+    instance.dispose()
+    assert all(Dataset.open(archive).raw_detections(one).exists() for one in ids)
+
+
+def test_saved_results_in_a_clone_are_fetched_and_selected_from_without_the_sound(archive):
+    run_typed(build_app(), "run", archive)
+    run_in(archive, "git", "annex", "add", "--quiet", "--force-large", ".")
+    run_in(archive, "git", "commit", "--quiet", "-m", "Save results")
+    run_in(archive, "git", "annex", "move", "--quiet", "--to", "store", ".")
+    table = archive / "recordings.csv"
+    assert lacks_content(table)
+    shutil.rmtree(archive / ".badc")
+    (archive / "badc.toml").unlink()
+    (archive / "badc.toml").write_text(QUICK.replace("0.1", "0.5"), encoding="utf-8")
+    done = run_typed(build_app(), "run", archive)
+    assert f"{N_RECORDINGS} of {N_RECORDINGS} recordings complete, 0 failed" in done.stdout
+    assert not lacks_content(table)
