@@ -11,12 +11,12 @@ from pathlib import Path
 
 import duckdb
 
-from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY, is_readable
 from badc_core.errors import ConfigInvalid, DetectionsInvalid, OutputUnwritable
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.reports.database import (
     SUMMARY_VIEWS,
     create_table,
@@ -261,8 +261,8 @@ def _fill(
 
 def _require_there(paths: Sequence[Path]) -> None:
     """Raises ContentMissing or DetectionsInvalid where a file is not here."""
+    require_fetched_all(paths)
     for path in paths:
-        require_fetched(path)
         if not path.is_file():
             raise DetectionsInvalid("there is no such file", path, _MAKE_ONE)
 
