@@ -13,6 +13,7 @@ from support.saved_datasets import (
     require_unharmed,
     run_badc,
     save,
+    save_as_before,
     stored,
     tracked,
 )
@@ -47,19 +48,38 @@ def home(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("as_root", [False, pytest.param(True, marks=pytest.mark.soak)])
-def test_a_saved_dataset_is_run_again_with_other_settings(root, home, as_root):
+def test_what_an_earlier_version_saved_is_worked_on_again(root, home, as_root):
+    save_as_before(root)
     before = stored(root)
+    for name in ("recordings.csv", "manifests/A.csv", "artifacts/chunks/A/.chunk_lock"):
+        assert (root / name).is_symlink()
     run_badc(home, "run", root, "--min-score", "0.3", as_root=as_root)
+    run_badc(home, "chunk", "run", "audio/A.wav", "--chunk-duration", 3, as_root=as_root, cwd=root)
     require_unharmed(root, before)
     save(root)
-    strays = [
-        path for path in tracked(root) if ".badc/" in path or ".part" in path or "lock" in path
-    ]
-    assert strays == []
-    in_git = [path for path in tracked(root) if path.endswith((".csv", ".json", ".jsonl"))]
-    assert "recordings.csv" in in_git
+    in_git = ("artifacts/aggregate/A_quicklook/labels.csv", "artifacts/chunks/A/A.csv")
     assert not any((root / path).is_symlink() for path in in_git)
-    assert (root / "artifacts" / "raw_detections" / "A.parquet").is_symlink()
+    annexed = ("artifacts/aggregate/A.parquet", "artifacts/chunks/A/A_chunk_0_3000.wav")
+    assert all((root / path).is_symlink() for path in annexed)
+    assert not [path for path in tracked(root) if ".badc/" in path or path.endswith(".part")]
+    assert "artifacts/chunks/A/.chunk_lock" not in tracked(root)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("as_root", [False, True])
+def test_the_commands_that_are_printed_for_datalad_are_followed_by_plain_ones(root, home, as_root):
+    for words in (("chunk", "orchestrate", "--chunk-duration", 3), ("infer", "orchestrate")):
+        printed = run_badc(home, *words, root, "--print-datalad-run").stdout
+        run_in(root, "sh", "-e", "-c", printed)
+    before = stored(root)
+    for words in (
+        ("infer", "orchestrate", root, "--min-score", 0.1, "--apply"),
+        ("chunk", "orchestrate", root, "--chunk-duration", 2, "--apply"),
+        ("infer", "orchestrate", root, "--min-score", 0.3, "--apply"),
+    ):
+        run_badc(home, *words, as_root=as_root)
+    require_unharmed(root, before)
+    save(root)
 
 
 def write_everything(root: Path, home: Path, program: Path, turn: int, as_root: bool) -> None:
@@ -94,8 +114,10 @@ def write_everything(root: Path, home: Path, program: Path, turn: int, as_root: 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("as_root", [False, True])
-@pytest.mark.parametrize("kind", ["locked", "without content", "unlocked", "hard links"])
+@pytest.mark.parametrize(
+    ("kind", "as_root"),
+    [("locked", False), ("locked", True), ("without content", True), ("hard links", True)],
+)
 def test_no_command_changes_what_is_in_the_annex(root, home, tmp_path, kind, as_root):
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM, encoding="utf-8")
@@ -105,7 +127,7 @@ def test_no_command_changes_what_is_in_the_annex(root, home, tmp_path, kind, as_
     save(root)
     if kind == "without content":
         run_in(root, "git", "annex", "drop", "--quiet", "--force", "artifacts", "own", "wav")
-    elif kind != "locked":
+    elif kind == "hard links":
         run_in(root, "git", "annex", "unlock", "--quiet", ".")
         save(root)
     before = stored(root)

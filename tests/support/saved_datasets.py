@@ -51,6 +51,25 @@ def save(root: Path) -> None:
     assert run_in(root, "git", "status", "--porcelain") == ""
 
 
+def save_as_before(root: Path) -> None:
+    """Saves everything as it was before BADC said what is tracked: all in the annex, locks too."""
+    run_in(root, "git", "rm", "--quiet", ".gitignore")
+    run_in(root, "git", "checkout", "--quiet", "HEAD~1", "--", ".gitattributes")
+    for lock in (
+        "artifacts/.registry.lock",
+        *(f"artifacts/chunks/{one}/.chunk_lock" for one in NAMES),
+    ):
+        (root / lock).parent.mkdir(parents=True, exist_ok=True)
+        (root / lock).touch()
+    run_in(
+        root, "git", "rm", "--quiet", "-r", "--cached", "artifacts", "manifests", "recordings.csv"
+    )
+    made = ("artifacts", "manifests", "recordings.csv")
+    run_in(root, "git", "annex", "add", "--quiet", "--force-large", *made)
+    run_in(root, "git", "commit", "--quiet", "-m", "Save as before")
+    assert run_in(root, "git", "status", "--porcelain") == ""
+
+
 def stored(root: Path) -> dict[str, tuple[str, int]]:
     """Returns hash and time of last change of everything in the annex."""
     objects = root / ".git" / "annex" / "objects"
