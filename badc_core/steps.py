@@ -17,8 +17,11 @@ from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome
 from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
+from badc_core.reports.corpus import gather_corpus
+from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
+from badc_core.stages.step_records import CORPUS_DETECTIONS
 from badc_core.telemetry.log import TelemetryLog
 
 Body = Callable[[StepInputs], Generator[Outcome[Any], None, None]]
@@ -85,3 +88,15 @@ def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
         if outcome.error is None:
             outcome.commit()
         yield outcome
+
+
+def build_corpus_step(dataset: Dataset, step: str) -> None:
+    """Makes the corpus database or its page from files.
+
+    Raises:
+        BadcError: as `gather_corpus` and `write_corpus_page` do.
+    """
+    if step == CORPUS_DETECTIONS:
+        gather_corpus(dataset)
+    else:
+        write_corpus_page(dataset)

@@ -56,6 +56,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMe
     return dg.MetadataValue.md(text)
 
 
+def commit_metadata(commit: str) -> dict[str, Any]:
+    """Returns the commit that has an output; nothing where none was made."""
+    return {"commit": commit} if commit else {}
+
+
 def registry_metadata(outcome: ScanOutcome, n_new_keys: int, path: Path) -> dict[str, Any]:
     """Returns the metadata of the registry after a scan."""
     folders = Counter(str(PurePosixPath(one.path).parent) for one in outcome.registry)

@@ -1,14 +1,16 @@
 """The one pattern of per-recording assets: how they are declared, and how outcomes become events.
 
 A step's inputs are computed here, from the asset graph and the registry; its body gets those and
-files. Good recordings are materialised as they finish; bad ones are logged, one line each, and
-named in one failure at the end. So a failed recording costs nobody else's result.
+files. Good recordings are materialised as they finish, some at a time where results are committed;
+bad ones are logged, one line each, and named in one failure at the end. So a failed recording costs
+nobody else's result.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Set
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import dagster as dg
@@ -24,16 +26,21 @@ from badc_core.errors import (
     RecordingBusy,
 )
 from badc_core.outcomes import Outcome
+from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.stage import STAGES, stages_after
 from badc_core.stages.step_inputs import StepInputs
+from badc_core.stages.step_records import commit_dataset_files
 from badc_core.telemetry.progress import watcher
+from badc_core.telemetry.summary import summary_path, workers_path
 from badc_dagster.failures import as_failures, failure_of
 from badc_dagster.fingerprint_tags import CODE_VERSION_TAG, FINGERPRINT_TAG
+from badc_dagster.finished_outputs import FinishedOutputs
 from badc_dagster.host_inputs import HostInputs, input_names
 from badc_dagster.liveness import show_alive
+from badc_dagster.metadata import commit_metadata
 from badc_dagster.partitions import asset_key, backfill_policy, recording_partitions
 
 T = TypeVar("T")
@@ -119,6 +126,8 @@ class Step:
         self._context = context
         self._connection = connection
         self._stage = STAGES[stage]
+        self._commits = Commits(self.dataset, context.log.warning)
+        commit_dataset_files(self.dataset, self._commits)
 
     def wanted(self, recording_id: str) -> str:
         """Returns the fingerprint that a recording's output should have."""
@@ -148,24 +157,55 @@ class Step:
             dg.Failure: naming every recording that failed, and the complaint.
         """
         bad: dict[str, BadcError] = {}
+        finished = FinishedOutputs(self.inputs, self._commits)
         # Interrupted between two outcomes, workers must end now, not when Python does.
         with closing(outcomes):
-            for outcome in outcomes:
-                watcher().ended()
-                if outcome.value is None:
-                    bad[outcome.recording_id] = self._record_failure(outcome)
-                    continue
-                output = describe(outcome.recording_id, outcome.value)
-                if len(self._by_id) == 1:
-                    yield self._result(outcome.recording_id, output)
-                else:
-                    self._context.log_event(self._materialization(outcome.recording_id, output))
-                self._record_success(outcome.recording_id, output)
-                outcome.commit()
+            try:
+                for outcome in outcomes:
+                    watcher().ended()
+                    if outcome.value is None:
+                        bad[outcome.recording_id] = self._record_failure(outcome)
+                        continue
+                    finished.add(outcome, describe(outcome.recording_id, outcome.value))
+                    clear_failure(self.dataset, outcome.recording_id)
+                    if finished.are_enough:
+                        yield from self._publish(finished)
+            except BadcError:
+                yield from self._publish(finished)
+                raise
+            yield from self._publish(finished)
+        self._commit_failures(bad)
         yield from checks()
         complained = " ".join(filter(None, (complaint(), self._explain_left_stages())))
         if bad or complained:
             raise failure_of(bad, len(self._by_id), complained)
+
+    @contextmanager
+    def committing_telemetry(self, log: Path) -> Iterator[None]:
+        """Commits a telemetry log and its summary when the block ends."""
+        try:
+            yield
+        finally:
+            paths = (log, summary_path(log), workers_path(log))
+            self._commits.commit(paths, f"{self._stage.name}: telemetry")
+
+    def _publish(self, finished: FinishedOutputs) -> Results:
+        """Commits what is finished and tells the asset graph, which then knows the commit."""
+        commit, outputs = finished.commit()
+        for outcome, described in outputs:
+            metadata = described.metadata | commit_metadata(commit)
+            output = replace(described, metadata=metadata)
+            if len(self._by_id) == 1:
+                yield self._result(outcome.recording_id, output)
+            else:
+                self._context.log_event(self._materialization(outcome.recording_id, output))
+            self._record_success(outcome.recording_id, output)
+            outcome.commit()
+
+    def _commit_failures(self, bad: Mapping[str, BadcError]) -> None:
+        if bad and self._commits.are_made:
+            notes = [self.dataset.failure(one) for one in bad]
+            self._commits.commit(notes, f"{self._stage.name}: failed recordings")
 
     def _explain_left_stages(self) -> str:
         """Returns what to do where a run of several stages got a range; nothing otherwise.
@@ -187,7 +227,6 @@ class Step:
         )
 
     def _record_success(self, recording_id: str, output: RecordingOutput) -> None:
-        clear_failure(self.dataset, recording_id)
         lacks = bool(output.failed_chunks)
         self.inputs.work.mark_lacking(self._stage.name, recording_id, lacks=lacks)
 

@@ -4,6 +4,7 @@ Through the same instance and jobs as the UI. What is due is decided in `due.py`
 is done in `batches.py`.
 """
 
+import logging
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.provenance.commits import Commits
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
@@ -29,6 +31,7 @@ from badc_core.recordings.registry import (
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
 from badc_core.stages.stage import STAGES
+from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
 from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.batches import BatchRun, Watch
@@ -42,6 +45,8 @@ from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import asset_key, register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
+
+_log = logging.getLogger(__name__)
 
 _CORPUS_ASSETS = ("corpus_detections", "corpus_report")
 
@@ -119,7 +124,9 @@ class Project:
         require_fetched_all([self.dataset.deployments])
         self.listing = list_folders(self.dataset)
         warn_of_left_out(self.listing)
+        commits = Commits(self.dataset, _log.warning)
         outcome = register_recordings(self.dataset, self.listing.recordings)
+        commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
         return outcome
@@ -194,6 +201,7 @@ class Project:
         self._report_still_due(progress, wanted, busy, runs)
         self._bring_corpus_up_to_date(runs, warn)
         self._refresh_changed(progress, batches, busy, runs)
+        commit_leftovers(self.dataset, Commits(self.dataset, warn))
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),

@@ -17,23 +17,41 @@ from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.settings import SETTINGS_FILE
 from badc_core.stages.stage import STAGES
-from badc_core.steps import inputs_from_files, run_step
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
+from badc_core.steps import build_corpus_step, inputs_from_files, run_step
+
+_CORPUS = (CORPUS_DETECTIONS, CORPUS_REPORT)
 
 
 @taking_options
 def redo(
     dataset: DatasetFolder,
-    stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(STAGES)}.")],
-    recordings: Annotated[list[str], typer.Argument(metavar="RECORDING...")],
+    stage: Annotated[
+        str, typer.Argument(metavar="STAGE", help=f"One of {', '.join((*STAGES, *_CORPUS))}.")
+    ],
     options: SettingOptions,
     out: Output,
+    recordings: Annotated[
+        list[str] | None, typer.Argument(metavar="RECORDING...", help="None for the corpus.")
+    ] = None,
 ) -> None:
     """Make results again, to the byte; `datalad rerun` calls this."""
-    if stage not in STAGES:
+    if stage not in (*STAGES, *_CORPUS):
         raise typer.BadParameter(f"no stage is called {stage!r}", param_hint="STAGE")
+    if bool(recordings) == (stage in _CORPUS):
+        what = "takes no recordings" if recordings else "needs at least one recording"
+        raise typer.BadParameter(f"{stage} {what}", param_hint="RECORDING...")
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     opened = Dataset.open(dataset, options.overrides())
-    inputs = inputs_from_files(opened, stage, recordings, f"redo_{os.getpid()}")
+    if recordings:
+        _redo_stage(opened, stage, recordings, out)
+    else:
+        build_corpus_step(opened, stage)
+        out.say(f"{stage} made again")
+
+
+def _redo_stage(dataset: Dataset, stage: str, recordings: list[str], out: Output) -> None:
+    inputs = inputs_from_files(dataset, stage, recordings, f"redo_{os.getpid()}")
     n_failed = 0
     for outcome in run_step(inputs):
         if outcome.error is not None:

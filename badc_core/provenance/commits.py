@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import BadcError, ProgramMissing, RepositoryFailed
 from badc_core.provenance.annex import Repository, find_repository
 from badc_core.provenance.committer import Committer
@@ -55,7 +56,11 @@ class Commits:
 
     def find_changed(self, paths: Iterable[Path]) -> list[Path]:
         """Returns the files that no commit has as they are; none where nothing is committed."""
-        return [] if self._committer is None else self._committer.find_changed(paths)
+        found: list[Path] = []
+        committer = self._committer
+        if committer is not None:
+            self._try(lambda: found.extend(committer.find_changed(paths)))
+        return found
 
     def _open(self) -> None:
         repository = find_repository(self._dataset.root)
@@ -63,7 +68,8 @@ class Commits:
             if self._mode == "require":
                 raise _no_annex(self._dataset.root, repository)
             return
-        lock = self._dataset.work_folder / "commit.lock"
+        folder = self._dataset.work_folder
+        lock = prepare_work_file(folder, folder / "commit.lock")
         committer = Committer(self._dataset.root, repository, lock)
         committer.require_ready()
         self._committer = committer

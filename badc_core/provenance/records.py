@@ -25,12 +25,14 @@ class RunRecord:
             the byte.
         inputs: files that the commands read, relative to `folder`.
         outputs: files and folders that they write, relative to `folder`.
+        input_patterns: the same as `inputs`, as patterns that DataLad fills in.
     """
 
     message: str
     commands: tuple[Sequence[str], ...]
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    input_patterns: tuple[str, ...] = ()
 
     def render(self, folder: str = ".", dataset_id: str = "") -> str:
         """Returns the message of the commit.
@@ -47,8 +49,8 @@ class RunRecord:
             **({"dsid": dataset_id} if dataset_id else {}),
             "exit": 0,
             "extra_inputs": [],
-            "inputs": [quote_pattern(one) for one in self.inputs],
-            "outputs": [quote_pattern(one) for one in self.outputs],
+            "inputs": [*map(quote_pattern, self.inputs), *self.input_patterns],
+            "outputs": [*map(quote_pattern, self.outputs)],
             "pwd": folder,
         }
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)

@@ -18,7 +18,10 @@ from badc_core.detections.store import read_detections, read_effort, read_metada
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.provenance.annex import fetch
+from badc_core.recordings.failures import read_failures
+from badc_core.recordings.missing import find_absent, find_superseded
 from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.registry import read_registry
 from badc_core.reports.database import (
     create_table,
     create_tables,
@@ -68,6 +71,29 @@ class CorpusTotals:
     effort_s: float
     dead_s: float
     damaged: int = 0
+
+
+def gather_corpus(dataset: Dataset) -> CorpusTotals:
+    """Builds the corpus of what the registry and the notes of failures say should be in it.
+
+    Raises:
+        DatasetInvalid: one of those is malformed.
+        DetectionsInvalid, StorageFull: as for `build_corpus`.
+    """
+    registry = read_registry(dataset.registry)
+    superseded = find_superseded(dataset, registry)
+    counted = [one for one in registry.ids if one not in superseded]
+    failures = read_failures(dataset)
+    failed = [one for one in registry if one.recording_id in failures]
+    # To try a recording whose sound is not here fails, and costs it none of its results.
+    absent = find_absent(dataset, failed)
+    kept = {*superseded, *(one for one in absent if os.path.lexists(dataset.effort(one)))}
+    missing = {
+        one: note.error
+        for one, note in failures.items()
+        if note.stage != "report_bundle" and one not in kept
+    }
+    return build_corpus(dataset, counted, missing)
 
 
 def build_corpus(

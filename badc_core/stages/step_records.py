@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.commits import Commits
 from badc_core.provenance.datalad import below
 from badc_core.provenance.records import RunRecord
 from badc_core.recordings.registry import read_rows
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 from badc_core.stages.stage import STAGES, Stage
+from badc_core.stages.work import Work
 
 _DECIDING = ("recordings", "chunks", "detector", "report")
 """Sections of settings that decide results."""
@@ -22,14 +24,67 @@ _CHUNK_JSON = ("inference", "chunk_json")
 _TOLERATED = ("inference", "max_failed_fraction")
 
 
+CORPUS_DETECTIONS = "corpus_detections"
+CORPUS_REPORT = "corpus_report"
+"""Names of the corpus's two steps, which take all recordings together."""
+
+
 def dataset_files(dataset: Dataset) -> tuple[Path, ...]:
     """Returns the files about a dataset as a whole that results are made from."""
     return (dataset.registry, dataset.root / SETTINGS_FILE, dataset.deployments)
 
 
+def commit_dataset_files(dataset: Dataset, commits: Commits) -> None:
+    """Commits the files about a dataset as a whole, where they have changed."""
+    rules = (dataset.root / ".gitignore", dataset.root / ".gitattributes")
+    changed = commits.find_changed(one for one in (*rules, *dataset_files(dataset)))
+    if changed:
+        commits.commit(changed, f"Update {', '.join(one.name for one in changed)}")
+
+
+def commit_leftovers(dataset: Dataset, commits: Commits) -> None:
+    """Commits results that runs left uncommitted which were killed, or did not commit.
+
+    Nothing while another run is at work: it will say itself how its results came about.
+    """
+    work = Work(dataset.work_folder)
+    if commits.are_made and not any(work.dirty(stage) for stage in STAGES):
+        folders = [dataset.artifacts, dataset.manifest("x").parent]
+        left = commits.find_changed(one for one in folders if one.exists())
+        if left:
+            commits.commit(left, "Add results that earlier runs did not commit")
+
+
+def corpus_record(step: str, dataset: Dataset) -> RunRecord:
+    """Returns the record of the corpus database, or of its page."""
+    corpus = dataset.corpus
+    examples = (dataset.recording, dataset.detections, dataset.effort, dataset.failure)
+    sources = [one("x") for one in examples]
+    patterns = [below(dataset.root, one.with_stem("*")) for one in sources]
+    is_page = step == CORPUS_REPORT
+    inputs = [one for one in dataset_files(dataset) if one.exists()]
+    outputs = [corpus.html] if is_page else [corpus.duckdb, corpus.summary]
+    return RunRecord(
+        message=f"{step}: all recordings",
+        commands=(["badc", "redo", *setting_words(dataset), "--", ".", step],),
+        inputs=tuple(below(dataset.root, one) for one in inputs)
+        + ((below(dataset.root, corpus.duckdb),) if is_page else ()),
+        input_patterns=() if is_page else tuple(patterns),
+        outputs=tuple(below(dataset.root, one) for one in outputs),
+    )
+
+
 def written_files(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> list[Path]:
     """Returns the files and folders that a stage writes for some recordings."""
     return [path for one in recording_ids for path in STAGES[stage].writes(dataset, one)]
+
+
+def commit_corpus(step: str, dataset: Dataset, commits: Commits) -> str:
+    """Commits the corpus database or its page; returns the commit, or nothing."""
+    if not commits.are_made:
+        return ""
+    record = corpus_record(step, dataset)
+    return commits.commit([dataset.root / one for one in record.outputs], record)
 
 
 def stage_record(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> RunRecord:

@@ -1,6 +1,5 @@
 """All recordings of a dataset together: one database, and one page."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,16 +8,16 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
-from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_absent, find_superseded
+from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.corpus import build_corpus
+from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
 from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive
-from badc_dagster.metadata import column_schema, corpus_metadata
+from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadata
 from badc_dagster.partitions import asset_key
 from badc_dagster.per_recording import Results
 
@@ -49,21 +48,11 @@ def _corpus_detections(
     show_alive(context.run.run_id)
     registry = read_registry(dataset.registry)
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
-    superseded = find_superseded(dataset, registry)
-    counted = [one for one in registry.ids if one not in superseded]
-    failures = read_failures(dataset)
-    failed = [one for one in registry if one.recording_id in failures]
-    # To try a recording whose sound is not here fails, and costs it none of its results.
-    absent = find_absent(dataset, failed)
-    kept = {*superseded, *(one for one in absent if os.path.lexists(dataset.effort(one)))}
-    missing = {
-        one: note.error
-        for one, note in failures.items()
-        if note.stage != "report_bundle" and one not in kept
-    }
-    totals = build_corpus(dataset, counted, missing)
+    commits = Commits(dataset, context.log.warning)
+    totals = gather_corpus(dataset)
+    commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
     yield dg.MaterializeResult(
-        metadata=corpus_metadata(totals, dataset.corpus.duckdb),
+        metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
         # What was damaged will be made again, and then the corpus must be.
         data_version=dg.DataVersion("incomplete" if totals.damaged else fingerprint),
     )
@@ -87,11 +76,14 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             dataset = getattr(context.resources, resource)
             source = asset_key(connection, "corpus_detections")
             fingerprint = latest_fingerprint(context.instance, source)
+            commits = Commits(dataset, context.log.warning)
             page = write_corpus_page(dataset)
+            commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             yield dg.MaterializeResult(
                 metadata={
                     "report": dg.MetadataValue.path(page),
                     "dagster/uri": page.as_uri(),
+                    **commit_metadata(commit),
                 },
                 data_version=dg.DataVersion(fingerprint),
             )

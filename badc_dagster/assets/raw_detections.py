@@ -41,7 +41,8 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         refuse_without_gpu(dataset.settings.detector)
         name = f"{STAGE}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{inputs.run_id[:8]}"
         failed_chunks = FailedChunks(dataset.settings.inference.max_failed_fraction)
-        with TelemetryLog(dataset.telemetry(name)) as telemetry:
+        log = dataset.telemetry(name)
+        with step.committing_telemetry(log), TelemetryLog(log) as telemetry:
             summary = Summary(telemetry.path)
 
             def describe(recording_id: str, value: RawResult) -> RecordingOutput:

@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import register_recordings
+from badc_core.stages.step_records import commit_dataset_files
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import show_alive
@@ -31,6 +33,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
             outcome = register_recordings(dataset)
+            commit_dataset_files(dataset, Commits(dataset, context.log.warning))
             forget_recordings(context.instance, connection, dataset, outcome.dropped)
             n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
             yield dg.MaterializeResult(
