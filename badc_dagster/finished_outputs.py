@@ -53,7 +53,7 @@ class FinishedOutputs:
         self._since_s = time.monotonic()
         if not taken or not self._commits.are_made:
             return "", taken
-        ids = [outcome.recording_id for outcome, _ in taken]
+        ids = sorted(outcome.recording_id for outcome, _ in taken)
         dataset, stage = self._inputs.dataset, self._inputs.stage
         notes = [dataset.failure(one) for one in ids]
         files = [*written_files(stage, dataset, ids), *notes]

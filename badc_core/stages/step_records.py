@@ -60,7 +60,12 @@ def corpus_record(step: str, dataset: Dataset) -> RunRecord:
     corpus = dataset.corpus
     examples = (dataset.recording, dataset.detections, dataset.effort, dataset.failure)
     sources = [one("x") for one in examples]
-    patterns = [below(dataset.root, one.with_stem("*")) for one in sources]
+    # DataLad calls it an error where nothing fits a pattern.
+    patterns = [
+        below(dataset.root, one.with_stem("*"))
+        for one in sources
+        if any(one.parent.glob(f"*{one.suffix}"))
+    ]
     is_page = step == CORPUS_REPORT
     inputs = [one for one in dataset_files(dataset) if one.exists()]
     outputs = [corpus.html] if is_page else [corpus.duckdb, corpus.summary]
