@@ -136,11 +136,8 @@ def _inputs(stage: Stage, dataset: Dataset, recording_ids: Sequence[str]) -> Ite
     for one in recording_ids:
         if stage.reads_audio and one in rows:
             yield dataset.audio(rows[one].path)
-        if stage.inputs:
-            yield dataset.recording(one)
-        for source in stage.inputs:
-            if source != "recording":
-                yield from STAGES[source].outputs(dataset, one)
+        for source in stage.reads:
+            yield from STAGES[source].outputs(dataset, one)
 
 
 def _decide(settings: Settings) -> dict[str, Any]:
