@@ -95,6 +95,10 @@ class DetectorFailed(BadcError):
     retryable = True
 
 
+class StoppedAtFailure(BadcError):
+    """A run that is to stop at the first failure has met one."""
+
+
 class OutOfMemory(DetectorFailed):
     """The memory of a device or the machine was not enough for a detector."""
 

@@ -19,6 +19,7 @@ class OptionSpec:
         option: its name on the command line; empty for the field's.
         short: a second, short name there.
         metavar: the name of an argument in help; empty for an option.
+        also: option by which the argument may be given instead; empty for none.
         key: section and key in a TOML file; empty for the field's name in the first section.
         setting: the setting of badc.toml that it is another name of; empty for none.
         least, most: limits of a number.
@@ -29,6 +30,7 @@ class OptionSpec:
     option: str = ""
     short: str = ""
     metavar: str = ""
+    also: str = ""
     key: str = ""
     setting: str = ""
     least: float | None = None

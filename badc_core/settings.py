@@ -154,6 +154,11 @@ class InferenceSettings(Section):
     max_failed_fraction: float = Field(
         0.0, ge=0, le=1, description="A step fails if more of its chunks than this failed."
     )
+    fail_fast: bool = Field(
+        False,
+        description="Stop at the first chunk or recording that failed for good; otherwise "
+        "everything else is still tried, and what failed is reported at the end.",
+    )
     retry_budget: float = Field(
         0.0,
         ge=0,

@@ -13,8 +13,9 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, StoppedAtFailure
 from badc_core.provenance.dropping import FetchedSounds
+from badc_core.recordings.failures import read_failures
 from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import read_rows
 from badc_core.stages.stage import STAGES, Stage
@@ -101,8 +102,19 @@ class BatchRun:
                     for stage in STAGES.values():
                         if self._run_stage(stage, batch, progress, keys):
                             self.refresh(progress, batch)
+                        self._stop_at_failures(batch)
         except BadcError as error:
             self._runs.add_faults([str(error)])
+
+    def _stop_at_failures(self, batch: list[str]) -> None:
+        """Raises StoppedAtFailure if something failed, where the settings say so."""
+        if not self._dataset.settings.inference.fail_fast:
+            return
+        failed = read_failures(self._dataset).keys() & set(batch)
+        if failed or self._runs.faults:
+            what = "stopped at the first failure, as inference.fail_fast says"
+            remedy = "What is done is kept; run again to go on"
+            raise StoppedAtFailure(what, min(failed, default=""), remedy)
 
     def refresh(self, progress: Progress, recording_ids: Sequence[str]) -> None:
         """Brings the progress of some recordings up to date.

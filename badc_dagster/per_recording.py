@@ -165,6 +165,8 @@ class Step:
                     watcher().ended()
                     if outcome.value is None:
                         bad[outcome.recording_id] = self._record_failure(outcome)
+                        if self._stops_at(outcome):
+                            break
                         continue
                     finished.add(outcome, describe(outcome.recording_id, outcome.value))
                     clear_failure(self.dataset, outcome.recording_id)
@@ -206,6 +208,11 @@ class Step:
         if bad and self._commits.are_made:
             notes = [self.dataset.failure(one) for one in bad]
             self._commits.commit(notes, f"{self._stage.name}: failed recordings")
+
+    def _stops_at(self, outcome: Outcome[T]) -> bool:
+        """Returns whether a failure is to be the last thing that happens."""
+        is_busy = isinstance(outcome.error, RecordingBusy)
+        return self.dataset.settings.inference.fail_fast and not is_busy
 
     def _explain_left_stages(self) -> str:
         """Returns what to do where a run of several stages got a range; nothing otherwise.

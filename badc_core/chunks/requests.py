@@ -4,9 +4,8 @@ Only the table is read here: no audio file is opened. Turning rows into what wor
 in `inference/manifest_tasks.py`.
 """
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -20,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from badc_core.chunks.locate import locate
 from badc_core.chunks.plan import parse_times
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.errors import ManifestMismatch
@@ -162,7 +162,7 @@ def read_requests(
 
     Args:
         manifests: files.
-        root: where relative paths begin; see `_locate` for where else they are looked for.
+        root: where relative paths begin; see `locate` for where else they are looked for.
 
     Raises:
         ManifestMismatch: absent, not CSV, empty, of a dry run, or a row that cannot be used or
@@ -205,36 +205,10 @@ def _read_requests(manifest: Path, root: Path | None) -> Iterator[ChunkRequest]:
                 "Run: badc chunk run FILE",
             )
         try:
-            audio = _locate(cells["source_path"], roots)
+            audio = locate(cells["source_path"], roots)
             yield ChunkRequest.model_validate({**cells, "line": line, "audio": audio})
         except ValidationError as error:
             raise _mismatch(manifest, f"line {line}: {explain_invalid(error)}") from error
-
-
-def _locate(source_path: str, roots: Sequence[Path]) -> Path:
-    """Returns an absolute path; a link whose content is elsewhere exists too.
-
-    A relative path begins at the first of these below which it exists: the roots; the current
-    folder, as in the original BADC; a root, or a folder around the manifest, whose name is in the
-    path, which then begins behind that name.
-    """
-    found = next(filter(_exists, _candidates(source_path, roots)), roots[0] / source_path)
-    return Path(os.path.abspath(found))  # noqa: PTH100  (resolve() would follow links)
-
-
-def _candidates(source_path: str, roots: Sequence[Path]) -> Iterator[Path]:
-    yield from (root / source_path for root in (*roots, Path()))
-    parts = Path(source_path).parts
-    for folder in (*roots, *roots[-1].absolute().parents):
-        if folder.name in parts:
-            yield folder.joinpath(*parts[parts.index(folder.name) + 1 :])
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:  # a zero byte, which the row is refused for
-        return False
 
 
 def _is_hex(text: str) -> bool:

@@ -34,12 +34,17 @@ infer.command("orchestrate")(orchestrate_inference)
 infer.command("monitor")(monitor)
 infer.command("compare")(compare)
 
+PrintDatalad = Annotated[
+    bool,
+    typer.Option("--print-datalad-run", help="Print a datalad run command, and nothing else."),
+]
+
 
 @infer.command("run")
 @taking_options
-def run(options: RunOptions, out: Output) -> None:
+def run(options: RunOptions, out: Output, print_datalad_run: PrintDatalad = False) -> None:
     """Run a detector over the chunks of a manifest."""
-    _run(options.order(), out)
+    _run(options, print_datalad_run, out)
 
 
 @infer.command("run-config")
@@ -47,9 +52,10 @@ def run(options: RunOptions, out: Output) -> None:
 def run_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML with a section [runner].")],
     out: Output,
+    print_datalad_run: PrintDatalad = False,
 ) -> None:
     """Run a detector as a TOML file says; see `badc infer run`."""
-    _run(read_run_config(file).order(), out)
+    _run(read_run_config(file), print_datalad_run, out)
 
 
 @infer.command("aggregate")
@@ -94,9 +100,13 @@ def aggregate(
     out.say(*(f"Table: {path}" for path in (output, parquet) if path is not None))
 
 
-def _run(spec: RunSpec, out: Output) -> None:
-    warn_of_stub(spec.settings.detector, out)
+def _run(options: RunOptions, is_only_printed: bool, out: Output) -> None:
+    spec = options.order()
     prepared = ManifestRun(spec)
+    if is_only_printed:
+        out.print_commands([prepared.datalad_command(options.words(spec))])
+        return
+    warn_of_stub(spec.settings.detector, out)
     with shown_detecting(prepared.audio_s, out), _reporting_interruption(prepared, spec, out):
         result = run_manifest(prepared)
     places = find_places(spec)

@@ -12,6 +12,8 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]
+_BY_NAME = "_by_name"
+"""How the name of the option ends by which an argument may be given instead."""
 
 
 def taking_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -25,6 +27,7 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     parameters: list[Parameter] = []
     for name, one in own.items():
         parameters += map(_parameter, grouped[name])
+        parameters += [_also(field) for field in grouped[name] if field.spec.also]
         if not grouped[name]:
             parameters.append(one.replace(kind=Parameter.KEYWORD_ONLY))
 
@@ -32,7 +35,7 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     def command(**typed: Any) -> None:
         for name, options in grouped.items():
             if options:
-                given = {one.name: _value(one, typed.pop(one.name)) for one in options}
+                given = {one.name: _value(one, _take(one, typed)) for one in options}
                 typed[name] = own[name].annotation(**given)
         with _refusing_options():
             function(**typed)
@@ -71,10 +74,36 @@ def _refusing_options() -> Iterator[None]:
         raise typer.BadParameter(message, param_hint=error.where) from error
 
 
+def _also(one: OptionField) -> Parameter:
+    """Returns the option by which an argument may be given instead."""
+    option = typer.Option(one.spec.also, help=f"{one.spec.metavar} by name.", show_default=False)
+    kind: Any = one.kind | None
+    name = f"{one.name}{_BY_NAME}"
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+
+
+def _take(one: OptionField, typed: dict[str, Any]) -> Any:
+    """Returns what was typed for a field, as an argument or by its option.
+
+    Raises:
+        typer.BadParameter: both were given, or neither.
+    """
+    value = typed.pop(one.name)
+    if not one.spec.also:
+        return value
+    by_name = typed.pop(f"{one.name}{_BY_NAME}")
+    if (value is None) == (by_name is None):
+        what = "is missing" if value is None else f"excludes {one.spec.also}"
+        raise typer.BadParameter(what, param_hint=one.spec.metavar)
+    return by_name if value is None else value
+
+
 def _parameter(one: OptionField) -> Parameter:
     many = one.kind == _MANY
-    kind: Any = list[str] | None if many else one.kind
-    default = Parameter.empty if one.is_required else None if many else one.default
+    is_optional = many or bool(one.spec.also)
+    kind: Any = list[str] if many else one.kind
+    kind = kind | None if is_optional else kind
+    default = None if is_optional else Parameter.empty if one.is_required else one.default
     annotation: Any = Annotated[kind, _declare(one)]
     return Parameter(one.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

@@ -11,10 +11,12 @@ from rich.table import Table
 from badc_core.chunks import orchestrate as chunk_plans
 from badc_core.chunks.orchestrate import ChunkPlan, DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.place import ChunkPlace
+from badc_core.chunks.source import absolute
 from badc_core.chunks.status import name_status
 from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.progress import shown_detecting
+from badc_core.cli.report_tables import roll_up
 from badc_core.cli.run_options import InferOptions
 from badc_core.cli.run_output import (
     describe_counts,
@@ -26,10 +28,18 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, describe_written
 from badc_core.inference import orchestrate as infer_plans
-from badc_core.inference.orchestrate import DatasetRun, InferPlan, plan_inference, run_plan
+from badc_core.inference.orchestrate import (
+    DatasetRun,
+    InferEntry,
+    InferPlan,
+    plan_inference,
+    run_plan,
+)
 from badc_core.inference.run_spec import RunResult
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
+from badc_core.provenance.datalad import require_datalad_dataset
+from badc_core.reports.after_inference import ROLLUP_FOLDER, HandBundles
 from badc_core.settings import SETTINGS_FILE
 from badc_core.units import format_duration
 
@@ -138,22 +148,73 @@ def orchestrate_chunks(
     if not use.apply and not use.print_datalad_run:
         out.give(plan.entries())
     if use.print_datalad_run:
+        require_datalad_dataset(plan.dataset.root)
         out.print_commands(plan.commands())
     elif use.apply:
         _write(plan, workers, out)
 
 
+@dataclass(frozen=True)
+class BundleUse:
+    """Whether tables and bundles are written after inference, and where."""
+
+    bundle: Annotated[
+        bool, OptionSpec("With --apply: a table and a bundle of each recording afterwards.")
+    ] = False
+    bundle_aggregate_dir: Annotated[Path, OptionSpec("Holds them; relative to the dataset.")] = (
+        Path("artifacts/aggregate")
+    )
+    bundle_bucket_minutes: Annotated[
+        int, OptionSpec("Width of a timeline bucket.", least=1, most=1440)
+    ] = 60
+    bundle_rollup: Annotated[
+        bool, OptionSpec("Then sum up all tables of that folder; implies --bundle.")
+    ] = False
+    bundle_rollup_limit: Annotated[int, OptionSpec("Rows shown of the rollup.", least=1)] = 20
+    bundle_rollup_export_dir: Annotated[
+        Path | None,
+        OptionSpec("Where the rollup goes.", "aggregate_summary/ in --bundle-aggregate-dir"),
+    ] = None
+
+    def require_apply(self, use: PlanUse) -> None:
+        """Raises OptionInvalid where bundles are wanted of a plan that is not carried out."""
+        if (self.bundle or self.bundle_rollup) and not use.apply:
+            raise OptionInvalid("needs --apply", "--bundle" if self.bundle else "--bundle-rollup")
+
+    def write(self, root: Path, entries: list[InferEntry], out: Output) -> int:
+        """Writes what is wanted, and returns of how many recordings it failed."""
+        if not (self.bundle or self.bundle_rollup):
+            return 0
+        folder = absolute(root / self.bundle_aggregate_dir)
+        bundles = HandBundles(root, folder, self.bundle_bucket_minutes)
+        n_failed = 0
+        for outcome in bundles.write(entries):
+            if outcome.error is not None:
+                n_failed += 1
+                print_error(outcome.error)
+            else:
+                out.say(f"{outcome.recording_id}: bundle of {outcome.value}")
+        if self.bundle_rollup and folder.is_dir():
+            export_dir = self.bundle_rollup_export_dir
+            where = folder / ROLLUP_FOLDER if export_dir is None else absolute(root / export_dir)
+            roll_up(folder, self.bundle_rollup_limit, where, out)
+        return n_failed
+
+
 @taking_options
-def orchestrate_inference(options: DatasetRunOptions, use: PlanUse, out: Output) -> None:
+def orchestrate_inference(
+    options: DatasetRunOptions, use: PlanUse, bundles: BundleUse, out: Output
+) -> None:
     """Plan detecting over a dataset's chunk manifests; with --apply run it."""
     use.require_one_use()
+    bundles.require_apply(use)
     options = options.anchored()
     plan = plan_inference(options.request())
     warn_of_stub(plan.settings.detector, out)
     if plan.entries and not use.print_datalad_run:
         out.show(_plan_table(plan))
-    if plan.n_finished:
-        left_out = f"{counted(plan.n_finished, 'recording')} left out"
+    if plan.finished:
+        left_out = f"{counted(len(plan.finished), 'recording')} left out"
         use.note(f"{left_out}: all chunks have a result.", out)
     if plan.n_unplanned:
         others = f"{counted(plan.n_unplanned, 'manifest')} in {options.manifest_dir}"
@@ -162,12 +223,13 @@ def orchestrate_inference(options: DatasetRunOptions, use: PlanUse, out: Output)
         use.note("Nothing to do.", out)
     use.save(infer_plans.PLAN_COLUMNS, list(plan.rows()), out)
     if use.apply:
-        _run(plan, "--no-resume-completed" if not options.resume_completed else "", out)
+        _run(plan, "--no-resume-completed" if not options.resume_completed else "", bundles, out)
         return
     for one in plan.entries:
         if one.error is not None:
             print_error(one.error)
     if use.print_datalad_run:
+        require_datalad_dataset(plan.root)
         out.print_commands(plan.commands(to_argv(options, InferOptions)))
     else:
         out.give(list(plan.rows()))
@@ -196,8 +258,8 @@ def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
     _conclude(len(plan.places), n_failed, anew, out)
 
 
-def _run(plan: InferPlan, anew: str, out: Output) -> None:
-    results, n_failed = {}, 0
+def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:
+    results, failed = {}, set()
     with shown_detecting(plan.audio_s, out):
         for outcome in run_plan(plan):
             if outcome.error is not None:
@@ -206,9 +268,15 @@ def _run(plan: InferPlan, anew: str, out: Output) -> None:
                 result = outcome.require()
                 _show_result(outcome.recording_id, result, out)
                 results[outcome.recording_id] = describe_result(result)
-            n_failed += outcome.error is not None or outcome.require().is_failure
+            if outcome.error is not None or outcome.require().is_failure:
+                failed.add(outcome.recording_id)
+    with_result = [one for one in plan.entries if one.recording_id in results]
+    n_unbundled = bundles.write(plan.root, [*plan.finished, *with_result], out)
     out.give(results)
-    _conclude(len(plan.entries), n_failed, anew, out)
+    _conclude(len(plan.entries), len(failed), anew, out)
+    if n_unbundled:
+        out.fail(f"{counted(n_unbundled, 'recording')} without a bundle.")
+        raise typer.Exit(1)
 
 
 def _show_result(recording_id: str, result: RunResult, out: Output) -> None:

@@ -5,8 +5,6 @@ A line each: what to use instead. Those that still exist are not listed.
 
 from collections.abc import Sequence
 
-_TABLES = "badc infer aggregate DIR writes the table, badc run DATASET also reports"
-
 _COMMANDS = {
     "pipeline run": "run badc run DATASET: everything from new files to reports",
     "pipeline": "run badc run DATASET: everything from new files to reports",
@@ -14,8 +12,6 @@ _COMMANDS = {
 _RECORD = "not there yet: print the commands with --print-datalad-run and run them"
 _OPTIONS = {
     "infer run": {
-        "--manifest": "the manifest is an argument: badc infer run MANIFEST",
-        "--print-datalad-run": "use badc infer orchestrate DATASET --print-datalad-run",
         "--record-datalad": "use badc infer orchestrate DATASET --print-datalad-run",
         "--no-record-datalad": "leave it out: nothing is recorded by itself",
     },
@@ -23,12 +19,6 @@ _OPTIONS = {
         "--record-datalad": _RECORD,
         "--no-record-datalad": "leave it out: nothing is recorded by itself",
         "--sockeye-script": "not there yet",
-        "--bundle": f"leave it out; {_TABLES}",
-        "--bundle-aggregate-dir": f"leave it out; {_TABLES}",
-        "--bundle-bucket-minutes": "set report.bucket_minutes for badc run DATASET",
-        "--bundle-rollup": f"leave it out; {_TABLES}",
-        "--bundle-rollup-limit": "use badc report DATASET --limit",
-        "--bundle-rollup-export-dir": f"leave it out; {_TABLES}",
     },
     "chunk orchestrate": {
         "--record-datalad": _RECORD,

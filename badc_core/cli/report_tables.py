@@ -251,6 +251,18 @@ def aggregate_dir(
     ] = None,
 ) -> None:
     """Show labels and recordings over all Parquet files in a folder."""
+    out.give(roll_up(folder, limit, export_dir, out))
+
+
+def roll_up(folder: Path, limit: int, export_dir: Path | None, out: Output) -> dict[str, Any]:
+    """Shows labels and recordings over a folder's Parquet files; returns all of it for JSON.
+
+    Args:
+        folder: holds them.
+        limit: rows shown of each table.
+        export_dir: folder for the whole tables; None for none.
+        out: where to.
+    """
     paths = find_parquets(folder)
     repeated = find_repeated(paths)
     with open_aggregates(paths) as connection:
@@ -260,12 +272,12 @@ def aggregate_dir(
         if export_dir is not None:
             write_rollup(connection, export_dir)
             out.say(f"Tables: {export_dir}")
-        out.give({**_leaders(summaries), "files": paths, "export_dir": export_dir})
-    warn_of_repeated(repeated, out)
+        found = {**_leaders(summaries), "files": paths, "export_dir": export_dir}
+    _warn_of_repeated(repeated, out)
+    return found
 
 
-def warn_of_repeated(repeated: Sequence[tuple[str, list[str]]], out: Output) -> None:
-    """Warns of recordings that count several times."""
+def _warn_of_repeated(repeated: Sequence[tuple[str, list[str]]], out: Output) -> None:
     if repeated:
         name, files = repeated[0]
         recordings = counted(len(repeated), "recording")

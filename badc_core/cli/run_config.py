@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
+from badc_core.chunks.locate import Anchor
 from badc_core.chunks.source import absolute
 from badc_core.cli.run_options import RunOptions
 from badc_core.detector_settings import OwnModelSettings
@@ -24,7 +25,7 @@ _REMEDY = "See: badc infer run-config --help"
 
 
 def read_run_config(path: Path) -> RunOptions:
-    """Returns the options in a TOML file; relative paths begin at its folder.
+    """Returns the options in a TOML file; relative paths begin at its folder, or `Anchor`'s.
 
     Raises:
         ConfigInvalid: not TOML, an unknown key, or a value of the wrong kind; the key is named.
@@ -93,11 +94,12 @@ _RunConfig = _model()
 def _options(config: dict[str, dict[str, Any]], file: Path) -> RunOptions:
     """Returns the options; `file` is where they are from."""
     folder = file.parent
+    anchor = Anchor.find(config["runner"]["manifest"], folder)
     given: dict[str, Any] = {}
     for one in option_fields(RunOptions):
         section, key = _place(one)
         value = config[section][key]
-        given[one.name] = folder / value if isinstance(value, Path) else value
+        given[one.name] = anchor.place(value) if isinstance(value, Path) else value
     # A file may list arguments for the day it uses HawkEars 1.
     if not given["use_hawkears"] and given["detector"] != "hawkears1":
         given["hawkears_args"] = ()

@@ -5,17 +5,19 @@ Options become an order here; the file is read in `run_config.py`, and carrying 
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from badc_core.chunks.source import absolute
+from badc_core.cli.options import to_argv
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
 from badc_core.inference.run_spec import RunSpec
 from badc_core.options import OptionSpec
+from badc_core.provenance.datalad import below
 from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS
 
@@ -49,7 +51,9 @@ class RunOptions(InferOptions):
         here: folder that outputs outside a dataset go below.
     """
 
-    manifest: Annotated[Path, OptionSpec("A chunk manifest.", metavar="MANIFEST")]
+    manifest: Annotated[
+        Path, OptionSpec("A chunk manifest.", metavar="MANIFEST", also="--manifest")
+    ]
     dataset_root: Annotated[
         Path | None,
         OptionSpec(
@@ -102,6 +106,24 @@ class RunOptions(InferOptions):
             chunks_dir=absolute(self.chunks_dir or artifacts / "chunks"),
             allow_partial_chunks=self.allow_partial_chunks,
         )
+
+    def words(self, spec: RunSpec) -> list[str]:
+        """Returns the command that runs this, as it is typed in the dataset's root.
+
+        Args:
+            spec: what `order` returned.
+        """
+        root = spec.dataset.root if spec.dataset else absolute(self.here)
+        if self.config is not None:
+            return ["badc", "infer", "run-config", below(root, self.config)]
+        places = ["--output-dir", below(root, spec.output.folder)]
+        places += ["--telemetry-log", below(root, spec.telemetry_log), "--dataset-root", "."]
+        if spec.resume_summary is not None:
+            places += ["--resume-summary", below(root, spec.resume_summary)]
+        chosen = self.chunks_dir and Path(below(root, absolute(self.chunks_dir)))
+        options = to_argv(replace(self.anchored(), chunks_dir=chosen), InferOptions)
+        manifest = below(root, spec.manifests[0])
+        return ["badc", "infer", "run", *places, *options, "--", manifest]
 
     def _root(self, manifest: Path) -> Path | None:
         if self.dataset_root is None:

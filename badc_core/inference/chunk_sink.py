@@ -64,7 +64,8 @@ class ChunkFiles:
         """Returns a chunk's file if it is known to hold what this run would find.
 
         It is known where the file says so: the journal may be gone. It is also known where a
-        summary to resume from calls the chunk done.
+        summary to resume from calls the chunk done; a file that does not say what it was made from
+        must then at least be from the same kind of runner.
         """
         was_done = self.done_job(request) is not None
         if not (self.spec.resume or was_done):
@@ -74,8 +75,14 @@ class ChunkFiles:
             return None
         if found.origin.channel != name_channel(chunk.task.channel):
             return None
-        is_same = self.spec.resume and found.origin.key == chunk.file_key
-        return found if is_same or was_done else None
+        if found.origin.key:
+            return found if found.origin.key == chunk.file_key else None
+        return found if was_done and self._is_of_this_runner(found) else None
+
+    def _is_of_this_runner(self, found: ChunkOutput) -> bool:
+        """Whether the original's runner of a file is what this detector is called there."""
+        names = {"command": "custom", "hawkears1": "hawkears"}
+        return found.runner in {"", self.detector.name, names.get(self.detector.name)}
 
     def stored(self, request: ChunkRequest) -> ChunkOutput | None:
         """Returns a chunk's file if it holds a result, under whatever settings."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from badc_core.chunks.locate import locate
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.source import absolute
 from badc_core.errors import ConfigInvalid, ManifestMismatch
@@ -107,7 +108,7 @@ def _listed(root: Path, plan: Path, number: int, entry: Entry) -> ListedManifest
             raise _unusable(plan, f"entry {number}: {text!r} cannot be the name of a file")
         if not Path(text).is_absolute() and ".." in Path(text).parts:
             raise _unusable(plan, f"entry {number}: {text!r} leads out of the dataset")
-    return ListedManifest(absolute(root / named), absolute(root / folder) if folder else None)
+    return ListedManifest(locate(named, [root]), locate(folder, [root]) if folder else None)
 
 
 def _can_be_path(text: str) -> bool:

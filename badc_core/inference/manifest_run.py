@@ -14,7 +14,7 @@ from pathlib import Path
 from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
-from badc_core.errors import BadcError, ContentMissing, RecordingBusy
+from badc_core.errors import BadcError, ConfigInvalid, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
 from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
@@ -41,6 +41,7 @@ from badc_core.inference.select import Selection
 from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
 from badc_core.provenance.annex import fetch
+from badc_core.provenance.datalad import render_datalad_run, require_datalad_dataset
 from badc_core.provenance.fetching import Fetcher, Needed
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.settings import Settings
@@ -159,6 +160,31 @@ class ManifestRun:
             for recording_id, rows in self._requests.items()
             for row, chunk in zip(rows, self._plan(recording_id), strict=True)
         )
+
+    def datalad_command(self, words: Sequence[str]) -> str:
+        """Returns a command that has DataLad run this and record it; nothing is written.
+
+        Args:
+            words: the command that runs it, typed in the dataset's root.
+
+        Raises:
+            ConfigInvalid: there is no DataLad dataset with the manifest in it.
+        """
+        spec = self._spec
+        manifest = spec.manifests[0]
+        if spec.dataset is None or not manifest.is_relative_to(spec.dataset.root):
+            raise ConfigInvalid(
+                "the manifest is in no dataset, so that nothing can be recorded",
+                manifest,
+                "Move it into the dataset, or give --dataset-root",
+            )
+        root, log = spec.dataset.root, spec.telemetry_log
+        require_datalad_dataset(root)
+        folders = [spec.output.recording(one) for one in self.recording_ids]
+        outputs = (*folders, log, summary_path(log), workers_path(log))
+        message = f"Detect in {', '.join(self.recording_ids)}"
+        inputs = (*spec.manifests, *self.sources)
+        return render_datalad_run(root, message, inputs, outputs, words)
 
     def recordings(self) -> Iterator[RecordingRun[None]]:
         """Yields the recordings, after opening the log and the summary.

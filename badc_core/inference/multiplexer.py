@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.errors import BadcError, StorageFull
+from badc_core.errors import BadcError, StoppedAtFailure, StorageFull
 from badc_core.inference.recording_run import RecordingRun
 from badc_core.outcomes import Outcome, attempt
 from badc_core.settings import Settings
@@ -37,13 +37,17 @@ def run_recordings(
     Raises:
         DetectorFailed, DetectorMissing, ConfigInvalid: no worker can be had.
         StorageFull: a journal or the telemetry cannot be written.
+        StoppedAtFailure: a chunk failed, and `inference.fail_fast` is set.
     """
     multiplexer = Multiplexer(runs)
     with closing(multiplexer), open_engine(settings, detector, multiplexer.attempted) as engine:
         for result in engine.run(multiplexer.tasks()):
             multiplexer.record(result)
+            if result.error is not None and settings.inference.fail_fast:
+                multiplexer.stop(result)
             yield from multiplexer.take_ended()
         yield from multiplexer.take_ended()
+        multiplexer.raise_if_stopped()
 
 
 class Multiplexer(Generic[T]):
@@ -57,16 +61,21 @@ class Multiplexer(Generic[T]):
         self._runs = runs
         self._in_work: dict[str, RecordingRun[T]] = {}
         self._ended: list[Outcome[T]] = []
+        self._fatal: ChunkResult | None = None
 
     def tasks(self) -> Iterator[ChunkTask]:
         """Yields the chunks to analyse, recording by recording."""
         for run in self._runs:
+            if self._fatal is not None:
+                return
             begun = attempt(run.recording_id, partial(_begin, run))
             if begun.error is not None:
                 self._fail(run, begun.error)
                 continue
             self._in_work[run.recording_id] = run
             for task in begun.require():
+                if self._fatal is not None:
+                    return
                 if self._active(run.recording_id) is None:
                     break  # it failed meanwhile, or was left
                 yield task
@@ -91,6 +100,23 @@ class Multiplexer(Generic[T]):
         else:
             del self._in_work[run.recording_id]
             self._fail(run, recorded.error)
+
+    def stop(self, failed: ChunkResult) -> None:
+        """Hands out no further chunk; those in work are still finished.
+
+        Args:
+            failed: why.
+        """
+        self._fatal = self._fatal or failed
+
+    def raise_if_stopped(self) -> None:
+        """Raises StoppedAtFailure if `stop` was called."""
+        if self._fatal is not None:
+            raise StoppedAtFailure(
+                f"stopped at the first failure, as inference.fail_fast says ({self._fatal.error})",
+                self._fatal.chunk.recording_id,
+                "What is done is kept; run again to go on",
+            )
 
     def take_ended(self) -> Iterator[Outcome[T]]:
         """Yields the recordings that ended since the last call."""

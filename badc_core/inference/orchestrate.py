@@ -117,14 +117,14 @@ class InferPlan:
     Attributes:
         root: the dataset's folder.
         entries: in the order of their manifests.
-        n_finished: recordings that were left out since no chunk of them is left.
+        finished: recordings that were left out since no chunk of them is left.
         n_unplanned: manifests of the dataset that the plan it was made from does not name.
     """
 
     root: Path
     settings: Settings
     entries: tuple[InferEntry, ...]
-    n_finished: int
+    finished: tuple[InferEntry, ...]
     n_unplanned: int = 0
 
     @property
@@ -197,7 +197,7 @@ def plan_inference(request: DatasetRun) -> InferPlan:
         planning.root,
         planning.settings,
         tuple(entries),
-        planning.n_finished,
+        tuple(planning.finished),
         planning.count_unplanned(),
     )
 
@@ -241,7 +241,7 @@ class _Planning:
         self.listed = list_manifests(self.root, request.manifest_dir, request.chunk_plan)
         fetch(one.path for one in self.listed)
         self._chunks_dir = absolute(self.root / request.chunks_dir)
-        self.n_finished = 0
+        self.finished: list[InferEntry] = []
         self._seen: dict[str, Path] = {}
 
     def entry(self, listed: ListedManifest) -> InferEntry | None:
@@ -260,7 +260,7 @@ class _Planning:
         counted = attempt(str(listed.path), lambda _: _count(plain))
         entry = replace(plain, error=counted.error) if counted.value is None else counted.value
         if entry.error is None and not entry.n_left and not self._request.include_existing:
-            self.n_finished += 1
+            self.finished.append(entry)
             return None
         return entry
 
@@ -272,14 +272,16 @@ class _Planning:
 
     def _order(self, manifest: Path, recording_id: str, chunk_folder: Path) -> RunSpec:
         request = self._request
-        log = self.root / request.telemetry_dir / "infer" / f"{recording_id}.jsonl"
+        log = absolute(self.root / request.telemetry_dir / "infer" / f"{recording_id}.jsonl")
+        summary = summary_path(log)
         return RunSpec(
             manifests=(manifest,),
             settings=self.settings,
             output=InferencePaths(absolute(self.root / request.output_dir)),
-            telemetry_log=absolute(log),
+            telemetry_log=log,
             dataset=self._dataset,
             resume=request.resume,
+            resume_summary=summary if request.resume and summary.is_file() else None,
             chunk_folder=chunk_folder,
             allow_partial_chunks=request.allow_partial_chunks,
             owns_log=True,

@@ -1,12 +1,28 @@
 """Commands that have DataLad record what a BADC command reads and writes.
 
-Text only: nothing is run here.
+Text only: nothing is run here. Records of what BADC runs itself are in `records.py`.
 """
 
 import glob
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from badc_core.errors import ConfigInvalid
+
+
+def require_datalad_dataset(root: Path) -> None:
+    """Raises ConfigInvalid where a folder is no DataLad dataset, so that nothing can be recorded.
+
+    Args:
+        root: of the dataset, absolute.
+    """
+    if not (root / ".datalad").is_dir():
+        raise ConfigInvalid(
+            "no DataLad dataset, so datalad run cannot record anything in it",
+            root,
+            f"Make it one: datalad create --force {shlex.quote(str(root))}",
+        )
 
 
 def render_datalad_run(
