@@ -12,6 +12,8 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]
+_EITHER = bool | None
+"""Yes, no, or not given."""
 _BY_NAME = "_by_name"
 """How the name of the option ends by which an argument may be given instead."""
 
@@ -113,7 +115,7 @@ def _declare(one: OptionField) -> Any:
     if spec.metavar:
         return typer.Argument(metavar=spec.metavar, help=spec.help)
     name = one.option
-    if one.default is True:
+    if one.default is True or one.kind == _EITHER:
         name = f"{name}/{name.replace('--', '--no-', 1)}"
     return typer.Option(
         *filter(None, (name, spec.short)),

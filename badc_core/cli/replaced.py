@@ -1,25 +1,27 @@
-"""Commands and options of the original BADC that are called something else now, or are not there.
+"""Options of the original BADC that are called something else now, or are not there.
 
 A line each: what to use instead. Those that still exist are not listed.
 """
 
 from collections.abc import Sequence
 
-_COMMANDS = {
-    "pipeline run": "run badc run DATASET: everything from new files to reports",
-    "pipeline": "run badc run DATASET: everything from new files to reports",
-}
 _RECORD = "not there yet: print the commands with --print-datalad-run and run them"
+_ALWAYS = "leave it out: badc run keeps this up to date; a bundle is always whole"
+_PLACES = "not changeable: manifests/, artifacts/aggregate and artifacts/corpus are where they are"
 _OPTIONS = {
-    "infer run": {
-        "--record-datalad": "use badc infer orchestrate DATASET --print-datalad-run",
-        "--no-record-datalad": "leave it out: nothing is recorded by itself",
+    "pipeline run": {
+        "--no-bundle": _ALWAYS,
+        "--no-bundle-rollup": _ALWAYS,
+        "--no-infer-include-existing": "leave it out: what is up to date is never done again",
+        "--no-resume-completed": "to detect anew remove artifacts/raw_detections/REC.parquet",
+        "--bundle-aggregate-dir": _PLACES,
+        "--chunk-manifest-dir": _PLACES,
+        "--chunk-chunks-dir": f"{_PLACES}; chunk files are written by badc chunk orchestrate",
+        "--chunk-include-existing": "leave it out: what is due is found by itself",
+        "--chunk-pattern": "set recordings.extensions; which files are recordings the scan says",
+        "--chunk-workers": "leave it out: no sound is copied",
     },
-    "infer orchestrate": {
-        "--record-datalad": _RECORD,
-        "--no-record-datalad": "leave it out: nothing is recorded by itself",
-        "--sockeye-script": "not there yet",
-    },
+    "infer orchestrate": {"--sockeye-script": "not there yet"},
     "chunk orchestrate": {
         "--record-datalad": _RECORD,
         "--no-record-datalad": "leave it out: nothing is recorded by itself",
@@ -28,17 +30,13 @@ _OPTIONS = {
 
 
 def find_replacement(group: Sequence[str], words: Sequence[str]) -> str:
-    """Returns what to use instead of a command or option that is not there; else nothing.
+    """Returns what to use instead of an option that is not there; else nothing.
 
     Args:
         group: the commands typed before, without `badc`.
         words: what was typed after them.
     """
     typed = [*group, *words]
-    for n_words in (2, 1):
-        name = " ".join(typed[:n_words])
-        if name in _COMMANDS:
-            return f"badc {name} was replaced: {_COMMANDS[name]}"
     name = " ".join(typed[:2])
     for word in typed[2:]:
         if word == "--":

@@ -25,6 +25,8 @@ Place: TypeAlias = tuple[str, ...]
 """Section, key and so on of a setting."""
 
 _NAME: Place = ("detector", "name")
+_RUNNERS = ("stub_runner", "runner_cmd", "use_hawkears")
+"""Options that name a detector without its name; each excludes the others."""
 _COMMAND: Place = ("detector", "command")
 
 
@@ -98,6 +100,13 @@ class SettingOptions:
             "Exit with 1 if more of the chunks failed.",
             "0",
             setting="inference.max_failed_fraction",
+        ),
+    ] = None
+    record_datalad: Annotated[
+        bool | None,
+        OptionSpec(
+            "Commit results with records, or fail where that is impossible; or never.",
+            "where git-annex keeps the dataset",
         ),
     ] = None
     assignments: Annotated[
@@ -180,20 +189,23 @@ class SettingOptions:
             if one.spec.setting and value not in (None, "", ()):
                 plain = list(value) if isinstance(value, tuple) else value
                 yield tuple(one.spec.setting.split(".")), plain, self._called(one.name)
-        if self.runner_cmd and self.use_hawkears:
-            raise self._refuse(
-                f"excludes {self._called('use_hawkears')}", self._called("runner_cmd")
-            )
-        for name in ("use_hawkears", "runner_cmd"):
-            if self.stub_runner and getattr(self, name):
-                raise self._refuse(f"excludes {self._called(name)}", self._called("stub_runner"))
-        if self.stub_runner:
-            yield _NAME, stub.NAME, self._called("stub_runner")
+        if self.record_datalad is not None:
+            wish = "require" if self.record_datalad else "off"
+            yield ("datalad", "record"), wish, self._called("record_datalad")
+        yield from self._runner()
+
+    def _runner(self) -> Iterator[tuple[Place, Any, str]]:
+        """Yields the detector that an option of its own asks for."""
+        chosen = [one for one in _RUNNERS if getattr(self, one)]
+        if len(chosen) > 1:
+            raise self._refuse(f"excludes {self._called(chosen[1])}", self._called(chosen[0]))
         is_first = self.hawkears_args or self.detector == "hawkears1"
         if self.hawkears_args and not (self.use_hawkears or self.detector == "hawkears1"):
             what = "arguments can be passed to HawkEars 1 only"
             raise self._refuse(what, self._called("hawkears_args"))
-        if self.runner_cmd:
+        if self.stub_runner:
+            yield _NAME, stub.NAME, self._called("stub_runner")
+        elif self.runner_cmd:
             yield _NAME, "command", self._called("runner_cmd")
         elif self.use_hawkears:
             yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")

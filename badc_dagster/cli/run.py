@@ -2,6 +2,9 @@
 
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +17,8 @@ from badc_core.cli.report import show_report
 from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.cli.wording import counted
+from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.registry import Registry
 from badc_core.settings import SETTINGS_FILE
 from badc_dagster.cli.notices import (
     report_failures,
@@ -22,6 +27,27 @@ from badc_dagster.cli.notices import (
     warn_of_new_doubts,
     warn_of_other_home,
 )
+
+
+def _nothing(_dataset: Dataset, _registry: Registry) -> None:
+    """Does nothing."""
+
+
+@dataclass(frozen=True)
+class RunUse:
+    """How a run is used.
+
+    Attributes:
+        limit: at most this many recordings; 0 for all.
+        name: what to call the dataset in the UI; None for its folder's name.
+        n_shown: species shown at the end.
+        after_scan: called with the dataset's recordings before they are analysed.
+    """
+
+    limit: int = 0
+    name: str | None = None
+    n_shown: int = 20
+    after_scan: Callable[[Dataset, Registry], None] = _nothing
 
 
 @taking_options
@@ -33,6 +59,21 @@ def run(
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
 ) -> None:
     """Analyse new and changed recordings and write all reports."""
+    bring_up_to_date(dataset, options, RunUse(limit, name), out)
+
+
+def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: Output) -> None:
+    """Does everything that is due, and prints what came of it.
+
+    Args:
+        dataset: its folder.
+        options: settings of this run.
+        use: how much, and what is shown.
+        out: where to.
+
+    Raises:
+        typer.Exit: something failed, or nothing could be done.
+    """
     options = options.anchored()
     settings = options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     warn_of_stub(settings.detector, out)
@@ -41,15 +82,16 @@ def run(
     warn_of_other_home(out)
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    with Project.open(dataset, name, options.overrides()) as project:
+    with Project.open(dataset, use.name, options.overrides()) as project:
         scanned = project.scan()
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
         show_unused(out, project.listing, scanned, project.dataset.root)
         warn_of_new_doubts(out, project.dataset, scanned)
         if not scanned.total:
             raise typer.Exit(1)
+        use.after_scan(project.dataset, scanned.registry)
         with ShownProgress(out) as shown:
-            outcome = project.bring_up_to_date(limit, shown.stage, out.remark, out.warn)
+            outcome = project.bring_up_to_date(use.limit, shown.stage, out.remark, out.warn)
     if outcome.nothing_to_do:
         is_all = not outcome.n_missing
         out.say(f"Nothing to do: every recording {'' if is_all else 'with a file '}is up to date.")
@@ -61,7 +103,7 @@ def run(
         out.fail(fault)
     report_failures(outcome.failures, out)
     has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
-    found = show_report(project.dataset, None, 20, out) if has_corpus else None
+    found = show_report(project.dataset, None, use.n_shown, out) if has_corpus else None
     incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
     missing = f"{outcome.n_missing} missing, " if outcome.n_missing else ""
     out.say(

@@ -235,6 +235,7 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
 
 
 def test_datalad_commands_are_all_there_is_and_name_every_path(root):
+    (root / ".datalad").mkdir()
     shown, notes = typed(root, "--chunk-duration", 4, "--print-datalad-run")
     lines = shown.splitlines()
     assert len(lines) == 3
@@ -247,6 +248,7 @@ def test_datalad_commands_are_all_there_is_and_name_every_path(root):
 
 
 def test_datalad_commands_are_printed_quietly_and_as_json(root):
+    (root / ".datalad").mkdir()
     shown, _ = typed(root, "--print-datalad-run")
     assert typed(root, "--print-datalad-run", "--quiet") == (shown, "")
     as_json, _ = typed(root, "--print-datalad-run", "--json")
@@ -254,6 +256,7 @@ def test_datalad_commands_are_printed_quietly_and_as_json(root):
 
 
 def test_datalad_commands_give_durations_to_the_last_digit(root):
+    (root / ".datalad").mkdir()
     words = ("--chunk-duration", 3600.125, "--overlap", 0.1234567, "--print-datalad-run")
     exact = ["--chunk-duration", "3600.125", "--overlap", "0.1234567"]
     for line in typed(root, *words)[0].splitlines():

@@ -55,11 +55,8 @@ def test_completion_can_be_installed_and_completes_commands(app):
 @pytest.mark.parametrize(
     ("typed", "instead"),
     [
-        ("pipeline run DATASET --no-bundle", "badc run DATASET"),
-        ("infer run --manifest m.csv", "badc infer run MANIFEST"),
-        ("infer run m.csv --no-record-datalad", "leave it out"),
-        ("infer run m.csv --print-datalad-run", "badc infer orchestrate"),
-        ("infer orchestrate d --bundle-rollup-limit=3", "--limit"),
+        ("pipeline run DATASET --no-bundle", "badc run keeps this up to date"),
+        ("infer orchestrate d --sockeye-script=x.sh", "not there yet"),
         ("chunk orchestrate d --record-datalad", "--print-datalad-run"),
     ],
 )

@@ -303,6 +303,7 @@ def test_a_plan_entry_whose_manifest_is_gone_says_so(root):
 
 
 def test_datalad_commands_run_the_same_thing(root):
+    (root / ".datalad").mkdir()
     shown, _ = typed(root, *ENERGY, "--no-resume-completed", "--print-datalad-run", "--limit", 1)
     (line,) = shown.splitlines()
     words = shlex.split(line)
@@ -378,6 +379,7 @@ def test_how_to_try_the_rest_again_is_true(root):
 
 
 def test_datalad_commands_are_printed_quietly_and_as_json(root):
+    (root / ".datalad").mkdir()
     words = (*ENERGY, "--print-datalad-run")
     shown, _ = typed(root, *words)
     assert typed(root, *words, "--quiet")[0] == shown
@@ -385,6 +387,7 @@ def test_datalad_commands_are_printed_quietly_and_as_json(root):
 
 
 def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_path):
+    (root / ".datalad").mkdir()
     (tmp_path / "mine.py").write_text(
         "import json, sys\n"
         "words = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
