@@ -27,7 +27,7 @@ STORAGE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _UNWRITABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
-    *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST),
+    *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY),
 }
 _BESIDE_DATABASE = (".wal", ".tmp")
 """Endings of what DuckDB writes beside a database, as a file and a folder."""
@@ -123,13 +123,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         with naming_storage_trouble(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield aside
-            try:
-                aside.rename(path)
-            except OSError as error:
-                if error.errno not in _OCCUPIED:
-                    raise
-                what = "something was put there meanwhile"
-                raise OutputUnwritable(what, path, "Look at it, then run again") from error
+            aside.rename(path)
             _fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.atomic import replacing, write_text
-from badc_core.datasets.connections import DEMO_MARK, DEMO_ROOT
+from badc_core.datasets.names import DEMO_MARK, DEMO_ROOT
 from badc_core.errors import BadcError
 from badc_core.hashing import sha256_bytes, sha256_file
 from badc_core.settings import SETTINGS_FILE

@@ -6,7 +6,6 @@ disconnected keeps its row, hence its name and place. No Dagster here.
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,20 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
-from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.datasets.names import (
+    CHECKOUT,
+    DEMO_NAME,
+    DEMO_ROOT,
+    find_free_name,
+    is_demo,
+    is_same_folder,
+    require_text,
+    to_name,
+)
+from badc_core.errors import ConfigInvalid
 from badc_core.locks import locked
-from badc_core.settings import SETTINGS_FILE
 from badc_core.toml_files import read_toml, render_toml
 
 _REMEDY = "Delete it, then: badc scan DATASET"
 _FILE = "datasets.toml"
 _HEADING = "# Datasets in the asset graph; written by badc data connect, badc scan and badc run.\n"
-DEMO_NAME = "demo"
-DEMO_MARK = "# Settings of the demo dataset"
-"""How the demo's settings begin, by which it is recognised outside a checkout too."""
-_CHECKOUT = Path(__file__).parents[2]
-DEMO_ROOT = _CHECKOUT / "data" / "demo"
-"""Where `make demo` puts the demo, in a checkout."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def read_connections(home: Path) -> tuple[Connection, ...]:
         ConfigInvalid: `datasets.toml` cannot be read.
     """
     if not (home / _FILE).exists():
-        is_checkout = (_CHECKOUT / "pyproject.toml").exists()
+        is_checkout = (CHECKOUT / "pyproject.toml").exists()
         return (Connection(DEMO_NAME, DEMO_ROOT),) if is_checkout else ()
     return tuple(one for one in read_known(home) if one.is_connected)
 
@@ -189,17 +191,12 @@ def find_place(
         moved = (one for one in known if one.name == name and not _is_in_use(one))
         before = next((replace(one, root=root) for one in moved), None)
     if before is None:
-        _require_text(root)
-        is_main = not _is_demo(root) and not any(one.is_main for one in known)
+        require_text(root)
+        is_main = not is_demo(root) and not any(one.is_main for one in known)
         before = Connection(_new_name(root, name, known), root, is_main)
-    if wants_main and _is_demo(root):
+    if wants_main and is_demo(root):
         raise ConfigInvalid("the demo is never the main dataset", root, "Leave --main away")
     return before
-
-
-def to_name(text: str) -> str:
-    """Returns the name of a dataset that is called so, or whose folder is."""
-    return re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_") or "dataset"
 
 
 def _read_row(row: Mapping[str, Any]) -> Connection:
@@ -229,7 +226,7 @@ def _name_all(rows: Sequence[Connection]) -> tuple[Connection, ...]:
     """Returns the datasets, the one without a name called after its folder."""
     names = {one.name for one in rows}
     return tuple(
-        one if one.name else replace(one, name=_free_name(to_name(one.root.name), names))
+        one if one.name else replace(one, name=find_free_name(to_name(one.root.name), names))
         for one in rows
     )
 
@@ -257,7 +254,7 @@ def _put(known: Sequence[Connection], one: Connection) -> list[Connection]:
 
 
 def _find_folder(known: Sequence[Connection], root: Path) -> Connection | None:
-    return next((one for one in known if _is_same_folder(one.root, root)), None)
+    return next((one for one in known if is_same_folder(one.root, root)), None)
 
 
 def _is_in_use(one: Connection) -> bool:
@@ -268,40 +265,13 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  (links are kept)
 
 
-def _is_same_folder(one: Path, other: Path) -> bool:
-    """Returns whether two paths lead to one folder, links included."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
-
-
-def _is_demo(root: Path) -> bool:
-    settings = root / SETTINGS_FILE
-    has_mark = settings.is_file() and settings.read_bytes().startswith(DEMO_MARK.encode())
-    return has_mark or _is_same_folder(root, DEMO_ROOT)
-
-
-def _require_text(root: Path) -> None:
-    try:
-        str(root).encode()
-    except UnicodeEncodeError as error:
-        raise DatasetInvalid(
-            "the folder's name is not UTF-8", repr(str(root)), "Rename it"
-        ) from error
-
-
 def _new_name(root: Path, name: str | None, known: Sequence[Connection]) -> str:
-    wanted = to_name(name or (DEMO_NAME if _is_demo(root) else root.name))
-    names = {one.name for one in known} | (set() if _is_demo(root) else {DEMO_NAME})
+    wanted = to_name(name or (DEMO_NAME if is_demo(root) else root.name))
+    names = {one.name for one in known} | (set() if is_demo(root) else {DEMO_NAME})
     if name is not None and (wanted != name or wanted in names):
         raise ConfigInvalid(
             f"the dataset name {name!r} is taken or has characters other than a-z, 0-9 and _",
             root,
             "Choose another name",
         )
-    return _free_name(wanted, names)
-
-
-def _free_name(wanted: str, names: set[str]) -> str:
-    free, number = wanted, 2
-    while free in names:
-        free, number = f"{wanted}_{number}", number + 1
-    return free
+    return find_free_name(wanted, names)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
-from badc_core.datasets.connections import Connection, to_name
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.names import to_name
 from badc_core.errors import ConfigInvalid
 from badc_core.toml_files import read_toml, render_toml
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.datasets.connections import Connection, to_name
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.names import to_name
 from badc_core.datasets.original_list import ListedDataset
 from badc_core.errors import DatasetInvalid
 

@@ -6,7 +6,6 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from badc_core.datasets.connections import (
-    DEMO_ROOT,
     Connection,
     Origin,
     connect,
@@ -14,6 +13,7 @@ from badc_core.datasets.connections import (
     find_connection,
     read_connections,
 )
+from badc_core.datasets.names import DEMO_ROOT
 from badc_core.demo import _SETTINGS
 from badc_core.errors import ConfigInvalid
 from badc_dagster.definitions import build_defs

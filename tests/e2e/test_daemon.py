@@ -21,7 +21,7 @@ SETTINGS = '[detector]\nname = "band_energy"\n\n[recordings]\nmin_age_s = 5\n'
 
 PAGES = {
     "asset_graph": "/asset-groups",
-    "asset_group": "/locations/badc_dagster/asset-groups/default/lineage",
+    "asset_group": "/locations/badc_dagster/asset-groups/dataset/lineage",
     "catalog": "/assets",
     "recording_failed": f"/assets/recording?view=partitions&partition={BAD}",
     "detections_partition": "/assets/detections?view=partitions&partition=rec_00",

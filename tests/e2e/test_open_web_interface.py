@@ -1,0 +1,52 @@
+"""A web interface that is open shows datasets as they come and go, without a restart."""
+
+import shutil
+
+import pytest
+from support.waiting import wait_until
+from support.web_server import WebServer
+
+from badc_dagster.web_interface import reload_web_interface
+
+_ASSETS = "{ assetNodes { groupName assetKey { path } } }"
+
+
+@pytest.fixture
+def web(environment, tmp_path):
+    home = tmp_path / "dagster_home"
+    server = WebServer(
+        tmp_path,
+        {**environment, "DAGSTER_HOME": str(home)},
+        "dagster-webserver",
+        "-m",
+        "badc_dagster",
+    )
+    yield server
+    server.stop()
+
+
+@pytest.mark.slow
+def test_a_dataset_appears_and_goes_without_a_restart(badc, field_audio, tmp_path, request):
+    for name in ("pond", "lake"):
+        (tmp_path / name / "audio").mkdir(parents=True)
+        shutil.copy(field_audio / "aru_1.wav", tmp_path / name / "audio")
+    home = tmp_path / "dagster_home"
+    assert badc("data", "connect", tmp_path / "pond").returncode == 0
+    web = request.getfixturevalue("web")
+    wait_until(web.is_up, 120)
+
+    def groups():
+        nodes = web.ask(_ASSETS)["assetNodes"]
+        return {one["groupName"]: one["assetKey"]["path"][:-1] for one in nodes}
+
+    assert groups() == {"pond": []}
+    assert badc("data", "connect", tmp_path / "lake").returncode == 0
+    assert not reload_web_interface(tmp_path / "other_home", web.port)
+    assert groups() == {"pond": []}
+    assert reload_web_interface(home, web.port)
+    assert groups() == {"pond": [], "lake": ["lake"]}
+    assert badc("data", "disconnect", "pond").returncode == 0
+    assert reload_web_interface(home, web.port)
+    assert groups() == {"lake": ["lake"]}
+    web.stop()
+    assert not reload_web_interface(home, web.port)
