@@ -32,6 +32,17 @@ def lacks_content(path: Path) -> bool:
     return is_small_file and _begins_with(path, _ANNEX_POINTER)
 
 
+def read_annex_key(path: Path) -> str:
+    """Returns what git-annex calls the content of a file that lacks it.
+
+    Args:
+        path: of which `lacks_content` is true.
+    """
+    if path.is_symlink():
+        return os.path.basename(os.path.realpath(path))  # noqa: PTH119
+    return path.read_text(encoding="utf-8").splitlines()[0].rpartition("/")[2]
+
+
 def require_fetched(path: Path) -> None:
     """Returns if a file does not say that its content is elsewhere.
 

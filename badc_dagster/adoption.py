@@ -36,6 +36,7 @@ from badc_dagster.due import Progress
 from badc_dagster.fingerprint_tags import (
     CODE_VERSION_TAG,
     FINGERPRINT_TAG,
+    TAKEN_OVER,
     recorded_fingerprints,
 )
 from badc_dagster.host_inputs import HostInputs
@@ -235,7 +236,7 @@ class Adoption:
                     partition=one.recording_id,
                     metadata={
                         **self._known_metadata(key, one.recording_id),
-                        "taken_over": "from results of an earlier version of BADC",
+                        TAKEN_OVER: "from results of an earlier version of BADC",
                     },
                     tags=tags,
                 )

@@ -1,17 +1,41 @@
-"""What the corpus would be made from now, in one string: the data version of the corpus assets."""
+"""What the corpus would be made from now, in one string: the data version of the corpus assets.
+
+What it was made from is also in a file beside it, as for recordings
+(`badc_core/stages/fingerprint_files.py`), so that a clone need not make it again.
+"""
+
+from pathlib import Path
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import Registry
+from badc_core.stages.fingerprint_files import (
+    StoredOutput,
+    find_difference,
+    read_stored,
+    store_output,
+    sum_files,
+)
 from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 from badc_core.stages.work import Work
-from badc_dagster.fingerprint_tags import recorded_fingerprints
+from badc_dagster.fingerprint_tags import (
+    CODE_VERSION_TAG,
+    ELSEWHERE,
+    FINGERPRINT_TAG,
+    TAKEN_OVER,
+    latest_fingerprint,
+    recorded_fingerprints,
+)
 from badc_dagster.partitions import asset_key
+
+CORPUS_ASSETS = (CORPUS_DETECTIONS, CORPUS_REPORT)
 
 _CODE_VERSION = "3"
 """Raised by hand when the corpus assets give different results for the same input."""
@@ -35,3 +59,52 @@ def corpus_fingerprint(
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }
     return digest_json(content | ({"gone": gone} if gone else {}))
+
+
+def recorded_corpus_fingerprints(instance: dg.DagsterInstance, connection: Connection) -> set[str]:
+    """Returns what the corpus assets were made from, as the asset graph has it."""
+    return {latest_fingerprint(instance, asset_key(connection, one)) for one in CORPUS_ASSETS}
+
+
+def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> None:
+    """Writes down what a file of the corpus, which has just been written, was made from.
+
+    Raises:
+        StorageFull, OutputUnwritable: the file cannot be written.
+    """
+    files = sum_files(dataset, (_file(dataset, asset),))
+    output = StoredOutput(fingerprint, _CODE_VERSION, files)
+    store_output(dataset, dataset.corpus.fingerprints, "", asset, output)
+
+
+def take_over_corpus(
+    instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, wanted: str
+) -> bool:
+    """Has the asset graph record a corpus that was made elsewhere, if it is the one wanted.
+
+    Returns:
+        whether it is.
+    """
+    try:
+        stored = read_stored(dataset.corpus.fingerprints, "")
+    except DatasetInvalid:
+        return False  # it is made again, and so is what says what it was made from
+    for asset in CORPUS_ASSETS:
+        output = stored.get(asset)
+        if output is None or output.fingerprint != wanted:
+            return False
+        if find_difference(dataset, (_file(dataset, asset),), output, in_full=True):
+            return False
+    for asset in CORPUS_ASSETS:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                asset_key(connection, asset),
+                metadata={TAKEN_OVER: ELSEWHERE, "dagster/uri": _file(dataset, asset).as_uri()},
+                tags={FINGERPRINT_TAG: wanted, CODE_VERSION_TAG: _CODE_VERSION},
+            )
+        )
+    return True
+
+
+def _file(dataset: Dataset, asset: str) -> Path:
+    return {CORPUS_DETECTIONS: dataset.corpus.duckdb, CORPUS_REPORT: dataset.corpus.html}[asset]

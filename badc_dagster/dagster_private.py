@@ -9,7 +9,7 @@ import signal
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 # Imported for their own sake: what opening an instance would import in every step's process. The
@@ -38,11 +38,13 @@ from dagster._core.executor.multiprocess import (
     MultiprocessExecutorChildProcessCommand,
     execute_step_out_of_process,
 )
+from dagster._core.instance import DagsterInstance
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.tags import TagConcurrencyLimitsCounter
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Connection, Engine, make_url
 
 __all__ = [
     "PRIORITY_TAG",
@@ -64,6 +66,7 @@ __all__ = [
     "keep_database_connections",
     "keep_log_readers_from_interrupts",
     "pool_key_for_step",
+    "storing_at_once",
 ]
 
 _MOST_ENGINES = 8
@@ -102,6 +105,38 @@ def keep_log_readers_from_interrupts() -> None:
             yield process_ids
 
     setattr(compute_logs, "execute_posix_tail", follow_uninterrupted)  # noqa: B010
+
+
+@contextmanager
+def storing_at_once(instance: DagsterInstance) -> Iterator[None]:
+    """Has events that are stored in the block be written together, when it ends.
+
+    Each is otherwise a transaction in two databases, so the disk is waited for twice. Other
+    processes that store events wait until the block ends: keep it short. If it ends with an error,
+    none of the events is stored. Storage other than SQLite stores as ever.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        yield
+        return
+    connect, lock = storage._connect, storage._db_lock  # noqa: SLF001
+    with ExitStack() as opened:
+        # Two databases are open at once here, and the lock is for one.
+        setattr(storage, "_db_lock", RLock())  # noqa: B010
+        opened.callback(setattr, storage, "_db_lock", lock)
+        connections: dict[str, Connection] = {}
+
+        @contextmanager
+        def connect_once(shard: str) -> Iterator[Connection]:
+            if shard not in connections:
+                connections[shard] = opened.enter_context(connect(shard))
+            yield connections[shard]
+
+        setattr(storage, "_connect", connect_once)  # noqa: B010
+        try:
+            yield
+        finally:
+            delattr(storage, "_connect")
 
 
 def close_database_connections() -> None:

@@ -2,7 +2,7 @@
 
 An output is current if it is there, not dirty (`stages/work.py`), and its fingerprint serves as
 the one that today's file, settings and code give. One that lacks chunks that failed is due, and
-used meanwhile. Which fingerprint an output has is in the asset graph's tags.
+used meanwhile. Which fingerprint an output has is found out in `known_fingerprints.py`.
 """
 
 import os
@@ -18,7 +18,7 @@ from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.stages.work import Work
-from badc_dagster.fingerprint_tags import recorded_fingerprints
+from badc_dagster.known_fingerprints import KnownFingerprints, read_known
 from badc_dagster.liveness import is_queue_served, is_working
 from badc_dagster.partitions import KeyOrder, asset_key
 
@@ -99,6 +99,7 @@ class DueFinder:
 
     def _find(self, rows: Iterable[RegisteredRecording], only: Sequence[str] | None) -> Progress:
         progress = Progress({}, {})
+        known = read_known(self._instance, self._connection, self._dataset, only)
         files = {one.recording_id: self.fingerprints.of_row(one) for one in rows}
         usable: dict[str, dict[str, str]] = {}
         for stage in STAGES.values():
@@ -112,16 +113,19 @@ class DueFinder:
                 for one in inputs[0]
                 if all(one in made for made in inputs)
             }
-            usable[stage.name] = self._judge(stage, wanted, only, progress)
+            usable[stage.name] = self._judge(stage, wanted, known, progress)
         return progress
 
     def _judge(
-        self, stage: Stage, wanted: dict[str, str], only: Sequence[str] | None, progress: Progress
+        self,
+        stage: Stage,
+        wanted: dict[str, str],
+        known: KnownFingerprints,
+        progress: Progress,
     ) -> dict[str, str]:
         """Enters a stage's recordings into the progress; returns usable ones' fingerprints."""
-        key = asset_key(self._connection, stage.name)
-        recorded = recorded_fingerprints(self._instance, key, only)
-        standing = self._standing(stage, only)
+        recorded = known.of(self._dataset, stage.name)
+        standing = self._standing(stage, known.only)
         due: dict[str, str] = {}
         current: dict[str, str] = {}
         incomplete: dict[str, str] = {}

@@ -10,6 +10,9 @@ import dagster as dg
 
 FINGERPRINT_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
+TAKEN_OVER = "taken_over"
+"""In the metadata of a materialisation that no run made: where its output comes from."""
+ELSEWHERE = "made in another Dagster home"
 _MOST_IN_A_QUERY = 5000
 REGISTRY_VERSION = "registry"
 """Data version of `recordings`, always the same: a scan that finds one new file must not make the

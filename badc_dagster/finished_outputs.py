@@ -55,6 +55,6 @@ class FinishedOutputs:
             return "", taken
         ids = sorted(outcome.recording_id for outcome, _ in taken)
         dataset, stage = self._inputs.dataset, self._inputs.stage
-        notes = [dataset.failure(one) for one in ids]
+        notes = [note(one) for one in ids for note in (dataset.failure, dataset.fingerprints)]
         files = [*written_files(stage, dataset, ids), *notes]
         return self._commits.commit(files, stage_record(stage, dataset, ids)), taken

@@ -3,7 +3,7 @@
 What they are is in `badc_core/stages/step_inputs.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -15,11 +15,8 @@ from badc_core.recordings.registry import read_rows
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import RecordingInput, StepInputs
-from badc_dagster.fingerprint_tags import (
-    REGISTRY_VERSION,
-    recorded_event_ids,
-    recorded_fingerprints,
-)
+from badc_dagster.fingerprint_tags import REGISTRY_VERSION, recorded_event_ids
+from badc_dagster.known_fingerprints import read_known
 from badc_dagster.partitions import asset_key
 
 _REGISTRY_ASSET = "recordings"
@@ -51,12 +48,12 @@ class HostInputs:
         self._stage = STAGES[stage]
         self._recording_ids = recording_ids
         self._keys = {name: asset_key(connection, name) for name in input_names(stage)}
-        self._versions: dict[str, Mapping[str, str]] = {}
-        self._event_ids: dict[str, Mapping[str, int]] = {}
-        for name in self._stage.inputs:
-            key = self._keys[name]
-            self._versions[name] = recorded_fingerprints(instance, key, recording_ids)
-            self._event_ids[name] = recorded_event_ids(instance, key, recording_ids)
+        sources = self._stage.inputs
+        known = read_known(instance, connection, dataset, recording_ids, sources)
+        self._versions = {name: known.of(dataset, name) for name in sources}
+        self._event_ids = {
+            name: recorded_event_ids(instance, self._keys[name], recording_ids) for name in sources
+        }
 
     def step_inputs(self, run_id: str) -> StepInputs:
         """Returns the step's inputs.

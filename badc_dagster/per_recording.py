@@ -29,6 +29,7 @@ from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.stage import STAGES, stages_after
 from badc_core.stages.step_inputs import StepInputs
@@ -168,7 +169,9 @@ class Step:
                         if self._stops_at(outcome):
                             break
                         continue
-                    finished.add(outcome, describe(outcome.recording_id, outcome.value))
+                    output = describe(outcome.recording_id, outcome.value)
+                    self._store_fingerprint(outcome.recording_id, output)
+                    finished.add(outcome, output)
                     clear_failure(self.dataset, outcome.recording_id)
                     if finished.are_enough:
                         yield from self._publish(finished)
@@ -267,6 +270,10 @@ class Step:
         if isinstance(error, RawDetectionsInvalid):
             return ("raw_detections",)
         return self._stage.inputs if isinstance(error, DetectionsInvalid) else ()
+
+    def _store_fingerprint(self, recording_id: str, output: RecordingOutput) -> None:
+        fingerprint = self._fingerprint(recording_id, output)
+        store_fingerprint(self.dataset, self._stage.name, recording_id, fingerprint)
 
     def _fingerprint(self, recording_id: str, output: RecordingOutput) -> str:
         fingerprint = output.fingerprint or self.wanted(recording_id)

@@ -23,6 +23,7 @@ from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
+    Registry,
     ScanOutcome,
     forget_missing,
     read_registry,
@@ -35,20 +36,23 @@ from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
 from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.batches import BatchRun, Watch
-from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.corpus_fingerprint import (
+    CORPUS_ASSETS,
+    corpus_fingerprint,
+    recorded_corpus_fingerprints,
+    take_over_corpus,
+)
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.failed_runs import find_failed_runs
-from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
 from badc_dagster.liveness import close_dead_runs, find_dead_runs
-from badc_dagster.partitions import asset_key, register_keys
+from badc_dagster.partitions import register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
+from badc_dagster.taking_over import take_over
 
 _log = logging.getLogger(__name__)
-
-_CORPUS_ASSETS = ("corpus_detections", "corpus_report")
 
 
 def _nothing(sentence: str) -> None:
@@ -119,8 +123,17 @@ class Project:
             with naming_home_trouble():
                 raise error
 
-    def scan(self) -> ScanOutcome:
-        """Registers new recordings and their partitions, and says so in the asset graph."""
+    def scan(
+        self, show: Callable[[str], None] = _nothing, warn: Callable[[str], None] = _nothing
+    ) -> ScanOutcome:
+        """Registers new recordings and their partitions, and says so in the asset graph.
+
+        That gets to know results, too, that were made in another Dagster home.
+
+        Args:
+            show: shows what was taken over.
+            warn: shows what of it could not be.
+        """
         require_fetched_all([self.dataset.deployments])
         self.listing = list_folders(self.dataset)
         warn_of_left_out(self.listing)
@@ -129,6 +142,7 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
+        self._take_over(outcome.registry, show, warn)
         return outcome
 
     def prune(self) -> tuple[str, ...]:
@@ -183,6 +197,7 @@ class Project:
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
         convert_older_marks(self.dataset)
+        self._take_over(registry, show, warn)
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
         batches.busy |= self._adopt_older_results(progress, batches, show, warn)
@@ -222,6 +237,17 @@ class Project:
 
     def _finder(self) -> DueFinder:
         return DueFinder(self._instance, self._connection, self.dataset)
+
+    def _take_over(
+        self, registry: Registry, show: Callable[[str], None], warn: Callable[[str], None]
+    ) -> None:
+        """Has the asset graph know results that were made in another Dagster home."""
+        outcome = take_over(self._instance, self._connection, self.dataset, registry.by_id, show)
+        for sentence in outcome.warnings():
+            warn(sentence)
+        if outcome.recordings:
+            n = counted(len(outcome.recordings), "recording")
+            show(f"Results of {n}, made in another Dagster home, taken over.")
 
     def _adopt_older_results(
         self,
@@ -283,13 +309,12 @@ class Project:
 
     def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> None:
         registry = read_registry(self.dataset.registry)
-        wanted = corpus_fingerprint(self._instance, self._connection, self.dataset, registry)
-        recorded = {
-            latest_fingerprint(self._instance, asset_key(self._connection, one))
-            for one in _CORPUS_ASSETS
-        }
-        damage = explain_corpus_damage(self.dataset) if recorded == {wanted} else ""
+        place = self._instance, self._connection
+        wanted = corpus_fingerprint(*place, self.dataset, registry)
+        is_current = recorded_corpus_fingerprints(*place) == {wanted}
+        is_current = is_current or take_over_corpus(*place, self.dataset, wanted)
+        damage = explain_corpus_damage(self.dataset) if is_current else ""
         if damage:
             warn(f"The corpus is made again: {damage}.")
-        if recorded != {wanted} or damage:
-            runs.execute("corpus_job", {}, _CORPUS_ASSETS)
+        if damage or not is_current:
+            runs.execute("corpus_job", {}, CORPUS_ASSETS)

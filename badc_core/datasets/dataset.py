@@ -72,6 +72,11 @@ class CorpusPaths:
         return self.folder / "report.html"
 
     @property
+    def fingerprints(self) -> Path:
+        """What both were made from (`stages/fingerprint_files.py`), as JSON."""
+        return self.folder / "fingerprints.json"
+
+    @property
     def summary(self) -> Path:
         """Folder of label_summary.csv and recording_summary.csv."""
         return self.folder / "aggregate_summary"
@@ -188,6 +193,7 @@ class Dataset:
             self.detections("x"),
             self.effort("x"),
             self.failure("x"),
+            self.fingerprints("x"),
             self.telemetry("x"),
         )
         folders = (example.parent for example in examples)
@@ -224,6 +230,10 @@ class Dataset:
     def failure(self, recording_id: str) -> Path:
         """Why the recording's last attempt failed (`recordings/failures.py`), as JSON."""
         return self.artifacts / "failures" / f"{recording_id}.json"
+
+    def fingerprints(self, recording_id: str) -> Path:
+        """What the recording's outputs were made from (`stages/fingerprint_files.py`), as JSON."""
+        return self.artifacts / "fingerprints" / f"{recording_id}.json"
 
     @property
     def older_marks(self) -> Path:

@@ -89,7 +89,8 @@ def commit_corpus(step: str, dataset: Dataset, commits: Commits) -> str:
     if not commits.are_made:
         return ""
     record = corpus_record(step, dataset)
-    return commits.commit([dataset.root / one for one in record.outputs], record)
+    outputs = [dataset.root / one for one in record.outputs]
+    return commits.commit([*outputs, dataset.corpus.fingerprints], record)
 
 
 def stage_record(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> RunRecord:

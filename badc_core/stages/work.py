@@ -16,7 +16,7 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
-from badc_core.locks import is_locked, try_lock_file, unlock
+from badc_core.locks import is_locked, locked, try_lock_file, unlock
 
 
 class RecordingWork:
@@ -76,6 +76,12 @@ class Work:
             yield
         finally:
             begun.commit()
+
+    @contextmanager
+    def storing_fingerprints(self) -> Iterator[None]:
+        """Keeps other processes that store fingerprints of the dataset waiting."""
+        with locked(prepare_work_file(self.folder, self.folder / "fingerprints.lock")):
+            yield
 
     def require_finished(self, stage: str, recording_id: str) -> None:
         """Returns if the output of a stage may be read.

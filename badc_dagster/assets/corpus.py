@@ -13,7 +13,7 @@ from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
-from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.corpus_fingerprint import corpus_fingerprint, store_corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive
@@ -50,6 +50,8 @@ def _corpus_detections(
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     commits = Commits(dataset, context.log.warning)
     totals = gather_corpus(dataset)
+    if not totals.damaged:
+        store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, fingerprint)
     commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
@@ -78,6 +80,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             fingerprint = latest_fingerprint(context.instance, source)
             commits = Commits(dataset, context.log.warning)
             page = write_corpus_page(dataset)
+            store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
             commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             yield dg.MaterializeResult(
                 metadata={

@@ -83,7 +83,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with Project.open(dataset, use.name, options.overrides()) as project:
-        scanned = project.scan()
+        scanned = project.scan(out.remark, out.warn)
         out.say(f"{counted(scanned.total, 'recording')}, {len(scanned.added)} new")
         show_unused(out, project.listing, scanned, project.dataset.root)
         warn_of_new_doubts(out, project.dataset, scanned)

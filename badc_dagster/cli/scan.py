@@ -40,7 +40,7 @@ def scan(
     warn_of_other_home(out)
     with Project.open(dataset, name) as project:
         forgotten = project.prune() if prune else ()
-        outcome = project.scan()
+        outcome = project.scan(out.remark, out.warn)
         listing = project.listing
         readings = read_paths(project.dataset, outcome.paths_here)
         doubts = doubt_stations(project.dataset, readings)

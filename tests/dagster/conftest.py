@@ -3,8 +3,8 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +13,7 @@ from support.built_once import build_once
 
 from badc_core.datasets.connections import Connection, connect
 from badc_core.datasets.dataset import Dataset
+from badc_core.engine import pool
 from badc_core.recordings.registry import Registry, read_registry, register_recordings
 from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import close_database_connections
@@ -170,6 +171,22 @@ def graph(connection, field_audio) -> Iterator[Graph]:
         yield graph
 
 
+@pytest.fixture
+def in_fresh_home(fresh_home, tmp_path, monkeypatch, field_audio) -> Iterator[Callable[..., Graph]]:
+    """Returns a function that opens a dataset folder in a Dagster home of its own, from now on."""
+    with ExitStack() as opened:
+
+        def enter(root: Path, name: str = "other_home") -> Graph:
+            own = tmp_path / name
+            if not own.exists():
+                shutil.copytree(fresh_home, own)
+            monkeypatch.setenv("DAGSTER_HOME", str(own))
+            connection = connect(prepare_home(), root)
+            return opened.enter_context(_opened(root, connection, field_audio))
+
+        yield enter
+
+
 @pytest.fixture(scope="session")
 def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
     """Returns a folder with a dataset of which everything is done, and its Dagster home."""
@@ -187,15 +204,59 @@ def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
     return build_once(tmp_path_factory, "finished", run_all)
 
 
+def _copied(
+    folder: Path, tmp_path: Path, patch: pytest.MonkeyPatch, sound: Path
+) -> Iterator[Graph]:
+    for name in ("home", "dataset"):
+        shutil.copytree(folder / name, tmp_path / name)
+    patch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    connection = connect(tmp_path / "home", tmp_path / "dataset")
+    with _opened(connection.root, connection, sound) as graph:
+        yield graph
+
+
 @pytest.fixture
 def finished(finished_once, tmp_path, monkeypatch, field_audio) -> Iterator[Graph]:
     """Returns three recordings of which everything is done, in a copy of this test's own."""
-    for name in ("home", "dataset"):
-        shutil.copytree(finished_once / name, tmp_path / name)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    connection = connect(tmp_path / "home", tmp_path / "dataset")
-    with _opened(connection.root, connection, field_audio) as graph:
-        yield graph
+    yield from _copied(finished_once, tmp_path, monkeypatch, field_audio)
+
+
+@pytest.fixture(scope="session")
+def archive_once(finished_once, field_audio, tmp_path_factory) -> Path:
+    """Returns the same with its corpus."""
+
+    def run_corpus(folder: Path) -> None:
+        for name in ("home", "dataset"):
+            shutil.copytree(finished_once / name, folder / name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(folder / "home"))
+            connection = Connection("dataset", folder / "dataset", is_main=True)
+            with _opened(connection.root, connection, field_audio) as graph:
+                assert graph.execute("corpus_job").success
+        close_database_connections()
+
+    return build_once(tmp_path_factory, "archive", run_corpus)
+
+
+@pytest.fixture
+def archive(archive_once, tmp_path, monkeypatch, field_audio) -> Iterator[Graph]:
+    """Returns the same in a copy of this test's own."""
+    yield from _copied(archive_once, tmp_path, monkeypatch, field_audio)
+
+
+@pytest.fixture
+def n_workers(monkeypatch):
+    """Returns a list that grows by one for every worker that is started."""
+    started = []
+
+    class Counted(subprocess.Popen):
+        def __init__(self, command, *arguments, **named):
+            if "badc_core.engine.worker" in command:
+                started.append(command)
+            super().__init__(command, *arguments, **named)
+
+    monkeypatch.setattr(pool.subprocess, "Popen", Counted)
+    return started
 
 
 @pytest.fixture

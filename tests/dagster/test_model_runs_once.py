@@ -1,29 +1,11 @@
 """The model runs once: what is only about selecting its results starts no worker."""
 
-import subprocess
-
 import pytest
 
-from badc_core.engine import pool
 from badc_core.stages.stage import STAGES
 from badc_dagster.runs import Project
 
 QUICK = "[detector]\nname = 'band_energy'\nmin_score = 0.1\n"
-
-
-@pytest.fixture
-def n_workers(monkeypatch):
-    """Returns a list that grows by one for every worker that is started."""
-    started = []
-
-    class Counted(subprocess.Popen):
-        def __init__(self, command, *arguments, **named):
-            if "badc_core.engine.worker" in command:
-                started.append(command)
-            super().__init__(command, *arguments, **named)
-
-    monkeypatch.setattr(pool.subprocess, "Popen", Counted)
-    return started
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,201 @@
+"""What outputs were made from, and which bytes they are: a small text file for each recording.
+
+Dagster has the fingerprints as well, but in the home that made the outputs. These files go
+where the outputs go, so that whoever clones a dataset, or lost the home, carries on without making
+anything again (`badc_dagster/taking_over.py`). A file is written after the outputs it is about, and
+has their checksums: outputs that were replaced later, by a run that was killed, differ from them.
+How fingerprints are computed is in `fingerprints.py`.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from badc_core.annexed_files import lacks_content, read_annex_key
+from badc_core.atomic import write_text
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.hashing import sha256_file
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_core.validation import explain_invalid
+
+SCHEMA_VERSION = 1
+
+_KEY = re.compile(r"(?P<backend>[A-Z0-9_]+?)E?-s(?P<size>\d+)(-[a-zA-Z]\d+)*--(?P<name>[^.]*)")
+"""Source: https://git-annex.branchable.com/internals/key_format/"""
+_REMEDY = "Restore it from version control, or delete it: what it is about is then made again"
+
+
+@dataclass(frozen=True)
+class FileSum:
+    """Which bytes a file has."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StoredOutput:
+    """An output, as it was written.
+
+    Attributes:
+        fingerprint: what it was made from.
+        code_version: of its stage.
+        files: path relative to the dataset -> its bytes.
+    """
+
+    fingerprint: str
+    code_version: str
+    files: dict[str, FileSum]
+
+
+@dataclass(frozen=True)
+class FingerprintFile:
+    """The content of a file.
+
+    Attributes:
+        schema: version of this format.
+        about: the recording_id; empty for the corpus.
+        outputs: stage or corpus asset -> its output.
+    """
+
+    schema: int
+    about: str
+    outputs: dict[str, StoredOutput]
+
+
+_FILE = TypeAdapter(FingerprintFile)
+
+
+def sum_files(dataset: Dataset, paths: Iterable[Path]) -> dict[str, FileSum]:
+    """Returns which bytes files of a dataset have, by their path relative to it."""
+    return {_below(dataset, one): FileSum(one.stat().st_size, sha256_file(one)) for one in paths}
+
+
+def store_fingerprint(
+    dataset: Dataset, stage: str, recording_id: str, fingerprint: str
+) -> StoredOutput:
+    """Writes down what a recording's output, which has just been written, was made from.
+
+    Raises:
+        StorageFull, OutputUnwritable: the file cannot be written.
+    """
+    entry = STAGES[stage]
+    files = sum_files(dataset, entry.outputs(dataset, recording_id))
+    output = StoredOutput(fingerprint, entry.code_version, files)
+    store_output(dataset, dataset.fingerprints(recording_id), recording_id, stage, output)
+    return output
+
+
+def store_output(dataset: Dataset, path: Path, about: str, name: str, output: StoredOutput) -> None:
+    """Enters an output into a file of fingerprints, and leaves the others there as they are.
+
+    Args:
+        dataset: whose output.
+        path: of the file; one that cannot be read is replaced.
+        about: the recording_id; empty for the corpus.
+        name: of the stage or corpus asset.
+        output: as it was written.
+
+    Raises:
+        StorageFull, OutputUnwritable: the file cannot be written.
+    """
+    with Work(dataset.work_folder).storing_fingerprints():
+        before: Mapping[str, StoredOutput] = {}
+        with suppress(DatasetInvalid):
+            before = read_stored(path, about)
+        if before.get(name) == output:
+            return
+        after = {**before, name: output}
+        order = [*(one for one in STAGES if one in after), *sorted(after.keys() - STAGES.keys())]
+        content = FingerprintFile(SCHEMA_VERSION, about, {one: after[one] for one in order})
+        write_text(path, json.dumps(asdict(content), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_stored(path: Path, about: str) -> Mapping[str, StoredOutput]:
+    """Returns what a file says of each output; nothing where there is no such file.
+
+    Raises:
+        DatasetInvalid: it is damaged, of another schema version, or about something else.
+    """
+    try:
+        content = _FILE.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
+    except ValidationError as error:
+        what = f"not a file of fingerprints ({explain_invalid(error)})"
+        raise DatasetInvalid(what, path, _REMEDY) from error
+    if (content.schema, content.about) != (SCHEMA_VERSION, about):
+        what = f"schema {content.schema} about {content.about or 'the corpus'}, expected "
+        what += f"{SCHEMA_VERSION} about {about or 'the corpus'}"
+        raise DatasetInvalid(what, path, _REMEDY)
+    return content.outputs
+
+
+def list_stored(dataset: Dataset) -> dict[str, int]:
+    """Returns when the file of each recording that has one was put in place, in ns since 1970.
+
+    That is the time its name, owner or content changed last, which no copying sets back.
+    """
+    folder, ending = dataset.fingerprints("x").parent, ".json"
+    found: dict[str, int] = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(ending) and not entry.name.startswith("."):
+                changed_ns = entry.stat(follow_symlinks=False).st_ctime_ns
+                found[entry.name.removesuffix(ending)] = changed_ns
+    return found
+
+
+def find_difference(
+    dataset: Dataset, paths: Iterable[Path], output: StoredOutput, *, in_full: bool
+) -> Path | None:
+    """Returns the first file that is not as it was written; None if all are.
+
+    Args:
+        dataset: whose output.
+        paths: the files that the output must have.
+        output: as it was written.
+        in_full: whether every byte counts, or just the sizes.
+    """
+    for path in paths:
+        wanted = output.files.get(_below(dataset, path))
+        if wanted is None or not _is_same(path, wanted, in_full=in_full):
+            return path
+    return None
+
+
+def _is_same(path: Path, wanted: FileSum, *, in_full: bool) -> bool:
+    if lacks_content(path):
+        return _is_key_of(read_annex_key(path), wanted)
+    try:
+        if path.stat().st_size != wanted.size_bytes:
+            return False
+        return not in_full or sha256_file(path) == wanted.sha256
+    except OSError:
+        return False
+
+
+def _is_key_of(key: str, wanted: FileSum) -> bool:
+    """Whether an annexed content that is elsewhere is the one that was written, as far as it says.
+
+    Keys have the size, and a checksum that is a SHA-256 where the repository was told so.
+    """
+    found = _KEY.match(key)
+    if found is None:
+        return False
+    is_long = int(found["size"]) == wanted.size_bytes
+    return is_long and (found["backend"] != "SHA256" or found["name"] == wanted.sha256)
+
+
+def _below(dataset: Dataset, path: Path) -> str:
+    return path.relative_to(dataset.root).as_posix()

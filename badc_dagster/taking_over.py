@@ -1,0 +1,199 @@
+"""Results that this Dagster home did not make: recorded in its asset graph instead of made again.
+
+A dataset that was cloned, or came from another home, or whose home was lost, says in its files what
+each output was made from (`badc_core/stages/fingerprint_files.py`). Outputs that are as they were
+written then get the events that a run here would have added, whatever settings they were made
+with: what today's settings make due is found out afterwards, as ever. Those that differ are made
+again. Results of code that wrote no such files are in `adoption.py`.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import InputOutdated, RecordingBusy
+from badc_core.recordings.failures import read_failures
+from badc_core.stages.fingerprint_files import StoredOutput, find_difference
+from badc_core.stages.fingerprints import lacks_chunks
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_dagster.dagster_private import storing_at_once
+from badc_dagster.fingerprint_tags import (
+    CODE_VERSION_TAG,
+    ELSEWHERE,
+    FINGERPRINT_TAG,
+    TAKEN_OVER,
+)
+from badc_dagster.host_inputs import HostInputs
+from badc_dagster.known_fingerprints import KnownFingerprints, read_known, remember_seen
+from badc_dagster.partitions import asset_key
+
+_AT_ONCE = 100
+"""Recordings whose events are stored together; other processes that store events wait meanwhile."""
+
+
+@dataclass
+class TakenOver:
+    """What taking over came to.
+
+    Attributes:
+        recordings: those of which something was taken over.
+        damaged: stage and recording -> the file that is not as it was written.
+        unreadable: recordings whose file of fingerprints cannot be read -> why.
+        n_left: recordings left for the next time.
+    """
+
+    recordings: list[str] = field(default_factory=list)
+    damaged: dict[tuple[str, str], str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    n_left: int = 0
+
+    def warnings(self) -> Iterator[str]:
+        """Yields a sentence for each kind of trouble."""
+        if self.damaged:
+            n = len(self.damaged)
+            yield (
+                f"{n} output{'s' * (n > 1)} will be made again, since files are not as they were "
+                f"written, such as {min(self.damaged.values())}"
+            )
+        if self.unreadable:
+            n = len(self.unreadable)
+            yield (
+                f"What {n} recording{'s' * (n > 1)} results were made from cannot be read. "
+                f"{min(self.unreadable.values())}"
+            )
+
+
+def take_over(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    dataset: Dataset,
+    registered: Collection[str],
+    show: Callable[[str], None] = lambda _: None,
+    at_most: int | None = None,
+) -> TakenOver:
+    """Has the asset graph record what files say and it does not know.
+
+    Args:
+        instance: holds the events.
+        connection: the dataset's place in the asset graph.
+        dataset: the dataset.
+        registered: its recordings; files about others are left alone.
+        show: shows a sentence now and then, where there are many.
+        at_most: how many recordings, for a sensor that has little time; None for all.
+    """
+    known = read_known(instance, connection, dataset)
+    outcome = TakenOver()
+    outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}
+    taking = _TakingOver(instance, connection, dataset, known)
+    wanted = [one for one in registered if one in known.untold]
+    now = wanted if at_most is None else wanted[:at_most]
+    for start in range(0, len(now), _AT_ONCE):
+        if start and start % (10 * _AT_ONCE) == 0:
+            show(f"Results of another Dagster home: {start} of {len(now)} recordings taken over")
+        taking.take(now[start : start + _AT_ONCE], outcome)
+    _mark_failures(dataset, outcome)
+    outcome.n_left = len(wanted) - len(now)
+    if known.changed_ns:
+        left = {*wanted[len(now) :], *taking.in_work}
+        remember_seen(instance, dataset, known, left)
+    return outcome
+
+
+class _TakingOver:
+    """Takes recordings over, stage by stage, so that each event can name those it follows from.
+
+    Attributes:
+        in_work: recordings that another run is at work on.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        dataset: Dataset,
+        known: KnownFingerprints,
+    ) -> None:
+        self.in_work: set[str] = set()
+        self._instance = instance
+        self._connection = connection
+        self._dataset = dataset
+        self._stored = known.stored
+        self._work = Work(dataset.work_folder)
+
+    def take(self, ids: Sequence[str], total: TakenOver) -> None:
+        """Takes some recordings over, as far as their outputs are as they were written."""
+        taken: set[str] = set()
+        for stage in STAGES:
+            whole = {
+                one: self._stored[stage][one]
+                for one in ids
+                if one in self._stored[stage] and self._is_whole(stage, one, total)
+            }
+            self._record(stage, whole)
+            taken.update(whole)
+        total.recordings += [one for one in ids if one in taken]
+
+    def _is_whole(self, stage: str, recording_id: str, total: TakenOver) -> bool:
+        """Whether an output is finished and as it was written; marks it if it is damaged."""
+        try:
+            self._work.require_finished(stage, recording_id)
+        except RecordingBusy:
+            self.in_work.add(recording_id)
+            return False
+        except InputOutdated:
+            return False
+        paths = STAGES[stage].outputs(self._dataset, recording_id)
+        output = self._stored[stage][recording_id]
+        differs = find_difference(self._dataset, paths, output, in_full=True)
+        if differs is not None and os.path.lexists(differs):
+            self._work.mark_dirty(stage, recording_id)
+            total.damaged[stage, recording_id] = str(differs)
+        return differs is None
+
+    def _record(self, stage: str, outputs: Mapping[str, StoredOutput]) -> None:
+        if not outputs:
+            return
+        host = HostInputs(self._instance, self._connection, self._dataset, stage, list(outputs))
+        key = asset_key(self._connection, stage)
+        with storing_at_once(self._instance):
+            for one, output in outputs.items():
+                if lacks_chunks(output.fingerprint):
+                    self._work.mark_lacking(stage, one, lacks=True)
+                self._instance.report_runless_asset_event(
+                    dg.AssetMaterialization(
+                        key,
+                        partition=one,
+                        metadata=_metadata(self._dataset, stage, one, output),
+                        tags={
+                            FINGERPRINT_TAG: output.fingerprint,
+                            CODE_VERSION_TAG: output.code_version,
+                            **host.input_tags(one),
+                        },
+                    )
+                )
+
+
+def _metadata(
+    dataset: Dataset, stage: str, recording_id: str, output: StoredOutput
+) -> dict[str, str]:
+    path = STAGES[stage].outputs(dataset, recording_id)[0]
+    return {
+        TAKEN_OVER: ELSEWHERE,
+        "dagster/uri": path.as_uri(),
+        "sha256": next(iter(output.files.values())).sha256,
+    }
+
+
+def _mark_failures(dataset: Dataset, outcome: TakenOver) -> None:
+    """Writes down which recordings failed elsewhere, as a run here would have."""
+    if not outcome.recordings:
+        return
+    work = Work(dataset.work_folder)
+    for one, note in read_failures(dataset).items():
+        if note.stage in STAGES:
+            work.mark_lacking(note.stage, one, lacks=True)

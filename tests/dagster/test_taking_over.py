@@ -1,0 +1,225 @@
+"""Results that another Dagster home made: carried on from, and never made again."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from badc_core.errors import UnreadableRecording
+from badc_core.recordings.failures import note_failure
+from badc_core.stages.fingerprint_files import read_stored
+from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
+from badc_dagster import known_fingerprints
+from badc_dagster.runs import Project
+from badc_dagster.sensors import evaluate
+
+IDS = ("rec_1", "rec_2", "rec_3")
+NOTHING = dict.fromkeys(STAGES, 0)
+STRICTER = {"detector": {"min_score": 0.3}}
+
+
+def run(root, overrides=None):
+    """Returns what `badc run` does, and what it says before."""
+    said = []
+    with Project.open(root, overrides=overrides) as project:
+        project.scan(said.append, said.append)
+        return project.bring_up_to_date(show=said.append, warn=said.append), said
+
+
+def materialised_by_runs(graph):
+    """Returns for each stage how many of its latest materialisations a run made."""
+    return {
+        stage: sum("taken_over" not in graph.latest(stage, one).metadata for one in IDS)
+        for stage in STAGES
+    }
+
+
+@pytest.fixture
+def clone(archive, in_fresh_home, tmp_path):
+    """Returns a clone of it, without work in progress, in a home that knows nothing."""
+    root = tmp_path / "elsewhere" / "clone"
+    shutil.copytree(archive.root, root, ignore=shutil.ignore_patterns(".badc"))
+    return in_fresh_home(root)
+
+
+def test_a_clone_in_another_home_has_nothing_to_do(clone, n_workers):
+    outcome, said = run(clone.root)
+    assert outcome.nothing_to_do
+    assert (outcome.n_finished, outcome.failures, outcome.faults) == (3, (), ())
+    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+    assert n_workers == []
+    assert materialised_by_runs(clone) == NOTHING
+    assert clone.latest("corpus_report").metadata["taken_over"]
+    assert run(clone.root)[1] == []
+
+
+def test_what_is_taken_over_is_recorded_as_a_run_would_have(archive, clone):
+    run(clone.root)
+    for stage in STAGES:
+        made, taken = archive.latest(stage, "rec_2"), clone.latest(stage, "rec_2")
+        same = ("dagster/data_version", "dagster/code_version")
+        assert [taken.tags[one] for one in same] == [made.tags[one] for one in same]
+        versions = {
+            name: it for name, it in made.tags.items() if name.startswith("dagster/input_data")
+        }
+        assert versions.items() <= taken.tags.items()
+    assert set(clone.statuses("report_bundle").values()) == {"MATERIALIZED"}
+
+
+def test_other_settings_in_a_clone_run_no_model(clone, n_workers):
+    outcome, _ = run(clone.root, STRICTER)
+    assert outcome.n_finished == 3
+    assert n_workers == []
+    assert materialised_by_runs(clone) == NOTHING | {"detections": 3, "report_bundle": 3}
+    assert "taken_over" not in clone.latest("corpus_report").metadata
+
+
+def test_a_changed_recording_in_a_clone_is_made_again_alone(clone):
+    clone.add("S1/rec_2.wav", "aru_3.wav")
+    assert run(clone.root)[0].n_finished == 3
+    assert materialised_by_runs(clone) == dict.fromkeys(STAGES, 1)
+
+
+def test_a_lost_home_costs_nothing(archive, in_fresh_home, n_workers):
+    again = in_fresh_home(archive.root)
+    assert run(archive.root)[0].nothing_to_do
+    assert materialised_by_runs(again) == NOTHING
+    assert n_workers == []
+
+
+def test_status_counts_what_could_be_taken_over_and_writes_nothing(clone):
+    clone.scan()
+    with Project.open_known(clone.root) as project:
+        rows = project.status().rows
+    assert {(row.current, row.due) for row in rows} == {(3, 0)}
+    assert {stage: clone.n_materialized(stage) for stage in STAGES} == NOTHING
+
+
+def test_two_homes_in_turn_on_one_dataset_learn_what_the_other_did(archive, in_fresh_home):
+    other = in_fresh_home(archive.root)
+    assert run(archive.root, STRICTER)[0].n_finished == 3
+    made = other.latest("detections", "rec_1").tags["dagster/data_version"]
+    first = in_fresh_home(archive.root, "home")
+    # Its own settings are those from before, and the files are not: so they are due again.
+    outcome, said = run(archive.root)
+    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+    assert not outcome.nothing_to_do
+    assert first.n_materialized("detections") == 9
+    assert first.n_materialized("raw_detections") == 3
+    assert first.latest("detections", "rec_1").tags["dagster/data_version"] != made
+    assert run(archive.root)[0].nothing_to_do
+    in_fresh_home(archive.root)
+    outcome, said = run(archive.root, STRICTER)
+    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+
+
+def test_newer_results_that_come_with_a_pull_are_taken_over(archive, clone, in_fresh_home):
+    run(clone.root)
+    archive_again = in_fresh_home(archive.root, "home")
+    archive_again.configure("[report]\ntop_labels = 3\n")
+    assert run(archive.root)[0].n_finished == 3
+    for name in ("badc.toml", "artifacts"):
+        shutil.rmtree(clone.root / name, ignore_errors=True)
+    shutil.copytree(
+        archive.root, clone.root, ignore=shutil.ignore_patterns(".badc"), dirs_exist_ok=True
+    )
+    pulled = in_fresh_home(clone.root)
+    assert run(clone.root)[0].nothing_to_do
+    assert pulled.n_materialized("report_bundle") == 6
+    assert pulled.n_materialized("detections") == 3
+
+
+@pytest.mark.parametrize("stage", ["recording", "report_bundle"])
+def test_an_output_that_is_not_as_it_was_written_is_made_again(clone, stage):
+    path = STAGES[stage].outputs(clone.dataset, "rec_2")[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    outcome, said = run(clone.root)
+    assert f"such as {path}" in said[0]
+    assert outcome.n_finished == 3
+    later = list(STAGES)[list(STAGES).index(stage) :]
+    assert {name for name, n in materialised_by_runs(clone).items() if n} <= {*later}
+    assert materialised_by_runs(clone)[stage] == 1
+    assert not Work(clone.dataset.work_folder).dirty(stage)
+
+
+def test_an_output_of_another_recording_is_made_again(clone):
+    shutil.copy(clone.dataset.detections("rec_1"), clone.dataset.detections("rec_2"))
+    run(clone.root)
+    assert materialised_by_runs(clone)["detections"] == 1
+
+
+def test_a_file_of_fingerprints_that_a_merge_left_in_conflict_is_named_and_made_again(clone):
+    path = clone.dataset.fingerprints("rec_2")
+    path.write_text(f"<<<<<<< HEAD\n{path.read_text('utf-8')}", "utf-8")
+    outcome, said = run(clone.root)
+    assert str(path) in said[0]
+    assert "Restore it from version control" in said[0]
+    assert outcome.n_finished == 3
+    assert materialised_by_runs(clone) == dict.fromkeys(STAGES, 1)
+    assert list(read_stored(path, "rec_2")) == list(STAGES)
+
+
+def test_outputs_without_a_file_of_fingerprints_are_due_as_their_events_say(archive, clone):
+    shutil.rmtree(clone.dataset.fingerprints("x").parent)
+    assert run(clone.root)[0].n_finished == 3
+    assert materialised_by_runs(clone) == dict.fromkeys(STAGES, 3)
+
+
+def test_a_recording_that_another_run_is_at_work_on_is_looked_at_again(clone):
+    begun = Work(clone.dataset.work_folder).begin("raw_detections", "rec_2")
+    with Project.open(clone.root) as project:
+        project.scan()
+    assert clone.n_materialized("raw_detections") == 2
+    begun.commit()
+    with Project.open(clone.root) as project:
+        project.scan()
+    assert clone.n_materialized("raw_detections") == 3
+
+
+def test_failures_and_lacking_chunks_mean_the_same_in_a_clone(clone):
+    error = UnreadableRecording("cut off", "audio/S1/rec_3.wav", "Copy it again")
+    note_failure(clone.dataset, "rec_3", "raw_detections", error)
+    path = clone.dataset.fingerprints("rec_1")
+    content = json.loads(path.read_text("utf-8"))
+    raw = content["outputs"]["raw_detections"]
+    digest, floor = raw["fingerprint"].split("@")
+    raw["fingerprint"] = f"{digest}-incomplete-01234567@{floor}"
+    path.write_text(json.dumps(content), "utf-8")
+    with Project.open(clone.root) as project:
+        project.scan()
+        assert [one.recording_id for one in project.status().failures] == ["rec_3"]
+    assert clone.due()["raw_detections"] == ["rec_1"]
+    assert clone.progress().incomplete == {"rec_1"}
+    assert Work(clone.dataset.work_folder).lacking("raw_detections") == {"rec_1", "rec_3"}
+
+
+def test_the_sensor_takes_over_too_and_requests_no_run(clone):
+    for _ in range(2):
+        result = evaluate(clone.instance, clone.connection, clone.dataset, None, time.time)
+        assert not result.run_requests
+    assert {stage: clone.n_materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, 3)
+
+
+def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
+    read = []
+
+    def count(path, about):
+        read.append(about)
+        return read_stored(path, about)
+
+    with Project.open(archive.root) as project:
+        project.scan()
+    monkeypatch.setattr(known_fingerprints, "read_stored", count)
+    archive.due()
+    # The one put in place last may share its time with one that was not seen.
+    assert len(read) == 1
+    read.clear()
+    os.utime(archive.dataset.fingerprints("rec_1"))
+    archive.due()
+    assert "rec_1" in read
+    assert len(read) <= 2
