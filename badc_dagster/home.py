@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from badc_core.atomic import STORAGE_FULL, write_text
-from badc_core.errors import BadcError, ConfigInvalid, StorageFull
+from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable, StorageFull
 from badc_core.locks import locked
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def prepare_home() -> Path:
         if not (home / _MARK).exists():
             with naming_home_trouble():
                 _initialise(home)
-    except OSError as error:
-        raise ConfigInvalid(
-            f"the Dagster home cannot be used ({error})", home, "Set DAGSTER_HOME to a local folder"
-        ) from error
+    except (OSError, OutputUnwritable) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        what = f"the Dagster home cannot be used ({why})"
+        raise ConfigInvalid(what, home, f"Set {_VARIABLE} to a folder you may write to") from error
     return home
 
 

@@ -48,6 +48,7 @@ class AudioFile:
         decoder: ffmpeg and its version where that decodes it; empty for libsndfile.
         warnings: what is wrong with it and does not keep it from being read, one sentence each.
         n_not_numbers: how many of the values read so far were not finite; they read as 0.
+        is_truncated: it was cut off, and what is left is read; known at its end at the latest.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class AudioFile:
         self._view = examine(path)
         self.warnings = self._view.warnings
         self.n_not_numbers = 0
+        self.is_truncated = False
         if self._view.truncated and not accept_truncated and expected_samples is None:
             raise explain_truncation(path, self._view.truncated)
         self._file = self._open()
@@ -214,6 +216,7 @@ class AudioFile:
     def _warn_cut_off(self, what: str, n_samples: int) -> None:
         there = f"the {n_samples / self.sample_rate_hz:.2f} s that are left are taken"
         self.warnings += (f"It is cut off: {what}; {there}.",)
+        self.is_truncated = True
 
     def _settle(self, file: FfmpegFile, n_samples: int) -> None:
         """Takes a length that only the end told, where the file is whole or may be cut off."""

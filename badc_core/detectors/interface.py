@@ -119,7 +119,7 @@ class Detection:
 
 
 WindowAnswer: TypeAlias = "Sequence[Detection] | None"
-"""What is in a window; None: it is digital silence, for which the model has no score."""
+"""What is in a window; None: digital silence, all values alike, that the model has no score for."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class OwnModel(WindowDetector, ABC):
         """Returns what a model gave for some windows, if it can be scores.
 
         A model that scales its input by its loudness has none for digital silence, as official
-        exports of BirdNET 3.0.
+        exports of BirdNET 3.0. One value other than 0, as of a stuck input, is silence too.
         """
         n_windows = len(windows)
         given = np.asarray(output)
@@ -152,7 +152,10 @@ class OwnModel(WindowDetector, ABC):
             )
             raise DetectorFailed(what, self.place, "Make it give a score for each label")
         scores = given.astype(np.float64)
-        is_silent = ~windows.any(axis=1) & ~np.isfinite(scores).all(axis=1)
+        lacks_scores = ~np.isfinite(scores).all(axis=1)
+        is_silent = np.zeros(n_windows, bool)
+        if lacks_scores.any():
+            is_silent[lacks_scores] = np.ptp(windows[lacks_scores], axis=1) == 0
         if (is_nan := np.isnan(scores).any(axis=1) & ~is_silent).any():
             what = f"gives NaN for {is_nan.sum()} of {n_windows} windows"
             raise DetectorFailed(what, self.place, "Correct the model: NaN is not a score")

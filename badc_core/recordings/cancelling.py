@@ -19,8 +19,8 @@ down: 5 dB. Equal channels have more, as has one with the others dead."""
 
 _PIECE = 4096
 _DENSE = 1 << 14
-_SPARSE = 1 << 18
-_N_DENSE = 64
+_SPARSE = 1 << 19
+_N_DENSE = 32
 """Pieces at first so near each other that a minute will do; then so few that they cost nothing."""
 
 _LOWEST_HZ, _HIGHEST_HZ = 500, 12_000
@@ -42,7 +42,8 @@ class ChannelComparison:
         self._n_channels = n_channels
         self._hz = np.fft.rfftfreq(_PIECE, 1 / sample_rate_hz)
         self._window = np.hanning(_PIECE)
-        self._mean = np.zeros(len(self._hz))
+        # Sums of power: of the channels' sum, and of each channel.
+        self._sum = np.zeros(len(self._hz))
         self._channels = np.zeros(len(self._hz))
         self._n_pieces = 0
 
@@ -52,8 +53,8 @@ class ChannelComparison:
         while self._n_channels > 1 and start < len(block):
             piece = block[start : start + _PIECE].T.astype(np.float64)
             spectra = np.fft.rfft(piece * self._window[: piece.shape[1]], _PIECE, axis=1)
-            self._mean += _power(spectra.mean(axis=0))
-            self._channels += _power(spectra).mean(axis=0)
+            self._sum += _power(spectra.sum(axis=0))
+            self._channels += _power(spectra).sum(axis=0)
             self._n_pieces += 1
             start += _DENSE if self._n_pieces < _N_DENSE else _SPARSE
 
@@ -85,9 +86,9 @@ class ChannelComparison:
         return (self._hz >= low_hz) & (self._hz < high_hz)
 
     def _share(self, band: npt.NDArray[np.bool_]) -> float:
-        """Returns the mean's power as a share of the channels'."""
-        channels = float(self._channels[band].sum())
-        return float(self._mean[band].sum()) / channels if channels else 1.0
+        """Returns the power of the channels' mean as a share of their mean power."""
+        channels = float(self._channels[band].sum()) * self._n_channels
+        return float(self._sum[band].sum()) / channels if channels else 1.0
 
     def _is_cancelled(self, band: npt.NDArray[np.bool_]) -> bool:
         return self._n_channels > 1 and self._share(band) < _LEFT / self._n_channels

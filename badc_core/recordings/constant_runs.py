@@ -109,11 +109,13 @@ def _find_runs(samples: Block, shortest: int) -> list[Interval]:
 def _may_have_run(samples: Block, shortest: int) -> bool:
     """Returns whether there can be a run so long; most sound says no at once."""
     step = max(1, shortest // _PROBES)
-    probes = samples[::step]
-    n_equal = shortest // step - 1
-    changes = np.flatnonzero(probes[1:] != probes[:-1])
-    edges = np.concatenate([[-1], changes, [len(probes) - 1]])
-    return bool((np.diff(edges) - 1).max() >= n_equal)
+    probes = samples[::step].copy()
+    n_following = shortest // step - 2
+    if n_following < 0:
+        return True
+    equal = np.flatnonzero(probes[1:] == probes[:-1])
+    n_starts = len(equal) - n_following
+    return n_starts > 0 and bool((equal[n_following:] - equal[:n_starts] == n_following).any())
 
 
 def _leading_run(samples: Block) -> int:

@@ -93,6 +93,7 @@ def describe_recording(dataset: Dataset, registered: RegisteredRecording) -> Rec
             "subtype": audio.subtype,
             "sample_rate_hz": audio.sample_rate_hz,
             "n_channels": audio.n_channels,
+            "is_truncated": audio.is_truncated,
         }
         decoder = {"Decoder": audio.decoder} if audio.decoder else {}
         remarks = [*audio.warnings, *about_channels]

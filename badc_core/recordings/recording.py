@@ -52,6 +52,7 @@ class Recording:
         comments: everything in the file's header that has no field of its own.
         warnings: one sentence each.
         channels: figures of each channel; none in a file written before there were such.
+        is_truncated: it was cut off, and what is left of it was accepted.
     """
 
     recording_id: str
@@ -88,6 +89,7 @@ class Recording:
     comments: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     channels: tuple[ChannelFigures, ...] = ()
+    is_truncated: bool = False
 
     @property
     def duration_s(self) -> float:

@@ -3,7 +3,9 @@
 An output is current if its fingerprint is the one given here for today's file, settings and code.
 A stage that keeps weak scores down to a floor says so at the end of its fingerprint, `@0.1`: it is
 current as long as that floor is not above the weakest score that today's settings keep. An output
-that lacks chunks that failed has `-incomplete-` in it: it is used, and due all the same.
+that lacks chunks that failed has `-incomplete-` in it: it is used, and due all the same. The
+description of a recording that was cut off has `-truncated` in it: current only while such
+recordings are accepted, so that a change of that setting makes no other recording due.
 Fingerprints of files are in `hashing.py`.
 """
 
@@ -22,6 +24,7 @@ from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.stage import STAGES, Stage
 
 _INCOMPLETE = "-incomplete-"
+_TRUNCATED = "-truncated"
 _FLOOR = "@"
 
 
@@ -39,6 +42,11 @@ def mark_incomplete(fingerprint: str, failed_chunks: Iterable[str]) -> str:
     """
     digest, at, floor = fingerprint.partition(_FLOOR)
     return f"{digest}{_INCOMPLETE}{digest_json(sorted(failed_chunks))[:8]}{at}{floor}"
+
+
+def mark_truncated(fingerprint: str) -> str:
+    """Returns the fingerprint of the description of a recording that was cut off."""
+    return f"{fingerprint}{_TRUNCATED}"
 
 
 def as_source(fingerprint: str) -> str:
@@ -69,6 +77,7 @@ class Fingerprints:
         self._settings = {stage.name: _hash_settings(stage, dataset) for stage in STAGES.values()}
         self._floor = dataset.settings.detector.floor
         self._weakest = dataset.settings.detector.lowest_score
+        self._accepts_truncated = dataset.settings.recordings.accept_truncated
         self._roots = dataset.settings.recordings.roots
         self._templates = dataset.settings.recordings.templates
         self._stations = {
@@ -131,6 +140,8 @@ class Fingerprints:
         """
         if recorded is None or recorded == wanted:
             return recorded == wanted
+        if recorded == mark_truncated(wanted):
+            return self._accepts_truncated
         return as_source(recorded) == as_source(wanted) and self._reaches_down(recorded)
 
     def is_incomplete(self, recorded: str | None, wanted: str) -> bool:

@@ -72,7 +72,7 @@ class Stage:
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
-    wanted = {"roots", "templates", "timezone", "fingerprint", "accept_truncated"}
+    wanted = {"roots", "templates", "timezone", "fingerprint"}
     return {"settings": dataset.settings.recordings.model_dump(include=wanted)}
 
 

@@ -5,7 +5,7 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.recordings.recording import Recording
 from badc_core.stages.describing import describe_recordings
-from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.fingerprints import Fingerprints, mark_truncated
 from badc_dagster.metadata import recording_metadata
 from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
 
@@ -24,7 +24,10 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             is_renamed = row is not None and row.is_renamed
             # Of what was read, since the scan may not have been able to read the file.
             source = fingerprints.of_file(value.path, value.fingerprint, is_renamed=is_renamed)
-            return RecordingOutput(recording_metadata(value), fingerprints.of("recording", source))
+            fingerprint = fingerprints.of("recording", source)
+            if value.is_truncated:
+                fingerprint = mark_truncated(fingerprint)
+            return RecordingOutput(recording_metadata(value), fingerprint)
 
         yield from step.materialise(describe_recordings(step.inputs), describe)
 

@@ -103,7 +103,7 @@ def test_a_relative_home_becomes_absolute_since_dagster_accepts_no_other(
 def test_a_home_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(ConfigInvalid, match="Set DAGSTER_HOME to a local folder"):
+    with pytest.raises(ConfigInvalid, match="Set DAGSTER_HOME to a folder you may write to"):
         prepare_home()
 
 

@@ -9,7 +9,7 @@ from support.disks import fill, small_disk
 
 from badc_core.cli.app import build_app
 from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, StorageFull
-from badc_dagster.home import naming_home_trouble
+from badc_dagster.home import naming_home_trouble, prepare_home
 
 COMMANDS = ("run", "status", "scan")
 
@@ -44,6 +44,12 @@ def test_a_damaged_home_is_one_sentence(app, pond, home):
         message = refusal(app, ConfigInvalid, command, pond)
         assert message.startswith(f"{home}: a database of the Dagster home cannot be used (")
         assert "set DAGSTER_HOME to a new one, then run again" in message
+
+
+def test_a_home_that_cannot_be_written_says_how_to_choose_another(monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "/sys/kernel")
+    with pytest.raises(ConfigInvalid, match="Set DAGSTER_HOME to a folder you may write to"):
+        prepare_home()
 
 
 def fail_for_space() -> None:

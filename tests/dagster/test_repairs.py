@@ -37,6 +37,23 @@ def test_what_a_run_replaced_before_it_was_killed_is_made_again(finished, stage)
     assert finished.due() == {}
 
 
+def test_accepting_what_is_cut_off_concerns_no_other_recording(graph, project):
+    path = graph.root / "audio" / "S1" / "rec_2.wav"
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    accepting = {"recordings": {"accept_truncated": True}}
+    with Project.open(graph.root, overrides=accepting) as accepted:
+        accepted.scan()
+        assert accepted.bring_up_to_date().n_finished == 3
+        assert accepted.bring_up_to_date().nothing_to_do
+    outcome = project.bring_up_to_date()
+    assert [one.recording_id for one in outcome.failures] == ["rec_2"]
+    assert "truncated" in outcome.failures[0].error
+    described = graph.dataset.recording("rec_1").stat().st_mtime_ns
+    with Project.open(graph.root, overrides=accepting) as accepted:
+        assert accepted.bring_up_to_date().n_finished == 3
+    assert graph.dataset.recording("rec_1").stat().st_mtime_ns == described
+
+
 def test_a_failure_goes_when_the_file_is_as_it_was_before(graph, project):
     sound = (graph.root / "audio" / "S1" / "rec_2.wav").read_bytes()
     graph.add("S1/rec_2.wav").write_bytes(b"RIFF")

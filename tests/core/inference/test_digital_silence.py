@@ -26,7 +26,7 @@ SOURCE = """
 import numpy as np
 
 def score(windows):
-    loud = np.abs(windows).mean(axis=1, keepdims=True)
+    loud = windows.std(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         return 0.5 * loud / loud
 """
@@ -61,6 +61,15 @@ def open_dataset(tmp_path: Path):
         return dataset
 
     return open_
+
+
+def test_a_stuck_input_is_silence_too(open_dataset, tmp_path: Path) -> None:
+    path = tmp_path / "audio" / "S" / "a.wav"
+    sound, rate_hz = sf.read(path)
+    sound[3 * RATE_HZ : 9 * RATE_HZ] = 0.25
+    sf.write(path, sound, rate_hz)
+    found = detect_in_process(open_dataset(), ["a"])["a"]
+    assert (found.table.num_rows, found.effort_s) == (6, 6.0)
 
 
 @pytest.mark.parametrize("channel", ["mean", "each"])

@@ -34,7 +34,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "recordings.timezone": ("America/Edmonton", "recording"),
     "recordings.deployments": ("absent_too.csv", None),
     "recordings.fingerprint": ("full", "recording"),
-    "recordings.accept_truncated": (True, "recording"),
+    "recordings.accept_truncated": (True, None),
     "recordings.channel": ("first", None),
     "recordings.dataset_name": ("another", None),
     "chunks.duration_s": (30.0, "chunk_manifest"),
@@ -78,7 +78,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
 """Each setting, another value than its default, and the stage whose output that changes.
 
 `detector.command`, `detector.hawkears` and `detector.model` decide nothing for the detectors of
-other names, and `recordings.channel` nothing for recordings with one channel.
+other names, `recordings.channel` nothing for recordings with one channel, and
+`recordings.accept_truncated` nothing for those that are whole.
 """
 
 
