@@ -15,7 +15,14 @@ from badc_core.datasets.original_list import update_listed
 from badc_core.datasets.targets import Target
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy
 from badc_core.provenance.annex import drop
-from badc_core.provenance.clones import choose_method, clone, find_method, find_url, update
+from badc_core.provenance.clones import (
+    Update,
+    choose_method,
+    clone,
+    find_method,
+    find_url,
+    update,
+)
 from badc_core.provenance.repository_state import list_annexed
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import require_recordings
@@ -28,6 +35,8 @@ from badc_dagster.home import (
     prepare_home,
 )
 from badc_dagster.partitions import register_keys
+
+_BUSY = "a run is at work on it"
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def carry_out(plan: Plan) -> str:
         return f"Cloned {plan.target.url} to {root}"
     done = f"{root} is here"
     if plan.status == "updated":
-        outcome = update(root)
+        outcome = Update(why_not=_BUSY) if _is_busy(root) else update(root)
         new = counted(outcome.n_commits, "new commit")
         done = f"{root}: {new}" if not outcome.why_not else f"{done}; {outcome.why_not}"
     require_recordings(Dataset.open(root))
@@ -162,10 +171,15 @@ def drop_contents(root: Path) -> Dropped:
         RecordingBusy: a run is at work on the dataset.
         ProgramMissing, RepositoryFailed: git is not there, or refuses.
     """
-    if Work(Dataset.open(root).work_folder).is_busy():
-        raise RecordingBusy("a run is at work on it", root, "Wait until it has ended: badc status")
+    if _is_busy(root):
+        raise RecordingBusy(_BUSY, root, "Wait until it has ended: badc status")
     paths = [path for path in list_annexed(root) if path.exists()]
     return Dropped(len(paths), drop(paths))
+
+
+def _is_busy(root: Path) -> bool:
+    """Returns whether a run is at work on a folder, whose files are not to change meanwhile."""
+    return has_recordings_folder(root) and Work(Dataset.open(root).work_folder).is_busy()
 
 
 def _is_there(root: Path) -> bool:

@@ -4,12 +4,15 @@ Settings themselves are in `badc_core/settings.py`.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 from pydantic import Field
 
+from badc_core.datasets.connections import read_connections
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_dagster.home import home_path
 
 
 class DatasetResource(dg.ConfigurableResource[Dataset]):
@@ -20,6 +23,20 @@ class DatasetResource(dg.ConfigurableResource[Dataset]):
         default={},
         description="Settings for this run only: section, key, value, as in badc.toml.",
     )
+
+    @classmethod
+    def from_registry(cls, name: str) -> Self:
+        """Returns the resource of a connected dataset.
+
+        Raises:
+            DatasetInvalid: none of this name is connected.
+            ConfigInvalid: the list of datasets cannot be read.
+        """
+        known = {one.name: one.root for one in read_connections(home_path())}
+        if name not in known:
+            remedy = f"Connected: {', '.join(known) or 'none'}. Run: badc data connect NAME"
+            raise DatasetInvalid("not a connected dataset", name, remedy)
+        return cls(root=str(known[name]))
 
     def create_resource(self, context: dg.InitResourceContext) -> Dataset:  # noqa: ARG002
         """Returns the opened dataset; raises DatasetInvalid or ConfigInvalid."""

@@ -16,6 +16,7 @@ from badc_core.datasets.connections import read_connections, read_known
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy, RepositoryFailed
 from badc_core.stages.work import Work
 from badc_dagster.home import open_instance
+from badc_dagster.resources import DatasetResource
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,8 @@ def test_a_clone_is_brought_up_to_date_without_a_merge(app, home, user, archive)
     with pytest.raises(RepositoryFailed, match=r"has 1 commit.*lacks 1.*how=merge"):
         run_typed(app, "data", "connect", "bogus")
     assert (root / "notes.txt").read_text() == "first"
+    with Work(root / ".badc").analysing("a"):
+        assert "a run is at work" in run_typed(app, "data", "connect", "bogus").stdout
     run_in(root, "git", "checkout", "-q", "--detach")
     assert "follows none" in run_typed(app, "data", "connect", "bogus").stdout
 
@@ -162,6 +165,9 @@ def test_a_folder_is_connected_if_it_holds_recordings(app, home, user, field):
     assert typed_json(app, "data", "connect", field)["method"] == "path"
     assert names(home) == {"field": []}
     assert list(field.iterdir()) == [field / "audio"]
+    assert DatasetResource.from_registry("field").root == str(field)
+    with pytest.raises(DatasetInvalid, match="Connected: field"):
+        DatasetResource.from_registry("lake")
 
 
 def test_the_main_dataset_is_chosen_while_nothing_has_results(app, home, user, field, tmp_path):
