@@ -11,6 +11,7 @@ from pathlib import Path
 from badc_core.errors import ContentMissing
 
 _ANNEX_POINTER = b"/annex/objects/"
+_INTO_ANNEX = "annex/objects/"
 _LFS_POINTER = b"version https://git-lfs"
 _LONGEST_POINTER_BYTES = 32_768
 """Source: git-annex, `Annex/Link.hs`, `maxPointerSz`."""
@@ -25,7 +26,7 @@ def lacks_content(path: Path) -> bool:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return path.is_symlink() and "/annex/objects/" in os.path.realpath(path)
+        return path.is_symlink() and _leads_into_annex(path)
     except OSError:
         return False  # its reader will say so
     is_small_file = stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_POINTER_BYTES
@@ -69,13 +70,27 @@ def content_missing(path: Path, why: str = "") -> ContentMissing:
     what = "its content is not on this machine"
     if why:
         what += f" and could not be fetched ({why})"
-    return ContentMissing(what, path, f"Run: datalad get {quote_path(path)}")
+    absolute = path.absolute()
+    root = find_root(absolute.parent)
+    # DataLad finds a dataset by itself only where it is typed inside of it.
+    named = "" if root is None else f" -d {shlex.quote(str(root))}"
+    return ContentMissing(what, path, f"Run: datalad get {shlex.quote(str(absolute))}{named}")
 
 
 def quote_path(path: Path) -> str:
     """Returns a path as a word for a shell that no program takes for an option."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def find_root(folder: Path) -> Path | None:
+    """Returns the innermost folder with a git repository in or above a folder; None without one."""
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+
+
+def _leads_into_annex(link: Path) -> bool:
+    # Mostly the link itself says so; one that leads to such a link does not.
+    return _INTO_ANNEX in str(link.readlink()) or _INTO_ANNEX in os.path.realpath(link)
 
 
 def _leads_nowhere(path: Path) -> bool:

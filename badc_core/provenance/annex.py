@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from badc_core.annexed_files import lacks_content
+from badc_core.annexed_files import find_root, lacks_content
 from badc_core.errors import ProgramMissing, RepositoryFailed
 
 _N_TRANSFERS = 4
@@ -150,9 +150,7 @@ def clone_repository(program: str, url: str, folder: Path) -> None:
 
 def find_repository(folder: Path) -> Repository | None:
     """Returns the repository a folder is in, by its real path; None where it is in none."""
-    folder = folder.resolve()
-    roots = (one for one in (folder, *folder.parents) if (one / ".git").exists())
-    root = next(roots, None)
+    root = find_root(folder.resolve())
     return None if root is None else Repository(root)
 
 
