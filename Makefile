@@ -15,7 +15,7 @@ HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev check test test-core test-duckdb test-all bench hawkears docs lock clean
+.PHONY: help demo dev check test test-core test-duckdb test-all bench hawkears crate-validator docs lock clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -70,6 +70,8 @@ bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last li
 hawkears: $(VENV)/.installed-run ## install HawkEars 2 with random networks, for its tests (2 GB)
 	@$(BIN)/python tests/support/random_hawkears.py
 
+crate-validator: .venv-crate/.installed ## install what validates RO-Crates, for its test
+
 docs: $(VENV)/.installed-run ## renew the reference pages in docs/ from the code
 	@$(BIN)/python docs/generate.py
 
@@ -87,7 +89,7 @@ lock: $(VENV)/.made ## renew requirements.lock from the newest versions pyprojec
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages. Now run: make check test"
 
 clean: ## remove environments and caches; keeps data/ and dagster_home/
-	rm -rf .venv .venv-core .venv-birdnet build badc.egg-info
+	rm -rf .venv .venv-core .venv-birdnet .venv-crate build badc.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # ---- environments; a stamp file stands for each, so a second make installs nothing ----
@@ -113,6 +115,12 @@ $(VENV)/.installed-dev: $(VENV)/.made $(PINS)
 	@.venv-core/bin/python -m pip install $(PIP_FLAGS) -c requirements.lock \
 		-r .venv-core/requirements.txt
 	@.venv-core/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+# In an environment of its own, since it wants an older version of rich than other tools do.
+.venv-crate/.installed:
+	@$(call make_venv,.venv-crate)
+	@.venv-crate/bin/python -m pip install $(PIP_FLAGS) roc-validator==0.13.0
 	@touch $@
 
 # The package measured against; the benchmark reports null where it cannot be installed.
@@ -141,7 +149,7 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']
 extras = project['optional-dependencies']
 wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
 wanted += extras['birdnet']
-tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx')
+tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx', 'rocrate')
 wanted += [line for line in extras['dev'] if line.startswith(tools)]
 print(*wanted, sep='\n')
 endef

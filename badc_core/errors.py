@@ -52,6 +52,10 @@ class ProgramMissing(BadcError):
     """A program that BADC starts is not installed."""
 
 
+class PackageMissing(BadcError):
+    """A Python package that only some commands need is not installed."""
+
+
 class RepositoryFailed(BadcError):
     """git, git-annex or DataLad refused or failed; its own words are in the message."""
 

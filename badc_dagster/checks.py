@@ -1,8 +1,8 @@
 """Asset checks on the corpus database.
 
-What is checked is in `badc_core.detections.verify`; recordings are checked inside their steps,
-since checks on a hundred thousand partitions show only the last one. The checks that a
-step evaluates itself are in `step_checks.py`.
+What is checked is in `badc_core.detections.verify` and, whether files are as they were written, in
+`badc_core.integrity`; recordings are checked inside their steps, since checks on a hundred thousand
+partitions show only the last one. The checks that a step evaluates itself are in `step_checks.py`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,19 @@ from dagster_duckdb import DuckDBResource
 
 from badc_core.datasets.connections import Connection
 from badc_core.detections.verify import CORPUS_CHECKS, CheckOutcome, verify_corpus
+from badc_core.integrity.findings import Report
+from badc_core.integrity.verifying import verify_sample
+from badc_dagster.failures import as_failures
 from badc_dagster.partitions import asset_key
+
+FILES_INTACT = "files_intact"
+
+_SAMPLE = 50
+_SHOWN = 5
+_INTACT_DESCRIPTION = (
+    f"The files of {_SAMPLE} recordings, others each time, are as they were written. What is not "
+    "is marked, and the next run makes it again. All files: badc verify DATASET."
+)
 
 
 def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
@@ -39,7 +51,35 @@ def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
                 if dg.AssetCheckKey(key, outcome.name) in context.selected_asset_check_keys:
                     yield _result(key, outcome)
 
-    return [corpus_checks]
+    @dg.asset_check(
+        asset=key,
+        name=FILES_INTACT,
+        description=_INTACT_DESCRIPTION,
+        required_resource_keys={resource},
+    )
+    def files_intact(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        with as_failures():
+            dataset = getattr(context.resources, resource)
+            report = verify_sample(dataset, _SAMPLE, context.run.run_id)
+            return _files_result(report)
+
+    return [corpus_checks, files_intact]
+
+
+def _files_result(report: Report) -> dg.AssetCheckResult:
+    examples = [f"{one.path}: {one.what}" for one in report.findings[:_SHOWN]]
+    return dg.AssetCheckResult(
+        passed=not report.findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=_INTACT_DESCRIPTION,
+        metadata={
+            "violations": len(report.findings),
+            "recordings": report.n_recordings,
+            "files": report.n_files,
+            "files_elsewhere": report.n_elsewhere,
+            "examples": "; ".join(examples) or "-",
+        },
+    )
 
 
 def _result(key: dg.AssetKey, outcome: CheckOutcome) -> dg.AssetCheckResult:

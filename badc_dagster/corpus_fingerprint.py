@@ -72,7 +72,8 @@ def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
-    files = sum_files(dataset, (_file(dataset, asset),))
+    tables = sorted(dataset.corpus.summary.glob("*")) if asset == CORPUS_ASSETS[0] else []
+    files = sum_files(dataset, (_file(dataset, asset), *tables))
     output = StoredOutput(fingerprint, _CODE_VERSION, files)
     store_output(dataset, dataset.corpus.fingerprints, "", asset, output)
 

@@ -15,9 +15,11 @@ from badc_core.cli.gpus import gpus
 from badc_core.cli.groups import CommandGroup, make_group
 from badc_core.cli.hawkears import hawkears
 from badc_core.cli.infer import infer
+from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
 from badc_core.cli.telemetry import telemetry
+from badc_core.cli.verify import verify
 
 COMMANDS_GROUP = "badc.commands"
 _OF_DATA = "data."
@@ -39,7 +41,11 @@ def build_app() -> typer.Typer:
     app = make_group("Run bird-sound detectors over folders of field recordings.", _Everything)
     app.info.name = "badc"
     app.callback()(_root)
-    data = make_group("Connect datasets, clone them, and look where they are.")
+    data = make_group(
+        "Connect datasets, clone them, and look where they and their results are from."
+    )
+    data.command("lineage")(lineage)
+    data.command("export-crate")(export_crate)
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         command = entry.load()
         if isinstance(command, typer.Typer):
@@ -50,8 +56,8 @@ def build_app() -> typer.Typer:
             app.command(entry.name)(command)
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
-    if data.registered_commands:
-        app.add_typer(data, name="data")
+    app.command("verify")(verify)
+    app.add_typer(data, name="data")
     app.add_typer(reports, name="report")
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")

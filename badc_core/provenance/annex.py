@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,28 @@ def drop(paths: Iterable[Path]) -> dict[Path, str]:
     """
     here = [one for one in paths if one.exists() and not lacks_content(one)]
     return _in_repositories("drop", here, lambda one: not lacks_content(one))
+
+
+def check_contents(paths: Iterable[Path]) -> None:
+    """Has git-annex read contents of annexed files in full; damaged ones it puts away.
+
+    After that these are not here, and can be fetched from elsewhere or made again. As long as they
+    are, adding a new file with the right content keeps the damaged one.
+
+    Args:
+        paths: of files, absolute.
+
+    Raises:
+        ProgramMissing: there is no git, or no git-annex.
+    """
+    for path in paths:
+        real = path.parent.resolve() / path.name
+        repository = find_repository(real.parent)
+        if repository is not None:
+            with suppress(RepositoryFailed):  # as it calls a check that found something
+                repository.git(
+                    "annex", "fsck", "--quiet", "--", str(_relative(repository.root, real))
+                )
 
 
 def _in_repositories(

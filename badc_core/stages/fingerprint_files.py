@@ -88,7 +88,7 @@ def store_fingerprint(
         StorageFull, OutputUnwritable: the file cannot be written.
     """
     entry = STAGES[stage]
-    files = sum_files(dataset, entry.outputs(dataset, recording_id))
+    files = sum_files(dataset, entry.files(dataset, recording_id))
     output = StoredOutput(fingerprint, entry.code_version, files)
     store_output(dataset, dataset.fingerprints(recording_id), recording_id, stage, output)
     return output

@@ -70,6 +70,13 @@ class Stage:
             *self.more_outputs(dataset, recording_id),
         )
 
+    def files(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
+        """Returns the files that are there of those that only it writes; none of chunks' files."""
+        chunks = dataset.inference.recording(recording_id)
+        written = (one for one in self.writes(dataset, recording_id) if one != chunks)
+        inside = (sorted(one.iterdir()) if one.is_dir() else [one] for one in written)
+        return tuple(one for files in inside for one in files if one.is_file())
+
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
     wanted = {"roots", "templates", "timezone", "fingerprint"}

@@ -124,6 +124,14 @@ class Work:
         """Where a recording's chunks are written down while it is being analysed."""
         return self.folder / "journals" / f"{recording_id}.jsonl"
 
+    def damaged(self, path: str) -> Path:
+        """Returns where a damaged file is kept; its folder is there.
+
+        Args:
+            path: of the file, relative to the dataset.
+        """
+        return prepare_work_file(self.folder, self.folder / "damaged" / path)
+
     def mark_lacking(self, stage: str, recording_id: str, *, lacks: bool) -> None:
         """Writes down whether a recording's result of a stage lacks something, or is missing."""
         path = self.folder / "lacking" / stage / recording_id

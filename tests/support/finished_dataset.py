@@ -18,6 +18,8 @@ from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.stages.fingerprint_files import store_fingerprint
+from badc_core.stages.stage import STAGES
 from support.detecting import detect_in_process
 from support.sounds import RATE_HZ, write_tone
 
@@ -64,6 +66,8 @@ def build_dataset(root: Path) -> Dataset:
     detect_in_process(dataset, GOOD)
     for one in GOOD:
         write_bundle(dataset, one)
+        for stage in STAGES:
+            store_fingerprint(dataset, stage, one, f"fingerprint-of-{stage}")
     return dataset
 
 

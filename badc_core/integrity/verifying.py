@@ -1,0 +1,53 @@
+"""Looks at a dataset's files, or at a sample of them, and marks what it finds."""
+
+import random
+from collections.abc import Sequence
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.devices.places import usable_cores
+from badc_core.integrity.comparing import compare_corpus, compare_recordings
+from badc_core.integrity.findings import Report
+from badc_core.integrity.marking import mark_findings
+from badc_core.recordings.registry import read_registry
+
+
+def verify_dataset(
+    dataset: Dataset, recording_ids: Sequence[str] = (), *, in_full: bool = False, mark: bool = True
+) -> Report:
+    """Returns which files are not as they were written.
+
+    Args:
+        dataset: whose files.
+        recording_ids: of these recordings only; none: of all, and of the corpus.
+        in_full: whether every byte of the recordings' own files is read.
+        mark: whether what is damaged is marked, so that the next run makes it again.
+
+    Raises:
+        RecordingUnknown: there is no such recording in the dataset.
+        StorageFull, OutputUnwritable: what is damaged cannot be marked.
+    """
+    registry = read_registry(dataset.registry)
+    rows = [registry.require(one) for one in recording_ids] or list(registry)
+    report = compare_recordings(dataset, rows, in_full=in_full, n_threads=usable_cores())
+    if not recording_ids:
+        report.add(compare_corpus(dataset))
+    if mark:
+        mark_findings(dataset, report.findings)
+    return report
+
+
+def verify_sample(dataset: Dataset, n_recordings: int, seed: str) -> Report:
+    """Returns the same of some recordings only, at a cost that does not grow with the dataset.
+
+    Args:
+        dataset: whose files.
+        n_recordings: how many.
+        seed: decides which.
+    """
+    registry = read_registry(dataset.registry)
+    chosen = random.Random(seed).sample(registry.ids, min(n_recordings, len(registry)))  # noqa: S311
+    report = compare_recordings(
+        dataset, [registry.by_id[one] for one in chosen], in_full=False, n_threads=usable_cores()
+    )
+    mark_findings(dataset, report.findings)
+    return report

@@ -1,0 +1,295 @@
+"""A corpus as an RO-Crate: results with what they were made of, by which software and whom.
+
+The folder holds copies of the corpus's files, the settings and the tables of recordings and
+stations, so that it can be published by itself. Recordings are rows of a table, not entities: an
+archive has hundreds of thousands, and no reader of crates copes with that.
+Source: https://www.researchobject.org/ro-crate/specification/1.3; the action is that of a Process
+Run Crate, whose profile is not claimed, since it asks for version 1.1 of the specification.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from badc_core.annexed_files import require_fetched
+from badc_core.atomic import replacing_folder
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid, PackageMissing, ProgramMissing, RepositoryFailed
+from badc_core.hashing import sha256_file
+from badc_core.lineage.tracing import DetectorUsed, Lineage, trace
+from badc_core.provenance.annex import find_repository
+from badc_core.provenance.history import read_authors
+from badc_core.reports.snapshot import Snapshot
+from badc_core.settings import SETTINGS_FILE
+
+NO_LICENCE = "No licence was chosen: ask the authors before using this."
+
+_SPECIFICATION = "1.3"
+_SOFTWARE = {
+    "duckdb": "https://duckdb.org",
+    "numpy": "https://numpy.org",
+    "pyarrow": "https://arrow.apache.org",
+    "soundfile": "https://python-soundfile.readthedocs.io",
+}
+_BADC_URL = "https://github.com/UBC-FRESH/badc"
+_MODEL_URLS = {
+    "birdnet": "https://birdnet.cornell.edu",
+    "hawkears": "https://github.com/jhuus/HawkEars",
+    "hawkears1": "https://github.com/jhuus/HawkEars",
+}
+"""Of other detectors the model is the user's own, or there is none."""
+_INPUTS = """
+    SELECT recording_id, path, sha256, size_bytes, duration_s, sample_rate_hz, n_channels,
+        study_area, location, start_local, start_utc, device_make, device_model, device_serial
+    FROM recordings ORDER BY recording_id
+"""
+_TYPES = {".csv": "text/csv", ".html": "text/html", ".toml": "application/toml"}
+_DUCKDB = "application/vnd.duckdb"
+
+
+@dataclass(frozen=True)
+class CrateWritten:
+    """What was written.
+
+    Attributes:
+        folder: the crate.
+        n_recordings: that its results are of.
+        n_files: in it, beside its own metadata.
+        unknown: what could not be found out, and why.
+    """
+
+    folder: Path
+    n_recordings: int
+    n_files: int
+    unknown: tuple[str, ...]
+
+
+def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWritten:
+    """Writes a corpus as an RO-Crate, replacing what was there.
+
+    Args:
+        dataset: whose corpus.
+        folder: the crate.
+        licence: of the results, a URL or a sentence; empty where none was chosen.
+
+    Raises:
+        PackageMissing: the package `rocrate` is not installed.
+        DatasetInvalid: there is no corpus yet, or it cannot be read.
+        ContentMissing: its content is not here.
+        StorageFull, OutputUnwritable: the crate cannot be written.
+    """
+    try:
+        from rocrate.rocrate import ROCrate  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        remedy = "Run: pip install 'badc[lineage]'"
+        raise PackageMissing("the package rocrate is not installed", "", remedy) from error
+    if not (dataset.corpus.duckdb.exists() or dataset.corpus.duckdb.is_symlink()):
+        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, "Run: badc run")
+    files = list(_corpus_files(dataset))
+    for one in files:
+        require_fetched(one)
+    found = trace(dataset.corpus.duckdb)
+    with replacing_folder(folder) as aside:
+        n_recordings = _write_inputs(dataset, aside / "recordings_analysed.csv")
+        crate = ROCrate(version=_SPECIFICATION)
+        _Filling(crate, dataset, found, licence).fill(files, aside, n_recordings)
+        crate.write(aside)
+    return CrateWritten(folder, n_recordings, len(files) + 1, found.unknown)
+
+
+def _corpus_files(dataset: Dataset) -> Iterator[Path]:
+    """Yields the files that are copied into a crate."""
+    yield dataset.corpus.duckdb
+    for one in (dataset.corpus.html, dataset.root / SETTINGS_FILE, dataset.deployments):
+        if one.exists() or one.is_symlink():
+            yield one
+    yield from sorted(dataset.corpus.summary.glob("*.csv"))
+
+
+def _write_inputs(dataset: Dataset, path: Path) -> int:
+    """Writes the table of recordings, and returns how many there are."""
+    with Snapshot(dataset) as snapshot:
+        table = snapshot.read(_INPUTS)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.column_names)
+        writer.writerows(row.values() for row in table.to_pylist())
+    return int(table.num_rows)
+
+
+class _Filling:
+    """Puts entities into a crate."""
+
+    def __init__(self, crate: Any, dataset: Dataset, found: Lineage, licence: str) -> None:
+        self._crate = crate
+        self._dataset = dataset
+        self._found = found
+        self._licence = licence
+
+    def fill(self, files: list[Path], aside: Path, n_recordings: int) -> None:
+        """Adds everything.
+
+        Args:
+            files: to copy.
+            aside: folder of the crate, in which the table of recordings is already.
+            n_recordings: rows of that table.
+        """
+        root = self._crate.root_dataset
+        people = self._add_people()
+        licence = self._add_licence()
+        results = [self._add_file(one) for one in files]
+        table = aside / "recordings_analysed.csv"
+        inputs = self._add_table(table, n_recordings)
+        self._crate.name = f"Bird detections in {self._dataset.root.name}"
+        self._crate.description = (
+            f"What BADC detected in {n_recordings} recordings: detections, effort and summaries. "
+            "The recordings themselves are not in this crate; recordings_analysed.csv has the "
+            "SHA-256 of each."
+        )
+        root["license"] = licence
+        if people:
+            root["author"] = people if len(people) > 1 else people[0]
+        if self._found.commit is not None:
+            root["version"] = self._found.commit.sha
+        self._add_action(inputs, results, people)
+
+    def _add(self, identifier: str, properties: dict[str, Any]) -> Any:
+        from rocrate.model import ContextEntity  # noqa: PLC0415  (an extra)
+
+        return self._crate.add(ContextEntity(self._crate, identifier, properties=properties))
+
+    def _add_people(self) -> list[Any]:
+        """Adds the authors of commits, by name alone: addresses are not for publishing."""
+        repository = find_repository(self._dataset.root)
+        if repository is None:
+            return []
+        try:
+            names = dict.fromkeys(name for name, _ in read_authors(repository))
+        except (ProgramMissing, RepositoryFailed):
+            return []
+        return [
+            self._add(f"#person-{number}", {"@type": "Person", "name": name})
+            for number, name in enumerate(names, 1)
+        ]
+
+    def _add_licence(self) -> Any:
+        text = self._licence or NO_LICENCE
+        is_url = text.startswith(("http://", "https://"))
+        properties = {"@type": "CreativeWork", "name": text, "description": text}
+        return self._add(text if is_url else "#licence", properties)
+
+    def _add_file(self, path: Path) -> Any:
+        below = path.relative_to(self._dataset.root).as_posix()
+        folder = self._dataset.corpus.folder
+        name = path.relative_to(folder if path.is_relative_to(folder) else path.parent).as_posix()
+        return self._crate.add_file(
+            path.resolve(),
+            name,
+            properties={
+                "name": below,
+                "encodingFormat": _TYPES.get(path.suffix, _DUCKDB),
+                "contentSize": str(path.stat().st_size),
+                "sha256": sha256_file(path),
+                "description": _DESCRIPTIONS.get(path.name, "A summary of the detections."),
+            },
+        )
+
+    def _add_table(self, path: Path, n_recordings: int) -> Any:
+        return self._crate.add_file(
+            path,
+            path.name,
+            properties={
+                "name": "The recordings analysed",
+                "encodingFormat": "text/csv",
+                "contentSize": str(path.stat().st_size),
+                "sha256": sha256_file(path),
+                "description": f"{n_recordings} recordings: path, SHA-256, length, station, start.",
+            },
+        )
+
+    def _add_action(self, inputs: Any, results: list[Any], people: list[Any]) -> None:
+        """Adds what was done: software, model, settings, and when."""
+        detectors = [self._add_detector(one, n) for n, one in enumerate(self._found.detectors, 1)]
+        commit = self._found.commit
+        properties: dict[str, Any] = {
+            "name": "Detect birds in recordings",
+            "description": commit.subject if commit else "Run by badc run",
+            "endTime": commit.date if commit else self._written_at(),
+        }
+        if people:
+            properties["agent"] = people[0]
+        settings = [one for one in results if str(one.id).endswith(SETTINGS_FILE)]
+        action = self._crate.add_action(
+            self._add_badc(detectors),
+            identifier="#run",
+            object=[inputs, *settings, *self._add_settings()],
+            result=[one for one in results if one not in settings],
+            properties=properties,
+        )
+        self._crate.root_dataset["mentions"] = action
+
+    def _written_at(self) -> str:
+        seconds = self._dataset.corpus.duckdb.stat().st_mtime
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+    def _add_badc(self, detectors: list[Any]) -> Any:
+        libraries = [
+            self._add(
+                f"#{name}",
+                {
+                    "@type": "SoftwareApplication",
+                    "name": name,
+                    "version": version(name),
+                    "url": url,
+                },
+            )
+            for name, url in _SOFTWARE.items()
+        ]
+        return self._add(
+            "#badc",
+            {
+                "@type": "SoftwareApplication",
+                "name": "BADC: Bird Acoustic Data Cruncher",
+                "version": version("badc"),
+                "url": _BADC_URL,
+                "description": "The version that exported this crate.",
+                "softwareRequirements": [*detectors, *libraries],
+            },
+        )
+
+    def _add_detector(self, one: DetectorUsed, number: int) -> Any:
+        properties: dict[str, Any] = {
+            "@type": "SoftwareApplication",
+            "name": one.name,
+            "version": one.version,
+            "url": _MODEL_URLS.get(one.name, _BADC_URL),
+            "identifier": f"sha256:{one.model_sha256}" if one.model_sha256 else "no model file",
+        }
+        if one.licence:
+            text = {"@type": "CreativeWork", "name": one.licence, "description": one.licence}
+            properties["license"] = self._add(f"#licence-of-{one.name}", text)
+        return self._add(f"#detector-{number}", properties)
+
+    def _add_settings(self) -> list[Any]:
+        """Adds the settings of each detector, with the hash that every row of detections has."""
+        added = []
+        for number, one in enumerate(self._found.detectors, 1):
+            text = "; ".join(f"{key} {value}" for key, value in one.settings.items())
+            properties = {"@type": "PropertyValue", "name": f"config_hash of {one.name}"}
+            properties |= {"value": one.config_hash, "description": text or "not known"}
+            added.append(self._add(f"#settings-{number}", properties))
+        return added
+
+
+_DESCRIPTIONS = {
+    "corpus.duckdb": "All detections, chunks with their effort, recordings, and views of them.",
+    "report.html": "The page about all recordings.",
+    SETTINGS_FILE: "The settings of the dataset.",
+    "label_summary.csv": "Detections of each species or sound.",
+    "recording_summary.csv": "Detections of each recording.",
+    "deployments.csv": "The stations.",
+}

@@ -1,0 +1,99 @@
+"""Which output of a dataset a file is, by its path alone."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.chunks.source import absolute, find_dataset
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.recordings.registry import Registry, read_registry
+
+AUDIO, REGISTRY, CHUNK_FILE = "audio", "recordings", "chunk file"
+CORPUS = "corpus_detections"
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file of a dataset.
+
+    Attributes:
+        path: absolute, links kept.
+        dataset: that it is in.
+        made_by: the stage or asset that writes it; or `audio`, `recordings`, `chunk file`.
+        recording_id: whose; empty for a file about all recordings.
+        what: it is, in words.
+    """
+
+    path: Path
+    dataset: Dataset
+    made_by: str
+    recording_id: str
+    what: str
+
+    @property
+    def below_root(self) -> str:
+        """Its path in the dataset."""
+        return self.path.relative_to(self.dataset.root).as_posix()
+
+
+def name_file(path: Path) -> NamedFile:
+    """Returns which output of which dataset a file is.
+
+    Raises:
+        DatasetInvalid: there is no such file, it is in no dataset, or not one that BADC writes.
+    """
+    path = absolute(path)
+    if not os.path.lexists(path):
+        raise DatasetInvalid("there is no such file", path, "Correct the path")
+    dataset = find_dataset(path)
+    if dataset is None:
+        what = "it is in no dataset, so nothing is known of it"
+        raise DatasetInvalid(what, path, "Give a file inside a dataset that BADC analysed")
+    registry = read_registry(dataset.registry)
+    for made_by, example, what in _places(dataset):
+        part = _part_below(path, example.parent)
+        recording_id = part.removesuffix(example.name[1:])
+        if part.endswith(example.name[1:]) and recording_id in registry:
+            return NamedFile(path, dataset, made_by, recording_id, f"{what} of {recording_id}")
+    return _name_other(path, dataset, registry)
+
+
+def _places(dataset: Dataset) -> Iterator[tuple[str, Path, str]]:
+    """Yields what stages write about the recording `x`: stage, path, what it is."""
+    bundle = dataset.bundle("x")
+    yield "recording", dataset.recording("x"), "description"
+    yield "chunk_manifest", dataset.manifest("x"), "chunk manifest"
+    yield "raw_detections", dataset.raw_detections("x"), "raw detections"
+    yield "detections", dataset.effort("x"), "effort"
+    yield "report_bundle", bundle.html, "report page"
+    yield "report_bundle", bundle.quicklook, "quicklook table"
+    yield "report_bundle", bundle.parquet_report, "report table"
+    yield "report_bundle", bundle.duckdb_exports, "exported view"
+    yield "report_bundle", bundle.duckdb, "database"
+    yield "detections", dataset.detections("x"), "detections"
+    yield CHUNK_FILE, dataset.inference.recording("x"), "file of a chunk"
+
+
+def _part_below(path: Path, folder: Path) -> str:
+    """Returns the part of a path that follows a folder; empty where it is not in there."""
+    return path.relative_to(folder).parts[0] if path.is_relative_to(folder) else ""
+
+
+def _name_other(path: Path, dataset: Dataset, registry: Registry) -> NamedFile:
+    below = path.relative_to(dataset.root).as_posix()
+    if below in registry.by_path:
+        recording_id = registry.by_path[below].recording_id
+        return NamedFile(path, dataset, AUDIO, recording_id, f"sound of {recording_id}")
+    if path == dataset.registry:
+        return NamedFile(path, dataset, REGISTRY, "", "table of all recordings")
+    if path == dataset.corpus.html:
+        return NamedFile(path, dataset, "corpus_report", "", "page about all recordings")
+    if path == dataset.corpus.duckdb or path.parent == dataset.corpus.summary:
+        return NamedFile(path, dataset, CORPUS, "", "results of all recordings")
+    raise DatasetInvalid(
+        "not a recording, nor a file that BADC writes about recordings",
+        path,
+        "Give a report page, table, database, manifest or recording of the dataset",
+    )

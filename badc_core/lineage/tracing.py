@@ -1,0 +1,298 @@
+"""Where what a file says came from: the sound, the stages, the model, the settings, the commits.
+
+Read from files alone, so that it works in a clone. Which file it is, is in `named_file.py`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from badc_core.annexed_files import lacks_content, require_fetched
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.store import (
+    DETECTOR_SETTINGS_KEY,
+    FINGERPRINT_KEY,
+    MODEL_SHA256_KEY,
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    read_metadata,
+)
+from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.hashing import sha256_file
+from badc_core.inference.chunk_output import read_chunk_json
+from badc_core.inference.raw_result import read_raw_result
+from badc_core.json_texts import parse_object
+from badc_core.lineage.named_file import AUDIO, CHUNK_FILE, REGISTRY, NamedFile, name_file
+from badc_core.provenance.history import Commit, find_commit
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.registered import RegisteredRecording
+from badc_core.recordings.registry import read_registry
+from badc_core.reports.database import query
+from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
+from badc_core.stages.stage import STAGES
+
+AS_WRITTEN, CHANGED, ELSEWHERE, UNKNOWN = (
+    *("as written", "changed since"),
+    *("content not here", "not written down"),
+)
+
+
+_EXAMPLES = """
+    SELECT runner, model_version, model_sha256, config_hash, min(recording_id) AS recording_id
+    FROM recordings LEFT JOIN detections USING (recording_id) GROUP BY ALL ORDER BY ALL
+"""
+"""A recording of each detector and settings; one without detections, whose own file says what
+detected nothing."""
+
+
+@dataclass(frozen=True)
+class DetectorUsed:
+    """What found detections.
+
+    Attributes:
+        model_sha256: of the model file; empty for a detector without one.
+        settings: those that decided what is kept; nothing where they are not known.
+        config_hash: of detector and settings, as in every row.
+        licence: of the model, where results must name it; else empty.
+    """
+
+    name: str
+    version: str
+    model_sha256: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    config_hash: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A stage on the way to a file.
+
+    Attributes:
+        name: of the stage or corpus asset.
+        file: its first output, relative to the dataset.
+        state: of that file: whether it is as it was written.
+        fingerprint: what it was made from; empty where nobody wrote it down, likewise
+        code_version: of the stage.
+        commit: that last changed it; None where it is not committed as it is.
+    """
+
+    name: str
+    file: str
+    state: str
+    fingerprint: str
+    code_version: str
+    commit: Commit | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a file came from.
+
+    Attributes:
+        file: relative to the dataset.
+        what: it is, in words.
+        sha256: of it; empty where its content is not here.
+        commit: that last changed it; None where it is not committed as it is.
+        registered: the recording's row in the registry; None for a file about all recordings.
+        recording: its description; None where there is none, or for a file about all recordings.
+        steps: stages that it is made by, in order.
+        detectors: what found the detections in it; several in a corpus of several settings.
+        n_recordings: in a file about all recordings.
+        unknown: what could not be found out, and why.
+    """
+
+    file: str
+    what: str
+    sha256: str
+    commit: Commit | None
+    registered: RegisteredRecording | None
+    recording: Recording | None
+    steps: tuple[StepDone, ...]
+    detectors: tuple[DetectorUsed, ...]
+    n_recordings: int | None
+    unknown: tuple[str, ...]
+
+
+def trace(path: Path) -> Lineage:
+    """Returns where a file of a dataset came from.
+
+    Raises:
+        DatasetInvalid: it is in no dataset, or not a file that BADC writes or reads there.
+    """
+    return _Tracing(name_file(path)).trace()
+
+
+class _Tracing:
+    def __init__(self, named: NamedFile) -> None:
+        self._named = named
+        self._dataset: Dataset = named.dataset
+        self._unknown: list[str] = []
+
+    def trace(self) -> Lineage:
+        named = self._named
+        is_here = not lacks_content(named.path) and named.path.is_file()
+        n_recordings, detectors = self._detectors()
+        return Lineage(
+            file=named.below_root,
+            what=named.what,
+            sha256=sha256_file(named.path) if is_here else "",
+            commit=find_commit(named.path),
+            registered=self._registered(),
+            recording=self._recording(),
+            steps=tuple(self._steps()),
+            detectors=detectors,
+            n_recordings=n_recordings,
+            unknown=tuple(self._unknown),
+        )
+
+    def _registered(self) -> RegisteredRecording | None:
+        if not self._named.recording_id:
+            return None
+        return read_registry(self._dataset.registry).require(self._named.recording_id)
+
+    def _recording(self) -> Recording | None:
+        if not self._named.recording_id:
+            return None
+        path = self._dataset.recording(self._named.recording_id)
+        try:
+            require_fetched(path)
+            return read_recording(path)
+        except BadcError as error:
+            self._unknown.append(str(error))
+            return None
+
+    def _steps(self) -> Iterator[StepDone]:
+        recording_id = self._named.recording_id
+        if recording_id:
+            stored = self._stored(self._dataset.fingerprints(recording_id), recording_id)
+            for name in _stages_before(self._named.made_by):
+                files = STAGES[name].files(self._dataset, recording_id)
+                path = self._named.path if self._named.path in files else files[0]
+                if os.path.lexists(path):
+                    yield self._step(name, path, stored.get(name))
+        elif self._named.made_by != REGISTRY:
+            corpus = self._dataset.corpus
+            stored = self._stored(corpus.fingerprints, "")
+            main = {"corpus_detections": corpus.duckdb, "corpus_report": corpus.html}
+            last = list(main).index(self._named.made_by)
+            for name in list(main)[: last + 1]:
+                path = self._named.path if name == self._named.made_by else main[name]
+                yield self._step(name, path, stored.get(name))
+
+    def _stored(self, path: Path, about: str) -> Mapping[str, StoredOutput]:
+        try:
+            return read_stored(path, about)
+        except DatasetInvalid as error:
+            self._unknown.append(str(error))
+            return {}
+
+    def _step(self, name: str, path: Path, output: StoredOutput | None) -> StepDone:
+        below = path.relative_to(self._dataset.root).as_posix()
+        written = output.files.get(below) if output is not None else None
+        return StepDone(
+            name,
+            below,
+            _compare(path, written),
+            output.fingerprint if output is not None else "",
+            output.code_version if output is not None else "",
+            find_commit(path),
+        )
+
+    def _detectors(self) -> tuple[int | None, tuple[DetectorUsed, ...]]:
+        """Returns how many recordings a file is about, if not one, and what detected in them."""
+        named = self._named
+        if named.made_by in {"recording", "chunk_manifest", REGISTRY}:
+            return None, ()
+        try:
+            if not named.recording_id:
+                return _read_corpus(self._dataset)
+            if named.made_by == CHUNK_FILE:
+                return None, _read_chunk_file(named.path)
+            return None, _read_detections(self._dataset, named.recording_id)
+        except BadcError as error:
+            self._unknown.append(str(error))
+            return None, ()
+
+
+def _stages_before(made_by: str) -> list[str]:
+    """Returns a stage and those it is made from; of a recording's own file those made from it."""
+    if made_by == AUDIO:
+        return list(STAGES)
+    if made_by == CHUNK_FILE:
+        return ["recording", "chunk_manifest"]
+    wanted = {made_by}
+    for stage in reversed(tuple(STAGES.values())):
+        if stage.name in wanted:
+            wanted.update(stage.inputs)
+    return [one for one in STAGES if one in wanted]
+
+
+def _compare(path: Path, written: FileSum | None) -> str:
+    if lacks_content(path):
+        return ELSEWHERE
+    if written is None:
+        return UNKNOWN
+    with suppress(OSError):
+        if path.stat().st_size == written.size_bytes and sha256_file(path) == written.sha256:
+            return AS_WRITTEN
+    return CHANGED
+
+
+def _read_detections(dataset: Dataset, recording_id: str) -> tuple[DetectorUsed, ...]:
+    path = dataset.detections(recording_id)
+    require_fetched(path)
+    stored = read_metadata(path)
+    return (
+        DetectorUsed(
+            stored.get(RUNNER_KEY, ""),
+            stored.get(MODEL_VERSION_KEY, ""),
+            stored.get(MODEL_SHA256_KEY, ""),
+            parse_object(stored.get(DETECTOR_SETTINGS_KEY, "{}")),
+            stored.get(FINGERPRINT_KEY, ""),
+            _read_licence(dataset, recording_id),
+        ),
+    )
+
+
+def _read_licence(dataset: Dataset, recording_id: str) -> str:
+    with suppress(BadcError):
+        raw = read_raw_result(dataset.raw_detections(recording_id), recording_id)
+        return raw.detector.licence
+    return ""
+
+
+def _read_chunk_file(path: Path) -> tuple[DetectorUsed, ...]:
+    require_fetched(path)
+    if path.suffix != ".json":
+        return ()
+    output = read_chunk_json(path)
+    used = output.runner, output.model_version, output.model_sha256
+    return (DetectorUsed(*used, config_hash=output.origin.config_hash),)
+
+
+def _read_corpus(dataset: Dataset) -> tuple[int, tuple[DetectorUsed, ...]]:
+    path = dataset.corpus.duckdb
+    require_fetched(path)
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            (counted,) = query(connection, "SELECT count(*) AS n FROM recordings")
+            examples = query(connection, _EXAMPLES)
+    except duckdb.Error as error:
+        what = f"the corpus cannot be read ({str(error).splitlines()[0]})"
+        raise DatasetInvalid(what, path, "Run: badc run DATASET") from error
+    used = [_read_used(dataset, one) for one in examples]
+    return counted["n"], tuple({one.config_hash: one for one in used}.values())
+
+
+def _read_used(dataset: Dataset, example: Mapping[str, str]) -> DetectorUsed:
+    """Returns what detected in a recording: as its own file says, else as the corpus does."""
+    with suppress(BadcError):
+        return _read_detections(dataset, example["recording_id"])[0]
+    model = example["runner"] or "", example["model_version"] or "", example["model_sha256"] or ""
+    return DetectorUsed(*model, config_hash=example["config_hash"] or "")

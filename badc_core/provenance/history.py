@@ -1,0 +1,93 @@
+"""What a repository's history says of a file: the commit that last changed it, and its run record.
+
+Commits are made in `committer.py`; how a run record is written is in `records.py`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from badc_core.errors import ProgramMissing, RepositoryFailed
+from badc_core.json_texts import parse_object
+from badc_core.provenance.annex import Repository, find_repository
+
+_RECORD = re.compile(
+    r"=== Do not change lines below ===\n(.*?)\n\^\^\^ Do not change lines above \^\^\^", re.DOTALL
+)
+"""Source: `datalad/core/local/run.py` of DataLad 1.7."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit.
+
+    Attributes:
+        date: ISO 8601.
+        command: of its run record, which `datalad rerun` runs again; empty without one.
+    """
+
+    sha: str
+    author: str
+    email: str
+    date: str
+    subject: str
+    command: str = ""
+
+
+def find_commit(path: Path) -> Commit | None:
+    """Returns the commit that last changed a file.
+
+    None where it is in no repository, not committed, or changed since. Also where git is not there
+    or refuses, since the rest that is known of a file needs no git.
+
+    Args:
+        path: absolute; links on the way are followed, the file itself may be one.
+    """
+    real = path.parent.resolve() / path.name
+    repository = find_repository(real.parent)
+    if repository is None:
+        return None
+    try:
+        if repository.git("status", "--porcelain", "--", f":(literal){_below(repository, real)}"):
+            return None
+        return _read_commit(repository, real)
+    except (ProgramMissing, RepositoryFailed):
+        return None
+
+
+def read_authors(repository: Repository) -> tuple[tuple[str, str], ...]:
+    """Returns name and address of everybody who made a commit, those with most first.
+
+    Raises:
+        ProgramMissing, RepositoryFailed: git is not there, or there is no commit yet.
+    """
+    lines = repository.git("shortlog", "--summary", "--numbered", "--email", "HEAD").splitlines()
+    found = (re.fullmatch(r"\s*\d+\s+(.*) <(.*)>", line) for line in lines)
+    return tuple((one[1], one[2]) for one in found if one is not None)
+
+
+def _read_commit(repository: Repository, real: Path) -> Commit | None:
+    wanted = "--format=%H%x00%an%x00%ae%x00%aI%x00%B"
+    place = f":(literal){_below(repository, real)}"
+    text = repository.git("log", "--max-count=1", wanted, "--", place)
+    if not text:
+        return None
+    sha, author, email, date, message = text.split("\0", 4)
+    subject = message.partition("\n")[0].removeprefix("[DATALAD RUNCMD] ")
+    return Commit(sha, author, email, date, subject, _read_command(message))
+
+
+def _read_command(message: str) -> str:
+    found = _RECORD.search(message)
+    if found is None:
+        return ""
+    try:
+        command = parse_object(found[1]).get("cmd", "")
+    except json.JSONDecodeError:
+        return ""
+    return command if isinstance(command, str) else " ".join(map(str, command))
+
+
+def _below(repository: Repository, real: Path) -> str:
+    return real.relative_to(repository.root).as_posix()
