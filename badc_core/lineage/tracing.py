@@ -172,17 +172,19 @@ class _Tracing:
         if recording_id:
             stored = self._stored(self._dataset.fingerprints(recording_id), recording_id)
             for name in _stages_before(self._named.made_by):
-                files = STAGES[name].files(self._dataset, recording_id)
-                path = self._named.path if self._named.path in files else files[0]
+                stage = STAGES[name]
+                is_asked = self._named.path in stage.files(self._dataset, recording_id)
+                main = stage.outputs(self._dataset, recording_id)[0]
+                path = self._named.path if is_asked else main
                 if os.path.lexists(path):
                     yield self._step(name, path, stored.get(name))
         elif self._named.made_by != REGISTRY:
             corpus = self._dataset.corpus
             stored = self._stored(corpus.fingerprints, "")
-            main = {"corpus_detections": corpus.duckdb, "corpus_report": corpus.html}
-            last = list(main).index(self._named.made_by)
-            for name in list(main)[: last + 1]:
-                path = self._named.path if name == self._named.made_by else main[name]
+            files = {"corpus_detections": corpus.duckdb, "corpus_report": corpus.html}
+            last = list(files).index(self._named.made_by)
+            for name in list(files)[: last + 1]:
+                path = self._named.path if name == self._named.made_by else files[name]
                 yield self._step(name, path, stored.get(name))
 
     def _stored(self, path: Path, about: str) -> Mapping[str, StoredOutput]:
