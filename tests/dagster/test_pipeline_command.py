@@ -1,0 +1,83 @@
+"""`badc pipeline run`: the original's command is a front to the same asset graph as `badc run`."""
+
+import json
+
+import pytest
+from support.commands import run_typed
+from support.tables import rows_of
+
+from badc_core.cli.app import build_app
+
+QUICK = '[detector]\nname = "band_energy"\n[inference]\ncpu_workers = 1\n'
+
+
+@pytest.fixture(scope="module")
+def app():
+    return build_app()
+
+
+@pytest.fixture
+def pond(home, tmp_path, field_audio, monkeypatch):
+    """Returns a dataset of two recordings that was never connected, beside the current folder."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "pond"
+    (root / "audio").mkdir(parents=True)
+    for name in ("a", "b"):
+        (root / "audio" / f"{name}.wav").write_bytes((field_audio / "aru_1.wav").read_bytes())
+    (root / "badc.toml").write_text(QUICK, encoding="utf-8")
+    return root
+
+
+def test_everything_is_done_once_with_a_plan_a_bundle_each_and_a_rollup(app, pond, tmp_path):
+    words = ("pipeline", "run", pond, "--bundle-rollup-export-dir", "sum", "--json")
+    result = json.loads(run_typed(app, *words).stdout)
+    assert (result["n_finished"], result["nothing_to_do"]) == (2, False)
+    plan = json.loads((tmp_path / "plans" / "pipeline_chunks.json").read_text())
+    assert [(one["recording_id"], one["manifest_path"]) for one in plan] == [
+        *(("a", "manifests/a.csv"), ("b", "manifests/b.csv"))
+    ]
+    assert {one["chunk_duration"] for one in plan} == {60.0}
+    assert (pond / "artifacts" / "aggregate" / "a.duckdb").exists()
+    assert (pond / "artifacts" / "corpus" / "report.html").exists()
+    assert rows_of(tmp_path / "sum" / "recording_summary.csv")
+    written = (tmp_path / "plans" / "pipeline_chunks.json").stat().st_mtime_ns
+    again = json.loads(run_typed(app, *words).stdout)
+    assert again["nothing_to_do"], "it is the same to run it twice"
+    assert (tmp_path / "plans" / "pipeline_chunks.json").stat().st_mtime_ns == written
+    assert "Nothing to do" in run_typed(app, "run", pond).stdout, "badc run knows of it"
+    planned = ("infer", "orchestrate", pond, "--chunk-plan", "plans/pipeline_chunks.json", "--json")
+    assert [one["recording_id"] for one in json.loads(run_typed(app, *planned).stdout)] == [
+        "a",
+        "b",
+    ]
+
+
+def test_the_stub_runner_marks_what_it_made_and_is_warned_of(app, pond):
+    done = run_typed(app, "pipeline", "run", pond, "--stub-runner", "--chunk-duration", 5)
+    assert "no model runs: the stub runner finds nothing" in done.stderr
+    assert "no model ran on 2 recordings" in done.stderr
+    assert "No model ran." in (pond / "artifacts/aggregate/a_report.html").read_text()
+    (pond / "badc.toml").write_text('[detector]\nname = "stub"\n', encoding="utf-8")
+    assert "no model runs" in run_typed(app, "status", pond).stderr
+    (pond / "badc.toml").write_text(QUICK, encoding="utf-8")
+    again = json.loads(run_typed(app, "run", pond, "--json").stdout)
+    assert (again["nothing_to_do"], again["found"]["stub"]) == (False, 0)
+
+
+def test_the_first_failure_ends_a_run_that_is_to_fail_fast(app, pond):
+    (pond / "audio" / "a.wav").write_bytes(b"RIFF")
+    words = ("pipeline", "run", pond, "--set", "inference.fail_fast=true")
+    done = run_typed(app, *words, code=1)
+    assert "stopped at the first failure, as inference.fail_fast says" in done.stderr
+    assert not (pond / "artifacts" / "raw_detections" / "b.parquet").exists()
+    run_typed(app, *words[:3], code=1)
+    assert (pond / "artifacts" / "raw_detections" / "b.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--no-bundle", "--no-resume-completed", "--chunk-workers", "--bundle-aggregate-dir"]
+)
+def test_options_without_a_meaning_get_a_line(app, pond, option):
+    done = run_typed(app, "pipeline", "run", pond, option, "x", code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert f"badc pipeline run has no {option}: " in done.stderr
