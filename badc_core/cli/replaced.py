@@ -6,6 +6,10 @@ A line each: what to use instead. Those that still exist are not listed.
 from collections.abc import Sequence
 
 _RECORD = "not there yet: print the commands with --print-datalad-run and run them"
+_SOCKEYE = (
+    *("script", "job-name", "account", "partition", "gres", "time", "cpus-per-task", "mem"),
+    *("resume-completed", "bundle", "bundle-aggregate-dir", "bundle-bucket-minutes", "log-dir"),
+)
 _ALWAYS = "leave it out: badc run keeps this up to date; a bundle is always whole"
 _PLACES = "not changeable: manifests/, artifacts/aggregate and artifacts/corpus are where they are"
 _OPTIONS = {
@@ -21,7 +25,7 @@ _OPTIONS = {
         "--chunk-pattern": "set recordings.extensions; which files are recordings the scan says",
         "--chunk-workers": "leave it out: no sound is copied",
     },
-    "infer orchestrate": {"--sockeye-script": "not there yet"},
+    "infer orchestrate": {f"--sockeye-{one}": "not there yet" for one in _SOCKEYE},
     "chunk orchestrate": {
         "--record-datalad": _RECORD,
         "--no-record-datalad": "leave it out: nothing is recorded by itself",

@@ -53,7 +53,9 @@ def test_everything_is_done_once_with_a_plan_a_bundle_each_and_a_rollup(app, pon
 
 
 def test_the_stub_runner_marks_what_it_made_and_is_warned_of(app, pond):
-    done = run_typed(app, "pipeline", "run", pond, "--stub-runner", "--chunk-duration", 5)
+    cut = ("--chunk-duration", 5, "--chunk-overlap", 1, "--bundle-bucket-minutes", 30)
+    rollup = ("--bundle-rollup-limit", 5)
+    done = run_typed(app, "pipeline", "run", pond, "--stub-runner", *cut, *rollup)
     assert "no model runs: the stub runner finds nothing" in done.stderr
     assert "no model ran on 2 recordings" in done.stderr
     assert "No model ran." in (pond / "artifacts/aggregate/a_report.html").read_text()

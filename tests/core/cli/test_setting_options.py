@@ -28,6 +28,9 @@ def assigned(tmp_path, *assignments):
         ({"workers_per_gpu": 2}, "inference.workers_per_gpu=2"),
         ({"cpu_workers": 3}, "inference.cpu_workers=3"),
         ({"max_retries": 0}, "inference.max_retries=0"),
+        ({"record_datalad": True}, "datalad.record=require"),
+        ({"record_datalad": False}, "datalad.record=off"),
+        ({"stub_runner": True}, "detector.name=stub"),
         ({"max_failed_fraction": 0.5}, "inference.max_failed_fraction=0.5"),
     ],
 )
@@ -109,7 +112,7 @@ def test_errors_name_what_was_typed_and_not_the_file(tmp_path):
     assert "unknown setting detector.minimum; valid here: command, exclude" in what
     where, what = refusal(tmp_path, assignments=("nothing.here=1",))
     assert where == "--set nothing.here"
-    assert "valid here: chunks, detector" in what
+    assert "valid here: chunks, datalad, detector" in what
     assert refusal(tmp_path, detector="typo")[0] == "--detector"
     assert refusal(tmp_path, assignments=("detector.name=typo",))[0] == "--set detector.name"
 

@@ -218,5 +218,7 @@ def test_bundles_do_not_replace_those_of_badc_run_and_need_apply(badc, repositor
         plain.replace_schema_metadata({**plain.schema.metadata, "badc.fingerprint": "x"}), table
     )
     assert "badc run wrote this" in badc(*words, "--apply", code=1).stderr
-    elsewhere = badc(*words, "--apply", "--bundle-aggregate-dir", "mine")
+    rollup = ("--bundle-rollup", "--bundle-rollup-limit", 1, "--bundle-rollup-export-dir", "sums")
+    elsewhere = badc(*words, "--apply", "--bundle-aggregate-dir", "mine", *rollup)
     assert f"{NAME}: bundle of" in elsewhere.stdout, "also of what is finished"
+    assert (repository / BOGUS / "sums" / "label_summary.csv").exists()

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.commands import run_typed
 from support.tables import rows_of
+from typer.main import get_command
 
 from badc_core.cli.app import build_app
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
@@ -249,6 +250,37 @@ def test_other_files_are_refused_by_name(app, tmp_path):
     table = DETECTIONS.empty_table().replace_schema_metadata({"badc.schema": "99"})
     pq.write_table(table, tmp_path / "x.parquet")
     assert "follows schema 99" in refusal("quicklook", "--parquet", tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("name", ["quicklook", "parquet", "duckdb", "bundle"])
+def test_rows_shown_are_limited_and_tables_are_not(app, parquet, name):
+    kinds = ("quicklook-", "parquet-", "duckdb-") if name == "bundle" else ("",)
+    options = [f"--{kind}top-{rows}" for kind in kinds for rows in ("labels", "recordings")]
+    known = {
+        each
+        for one in get_command(app).commands["report"].commands[name].params
+        for each in one.opts
+    }
+    assert set(options) <= known
+    words = [each for option in options for each in (option, 1)]
+    shown = run_typed(app, "report", name, "--parquet", parquet, *words).stdout
+    assert "Jay" in shown
+    assert "Owl" not in shown
+    assert "and 1 more" in shown
+
+
+ROWS_OF_BUNDLES = (
+    *("--quicklook-top-labels", "--quicklook-top-recordings", "--parquet-top-labels"),
+    *("--parquet-top-recordings", "--duckdb-top-labels", "--duckdb-top-recordings"),
+)
+
+
+def test_a_bundle_shows_the_most_rows_of_its_parts(app, parquet):
+    words = [each for option in ROWS_OF_BUNDLES for each in (option, 1)]
+    words[words.index("--duckdb-top-labels") + 1] = 2
+    bundle = ("report", "bundle", "--parquet", parquet, *words)
+    assert "Owl" in run_typed(app, *bundle).stdout
+    assert "Owl" not in run_typed(app, *bundle, "--no-duckdb-report").stdout
 
 
 def test_reading_writes_nothing(app, parquet):

@@ -316,7 +316,7 @@ def test_a_log_with_a_torn_line_is_shown(tmp_path, attempt, run) -> None:
     log = write(tmp_path / "log.jsonl", attempt("a"), attempt("b"))
     with log.open("ab") as file:
         file.write(json.dumps(record(attempt("c"))).encode()[:50])
-    shown_now = run("monitor", "--log", log, "--tail", 1)
+    shown_now = run("monitor", "--log", log, "--tail", 1, "--interval", 2)
     assert shown_now.exit_code == 0
     assert "2 chunks ended" in shown_now.output
 
