@@ -97,7 +97,9 @@ def test_a_run_killed_at_any_moment_leaves_a_dataset_that_can_be_saved(tmp_path)
     run_badc(home, "run", root, "--min-score", 0.25)
     save(root)
     run_in(root, "git", "annex", "fsck", "--quiet", "--all")
-    undisturbed = make_dataset(tmp_path / "other", [f"rec_{n}.wav" for n in range(N_RECORDINGS)])
+    undisturbed = make_dataset(
+        tmp_path / "other" / "ds", [f"rec_{n}.wav" for n in range(N_RECORDINGS)]
+    )
     run_badc(tmp_path / "other_home", "run", undisturbed, "--min-score", 0.25)
     assert without_run(results(root)) == without_run(results(undisturbed))
     assert not [path for path in tracked(root) if ".badc" in path or path.endswith(".part")]
