@@ -442,7 +442,7 @@ def load(settings):
 def locks(root: Path) -> list[Path]:
     """Returns the files by which runs hold recordings."""
     return [
-        *(root / "artifacts" / "telemetry").rglob(".*.lock"),
+        *filter(is_locked, (root / "artifacts" / "telemetry").glob("*/.badc/log_locks/*")),
         *filter(is_locked, (root / ".badc" / "analyses").glob("*")),
     ]
 
