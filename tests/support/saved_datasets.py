@@ -54,7 +54,8 @@ def save(root: Path) -> None:
 def save_as_before(root: Path) -> None:
     """Saves everything as it was before BADC said what is tracked: all in the annex, locks too."""
     run_in(root, "git", "rm", "--quiet", ".gitignore")
-    run_in(root, "git", "checkout", "--quiet", "HEAD~1", "--", ".gitattributes")
+    created = run_in(root, "git", "rev-list", "--max-parents=0", "HEAD").strip()
+    run_in(root, "git", "checkout", "--quiet", created, "--", ".gitattributes")
     for lock in (
         "artifacts/.registry.lock",
         *(f"artifacts/chunks/{one}/.chunk_lock" for one in NAMES),
