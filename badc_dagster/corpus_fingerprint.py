@@ -19,7 +19,7 @@ from badc_core.stages.fingerprint_files import (
     StoredOutput,
     find_difference,
     read_stored,
-    store_output,
+    store_outputs,
     sum_files,
 )
 from badc_core.stages.fingerprints import Fingerprints
@@ -75,7 +75,7 @@ def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> 
     tables = sorted(dataset.corpus.summary.glob("*")) if asset == CORPUS_ASSETS[0] else []
     files = sum_files(dataset, (_file(dataset, asset), *tables))
     output = StoredOutput(fingerprint, _CODE_VERSION, files)
-    store_output(dataset, dataset.corpus.fingerprints, "", asset, output)
+    store_outputs(dataset, dataset.corpus.fingerprints, "", {asset: output})
 
 
 def take_over_corpus(

@@ -31,6 +31,7 @@ from badc_core.recordings.registry import (
 )
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
+from badc_core.stages.fingerprint_files import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
@@ -201,6 +202,7 @@ class Project:
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
         batches.busy |= self._adopt_older_results(progress, batches, show, warn)
+        store_where_lacking(self.dataset, progress.current)
         due = progress.unfinished - batches.busy
         unfinished = [one for one in registry.ids if one in due]
         wanted = unfinished[:limit] if limit else unfinished

@@ -185,7 +185,7 @@ def _metadata(
     return {
         TAKEN_OVER: ELSEWHERE,
         "dagster/uri": path.as_uri(),
-        "sha256": next(iter(output.files.values())).sha256,
+        "sha256": output.files[path.relative_to(dataset.root).as_posix()].sha256,
     }
 
 

@@ -79,30 +79,35 @@ def sum_files(dataset: Dataset, paths: Iterable[Path]) -> dict[str, FileSum]:
     return {_below(dataset, one): FileSum(one.stat().st_size, sha256_file(one)) for one in paths}
 
 
-def store_fingerprint(
-    dataset: Dataset, stage: str, recording_id: str, fingerprint: str
-) -> StoredOutput:
+def store_fingerprint(dataset: Dataset, stage: str, recording_id: str, fingerprint: str) -> None:
     """Writes down what a recording's output, which has just been written, was made from.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
+    output = describe_output(dataset, stage, recording_id, fingerprint)
+    store_outputs(dataset, dataset.fingerprints(recording_id), recording_id, {stage: output})
+
+
+def describe_output(
+    dataset: Dataset, stage: str, recording_id: str, fingerprint: str
+) -> StoredOutput:
+    """Returns an output as it is, made by the code of now."""
     entry = STAGES[stage]
     files = sum_files(dataset, entry.files(dataset, recording_id))
-    output = StoredOutput(fingerprint, entry.code_version, files)
-    store_output(dataset, dataset.fingerprints(recording_id), recording_id, stage, output)
-    return output
+    return StoredOutput(fingerprint, entry.code_version, files)
 
 
-def store_output(dataset: Dataset, path: Path, about: str, name: str, output: StoredOutput) -> None:
-    """Enters an output into a file of fingerprints, and leaves the others there as they are.
+def store_outputs(
+    dataset: Dataset, path: Path, about: str, outputs: Mapping[str, StoredOutput]
+) -> None:
+    """Enters outputs into a file of fingerprints, and leaves the others there as they are.
 
     Args:
-        dataset: whose output.
+        dataset: whose outputs.
         path: of the file; one that cannot be read is replaced.
         about: the recording_id; empty for the corpus.
-        name: of the stage or corpus asset.
-        output: as it was written.
+        outputs: stage or corpus asset -> its output as it was written.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
@@ -111,12 +116,38 @@ def store_output(dataset: Dataset, path: Path, about: str, name: str, output: St
         before: Mapping[str, StoredOutput] = {}
         with suppress(DatasetInvalid):
             before = read_stored(path, about)
-        if before.get(name) == output:
+        after = {**before, **outputs}
+        if after == before:
             return
-        after = {**before, name: output}
         order = [*(one for one in STAGES if one in after), *sorted(after.keys() - STAGES.keys())]
         content = FingerprintFile(SCHEMA_VERSION, about, {one: after[one] for one in order})
         write_text(path, json.dumps(asdict(content), indent=1, ensure_ascii=False) + "\n")
+
+
+def store_where_lacking(dataset: Dataset, current: Mapping[str, Mapping[str, str]]) -> int:
+    """Writes files of fingerprints for recordings that have none; returns how many.
+
+    Such as those whose results were made before there were such files.
+
+    Args:
+        dataset: whose recordings.
+        current: stage -> recording_id -> fingerprint of outputs made by the code of now. Those
+            whose content is not here are left out.
+
+    Raises:
+        StorageFull, OutputUnwritable: a file cannot be written.
+    """
+    have = list_stored(dataset).keys()
+    lacking = dict.fromkeys(one for made in current.values() for one in made if one not in have)
+    for one in lacking:
+        outputs: dict[str, StoredOutput] = {}
+        for stage, made in current.items():
+            paths = STAGES[stage].outputs(dataset, one)
+            if one in made and not any(map(lacks_content, paths)):
+                outputs[stage] = describe_output(dataset, stage, one, made[one])
+        if outputs:
+            store_outputs(dataset, dataset.fingerprints(one), one, outputs)
+    return len(lacking)
 
 
 def read_stored(path: Path, about: str) -> Mapping[str, StoredOutput]:

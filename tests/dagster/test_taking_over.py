@@ -6,8 +6,11 @@ import shutil
 import time
 
 import pytest
+from support.archives import environment, run_in
 
+from badc_core.annexed_files import lacks_content
 from badc_core.errors import UnreadableRecording
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import note_failure
 from badc_core.stages.fingerprint_files import read_stored
 from badc_core.stages.stage import STAGES
@@ -170,6 +173,14 @@ def test_outputs_without_a_file_of_fingerprints_are_due_as_their_events_say(arch
     assert materialised_by_runs(clone) == dict.fromkeys(STAGES, 3)
 
 
+def test_outputs_from_before_there_were_such_files_get_them_with_the_next_run(archive):
+    written = {one: archive.dataset.fingerprints(one).read_bytes() for one in IDS}
+    shutil.rmtree(archive.dataset.fingerprints("x").parent)
+    assert archive.due() == {}
+    assert run(archive.root)[0].nothing_to_do
+    assert {one: archive.dataset.fingerprints(one).read_bytes() for one in IDS} == written
+
+
 def test_a_recording_that_another_run_is_at_work_on_is_looked_at_again(clone):
     begun = Work(clone.dataset.work_folder).begin("raw_detections", "rec_2")
     with Project.open(clone.root) as project:
@@ -223,3 +234,35 @@ def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
     archive.due()
     assert "rec_1" in read
     assert len(read) <= 2
+
+
+def test_a_clone_without_contents_is_carried_on_from_and_fetches_nothing(
+    archive, in_fresh_home, tmp_path, n_workers, monkeypatch
+):
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    run_in(archive.root, "datalad", "create", "--force")
+    write_tracking_rules(archive.root)
+    for words in (("git", "annex", "add", "--quiet", "."), ("git", "commit", "-qm", "Save")):
+        run_in(archive.root, *words)
+    clone = tmp_path / "clone"
+    run_in(tmp_path, "git", "clone", "-q", str(archive.root), str(clone))
+    run_in(clone, "git", "annex", "init", "-q")
+    cloned = in_fresh_home(clone)
+    audio = [clone / "audio" / "S1" / f"{one}.wav" for one in IDS]
+    outputs = [cloned.dataset.raw_detections(one) for one in IDS]
+    assert all(map(lacks_content, [*audio, *outputs]))
+    outcome, said = run(clone)
+    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+    assert outcome.nothing_to_do
+    assert outcome.n_finished == 3
+    assert all(map(lacks_content, [*audio, *outputs]))
+    assert run_in(clone, "git", "status", "--porcelain") == ""
+    with Project.open(clone, overrides=STRICTER) as project:
+        assert project.status().rows[3].due == 3
+    assert run(clone, STRICTER)[0].n_finished == 3
+    assert n_workers == []
+    assert materialised_by_runs(cloned) == NOTHING | {"detections": 3, "report_bundle": 3}
+    assert run_in(clone, "git", "status", "--porcelain") == ""
+    assert run(clone, STRICTER)[0].nothing_to_do
+    assert run_in(clone, "git", "status", "--porcelain") == ""
