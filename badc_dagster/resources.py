@@ -9,6 +9,7 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import Field
 
+from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.datasets.connections import read_connections
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
@@ -40,4 +41,7 @@ class DatasetResource(dg.ConfigurableResource[Dataset]):
 
     def create_resource(self, context: dg.InitResourceContext) -> Dataset:  # noqa: ARG002
         """Returns the opened dataset; raises DatasetInvalid or ConfigInvalid."""
-        return Dataset.open(Path(self.root), self.overrides)
+        disabled = read_disabled_datalad().get("datalad", {})
+        given = self.overrides.get("datalad", {})
+        overrides = {**self.overrides, "datalad": {**disabled, **given}}
+        return Dataset.open(Path(self.root), overrides)

@@ -3,7 +3,7 @@
 Each recording is cut by `writer.py`, as it is when its file is given by name.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -22,6 +22,7 @@ from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, render_datalad_run
 from badc_core.provenance.dropping import FetchedSounds
 from badc_core.provenance.fetching import Fetcher, Needed
+from badc_core.provenance.records import RunRecord
 from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.recordings.scan import find_audio
@@ -100,20 +101,37 @@ class ChunkPlan:
             "overlap": place.settings.overlap_s,
         }
 
+    def record(self, recording_ids: Sequence[str]) -> RunRecord:
+        """Returns the record of the chunks of some recordings, which are in the plan."""
+        root, first = self.dataset.root, recording_ids[0]
+        places = {one.name.recording_id: one for one in self.places}
+        chosen = [places[one] for one in recording_ids]
+        n_more = len(chosen) - 1
+        return RunRecord(
+            message=f"Cut {first}{f' and {n_more} more recordings' * bool(n_more)} into chunks",
+            commands=tuple(self._words(one) for one in chosen),
+            inputs=tuple(below(root, one.name.file) for one in chosen),
+            outputs=tuple(below(root, path) for one in chosen for path in one.outputs),
+        )
+
     def _command(self, place: ChunkPlace) -> str:
+        anew = ["--include-existing"] if self.cut.include_existing else []
+        return render_datalad_run(
+            self.dataset.root,
+            f"Cut {place.name.recording_id} into chunks",
+            [place.name.file],
+            place.outputs,
+            self._words(place, *anew),
+        )
+
+    def _words(self, place: ChunkPlace, *options: str) -> list[str]:
+        """Returns the command that writes the chunks of a recording."""
         entry = self._entry(place)
         words = ["badc", "chunk", "run"]
         words += ["--chunk-duration", write_seconds(entry["chunk_duration"])]
         words += ["--overlap", write_seconds(entry["overlap"])]
         words += ["--output-dir", entry["chunk_output_dir"], "--manifest", entry["manifest_path"]]
-        words += ["--include-existing"] if self.cut.include_existing else []
-        return render_datalad_run(
-            self.dataset.root,
-            f"Cut {entry['recording_id']} into chunks",
-            [place.name.file],
-            [place.manifest, place.folder],
-            [*words, "--", entry["audio_path"]],
-        )
+        return [*words, *options, "--", entry["audio_path"]]
 
 
 def plan_dataset(cut: DatasetCut, register: bool = False) -> ChunkPlan:

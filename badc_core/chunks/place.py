@@ -85,6 +85,11 @@ class ChunkPlace:
             return dataset.work_folder
         return folder / WORK_FOLDER
 
+    @property
+    def outputs(self) -> tuple[Path, Path]:
+        """What writing the chunks changes."""
+        return self.manifest, self.folder
+
     def file(self, chunk: Chunk) -> Path:
         """A chunk's file."""
         return self.folder / f"{chunk.chunk_id}.wav"

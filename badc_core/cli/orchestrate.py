@@ -1,7 +1,7 @@
 """`badc chunk orchestrate` and `badc infer orchestrate`: plans for a dataset, and doing them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -13,6 +13,7 @@ from badc_core.chunks.orchestrate import ChunkPlan, DatasetCut, cut_dataset, pla
 from badc_core.chunks.place import ChunkPlace
 from badc_core.chunks.source import absolute
 from badc_core.chunks.status import name_status
+from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.progress import shown_detecting
@@ -27,6 +28,7 @@ from badc_core.cli.run_output import (
 from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, describe_written
+from badc_core.datasets.dataset import Dataset
 from badc_core.inference import orchestrate as infer_plans
 from badc_core.inference.orchestrate import (
     DatasetRun,
@@ -35,12 +37,15 @@ from badc_core.inference.orchestrate import (
     plan_inference,
     run_plan,
 )
+from badc_core.inference.run_records import FinishedRun, RunCommits
 from badc_core.inference.run_spec import RunResult
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
+from badc_core.provenance.commits import Commits, size_commits
 from badc_core.provenance.datalad import require_datalad_dataset
 from badc_core.reports.after_inference import ROLLUP_FOLDER, HandBundles
 from badc_core.settings import SETTINGS_FILE
+from badc_core.stages.step_records import commit_dataset_files
 from badc_core.units import format_duration
 
 
@@ -122,16 +127,37 @@ class DatasetRunOptions(InferOptions):
         )
 
 
+RecordDatalad = Annotated[
+    bool | None,
+    typer.Option(
+        "--record-datalad/--no-record-datalad",
+        help="Commit every result with a record that DataLad can run again, or do not.",
+        show_default="where git-annex keeps the dataset",
+    ),
+]
+
+
+def _with_record(dataset: Dataset, record: bool | None) -> Dataset:
+    """Returns a dataset with the setting that an option, or else the environment, says."""
+    given = {} if record is None else {"record": "require" if record else "off"}
+    over = {**read_disabled_datalad().get("datalad", {}), **given}
+    datalad = dataset.settings.datalad.model_copy(update=over)
+    settings = dataset.settings.model_copy(update={"datalad": datalad})
+    return replace(dataset, settings=settings)
+
+
 @taking_options
 def orchestrate_chunks(
     cut: DatasetCut,
     use: PlanUse,
     out: Output,
     workers: Annotated[int, typer.Option(min=1, help="Recordings written at once.")] = 1,
+    record_datalad: RecordDatalad = None,
 ) -> None:
     """Plan the chunk files of a dataset's recordings; with --apply write them."""
     use.require_one_use()
     plan = plan_dataset(cut, register=use.apply)
+    plan = replace(plan, dataset=_with_record(plan.dataset, record_datalad))
     if plan.places and not use.print_datalad_run:
         columns = ("Recording", "Audio", "Manifest", "Chunks dir", "Status")
         rows = [_chunk_cells(*one) for one in zip(plan.entries(), plan.places, strict=True)]
@@ -230,7 +256,8 @@ def orchestrate_inference(
             print_error(one.error)
     if use.print_datalad_run:
         require_datalad_dataset(plan.root)
-        out.print_commands(plan.commands(to_argv(options, InferOptions)))
+        unrecorded = replace(options, record_datalad=False)  # DataLad itself does
+        out.print_commands(plan.commands(to_argv(unrecorded, InferOptions)))
     else:
         out.give(list(plan.rows()))
 
@@ -246,6 +273,16 @@ def _warn_of_ranges(plan: ChunkPlan, is_applied: bool, out: Output) -> None:
 
 def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
     written, n_failed = [], 0
+    commits = Commits(plan.dataset, out.warn)
+    commit_dataset_files(plan.dataset, commits)
+    waiting: list[str] = []
+
+    def commit(at_least: int) -> None:
+        if commits.are_made and len(waiting) >= at_least:
+            record = plan.record(waiting)
+            commits.commit([plan.dataset.root / one for one in record.outputs], record)
+            waiting.clear()
+
     for outcome in cut_dataset(plan, n_workers):
         if outcome.error is not None:
             n_failed += 1
@@ -253,6 +290,9 @@ def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
         else:
             written.append(outcome.require())
             out.say(describe_written(written[-1]))
+            waiting.append(outcome.recording_id)
+            commit(size_commits(len(plan.places)))
+    commit(1)
     out.give(written)
     anew = "--include-existing" if plan.cut.include_existing else ""
     _conclude(len(plan.places), n_failed, anew, out)
@@ -260,6 +300,9 @@ def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
 
 def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:
     results, failed = {}, set()
+    dataset = Dataset(plan.root, plan.settings)
+    entries = {one.recording_id: one for one in plan.entries}
+    commits = RunCommits(dataset, False, len(entries), out.warn)
     with shown_detecting(plan.audio_s, out):
         for outcome in run_plan(plan):
             if outcome.error is not None:
@@ -268,8 +311,11 @@ def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:
                 result = outcome.require()
                 _show_result(outcome.recording_id, result, out)
                 results[outcome.recording_id] = describe_result(result)
+                entry = entries[outcome.recording_id]
+                commits.add(FinishedRun(entry.order, (entry.recording_id,), entry.sources))
             if outcome.error is not None or outcome.require().is_failure:
                 failed.add(outcome.recording_id)
+    commits.commit()
     with_result = [one for one in plan.entries if one.recording_id in results]
     n_unbundled = bundles.write(plan.root, [*plan.finished, *with_result], out)
     out.give(results)

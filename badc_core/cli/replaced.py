@@ -5,7 +5,6 @@ A line each: what to use instead. Those that still exist are not listed.
 
 from collections.abc import Sequence
 
-_RECORD = "not there yet: print the commands with --print-datalad-run and run them"
 _SOCKEYE = (
     *("script", "job-name", "account", "partition", "gres", "time", "cpus-per-task", "mem"),
     *("resume-completed", "bundle", "bundle-aggregate-dir", "bundle-bucket-minutes", "log-dir"),
@@ -26,10 +25,6 @@ _OPTIONS = {
         "--chunk-workers": "leave it out: no sound is copied",
     },
     "infer orchestrate": {f"--sockeye-{one}": "not there yet" for one in _SOCKEYE},
-    "chunk orchestrate": {
-        "--record-datalad": _RECORD,
-        "--no-record-datalad": "leave it out: nothing is recorded by itself",
-    },
 }
 
 

@@ -121,7 +121,9 @@ class RunOptions(InferOptions):
         if spec.resume_summary is not None:
             places += ["--resume-summary", below(root, spec.resume_summary)]
         chosen = self.chunks_dir and Path(below(root, absolute(self.chunks_dir)))
-        options = to_argv(replace(self.anchored(), chunks_dir=chosen), InferOptions)
+        # DataLad itself records what it runs.
+        unrecorded = replace(self.anchored(), chunks_dir=chosen, record_datalad=False)
+        options = to_argv(unrecorded, InferOptions)
         manifest = below(root, spec.manifests[0])
         return ["badc", "infer", "run", *places, *options, "--", manifest]
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import ValidationError
 
+from badc_core.cli.disabled_datalad import VARIABLE, read_disabled_datalad
 from badc_core.detectors import stub
 from badc_core.detectors.registry import list_detectors
 from badc_core.errors import ConfigInvalid
@@ -27,6 +28,7 @@ Place: TypeAlias = tuple[str, ...]
 _NAME: Place = ("detector", "name")
 _RUNNERS = ("stub_runner", "runner_cmd", "use_hawkears")
 """Options that name a detector without its name; each excludes the others."""
+_RECORD: Place = ("datalad", "record")
 _COMMAND: Place = ("detector", "command")
 
 
@@ -117,6 +119,13 @@ class SettingOptions:
             key="runner.set",
         ),
     ] = ()
+    record_datalad: Annotated[
+        bool | None,
+        OptionSpec(
+            "Commit every result with a record that DataLad can run again, or do not.",
+            "where git-annex keeps the dataset",
+        ),
+    ] = None
     config: Path | None = None
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -175,11 +184,13 @@ class SettingOptions:
         for assignment in self.assignments:
             place, value = self._parse(assignment)
             given[place] = value, f"{self._called('assignments')} {'.'.join(place)}"
-        for place, value, called in self._named():
+        for place, value, called in (*self._named(), *self._named_record()):
             if place in given and given[place][0] != value:
                 other, name = given[place]
                 raise self._refuse(f"excludes {name} {other}", called)
             given[place] = value, called
+        for key, value in read_disabled_datalad().get("datalad", {}).items():
+            given.setdefault(("datalad", key), (value, VARIABLE))
         return given
 
     def _named(self) -> Iterator[tuple[Place, Any, str]]:
@@ -209,6 +220,11 @@ class SettingOptions:
             yield _NAME, "command", self._called("runner_cmd")
         elif self.use_hawkears:
             yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")
+
+    def _named_record(self) -> Iterator[tuple[Place, Any, str]]:
+        if self.record_datalad is not None:
+            wanted = "require" if self.record_datalad else "off"
+            yield _RECORD, wanted, self._called("record_datalad")
 
     def _parse(self, assignment: str) -> tuple[Place, Any]:
         """Returns the place and value of `section.key=value`: TOML, where bare words are text."""

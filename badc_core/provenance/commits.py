@@ -13,6 +13,19 @@ from badc_core.provenance.annex import Repository, find_repository
 from badc_core.provenance.committer import Committer
 from badc_core.provenance.records import RunRecord
 
+MOST_SINGLE = 200
+"""Commands over recordings of which each gets a commit of its own; of more, some share one.
+
+A commit costs about a second, and more the more files there are.
+"""
+
+IN_A_BATCH = 100
+
+
+def size_commits(n_recordings: int) -> int:
+    """Returns how many recordings go into one commit of a command over this many."""
+    return 1 if n_recordings <= MOST_SINGLE else IN_A_BATCH
+
 
 class Commits:
     """The commits of one dataset.

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.wording import counted
@@ -38,7 +39,7 @@ def scan(
         _explain(dataset, explain, out)
         return
     warn_of_other_home(out)
-    with Project.open(dataset, name) as project:
+    with Project.open(dataset, name, read_disabled_datalad()) as project:
         forgotten = project.prune() if prune else ()
         outcome = project.scan(out.remark, out.warn)
         listing = project.listing
