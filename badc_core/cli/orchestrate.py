@@ -131,7 +131,7 @@ RecordDatalad = Annotated[
     bool | None,
     typer.Option(
         "--record-datalad/--no-record-datalad",
-        help="Commit every result with a record that DataLad can run again, or do not.",
+        help="Commit results with records, or fail where that is impossible; or never.",
         show_default="where git-annex keeps the dataset",
     ),
 ]

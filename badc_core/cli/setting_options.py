@@ -28,7 +28,6 @@ Place: TypeAlias = tuple[str, ...]
 _NAME: Place = ("detector", "name")
 _RUNNERS = ("stub_runner", "runner_cmd", "use_hawkears")
 """Options that name a detector without its name; each excludes the others."""
-_RECORD: Place = ("datalad", "record")
 _COMMAND: Place = ("detector", "command")
 
 
@@ -119,13 +118,6 @@ class SettingOptions:
             key="runner.set",
         ),
     ] = ()
-    record_datalad: Annotated[
-        bool | None,
-        OptionSpec(
-            "Commit every result with a record that DataLad can run again, or do not.",
-            "where git-annex keeps the dataset",
-        ),
-    ] = None
     config: Path | None = None
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -184,7 +176,7 @@ class SettingOptions:
         for assignment in self.assignments:
             place, value = self._parse(assignment)
             given[place] = value, f"{self._called('assignments')} {'.'.join(place)}"
-        for place, value, called in (*self._named(), *self._named_record()):
+        for place, value, called in self._named():
             if place in given and given[place][0] != value:
                 other, name = given[place]
                 raise self._refuse(f"excludes {name} {other}", called)
@@ -220,11 +212,6 @@ class SettingOptions:
             yield _NAME, "command", self._called("runner_cmd")
         elif self.use_hawkears:
             yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")
-
-    def _named_record(self) -> Iterator[tuple[Place, Any, str]]:
-        if self.record_datalad is not None:
-            wanted = "require" if self.record_datalad else "off"
-            yield _RECORD, wanted, self._called("record_datalad")
 
     def _parse(self, assignment: str) -> tuple[Place, Any]:
         """Returns the place and value of `section.key=value`: TOML, where bare words are text."""
