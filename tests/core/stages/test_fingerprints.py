@@ -53,6 +53,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.runtime": ("elsewhere", None),
     "detector.hawkears": ({"models": 2}, None),
     "detector.model": ({"window_s": 5.0}, None),
+    "inference.fail_fast": (True, None),
     "inference.cpu_workers": (3, None),
     "inference.workers_per_gpu": (3, None),
     "inference.max_gpus": (1, None),
