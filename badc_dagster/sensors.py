@@ -22,6 +22,7 @@ from badc_core.recordings.failures import read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
+from badc_core.recordings.seen_times import read_seen
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.due import DueFinder, Progress, find_busy
@@ -208,11 +209,12 @@ def _adopt_older_results(
 def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOutcome:
     """Registers new and changed files that have settled; the others keep what is known of them."""
     registry = read_registry(dataset.registry)
+    rows = registry.by_path | read_seen(dataset, registry.by_path)
     found = find_audio(dataset)
     known: list[FoundAudio] = []
     new: list[FoundAudio] = []
     for one in found:
-        row = registry.by_path.get(one.path)
+        row = rows.get(one.path)
         is_as_before = row and (row.size_bytes, row.modified_ns) == (
             one.size_bytes,
             one.modified_ns,

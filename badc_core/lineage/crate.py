@@ -35,7 +35,6 @@ _SOFTWARE = {
     "pyarrow": "https://arrow.apache.org",
     "soundfile": "https://python-soundfile.readthedocs.io",
 }
-_BADC_URL = "https://github.com/UBC-FRESH/badc"
 _MODEL_URLS = {
     "birdnet": "https://birdnet.cornell.edu",
     "hawkears": "https://github.com/jhuus/HawkEars",
@@ -255,7 +254,6 @@ class _Filling:
                 "@type": "SoftwareApplication",
                 "name": "BADC: Bird Acoustic Data Cruncher",
                 "version": version("badc"),
-                "url": _BADC_URL,
                 "description": "The version that exported this crate.",
                 "softwareRequirements": [*detectors, *libraries],
             },
@@ -266,9 +264,10 @@ class _Filling:
             "@type": "SoftwareApplication",
             "name": one.name,
             "version": one.version,
-            "url": _MODEL_URLS.get(one.name, _BADC_URL),
             "identifier": f"sha256:{one.model_sha256}" if one.model_sha256 else "no model file",
         }
+        if one.name in _MODEL_URLS:
+            properties["url"] = _MODEL_URLS[one.name]
         if one.licence:
             text = {"@type": "CreativeWork", "name": one.licence, "description": one.licence}
             properties["license"] = self._add(f"#licence-of-{one.name}", text)

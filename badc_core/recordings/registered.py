@@ -32,7 +32,8 @@ class RegisteredRecording:
 
     Attributes:
         path: relative to the dataset's root, with forward slashes.
-        size_bytes, modified_ns: of the content when it was last seen; None if it never was.
+        size_bytes, modified_ns: of the content when it was first seen; None if it never was. The
+            same content may have another time here (`seen_times.py`).
         fingerprint: of that content; None if it could not be read.
         first_path: under which it got its name, if it was renamed since.
     """

@@ -23,6 +23,7 @@ from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registered import RegisteredRecording, read_table, write_table
 from badc_core.recordings.renames import find_renamed
 from badc_core.recordings.scan import FoundAudio, find_audio
+from badc_core.recordings.seen_times import keep_times, read_seen
 
 
 class Registry:
@@ -137,9 +138,12 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
-        seen = {path: _look_at(dataset, before, audio) for path, audio in here.items()}
+        times = read_seen(dataset, before.by_path)
+        known = before.by_path | times
+        seen = {path: _look_at(dataset, known, audio) for path, audio in here.items()}
         renamed = _find_renamed(dataset, before, seen, gone)
         rows = _place(before, seen, renamed)
+        keep_times(dataset, times, before.by_id, rows)
         dropped = tuple(one for one in before.ids if one not in rows)
         taken = {recording.recording_id: recording.path for recording in rows.values()}
         new_ids = assign_ids(here, taken, dataset.settings.recordings.roots)
@@ -205,10 +209,12 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
     return tuple(one for one in before.ids if one not in kept)
 
 
-def _look_at(dataset: Dataset, before: Registry, audio: FoundAudio) -> RegisteredRecording:
+def _look_at(
+    dataset: Dataset, known: Mapping[str, RegisteredRecording], audio: FoundAudio
+) -> RegisteredRecording:
     """Returns the row of a path for the content it has now; without a name for a new path."""
-    known = before.by_path.get(audio.path) or RegisteredRecording("", audio.path)
-    return _update(dataset, known, audio)
+    row = known.get(audio.path) or RegisteredRecording("", audio.path)
+    return _update(dataset, row, audio)
 
 
 def _find_renamed(

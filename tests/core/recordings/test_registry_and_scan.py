@@ -146,7 +146,34 @@ def test_a_changed_file_is_reported_and_a_touched_one_is_not(dataset: Dataset) -
     os.utime(touched, ns=(1, 1))
     outcome = register_recordings(dataset)
     assert outcome.changed == ("a",)
-    assert outcome.registry.require("b").modified_ns == 1
+
+
+def test_a_touched_file_is_read_once_more_and_leaves_the_table_as_it_is(
+    dataset: Dataset, monkeypatch
+) -> None:
+    """In clones the same contents have other times; the table must not differ between them."""
+    touched, other = put(dataset, "audio/a.wav"), put(dataset, "audio/b.wav")
+    register_recordings(dataset)
+    table = dataset.registry.read_bytes()
+    looked_at: list[str] = []
+
+    def fingerprint(path: Path, kind: str) -> str:
+        looked_at.append(path.name)
+        return fingerprint_file(path, kind)
+
+    monkeypatch.setattr("badc_core.recordings.registry.fingerprint_file", fingerprint)
+    for time_ns in (1, 2):
+        os.utime(touched, ns=(time_ns, time_ns))
+        for _ in range(3):
+            assert register_recordings(dataset).changed == ()
+    assert looked_at == ["a.wav", "a.wav"]
+    other.write_bytes(b"other sound")
+    assert register_recordings(dataset).changed == ("b",)
+    assert register_recordings(dataset).changed == ()
+    assert looked_at == ["a.wav", "a.wav", "b.wav"]
+    touched.write_bytes(b"other sound, too")
+    assert register_recordings(dataset).changed == ("a",)
+    assert dataset.registry.read_bytes() != table
 
 
 def test_a_missing_file_keeps_its_row_and_name(dataset: Dataset) -> None:
