@@ -80,7 +80,7 @@ def read_known(
     connection: Connection,
     dataset: Dataset,
     only: Sequence[str] | None = None,
-    stages: Iterable[str] = tuple(STAGES),
+    stages: Iterable[str] | None = None,
 ) -> KnownFingerprints:
     """Returns what is known of a dataset's outputs.
 
@@ -89,13 +89,13 @@ def read_known(
         connection: the dataset's place in the asset graph.
         dataset: the dataset.
         only: these recordings, at a cost that does not depend on the others; None for all.
-        stages: only these.
+        stages: only these; None for all.
     """
     # Before the events: what another process finishes meanwhile is then no contradiction.
     changed_ns = list_stored(dataset) if only is None else {}
     recorded = {
         stage: recorded_fingerprints(instance, asset_key(connection, stage), only)
-        for stage in stages
+        for stage in (STAGES if stages is None else stages)
     }
     if only is None:
         seen_ns = _read_seen(instance, dataset)

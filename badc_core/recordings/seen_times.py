@@ -1,8 +1,8 @@
 """Times of contents that are here with another time than the table of recordings has.
 
-The table keeps the time of whoever saw a content first. In a clone or a copy, and wherever a content
-was fetched again, the same content has another; written into the table, which is shared, it would
-be a difference between clones. So it is kept in the work folder, and lost without harm.
+The table keeps the time of whoever saw a content first. In a clone or a copy, and wherever a
+content was fetched again, the same content has another; written into the table, which is shared, it
+would be a difference between clones. So it is kept in the work folder, and lost without harm.
 """
 
 from collections.abc import Mapping

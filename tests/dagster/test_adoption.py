@@ -126,12 +126,9 @@ def test_detections_selected_again_from_what_was_taken_over_are_the_same_bytes(o
 @pytest.mark.parametrize(
     ("more", "changed", "reason"),
     [
-        ("", "sensitivity = 1.2\n", "the settings, or the version of the detector, have changed"),
         ("", "min_score", "the settings, or the version of the detector, have changed"),
         ("[chunks]\nduration_s = 2\n", "[chunks]\n", "how it is cut, has changed"),
         ("thresholds = {'4-8 kHz' = 0.4}\n", None, "only what detector.thresholds selects"),
-        ("exclude = ['4-8 kHz']\n", None, "only what detector.exclude selects"),
-        ("label_length = 'variable'\n", None, "only what detector.label_length selects"),
     ],
 )
 def test_what_cannot_be_taken_over_is_said_before_it_is_analysed_again(

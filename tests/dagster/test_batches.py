@@ -57,6 +57,7 @@ def test_a_corpus_never_mixes_settings_of_batches_that_are_done_and_of_others(gr
     assert again == ["detections", "report_bundle"] * 2 + ["corpus_detections", "corpus_report"]
 
 
+@pytest.mark.soak
 def test_each_batch_says_how_many_recordings_come_later(graph, small_batches):
     seen = []
 
@@ -122,6 +123,7 @@ def test_what_another_run_finished_meanwhile_is_not_run_again(graph, small_batch
     assert {stage: graph.n_materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, 3)
 
 
+@pytest.mark.soak
 def test_later_batches_go_by_settings_of_now_and_what_is_due_again_is_a_fault(graph, small_batches):
     def shorten_chunks():
         graph.configure("[chunks]\nduration_s = 2\n")

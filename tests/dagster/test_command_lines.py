@@ -76,6 +76,7 @@ def test_one_job_takes_one_recording_from_file_to_report(graph, documented):
     assert graph.dataset.bundle("rec_2").html.exists()
 
 
+@pytest.mark.soak
 def test_one_asset_is_materialised_for_one_recording(graph, documented):
     graph.scan()
     for stage in list(STAGES)[:2]:
@@ -86,6 +87,7 @@ def test_one_asset_is_materialised_for_one_recording(graph, documented):
     assert materialized(graph)["detections"] == []
 
 
+@pytest.mark.soak
 def test_a_job_takes_a_range_of_recordings(graph, documented):
     graph.scan()
     for stage in list(STAGES)[:2]:
@@ -98,6 +100,7 @@ def test_a_job_takes_a_range_of_recordings(graph, documented):
     assert materialized(graph)["detections"] == ["rec_2", "rec_3"]
 
 
+@pytest.mark.soak
 def test_the_corpus_job_needs_no_partition(finished, documented):
     done = documented("corpus_job")
     assert done.returncode == 0, done.stderr

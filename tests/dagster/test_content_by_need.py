@@ -76,6 +76,7 @@ def test_with_drop_after_only_what_was_fetched_is_dropped_and_nothing_is_due_the
     assert all(one.fingerprint for one in read_registry(archive / "recordings.csv"))
 
 
+@pytest.mark.soak
 def test_a_content_that_cannot_be_fetched_fails_its_recording_alone(archive):
     *others, lost = sounds_of(archive)
     lose(archive, lost)
@@ -87,6 +88,7 @@ def test_a_content_that_cannot_be_fetched_fails_its_recording_alone(archive):
     assert not any(map(lacks_content, others))
 
 
+@pytest.mark.soak
 def test_a_step_of_an_asset_alone_drops_as_it_goes(archive):
     (archive / "badc.toml").write_text(DROPS, encoding="utf-8")
     run_typed(build_app(), "scan", archive)

@@ -274,6 +274,7 @@ def test_a_recording_without_any_chunk_fails_the_check_too(graph, poison) -> Non
     assert checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["chunks_complete"].passed
 
 
+@pytest.mark.soak
 def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
     lacking = ("rec_1_chunk_0_1000", "rec_3_chunk_0_1000")
     poison(*lacking, chunk_s=1.0)

@@ -32,6 +32,7 @@ def test_selecting_otherwise_runs_no_model(finished, n_workers, setting):
         assert after[stage] == before[stage]
 
 
+@pytest.mark.soak
 def test_a_score_below_the_floor_or_another_model_runs_it(finished, n_workers):
     for setting in ("min_score = 0.05\n", "min_score = 0.05\nsensitivity = 1.2\n"):
         n_workers.clear()

@@ -101,6 +101,7 @@ def test_status_counts_what_could_be_taken_over_and_writes_nothing(clone):
     assert {stage: clone.n_materialized(stage) for stage in STAGES} == NOTHING
 
 
+@pytest.mark.soak
 def test_two_homes_in_turn_on_one_dataset_learn_what_the_other_did(archive, in_fresh_home):
     other = in_fresh_home(archive.root)
     assert run(archive.root, STRICTER)[0].n_finished == 3

@@ -17,7 +17,7 @@ from badc_core.telemetry.log import read_events
 
 N_RECORDINGS = 6
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def write_everything(root: Path, home: Path, program: Path, turn: int, as_root: 
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("kind", "as_root"),
-    [("locked", False), ("locked", True), ("without content", True), ("hard links", True)],
+    [("locked", False), ("hard links", True)],
 )
 def test_no_command_changes_what_is_in_the_annex(root, home, tmp_path, kind, as_root):
     program = tmp_path / "program.py"

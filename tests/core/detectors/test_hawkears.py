@@ -576,6 +576,7 @@ def test_installing_again_changes_nothing(home: HawkEarsHome) -> None:
     assert home.stamp.stat().st_mtime_ns == stamp_ns
 
 
+@pytest.mark.soak
 def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
     tmp_path: Path, monkeypatch
 ) -> None:

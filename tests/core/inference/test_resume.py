@@ -40,6 +40,7 @@ from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
+from badc_core.telemetry.live import live_path
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.progress import watched_by
 from badc_core.telemetry.summary import summary_path, workers_path
@@ -671,7 +672,8 @@ class Runs:
 
     def n_lines(self) -> int:
         log = self.dataset.telemetry("run")
-        return log.read_bytes().count(b"\n") if log.exists() else 0
+        parts = [one for one in (log, live_path(log)) if one.exists()]
+        return sum(one.read_bytes().count(b"\n") for one in parts)
 
     def _read(self) -> str:
         assert self._server.stdout is not None

@@ -30,7 +30,9 @@ def holders_of(folder: Path) -> dict[str, set[int]]:
     return found
 
 
-@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
+@pytest.mark.parametrize(
+    "start_method", ["forkserver", pytest.param("spawn", marks=pytest.mark.soak)]
+)
 def test_only_the_run_worker_and_the_step_itself_have_a_lease_open(lab, lacking, start_method):
     if not Path("/proc/self/fd").exists():
         lacking("/proc, to see which process has which file open")
@@ -86,6 +88,7 @@ def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_i
     assert any(one.is_step_success for one in run.events()), "the event log has what it did"
 
 
+@pytest.mark.soak
 def test_a_run_worker_killed_while_its_steps_wait_leaves_no_claim(lab):
     holder = lab.start("one", devices=["a"], ops={"leased_0": lab.waits()})
     holder.started()

@@ -21,7 +21,9 @@ FAILURE = dg.DagsterRunStatus.FAILURE
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
+@pytest.mark.parametrize(
+    "start_method", ["forkserver", pytest.param("spawn", marks=pytest.mark.soak)]
+)
 def test_steps_see_their_device_only_others_none_and_all_is_in_the_logs(lab, start_method):
     run = lab.start("mixed", start_method=start_method)
     assert run.finish() is SUCCESS
@@ -113,6 +115,7 @@ def test_no_more_steps_run_than_max_concurrent_says(lab):
     assert peak == 2
 
 
+@pytest.mark.soak
 def test_a_step_that_a_tag_limit_keeps_waiting_holds_no_device(lab):
     limit = [{"key": "team", "value": "birds", "limit": 1}]
     ops = {"tagged_0": lab.waits(), "tagged_1": lab.waits(), "leased_0": lab.waits("other")}
@@ -163,6 +166,7 @@ def test_steps_made_while_the_run_goes_on_get_devices_too(lab):
     assert all(len(slots) == 1 for slots in held.values())
 
 
+@pytest.mark.soak
 def test_a_run_made_again_from_its_failure_leases_for_the_missing_steps_only(lab):
     run = lab.start("chain", well=False)
     assert run.finish() is FAILURE
