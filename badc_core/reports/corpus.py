@@ -40,7 +40,7 @@ from badc_core.reports.page import is_whole_page, without_root
 from badc_core.reports.parquet_files import exact_pattern, read_versions
 from badc_core.reports.recordings_table import recordings_table
 from badc_core.reports.summaries import write_rollup
-from badc_core.stages.work import Work
+from badc_core.stages.damage import mark_damaged
 
 MISSING = pa.schema(
     [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
@@ -123,7 +123,7 @@ def build_corpus(
         try:
             present[recording_id] = read_recording(dataset.recording(recording_id))
         except DatasetInvalid as error:
-            Work(dataset.work_folder).mark_dirty("recording", recording_id)
+            mark_damaged(dataset, "recording", recording_id)
             reasons[recording_id] = ("recording", str(error))
             damaged[recording_id] = reasons[recording_id]
     try:
@@ -188,7 +188,7 @@ def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, t
             read_detections(dataset.detections(recording_id))
             read_effort(dataset.effort(recording_id))
         except DetectionsInvalid as error:
-            Work(dataset.work_folder).mark_dirty("detections", recording_id)
+            mark_damaged(dataset, "detections", recording_id)
             damaged[recording_id] = ("detections", str(error))
     return damaged
 
