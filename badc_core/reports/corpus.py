@@ -56,6 +56,7 @@ class CorpusTotals:
         recordings: with results.
         missing: without.
         damaged: how many of those have files that could not be read; they are marked.
+        not_here: how many of those have files that could not be fetched.
         labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
         dead_s: in which nothing was recorded, of the same.
@@ -71,6 +72,12 @@ class CorpusTotals:
     effort_s: float
     dead_s: float
     damaged: int = 0
+    not_here: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all results that there are."""
+        return not self.damaged and not self.not_here
 
 
 def gather_corpus(dataset: Dataset) -> CorpusTotals:
@@ -112,7 +119,8 @@ def build_corpus(
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
-    reasons |= _fetch_results(dataset, set(recording_ids) - missing.keys())
+    not_here = _fetch_results(dataset, set(recording_ids) - missing.keys())
+    reasons |= not_here
     present: dict[str, Recording] = {}
     damaged: dict[str, tuple[str, str]] = {}
     for recording_id in sorted(set(recording_ids) - reasons.keys()):
@@ -135,7 +143,7 @@ def build_corpus(
         damaged.update(found)
         whole = {one: recording for one, recording in present.items() if one not in found}
         totals = _write(dataset, whole, {**reasons, **found})
-    return replace(totals, damaged=len(damaged))
+    return replace(totals, damaged=len(damaged), not_here=len(not_here))
 
 
 def _fetch_results(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
