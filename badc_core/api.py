@@ -57,6 +57,7 @@ _EFFORT = """
     FROM chunks c JOIN recordings r USING (recording_id) WHERE {where}
     ORDER BY recording_id, chunk_start_ms
 """
+_IDS = "SELECT recording_id FROM registered"
 _STATIONS = "SELECT DISTINCT location FROM recordings WHERE location IS NOT NULL"
 _RECORDING = "recording_id IN (SELECT recording_id FROM recordings WHERE {})"
 _IN_LIST = "list_contains(?::VARCHAR[], {})"
@@ -216,9 +217,7 @@ class Results:
         if names is None:
             return None
         wanted = list(_names(names))
-        known = self._snapshot.read("SELECT recording_id FROM registered")[
-            "recording_id"
-        ].to_pylist()
+        known = self._snapshot.read(_IDS)["recording_id"].to_pylist()
         for one in sorted({*wanted} - {*known}):
             raise unknown_recording(one, known)
         return wanted
