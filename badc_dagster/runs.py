@@ -23,7 +23,6 @@ from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
-    Registry,
     ScanOutcome,
     forget_missing,
     read_registry,
@@ -35,7 +34,7 @@ from badc_core.stages.fingerprint_files import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
-from badc_dagster.adoption import Adoption, convert_older_marks
+from badc_dagster.adoption import convert_older_marks
 from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.corpus_fingerprint import (
     CORPUS_ASSETS,
@@ -44,6 +43,11 @@ from badc_dagster.corpus_fingerprint import (
     take_over_corpus,
 )
 from badc_dagster.due import DueFinder, Progress
+from badc_dagster.earlier_results import (
+    GraphPlace,
+    adopt_older_results,
+    take_over_made_elsewhere,
+)
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
@@ -51,7 +55,6 @@ from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
-from badc_dagster.taking_over import take_over
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +146,7 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
-        self._take_over(outcome.registry, show, warn)
+        take_over_made_elsewhere(self._place, outcome.registry, show, warn)
         return outcome
 
     def prune(self) -> tuple[str, ...]:
@@ -198,10 +201,10 @@ class Project:
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
         convert_older_marks(self.dataset)
-        self._take_over(registry, show, warn)
+        take_over_made_elsewhere(self._place, registry, show, warn)
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
-        batches.busy |= self._adopt_older_results(progress, batches, show, warn)
+        batches.busy |= adopt_older_results(self._place, progress, batches, show, warn)
         store_where_lacking(self.dataset, progress.current)
         due = progress.unfinished - batches.busy
         unfinished = [one for one in registry.ids if one in due]
@@ -240,45 +243,9 @@ class Project:
     def _finder(self) -> DueFinder:
         return DueFinder(self._instance, self._connection, self.dataset)
 
-    def _take_over(
-        self, registry: Registry, show: Callable[[str], None], warn: Callable[[str], None]
-    ) -> None:
-        """Has the asset graph know results that were made in another Dagster home."""
-        outcome = take_over(self._instance, self._connection, self.dataset, registry.by_id, show)
-        for sentence in outcome.warnings():
-            warn(sentence)
-        if outcome.recordings:
-            n = counted(len(outcome.recordings), "recording")
-            show(f"Results of {n}, made in another Dagster home, taken over.")
-
-    def _adopt_older_results(
-        self,
-        progress: Progress,
-        batches: BatchRun,
-        show: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> set[str]:
-        """Takes over results of the code before, and warns of those it cannot.
-
-        Returns:
-            the recordings that another run is at work on.
-        """
-        adoption = Adoption(self._instance, self._connection, self.dataset)
-        older = adoption.find(progress)
-        for sentence in older.describe():
-            warn(sentence)
-        if not older.adoptable:
-            return set()
-        outcome = adoption.adopt(older.adoptable, show)
-        for sentence in outcome.refused.describe():
-            warn(sentence)
-        if outcome.adopted:
-            show(
-                f"{counted(len(outcome.adopted), 'recording')} with results of an earlier version "
-                "of BADC taken over."
-            )
-        batches.refresh(progress, older.adoptable)
-        return outcome.busy
+    @property
+    def _place(self) -> GraphPlace:
+        return self._instance, self._connection, self.dataset
 
     def _report_still_due(
         self, progress: Progress, wanted: Sequence[str], busy: set[str], runs: InProcessRuns

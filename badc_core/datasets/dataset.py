@@ -211,6 +211,10 @@ class Dataset:
         """The recording's chunk manifest."""
         return self.root / "manifests" / f"{recording_id}.csv"
 
+    def chunk_files(self, recording_id: str) -> Path:
+        """Folder of the recording's chunks as files of their own, where `badc chunk` wrote some."""
+        return self.artifacts / "chunks" / recording_id
+
     def raw_detections(self, recording_id: str) -> Path:
         """Everything the detector found down to the score floor, and what became of each chunk."""
         return self.artifacts / "raw_detections" / f"{recording_id}.parquet"

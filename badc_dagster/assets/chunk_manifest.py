@@ -6,7 +6,8 @@ from badc_core.datasets.connections import Connection
 from badc_core.detectors.registry import hears_at_once_s
 from badc_core.steps import plan_chunks
 from badc_dagster.metadata import manifest_metadata, manifest_schema
-from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Results, Step
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:

@@ -7,7 +7,8 @@ from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.select import select_detections
 from badc_dagster.metadata import column_schema, detections_metadata
-from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Results, Step
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:

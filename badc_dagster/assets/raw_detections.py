@@ -20,7 +20,8 @@ from badc_core.telemetry.progress import Pace
 from badc_core.telemetry.summary import Summary
 from badc_dagster.leased_devices import device_tags, lease_metadata, refuse_without_gpu
 from badc_dagster.metadata import raw_detections_metadata
-from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Results, Step
 from badc_dagster.step_checks import check_chunks, chunk_check_specs
 
 

@@ -7,7 +7,8 @@ from badc_core.recordings.recording import Recording
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.fingerprints import Fingerprints, mark_truncated
 from badc_dagster.metadata import recording_metadata
-from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Results, Step
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:

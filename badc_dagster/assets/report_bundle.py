@@ -6,7 +6,8 @@ from badc_core.datasets.connections import Connection
 from badc_core.reports.bundle import BundleOutcome
 from badc_core.steps import write_bundles
 from badc_dagster.metadata import bundle_metadata
-from badc_dagster.per_recording import RecordingOutput, Results, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Results, Step
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:

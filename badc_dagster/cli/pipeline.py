@@ -20,6 +20,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.options import OptionSpec
 from badc_core.plan_files import write_plan_json
+from badc_core.provenance.datalad import below
 from badc_core.recordings.registry import Registry
 from badc_core.reports.summaries import write_rollup
 from badc_dagster.cli.run import RunUse, bring_up_to_date
@@ -87,13 +88,13 @@ def run(dataset: DatasetFolder, options: PipelineOptions, out: Output) -> None:
 
 def _write_chunk_plan(dataset: Dataset, registry: Registry, path: Path) -> bool:
     """Writes the plan unless it says the same already; returns whether it did."""
-    chunks = choose_chunks(dataset.settings)
+    chunks, root = choose_chunks(dataset.settings), dataset.root
     entries = [
         {
             "recording_id": one.recording_id,
             "audio_path": one.path,
-            "manifest_path": f"manifests/{one.recording_id}.csv",
-            "chunk_output_dir": f"artifacts/chunks/{one.recording_id}",
+            "manifest_path": below(root, dataset.manifest(one.recording_id)),
+            "chunk_output_dir": below(root, dataset.chunk_files(one.recording_id)),
             "chunk_duration": chunks.duration_s,
             "overlap": chunks.overlap_s,
         }

@@ -11,7 +11,8 @@ from badc_core.recordings.recording import read_recording
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.stages.step_inputs import each_recording
 from badc_dagster.definitions import build_defs
-from badc_dagster.per_recording import RecordingOutput, Step, per_recording_asset
+from badc_dagster.per_recording import per_recording_asset
+from badc_dagster.recording_step import RecordingOutput, Step
 from badc_dagster.runs import Project
 
 

@@ -10,7 +10,7 @@ from badc_core.cli.app import build_app
 from badc_core.datasets.connections import read_connections
 from badc_core.errors import DatasetInvalid
 from badc_dagster.partitions import range_tags
-from badc_dagster.per_recording import Step
+from badc_dagster.recording_step import Step
 
 QUICK = '[detector]\nname = "band_energy"\n'
 
