@@ -169,9 +169,12 @@ def connect(
 
 def disconnect(home: Path, connection: Connection) -> Connection:
     """Takes a dataset out of the asset graph, and returns its row; name and place stay its own."""
-    gone = replace(connection, is_connected=False)
     with locked(home / ".datasets.lock"):
-        _write(home, _put(read_known(home), gone))
+        known = read_known(home)
+        # It may have been given minutes ago: another process may have changed the row since.
+        now = next((one for one in known if one.name == connection.name), connection)
+        gone = replace(now, is_connected=False)
+        _write(home, _put(known, gone))
     return gone
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from badc_core.atomic import write_text
 from badc_core.datasets.connections import Connection
-from badc_core.datasets.names import to_name
+from badc_core.datasets.names import find_free_name, is_same_folder, to_name
 from badc_core.errors import ConfigInvalid
+from badc_core.locks import locked
 from badc_core.toml_files import read_toml, render_toml
 
 _REMEDY = "Correct it, or name another with BADC_DATA_CONFIG"
@@ -58,29 +59,55 @@ def read_listed(path: Path) -> tuple[ListedDataset, ...]:
 def update_listed(path: Path, key: str, connection: Connection) -> None:
     """Writes a dataset's row of a list as the original would; other rows stay.
 
+    Processes that write a list at the same time take turns.
+
     Args:
         path: of the list; made where it is not there.
-        key: the dataset's name as it was typed, where the list does not have it yet.
+        key: the dataset's name as it was typed, for the row of one that the list does not have.
         connection: the dataset.
 
     Raises:
         ConfigInvalid: there is another file.
         StorageFull, OutputUnwritable: it cannot be written.
     """
-    content = _read(path)
-    rows = content.setdefault(_TABLE, {})
-    key = next((one for one in rows if to_name(one) == connection.name), key)
-    row = rows.setdefault(key, {})
-    row["path"] = str(connection.root)
+    with locked(path.with_name(f".{path.name}.lock")):
+        content = _read(path)
+        rows = content.setdefault(_TABLE, {})
+        key = _find_key(rows, key, connection)
+        rows[key] = _update_row(rows.get(key, {}), connection)
+        write_text(path, render_toml(content))
+
+
+def _find_key(rows: Mapping[str, Mapping[str, Any]], typed: str, connection: Connection) -> str:
+    """Returns the key of a dataset's row, or of the one it gets.
+
+    A row of its name is its own, too, unless that is of a folder in use: so a dataset that was
+    moved keeps its row, and another of the same name gets one of its own.
+    """
+    listed = {key: _listed(key, row) for key, row in rows.items()}
+    for key, one in listed.items():
+        if one.path is not None and is_same_folder(one.path, connection.root):
+            return key
+    for key, one in listed.items():
+        if one.name == connection.name and not _is_in_use(one):
+            return key
+    return find_free_name(connection.name, set(rows)) if typed in rows else typed
+
+
+def _is_in_use(one: ListedDataset) -> bool:
+    return one.path is not None and one.status != "disconnected" and one.path.exists()
+
+
+def _update_row(row: Mapping[str, Any], connection: Connection) -> dict[str, Any]:
+    after = {**row, "path": str(connection.root)}
     now = datetime.now(UTC).isoformat()
     if connection.is_connected:
         if connection.origin is not None:
-            row |= {"url": connection.origin.url, "method": connection.origin.method}
-        row |= {"status": "connected", "last_connected": now}
+            after |= {"url": connection.origin.url, "method": connection.origin.method}
+        after |= {"status": "connected", "last_connected": now}
     else:
-        row |= {"status": "disconnected", "last_disconnected": now}
-    rows[key] = {name: value for name, value in row.items() if value != ""}
-    write_text(path, render_toml(content))
+        after |= {"status": "disconnected", "last_disconnected": now}
+    return {name: value for name, value in after.items() if value != ""}
 
 
 def _listed(key: str, row: Mapping[str, Any]) -> ListedDataset:

@@ -97,26 +97,26 @@ def disconnect(
     warn_of_other_home(out)
     known, listed = read_known(home_path()), read_listed(original_list_path())
     connection = require_known(name, find_target(name, path, "", known, listed), known)
-    here_bytes = _size_here(connection)
+    here_bytes = _size_here(connection) if drop_content else None
     if dry_run:
-        drops = f", and up to {format_bytes(here_bytes)} dropped" if drop_content else ""
+        drops = f", and up to {format_bytes(here_bytes)} dropped" if here_bytes is not None else ""
         out.say(f"{connection.name} would be disconnected{drops}; {connection.root} stays")
         out.give({**_describe(connection), "here_bytes": here_bytes})
         return
     n_kept = 0
-    if drop_content and connection.root.exists():
+    if here_bytes is not None and connection.root.exists():
         dropped = connecting.drop_contents(connection.root)
         n_kept = len(dropped.kept)
-        left_bytes = _size_here(connection)
+        before_bytes, here_bytes = here_bytes, _size_here(connection)
         n_dropped = counted(dropped.n_files - n_kept, "file")
-        out.say(f"Dropped {format_bytes(here_bytes - left_bytes)} of {n_dropped}")
+        out.say(f"Dropped {format_bytes(before_bytes - here_bytes)} of {n_dropped}")
         if dropped.kept:
             file, why = next(iter(dropped.kept.items()))
             out.warn(f"{counted(n_kept, 'file')} kept, such as {file}: {why}")
     connecting.leave(connection)
     out.say(f"{connection.name} is disconnected; its files stay in {connection.root}")
     _show_change(out)
-    out.give({**_describe(connection), "here_bytes": _size_here(connection), "kept": n_kept})
+    out.give({**_describe(connection), "here_bytes": here_bytes, "kept": n_kept})
 
 
 def _size_here(connection: Connection) -> int:

@@ -201,6 +201,17 @@ def test_a_dataset_goes_and_comes_back_with_its_name_and_partitions(app, home, u
         assert instance.get_dynamic_partitions("recordings") == ["a"]
 
 
+def test_a_dataset_is_taken_out_without_git(app, home, user, field, monkeypatch):
+    run_in(field, "git", "init", "--quiet")
+    run_in(field, "git", "commit", "--quiet", "--allow-empty", "-m", "Start")
+    run_typed(app, "data", "connect", field)
+    monkeypatch.setenv("PATH", str(user))
+    for words in (("--dry-run",), ()):
+        done = typed_json(app, "data", "disconnect", "field", *words)
+        assert done["here_bytes"] is None
+    assert names(home) == {}
+
+
 def test_contents_that_are_elsewhere_are_dropped_and_others_kept(app, home, user, archive):
     run_typed(app, "data", "connect", "bogus", "--url", archive, "--method", "git")
     root = user / "data/datalad/bogus"
