@@ -20,9 +20,9 @@ from badc_core.reports.bundle import BundleOutcome, write_bundle
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.describing import describe_recordings
-from badc_core.stages.fingerprint_files import store_if_remade
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 from badc_core.stages.step_records import CORPUS_DETECTIONS
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
 
 Body = Callable[[StepInputs], Generator[Outcome[Any], None, None]]
@@ -84,13 +84,9 @@ def inputs_from_files(
 
 
 def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
-    """Yields what became of each recording of a step, its files written anew and committed to.
-
-    Where they are other than the dataset says, it says so after.
-    """
+    """Yields what became of each recording of a step, its files written anew and committed to."""
     for outcome in _BODIES[inputs.stage](inputs):
         if outcome.error is None:
-            store_if_remade(inputs.dataset, inputs.stage, outcome.recording_id)
             outcome.commit()
         yield outcome
 
@@ -101,7 +97,8 @@ def build_corpus_step(dataset: Dataset, step: str) -> None:
     Raises:
         BadcError: as `gather_corpus` and `write_corpus_page` do.
     """
-    if step == CORPUS_DETECTIONS:
-        gather_corpus(dataset)
-    else:
-        write_corpus_page(dataset)
+    with Work(dataset.work_folder).writing_corpus():
+        if step == CORPUS_DETECTIONS:
+            gather_corpus(dataset)
+        else:
+            write_corpus_page(dataset)

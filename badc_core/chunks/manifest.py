@@ -46,6 +46,9 @@ _RANGE_COLUMNS = ("recording_id", "start_frame", "end_frame", "sample_rate", "pa
 VIRTUAL_MARK = "virtual:"
 """Begins the notes of chunks that are ranges of their recording."""
 
+FILE_MARK = "file:"
+"""Begins the notes of chunks that have a file of their own."""
+
 VIRTUAL_NOTE = f"{VIRTUAL_MARK} sha256 is of parent_sha256 and the frame range"
 
 
@@ -150,11 +153,12 @@ def has_ranges(path: Path) -> bool:
 
     Only its first row is looked at. What cannot be read as a manifest has none.
     """
-    try:
-        _, first = next(read_rows(path), (0, {}))
-    except (OSError, ValueError, TableInvalid, ContentMissing):
-        return False
-    return first.get("notes", "").startswith(VIRTUAL_MARK)
+    return _first_notes(path).startswith(VIRTUAL_MARK)
+
+
+def has_files(path: Path) -> bool:
+    """Returns whether there is a manifest whose chunks have files of their own; as `has_ranges`."""
+    return _first_notes(path).startswith(FILE_MARK)
 
 
 def read_manifest(path: Path, recording: Recording) -> Manifest:
@@ -230,3 +234,11 @@ def _chunks(rows: list[dict[str, str]]) -> tuple[Chunk, ...]:
         overlap = max(0, chunks[-1].end_sample - start) if chunks else 0
         chunks.append(Chunk(row["recording_id"], start, end, overlap, int(row["sample_rate"])))
     return tuple(chunks)
+
+
+def _first_notes(path: Path) -> str:
+    try:
+        _, first = next(read_rows(path), (0, {}))
+    except (OSError, ValueError, TableInvalid, ContentMissing):
+        return ""
+    return first.get("notes", "")

@@ -39,7 +39,11 @@ def verify(
     if not report.findings:
         return
     if any(one.stage == AUDIO for one in report.findings):
-        out.remark("Recordings: restore them from a copy. Their results stay as they are.")
+        forget = f"badc scan --prune {shlex.quote(str(dataset))}"
+        out.remark(
+            "Recordings: restore them from a copy; their results stay as they are. "
+            f"To forget those that are gone: {forget}"
+        )
     if any(one.stage != AUDIO for one in report.findings):
         when = "" if dry_run else ", which makes only these files again"
         again = "verify" if dry_run else "run"
@@ -55,5 +59,6 @@ def _summarise(report: Report) -> list[str]:
         lines.append(f"{n_elsewhere} not on this machine: to compare them, get them first")
     if report.n_unknown:
         outputs = counted(report.n_unknown, "output")
-        lines.append(f"{outputs} of an earlier version of BADC: only read, not compared")
+        why = "made by an earlier version of BADC, or by badc chunk and badc infer"
+        lines.append(f"{outputs} without a checksum, not compared: {why}")
     return lines

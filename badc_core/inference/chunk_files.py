@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
-from badc_core.chunks.manifest import VIRTUAL_MARK
+from badc_core.chunks.manifest import FILE_MARK, VIRTUAL_MARK
 from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
 from badc_core.json_texts import parse_object
 
 _SUMMARY_ENDING = ".summary.json"
-_MARKS = (VIRTUAL_MARK, "file:")
+_MARKS = (VIRTUAL_MARK, FILE_MARK)
 """With which notes begin in manifests that are not the original's."""
 _ROUNDING_MS = 1
 

@@ -32,9 +32,10 @@ class Report:
         findings: what is wrong, in order.
         n_recordings: that were looked at.
         n_files: that were compared with what was written.
-        n_elsewhere: annexed files whose content is not here; nothing is wrong with them.
-        n_unknown: outputs of which nobody wrote down what bytes they have, since an earlier version
-            of BADC made them; whether they can be read was looked at.
+        n_elsewhere: files whose content is out of reach, such as annexed ones that are not here;
+            nothing is wrong with them.
+        n_unknown: outputs of which nobody wrote down what bytes they have. Those of an earlier
+            version of BADC were read; those that `badc chunk` and `badc infer` wrote were not.
     """
 
     findings: list[Finding]

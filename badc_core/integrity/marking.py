@@ -1,46 +1,128 @@
 """Marks what was found damaged, so that the next run makes just that again.
 
-How a recording's output is marked, and what becomes of its files, is in `stages/damage.py`.
+Nothing is lost: what a later run might take for a good result is put into the work folder, and
+damaged contents of an annex where git-annex puts those. A run may have made a file again since it
+was found: each is looked at once more while no run can be at work on it.
 """
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
 
+from badc_core.annexed_files import lacks_content
+from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, ProgramMissing, RecordingBusy
+from badc_core.integrity.comparing import look_at_corpus, look_at_outputs
 from badc_core.integrity.findings import AUDIO, Finding
+from badc_core.provenance.annex import check_contents
 from badc_core.recordings.failures import note_failure
-from badc_core.stages.damage import mark_damaged, put_contents_away, set_aside
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 
 _REMEDY = "Run: badc run DATASET, which makes it again"
 
 
-def mark_findings(dataset: Dataset, findings: Sequence[Finding]) -> None:
-    """Marks damaged outputs as failed and due.
+def mark_findings(dataset: Dataset, findings: Sequence[Finding]) -> list[Finding]:
+    """Marks damaged outputs as failed and due, and returns the findings that still hold.
 
-    A damaged recording's own file is not marked: its results are of the sound as it was.
+    What a run is at work on by now is left to it. A damaged recording's own file is not marked:
+    its results are of the sound as it was.
 
     Raises:
         StorageFull, OutputUnwritable: a mark cannot be written.
     """
-    own = [one for one in findings if one.stage != AUDIO]
-    put_contents_away(dataset.root / one.path for one in own)
+    held: list[Finding] = []
     noted: set[str] = set()
-    for one in own:
-        if one.stage == "":
-            # Outputs that nobody wrote anything down of are read instead, see `comparing.py`.
-            set_aside(dataset, dataset.root / one.path)
-        elif one.stage not in STAGES:
-            _set_corpus_aside(dataset, one.stage)
+    for (recording_id, stage), group in groupby(
+        findings, lambda one: (one.recording_id, one.stage)
+    ):
+        if stage == AUDIO:
+            held += group
+        elif stage in STAGES:
+            held += _mark_output(dataset, recording_id, stage, noted)
+        elif stage == "":
+            held += _set_fingerprints_aside(dataset, recording_id)
         else:
-            mark_damaged(dataset, one.stage, one.recording_id)
-            if one.recording_id not in noted:
-                noted.add(one.recording_id)
-                error = BadcError(f"damaged: {one.what}", one.path, _REMEDY)
-                note_failure(dataset, one.recording_id, one.stage, error)
+            held += _set_corpus_aside(dataset, stage)
+    return held
 
 
-def _set_corpus_aside(dataset: Dataset, asset: str) -> None:
-    """Takes a file of the corpus away, without which both are made again."""
+def _mark_output(dataset: Dataset, recording_id: str, stage: str, noted: set[str]) -> list[Finding]:
+    """Marks an output as due if it is still damaged, and returns what is wrong with it.
+
+    Args:
+        dataset: whose output.
+        recording_id: of which recording.
+        stage: that writes it.
+        noted: recordings whose failure has been noted; this one is added.
+    """
+    work = Work(dataset.work_folder)
+    if work.is_dirty(stage, recording_id):
+        return []
+    try:
+        begun = work.begin(stage, recording_id)
+    except RecordingBusy:
+        return []
+    found = look_at_outputs(dataset, recording_id, [stage]).findings
+    still = [one for one in found if one.stage == stage]
+    if not still:
+        begun.commit()
+        return []
+    if recording_id not in noted:
+        noted.add(recording_id)
+        error = BadcError(f"damaged: {still[0].what}", still[0].path, _REMEDY)
+        note_failure(dataset, recording_id, stage, error)
+    _check_annexed(dataset, still)
+    if stage == "raw_detections":
+        # Its good chunks would count as known.
+        _set_aside(dataset, dataset.raw_detections(recording_id))
+    begun.leave()
+    return still
+
+
+def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding]:
+    """Takes a file of fingerprints away; what nothing is written down of is read instead."""
+    with Work(dataset.work_folder).storing_fingerprints():
+        if recording_id:
+            found = look_at_outputs(dataset, recording_id, ()).findings
+        else:
+            found = look_at_corpus(dataset).findings
+        still = [one for one in found if one.stage == ""]
+        _check_annexed(dataset, still)
+        for one in still:
+            _set_aside(dataset, dataset.root / one.path)
+    return still
+
+
+def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:
+    """Takes a damaged file of the corpus away, without which both are made again."""
     path = dataset.corpus.html if asset == "corpus_report" else dataset.corpus.duckdb
-    set_aside(dataset, path)
+    with Work(dataset.work_folder).writing_corpus():
+        found = look_at_corpus(dataset).findings
+        still = [one for one in found if one.stage == asset]
+        _check_annexed(dataset, still)
+        if still:
+            _set_aside(dataset, path)
+    return still
+
+
+def _check_annexed(dataset: Dataset, findings: Sequence[Finding]) -> None:
+    """Has git-annex put damaged contents away, else it would keep those and not what is new."""
+    paths = [dataset.root / one.path for one in findings]
+    annexed = [one for one in paths if one.is_symlink() and one.exists()]
+    with suppress(ProgramMissing):
+        check_contents(annexed)
+
+
+def _set_aside(dataset: Dataset, path: Path) -> None:
+    if lacks_content(path) or not path.exists():
+        return
+    place = Work(dataset.work_folder).damaged(path.relative_to(dataset.root).as_posix())
+    with naming_storage_trouble(place):
+        if path.is_symlink():
+            path.unlink()  # into the annex, where its content stays
+        else:
+            shutil.move(path, place)

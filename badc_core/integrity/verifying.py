@@ -27,12 +27,14 @@ def verify_dataset(
         StorageFull, OutputUnwritable: what is damaged cannot be marked.
     """
     registry = read_registry(dataset.registry)
-    rows = [registry.require(one) for one in recording_ids] or list(registry)
-    report = compare_recordings(dataset, rows, in_full=in_full, n_threads=usable_cores())
+    chosen = [registry.require(one).recording_id for one in recording_ids] or registry.ids
+    report = compare_recordings(
+        dataset, registry, chosen, in_full=in_full, n_threads=usable_cores()
+    )
     if not recording_ids:
         report.add(compare_corpus(dataset))
     if mark:
-        mark_findings(dataset, report.findings)
+        report.findings = mark_findings(dataset, report.findings)
     return report
 
 
@@ -46,8 +48,6 @@ def verify_sample(dataset: Dataset, n_recordings: int, seed: str) -> Report:
     """
     registry = read_registry(dataset.registry)
     chosen = random.Random(seed).sample(registry.ids, min(n_recordings, len(registry)))  # noqa: S311
-    report = compare_recordings(
-        dataset, [registry.by_id[one] for one in chosen], in_full=False, n_threads=usable_cores()
-    )
-    mark_findings(dataset, report.findings)
+    report = compare_recordings(dataset, registry, chosen, in_full=False, n_threads=usable_cores())
+    report.findings = mark_findings(dataset, report.findings)
     return report

@@ -16,7 +16,7 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
-from badc_core.locks import is_locked, locked, try_lock_file, unlock
+from badc_core.locks import is_locked, lock_file, locked, try_lock_file, unlock
 
 
 class RecordingWork:
@@ -82,6 +82,20 @@ class Work:
         """Keeps other processes that store fingerprints of the dataset waiting."""
         with locked(prepare_work_file(self.folder, self.folder / "fingerprints.lock")):
             yield
+
+    @contextmanager
+    def writing_corpus(self) -> Iterator[None]:
+        """Keeps other processes that write files about all recordings waiting."""
+        path = prepare_work_file(self.folder, self._corpus_lock)
+        begun = RecordingWork(path, lock_file(path))
+        try:
+            yield
+        finally:
+            begun.commit()
+
+    def is_corpus_in_work(self) -> bool:
+        """Returns whether a process is at work on files about all recordings."""
+        return is_locked(self._corpus_lock)
 
     def require_finished(self, stage: str, recording_id: str) -> None:
         """Returns if the output of a stage may be read.
@@ -152,6 +166,10 @@ class Work:
     def lacking(self, stage: str) -> set[str]:
         """Returns the recordings whose result of a stage lacks something, or is missing."""
         return _names(self.folder / "lacking" / stage)
+
+    @property
+    def _corpus_lock(self) -> Path:
+        return self.folder / "corpus.lock"
 
     def _path(self, stage: str, recording_id: str) -> Path:
         return self.folder / "work" / stage / recording_id

@@ -13,16 +13,14 @@ from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
+from badc_core.stages.work import Work
 from badc_dagster.corpus_fingerprint import corpus_fingerprint, store_corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadata
 from badc_dagster.partitions import asset_key
-from badc_dagster.per_recording import Results
-
-_INCOMPLETE = "incomplete"
-"""In place of the fingerprint of a corpus that lacks results."""
+from badc_dagster.recording_step import Results
 
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
@@ -52,14 +50,15 @@ def _corpus_detections(
     registry = read_registry(dataset.registry)
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     commits = Commits(dataset, context.log.warning)
-    totals = gather_corpus(dataset)
-    # What was damaged will be made again, and what was not here fetched; then this must be too.
-    version = fingerprint if totals.is_complete else _INCOMPLETE
-    store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
+    with Work(dataset.work_folder).writing_corpus():
+        totals = gather_corpus(dataset)
+        if not totals.damaged:
+            store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, fingerprint)
     commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
-        data_version=dg.DataVersion(version),
+        # What was damaged will be made again, and then the corpus must be.
+        data_version=dg.DataVersion("incomplete" if totals.damaged else fingerprint),
     )
 
 
@@ -82,8 +81,9 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             source = asset_key(connection, "corpus_detections")
             fingerprint = latest_fingerprint(context.instance, source)
             commits = Commits(dataset, context.log.warning)
-            page = write_corpus_page(dataset)
-            store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
+            with Work(dataset.work_folder).writing_corpus():
+                page = write_corpus_page(dataset)
+                store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
             commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             yield dg.MaterializeResult(
                 metadata={
