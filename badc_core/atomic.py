@@ -270,7 +270,8 @@ def _discard(path: Path) -> None:
 def _aside(path: Path) -> Path:
     """Returns a sibling that no other process uses; hidden, so that no glob finds it."""
     own = f"{_process_space()}-{os.getpid()}-{os.urandom(4).hex()}"
-    return path.with_name(f".{path.name[:150]}.{own}.part")
+    named = path if path.name else path.absolute()
+    return named.with_name(f".{named.name[:150]}.{own}.part")
 
 
 @cache

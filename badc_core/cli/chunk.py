@@ -12,7 +12,7 @@ from badc_core.chunks.validate import check_chunks
 from badc_core.chunks.writer import plan_chunk_files, write_chunks
 from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
-from badc_core.cli.orchestrate import orchestrate_chunks
+from badc_core.cli.orchestrate_chunks import orchestrate_chunks
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted, describe_written

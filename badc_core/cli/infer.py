@@ -10,7 +10,7 @@ import typer
 from badc_core.cli.compare import compare
 from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
-from badc_core.cli.orchestrate import orchestrate_inference
+from badc_core.cli.orchestrate_inference import orchestrate_inference
 from badc_core.cli.output import Output
 from badc_core.cli.progress import shown_detecting
 from badc_core.cli.run_config import read_run_config
@@ -95,6 +95,8 @@ def aggregate(
     if result.n_settings > 1:
         kinds = f"{result.n_settings} different settings, see the column config_hash"
         out.warn(f"these results are of {kinds}.")
+    if result.n_stub:
+        out.warn(f"no model ran on {counted(result.n_stub, 'chunk')}, but the stub runner.")
     if result.n_repeated:
         twice = f"{counted(result.n_repeated, 'detection')} more than once"
         out.warn(f"chunks that were cut in several ways have {twice}.")

@@ -108,7 +108,9 @@ def _describe_commit(commit: Commit | None) -> Iterator[str]:
 @taking_options
 def export_crate(
     dataset: DatasetFolder,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The crate; is replaced.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The crate; an older one is replaced.")
+    ],
     out: Output,
     licence: Annotated[
         str,

@@ -1,12 +1,12 @@
 """`badc report summary`, `quicklook`, `parquet`, `duckdb`, `bundle`, `aggregate-dir`.
 
 They report on Parquet files of detections; `badc report DATASET` is in `report.py`. Limits are for
-the screen: files are always whole. The work is done in `reports/aggregates.py`.
+the screen: files are always whole. The work is done in `reports/aggregates.py` and
+`reports/table_bundle.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,124 +15,43 @@ import typer
 from badc_core.atomic import replacing
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
+from badc_core.cli.report_options import (
+    BucketMinutes,
+    BundleOptions,
+    DatabaseOptions,
+    Parquet,
+    ShownRows,
+    TopLabels,
+    TopRecordings,
+)
 from badc_core.cli.setting_options import OptionInvalid
-from badc_core.cli.tables import make_table
+from badc_core.cli.shown_summaries import (
+    describe_everything,
+    describe_leaders,
+    show_all,
+    show_leaders,
+    show_line,
+    show_table,
+)
 from badc_core.cli.wording import counted
 from badc_core.errors import ConfigInvalid
-from badc_core.options import OptionSpec
 from badc_core.reports.aggregates import (
     DEFAULT_BUCKET_MINUTES,
     GROUPS,
-    BundleParts,
+    count_stub,
     find_parquets,
-    find_repeated,
     open_aggregates,
     summarize,
-    write_bundle_of,
-    write_database,
 )
 from badc_core.reports.summaries import (
     Summaries,
     SummaryTable,
+    adding_to_folder,
     write_parquet_report,
     write_quicklook,
     write_rollup,
 )
-from badc_core.telemetry.monitor import sparkline
-from badc_core.units import format_duration
-
-_LONGEST_SPARKLINE = 60
-_LONGEST_BUCKET_MINUTES = 1440
-
-Parquet = Annotated[
-    Path, typer.Option("--parquet", help="Detections, as badc run or badc infer aggregate wrote.")
-]
-BucketMinutes = Annotated[
-    int,
-    typer.Option(
-        "--bucket-minutes", min=1, max=_LONGEST_BUCKET_MINUTES, help="Width of a timeline bucket."
-    ),
-]
-TopLabels = Annotated[int, typer.Option("--top-labels", min=1, help="Labels shown.")]
-TopRecordings = Annotated[int, typer.Option("--top-recordings", min=1, help="Recordings shown.")]
-
-
-@dataclass(frozen=True)
-class BundleOptions:
-    """What a bundle is made of, and where its parts go."""
-
-    output_dir: Annotated[
-        Path | None, OptionSpec("Folder of the bundle.", "the folder of the Parquet file")
-    ] = None
-    run_prefix: Annotated[
-        str | None,
-        OptionSpec("How names of the bundle begin.", "the name of the Parquet file"),
-    ] = None
-    quicklook: Annotated[bool, OptionSpec("Write PREFIX_quicklook/.")] = True
-    parquet_report: Annotated[bool, OptionSpec("Write PREFIX_parquet_report/.")] = True
-    duckdb_report: Annotated[
-        bool, OptionSpec("Write PREFIX.duckdb and PREFIX_duckdb_exports/.")
-    ] = True
-    quicklook_dir: Annotated[Path | None, OptionSpec("In place of PREFIX_quicklook.")] = None
-    parquet_report_dir: Annotated[Path | None, OptionSpec("In place of PREFIX_parquet_report.")] = (
-        None
-    )
-    duckdb_database: Annotated[Path | None, OptionSpec("In place of PREFIX.duckdb.")] = None
-    duckdb_export_dir: Annotated[Path | None, OptionSpec("In place of PREFIX_duckdb_exports.")] = (
-        None
-    )
-
-    def parts(self, parquet: Path) -> BundleParts:
-        """Returns where the parts of a file's bundle go.
-
-        Raises:
-            OptionInvalid: the prefix is a path.
-        """
-        prefix = self.run_prefix or parquet.stem
-        if Path(prefix).name != prefix:
-            raise OptionInvalid("must be a name; a folder is given by --output-dir", "--run-prefix")
-        usual = BundleParts.at((self.output_dir or parquet.parent) / prefix)
-        return BundleParts(
-            (self.quicklook_dir or usual.quicklook) if self.quicklook else None,
-            (self.parquet_report_dir or usual.parquet_report) if self.parquet_report else None,
-            (self.duckdb_database or usual.database) if self.duckdb_report else None,
-            (self.duckdb_export_dir or usual.exports) if self.duckdb_report else None,
-        )
-
-
-@dataclass(frozen=True)
-class DatabaseOptions:
-    """Where a database and its tables go."""
-
-    database: Annotated[Path | None, OptionSpec("The DuckDB file.", "beside the Parquet file")] = (
-        None
-    )
-    export_dir: Annotated[Path | None, OptionSpec("Folder for the views as CSV.")] = None
-
-
-@dataclass(frozen=True)
-class ShownRows:
-    """How many rows of each table of a bundle are shown."""
-
-    quicklook_top_labels: Annotated[int, OptionSpec("Labels shown.", least=1)] = 10
-    quicklook_top_recordings: Annotated[int, OptionSpec("Recordings shown.", least=1)] = 5
-    parquet_top_labels: Annotated[int, OptionSpec("Labels shown.", least=1)] = 20
-    parquet_top_recordings: Annotated[int, OptionSpec("Recordings shown.", least=1)] = 10
-    duckdb_top_labels: Annotated[int, OptionSpec("Labels shown.", least=1)] = 15
-    duckdb_top_recordings: Annotated[int, OptionSpec("Recordings shown.", least=1)] = 10
-
-    def most(self, parts: BundleParts) -> tuple[int, int]:
-        """Returns how many labels and recordings are shown: the most of the parts written."""
-        wanted = [
-            (part, labels, recordings)
-            for part, labels, recordings in (
-                (parts.quicklook, self.quicklook_top_labels, self.quicklook_top_recordings),
-                (parts.parquet_report, self.parquet_top_labels, self.parquet_top_recordings),
-                (parts.database, self.duckdb_top_labels, self.duckdb_top_recordings),
-            )
-            if part is not None
-        ]
-        return max(one[1] for one in wanted), max(one[2] for one in wanted)
+from badc_core.reports.table_bundle import BundleParts, write_bundle_of, write_database
 
 
 @taking_options
@@ -150,7 +69,8 @@ def summary(
     with open_aggregates([parquet]) as connection, _blaming_options():
         groups = [one.strip() for one in group_by.split(",") if one.strip()]
         found = summarize(connection, groups)
-    _show(out, "Detections by " + ", ".join(groups), found, limit)
+    show_table(out, "Detections by " + ", ".join(groups), found, limit)
+    _warn_of_stub([parquet], out)
     if output is not None:
         _write_csv(found, output)
         out.say(f"Table: {output}")
@@ -170,13 +90,16 @@ def quicklook(
     """Show the most frequent labels, the busiest recordings, and detections chunk by chunk."""
     with open_aggregates([parquet]) as connection:
         summaries = Summaries(connection)
-        _show_leaders(out, summaries, top_labels, top_recordings)
+        show_leaders(out, summaries, top_labels, top_recordings)
         chunks = summaries.chunks
-        _show_line(out, counted(len(chunks.rows), "chunk") + " with detections", chunks)
+        show_line(out, counted(len(chunks.rows), "chunk") + " with detections", chunks)
         if output_dir is not None:
-            write_quicklook(summaries, output_dir)
+            with adding_to_folder(output_dir) as folder:
+                write_quicklook(summaries, folder)
             out.say(f"Tables: {output_dir}")
-        out.give({**_leaders(summaries), "chunks": chunks.records(), "output_dir": output_dir})
+        found = {**describe_leaders(summaries), "chunks": chunks.records()}
+    _warn_of_stub([parquet], out)
+    out.give({**found, "output_dir": output_dir})
 
 
 @taking_options
@@ -193,11 +116,14 @@ def parquet_report(
     """Show labels, recordings and a timeline of buckets."""
     with open_aggregates([parquet], bucket_minutes) as connection:
         summaries = Summaries(connection)
-        _show_all(out, summaries, top_labels, top_recordings)
+        show_all(out, summaries, top_labels, top_recordings)
         if output_dir is not None:
-            write_parquet_report(summaries, output_dir)
+            with adding_to_folder(output_dir) as folder:
+                write_parquet_report(summaries, folder)
             out.say(f"Tables: {output_dir}")
-        out.give({**_everything(summaries), "output_dir": output_dir})
+        found = describe_everything(summaries)
+    _warn_of_stub([parquet], out)
+    out.give({**found, "output_dir": output_dir})
 
 
 @taking_options
@@ -214,9 +140,11 @@ def duckdb_report(
     write_database(parquet, path, bucket_minutes, export_dir)
     with open_aggregates([parquet], bucket_minutes) as connection:
         summaries = Summaries(connection)
-        _show_all(out, summaries, top_labels, top_recordings)
+        show_all(out, summaries, top_labels, top_recordings)
         out.say(f"Database: {path}", *([f"Tables: {export_dir}"] if export_dir else []))
-        out.give({**_everything(summaries), "database": path, "export_dir": export_dir})
+        found = describe_everything(summaries)
+    _warn_of_stub([parquet], out)
+    out.give({**found, "database": path, "export_dir": export_dir})
 
 
 @taking_options
@@ -234,9 +162,11 @@ def bundle(
     write_bundle_of(parquet, parts, bucket_minutes)
     with open_aggregates([parquet], bucket_minutes) as connection:
         summaries = Summaries(connection)
-        _show_all(out, summaries, *rows.most(parts))
-        out.say(*(f"{name}: {path}" for name, path in _written(parts).items()))
-        out.give({**_everything(summaries), "files": _written(parts)})
+        show_all(out, summaries, *rows.most(parts))
+        out.say(*(f"{name}: {path}" for name, path in parts.named().items()))
+        found = describe_everything(summaries)
+    _warn_of_stub([parquet], out)
+    out.give({**found, "files": parts.named()})
 
 
 @taking_options
@@ -264,27 +194,24 @@ def roll_up(folder: Path, limit: int, export_dir: Path | None, out: Output) -> d
         out: where to.
     """
     paths = find_parquets(folder)
-    repeated = find_repeated(paths)
     with open_aggregates(paths) as connection:
         summaries = Summaries(connection)
-        _show_leaders(out, summaries, limit, limit)
+        show_leaders(out, summaries, limit, limit)
         out.say(f"{counted(len(paths), 'file')} in {folder}")
         if export_dir is not None:
-            write_rollup(connection, export_dir)
+            with adding_to_folder(export_dir) as aside:
+                write_rollup(connection, aside)
             out.say(f"Tables: {export_dir}")
-        found = {**_leaders(summaries), "files": paths, "export_dir": export_dir}
-    _warn_of_repeated(repeated, out)
+        found = {**describe_leaders(summaries), "files": paths, "export_dir": export_dir}
+    _warn_of_stub(paths, out)
     return found
 
 
-def _warn_of_repeated(repeated: Sequence[tuple[str, list[str]]], out: Output) -> None:
-    if repeated:
-        name, files = repeated[0]
-        recordings = counted(len(repeated), "recording")
-        out.warn(
-            f"{recordings} in several files, and counted in each, such as {name} in "
-            f"{' and '.join(files)}. Move all but one away."
-        )
+def _warn_of_stub(paths: Sequence[Path], out: Output) -> None:
+    n_stub = count_stub(paths)
+    if n_stub:
+        files = "this file" if len(paths) == 1 else counted(n_stub, "file")
+        out.warn(f"no model ran for {files}, but the stub runner.")
 
 
 @contextmanager
@@ -299,72 +226,3 @@ def _blaming_options() -> Iterator[None]:
 def _write_csv(table: SummaryTable, path: Path) -> None:
     with replacing(path) as aside:
         table.write(aside)
-
-
-def _show_leaders(out: Output, summaries: Summaries, n_labels: int, n_recordings: int) -> None:
-    labels, recordings = summaries.labels, summaries.recordings
-    totals = summaries.totals
-    found = counted(totals["detections"], "detection")
-    title = f"{found} of {counted(totals['label_count'], 'label')}"
-    _show(out, title, labels, n_labels)
-    _show(out, counted(totals["recording_count"], "recording"), recordings, n_recordings)
-
-
-def _show_all(out: Output, summaries: Summaries, n_labels: int, n_recordings: int) -> None:
-    _show_leaders(out, summaries, n_labels, n_recordings)
-    timeline, minutes = summaries.timeline, summaries.totals["bucket_minutes"]
-    named = [(format_duration(start_ms / 1000), *rest) for _, start_ms, *rest in timeline.rows]
-    header = ("After", *timeline.header[2:])
-    title = f"Buckets of {minutes} minutes since the recordings' starts"
-    _show(out, title, SummaryTable(header, named), len(named))
-    _show_line(out, "Detections", timeline)
-
-
-def _show(out: Output, title: str, table: SummaryTable, n_rows: int) -> None:
-    columns = [name.replace("_", " ").capitalize() for name in table.header]
-    rows = [tuple(map(_cell, row)) for row in table.rows[:n_rows]]
-    out.show(make_table(title, columns, rows))
-    if len(table.rows) > n_rows:
-        out.say(f"and {len(table.rows) - n_rows} more")
-
-
-def _show_line(out: Output, title: str, table: SummaryTable) -> None:
-    """Prints how many detections there are in each row of a table, as a line of bars."""
-    column = table.header.index("detections")
-    counts = _squeeze([row[column] for row in table.rows])
-    if counts:
-        out.say(f"{title}: {sparkline(counts, max(counts))}")
-
-
-def _squeeze(counts: Sequence[int]) -> list[float]:
-    """Returns sums of neighbours, so few that they fit in a line."""
-    n_each = -(-len(counts) // _LONGEST_SPARKLINE) or 1
-    return [float(sum(counts[n : n + n_each])) for n in range(0, len(counts), n_each)]
-
-
-def _cell(value: Any) -> str | int | float:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str | int | float) else str(value)
-
-
-def _leaders(summaries: Summaries) -> dict[str, Any]:
-    return {
-        "totals": summaries.totals,
-        "labels": summaries.labels.records(),
-        "recordings": summaries.recordings.records(),
-    }
-
-
-def _everything(summaries: Summaries) -> dict[str, Any]:
-    return {**_leaders(summaries), "timeline": summaries.timeline.records()}
-
-
-def _written(parts: BundleParts) -> dict[str, Path]:
-    named: Iterable[tuple[str, Path | None]] = (
-        ("Quicklook", parts.quicklook),
-        ("Parquet report", parts.parquet_report),
-        ("Database", parts.database),
-        ("Exports", parts.exports),
-    )
-    return {name: path for name, path in named if path is not None}

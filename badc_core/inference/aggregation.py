@@ -20,7 +20,13 @@ from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
-from badc_core.detections.store import write_detections
+from badc_core.detections.store import (
+    MODEL_SHA256_KEY,
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    write_detections,
+)
+from badc_core.detectors import stub
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_files import find_chunk_files, overlaps_ms
 from badc_core.inference.chunk_output import (
@@ -71,6 +77,7 @@ class AggregationCounts:
         n_failed: files that hold a failure in place of a result; they have no row anywhere.
         n_settings: how many different settings the results were made with.
         n_repeated: detections that have more than one row, from chunks cut in several ways.
+        n_stub: chunks on which no model ran, but the stub runner.
     """
 
     n_files: int = 0
@@ -80,6 +87,7 @@ class AggregationCounts:
     n_failed: int = 0
     n_settings: int = 0
     n_repeated: int = 0
+    n_stub: int = 0
 
 
 def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
@@ -102,7 +110,7 @@ def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
         write_rows(file, CSV_COLUMNS, _read_into(tables, reading.recordings(paths)))
     table = pa.concat_tables(tables).unify_dictionaries()
     if wanted.parquet is not None:
-        write_detections(wanted.parquet, table)
+        write_detections(wanted.parquet, table, reading.metadata())
     return replace(
         reading.counts,
         n_files=len(paths),
@@ -132,6 +140,7 @@ class _Reading:
         self._dataset = Dataset(wanted.root, Settings()) if wanted.root is not None else None
         self._seen: dict[tuple[str, str], Path] = {}
         self._hashes: set[str] = set()
+        self._detectors: set[tuple[str, str, str]] = set()
         self.counts = AggregationCounts()
 
     def recordings(self, paths: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
@@ -142,16 +151,26 @@ class _Reading:
             for recording_id, some in groupby(outputs, key=lambda one: one.origin.recording_id):
                 yield self._recording(recording_id, list(some))
 
+    def metadata(self) -> dict[str, str]:
+        """Returns what detected in all chunks; nothing where that is not the same for all."""
+        if len(self._detectors) != 1:
+            return {}
+        keys = (RUNNER_KEY, MODEL_VERSION_KEY, MODEL_SHA256_KEY)
+        (used,) = self._detectors
+        return {key: value for key, value in zip(keys, used, strict=True) if value}
+
     def _recording(self, recording_id: str, outputs: list[ChunkOutput]) -> list[dict[str, Any]]:
         recording = self._describe(recording_id)
         good = [one for one in outputs if one.status != "error"]
         self._hashes |= {one.origin.config_hash for one in good}
+        self._detectors |= {(one.runner, one.model_version, one.model_sha256) for one in good}
         self.counts = replace(
             self.counts,
             n_settings=len(self._hashes),
             n_recordings=self.counts.n_recordings + 1,
             n_chunks=self.counts.n_chunks + len(good),
             n_failed=self.counts.n_failed + len(outputs) - len(good),
+            n_stub=self.counts.n_stub + sum(one.status == stub.NAME for one in good),
         )
         overlaps = overlaps_ms(one.origin for one in outputs)
         rows = [

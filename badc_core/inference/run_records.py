@@ -3,7 +3,7 @@
 The records of the stages' results are in `badc_core/stages/step_records.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,18 @@ class RunCommits:
             written = (path for one in runs for path in (*one.outputs, *one.telemetry))
             inside = [path for path in written if path.is_relative_to(root)]
             self._commits.commit(inside, _join([_record(self._dataset, one) for one in runs]))
+
+    def commit_made_of_them(self, paths: Iterable[Path], record: RunRecord) -> None:
+        """Commits what was made of the runs' results, as far as it is in the dataset.
+
+        Args:
+            paths: files and folders, absolute.
+            record: how they came about.
+        """
+        if self._dataset is not None and self._commits is not None:
+            inside = [one for one in paths if one.is_relative_to(self._dataset.root)]
+            if inside:
+                self._commits.commit(inside, record)
 
 
 def _record(dataset: Dataset, run: FinishedRun) -> RunRecord:

@@ -20,6 +20,7 @@ from badc_core.atomic import replacing_folder
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, PackageMissing, ProgramMissing, RepositoryFailed
 from badc_core.hashing import sha256_file
+from badc_core.lineage.crate_folder import place_crate
 from badc_core.lineage.tracing import DetectorUsed, Lineage, trace
 from badc_core.provenance.annex import find_repository
 from badc_core.provenance.history import read_authors
@@ -68,7 +69,7 @@ class CrateWritten:
 
 
 def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWritten:
-    """Writes a corpus as an RO-Crate, replacing what was there.
+    """Writes a corpus as an RO-Crate, replacing an older one.
 
     Args:
         dataset: whose corpus.
@@ -79,7 +80,7 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
         PackageMissing: the package `rocrate` is not installed.
         DatasetInvalid: there is no corpus yet, or it cannot be read.
         ContentMissing: its content is not here.
-        StorageFull, OutputUnwritable: the crate cannot be written.
+        StorageFull, OutputUnwritable: the crate cannot be written, or something else is there.
     """
     try:
         from rocrate.rocrate import ROCrate  # noqa: PLC0415  (an extra)
@@ -88,11 +89,12 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
         raise PackageMissing("the package rocrate is not installed", "", remedy) from error
     if not (dataset.corpus.duckdb.exists() or dataset.corpus.duckdb.is_symlink()):
         raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, "Run: badc run")
+    place = place_crate(folder)
     files = list(_corpus_files(dataset))
     for one in files:
         require_fetched(one)
     found = trace(dataset.corpus.duckdb)
-    with replacing_folder(folder) as aside:
+    with replacing_folder(place) as aside:
         n_recordings = _write_inputs(dataset, aside / "recordings_analysed.csv")
         crate = ROCrate(version=_SPECIFICATION)
         _Filling(crate, dataset, found, licence).fill(files, aside, n_recordings)

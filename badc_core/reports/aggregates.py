@@ -1,38 +1,32 @@
 """Reports over Parquet files of detections, whoever wrote them; no dataset is needed.
 
 Those of `badc run`, of `badc infer aggregate` and of the original BADC are read. Their views are
-those of every report database (`sql/*.sql`), the tables made of them are in `summaries.py`.
+those of every report database (`sql/*.sql`), the tables made of them are in `summaries.py`;
+bundles are written in `table_bundle.py`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from badc_core.atomic import replacing
-from badc_core.datasets.dataset import BundlePaths
+from badc_core.atomic import naming_storage_trouble
 from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
-from badc_core.detections.store import SCHEMA_KEY, is_readable
-from badc_core.errors import ConfigInvalid, DetectionsInvalid, OutputUnwritable
+from badc_core.detections.store import RUNNER_KEY, SCHEMA_KEY, is_readable
+from badc_core.detectors import stub
+from badc_core.errors import ConfigInvalid, DetectionsInvalid
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.reports.database import (
     SUMMARY_VIEWS,
     create_table,
     create_views,
-    new_database,
+    is_disk_full,
+    naming_duckdb_trouble,
     query,
 )
 from badc_core.reports.parquet_files import exact_pattern
-from badc_core.reports.summaries import (
-    Summaries,
-    SummaryTable,
-    run_query,
-    write_exports,
-    write_parquet_report,
-    write_quicklook,
-)
+from badc_core.reports.summaries import SummaryTable, run_query
 
 DEFAULT_BUCKET_MINUTES = 60
 
@@ -56,31 +50,10 @@ GROUPS = {
 Local time is that of the recording's start: a file of detections has no time zone.
 """
 
+_SPILLED = Path(".tmp")
+"""Where DuckDB puts what does not fit into memory."""
+
 _MAKE_ONE = "Make one: badc infer aggregate DIR --parquet FILE"
-
-
-@dataclass(frozen=True)
-class BundleParts:
-    """Where the parts of a bundle go; None for one that is not wanted.
-
-    Attributes:
-        exports: belongs to the database.
-    """
-
-    quicklook: Path | None
-    parquet_report: Path | None
-    database: Path | None
-    exports: Path | None
-
-    @classmethod
-    def at(cls, prefix: Path) -> "BundleParts":
-        """Returns all parts under the names that bundles have.
-
-        Args:
-            prefix: folder and beginning of the names.
-        """
-        paths = BundlePaths(prefix)
-        return cls(paths.quicklook, paths.parquet_report, paths.duckdb, paths.duckdb_exports)
 
 
 @contextmanager
@@ -94,10 +67,14 @@ def open_aggregates(
         bucket_minutes: width of a bucket of the timeline.
 
     Raises:
-        DetectionsInvalid: a file is not there, damaged, or has no detections in it.
+        ContentMissing: a file is annexed and could not be fetched.
+        DetectionsInvalid: a file is not there, damaged, or no table of detections; a recording is
+            in several files.
+        StorageFull: what does not fit into memory does not fit on the disk either.
     """
     with duckdb.connect(":memory:") as connection:
-        _fill(connection, paths, bucket_minutes)
+        with naming_storage_trouble(_SPILLED), naming_duckdb_trouble(_SPILLED):
+            fill_tables(connection, paths, bucket_minutes)
         yield connection
 
 
@@ -117,29 +94,6 @@ def find_parquets(folder: Path) -> list[Path]:
     if not found:
         raise DetectionsInvalid("no Parquet file in this folder", folder, _MAKE_ONE)
     return found
-
-
-def find_repeated(paths: Sequence[Path]) -> list[tuple[str, list[str]]]:
-    """Returns the recordings with detections in several files, which then count several times.
-
-    Args:
-        paths: files that `open_aggregates` reads.
-
-    Returns:
-        recording_id and names of its files.
-    """
-    if len(paths) == 1:
-        return []
-    with duckdb.connect(":memory:") as connection:
-        found = connection.execute(
-            """
-            SELECT recording_id, list(DISTINCT filename ORDER BY filename)
-            FROM read_parquet($1, union_by_name = true, filename = true)
-            GROUP BY recording_id HAVING count(DISTINCT filename) > 1 ORDER BY recording_id
-            """,
-            [[exact_pattern(path) for path in paths]],
-        ).fetchall()
-    return [(one, [Path(name).name for name in names]) for one, names in found]
 
 
 def summarize(connection: duckdb.DuckDBPyConnection, groups: Sequence[str]) -> SummaryTable:
@@ -167,81 +121,39 @@ def summarize(connection: duckdb.DuckDBPyConnection, groups: Sequence[str]) -> S
     )
 
 
-def write_bundle_of(
-    parquet: Path, parts: BundleParts, bucket_minutes: int = DEFAULT_BUCKET_MINUTES
-) -> None:
-    """Writes a bundle's tables and database from a Parquet file; each part as a whole.
+def count_stub(paths: Sequence[Path]) -> int:
+    """Returns how many of the files say that no model ran, but the stub runner.
 
     Args:
-        parquet: detections of one or many recordings.
-        parts: where to.
-        bucket_minutes: width of a bucket of the timeline.
-
-    Raises:
-        DetectionsInvalid: the file is not there, damaged, or has no detections in it.
-        OutputUnwritable: there is a database of `badc run`, which has more in it.
-        StorageFull: the disk or a quota is full.
+        paths: files that `open_aggregates` has read.
     """
-    with open_aggregates([parquet], bucket_minutes) as connection:
-        summaries = Summaries(connection)
-        if parts.quicklook is not None:
-            write_quicklook(summaries, parts.quicklook)
-        if parts.parquet_report is not None:
-            write_parquet_report(summaries, parts.parquet_report)
-    if parts.database is not None:
-        write_database(parquet, parts.database, bucket_minutes, parts.exports)
-
-
-def write_database(
-    parquet: Path, database: Path, bucket_minutes: int, exports: Path | None = None
-) -> None:
-    """Writes a DuckDB file with the table `detections` and the summary views.
-
-    Args:
-        parquet: detections of one or many recordings.
-        database: replaced as a whole.
-        bucket_minutes: width of a bucket of the timeline.
-        exports: folder for the views as CSV; None for none.
-
-    Raises:
-        DetectionsInvalid: the file is not there, damaged, or has no detections in it.
-        OutputUnwritable: there is a database of `badc run`, which has more in it.
-        StorageFull: the disk or a quota is full.
-    """
-    if has_effort(database):
-        raise OutputUnwritable(
-            "badc run wrote this, with effort and stations in it",
-            database,
-            "Give another place, or set report.bucket_minutes in badc.toml and run: badc run",
+    with duckdb.connect(":memory:") as connection:
+        (found,) = query(
+            connection,
+            """
+            SELECT count(*) AS n FROM parquet_kv_metadata($1)
+            WHERE decode(key) = $2 AND decode(value) = $3
+            """,
+            [exact_pattern(path) for path in paths],
+            RUNNER_KEY,
+            stub.NAME,
         )
-
-    def fill(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute("BEGIN")
-        _fill(connection, [parquet], bucket_minutes)
-        connection.execute("COMMIT")
-
-    with (
-        replacing(database) as aside,
-        new_database(aside, fill, ("detections", "settings")) as connection,
-    ):
-        if exports is not None:
-            write_exports(Summaries(connection), exports)
+    return int(found["n"])
 
 
-def has_effort(path: Path) -> bool:
-    """Returns whether a file is a report database of `badc run`."""
-    try:
-        with duckdb.connect(path, read_only=True) as connection:
-            tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-    except duckdb.Error:
-        return False
-    return ("chunks",) in tables
-
-
-def _fill(
+def fill_tables(
     connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], bucket_minutes: int
 ) -> None:
-    """Creates the tables `settings` and `detections` and the summary views."""
+    """Creates the tables `settings` and `detections` and the summary views.
+
+    Args:
+        connection: to an empty database.
+        paths: Parquet files; each is read once.
+        bucket_minutes: width of a bucket of the timeline.
+
+    Raises:
+        ContentMissing, DetectionsInvalid: as for `open_aggregates`.
+    """
     _require_there(paths)
     create_table(connection, "detections", DETECTIONS.empty_table())
     connection.execute(
@@ -249,12 +161,15 @@ def _fill(
     )
     try:
         columns = _check(connection, paths)
+        _require_once(connection, paths)
         connection.execute(
             f"INSERT INTO detections BY NAME SELECT {_select(columns)} "  # noqa: S608
-            "FROM read_parquet($1, union_by_name = true)",
+            "FROM read_parquet($1, union_by_name = true, hive_partitioning = false)",
             [[exact_pattern(path) for path in paths]],
         )
     except duckdb.Error as error:
+        if is_disk_full(error):
+            raise
         raise _damaged(connection, paths, error) from error
     create_views(connection, SUMMARY_VIEWS)
 
@@ -296,6 +211,30 @@ def _check(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> set[
             what = f"follows schema {one['version']}, expected {SCHEMA_VERSION}"
             raise DetectionsInvalid(what, one["file_name"], _MAKE_ONE)
     return {name for one in found for name in one["columns"]}
+
+
+def _require_once(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    """Raises DetectionsInvalid where a recording is in several files, as it would count in each."""
+    if len(paths) == 1:
+        return
+    found = query(
+        connection,
+        """
+        SELECT recording_id, list(DISTINCT filename ORDER BY filename) AS files
+        FROM read_parquet(
+            $1, union_by_name = true, hive_partitioning = false, filename = true
+        )
+        GROUP BY recording_id HAVING count(DISTINCT filename) > 1 ORDER BY recording_id
+        """,
+        [exact_pattern(path) for path in paths],
+    )
+    if found:
+        names = " and ".join(Path(name).name for name in found[0]["files"])
+        recordings = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
+        what = f"{recordings} in several files, such as {found[0]['recording_id']} in {names}"
+        raise DetectionsInvalid(
+            f"{what}: detections would count twice", paths[0].parent, "Move all but one away"
+        )
 
 
 def _select(columns: set[str]) -> str:

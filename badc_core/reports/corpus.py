@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from badc_core.annexed_files import content_missing, lacks_content
+from badc_core.atomic import replacing_folder
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.devices.places import usable_cores
@@ -208,7 +209,8 @@ def _write(
             _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
             n_rows = write_out(connection)
         with read_back(aside, n_rows) as connection:
-            write_rollup(connection, dataset.corpus.summary)
+            with replacing_folder(dataset.corpus.summary) as folder:
+                write_rollup(connection, folder)
             totals = _total(connection)
     return totals
 
@@ -251,7 +253,7 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[
         unite = len(read_versions(connection, patterns)) > 1
         connection.execute(
             f'INSERT INTO "{name}" BY NAME '  # noqa: S608
-            f"SELECT * FROM read_parquet($1, union_by_name = {unite})",
+            f"SELECT * FROM read_parquet($1, union_by_name = {unite}, hive_partitioning = false)",
             [patterns],
         )
     except duckdb.Error as error:

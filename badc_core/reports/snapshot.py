@@ -160,7 +160,8 @@ class Snapshot:
         try:
             unite = len(read_versions(self._connection, patterns)) > 1
             self._connection.execute(f"SET VARIABLE {name}_files = ?", [patterns])
-            source = f"read_parquet(getvariable('{name}_files'), union_by_name = {unite})"
+            how = f"union_by_name = {unite}, hive_partitioning = false"
+            source = f"read_parquet(getvariable('{name}_files'), {how})"
             self._connection.execute(f'DROP TABLE "{name}"')
             self._connection.execute(
                 f'CREATE VIEW "{name}" AS SELECT {columns} FROM {source}'  # noqa: S608

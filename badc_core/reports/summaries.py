@@ -5,14 +5,17 @@ any database that has these. Files are always whole: who shows fewer rows cuts t
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
-from badc_core.atomic import replacing_folder, writing_text
+from badc_core.atomic import naming_storage_trouble, replacing, replacing_folder, writing_text
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.reports.database import query
@@ -96,37 +99,58 @@ def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) 
         bundle: each of the three folders is replaced as a whole.
     """
     summaries = Summaries(connection)
-    write_quicklook(summaries, bundle.quicklook)
-    write_parquet_report(summaries, bundle.parquet_report)
-    write_exports(summaries, bundle.duckdb_exports)
+    with replacing_folder(bundle.quicklook) as aside:
+        write_quicklook(summaries, aside)
+    with replacing_folder(bundle.parquet_report) as aside:
+        write_parquet_report(summaries, aside)
+    with replacing_folder(bundle.duckdb_exports) as aside:
+        write_exports(summaries, aside)
+
+
+@contextmanager
+def adding_to_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder to write to; its files are then moved into `folder`.
+
+    What else is there stays: a user has chosen the folder, and it may hold anything. Nothing
+    changes before all files are written.
+
+    Raises:
+        StorageFull: the disk or a quota is full.
+        OutputUnwritable: no permission to write there, or a file has the name of a folder.
+    """
+    folder = folder.absolute()
+    with naming_storage_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".tables.", suffix=".part", dir=folder) as aside:
+            yield Path(aside)
+            for one in sorted(Path(aside).iterdir()):
+                with replacing(folder / one.name) as new:
+                    one.rename(new)
 
 
 def write_quicklook(summaries: Summaries, folder: Path) -> None:
-    """Writes labels.csv, recordings.csv and chunks.csv; the folder is replaced as a whole."""
-    with replacing_folder(folder) as aside:
-        summaries.labels.write(aside / "labels.csv")
-        summaries.recordings.write(aside / "recordings.csv")
-        summaries.chunks.write(aside / "chunks.csv")
+    """Writes labels.csv, recordings.csv and chunks.csv into an empty folder."""
+    summaries.labels.write(folder / "labels.csv")
+    summaries.recordings.write(folder / "recordings.csv")
+    summaries.chunks.write(folder / "chunks.csv")
 
 
 def write_parquet_report(summaries: Summaries, folder: Path) -> None:
-    """Writes three CSVs and summary.json; the folder is replaced as a whole."""
+    """Writes three CSVs and summary.json into an empty folder."""
     timeline = summaries.timeline
-    with replacing_folder(folder) as aside:
-        summaries.labels.write(aside / "labels.csv")
-        summaries.recordings.write(aside / "recordings.csv")
-        named = [(f"bucket_{index}", *rest) for index, *rest in timeline.rows]
-        SummaryTable(("bucket", *timeline.header[1:]), named).write(aside / "timeline.csv")
-        summary = json.dumps(summaries.totals, indent=2) + "\n"
-        (aside / "summary.json").write_text(summary, encoding="utf-8")
+    summaries.labels.write(folder / "labels.csv")
+    summaries.recordings.write(folder / "recordings.csv")
+    named = [(f"bucket_{index}", *rest) for index, *rest in timeline.rows]
+    SummaryTable(("bucket", *timeline.header[1:]), named).write(folder / "timeline.csv")
+    summary = json.dumps(summaries.totals, indent=2) + "\n"
+    (folder / "summary.json").write_text(summary, encoding="utf-8")
 
 
 def write_exports(summaries: Summaries, folder: Path) -> None:
-    """Writes the three summary views as CSV; the folder is replaced as a whole."""
-    with replacing_folder(folder) as aside:
-        summaries.labels.write(aside / "label_summary.csv")
-        summaries.recordings.write(aside / "recording_summary.csv")
-        summaries.timeline.write(aside / "timeline.csv")
+    """Writes the three summary views as CSV into an empty folder."""
+    summaries.labels.write(folder / "label_summary.csv")
+    summaries.recordings.write(folder / "recording_summary.csv")
+    summaries.timeline.write(folder / "timeline.csv")
 
 
 def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -134,11 +158,10 @@ def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
     Args:
         connection: to a database with the views `database.SUMMARY_VIEWS`.
-        folder: replaced as a whole.
+        folder: empty.
     """
-    with replacing_folder(folder) as aside:
-        run_query(connection, _ROLLUP_LABELS).write(aside / "label_summary.csv")
-        run_query(connection, _RECORDINGS).write(aside / "recording_summary.csv")
+    run_query(connection, _ROLLUP_LABELS).write(folder / "label_summary.csv")
+    run_query(connection, _RECORDINGS).write(folder / "recording_summary.csv")
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:

@@ -22,7 +22,7 @@ from badc_core.options import OptionSpec
 from badc_core.plan_files import write_plan_json
 from badc_core.provenance.datalad import below
 from badc_core.recordings.registry import Registry
-from badc_core.reports.summaries import write_rollup
+from badc_core.reports.summaries import adding_to_folder, write_rollup
 from badc_dagster.cli.run import RunUse, bring_up_to_date
 
 pipeline = make_group("Everything from new files to reports, with the original's options.")
@@ -112,6 +112,9 @@ def _write_chunk_plan(dataset: Dataset, registry: Registry, path: Path) -> bool:
 def _export(dataset: Path, folder: Path, out: Output) -> None:
     corpus = Dataset.open(dataset).corpus.duckdb
     if corpus.is_file():
-        with duckdb.connect(corpus, read_only=True) as connection:
-            write_rollup(connection, folder)
+        with (
+            duckdb.connect(corpus, read_only=True) as connection,
+            adding_to_folder(folder) as aside,
+        ):
+            write_rollup(connection, aside)
         out.say(f"Tables: {folder}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from badc_core.chunks.orchestrate import DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.requests import read_requests
-from badc_core.cli.orchestrate import DatasetRunOptions
+from badc_core.cli.orchestrate_inference import DatasetRunOptions
 from badc_core.inference.orchestrate import InferEntry, plan_inference, run_plan
 from badc_dagster.runs import Project
 

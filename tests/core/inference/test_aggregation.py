@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 from badc_core.chunks.plan import Chunk
 from badc_core.cli.infer import infer
 from badc_core.datasets.dataset import Dataset, InferencePaths
-from badc_core.detections.store import read_detections
+from badc_core.detections.store import (
+    MODEL_SHA256_KEY,
+    MODEL_VERSION_KEY,
+    RUNNER_KEY,
+    read_detections,
+    read_metadata,
+)
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectionsInvalid, DetectorFailed
@@ -72,6 +78,9 @@ def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):
     assert [row["confidence"] for row in rows] == ["0.25", "0.5", "", "0.75"]
     assert (rows[2]["label_name"], rows[2]["absolute_time_ms"]) == ("", "")
     assert (rows[2]["chunk_start_ms"], rows[2]["status"]) == ("1000", "no_detections")
+    said = read_metadata(parquet)
+    assert (said[RUNNER_KEY], said[MODEL_VERSION_KEY]) == ("birdnet", "2.4")
+    assert said[MODEL_SHA256_KEY] == "ab" * 32
     stored = read_detections(parquet)
     assert stored["label"].to_pylist() == ["Dog", "GHOW", "GHOW"]
     assert stored["absolute_time_ms"].to_pylist() == [63, 250, 3125]

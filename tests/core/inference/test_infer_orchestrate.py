@@ -16,7 +16,7 @@ from support.waiting import wait_until
 
 from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
-from badc_core.cli.orchestrate import DatasetRunOptions
+from badc_core.cli.orchestrate_inference import DatasetRunOptions
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.inference.orchestrate import PLAN_COLUMNS, plan_inference

@@ -41,7 +41,11 @@ def test_every_file_and_row_of_infer_says_stub(root, tmp_path):
         "detections": [],
         "meta": {"attempt": 1},
     }
-    run_badc("infer", "aggregate", "artifacts/infer", folder=root)
+    gathered = run_badc(
+        *("infer", "aggregate", "artifacts/infer", "--parquet", "stub.parquet"), folder=root
+    )
+    assert "no model ran on 1 chunk, but the stub runner" in gathered.stderr
+    assert read_metadata(root / "stub.parquet")[RUNNER_KEY] == "stub"
     (row,) = rows_of(root / "artifacts/aggregate/summary.csv")
     assert (row["status"], row["runner"], row["model_version"]) == ("stub", "stub", "stub")
     assert (row["label"], row["is_detection"]) == ("none", "false")

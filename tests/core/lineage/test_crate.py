@@ -15,7 +15,7 @@ from support.commands import run_badc
 from support.finished_dataset import GOOD, MARSH_1, add_corpus, build_dataset
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, OutputUnwritable
 from badc_core.hashing import sha256_file
 from badc_core.lineage.crate import export_crate
 
@@ -127,3 +127,28 @@ def test_without_the_package_the_extra_is_named(committed, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
     with pytest.raises(BadcError, match=r"pip install 'badc\[lineage\]'"):
         export_crate(Dataset.open(committed), tmp_path / "crate")
+
+
+def test_only_an_older_crate_is_replaced(committed, tmp_path):
+    dataset, folder = Dataset.open(committed), tmp_path / "crate"
+    folder.mkdir()
+    export_crate(dataset, folder, "ours")
+    export_crate(dataset, folder)
+    (folder / "notes.txt").write_text("rain")
+    (tmp_path / "file").write_text("not a folder")
+    shutil.copytree(committed, tmp_path / "copy", symlinks=True)
+    shutil.copyfile(folder / "ro-crate-metadata.json", tmp_path / "copy/ro-crate-metadata.json")
+    for place, why in (
+        (folder, r"notes\.txt in it is not of a crate"),
+        (tmp_path / "file", "is there already, and no folder"),
+        (tmp_path / "copy", "in it is not of a crate"),
+    ):
+        before = {one: one.lstat().st_mtime_ns for one in place.rglob("*")}
+        with pytest.raises(OutputUnwritable, match=why):
+            export_crate(dataset, place)
+        assert {one: one.lstat().st_mtime_ns for one in place.rglob("*")} == before
+    assert (tmp_path / "file").read_text() == "not a folder"
+    run_badc("data", "export-crate", committed, ".", folder=tmp_path, code=1)
+    (tmp_path / "empty").mkdir()
+    run_badc("data", "export-crate", committed, ".", folder=tmp_path / "empty")
+    assert entities(tmp_path / "empty")["#badc"]

@@ -227,11 +227,13 @@ def test_a_folder_is_read_whatever_its_files_are_called(app, workbench, original
     assert len(rows_of(folder / "aggregate_summary" / "recording_summary.csv")) == 2
 
 
-def test_a_recording_in_two_files_is_warned_of(app, original):
+def test_a_recording_in_two_files_is_refused(app, original, tmp_path):
     shutil.copyfile(original, original.with_name("B.parquet"))
-    warned = run_typed(app, "report", "aggregate-dir", original.parent).stderr
-    assert "1 recording in several files" in warned
-    assert "B in B.parquet and B_detections.parquet" in warned
+    words = ("aggregate-dir", original.parent, "--export-dir", tmp_path / "sums")
+    several = r"1 recording in several files, such as B in B\.parquet and B_detections\.parquet"
+    with pytest.raises(DetectionsInvalid, match=several):
+        run_typed(app, "report", *words)
+    assert not (tmp_path / "sums").exists()
 
 
 def test_other_files_are_refused_by_name(app, tmp_path):
