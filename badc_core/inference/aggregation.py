@@ -2,12 +2,12 @@
 
 The Parquet file follows the one schema; chunks without detections are rows of the CSV only, where
 `label` is `none`, as the original's readers expect. Which files count is in `chunk_files.py`;
-reading one is in `chunk_output.py`.
+reading one is in `chunk_output.py`, its rows are in `aggregated_rows.py`.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from badc_core.atomic import replacing, writing_text
 from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, make_detection_id
+from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
 from badc_core.detections.store import (
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
@@ -28,19 +28,16 @@ from badc_core.detections.store import (
 )
 from badc_core.detectors import stub
 from badc_core.errors import DetectionsInvalid
+from badc_core.inference.aggregated_rows import make_rows, order_of
 from badc_core.inference.chunk_files import find_chunk_files, overlaps_ms
 from badc_core.inference.chunk_output import (
     ChunkOutput,
-    FoundInChunk,
     read_chunk_json,
     read_hawkears_table,
 )
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import Settings
-
-NO_DETECTION = "none"
-"""Label of the row that stands for a chunk without detections."""
 
 OVERLAP = "overlap_ms"
 """The CSV's last column: how much of the chunk's start is left to the chunk before."""
@@ -176,9 +173,9 @@ class _Reading:
         rows = [
             {**row, OVERLAP: overlaps[output.origin.chunk_id]}
             for output in good
-            for row in _rows(output, recording)
+            for row in make_rows(output, recording)
         ]
-        rows.sort(key=_order)
+        rows.sort(key=order_of)
         return rows
 
     def _describe(self, recording_id: str) -> Recording | None:
@@ -217,77 +214,6 @@ def _count_repeated(table: pa.Table) -> int:
     rows = table.select(["detection_id", "config_hash"])
     counts = rows.group_by(rows.column_names).aggregate([([], "count_all")])["count_all"]
     return pc.sum(pc.greater(counts, 1)).as_py() or 0
-
-
-def _rows(output: ChunkOutput, recording: Recording | None) -> list[dict[str, Any]]:
-    """Returns a chunk's rows; one that says `none` where nothing was found."""
-    origin = output.origin
-    constant = {
-        "recording_id": origin.recording_id,
-        "chunk_id": origin.chunk_id,
-        "chunk_start_ms": origin.start_ms,
-        "chunk_end_ms": origin.end_ms,
-        "status": output.status,
-        "runner": output.runner,
-        "model_version": output.model_version,
-        "model_sha256": output.model_sha256 or None,
-        "chunk_sha256": origin.sha256,
-        "source_path": recording.path if recording is not None else origin.source_path,
-        "dataset_root": origin.dataset_root,
-        "config_hash": origin.config_hash,
-        **_recording_columns(recording),
-    }
-    if not output.detections:
-        return [{**constant, "label": NO_DETECTION, "is_detection": False}]
-    return [{**constant, **_detection_columns(output, one, recording)} for one in output.detections]
-
-
-def _detection_columns(
-    output: ChunkOutput, one: FoundInChunk, recording: Recording | None
-) -> dict[str, Any]:
-    chunk_start_ms, chunk_end_ms = output.origin.start_ms or 0, output.origin.end_ms or 0
-    start_ms = chunk_start_ms + one.timestamp_ms
-    end_ms = chunk_end_ms if one.end_ms is None else chunk_start_ms + one.end_ms
-    start_utc = recording.start_utc if recording is not None else None
-    return {
-        "timestamp_ms": one.timestamp_ms,
-        "absolute_time_ms": start_ms,
-        "end_ms": end_ms - chunk_start_ms,
-        "absolute_end_ms": end_ms,
-        "label": one.label,
-        "label_code": one.label_code or None,
-        "label_name": one.label_name or one.label,
-        "confidence": one.confidence,
-        "detection_id": make_detection_id(
-            *(output.origin.recording_id, start_ms, end_ms, one.label),
-            *(output.runner, output.model_version),
-        ),
-        "is_detection": True,
-        "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
-        "scientific_name": one.scientific_name or None,
-        "n_merged": 1,
-        "is_expected": one.is_expected,
-        "occurrence": one.occurrence,
-    }
-
-
-def _recording_columns(recording: Recording | None) -> dict[str, Any]:
-    if recording is None:
-        return {}
-    return {
-        "study_area": recording.study_area,
-        "location": recording.location,
-        "recording_start_local": recording.start_local,
-        "recording_start_utc": recording.start_utc,
-        "lat": recording.latitude,
-        "lon": recording.longitude,
-    }
-
-
-def _order(row: dict[str, Any]) -> tuple[int, str, int]:
-    """Returns what rows are sorted by: those of chunks without detections by the chunk's start."""
-    start_ms = row.get("absolute_time_ms", row["chunk_start_ms"])
-    return start_ms, row["label"], row.get("absolute_end_ms", row["chunk_end_ms"])
 
 
 def _cell(value: Any) -> str | int | float:
