@@ -7,6 +7,7 @@ use all this in docs/python-api.md. Nothing here writes into a dataset, except `
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -17,7 +18,7 @@ from badc_core.datasets.connections import read_connections
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, ConfigInvalid
 from badc_core.options import option_fields
-from badc_core.recordings.registry import read_registry
+from badc_core.recordings.registry import unknown_recording
 from badc_core.reports.database import VIEWS
 from badc_core.reports.snapshot import Snapshot
 
@@ -32,8 +33,10 @@ _RECORDINGS = """
         g.recording_id, g.path, r.study_area, r.location, r.start_local, r.start_utc, r.timezone,
         r.lat, r.lon, r.duration_s,
         CASE WHEN r.recording_id IS NULL THEN g.state_without_result
+            WHEN s.recording_id IS NOT NULL THEN 'not analysed'
             WHEN e.failed_chunks > 0 THEN 'incomplete' ELSE 'analysed' END AS state,
         CASE WHEN r.recording_id IS NULL THEN g.reason
+            WHEN s.recording_id IS NOT NULL THEN 'the stub runner: no model ran'
             WHEN e.failed_chunks > 0
             THEN concat(e.failed_chunks, ' of ', e.chunks, ' chunks failed') END AS reason,
         coalesce(e.effort_s, 0) AS effort_s, coalesce(e.dead_s, 0) AS dead_s,
@@ -41,6 +44,8 @@ _RECORDINGS = """
     FROM registered g
     LEFT JOIN recordings r USING (recording_id)
     LEFT JOIN effort_by_recording e USING (recording_id)
+    LEFT JOIN (SELECT DISTINCT recording_id FROM chunks WHERE status = 'stub') s
+        USING (recording_id)
     ORDER BY g.recording_id
 """
 _DETECTIONS = """
@@ -52,11 +57,14 @@ _EFFORT = """
     FROM chunks c JOIN recordings r USING (recording_id) WHERE {where}
     ORDER BY recording_id, chunk_start_ms
 """
+_IDS = "SELECT recording_id FROM registered"
+_STATIONS = "SELECT DISTINCT location FROM recordings WHERE location IS NOT NULL"
 _RECORDING = "recording_id IN (SELECT recording_id FROM recordings WHERE {})"
-_SPECIES = "list_has_any(?, [lower(label), lower(label_name), lower(scientific_name)])"
+_IN_LIST = "list_contains(?::VARCHAR[], {})"
+_SPECIES = "list_has_any(?::VARCHAR[], [lower(label), lower(label_name), lower(scientific_name)])"
 
 Names: TypeAlias = str | Sequence[str]
-"""One name, or several; none: all."""
+"""One name, or several."""
 
 Day: TypeAlias = date | str
 """A day, or one as ISO 8601 writes it: `2024-05-14`."""
@@ -110,16 +118,19 @@ class Results:
     def detections(
         self,
         *,
-        species: Names = (),
+        species: Names | None = None,
         min_score: float | None = None,
-        stations: Names = (),
-        recordings: Names = (),
+        stations: Names | None = None,
+        recordings: Names | None = None,
         days: Days = (None, None),
     ) -> pa.Table:
         """Returns detections, ordered by recording and time; `effort` is what they were found in.
 
+        None chooses all species, stations or recordings; an empty list chooses none.
+
         Args:
-            species: common or scientific names, or codes, in any case.
+            species: common or scientific names, or codes, in any case. One that was not detected,
+                or is misspelt, gives no rows.
             min_score: the weakest wanted, 0 to 1.
             stations: as `location` has them.
             recordings: their recording_ids.
@@ -139,21 +150,25 @@ class Results:
                 "Run: badc run DATASET --min-score SCORE, or leave min_score away",
             )
         where, values = self._choose(stations, recordings, days)
-        wanted = [one.lower() for one in _names(species)]
-        where += [_SPECIES] if wanted else []
-        values += [wanted] if wanted else []
+        if species is not None:
+            where.append(_SPECIES)
+            values.append([one.lower() for one in _names(species)])
         where += [] if min_score is None else ["confidence >= ?"]
         values += [] if min_score is None else [min_score]
         return self._snapshot.read(_DETECTIONS.format(where=" AND ".join(where)), *values)
 
     def effort(
-        self, *, stations: Names = (), recordings: Names = (), days: Days = (None, None)
+        self,
+        *,
+        stations: Names | None = None,
+        recordings: Names | None = None,
+        days: Days = (None, None),
     ) -> pa.Table:
         """Returns the chunks that were analysed or failed, with the seconds analysed in each.
 
         The same recordings as `detections` has with the same arguments, those without detections
-        among them; `status` is `ok`, `no_detections` or `error`. Recordings without any result have
-        no chunks: see `recordings`.
+        among them; `status` is `ok`, `no_detections`, `error`, or `stub` where no model ran.
+        Recordings without any result have no chunks: see `recordings`.
 
         Args:
             stations: as of `detections`; likewise `recordings` and `days`.
@@ -183,31 +198,36 @@ class Results:
         return self._snapshot.read(f'SELECT * FROM "{name}" LIMIT ?', limit)  # noqa: S608
 
     def _choose(
-        self, stations: Names, recordings: Names, days: Days
+        self, stations: Names | None, recordings: Names | None, days: Days
     ) -> tuple[list[str], list[object]]:
         """Returns conditions on rows about recordings, and the values in them."""
         first, last = _first_and_last(days)
         chosen: dict[str, object] = {
-            "list_contains(?, recording_id)": self._known_recordings(recordings),
-            "list_contains(?, location)": self._known_stations(stations),
+            _IN_LIST.format("recording_id"): self._known_recordings(recordings),
+            _IN_LIST.format("location"): self._known_stations(stations),
             "start_local >= ?": first,
             "start_local < ?": None if last is None else last + timedelta(days=1),
         }
-        given = {condition: value for condition, value in chosen.items() if value}
+        given = {condition: value for condition, value in chosen.items() if value is not None}
         conditions = " AND ".join(given) or "true"
         return [_RECORDING.format(conditions)], list(given.values())
 
-    def _known_recordings(self, names: Names) -> list[str]:
-        registry = read_registry(Dataset.open(self.root).registry)
-        return [registry.require(one).recording_id for one in _names(names)]
-
-    def _known_stations(self, names: Names) -> list[str]:
-        """Returns station names; raises ConfigInvalid for one that no recording is from."""
+    def _known_recordings(self, names: Names | None) -> list[str] | None:
+        """Returns recording_ids; raises RecordingUnknown for one that is not in the dataset."""
+        if names is None:
+            return None
         wanted = list(_names(names))
-        if not wanted:
-            return []
-        found = self._snapshot.read("SELECT DISTINCT location FROM recordings")
-        known = [one for one in found["location"].to_pylist() if one is not None]
+        known = self._snapshot.read(_IDS)["recording_id"].to_pylist()
+        for one in sorted({*wanted} - {*known}):
+            raise unknown_recording(one, known)
+        return wanted
+
+    def _known_stations(self, names: Names | None) -> list[str] | None:
+        """Returns station names; raises ConfigInvalid for one that no recording is from."""
+        if names is None:
+            return None
+        wanted = list(_names(names))
+        known = self._snapshot.read(_STATIONS)["location"].to_pylist()
         for one in wanted:
             if one not in known:
                 close = ", ".join(difflib.get_close_matches(one, known) or sorted(known)[:_SHOWN])
@@ -233,6 +253,9 @@ def open_dataset(place: str | Path, home: Path | None = None) -> Results:
 def run_manifest(manifest: Path, **options: Any) -> "RunResult":
     """Runs a detector over the chunks of a manifest, as `badc infer run MANIFEST` does.
 
+    Results in a DataLad dataset are committed as `record_datalad` says; where that turns out to be
+    impossible, the result's `warnings` say so.
+
     Args:
         manifest: the file.
         options: those of that command, with underscores: `detector="band_energy"`,
@@ -243,16 +266,20 @@ def run_manifest(manifest: Path, **options: Any) -> "RunResult":
         ConfigInvalid: an option there is not, or a value that cannot be used.
         ManifestMismatch: the manifest cannot be used.
         DetectorMissing, DetectorFailed: the detector cannot be run.
+        ProgramMissing, RepositoryFailed: commits are required and impossible.
     """
     from badc_core.cli.run_options import RunOptions  # noqa: PLC0415  (a second, and rarely used)
     from badc_core.inference.manifest_run import ManifestRun  # noqa: PLC0415
-    from badc_core.inference.manifest_runs import run_manifest as run  # noqa: PLC0415
+    from badc_core.inference.manifest_runs import run_and_commit  # noqa: PLC0415
 
     known = [one.name for one in option_fields(RunOptions) if one.name != "manifest"]
     for name in options:
         if name not in known:
             raise ConfigInvalid("no option of this name", name, f"There are: {', '.join(known)}")
-    return run(ManifestRun(RunOptions(manifest=Path(manifest), **options).order()))
+    said: list[str] = []
+    run = ManifestRun(RunOptions(manifest=Path(manifest), **options).order())
+    result = run_and_commit(run, said.append)
+    return replace(result, warnings=(*result.warnings, *said))
 
 
 def _names(given: Names) -> Sequence[str]:

@@ -20,6 +20,7 @@ from badc_core.reports.bundle import BundleOutcome, write_bundle
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.describing import describe_recordings
+from badc_core.stages.fingerprint_files import store_if_remade
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 from badc_core.stages.step_records import CORPUS_DETECTIONS
 from badc_core.stages.work import Work
@@ -84,9 +85,13 @@ def inputs_from_files(
 
 
 def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
-    """Yields what became of each recording of a step, its files written anew and committed to."""
+    """Yields what became of each recording of a step, its files written anew and committed to.
+
+    Where they are other than the dataset says, it says so after.
+    """
     for outcome in _BODIES[inputs.stage](inputs):
         if outcome.error is None:
+            store_if_remade(inputs.dataset, inputs.stage, outcome.recording_id)
             outcome.commit()
         yield outcome
 

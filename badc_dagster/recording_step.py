@@ -28,6 +28,7 @@ from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.stage import STAGES, stages_after
@@ -206,7 +207,7 @@ class Step:
             note_failure(self.dataset, recording_id, self._stage.name, error)
             work.mark_lacking(self._stage.name, recording_id, lacks=True)
         for damaged in self._written_by(error):
-            work.mark_dirty(damaged, recording_id)
+            mark_damaged(self.dataset, damaged, recording_id)
         self._context.log.error(f"{recording_id} failed: {error}")
         self._context.log_event(
             # So that the recording's own page says why, not only the run's log.

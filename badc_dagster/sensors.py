@@ -30,7 +30,7 @@ from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys
 from badc_dagster.scans import report_scan
-from badc_dagster.taking_over import take_over
+from badc_dagster.taking_over import Tick, take_over
 
 MAX_FILES_PER_TICK = 500
 _INTERVAL_S = 30
@@ -164,13 +164,12 @@ def evaluate(
     report_scan(instance, connection, dataset, outcome, n_new_keys)
     convert_older_marks(dataset)
     # The rest in the next ticks; what files say of it counts already.
-    taken = take_over(
-        instance, connection, dataset, outcome.registry.by_id, at_most=MAX_FILES_PER_TICK
-    )
+    tick = Tick(MAX_FILES_PER_TICK, now_s())
+    taken = take_over(instance, connection, dataset, outcome.registry.by_id, tick=tick)
     for sentence in taken.warnings():
         warn(sentence)
     finder = DueFinder(instance, connection, dataset)
-    progress = finder.find(outcome.registry.without(outcome.missing))
+    progress = finder.find(outcome.registry.without({*outcome.missing, *taken.unsettled}))
     adoption = Adoption(instance, connection, dataset)
     warnings = _adopt_older_results(finder, adoption, progress, outcome.registry)
     requests: list[dg.RunRequest] = []

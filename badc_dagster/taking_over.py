@@ -17,6 +17,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import InputOutdated, RecordingBusy
 from badc_core.recordings.failures import read_failures
+from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import StoredOutput, find_difference
 from badc_core.stages.fingerprints import lacks_chunks
 from badc_core.stages.stage import STAGES
@@ -35,6 +36,33 @@ from badc_dagster.partitions import asset_key
 _AT_ONCE = 100
 """Recordings whose events are stored together; other processes that store events wait meanwhile."""
 
+_SETTLED_AFTER_S = 60.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sensor's.
+
+    Attributes:
+        at_most: how many recordings it takes over.
+        now_s: the time, in seconds since 1970.
+    """
+
+    at_most: int
+    now_s: float
+
+    def find_unsettled(self, changed_ns: Mapping[str, int]) -> set[str]:
+        """Returns the recordings that `git pull`, or a copy, may still be putting in place.
+
+        Their files of fingerprints come before their outputs, in the order of names.
+
+        Args:
+            changed_ns: recording_id -> when its file was put in place, in ns since 1970.
+        """
+        ages_s = {one: self.now_s - put_ns / 1e9 for one, put_ns in changed_ns.items()}
+        # A clock that was ahead would make them wait until that time.
+        return {one for one, age_s in ages_s.items() if 0 <= age_s < _SETTLED_AFTER_S}
+
 
 @dataclass
 class TakenOver:
@@ -45,12 +73,14 @@ class TakenOver:
         damaged: stage and recording -> the file that is not as it was written.
         unreadable: recordings whose file of fingerprints cannot be read -> why.
         n_left: recordings left for the next time.
+        unsettled: those of which files may be about to change; what is due of them shows later.
     """
 
     recordings: list[str] = field(default_factory=list)
     damaged: dict[tuple[str, str], str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     n_left: int = 0
+    unsettled: set[str] = field(default_factory=set)
 
     def warnings(self) -> Iterator[str]:
         """Yields a sentence for each kind of trouble."""
@@ -74,7 +104,7 @@ def take_over(
     dataset: Dataset,
     registered: Collection[str],
     show: Callable[[str], None] = lambda _: None,
-    at_most: int | None = None,
+    tick: Tick | None = None,
 ) -> TakenOver:
     """Has the asset graph record what files say and it does not know.
 
@@ -84,20 +114,22 @@ def take_over(
         dataset: the dataset.
         registered: its recordings; files about others are left alone.
         show: shows a sentence now and then, where there are many.
-        at_most: how many recordings, for a sensor that has little time; None for all.
+        tick: of a sensor, which has little time, and comes at any; None to take over all.
     """
     known = read_known(instance, connection, dataset)
     outcome = TakenOver()
     outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}
-    taking = _TakingOver(instance, connection, dataset, known)
+    unsettled = tick.find_unsettled(known.changed_ns) if tick else set()
+    taking = _TakingOver(instance, connection, dataset, known, unsettled)
     wanted = [one for one in registered if one in known.untold]
-    now = wanted if at_most is None else wanted[:at_most]
+    now = wanted if tick is None else wanted[: tick.at_most]
     for start in range(0, len(now), _AT_ONCE):
         if start and start % (10 * _AT_ONCE) == 0:
             show(f"Results of another Dagster home: {start} of {len(now)} recordings taken over")
         taking.take(now[start : start + _AT_ONCE], outcome)
     _mark_failures(dataset, outcome)
     outcome.n_left = len(wanted) - len(now)
+    outcome.unsettled = unsettled & set(wanted)
     if known.changed_ns:
         left = {*wanted[len(now) :], *taking.in_work}
         remember_seen(instance, dataset, known, left)
@@ -108,7 +140,7 @@ class _TakingOver:
     """Takes recordings over, stage by stage, so that each event can name those it follows from.
 
     Attributes:
-        in_work: recordings that another run is at work on.
+        in_work: recordings that another run, or perhaps git, is at work on.
     """
 
     def __init__(
@@ -117,12 +149,14 @@ class _TakingOver:
         connection: Connection,
         dataset: Dataset,
         known: KnownFingerprints,
+        unsettled: Collection[str],
     ) -> None:
         self.in_work: set[str] = set()
         self._instance = instance
         self._connection = connection
         self._dataset = dataset
         self._stored = known.stored
+        self._unsettled = unsettled
         self._work = Work(dataset.work_folder)
 
     def take(self, ids: Sequence[str], total: TakenOver) -> None:
@@ -150,8 +184,10 @@ class _TakingOver:
         paths = STAGES[stage].outputs(self._dataset, recording_id)
         output = self._stored[stage][recording_id]
         differs = find_difference(self._dataset, paths, output, in_full=True)
-        if differs is not None and os.path.lexists(differs):
-            self._work.mark_dirty(stage, recording_id)
+        if differs is not None and recording_id in self._unsettled:
+            self.in_work.add(recording_id)
+        elif differs is not None and os.path.lexists(differs):
+            mark_damaged(self._dataset, stage, recording_id)
             total.damaged[stage, recording_id] = str(differs)
         return differs is None
 

@@ -25,9 +25,9 @@ from badc_core.cli.run_output import (
 from badc_core.cli.telemetry import monitor
 from badc_core.cli.wording import counted
 from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
+from badc_core.inference.datalad_commands import render_run
 from badc_core.inference.manifest_run import ManifestRun
-from badc_core.inference.manifest_runs import run_manifest
-from badc_core.inference.run_records import FinishedRun, RunCommits
+from badc_core.inference.manifest_runs import run_and_commit
 from badc_core.inference.run_spec import RunSpec
 
 infer = make_group("Run detectors over chunk manifests; aggregate and compare results.")
@@ -107,14 +107,11 @@ def _run(options: RunOptions, is_only_printed: bool, out: Output) -> None:
     spec = options.order()
     prepared = ManifestRun(spec)
     if is_only_printed:
-        out.print_commands([prepared.datalad_command(options.words(spec))])
+        out.print_commands([render_run(prepared, options.words(spec))])
         return
     warn_of_stub(spec.settings.detector, out)
-    is_required = spec.settings.datalad.record == "require"
-    commits = RunCommits(spec.dataset, is_required, 1, out.warn)
     with shown_detecting(prepared.audio_s, out), _reporting_interruption(prepared, spec, out):
-        result = run_manifest(prepared)
-    commits.add(FinishedRun(spec, prepared.recording_ids, prepared.sources))
+        result = run_and_commit(prepared, out.warn)
     places = find_places(spec)
     show_run_result(result, out)
     out.say(*(f"{name}: {path}" for name, path in places.items()))

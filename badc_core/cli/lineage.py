@@ -13,7 +13,8 @@ from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.lineage.crate import export_crate as write_crate
-from badc_core.lineage.tracing import DetectorUsed, Lineage, StepDone, trace
+from badc_core.lineage.detectors_used import DetectorUsed
+from badc_core.lineage.tracing import Lineage, StepDone, trace
 from badc_core.provenance.history import Commit
 from badc_core.recordings.recording import Recording
 from badc_core.units import format_duration
@@ -68,13 +69,19 @@ def _describe_recording(recording: Recording) -> Iterator[str]:
 
 
 def _describe_detector(one: DetectorUsed) -> Iterator[str]:
-    yield f"Detector: {one.name} {one.version}".rstrip()
-    yield f"  model: {'sha256 ' + one.model_sha256 if one.model_sha256 else 'no model file'}"
+    yield f"Detector: {one.name or 'not known'} {one.version}".rstrip()
+    yield f"  model: {_describe_model(one.model_sha256)}"
     if one.settings:
         yield f"  settings: {_write_settings(one.settings)}"
     yield f"  config_hash: {one.config_hash or 'not known'}"
     if one.licence:
         yield f"  licence: {one.licence}"
+
+
+def _describe_model(sha256: str | None) -> str:
+    if sha256 is None:
+        return "not known"
+    return f"sha256 {sha256}" if sha256 else "no model file"
 
 
 def _write_settings(settings: Any) -> str:

@@ -25,6 +25,7 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
+from badc_core.inference.datalad_commands import render_plan
 from badc_core.inference.orchestrate import (
     PLAN_COLUMNS,
     DatasetRun,
@@ -184,7 +185,7 @@ def orchestrate_inference(
     if use.print_datalad_run:
         require_datalad_dataset(plan.root)
         unrecorded = replace(options, record_datalad=False)  # DataLad itself does
-        out.print_commands(plan.commands(to_argv(unrecorded, InferOptions)))
+        out.print_commands(render_plan(plan, to_argv(unrecorded, InferOptions)))
     else:
         out.give(list(plan.rows()))
 

@@ -21,7 +21,7 @@ _OPTIONS = {
         "--chunk-manifest-dir": _PLACES,
         "--chunk-chunks-dir": f"{_PLACES}; chunk files are written by badc chunk orchestrate",
         "--chunk-include-existing": "leave it out: what is due is found by itself",
-        "--chunk-pattern": "set recordings.extensions; which files are recordings the scan says",
+        "--chunk-pattern": "set recordings.extensions, by which a scan finds recordings",
         "--chunk-workers": "leave it out: no sound is copied",
     },
     "infer orchestrate": {f"--sockeye-{one}": "not there yet" for one in _SOCKEYE},

@@ -5,7 +5,6 @@ settings there are is in `badc_core/settings.py`.
 """
 
 import json
-import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import ValidationError
 
+from badc_core.cli.absolute_command import absolute_command
 from badc_core.cli.disabled_datalad import VARIABLE, read_disabled_datalad
 from badc_core.detectors import stub
 from badc_core.detectors.registry import list_detectors
@@ -128,7 +128,7 @@ class SettingOptions:
         """
         return replace(
             self,
-            runner_cmd=None if self.runner_cmd is None else _absolute_command(self.runner_cmd),
+            runner_cmd=None if self.runner_cmd is None else absolute_command(self.runner_cmd),
             assignments=tuple(map(self._anchored_assignment, self.assignments)),
         )
 
@@ -233,7 +233,7 @@ class SettingOptions:
         place, value = self._parse(assignment)
         if place != _COMMAND or not isinstance(value, str):
             return assignment
-        command = _absolute_command(value)
+        command = absolute_command(value)
         # A TOML string: JSON's escapes are among TOML's.
         quoted = json.dumps(command, ensure_ascii=False)
         return assignment if command == value else f"detector.command={quoted}"
@@ -291,22 +291,3 @@ def _overlap(one: Place, other: Place) -> bool:
     """Returns whether one of two places is in the other."""
     n_shared = min(len(one), len(other))
     return one[:n_shared] == other[:n_shared]
-
-
-def _absolute_command(command: str) -> str:
-    """Returns a command with absolute paths of the files it names."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # reported where the command is run
-        return command
-    absolute = [_absolute_path(word, is_program=not n) for n, word in enumerate(words)]
-    return command if absolute == words else shlex.join(absolute)
-
-
-def _absolute_path(word: str, is_program: bool) -> str:
-    """Returns the absolute path of a file that a word of a command names; else the word itself."""
-    try:
-        is_own_file = Path(word).is_file() and ("/" in word or not is_program)
-    except (OSError, ValueError):
-        return word
-    return str(Path(word).absolute()) if is_own_file else word

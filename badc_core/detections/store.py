@@ -99,6 +99,16 @@ def read_metadata(path: Path) -> dict[str, str]:
         return _metadata(path, file)
 
 
+def count_rows(path: Path) -> int:
+    """Returns how many rows a file has, without reading them.
+
+    Raises:
+        DetectionsInvalid: absent or corrupt.
+    """
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def conform(table: pa.Table, schema: pa.Schema, where: str | Path) -> pa.Table:
     """Returns the table with exactly a schema's columns, order and types.
 

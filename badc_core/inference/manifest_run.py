@@ -7,17 +7,17 @@ many, are carried out in `manifest_runs.py`.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest, read_requests
-from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
-from badc_core.errors import BadcError, ConfigInvalid, ContentMissing, RecordingBusy
+from badc_core.errors import BadcError, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
 from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
+from badc_core.inference.exclusive_log import exclusive_log
 from badc_core.inference.manifest_contents import (
     fetching_for,
     needed_by_rows,
@@ -38,15 +38,10 @@ from badc_core.inference.recording_run import (
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.inference.run_spec import RunResult, RunSpec, load_previous
 from badc_core.inference.select import Selection
-from badc_core.locks import try_lock_file, unlock
 from badc_core.outcomes import Outcome
 from badc_core.provenance.annex import fetch
-from badc_core.provenance.datalad import render_datalad_run, require_datalad_dataset
 from badc_core.provenance.fetching import Fetcher, Needed
 from badc_core.provenance.tracking import write_tracking_rules
-from badc_core.settings import Settings
-from badc_core.stages.work import recording_busy
-from badc_core.telemetry.live import lock_path
 from badc_core.telemetry.log import TelemetryLog, require_telemetry
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
 
@@ -108,9 +103,9 @@ class ManifestRun:
         return str(self._spec.manifests[0])
 
     @property
-    def settings(self) -> Settings:
-        """The detector, and how the work is spread."""
-        return self._spec.settings
+    def spec(self) -> RunSpec:
+        """What is to be run."""
+        return self._spec
 
     @property
     def recording_ids(self) -> tuple[str, ...]:
@@ -161,31 +156,6 @@ class ManifestRun:
             for row, chunk in zip(rows, self._plan(recording_id), strict=True)
         )
 
-    def datalad_command(self, words: Sequence[str]) -> str:
-        """Returns a command that has DataLad run this and record it; nothing is written.
-
-        Args:
-            words: the command that runs it, typed in the dataset's root.
-
-        Raises:
-            ConfigInvalid: there is no DataLad dataset with the manifest in it.
-        """
-        spec = self._spec
-        manifest = spec.manifests[0]
-        if spec.dataset is None or not manifest.is_relative_to(spec.dataset.root):
-            raise ConfigInvalid(
-                "the manifest is in no dataset, so that nothing can be recorded",
-                manifest,
-                "Move it into the dataset, or give --dataset-root",
-            )
-        root, log = spec.dataset.root, spec.telemetry_log
-        require_datalad_dataset(root)
-        folders = [spec.output.recording(one) for one in self.recording_ids]
-        outputs = (*folders, log, summary_path(log), workers_path(log))
-        message = f"Detect in {', '.join(self.recording_ids)}"
-        inputs = (*spec.manifests, *self.sources)
-        return render_datalad_run(root, message, inputs, outputs, words)
-
     def recordings(self) -> Iterator[RecordingRun[None]]:
         """Yields the recordings, after opening the log and the summary.
 
@@ -197,7 +167,7 @@ class ManifestRun:
         if spec.dataset is not None and spec.output.folder.is_relative_to(spec.dataset.root):
             write_tracking_rules(spec.dataset.root)
         if spec.owns_log:
-            self._open.enter_context(_exclusive(spec.telemetry_log, self.recording_ids[0]))
+            self._open.enter_context(exclusive_log(spec.telemetry_log, self.recording_ids[0]))
         self._is_new_summary = not summary_path(spec.telemetry_log).exists()
         self._summary.merge(Summary.load(spec.telemetry_log))
         if self._previous is not None and self._previous.log != spec.telemetry_log:
@@ -324,22 +294,3 @@ class ManifestRun:
             workers=self._summary.workers(),
             warnings=tuple(self._warnings),
         )
-
-
-@contextmanager
-def _exclusive(log: Path, recording_id: str) -> Iterator[None]:
-    """Keeps a telemetry log to this run until the block ends.
-
-    Raises:
-        RecordingBusy: another run writes it.
-        StorageFull, OutputUnwritable: there is no place for the lock, nor would be for the log.
-    """
-    lock = lock_path(log)
-    descriptor = try_lock_file(prepare_work_file(log.with_name(WORK_FOLDER), lock))
-    if descriptor is None:
-        raise recording_busy(recording_id)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        unlock(descriptor)

@@ -13,9 +13,28 @@ from badc_core.errors import BadcError, ManifestMismatch, StorageFull
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.multiplexer import run_recordings
 from badc_core.inference.recording_run import RecordingRun
+from badc_core.inference.run_records import FinishedRun, RunCommits
 from badc_core.inference.run_spec import RunResult
 from badc_core.outcomes import Outcome, attempt
 from badc_core.settings import Settings
+
+
+def run_and_commit(run: ManifestRun, warn: Callable[[str], object]) -> RunResult:
+    """Does what `run_manifest` does, then commits the results as `datalad.record` says.
+
+    Args:
+        run: the run.
+        warn: gets the sentence that says why nothing is committed.
+
+    Raises:
+        DetectorFailed, DetectorMissing, StorageFull, OutputUnwritable: as `run_manifest`.
+        ProgramMissing, RepositoryFailed: commits are required and impossible.
+    """
+    spec = run.spec
+    commits = RunCommits(spec.dataset, spec.settings.datalad.record == "require", 1, warn)
+    result = run_manifest(run)
+    commits.add(FinishedRun(spec, run.recording_ids, run.sources))
+    return result
 
 
 def run_manifest(run: ManifestRun) -> RunResult:
@@ -28,8 +47,9 @@ def run_manifest(run: ManifestRun) -> RunResult:
         StorageFull: the disk or a quota is full.
         OutputUnwritable: nothing can be written where results belong.
     """
-    detector = identify_detector(run.settings.detector)
-    (outcome,) = run_manifests([(run.name, lambda _: run)], run.settings, detector)
+    settings = run.spec.settings
+    detector = identify_detector(settings.detector)
+    (outcome,) = run_manifests([(run.name, lambda _: run)], settings, detector)
     return outcome.require()
 
 

@@ -4,7 +4,7 @@ Each manifest is run as `badc infer run` runs it, all with one engine (`manifest
 manifests there are is found in `manifest_list.py`.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.annex import fetch
-from badc_core.provenance.datalad import below, render_datalad_run
+from badc_core.provenance.datalad import below
 from badc_core.provenance.fetching import Needed
 from badc_core.settings import Settings
 from badc_core.telemetry.summary import summary_path, workers_path
@@ -153,26 +153,6 @@ class InferPlan:
                 "n_left": one.n_left,
                 "error": None if one.error is None else str(one.error),
             }
-
-    def commands(self, words: Sequence[str]) -> Iterator[str]:
-        """Yields a `datalad run` command for every recording that can be run.
-
-        Args:
-            words: options of `badc infer run` that all have in common.
-        """
-        for one in self.entries:
-            if one.error is None:
-                manifest = below(self.root, one.manifest)
-                places = ["--output-dir", below(self.root, one.order.output.folder)]
-                places += ["--telemetry-log", below(self.root, one.order.telemetry_log)]
-                places += ["--dataset-root", "."]
-                yield render_datalad_run(
-                    self.root,
-                    f"Detect in {one.recording_id}",
-                    [one.manifest, *one.sources],
-                    one.outputs,
-                    ["badc", "infer", "run", *places, *words, "--", manifest],
-                )
 
 
 def plan_inference(request: DatasetRun) -> InferPlan:

@@ -1,24 +1,18 @@
 """Marks what was found damaged, so that the next run makes just that again.
 
-Nothing is lost: what a later run might take for a good result is put into the work folder, and
-damaged contents of an annex where git-annex puts those. A run may have made a file again since it
-was found: each is looked at once more while no run can be at work on it.
+A run may have made a file again since it was found: each is looked at once more while no run can
+be at work on it. What becomes of damaged files is in `stages/damage.py`.
 """
 
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import groupby
-from pathlib import Path
 
-from badc_core.annexed_files import lacks_content
-from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError, ProgramMissing, RecordingBusy
+from badc_core.errors import BadcError, RecordingBusy
 from badc_core.integrity.comparing import look_at_corpus, look_at_outputs
 from badc_core.integrity.findings import AUDIO, Finding
-from badc_core.provenance.annex import check_contents
 from badc_core.recordings.failures import note_failure
+from badc_core.stages.damage import put_contents_away, put_output_away, set_aside
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 
@@ -75,10 +69,7 @@ def _mark_output(dataset: Dataset, recording_id: str, stage: str, noted: set[str
         noted.add(recording_id)
         error = BadcError(f"damaged: {still[0].what}", still[0].path, _REMEDY)
         note_failure(dataset, recording_id, stage, error)
-    _check_annexed(dataset, still)
-    if stage == "raw_detections":
-        # Its good chunks would count as known.
-        _set_aside(dataset, dataset.raw_detections(recording_id))
+    put_output_away(dataset, stage, recording_id)
     begun.leave()
     return still
 
@@ -91,9 +82,9 @@ def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding
         else:
             found = look_at_corpus(dataset).findings
         still = [one for one in found if one.stage == ""]
-        _check_annexed(dataset, still)
+        put_contents_away(dataset.root / one.path for one in still)
         for one in still:
-            _set_aside(dataset, dataset.root / one.path)
+            set_aside(dataset, dataset.root / one.path)
     return still
 
 
@@ -103,26 +94,7 @@ def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:
     with Work(dataset.work_folder).writing_corpus():
         found = look_at_corpus(dataset).findings
         still = [one for one in found if one.stage == asset]
-        _check_annexed(dataset, still)
+        put_contents_away(dataset.root / one.path for one in still)
         if still:
-            _set_aside(dataset, path)
+            set_aside(dataset, path)
     return still
-
-
-def _check_annexed(dataset: Dataset, findings: Sequence[Finding]) -> None:
-    """Has git-annex put damaged contents away, else it would keep those and not what is new."""
-    paths = [dataset.root / one.path for one in findings]
-    annexed = [one for one in paths if one.is_symlink() and one.exists()]
-    with suppress(ProgramMissing):
-        check_contents(annexed)
-
-
-def _set_aside(dataset: Dataset, path: Path) -> None:
-    if lacks_content(path) or not path.exists():
-        return
-    place = Work(dataset.work_folder).damaged(path.relative_to(dataset.root).as_posix())
-    with naming_storage_trouble(place):
-        if path.is_symlink():
-            path.unlink()  # into the annex, where its content stays
-        else:
-            shutil.move(path, place)

@@ -7,7 +7,6 @@ Source: https://www.researchobject.org/ro-crate/specification/1.3; the action is
 Run Crate, whose profile is not claimed, since it asks for version 1.1 of the specification.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +16,13 @@ from typing import Any
 
 from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing_folder
+from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, PackageMissing, ProgramMissing, RepositoryFailed
 from badc_core.hashing import sha256_file
 from badc_core.lineage.crate_folder import place_crate
-from badc_core.lineage.tracing import DetectorUsed, Lineage, trace
-from badc_core.provenance.annex import find_repository
+from badc_core.lineage.detectors_used import DetectorUsed
+from badc_core.lineage.tracing import Lineage, trace
 from badc_core.provenance.history import read_authors
 from badc_core.reports.snapshot import Snapshot
 from badc_core.settings import SETTINGS_FILE
@@ -116,9 +116,7 @@ def _write_inputs(dataset: Dataset, path: Path) -> int:
     with Snapshot(dataset) as snapshot:
         table = snapshot.read(_INPUTS)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.column_names)
-        writer.writerows(row.values() for row in table.to_pylist())
+        write_rows(file, table.column_names, (row.values() for row in table.to_pylist()))
     return int(table.num_rows)
 
 
@@ -153,7 +151,8 @@ class _Filling:
         )
         root["license"] = licence
         if people:
-            root["author"] = people if len(people) > 1 else people[0]
+            everybody = list(people.values())
+            root["author"] = everybody if len(people) > 1 else everybody[0]
         if self._found.commit is not None:
             root["version"] = self._found.commit.sha
         self._add_action(inputs, results, people)
@@ -163,19 +162,16 @@ class _Filling:
 
         return self._crate.add(ContextEntity(self._crate, identifier, properties=properties))
 
-    def _add_people(self) -> list[Any]:
+    def _add_people(self) -> dict[str, Any]:
         """Adds the authors of commits, by name alone: addresses are not for publishing."""
-        repository = find_repository(self._dataset.root)
-        if repository is None:
-            return []
         try:
-            names = dict.fromkeys(name for name, _ in read_authors(repository))
+            names = dict.fromkeys(name for name, _ in read_authors(self._dataset.root))
         except (ProgramMissing, RepositoryFailed):
-            return []
-        return [
-            self._add(f"#person-{number}", {"@type": "Person", "name": name})
+            return {}
+        return {
+            name: self._add(f"#person-{number}", {"@type": "Person", "name": name})
             for number, name in enumerate(names, 1)
-        ]
+        }
 
     def _add_licence(self) -> Any:
         text = self._licence or NO_LICENCE
@@ -184,9 +180,11 @@ class _Filling:
         return self._add(text if is_url else "#licence", properties)
 
     def _add_file(self, path: Path) -> Any:
-        below = path.relative_to(self._dataset.root).as_posix()
-        folder = self._dataset.corpus.folder
+        root, folder = self._dataset.root, self._dataset.corpus.folder
+        below = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
         name = path.relative_to(folder if path.is_relative_to(folder) else path.parent).as_posix()
+        is_stations = path == self._dataset.deployments
+        known = _DESCRIPTIONS.get(path.name, "A summary of the detections.")
         return self._crate.add_file(
             path.resolve(),
             name,
@@ -195,7 +193,7 @@ class _Filling:
                 "encodingFormat": _TYPES.get(path.suffix, _DUCKDB),
                 "contentSize": str(path.stat().st_size),
                 "sha256": sha256_file(path),
-                "description": _DESCRIPTIONS.get(path.name, "A summary of the detections."),
+                "description": "The stations." if is_stations else known,
             },
         )
 
@@ -212,7 +210,7 @@ class _Filling:
             },
         )
 
-    def _add_action(self, inputs: Any, results: list[Any], people: list[Any]) -> None:
+    def _add_action(self, inputs: Any, results: list[Any], people: dict[str, Any]) -> None:
         """Adds what was done: software, model, settings, and when."""
         detectors = [self._add_detector(one, n) for n, one in enumerate(self._found.detectors, 1)]
         commit = self._found.commit
@@ -221,8 +219,8 @@ class _Filling:
             "description": commit.subject if commit else "Run by badc run",
             "endTime": commit.date if commit else self._written_at(),
         }
-        if people:
-            properties["agent"] = people[0]
+        if commit is not None and commit.author in people:
+            properties["agent"] = people[commit.author]
         settings = [one for one in results if str(one.id).endswith(SETTINGS_FILE)]
         action = self._crate.add_action(
             self._add_badc(detectors),
@@ -266,7 +264,7 @@ class _Filling:
             "@type": "SoftwareApplication",
             "name": one.name,
             "version": one.version,
-            "identifier": f"sha256:{one.model_sha256}" if one.model_sha256 else "no model file",
+            "identifier": _identify_model(one.model_sha256),
         }
         if one.name in _MODEL_URLS:
             properties["url"] = _MODEL_URLS[one.name]
@@ -286,11 +284,16 @@ class _Filling:
         return added
 
 
+def _identify_model(sha256: str | None) -> str:
+    if sha256 is None:
+        return "not known"
+    return f"sha256:{sha256}" if sha256 else "no model file"
+
+
 _DESCRIPTIONS = {
     "corpus.duckdb": "All detections, chunks with their effort, recordings, and views of them.",
     "report.html": "The page about all recordings.",
     SETTINGS_FILE: "The settings of the dataset.",
     "label_summary.csv": "Detections of each species or sound.",
     "recording_summary.csv": "Detections of each recording.",
-    "deployments.csv": "The stations.",
 }

@@ -1,38 +1,32 @@
 """Where what a file says came from: the sound, the stages, the model, the settings, the commits.
 
-Read from files alone, so that it works in a clone. Which file it is, is in `named_file.py`.
+Read from files alone, so that it works in a clone. Which file it is, is in `named_file.py`; what
+detected, in `detectors_used.py`.
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import duckdb
 
 from badc_core.annexed_files import lacks_content, require_fetched
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.store import (
-    DETECTOR_SETTINGS_KEY,
-    FINGERPRINT_KEY,
-    MODEL_SHA256_KEY,
-    MODEL_VERSION_KEY,
-    RUNNER_KEY,
-    read_metadata,
-)
 from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.hashing import sha256_file
-from badc_core.inference.chunk_output import read_chunk_json
-from badc_core.inference.raw_result import read_raw_result
-from badc_core.json_texts import parse_object
+from badc_core.lineage.detectors_used import (
+    DetectorUsed,
+    UsedIn,
+    read_chunk_detectors,
+    read_corpus_detectors,
+    read_page_detectors,
+    read_recording_detectors,
+)
 from badc_core.lineage.named_file import AUDIO, CHUNK_FILE, REGISTRY, NamedFile, name_file
 from badc_core.provenance.history import Commit, find_commit
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.database import query
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
 
@@ -40,33 +34,6 @@ AS_WRITTEN, CHANGED, ELSEWHERE, UNKNOWN = (
     *("as written", "changed since"),
     *("content not here", "not written down"),
 )
-
-
-_EXAMPLES = """
-    SELECT runner, model_version, model_sha256, config_hash, min(recording_id) AS recording_id
-    FROM recordings LEFT JOIN detections USING (recording_id) GROUP BY ALL ORDER BY ALL
-"""
-"""A recording of each detector and settings; one without detections, whose own file says what
-detected nothing."""
-
-
-@dataclass(frozen=True)
-class DetectorUsed:
-    """What found detections.
-
-    Attributes:
-        model_sha256: of the model file; empty for a detector without one.
-        settings: those that decided what is kept; nothing where they are not known.
-        config_hash: of detector and settings, as in every row.
-        licence: of the model, where results must name it; else empty.
-    """
-
-    name: str
-    version: str
-    model_sha256: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    config_hash: str = ""
-    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +104,8 @@ class _Tracing:
     def trace(self) -> Lineage:
         named = self._named
         is_here = not lacks_content(named.path) and named.path.is_file()
-        n_recordings, detectors = self._detectors()
+        used = self._used()
+        self._unknown += used.unknown
         return Lineage(
             file=named.below_root,
             what=named.what,
@@ -146,8 +114,8 @@ class _Tracing:
             registered=self._registered(),
             recording=self._recording(),
             steps=tuple(self._steps()),
-            detectors=detectors,
-            n_recordings=n_recordings,
+            detectors=used.detectors,
+            n_recordings=used.n_recordings,
             unknown=tuple(self._unknown),
         )
 
@@ -206,20 +174,21 @@ class _Tracing:
             find_commit(path),
         )
 
-    def _detectors(self) -> tuple[int | None, tuple[DetectorUsed, ...]]:
-        """Returns how many recordings a file is about, if not one, and what detected in them."""
+    def _used(self) -> UsedIn:
+        """Returns what detected in the recordings that a file is about."""
         named = self._named
         if named.made_by in {"recording", "chunk_manifest", REGISTRY}:
-            return None, ()
+            return UsedIn()
         try:
             if not named.recording_id:
-                return _read_corpus(self._dataset)
+                return read_corpus_detectors(self._dataset)
             if named.made_by == CHUNK_FILE:
-                return None, _read_chunk_file(named.path)
-            return None, _read_detections(self._dataset, named.recording_id)
+                return read_chunk_detectors(named.path)
+            is_report = named.made_by == "report_bundle"
+            read = read_page_detectors if is_report else read_recording_detectors
+            return read(self._dataset, named.recording_id)
         except BadcError as error:
-            self._unknown.append(str(error))
-            return None, ()
+            return UsedIn(unknown=(str(error),))
 
 
 def _stages_before(made_by: str) -> list[str]:
@@ -244,57 +213,3 @@ def _compare(path: Path, written: FileSum | None) -> str:
         if path.stat().st_size == written.size_bytes and sha256_file(path) == written.sha256:
             return AS_WRITTEN
     return CHANGED
-
-
-def _read_detections(dataset: Dataset, recording_id: str) -> tuple[DetectorUsed, ...]:
-    path = dataset.detections(recording_id)
-    require_fetched(path)
-    stored = read_metadata(path)
-    return (
-        DetectorUsed(
-            stored.get(RUNNER_KEY, ""),
-            stored.get(MODEL_VERSION_KEY, ""),
-            stored.get(MODEL_SHA256_KEY, ""),
-            parse_object(stored.get(DETECTOR_SETTINGS_KEY, "{}")),
-            stored.get(FINGERPRINT_KEY, ""),
-            _read_licence(dataset, recording_id),
-        ),
-    )
-
-
-def _read_licence(dataset: Dataset, recording_id: str) -> str:
-    with suppress(BadcError):
-        raw = read_raw_result(dataset.raw_detections(recording_id), recording_id)
-        return raw.detector.licence
-    return ""
-
-
-def _read_chunk_file(path: Path) -> tuple[DetectorUsed, ...]:
-    require_fetched(path)
-    if path.suffix != ".json":
-        return ()
-    output = read_chunk_json(path)
-    used = output.runner, output.model_version, output.model_sha256
-    return (DetectorUsed(*used, config_hash=output.origin.config_hash),)
-
-
-def _read_corpus(dataset: Dataset) -> tuple[int, tuple[DetectorUsed, ...]]:
-    path = dataset.corpus.duckdb
-    require_fetched(path)
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            (counted,) = query(connection, "SELECT count(*) AS n FROM recordings")
-            examples = query(connection, _EXAMPLES)
-    except duckdb.Error as error:
-        what = f"the corpus cannot be read ({str(error).splitlines()[0]})"
-        raise DatasetInvalid(what, path, "Run: badc run DATASET") from error
-    used = [_read_used(dataset, one) for one in examples]
-    return counted["n"], tuple({one.config_hash: one for one in used}.values())
-
-
-def _read_used(dataset: Dataset, example: Mapping[str, str]) -> DetectorUsed:
-    """Returns what detected in a recording: as its own file says, else as the corpus does."""
-    with suppress(BadcError):
-        return _read_detections(dataset, example["recording_id"])[0]
-    model = example["runner"] or "", example["model_version"] or "", example["model_sha256"] or ""
-    return DetectorUsed(*model, config_hash=example["config_hash"] or "")

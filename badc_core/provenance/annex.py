@@ -81,6 +81,18 @@ class Repository:
             raise self._failed(("git", *arguments), ended)
         return ended.stdout.decode("utf-8", "surrogateescape")
 
+    def read(self, *arguments: str, text: str = "") -> str:
+        """Returns what git writes that only reads: not even the index is brought up to date.
+
+        Args:
+            arguments: of git; paths among them are no patterns.
+            text: for its standard input.
+
+        Raises:
+            ProgramMissing, RepositoryFailed: git is not there or refuses.
+        """
+        return self.git("--no-optional-locks", "--literal-pathspecs", *arguments, text=text)
+
     def annex_batch(self, command: str, paths: Iterable[Path], *options: str) -> dict[Path, str]:
         """Returns why a command of git-annex failed, for each path it failed for.
 

@@ -49,28 +49,35 @@ def find_commit(path: Path) -> Commit | None:
     if repository is None:
         return None
     try:
-        if repository.git("status", "--porcelain", "--", f":(literal){_below(repository, real)}"):
+        if repository.read("status", "--porcelain", "--", _below(repository, real)):
             return None
         return _read_commit(repository, real)
     except (ProgramMissing, RepositoryFailed):
         return None
 
 
-def read_authors(repository: Repository) -> tuple[tuple[str, str], ...]:
-    """Returns name and address of everybody who made a commit, those with most first.
+def read_authors(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Returns name and address of everybody who committed files in a folder, those with most first.
+
+    Args:
+        folder: absolute; in no repository there are none.
 
     Raises:
         ProgramMissing, RepositoryFailed: git is not there, or there is no commit yet.
     """
-    lines = repository.git("shortlog", "--summary", "--numbered", "--email", "HEAD").splitlines()
+    repository = find_repository(folder)
+    if repository is None:
+        return ()
+    words = ("shortlog", "--summary", "--numbered", "--email", "HEAD", "--")
+    lines = repository.read(*words, _below(repository, folder.resolve())).splitlines()
     found = (re.fullmatch(r"\s*\d+\s+(.*) <(.*)>", line) for line in lines)
     return tuple((one[1], one[2]) for one in found if one is not None)
 
 
 def _read_commit(repository: Repository, real: Path) -> Commit | None:
-    wanted = "--format=%H%x00%an%x00%ae%x00%aI%x00%B"
-    place = f":(literal){_below(repository, real)}"
-    text = repository.git("log", "--max-count=1", wanted, "--", place)
+    # Names as .mailmap has them, like those of `shortlog`.
+    wanted = "--format=%H%x00%aN%x00%aE%x00%aI%x00%B"
+    text = repository.read("log", "--max-count=1", wanted, "--", _below(repository, real))
     if not text:
         return None
     sha, author, email, date, message = text.split("\0", 4)

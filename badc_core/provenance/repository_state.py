@@ -13,7 +13,6 @@ from pathlib import Path
 from badc_core.annexed_files import lacks_content
 from badc_core.provenance.annex import Repository, find_repository
 
-_READING = ("--no-optional-locks", "--literal-pathspecs")
 _VERIFIED = "annex-verified"
 _SUBMODULE = "160000"
 _OBJECTS = "/annex/objects/"
@@ -60,7 +59,9 @@ class RepositoryState:
 
 
 def read_state(folder: Path) -> RepositoryState | None:
-    """Returns the state of the repository that a folder is in, as to the folder; None without one.
+    """Returns the state of the repository that a folder is in; None where it is in none.
+
+    Changed files and contents are counted in the folder only.
 
     Raises:
         ProgramMissing, RepositoryFailed: git is not there, or refuses.
@@ -70,7 +71,7 @@ def read_state(folder: Path) -> RepositoryState | None:
         return None
     part = folder.resolve().relative_to(repository.root).as_posix()
     words = ("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--", part)
-    lines = _git(repository, *words).split("\0")[:-1]
+    lines = repository.read(*words).split("\0")[:-1]
     told = dict(one.split(" ", 2)[1:] for one in lines if one.startswith("# "))
     branch, commit = told["branch.head"], told["branch.oid"]
     return RepositoryState(
@@ -93,7 +94,7 @@ def read_siblings(repository: Repository) -> dict[str, str]:
 def _read_remotes(repository: Repository) -> list[tuple[str, dict[str, str]]]:
     """Returns the name and settings of each remote."""
     remotes: dict[str, dict[str, str]] = defaultdict(dict)
-    for setting in _git(repository, "config", "--list", "-z").split("\0"):
+    for setting in repository.read("config", "--list", "-z").split("\0"):
         key, _, value = setting.partition("\n")
         name, _, field = key.removeprefix("remote.").rpartition(".")
         if key.startswith("remote.") and name:
@@ -112,7 +113,7 @@ def list_annexed(folder: Path) -> dict[Path, str]:
         return {}
     part = folder.resolve().relative_to(repository.root).as_posix()
     files: dict[str, list[Path]] = defaultdict(list)
-    for entry in _git(repository, "ls-files", "--stage", "-z", "--", part).split("\0")[:-1]:
+    for entry in repository.read("ls-files", "--stage", "-z", "--", part).split("\0")[:-1]:
         about, _, path = entry.partition("\t")
         mode, blob, _ = about.split()
         if mode != _SUBMODULE:
@@ -132,15 +133,11 @@ def _count_contents(folder: Path) -> Contents:
     return Contents(n_files, n_here, size_bytes, here_bytes)
 
 
-def _git(repository: Repository, *arguments: str, text: str = "") -> str:
-    return repository.git(*_READING, *arguments, text=text)
-
-
 def _read_keys(repository: Repository, blobs: list[str]) -> Iterator[tuple[str, str]]:
     """Yields blob and key of those that stand for a content: a link's target, or a pointer."""
-    sizes = _git(repository, "cat-file", "--batch-check", text=_lines(blobs)).splitlines()
+    sizes = repository.read("cat-file", "--batch-check", text=_lines(blobs)).splitlines()
     short = [one.split()[0] for one in sizes if int(one.split()[2]) <= _LONGEST_KEY_BYTES]
-    told = _git(repository, "cat-file", "--batch", text=_lines(short))
+    told = repository.read("cat-file", "--batch", text=_lines(short))
     content, start = told.encode("utf-8", "surrogateescape"), 0
     while start < len(content):
         heading, _, _ = content[start : start + _LONGEST_KEY_BYTES].partition(b"\n")

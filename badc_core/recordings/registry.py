@@ -61,13 +61,18 @@ class Registry:
         """
         if recording_id in self.by_id:
             return self.by_id[recording_id]
-        close = difflib.get_close_matches(recording_id, self.by_id, n=3)
-        remedy = f"Did you mean {', '.join(close)}?" if close else "Run: badc scan DATASET"
-        raise RecordingUnknown("no recording of this name in the dataset", recording_id, remedy)
+        raise unknown_recording(recording_id, self.by_id)
 
     def write(self, path: Path) -> None:
         """Writes the table as CSV, replacing what was there."""
         write_table(path, tuple(self))
+
+
+def unknown_recording(recording_id: str, known: Iterable[str]) -> RecordingUnknown:
+    """Returns the error about a name that no recording has; the message lists similar ones."""
+    close = difflib.get_close_matches(recording_id, list(known), n=3)
+    remedy = f"Did you mean {', '.join(close)}?" if close else "Run: badc scan DATASET"
+    return RecordingUnknown("no recording of this name in the dataset", recording_id, remedy)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from badc_core.reports.page import is_whole_page, without_root
 from badc_core.reports.parquet_files import exact_pattern, read_versions
 from badc_core.reports.recordings_table import recordings_table
 from badc_core.reports.summaries import write_rollup
-from badc_core.stages.work import Work
+from badc_core.stages.damage import mark_damaged
 
 MISSING = pa.schema(
     [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
@@ -57,6 +57,7 @@ class CorpusTotals:
         recordings: with results.
         missing: without.
         damaged: how many of those have files that could not be read; they are marked.
+        not_here: how many of those have files that could not be fetched.
         labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
         dead_s: in which nothing was recorded, of the same.
@@ -72,6 +73,12 @@ class CorpusTotals:
     effort_s: float
     dead_s: float
     damaged: int = 0
+    not_here: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all results that there are."""
+        return not self.damaged and not self.not_here
 
 
 def gather_corpus(dataset: Dataset) -> CorpusTotals:
@@ -113,7 +120,8 @@ def build_corpus(
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (_first_absent(dataset, one), why) for one, why in missing.items()}
-    reasons |= _fetch_results(dataset, set(recording_ids) - missing.keys())
+    not_here = _fetch_results(dataset, set(recording_ids) - missing.keys())
+    reasons |= not_here
     present: dict[str, Recording] = {}
     damaged: dict[str, tuple[str, str]] = {}
     for recording_id in sorted(set(recording_ids) - reasons.keys()):
@@ -124,7 +132,7 @@ def build_corpus(
         try:
             present[recording_id] = read_recording(dataset.recording(recording_id))
         except DatasetInvalid as error:
-            Work(dataset.work_folder).mark_dirty("recording", recording_id)
+            mark_damaged(dataset, "recording", recording_id)
             reasons[recording_id] = ("recording", str(error))
             damaged[recording_id] = reasons[recording_id]
     try:
@@ -136,7 +144,7 @@ def build_corpus(
         damaged.update(found)
         whole = {one: recording for one, recording in present.items() if one not in found}
         totals = _write(dataset, whole, {**reasons, **found})
-    return replace(totals, damaged=len(damaged))
+    return replace(totals, damaged=len(damaged), not_here=len(not_here))
 
 
 def _fetch_results(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -189,7 +197,7 @@ def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, t
             read_detections(dataset.detections(recording_id))
             read_effort(dataset.effort(recording_id))
         except DetectionsInvalid as error:
-            Work(dataset.work_folder).mark_dirty("detections", recording_id)
+            mark_damaged(dataset, "detections", recording_id)
             damaged[recording_id] = ("detections", str(error))
     return damaged
 

@@ -21,7 +21,7 @@ from badc_core.annexed_files import lacks_content, read_annex_key
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
-from badc_core.hashing import sha256_file
+from badc_core.hashing import digest_json, sha256_file
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_core.validation import explain_invalid
@@ -122,6 +122,32 @@ def store_outputs(
         order = [*(one for one in STAGES if one in after), *sorted(after.keys() - STAGES.keys())]
         content = FingerprintFile(SCHEMA_VERSION, about, {one: after[one] for one in order})
         write_text(path, json.dumps(asdict(content), indent=1, ensure_ascii=False) + "\n")
+
+
+def store_if_remade(dataset: Dataset, stage: str, recording_id: str) -> None:
+    """Writes down the bytes of an output that was made again from files, if they are others.
+
+    What such an output was made from serves as no settings of now, so that it is due. Nothing is
+    written of an output of which nothing was.
+
+    Raises:
+        StorageFull, OutputUnwritable: the file cannot be written.
+    """
+    path = dataset.fingerprints(recording_id)
+    try:
+        before = read_stored(path, recording_id).get(stage)
+    except DatasetInvalid:
+        return
+    if before is None:
+        return
+    paths = STAGES[stage].outputs(dataset, recording_id)
+    fingerprint = before.fingerprint
+    if find_difference(dataset, paths, before, in_full=True):
+        sums = {name: one.sha256 for name, one in sum_files(dataset, paths).items()}
+        fingerprint = f"remade-{digest_json(sums)}"
+    output = describe_output(dataset, stage, recording_id, fingerprint)
+    if output.files != before.files:
+        store_outputs(dataset, path, recording_id, {stage: output})
 
 
 def store_where_lacking(dataset: Dataset, current: Mapping[str, Mapping[str, str]]) -> int:

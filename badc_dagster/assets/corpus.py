@@ -22,6 +22,9 @@ from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadat
 from badc_dagster.partitions import asset_key
 from badc_dagster.recording_step import Results
 
+_INCOMPLETE = "incomplete"
+"""In place of the fingerprint of a corpus that lacks results."""
+
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that gathers every recording's detections into one DuckDB file."""
@@ -52,13 +55,13 @@ def _corpus_detections(
     commits = Commits(dataset, context.log.warning)
     with Work(dataset.work_folder).writing_corpus():
         totals = gather_corpus(dataset)
-        if not totals.damaged:
-            store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, fingerprint)
+        # What was damaged will be made again, and what was not here fetched; then this must be too.
+        version = fingerprint if totals.is_complete else _INCOMPLETE
+        store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
     commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
-        # What was damaged will be made again, and then the corpus must be.
-        data_version=dg.DataVersion("incomplete" if totals.damaged else fingerprint),
+        data_version=dg.DataVersion(version),
     )
 
 

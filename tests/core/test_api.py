@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from support.archives import IDENTITY, run_in
 from support.built_once import build_once
+from support.detecting import detect_in_process
 from support.finished_dataset import (
     BROKEN,
     GOOD,
@@ -24,12 +26,21 @@ from support.finished_dataset import (
 from support.sounds import write_tone
 
 import badc_core.api as badc
+from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.source import plan_file, write_virtual_manifest
 from badc_core.datasets.connections import connect
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
-from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid, RecordingUnknown
+from badc_core.errors import (
+    ConfigInvalid,
+    ContentMissing,
+    DatasetInvalid,
+    RecordingUnknown,
+    RepositoryFailed,
+)
+from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
+from badc_core.reports.corpus import build_corpus
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +126,40 @@ def test_a_recording_without_some_chunks_is_incomplete(own):
     assert rows[RIDGE]["state"] == "incomplete"
     assert rows[RIDGE]["reason"] == "1 of 2 chunks failed"
     assert statuses == ["error", "no_detections"]
+
+
+@pytest.mark.parametrize("has_corpus", [True, False])
+def test_what_the_stub_runner_made_is_not_analysed(tmp_path, has_corpus):
+    write_tone(tmp_path / "pond" / "audio" / "a.wav", 3.0)
+    dataset = Dataset.open(tmp_path / "pond", {"detector": {"name": "stub"}})
+    (row,) = register_recordings(dataset).registry
+    describe_recording(dataset, row).write(dataset.recording("a"))
+    write_manifest(dataset, "a")
+    detect_in_process(dataset, ["a"])
+    if has_corpus:
+        build_corpus(dataset, ["a"], {})
+    with badc.open_dataset(dataset.root) as results:
+        (found,) = results.recordings().to_pylist()
+        statuses = results.effort()["status"].to_pylist()
+    assert (found["state"], found["effort_s"]) == ("not analysed", 0)
+    assert found["reason"] == "the stub runner: no model ran"
+    assert statuses == ["stub"]
+
+
+def test_an_empty_list_chooses_nothing(results):
+    for chosen in ({"recordings": []}, {"stations": []}, {"species": []}):
+        assert results.detections(**chosen).num_rows == 0
+    assert results.effort(recordings=[]).num_rows == 0
+    assert results.effort(stations=()).num_rows == 0
+    assert results.effort(recordings=None, stations=None).equals(results.effort())
+
+
+def test_recordings_are_those_of_the_moment_of_opening(own):
+    with badc.open_dataset(own) as results:
+        (own / "recordings.csv").write_text("rubbish", encoding="utf-8")
+        (own / "badc.toml").write_text("rubbish", encoding="utf-8")
+        found = results.detections(recordings=MARSH_1)
+    assert set(found["recording_id"].to_pylist()) == {MARSH_1}
 
 
 def test_effort_has_the_chunks_in_which_nothing_was_found(results):
@@ -261,6 +306,30 @@ def test_a_manifest_is_run_as_the_command_does(tmp_path, monkeypatch):
     assert len(list((tmp_path / "found" / "tone").glob("*.json"))) == 2
     with pytest.raises(ConfigInvalid, match=r"min_scroe: no option .* min_score"):
         badc.run_manifest(manifest, min_scroe=0.2)
+
+
+def test_a_manifest_in_a_datalad_dataset_is_committed_as_the_command_does(tmp_path, monkeypatch):
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    root = tmp_path / "pond"
+    sound = write_tone(root / "audio" / "a.wav", 3.0)
+    manifest = write_virtual_manifest(plan_file(sound, 3.0, 0.0), root / "m.csv", False)
+    options = {"detector": "band_energy", "cpu_workers": 1}
+    with pytest.raises(RepositoryFailed, match="no git repository"):
+        badc.run_manifest(manifest, record_datalad=True, **options)
+    run_in(root, "git", "init", "--quiet")
+    run_in(root, "git", "annex", "init", "--quiet")
+    run_in(root, "git", "annex", "add", "--quiet", "audio")
+    run_in(root, "git", "commit", "--quiet", "-m", "Sound")
+    assert badc.run_manifest(manifest, record_datalad=False, **options).n_skipped == 0
+    assert run_in(root, "git", "log", "-1", "--format=%s").strip() == "Sound"
+    done = badc.run_manifest(manifest, resume_completed=False, **options)
+    assert (done.n_succeeded, done.warnings) == (1, ())
+    subject = run_in(root, "git", "log", "-1", "--format=%s").strip()
+    assert subject == "[DATALAD RUNCMD] Detect in a"
+    (root / ".git" / "MERGE_HEAD").write_text("0" * 40, encoding="utf-8")
+    done = badc.run_manifest(manifest, resume_completed=False, **options)
+    assert "a merge is unfinished" in done.warnings[0]
 
 
 def test_importing_loads_neither_engine_nor_commands():

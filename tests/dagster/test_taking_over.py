@@ -5,8 +5,12 @@ import os
 import shutil
 import time
 
+import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from support.archives import environment, run_in
+from support.commands import run_badc
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import UnreadableRecording
@@ -136,6 +140,71 @@ def test_newer_results_that_come_with_a_pull_are_taken_over(archive, clone, in_f
     assert pulled.n_materialized("detections") == 3
 
 
+def test_a_tick_in_the_middle_of_a_pull_marks_nothing_and_requests_nothing(
+    archive, clone, in_fresh_home
+):
+    run(clone.root)
+    in_fresh_home(archive.root, "home").configure("[report]\ntop_labels = 3\n")
+    run(archive.root)
+    pulled = in_fresh_home(clone.root)
+
+    def tick(after_s=0.0):
+        place = pulled.instance, pulled.connection, pulled.dataset
+        return evaluate(*place, None, lambda: time.time() + after_s)
+
+    # In the order of git.
+    shutil.copytree(
+        archive.dataset.fingerprints("x").parent,
+        clone.dataset.fingerprints("x").parent,
+        dirs_exist_ok=True,
+    )
+    work = Work(clone.dataset.work_folder)
+    assert not tick().run_requests
+    assert not work.dirty("report_bundle")
+    shutil.copytree(
+        archive.root, clone.root, ignore=shutil.ignore_patterns(".badc"), dirs_exist_ok=True
+    )
+    assert not tick().run_requests
+    assert pulled.n_materialized("report_bundle") == 6
+    path = clone.dataset.fingerprints("rec_2")
+    path.write_text(path.read_text("utf-8").replace('"fingerprint": "', '"fingerprint": "0'))
+    clone.dataset.manifest("rec_2").write_text("replaced")
+    assert not tick().run_requests
+    assert not work.dirty("chunk_manifest")
+    tick(after_s=120.0)
+    assert work.dirty("chunk_manifest") == {"rec_2"}
+
+
+def test_raw_detections_that_were_replaced_are_analysed_again(archive, clone, n_workers):
+    path = clone.dataset.raw_detections("rec_2")
+    table = pq.read_table(path)
+    number = table.column_names.index("confidence")
+    weaker = pc.multiply(table["confidence"], 0.5).cast(table.schema.field(number).type)
+    pq.write_table(table.set_column(number, table.schema.field(number), weaker), path)
+    replaced = path.read_bytes()
+    assert run(clone.root)[0].n_finished == 3
+    assert path.read_bytes() == archive.dataset.raw_detections("rec_2").read_bytes()
+    assert len(n_workers) == 1
+    kept = clone.root / ".badc" / "damaged" / path.relative_to(clone.root)
+    assert kept.read_bytes() == replaced
+
+
+def test_results_made_again_with_earlier_settings_are_due(archive):
+    path = archive.dataset.detections("rec_1")
+    before = path.read_bytes()
+    words = ("--", ".", "detections", "rec_1")
+    run_badc("redo", *words, folder=archive.root)
+    assert archive.due() == {}
+    run_badc("redo", "--set", "detector.min_score=0.9", *words, folder=archive.root)
+    assert path.read_bytes() != before
+    # As `datalad rerun` of several commits goes on.
+    run_badc("redo", "--", ".", "report_bundle", "rec_1", folder=archive.root)
+    assert archive.due()["detections"] == ["rec_1"]
+    assert run(archive.root)[0].n_finished == 3
+    assert path.read_bytes() == before
+    assert archive.due() == {}
+
+
 @pytest.mark.parametrize("stage", ["recording", "report_bundle"])
 def test_an_output_that_is_not_as_it_was_written_is_made_again(clone, stage):
     path = STAGES[stage].outputs(clone.dataset, "rec_2")[0]
@@ -237,18 +306,67 @@ def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
     assert len(read) <= 2
 
 
-def test_a_clone_without_contents_is_carried_on_from_and_fetches_nothing(
-    archive, in_fresh_home, tmp_path, n_workers, monkeypatch
-):
+@pytest.fixture
+def saved(archive, monkeypatch):
+    """Returns the archive, saved with DataLad."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     run_in(archive.root, "datalad", "create", "--force")
     write_tracking_rules(archive.root)
     for words in (("git", "annex", "add", "--quiet", "."), ("git", "commit", "-qm", "Save")):
         run_in(archive.root, *words)
-    clone = tmp_path / "clone"
-    run_in(tmp_path, "git", "clone", "-q", str(archive.root), str(clone))
-    run_in(clone, "git", "annex", "init", "-q")
+    return archive
+
+
+def clone_saved(root, folder):
+    """Returns a clone of a saved dataset, without contents."""
+    run_in(folder, "git", "clone", "-q", str(root), str(folder / "clone"))
+    run_in(folder / "clone", "git", "annex", "init", "-q")
+    return folder / "clone"
+
+
+def test_damaged_contents_of_an_annex_are_made_again_once(saved, n_workers):
+    path = saved.dataset.raw_detections("rec_2")
+    content = path.read_bytes()
+    stored = path.resolve()
+    for one in (stored.parent, stored):
+        one.chmod(0o755)
+    stored.write_bytes(bytes(len(content)))
+    run(saved.root, STRICTER)
+    assert run(saved.root, STRICTER)[0].n_finished == 3
+    assert run(saved.root, STRICTER)[0].nothing_to_do
+    assert path.read_bytes() == content
+    assert len(n_workers) == 1
+    assert len(list((saved.root / ".git" / "annex" / "bad").iterdir())) == 1
+
+
+def test_a_corpus_made_while_results_could_not_be_fetched_is_made_again(
+    saved, in_fresh_home, tmp_path
+):
+    cloned = in_fresh_home(clone_saved(saved.root, tmp_path))
+    cloned.dataset.corpus.fingerprints.unlink()
+    away = saved.root.rename(tmp_path / "away")
+    run(cloned.root)
+    assert query_corpus(cloned.dataset) == 0
+    assert cloned.latest("corpus_detections").tags["dagster/data_version"] == "incomplete"
+    stored = read_stored(cloned.dataset.corpus.fingerprints, "")
+    assert stored["corpus_detections"].fingerprint == "incomplete"
+    away.rename(saved.root)
+    assert not run(cloned.root)[0].nothing_to_do
+    assert query_corpus(cloned.dataset) == 3
+    assert run(cloned.root)[0].nothing_to_do
+
+
+def query_corpus(dataset):
+    """Returns how many recordings the corpus has results of."""
+    with duckdb.connect(dataset.corpus.duckdb, read_only=True) as connection:
+        return connection.execute("SELECT count(*) FROM recordings").fetchone()[0]
+
+
+def test_a_clone_without_contents_is_carried_on_from_and_fetches_nothing(
+    saved, in_fresh_home, tmp_path, n_workers
+):
+    clone = clone_saved(saved.root, tmp_path)
     cloned = in_fresh_home(clone)
     audio = [clone / "audio" / "S1" / f"{one}.wav" for one in IDS]
     outputs = [cloned.dataset.raw_detections(one) for one in IDS]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 import rocrate
 from support.archives import run_in
@@ -111,6 +112,47 @@ def test_a_crate_is_valid(committed, tmp_path, lacking):
     )
     assert validated.returncode == 0, validated.stdout[-5000:]
     assert "is a valid" in validated.stdout
+
+
+@pytest.fixture
+def own(committed, tmp_path) -> Path:
+    """Returns a copy of the dataset, in a folder of a repository with others."""
+    shutil.copytree(committed, tmp_path / "all" / "pond", ignore=shutil.ignore_patterns(".git"))
+    run_in(tmp_path / "all", "git", "init", "--quiet")
+    run_in(tmp_path / "all", "git", "add", ".")
+    run_in(tmp_path / "all", "git", "commit", "--quiet", "-m", "Results")
+    return tmp_path / "all" / "pond"
+
+
+def commit_as(name: str, path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n")
+    run_in(path.parent, "git", "add", path.name)
+    run_in(path.parent, "git", "commit", "--quiet", f"--author={name} <{name}@x.org>", "-m", "More")
+
+
+def test_whoever_committed_the_corpus_ran_it_and_people_elsewhere_did_nothing(own, tmp_path):
+    for _ in range(2):
+        commit_as("Neighbour", own.parent / "notes.txt")
+        commit_as("Helper", own / "badc.toml")
+    export_crate(Dataset.open(own), tmp_path / "crate")
+    found = entities(tmp_path / "crate")
+    authors = [found[one["@id"]]["name"] for one in found["./"]["author"]]
+    assert authors == ["Helper", "A Tester"]
+    assert found[found["#run"]["agent"]["@id"]]["name"] == "A Tester"
+
+
+def test_stations_may_be_outside_and_no_cell_is_a_formula(own, tmp_path):
+    stations = tmp_path / "stations.csv"
+    stations.write_text("location\nMARSH\n", encoding="utf-8")
+    with duckdb.connect(own / "artifacts" / "corpus" / "corpus.duckdb") as corpus:
+        corpus.execute("UPDATE recordings SET location = '=1+1'")
+    dataset = Dataset.open(own, {"recordings": {"deployments": str(stations)}})
+    export_crate(dataset, tmp_path / "crate")
+    added = entities(tmp_path / "crate")["stations.csv"]
+    assert (added["name"], added["description"]) == ("stations.csv", "The stations.")
+    with (tmp_path / "crate" / "recordings_analysed.csv").open(encoding="utf-8") as file:
+        assert {row["location"] for row in csv.DictReader(file)} == {"'=1+1"}
 
 
 def test_the_command_warns_without_a_licence_and_needs_a_corpus(committed, tmp_path):
