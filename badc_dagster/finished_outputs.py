@@ -5,12 +5,13 @@ each, and an archive has a million. What a commit says is in `badc_core/stages/s
 """
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.stages.step_inputs import StepInputs
-from badc_core.stages.step_records import stage_record, written_files
+from badc_core.stages.step_records import StageRecords, written_files
 
 _MOST = 100
 """Recordings in a commit; each keeps two files open meanwhile, and 1,024 is a usual limit."""
@@ -23,13 +24,20 @@ class FinishedOutputs:
     """The outputs since the last commit.
 
     Args:
-        inputs: of the step.
-        commits: of the dataset.
+        inputs: of the step, which has not begun its work.
+        commits: of the dataset, whose settings and registry are committed.
+
+    Raises:
+        ConfigInvalid, DatasetInvalid: those were damaged meanwhile.
     """
 
     def __init__(self, inputs: StepInputs, commits: Commits) -> None:
         self._inputs = inputs
         self._commits = commits
+        self._records: StageRecords | None = None
+        if commits.are_made:
+            ids = [one.recording_id for one in inputs.recordings]
+            self._records = StageRecords(inputs.stage, inputs.dataset, ids)
         self._waiting: list[tuple[Outcome[Any], Any]] = []
         self._since_s = time.monotonic()
 
@@ -51,10 +59,16 @@ class FinishedOutputs:
         """
         taken, self._waiting = self._waiting, []
         self._since_s = time.monotonic()
-        if not taken or not self._commits.are_made:
+        if not taken or self._records is None or not self._commits.are_made:
             return "", taken
         ids = sorted(outcome.recording_id for outcome, _ in taken)
         dataset, stage = self._inputs.dataset, self._inputs.stage
         notes = [note(one) for one in ids for note in (dataset.failure, dataset.fingerprints)]
         files = [*written_files(stage, dataset, ids), *notes]
-        return self._commits.commit(files, stage_record(stage, dataset, ids)), taken
+        return self._commits.commit(files, self._records.of(ids)), taken
+
+    def commit_failures(self, recording_ids: Collection[str]) -> None:
+        """Commits why recordings have no output."""
+        if recording_ids:
+            notes = [self._inputs.dataset.failure(one) for one in recording_ids]
+            self._commits.commit(notes, f"{self._inputs.stage}: failed recordings")

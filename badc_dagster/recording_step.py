@@ -6,7 +6,7 @@ bad ones are logged, one line each, and named in one failure at the end. So a fa
 nobody else's result. How such assets are declared is in `per_recording.py`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,6 +87,7 @@ class Step:
         self._stage = STAGES[stage]
         self._commits = Commits(self.dataset, context.log.warning)
         commit_dataset_files(self.dataset, self._commits)
+        self._finished = FinishedOutputs(self.inputs, self._commits)
 
     def wanted(self, recording_id: str) -> str:
         """Returns the fingerprint that a recording's output should have."""
@@ -116,7 +117,7 @@ class Step:
             dg.Failure: naming every recording that failed, and the complaint.
         """
         bad: dict[str, BadcError] = {}
-        finished = FinishedOutputs(self.inputs, self._commits)
+        finished = self._finished
         # Interrupted between two outcomes, workers must end now, not when Python does.
         with closing(outcomes):
             try:
@@ -132,12 +133,12 @@ class Step:
                     finished.add(outcome, output)
                     clear_failure(self.dataset, outcome.recording_id)
                     if finished.are_enough:
-                        yield from self._publish(finished)
+                        yield from self._publish()
             except BadcError:
-                yield from self._publish(finished)
+                yield from self._publish()
                 raise
-            yield from self._publish(finished)
-        self._commit_failures(bad)
+            yield from self._publish()
+        finished.commit_failures(bad)
         yield from checks()
         complained = " ".join(filter(None, (complaint(), self._explain_left_stages())))
         if bad or complained:
@@ -152,9 +153,9 @@ class Step:
             paths = (log, summary_path(log), workers_path(log))
             self._commits.commit(paths, f"{self._stage.name}: telemetry")
 
-    def _publish(self, finished: FinishedOutputs) -> Results:
+    def _publish(self) -> Results:
         """Commits what is finished and tells the asset graph, which then knows the commit."""
-        commit, outputs = finished.commit()
+        commit, outputs = self._finished.commit()
         for outcome, described in outputs:
             metadata = described.metadata | commit_metadata(commit)
             output = replace(described, metadata=metadata)
@@ -164,11 +165,6 @@ class Step:
                 self._context.log_event(self._materialization(outcome.recording_id, output))
             self._record_success(outcome.recording_id, output)
             outcome.commit()
-
-    def _commit_failures(self, bad: Mapping[str, BadcError]) -> None:
-        if bad and self._commits.are_made:
-            notes = [self.dataset.failure(one) for one in bad]
-            self._commits.commit(notes, f"{self._stage.name}: failed recordings")
 
     def _stops_at(self, outcome: Outcome[T]) -> bool:
         """Returns whether a failure is to be the last thing that happens."""

@@ -16,7 +16,7 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import InputOutdated, RecordingBusy
-from badc_core.recordings.failures import read_failures
+from badc_core.recordings.failures import fetch_failures, read_failures
 from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import StoredOutput, find_difference
 from badc_core.stages.fingerprints import lacks_chunks
@@ -116,6 +116,7 @@ def take_over(
         show: shows a sentence now and then, where there are many.
         tick: of a sensor, which has little time, and comes at any; None to take over all.
     """
+    fetch_failures(dataset)
     known = read_known(instance, connection, dataset)
     outcome = TakenOver()
     outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}

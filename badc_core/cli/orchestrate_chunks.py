@@ -24,7 +24,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.plan_files import Entry
 from badc_core.provenance.commits import Commits, size_commits
 from badc_core.provenance.datalad import require_datalad_dataset
-from badc_core.stages.step_records import commit_dataset_files
+from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 
 RecordDatalad = Annotated[
     bool | None,
@@ -92,6 +92,7 @@ def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
     written, n_failed = [], 0
     commits = Commits(plan.dataset, out.warn)
     commit_dataset_files(plan.dataset, commits)
+    commit_leftovers(plan.dataset, commits)
     waiting: list[str] = []
 
     def commit(at_least: int) -> None:
@@ -100,16 +101,18 @@ def _write(plan: ChunkPlan, n_workers: int, out: Output) -> None:
             commits.commit([plan.dataset.root / one for one in record.outputs], record)
             waiting.clear()
 
-    for outcome in cut_dataset(plan, n_workers):
-        if outcome.error is not None:
-            n_failed += 1
-            print_error(outcome.error)
-        else:
-            written.append(outcome.require())
-            out.say(describe_written(written[-1]))
-            waiting.append(outcome.recording_id)
-            commit(size_commits(len(plan.places)))
-    commit(1)
+    try:
+        for outcome in cut_dataset(plan, n_workers):
+            if outcome.error is not None:
+                n_failed += 1
+                print_error(outcome.error)
+            else:
+                written.append(outcome.require())
+                out.say(describe_written(written[-1]))
+                waiting.append(outcome.recording_id)
+                commit(size_commits(len(plan.places)))
+    finally:
+        commit(1)
     out.give(written)
     anew = "--include-existing" if plan.cut.include_existing else ""
     conclude(len(plan.places), n_failed, anew, out)

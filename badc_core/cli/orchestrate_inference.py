@@ -195,7 +195,8 @@ def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:
     dataset = Dataset(plan.root, plan.settings)
     entries = {one.recording_id: one for one in plan.entries}
     commits = RunCommits(dataset, False, len(entries), out.warn)
-    with shown_detecting(plan.audio_s, out):
+    commits.commit_leftovers()
+    with commits, shown_detecting(plan.audio_s, out):
         for outcome in run_plan(plan):
             if outcome.error is not None:
                 print_error(outcome.error)
@@ -207,7 +208,6 @@ def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:
                 commits.add(FinishedRun(entry.order, (entry.recording_id,), entry.sources))
             if outcome.error is not None or outcome.require().is_failure:
                 failed.add(outcome.recording_id)
-    commits.commit()
     with_result = [one for one in plan.entries if one.recording_id in results]
     unbundled = bundles.write(plan.root, [*plan.finished, *with_result], commits, out)
     out.give(results)

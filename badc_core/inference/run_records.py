@@ -6,6 +6,8 @@ The records of the stages' results are in `badc_core/stages/step_records.py`.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import RepositoryFailed
@@ -13,7 +15,7 @@ from badc_core.inference.run_spec import RunSpec
 from badc_core.provenance.commits import Commits, size_commits
 from badc_core.provenance.datalad import below
 from badc_core.provenance.records import RunRecord
-from badc_core.stages.step_records import dataset_files, setting_words
+from badc_core.stages.step_records import commit_leftovers, dataset_files, setting_words
 from badc_core.telemetry.summary import summary_path, workers_path
 
 
@@ -46,6 +48,8 @@ class FinishedRun:
 class RunCommits:
     """Commits runs over the manifests of one dataset: each by itself, or many together.
 
+    As a context manager it commits at its end, however that comes, the runs that still wait.
+
     Args:
         dataset: under the settings of the runs; None outside one.
         is_required: whether commits are required, which they cannot be outside a dataset.
@@ -67,6 +71,22 @@ class RunCommits:
         self._size = size_commits(n_runs)
         self._waiting: list[FinishedRun] = []
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.commit()
+
+    def commit_leftovers(self) -> None:
+        """Commits what earlier processes did not, such as one that was killed."""
+        if self._dataset is not None and self._commits is not None:
+            commit_leftovers(self._dataset, self._commits)
+
     def add(self, run: FinishedRun) -> None:
         """Commits a run, now or with others."""
         self._waiting.append(run)
@@ -79,10 +99,8 @@ class RunCommits:
         if not runs or self._dataset is None or self._commits is None:
             return
         if self._commits.are_made:
-            root = self._dataset.root
             written = (path for one in runs for path in (*one.outputs, *one.telemetry))
-            inside = [path for path in written if path.is_relative_to(root)]
-            self._commits.commit(inside, _join([_record(self._dataset, one) for one in runs]))
+            self._commits.commit(written, _join([_record(self._dataset, one) for one in runs]))
 
     def commit_made_of_them(self, paths: Iterable[Path], record: RunRecord) -> None:
         """Commits what was made of the runs' results, as far as it is in the dataset.
@@ -112,8 +130,8 @@ def _record(dataset: Dataset, run: FinishedRun) -> RunRecord:
     return RunRecord(
         message=f"Detect in {first}" + (f" and {len(others)} more" if others else ""),
         commands=([*words, "--", below(root, manifest)],),
-        inputs=tuple(below(root, one) for one in read if one.is_relative_to(root)),
-        outputs=tuple(below(root, one) for one in run.outputs if one.is_relative_to(root)),
+        inputs=tuple(below(root, one) for one in read),
+        outputs=tuple(below(root, one) for one in run.outputs),
     )
 
 

@@ -58,13 +58,17 @@ class Commits:
     def commit(self, paths: Iterable[Path], record: RunRecord | str) -> str:
         """Commits files as `Committer.commit` does; returns nothing where nothing is committed.
 
+        What lies outside the dataset cannot be committed and is left out, of the record too.
+
         Raises:
             ProgramMissing, RepositoryFailed: commits are required and it is impossible.
         """
         made: list[str] = []
-        committer = self._committer
-        if committer is not None:
-            self._try(lambda: made.append(committer.commit(paths, record)))
+        committer, root = self._committer, self._dataset.root
+        inside = [one for one in paths if one.is_relative_to(root)]
+        if committer is not None and inside:
+            said = record if isinstance(record, str) else record.inside()
+            self._try(lambda: made.append(committer.commit(inside, said)))
         return "".join(made)
 
     def find_changed(self, paths: Iterable[Path]) -> list[Path]:

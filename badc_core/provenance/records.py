@@ -7,7 +7,9 @@ when, is in `committer.py`.
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Self
 
 from badc_core.provenance.datalad import quote_pattern, quote_placeholders
 
@@ -23,8 +25,8 @@ class RunRecord:
         message: first line of the commit.
         commands: each as words; run one after the other they write the files again, the same to
             the byte.
-        inputs: files that the commands read, relative to `folder`.
-        outputs: files and folders that they write, relative to `folder`.
+        inputs: files that the commands read, relative to `folder`; absolute outside the dataset.
+        outputs: files and folders that they write, given in the same way.
         input_patterns: the same as `inputs`, as patterns that DataLad fills in.
     """
 
@@ -33,6 +35,10 @@ class RunRecord:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     input_patterns: tuple[str, ...] = ()
+
+    def inside(self) -> Self:
+        """Returns the record without files outside the dataset, which DataLad refuses."""
+        return replace(self, inputs=_inside(self.inputs), outputs=_inside(self.outputs))
 
     def render(self, folder: str = ".", dataset_id: str = "") -> str:
         """Returns the message of the commit.
@@ -55,3 +61,7 @@ class RunRecord:
         }
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
         return f"[DATALAD RUNCMD] {self.message}\n\n{_START}\n{text}\n{_END}\n"
+
+
+def _inside(paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(one for one in paths if not PurePosixPath(one).is_absolute())

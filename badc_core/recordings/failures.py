@@ -4,15 +4,19 @@ Dagster's event log has the history; these files are what reports and `badc stat
 """
 
 import json
+import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from badc_core.annexed_files import require_fetched
+from badc_core.annexed_files import lacks_content, require_fetched
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.provenance.annex import fetch
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class StandingFailure:
     """A recording without a result.
 
     Attributes:
-        stage: which asset failed.
+        stage: which asset failed; empty where only the name of its file is here.
         error: the sentence the user saw.
         failed_at: UTC, ISO 8601.
     """
@@ -46,19 +50,31 @@ def clear_failure(dataset: Dataset, recording_id: str) -> None:
     dataset.failure(recording_id).unlink(missing_ok=True)
 
 
+def fetch_failures(dataset: Dataset) -> None:
+    """Gets the records of failures that are annexed and not here, as far as they can be had."""
+    fetch(_files(dataset))
+
+
 def read_failures(dataset: Dataset) -> dict[str, StandingFailure]:
-    """Returns all standing failures by recording_id.
+    """Returns all standing failures by recording_id; of a file that is not here just that.
 
     Raises:
         DatasetInvalid: a file is damaged.
-        ContentMissing: one is annexed, and its content is not here.
     """
-    failures = {}
-    for path in sorted(dataset.failure("x").parent.glob("[!.]*.json")):
-        require_fetched(path)
-        try:
-            failure = _FAILURE.validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise DatasetInvalid("not a record of a failure", path, "Delete it") from error
-        failures[failure.recording_id] = failure
-    return failures
+    found = [_read_failure(path) for path in sorted(_files(dataset))]
+    return {one.recording_id: one for one in found}
+
+
+def _files(dataset: Dataset) -> Iterator[Path]:
+    return dataset.failure("x").parent.glob("[!.]*.json")
+
+
+def _read_failure(path: Path) -> StandingFailure:
+    if lacks_content(path):
+        why = f"failed elsewhere; to see why, run: datalad get {shlex.quote(str(path))}"
+        return StandingFailure(path.stem, "", why, "")
+    require_fetched(path)
+    try:
+        return _FAILURE.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DatasetInvalid("not a record of a failure", path, "Delete it") from error

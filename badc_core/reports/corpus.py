@@ -19,7 +19,7 @@ from badc_core.detections.store import read_detections, read_effort, read_metada
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.provenance.annex import fetch
-from badc_core.recordings.failures import read_failures
+from badc_core.recordings.failures import fetch_failures, read_failures
 from badc_core.recordings.missing import find_absent, find_superseded
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registry import read_registry
@@ -91,6 +91,7 @@ def gather_corpus(dataset: Dataset) -> CorpusTotals:
     registry = read_registry(dataset.registry)
     superseded = find_superseded(dataset, registry)
     counted = [one for one in registry.ids if one not in superseded]
+    fetch_failures(dataset)
     failures = read_failures(dataset)
     failed = [one for one in registry if one.recording_id in failures]
     # To try a recording whose sound is not here fails, and costs it none of its results.

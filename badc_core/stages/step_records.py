@@ -14,7 +14,7 @@ from badc_core.provenance.datalad import below
 from badc_core.provenance.records import RunRecord
 from badc_core.recordings.registry import read_rows
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
-from badc_core.stages.stage import STAGES, Stage
+from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 
 _DECIDING = ("recordings", "chunks", "detector", "report")
@@ -30,8 +30,15 @@ CORPUS_REPORT = "corpus_report"
 
 
 def dataset_files(dataset: Dataset) -> tuple[Path, ...]:
-    """Returns the files about a dataset as a whole that results are made from."""
-    return (dataset.registry, dataset.root / SETTINGS_FILE, dataset.deployments)
+    """Returns the files in a dataset about it as a whole that results are made from.
+
+    The table of stations is none where several datasets share one that lies elsewhere.
+    """
+    root, stations = dataset.root, dataset.deployments
+    # Its setting may have `..` in it, or lead through a link.
+    real_root, real = root.resolve(), stations.parent.resolve() / stations.name
+    inside = [root / real.relative_to(real_root)] if real.is_relative_to(real_root) else []
+    return (dataset.registry, root / SETTINGS_FILE, *inside)
 
 
 def commit_dataset_files(dataset: Dataset, commits: Commits) -> None:
@@ -45,14 +52,26 @@ def commit_dataset_files(dataset: Dataset, commits: Commits) -> None:
 def commit_leftovers(dataset: Dataset, commits: Commits) -> None:
     """Commits results that runs left uncommitted which were killed, or did not commit.
 
-    Nothing while another run is at work: it will say itself how its results came about.
+    None of those that are not to be trusted, and nothing while another run is at work: it will say
+    itself how its results came about.
     """
     work = Work(dataset.work_folder)
-    if commits.are_made and not any(work.dirty(stage) for stage in STAGES):
-        folders = [dataset.artifacts, dataset.manifest("x").parent]
-        left = commits.find_changed(one for one in folders if one.exists())
-        if left:
-            commits.commit(left, "Add results that earlier runs did not commit")
+    if not commits.are_made or work.is_busy():
+        return
+    folders = [dataset.artifacts, dataset.manifest("x").parent]
+    changed = commits.find_changed(one for one in folders if one.exists())
+    untrusted = set(_untrusted_files(dataset, work))
+    left = [one for one in changed if untrusted.isdisjoint((one, *one.parents))]
+    if left:
+        commits.commit(left, "Add results that earlier runs did not commit")
+
+
+def _untrusted_files(dataset: Dataset, work: Work) -> Iterator[Path]:
+    """Yields the files and folders of outputs that are damaged or half written."""
+    for stage in STAGES:
+        for one in work.dirty(stage):
+            yield dataset.fingerprints(one)
+            yield from written_files(stage, dataset, [one])
 
 
 def corpus_record(step: str, dataset: Dataset) -> RunRecord:
@@ -93,24 +112,48 @@ def commit_corpus(step: str, dataset: Dataset, commits: Commits) -> str:
     return commits.commit([*outputs, dataset.corpus.fingerprints], record)
 
 
-def stage_record(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> RunRecord:
-    """Returns the record of a stage's results for some recordings.
+class StageRecords:
+    """Makes the records of one stage's results, of settings and a registry as they are now.
+
+    Whoever edits those files while the stage is at work changes nothing in its records.
 
     Args:
         stage: its name.
-        dataset: under the settings they were made with.
-        recording_ids: at least one.
+        dataset: under the settings that results are made with; its files are committed.
+        recording_ids: whose results there may be.
+
+    Raises:
+        ConfigInvalid, DatasetInvalid: `badc.toml` or the registry is malformed.
     """
-    words = ["badc", "redo", *setting_words(dataset), "--", ".", stage, *recording_ids]
-    inputs = _inputs(STAGES[stage], dataset, recording_ids)
-    return RunRecord(
-        message=f"{stage}: {_name(recording_ids)}",
-        commands=(words,),
-        inputs=tuple(below(dataset.root, one) for one in inputs),
-        outputs=tuple(
-            below(dataset.root, one) for one in written_files(stage, dataset, recording_ids)
-        ),
-    )
+
+    def __init__(self, stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> None:
+        self._stage = STAGES[stage]
+        self._dataset = dataset
+        self._words = setting_words(dataset)
+        reads_audio = self._stage.reads_audio
+        self._rows = read_rows(dataset.registry, recording_ids) if reads_audio else {}
+
+    def of(self, recording_ids: Sequence[str]) -> RunRecord:
+        """Returns the record of the results for some recordings, at least one."""
+        stage, dataset = self._stage.name, self._dataset
+        words = ["badc", "redo", *self._words, "--", ".", stage, *recording_ids]
+        outputs = written_files(stage, dataset, recording_ids)
+        return RunRecord(
+            message=f"{stage}: {_name(recording_ids)}",
+            commands=(words,),
+            inputs=tuple(below(dataset.root, one) for one in self._inputs(recording_ids)),
+            outputs=tuple(below(dataset.root, one) for one in outputs),
+        )
+
+    def _inputs(self, recording_ids: Sequence[str]) -> Iterator[Path]:
+        """Yields the files that the stage reads."""
+        dataset = self._dataset
+        yield from (one for one in dataset_files(dataset) if one.exists())
+        for one in recording_ids:
+            if one in self._rows:
+                yield dataset.audio(self._rows[one].path)
+            for source in self._stage.reads:
+                yield from STAGES[source].outputs(dataset, one)
 
 
 def setting_words(dataset: Dataset) -> list[str]:
@@ -128,17 +171,6 @@ def setting_words(dataset: Dataset) -> list[str]:
 def _name(recording_ids: Sequence[str]) -> str:
     first, *others = recording_ids
     return f"{first} to {others[-1]}, {len(recording_ids)} recordings" if others else first
-
-
-def _inputs(stage: Stage, dataset: Dataset, recording_ids: Sequence[str]) -> Iterator[Path]:
-    """Yields the files that a stage reads."""
-    yield from (one for one in dataset_files(dataset) if one.exists())
-    rows = read_rows(dataset.registry, recording_ids) if stage.reads_audio else {}
-    for one in recording_ids:
-        if stage.reads_audio and one in rows:
-            yield dataset.audio(rows[one].path)
-        for source in stage.reads:
-            yield from STAGES[source].outputs(dataset, one)
 
 
 def _decide(settings: Settings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from badc_core.inference.raw_result import known_in_raw_result, read_raw_result
 from badc_core.inference.run_spec import load_previous
 from badc_core.plan_files import read_plan
 from badc_core.recordings.deployments import read_deployments
-from badc_core.recordings.failures import read_failures
+from badc_core.recordings.failures import fetch_failures, read_failures
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registered import read_table
 from badc_core.settings import Settings, load_settings
@@ -52,7 +52,6 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "sound": ("a.wav", lambda path: AudioFile(path).__enter__()),
     "headers": ("a.flac", examine),
     "description": ("a.json", read_recording),
-    "failure": ("a.json", lambda path: read_failures(SimpleNamespace(failure=lambda _: path))),
     "manifest": ("a.csv", lambda path: read_manifest(path, RECORDING)),
     "manifest by hand": ("a.csv", lambda path: read_requests([path], None)),
     "file to cut": ("a.wav", lambda path: plan_file(path, 3, 0)),
@@ -90,6 +89,16 @@ def test_the_command_works_wherever_it_is_typed(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = f"datalad get {tmp_path}/ours/-r -d {tmp_path}/ours"
     assert command in str(content_missing(Path("ours/-r")))
+
+
+@pytest.mark.parametrize("make", [_link, _pointer])
+def test_a_failure_of_which_only_the_file_name_is_here_is_shown_as_that(tmp_path, make) -> None:
+    make(tmp_path / "a.json")
+    dataset = SimpleNamespace(failure=lambda _: tmp_path / "a.json")
+    fetch_failures(dataset)  # which fails: this is no repository
+    (note,) = read_failures(dataset).values()
+    assert note.recording_id == "a"
+    assert f"run: datalad get {tmp_path}/a.json" in note.error
 
 
 def test_results_that_only_save_work_count_as_none(tmp_path) -> None:

@@ -3,7 +3,10 @@
 import pytest
 from support.archives import environment, run_in
 
+from badc_core.provenance.commits import Commits
+from badc_core.recordings.failures import read_failures
 from badc_core.stages.stage import STAGES
+from badc_core.stages.step_records import commit_leftovers
 from badc_core.stages.work import Work
 from badc_dagster import finished_outputs
 from badc_dagster.failures import RECORDINGS_FAILED
@@ -31,6 +34,16 @@ def commits(graph):
 
 def status(graph):
     return run_in(graph.root, "git", "status", "--porcelain")
+
+
+def leftovers(graph):
+    """Returns the files of results that are not committed."""
+    words = ("git", "status", "--porcelain", "--untracked-files=all", "artifacts", "manifests")
+    return [line[3:] for line in run_in(graph.root, *words).splitlines()]
+
+
+def commit_leftovers_of(graph):
+    commit_leftovers(graph.dataset, Commits(graph.dataset, pytest.fail))
 
 
 def commit_of(graph, stage, recording_id):
@@ -117,3 +130,55 @@ def test_the_variable_of_the_original_keeps_results_uncommitted(recorded, monkey
     assert recorded.run_range("recording", *IDS).success
     assert commits(recorded) == []
     assert "commit" not in recorded.latest("recording", "rec_1").metadata
+
+
+@pytest.mark.parametrize("edited", ["[detector]\nmin_score = 0.9\n", "[detector\n"])
+def test_settings_edited_during_a_step_change_nothing_in_its_commits(recorded, monkeypatch, edited):
+    class Editing(finished_outputs.FinishedOutputs):
+        def add(self, outcome, output):
+            (recorded.root / "badc.toml").write_text(edited, encoding="utf-8")
+            super().add(outcome, output)
+
+    monkeypatch.setattr("badc_dagster.per_recording.FinishedOutputs", Editing)
+    assert recorded.run_range("recording", *IDS).success
+    assert commits(recorded)[-1] == "[DATALAD RUNCMD] recording: rec_1 to rec_3, 3 recordings"
+    message = run_in(recorded.root, "git", "log", "-1", "--format=%B")
+    assert "min_score" not in message
+    assert "artifacts" not in status(recorded)
+
+
+def test_leftovers_are_committed_beside_recordings_that_failed_or_are_damaged(recorded):
+    recorded.configure('[datalad]\nrecord = "off"\n')
+    path = recorded.root / "audio" / "S1" / "rec_2.wav"
+    path.unlink()
+    path.write_bytes(b"no sound")
+    recorded.scan()
+    recorded.run_range("recording", *IDS)
+    assert set(read_failures(recorded.dataset)) == {"rec_2"}
+    recorded.configure("")
+    work = Work(recorded.dataset.work_folder)
+    work.mark_dirty("recording", "rec_3")
+    with work.analysing("rec_1"):
+        commit_leftovers_of(recorded)
+        assert "artifacts/recordings/rec_1.json" in leftovers(recorded)
+    commit_leftovers_of(recorded)
+    assert leftovers(recorded) == [
+        "artifacts/fingerprints/rec_3.json",
+        "artifacts/recordings/rec_3.json",
+    ]
+
+
+@pytest.mark.parametrize("place", ["{}/stations.csv", "../stations.csv", "elsewhere/stations.csv"])
+def test_a_table_of_stations_outside_the_dataset_is_read_and_not_committed(
+    recorded, tmp_path, place
+):
+    (tmp_path / "outside").mkdir()
+    (recorded.root / "elsewhere").symlink_to(tmp_path / "outside")
+    for folder in (tmp_path, tmp_path / "outside", recorded.root.parent):
+        (folder / "stations.csv").write_text("location,latitude\nS1,53\n", encoding="utf-8")
+    recorded.configure(f'[recordings]\ndeployments = "{place.format(tmp_path)}"\n')
+    assert recorded.run_one("rec_1").success
+    subjects = [one for one in commits(recorded) if "RUNCMD" in one]
+    assert len(subjects) == len(STAGES)
+    message = run_in(recorded.root, "git", "log", "-1", "--format=%B")
+    assert 'stations.csv"' not in message

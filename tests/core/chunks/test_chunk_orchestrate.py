@@ -1,7 +1,9 @@
 """`badc chunk orchestrate`: a dataset's chunk files, planned, written side by side, recorded."""
 
+import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.archives import environment, run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
@@ -17,10 +20,12 @@ from badc_core.chunks.manifest import read_manifest, write_manifest
 from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.status import read_status
+from badc_core.cli import orchestrate
 from badc_core.cli.chunk import chunk
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ConfigInvalid, DatasetInvalid, RepositoryFailed
+from badc_core.errors import ConfigInvalid, DatasetInvalid, RepositoryFailed, StorageFull
 from badc_core.plan_files import read_plan
+from badc_core.provenance import commits
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import read_registry
 
@@ -289,3 +294,44 @@ def test_datalad_records_each_recording(root, tmp_path, lacking):
     log = call("git", "-C", str(root), "log", "--format=%s")
     assert log.count("[DATALAD RUNCMD] Cut ") == 3
     assert "Nothing to do." in typed(root, "--chunk-duration", 4)[0]
+
+
+@pytest.fixture
+def annexed(root, monkeypatch) -> Path:
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    run_in(root, "git", "init", "-q")
+    run_in(root, "git", "annex", "init", "-q")
+    return root
+
+
+def test_of_chunks_that_go_elsewhere_only_the_manifest_is_committed(annexed, tmp_path):
+    place = ("--chunks-dir", tmp_path / "scratch")
+    typed(annexed, "--apply", "--record-datalad", "--limit", 1, "--chunk-duration", 4, *place)
+    message = run_in(annexed, "git", "log", "-1", "--format=%B")
+    assert message.startswith("[DATALAD RUNCMD] Cut ")
+    record = json.loads(message.split("===\n")[-1].split("\n^^^")[0])
+    (manifest,) = record["outputs"]
+    assert run_in(annexed, "git", "show", "--format=", "--name-only").split() == [manifest]
+    assert str(tmp_path / "scratch") in record["cmd"]
+
+
+def test_what_is_written_when_a_plan_breaks_off_is_committed(annexed, monkeypatch):
+    def break_off(plan, n_workers):
+        yield from itertools.islice(cut_dataset(plan, n_workers), 2)
+        raise StorageFull("the disk is full", annexed)
+
+    monkeypatch.setattr(commits, "MOST_SINGLE", 0)
+    monkeypatch.setattr(orchestrate, "cut_dataset", break_off)
+    with pytest.raises(StorageFull):
+        typed(annexed, "--apply", "--chunk-duration", 4)
+    subject = run_in(annexed, "git", "log", "-1", "--format=%s")
+    assert re.fullmatch(r"\[DATALAD RUNCMD\] Cut .* and 1 more recordings into chunks\n", subject)
+
+
+def test_what_an_earlier_process_did_not_commit_is_committed(annexed):
+    typed(annexed, "--apply", "--no-record-datalad", "--chunk-duration", 4)
+    shown, _ = typed(annexed, "--apply", "--chunk-duration", 4)
+    assert "Nothing to do." in shown
+    words = ("git", "status", "--porcelain", "artifacts", "manifests")
+    assert run_in(annexed, *words) == ""

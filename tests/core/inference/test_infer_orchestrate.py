@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.archives import environment, run_in
 from support.commands import BADC, run_typed
 from support.sounds import write_tone
 from support.tables import write_rows
@@ -18,10 +19,11 @@ from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
 from badc_core.cli.orchestrate_inference import DatasetRunOptions
 from badc_core.cli.setting_options import SettingOptions
-from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.errors import ConfigInvalid, DatasetInvalid, StoppedAtFailure
 from badc_core.inference.orchestrate import PLAN_COLUMNS, plan_inference
 from badc_core.locks import is_locked
 from badc_core.plan_files import read_plan
+from badc_core.provenance import commits
 from badc_core.telemetry.log import read_events
 
 NAMES = ("a", "b", "c")
@@ -496,3 +498,18 @@ def test_a_run_that_was_killed_holds_nothing(root, other_run):
     words = (root, "--detector", "slow", "--cpu-workers", 1, "--apply")
     assert "3 recordings done." in typed(*words)[0]
     assert not locks(root)
+
+
+def test_what_is_found_when_a_plan_breaks_off_is_committed(root, monkeypatch):
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(commits, "MOST_SINGLE", 0)
+    run_in(root, "git", "init", "-q")
+    run_in(root, "git", "annex", "init", "-q")
+    for path in (root / "artifacts/chunks/c").glob("*.wav"):
+        path.write_bytes(b"no sound")
+    (root / "badc.toml").write_text("[inference]\nfail_fast = true\n", encoding="utf-8")
+    with pytest.raises(StoppedAtFailure):
+        typed(root, *ENERGY, "--apply", "--record-datalad")
+    subject = run_in(root, "git", "log", "-1", "--format=%s")
+    assert subject == "[DATALAD RUNCMD] Detect in a to Detect in b, 2 runs\n"
