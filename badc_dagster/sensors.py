@@ -3,8 +3,7 @@
 Every tick it registers files that stopped growing, then requests what `due.py` says is due and
 was not requested before. A single recording gets all its stages in one run; several together get
 one run per stage, since a range run cannot go on to the next stage past a bad recording. Later
-stages have the higher priority in Dagster's queue, so that recordings that were begun are finished
-before others begin.
+stages come first in Dagster's queue, so that what was begun is finished before more is begun.
 """
 
 import json

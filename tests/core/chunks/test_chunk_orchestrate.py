@@ -20,7 +20,7 @@ from badc_core.chunks.manifest import read_manifest, write_manifest
 from badc_core.chunks.orchestrate import PLAN_COLUMNS, DatasetCut, cut_dataset, plan_dataset
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.status import read_status
-from badc_core.cli import orchestrate
+from badc_core.cli import orchestrate_chunks
 from badc_core.cli.chunk import chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RepositoryFailed, StorageFull
@@ -322,7 +322,7 @@ def test_what_is_written_when_a_plan_breaks_off_is_committed(annexed, monkeypatc
         raise StorageFull("the disk is full", annexed)
 
     monkeypatch.setattr(commits, "MOST_SINGLE", 0)
-    monkeypatch.setattr(orchestrate, "cut_dataset", break_off)
+    monkeypatch.setattr(orchestrate_chunks, "cut_dataset", break_off)
     with pytest.raises(StorageFull):
         typed(annexed, "--apply", "--chunk-duration", 4)
     subject = run_in(annexed, "git", "log", "-1", "--format=%s")
