@@ -15,7 +15,7 @@ CORPUS = "corpus_detections"
 
 
 @dataclass(frozen=True)
-class NamedFile:
+class ResultFile:
     """A file of a dataset.
 
     Attributes:
@@ -38,7 +38,7 @@ class NamedFile:
         return self.path.relative_to(self.dataset.root).as_posix()
 
 
-def name_file(path: Path) -> NamedFile:
+def name_file(path: Path) -> ResultFile:
     """Returns which output of which dataset a file is.
 
     Raises:
@@ -56,7 +56,7 @@ def name_file(path: Path) -> NamedFile:
         part = _part_below(path, example.parent)
         recording_id = part.removesuffix(example.name[1:])
         if part.endswith(example.name[1:]) and recording_id in registry:
-            return NamedFile(path, dataset, made_by, recording_id, f"{what} of {recording_id}")
+            return ResultFile(path, dataset, made_by, recording_id, f"{what} of {recording_id}")
     return _name_other(path, dataset, registry)
 
 
@@ -81,17 +81,17 @@ def _part_below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).parts[0] if path.is_relative_to(folder) else ""
 
 
-def _name_other(path: Path, dataset: Dataset, registry: Registry) -> NamedFile:
+def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
     below = path.relative_to(dataset.root).as_posix()
     if below in registry.by_path:
         recording_id = registry.by_path[below].recording_id
-        return NamedFile(path, dataset, AUDIO, recording_id, f"sound of {recording_id}")
+        return ResultFile(path, dataset, AUDIO, recording_id, f"sound of {recording_id}")
     if path == dataset.registry:
-        return NamedFile(path, dataset, REGISTRY, "", "table of all recordings")
+        return ResultFile(path, dataset, REGISTRY, "", "table of all recordings")
     if path == dataset.corpus.html:
-        return NamedFile(path, dataset, "corpus_report", "", "page about all recordings")
+        return ResultFile(path, dataset, "corpus_report", "", "page about all recordings")
     if path == dataset.corpus.duckdb or path.parent == dataset.corpus.summary:
-        return NamedFile(path, dataset, CORPUS, "", "results of all recordings")
+        return ResultFile(path, dataset, CORPUS, "", "results of all recordings")
     raise DatasetInvalid(
         "not a recording, nor a file that BADC writes about recordings",
         path,

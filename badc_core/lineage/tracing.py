@@ -22,7 +22,7 @@ from badc_core.lineage.detectors_used import (
     read_page_detectors,
     read_recording_detectors,
 )
-from badc_core.lineage.named_file import AUDIO, CHUNK_FILE, REGISTRY, NamedFile, name_file
+from badc_core.lineage.named_file import AUDIO, CHUNK_FILE, REGISTRY, ResultFile, name_file
 from badc_core.provenance.history import Commit, find_commit
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registered import RegisteredRecording
@@ -96,7 +96,7 @@ def trace(path: Path) -> Lineage:
 
 
 class _Tracing:
-    def __init__(self, named: NamedFile) -> None:
+    def __init__(self, named: ResultFile) -> None:
         self._named = named
         self._dataset: Dataset = named.dataset
         self._unknown: list[str] = []
