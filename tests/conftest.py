@@ -5,7 +5,9 @@ folders of its own, and a range of ports. What is expensive and read-only they s
 `support.built_once`.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -45,10 +47,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_leases(tmp_path_factory) -> Iterator[None]:
-    """Keeps what tests lease apart from other worker processes and from real work here."""
+def _own_environment(tmp_path_factory) -> Iterator[None]:
+    """Keeps tests apart from what other worker processes lease, and from the user's git."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BADC_LEASE_DIR", str(tmp_path_factory.mktemp("leases")))
+        # With the programs of this environment, such as git-annex, as if it were activated.
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "A Tester")
+            patch.setenv(f"GIT_{who}_EMAIL", "tester@example.org")
         yield
 
 

@@ -10,7 +10,6 @@ Run Crate, whose profile is not claimed, since it asks for version 1.1 of the sp
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, PackageMissing, ProgramMissing, RepositoryFailed
 from badc_core.hashing import sha256_file
 from badc_core.lineage.crate_folder import place_crate
-from badc_core.lineage.detectors_used import DetectorUsed
+from badc_core.lineage.crate_software import add_software
 from badc_core.lineage.tracing import Lineage, trace
 from badc_core.provenance.history import read_authors
 from badc_core.reports.snapshot import Snapshot
@@ -30,18 +29,6 @@ from badc_core.settings import SETTINGS_FILE
 NO_LICENCE = "No licence was chosen: ask the authors before using this."
 
 _SPECIFICATION = "1.3"
-_SOFTWARE = {
-    "duckdb": "https://duckdb.org",
-    "numpy": "https://numpy.org",
-    "pyarrow": "https://arrow.apache.org",
-    "soundfile": "https://python-soundfile.readthedocs.io",
-}
-_MODEL_URLS = {
-    "birdnet": "https://birdnet.cornell.edu",
-    "hawkears": "https://github.com/jhuus/HawkEars",
-    "hawkears1": "https://github.com/jhuus/HawkEars",
-}
-"""Of other detectors the model is the user's own, or there is none."""
 _INPUTS = """
     SELECT recording_id, path, sha256, size_bytes, duration_s, sample_rate_hz, n_channels,
         study_area, location, start_local, start_utc, device_make, device_model, device_serial
@@ -212,7 +199,7 @@ class _Filling:
 
     def _add_action(self, inputs: Any, results: list[Any], people: dict[str, Any]) -> None:
         """Adds what was done: software, model, settings, and when."""
-        detectors = [self._add_detector(one, n) for n, one in enumerate(self._found.detectors, 1)]
+        badc = add_software(self._add, self._found.detectors)
         commit = self._found.commit
         properties: dict[str, Any] = {
             "name": "Detect birds in recordings",
@@ -223,7 +210,7 @@ class _Filling:
             properties["agent"] = people[commit.author]
         settings = [one for one in results if str(one.id).endswith(SETTINGS_FILE)]
         action = self._crate.add_action(
-            self._add_badc(detectors),
+            badc,
             identifier="#run",
             object=[inputs, *settings, *self._add_settings()],
             result=[one for one in results if one not in settings],
@@ -235,44 +222,6 @@ class _Filling:
         seconds = self._dataset.corpus.duckdb.stat().st_mtime
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
-    def _add_badc(self, detectors: list[Any]) -> Any:
-        libraries = [
-            self._add(
-                f"#{name}",
-                {
-                    "@type": "SoftwareApplication",
-                    "name": name,
-                    "version": version(name),
-                    "url": url,
-                },
-            )
-            for name, url in _SOFTWARE.items()
-        ]
-        return self._add(
-            "#badc",
-            {
-                "@type": "SoftwareApplication",
-                "name": "BADC: Bird Acoustic Data Cruncher",
-                "version": version("badc"),
-                "description": "The version that exported this crate.",
-                "softwareRequirements": [*detectors, *libraries],
-            },
-        )
-
-    def _add_detector(self, one: DetectorUsed, number: int) -> Any:
-        properties: dict[str, Any] = {
-            "@type": "SoftwareApplication",
-            "name": one.name,
-            "version": one.version,
-            "identifier": _identify_model(one.model_sha256),
-        }
-        if one.name in _MODEL_URLS:
-            properties["url"] = _MODEL_URLS[one.name]
-        if one.licence:
-            text = {"@type": "CreativeWork", "name": one.licence, "description": one.licence}
-            properties["license"] = self._add(f"#licence-of-{one.name}", text)
-        return self._add(f"#detector-{number}", properties)
-
     def _add_settings(self) -> list[Any]:
         """Adds the settings of each detector, with the hash that every row of detections has."""
         added = []
@@ -282,12 +231,6 @@ class _Filling:
             properties |= {"value": one.config_hash, "description": text or "not known"}
             added.append(self._add(f"#settings-{number}", properties))
         return added
-
-
-def _identify_model(sha256: str | None) -> str:
-    if sha256 is None:
-        return "not known"
-    return f"sha256:{sha256}" if sha256 else "no model file"
 
 
 _DESCRIPTIONS = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from support.archives import IDENTITY, run_in
+from support.archives import run_in
 from support.built_once import build_once
 from support.detecting import detect_in_process
 from support.finished_dataset import (
@@ -308,9 +308,7 @@ def test_a_manifest_is_run_as_the_command_does(tmp_path, monkeypatch):
         badc.run_manifest(manifest, min_scroe=0.2)
 
 
-def test_a_manifest_in_a_datalad_dataset_is_committed_as_the_command_does(tmp_path, monkeypatch):
-    for name, value in IDENTITY.items():
-        monkeypatch.setenv(name, value)
+def test_a_manifest_in_a_datalad_dataset_is_committed_as_the_command_does(tmp_path):
     root = tmp_path / "pond"
     sound = write_tone(root / "audio" / "a.wav", 3.0)
     manifest = write_virtual_manifest(plan_file(sound, 3.0, 0.0), root / "m.csv", False)

@@ -67,7 +67,7 @@ def test_with_drop_after_only_what_was_fetched_is_dropped_and_nothing_is_due_the
     run_typed(build_app(), "run", archive)
     assert not lacks_content(kept)
     assert all(map(lacks_content, others))
-    assert checksums(archive) == before
+    assert before.items() <= checksums(archive).items()
     assert not list((archive / ".badc/fetched").iterdir())
     registry = (archive / "recordings.csv").read_bytes()
     again = run_typed(build_app(), "run", archive)
@@ -109,6 +109,7 @@ def test_a_step_of_an_asset_alone_drops_as_it_goes(archive):
 
 
 def test_saved_results_in_a_clone_are_fetched_and_selected_from_without_the_sound(archive):
+    (archive / "badc.toml").write_text(f'{QUICK}[datalad]\nrecord = "off"\n', encoding="utf-8")
     run_typed(build_app(), "run", archive)
     run_in(archive, "git", "annex", "add", "--quiet", "--force-large", ".")
     run_in(archive, "git", "commit", "--quiet", "-m", "Save results")

@@ -42,9 +42,6 @@ def user(tmp_path, monkeypatch) -> Path:
     user.mkdir()
     monkeypatch.setenv("HOME", str(user))
     monkeypatch.delenv("BADC_DATA_CONFIG", raising=False)
-    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
-        monkeypatch.setenv(f"{name}_NAME", "A Tester")
-        monkeypatch.setenv(f"{name}_EMAIL", "tester@example.org")
     monkeypatch.chdir(user)
     return user
 

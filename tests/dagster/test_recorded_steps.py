@@ -1,7 +1,7 @@
 """Steps over a dataset of git-annex: results are committed before the asset graph knows of them."""
 
 import pytest
-from support.archives import environment, run_in
+from support.archives import run_in
 
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.failures import read_failures
@@ -16,10 +16,8 @@ IDS = ("rec_1", "rec_2", "rec_3")
 
 
 @pytest.fixture
-def recorded(graph, monkeypatch):
+def recorded(graph):
     """Returns a graph whose dataset is one of DataLad, with its recordings saved."""
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
     run_in(graph.root, "datalad", "create", "--force", "-D", "Field recordings")
     run_in(graph.root, "datalad", "save", "-m", "Add recordings")
     graph.scan()
@@ -139,7 +137,7 @@ def test_settings_edited_during_a_step_change_nothing_in_its_commits(recorded, m
             (recorded.root / "badc.toml").write_text(edited, encoding="utf-8")
             super().add(outcome, output)
 
-    monkeypatch.setattr("badc_dagster.per_recording.FinishedOutputs", Editing)
+    monkeypatch.setattr("badc_dagster.recording_step.FinishedOutputs", Editing)
     assert recorded.run_range("recording", *IDS).success
     assert commits(recorded)[-1] == "[DATALAD RUNCMD] recording: rec_1 to rec_3, 3 recordings"
     message = run_in(recorded.root, "git", "log", "-1", "--format=%B")

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import run_badc
 
 from badc_core.annexed_files import lacks_content
@@ -307,10 +307,8 @@ def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
 
 
 @pytest.fixture
-def saved(archive, monkeypatch):
+def saved(archive):
     """Returns the archive, saved with DataLad."""
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
     run_in(archive.root, "datalad", "create", "--force")
     write_tracking_rules(archive.root)
     for words in (("git", "annex", "add", "--quiet", "."), ("git", "commit", "-qm", "Save")):

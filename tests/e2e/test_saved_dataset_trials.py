@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import BADC
 from support.saved_datasets import (
     SETTINGS,
@@ -53,7 +53,7 @@ def make_dataset(root: Path, files: list[str]) -> Path:
 
 def start(home: Path, *words: object) -> subprocess.Popen[bytes]:
     """Starts a `badc` command, in a process group of its own."""
-    env = {**environment(), "DAGSTER_HOME": str(home)}
+    env = {**os.environ, "DAGSTER_HOME": str(home)}
     return subprocess.Popen(
         [BADC, *map(str, words)],
         env=env,
@@ -132,7 +132,7 @@ def test_a_save_by_somebody_else_during_a_run_takes_nothing_half_written(tmp_pat
     while process.poll() is None:
         # It may find that a file is gone again; what it takes is the question.
         words = ["datalad", "save", "-m", "In the middle"]
-        subprocess.run(words, cwd=root, env=environment(), capture_output=True, check=False)
+        subprocess.run(words, cwd=root, capture_output=True, check=False)
         n_saves += 1
     assert process.returncode == 0
     assert n_saves > 1

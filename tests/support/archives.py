@@ -1,9 +1,7 @@
 """Real DataLad datasets whose contents lie in a store, as those of archives do."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,24 +17,11 @@ HOSTILE_NAMES = (
     ":(glob)magic.wav",
     "back\\slash.wav",
 )
-IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "A Tester"), ("EMAIL", "tester@example.org"))
-}
-
-
-def environment() -> dict[str, str]:
-    """Returns an environment in which git has an identity and the programs are found."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, **IDENTITY, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def run_in(folder: Path, *words: str) -> str:
     """Returns what a program writes, run in a folder."""
-    done = subprocess.run(
-        words, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import BADC
 from support.sounds import write_tone
 
@@ -39,7 +39,7 @@ def run_badc(
     """
     command = [*(() if as_root else _obeying_permissions()), str(BADC), *map(str, words)]
     home.mkdir(parents=True, exist_ok=True)
-    env = {**environment(), "DAGSTER_HOME": str(home)}
+    env = {**os.environ, "DAGSTER_HOME": str(home)}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done

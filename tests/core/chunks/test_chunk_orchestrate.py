@@ -2,17 +2,14 @@
 
 import itertools
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
@@ -272,34 +269,18 @@ def test_datalad_commands_give_durations_to_the_last_digit(root):
 
 
 @pytest.mark.slow
-def test_datalad_records_each_recording(root, tmp_path, lacking):
-    bin_folder = Path(sys.executable).parent
-    if not (bin_folder / "datalad").exists():
-        lacking("DataLad")
-    words = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "HOME": str(tmp_path)}
-    words |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
-    environment = {**os.environ, **words, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-
-    def call(*command: str) -> str:
-        done = subprocess.run(
-            command, env=environment, check=False, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    call("datalad", "create", "--force", str(root))
-    call("datalad", "save", "-d", str(root), "-m", "sound")
+def test_datalad_records_each_recording(root):
+    run_in(root, "datalad", "create", "--force")
+    run_in(root, "datalad", "save", "-m", "sound")
     commands, _ = typed(root, "--chunk-duration", 4, "--print-datalad-run")
-    call("sh", "-e", "-c", commands)
-    log = call("git", "-C", str(root), "log", "--format=%s")
+    run_in(root, "sh", "-e", "-c", commands)
+    log = run_in(root, "git", "log", "--format=%s")
     assert log.count("[DATALAD RUNCMD] Cut ") == 3
     assert "Nothing to do." in typed(root, "--chunk-duration", 4)[0]
 
 
 @pytest.fixture
-def annexed(root, monkeypatch) -> Path:
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
+def annexed(root) -> Path:
     run_in(root, "git", "init", "-q")
     run_in(root, "git", "annex", "init", "-q")
     return root

@@ -1,7 +1,7 @@
 """Tables and bundles of `badc infer orchestrate` in a dataset of git-annex: commits, and reruns."""
 
 import pytest
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import run_badc
 from support.sounds import write_tone
 
@@ -9,10 +9,8 @@ NAMES = ("a", "b")
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path):
     """Returns a DataLad dataset of two recordings with chunk files."""
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
     run_in(tmp_path, "datalad", "create", "marsh")
     root = tmp_path / "marsh"
     for number, name in enumerate(NAMES):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.commands import BADC, run_typed
 from support.sounds import write_tone
 from support.tables import write_rows
@@ -501,8 +501,6 @@ def test_a_run_that_was_killed_holds_nothing(root, other_run):
 
 
 def test_what_is_found_when_a_plan_breaks_off_is_committed(root, monkeypatch):
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(commits, "MOST_SINGLE", 0)
     run_in(root, "git", "init", "-q")
     run_in(root, "git", "annex", "init", "-q")

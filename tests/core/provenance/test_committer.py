@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from datalad.local.rerun import get_run_info
-from support.archives import environment, run_in
+from support.archives import run_in
 from support.built_once import build_once
 
 from badc_core.datasets.dataset import Dataset
@@ -18,12 +18,6 @@ from badc_core.provenance.committer import Committer
 from badc_core.provenance.records import RunRecord
 
 RECORD = RunRecord("Make it", (["cp", "a {b}", "x*"],), ("a {b}",), ("x*",))
-
-
-@pytest.fixture(autouse=True)
-def _identity(monkeypatch):
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
