@@ -75,8 +75,12 @@ _FILE = TypeAdapter(FingerprintFile)
 
 
 def sum_files(dataset: Dataset, paths: Iterable[Path]) -> dict[str, FileSum]:
-    """Returns which bytes files of a dataset have, by their path relative to it."""
-    return {_below(dataset, one): FileSum(one.stat().st_size, sha256_file(one)) for one in paths}
+    """Returns which bytes files of a dataset have, by their path relative to it.
+
+    Files whose content is elsewhere are left out: a pointer to a content has other bytes.
+    """
+    here = [one for one in paths if not lacks_content(one)]
+    return {_below(dataset, one): FileSum(one.stat().st_size, sha256_file(one)) for one in here}
 
 
 def store_fingerprint(dataset: Dataset, stage: str, recording_id: str, fingerprint: str) -> None:
@@ -99,7 +103,12 @@ def describe_output(
 
 
 def store_outputs(
-    dataset: Dataset, path: Path, about: str, outputs: Mapping[str, StoredOutput]
+    dataset: Dataset,
+    path: Path,
+    about: str,
+    outputs: Mapping[str, StoredOutput],
+    *,
+    replaces: bool = True,
 ) -> None:
     """Enters outputs into a file of fingerprints, and leaves the others there as they are.
 
@@ -108,6 +117,7 @@ def store_outputs(
         path: of the file; one that cannot be read is replaced.
         about: the recording_id; empty for the corpus.
         outputs: stage or corpus asset -> its output as it was written.
+        replaces: whether they replace what the file says of the same stages.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
@@ -116,7 +126,7 @@ def store_outputs(
         before: Mapping[str, StoredOutput] = {}
         with suppress(DatasetInvalid):
             before = read_stored(path, about)
-        after = {**before, **outputs}
+        after = {**before, **outputs} if replaces else {**outputs, **before}
         if after == before:
             return
         order = [*(one for one in STAGES if one in after), *sorted(after.keys() - STAGES.keys())]
@@ -148,32 +158,6 @@ def store_if_remade(dataset: Dataset, stage: str, recording_id: str) -> None:
     output = describe_output(dataset, stage, recording_id, fingerprint)
     if output.files != before.files:
         store_outputs(dataset, path, recording_id, {stage: output})
-
-
-def store_where_lacking(dataset: Dataset, current: Mapping[str, Mapping[str, str]]) -> int:
-    """Writes files of fingerprints for recordings that have none; returns how many.
-
-    Such as those whose results were made before there were such files.
-
-    Args:
-        dataset: whose recordings.
-        current: stage -> recording_id -> fingerprint of outputs made by the code of now. Those
-            whose content is not here are left out.
-
-    Raises:
-        StorageFull, OutputUnwritable: a file cannot be written.
-    """
-    have = list_stored(dataset).keys()
-    lacking = dict.fromkeys(one for made in current.values() for one in made if one not in have)
-    for one in lacking:
-        outputs: dict[str, StoredOutput] = {}
-        for stage, made in current.items():
-            paths = STAGES[stage].outputs(dataset, one)
-            if one in made and not any(map(lacks_content, paths)):
-                outputs[stage] = describe_output(dataset, stage, one, made[one])
-        if outputs:
-            store_outputs(dataset, dataset.fingerprints(one), one, outputs)
-    return len(lacking)
 
 
 def read_stored(path: Path, about: str) -> Mapping[str, StoredOutput]:

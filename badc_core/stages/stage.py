@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from badc_core.annexed_files import lacks_content
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks, identify_detector
@@ -71,11 +72,16 @@ class Stage:
         )
 
     def files(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
-        """Returns the files that are there of those that only it writes; none of chunks' files."""
+        """Returns the files that are there of those that only it writes; none of chunks' files.
+
+        The content of annexed ones may be elsewhere.
+        """
         chunks = dataset.inference.recording(recording_id)
         written = (one for one in self.writes(dataset, recording_id) if one != chunks)
         inside = (sorted(one.iterdir()) if one.is_dir() else [one] for one in written)
-        return tuple(one for files in inside for one in files if one.is_file())
+        return tuple(
+            one for files in inside for one in files if one.is_file() or lacks_content(one)
+        )
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:

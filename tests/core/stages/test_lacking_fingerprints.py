@@ -1,0 +1,56 @@
+"""Results from before what they were made from was written down."""
+
+import pytest
+from support.archives import run_in
+
+from badc_core.annexed_files import lacks_content
+from badc_core.datasets.dataset import Dataset
+from badc_core.stages.fingerprint_files import (
+    StoredOutput,
+    describe_output,
+    read_stored,
+    store_outputs,
+)
+from badc_core.stages.lacking_fingerprints import store_where_lacking
+
+MADE = {"recording": {"a": "r"}, "report_bundle": {"a": "p"}}
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    """Returns a dataset with a description and a report of one recording."""
+    (tmp_path / "dataset" / "audio").mkdir(parents=True)
+    dataset = Dataset.open(tmp_path / "dataset")
+    bundle = dataset.bundle("a")
+    for path in (dataset.recording("a"), bundle.html, bundle.quicklook / "labels.csv"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    return dataset
+
+
+@pytest.mark.parametrize("branch", ["locked", "unlocked"])
+def test_an_output_is_left_out_while_any_of_its_content_is_elsewhere(dataset, tmp_path, branch):
+    root, clone = dataset.root, tmp_path / "clone"
+    for words in ("git init -q", "git annex init -q", "git annex add -q ."):
+        run_in(root, *words.split())
+    if branch == "unlocked":
+        run_in(root, "git", "annex", "unlock", "-q", ".")
+    run_in(root, "git", "commit", "-qm", "Results")
+    run_in(tmp_path, "git", "clone", "-q", str(root), str(clone))
+    (clone / "audio").mkdir()
+    cloned = Dataset.open(clone)
+    bundle, path = cloned.bundle("a"), cloned.fingerprints("a")
+    for one in (cloned.recording("a"), bundle.html):
+        run_in(clone, "git", "annex", "get", "-q", str(one))
+    assert lacks_content(bundle.quicklook / "labels.csv")
+    store_where_lacking(cloned, MADE)
+    assert read_stored(path, "a") == {"recording": describe_output(dataset, "recording", "a", "r")}
+
+
+def test_what_a_run_stored_meanwhile_stays(dataset):
+    path = dataset.fingerprints("a")
+    newer = StoredOutput("newer", "9", {})
+    store_outputs(dataset, path, "a", {"recording": newer})
+    older = {"recording": StoredOutput("older", "8", {}), "report_bundle": newer}
+    store_outputs(dataset, path, "a", older, replaces=False)
+    assert read_stored(path, "a") == {"recording": newer, "report_bundle": newer}
