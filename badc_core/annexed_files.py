@@ -34,13 +34,14 @@ def lacks_content(path: Path) -> bool:
 
 
 def read_annex_key(path: Path) -> str:
-    """Returns what git-annex calls the content of a file that lacks it.
+    """Returns what git-annex calls the content of a file, which equal files share.
 
-    Args:
-        path: of which `lacks_content` is true.
+    Empty where the file does not say: it is not annexed, or unlocked with its content here.
     """
     if path.is_symlink():
-        return os.path.basename(os.path.realpath(path))  # noqa: PTH119
+        return os.path.basename(os.path.realpath(path)) if _leads_into_annex(path) else ""  # noqa: PTH119
+    if not lacks_content(path):
+        return ""
     return path.read_text(encoding="utf-8").splitlines()[0].rpartition("/")[2]
 
 

@@ -98,7 +98,7 @@ class BatchRun:
                 self._n_later -= _count_not_current(progress, batch)
                 if number:
                     self.refresh(progress, batch)
-                with self._sounds().keeping(batch):
+                with self._keeping_sounds(batch):
                     for stage in STAGES.values():
                         if self._run_stage(stage, batch, progress, keys):
                             self.refresh(progress, batch)
@@ -150,10 +150,14 @@ class BatchRun:
         drops = self._dataset.settings.datalad.drop_after
         return (FETCHED_BATCH, FETCHED_BATCH) if drops else (FIRST_BATCH, BATCH)
 
-    def _sounds(self) -> FetchedSounds:
+    def _keeping_sounds(self, batch: list[str]) -> AbstractContextManager[None]:
+        """Keeps what is fetched for a stage for the stages after it, where it is dropped then."""
         dataset = self._dataset
-        drops = dataset.settings.datalad.drop_after
-        return FetchedSounds(dataset.root, dataset.work_folder, drops)
+        if not dataset.settings.datalad.drop_after:
+            return nullcontext()
+        rows = read_rows(dataset.registry, batch).values()
+        sounds = FetchedSounds(dataset.root, dataset.work_folder, drops=True)
+        return sounds.keeping(dataset.audio(row.path) for row in rows)
 
     def _watched(self, stage: Stage, due: list[str]) -> AbstractContextManager[None]:
         if self._watch is None or not due:

@@ -1,23 +1,42 @@
 """Drops sounds that were fetched for a run, once no run uses them.
 
-A file for each recording in the work folder: its lock says that a run uses the sound, its content
-that it was fetched to be dropped. So a run drops nothing under another's feet, and what a killed
-run fetched is dropped by the next. What was here before stays, and so do results: they are small,
-and reports want them again. What is fetched is decided in `fetching.py`.
+A mark for each content in the work folder: its lock says that a run uses the sound, its text that
+it was fetched to be dropped. Equal recordings share a content, and so its mark. So a run drops
+nothing under another's feet, and what a killed run fetched is dropped by the next. What was here
+before stays, and so do results: they are small, and reports want them again. What is fetched is
+decided in `fetching.py`.
 """
 
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
+from badc_core.annexed_files import find_root, read_annex_key
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
+from badc_core.errors import ProgramMissing, RepositoryFailed
 from badc_core.locks import lock_file, try_lock, try_lock_file, unlock
 from badc_core.provenance.annex import drop
+from badc_core.provenance.repository_state import find_keys
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UsedSound:
+    """A sound that is used.
+
+    Attributes:
+        mark: of its content.
+        descriptor: of that file, locked.
+    """
+
+    mark: Path
+    descriptor: int
 
 
 class FetchedSounds:
@@ -36,65 +55,78 @@ class FetchedSounds:
         self._drops = drops
         self._has_warned = False
 
-    def use(self, recording_id: str) -> int:
-        """Returns what `release` takes; until then no run drops the recording's sound.
+    def find_marks(self, sounds: Iterable[Path]) -> dict[Path, Path]:
+        """Returns sound -> mark, of those whose content a run may drop."""
+        keys = {one: read_annex_key(one) for one in sounds}
+        silent = [one for one, key in keys.items() if not key]
+        if silent and self._has_marks():
+            keys |= _ask_keys(silent)
+        return {one: self._folder / _name_mark(one, key) for one, key in keys.items() if key}
+
+    def use(self, mark: Path) -> UsedSound:
+        """Returns what `release` takes; until then no run drops the content.
 
         Waits while another run is dropping it.
 
         Raises:
             StorageFull, OutputUnwritable: there is no place for the file.
         """
-        path = prepare_work_file(self._work_folder, self._folder / recording_id)
-        return lock_file(path, shared=True)
+        prepare_work_file(self._work_folder, mark)
+        return UsedSound(mark, lock_file(mark, shared=True))
 
-    def mark(self, used: int, sound: Path) -> None:
+    def mark(self, used: UsedSound, sound: Path) -> None:
         """Notes, before a sound is fetched, that it must be dropped after use.
 
         Raises:
             StorageFull, OutputUnwritable: the note cannot be written.
         """
         if self._drops and sound.is_relative_to(self._root):
+            text = os.fsencode(sound.relative_to(self._root))
             with naming_storage_trouble(self._folder):
                 # In place, for the lock is that of this file.
-                os.pwrite(used, os.fsencode(sound.relative_to(self._root)), 0)
+                os.pwrite(used.descriptor, text + b"\0", 0)
 
-    def release(self, used: Mapping[str, int]) -> None:
-        """Ends the use of sounds, and drops those that were fetched and that no other run uses.
+    def release(self, used: Iterable[UsedSound]) -> None:
+        """Ends the use of sounds, and drops those that were fetched and that nobody else uses.
 
         Args:
-            used: recording_id -> what `use` returned.
+            used: what `use` returned.
         """
-        self._drop({name: one for name, one in used.items() if _make_exclusive(one)})
+        self._drop([one for one in used if _make_exclusive(one.descriptor)])
 
     def sweep(self) -> None:
         """Drops what killed runs fetched."""
         if not self._drops or not self._folder.is_dir():
             return
-        found = {path.name: try_lock_file(path) for path in sorted(self._folder.iterdir())}
-        self._drop({name: one for name, one in found.items() if one is not None})
+        found = {path: try_lock_file(path) for path in sorted(self._folder.iterdir())}
+        self._drop([UsedSound(path, one) for path, one in found.items() if one is not None])
 
     @contextmanager
-    def keeping(self, recording_ids: Iterable[str]) -> Iterator[None]:
+    def keeping(self, sounds: Iterable[Path]) -> Iterator[None]:
         """Keeps sounds that steps fetch until the block ends, for the steps after them."""
-        used: dict[str, int] = {}
+        used: list[UsedSound] = []
         try:
-            if self._drops:
-                self.sweep()
-                used = {one: self.use(one) for one in recording_ids}
+            self.sweep()
+            for mark in set(self.find_marks(sounds).values()):
+                used.append(self.use(mark))  # noqa: PERF401  (released too if one fails)
             yield
         finally:
             self.release(used)
 
-    def _drop(self, unused: Mapping[str, int]) -> None:
-        """Drops the sounds of files that are locked by us alone, and unlocks those."""
-        marked = {name: os.fsdecode(os.pread(one, 1 << 16, 0)) for name, one in unused.items()}
-        wanted = {name: self._root / text for name, text in marked.items() if text}
+    def _has_marks(self) -> bool:
+        """Returns whether any content may be dropped, without which git need not be asked."""
+        return self._folder.is_dir() and any(self._folder.iterdir())
+
+    def _drop(self, unused: Iterable[UsedSound]) -> None:
+        """Drops the sounds of marks that are locked by us alone, and unlocks those."""
+        marked = {one: _read_text(one.descriptor) for one in unused}
+        wanted = {one: self._root / text for one, text in marked.items() if text}
         refused = drop(wanted.values()) if self._drops and wanted else {}
         self._warn(refused)
-        for name, one in unused.items():
-            if name not in wanted or (self._drops and wanted[name] not in refused):
-                (self._folder / name).unlink(missing_ok=True)
-            unlock(one)
+        for one in marked:
+            if one not in wanted or (self._drops and wanted[one] not in refused):
+                one.mark.unlink(missing_ok=True)
+            unlock(one.descriptor)
 
     def _warn(self, refused: Mapping[Path, str]) -> None:
         if refused and not self._has_warned:
@@ -112,3 +144,22 @@ def _make_exclusive(used: int) -> bool:
         _log.debug("no locks here, so another run may use it")
     unlock(used)
     return False
+
+
+def _read_text(descriptor: int) -> str:
+    # Of two equal recordings the shorter name may lie over the longer one.
+    return os.fsdecode(os.pread(descriptor, 1 << 16, 0).partition(b"\0")[0])
+
+
+def _name_mark(sound: Path, key: str) -> str:
+    """Returns the name of a content's mark; the same content in another repository has its own."""
+    text = f"{find_root(sound.parent.resolve())}\0{key}"
+    return blake2b(os.fsencode(text), digest_size=16).hexdigest()
+
+
+def _ask_keys(sounds: Iterable[Path]) -> dict[Path, str]:
+    try:
+        return find_keys(sounds)
+    except (ProgramMissing, RepositoryFailed) as error:
+        _log.debug("nothing of it can be dropped here: %s", error)
+        return {}

@@ -17,8 +17,8 @@ from typing import Self
 
 from badc_core.annexed_files import content_missing, lacks_content
 from badc_core.errors import BadcError
-from badc_core.provenance.annex import fetch, find_repository
-from badc_core.provenance.dropping import FetchedSounds
+from badc_core.provenance.annex import fetch
+from badc_core.provenance.dropping import FetchedSounds, UsedSound
 
 _log = logging.getLogger(__name__)
 
@@ -69,9 +69,8 @@ class Fetcher:
         self._sounds = sounds
         self._thread = ThreadPoolExecutor(1, "fetching")
         self._started: dict[int, Future[dict[str, BadcError]]] = {}
-        self._used: dict[str, int] = {}
-        self._released: dict[str, int] = {}
-        self._in_annex: dict[Path, bool] = {}
+        self._used: dict[str, UsedSound] = {}
+        self._released: list[UsedSound] = []
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -87,8 +86,8 @@ class Fetcher:
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
         with self._lock:
-            left = {**self._released, **self._used}
-            self._released, self._used = {}, {}
+            left = [*self._released, *self._used.values()]
+            self._released, self._used = [], {}
         self._release(left)
 
     @contextmanager
@@ -123,11 +122,14 @@ class Fetcher:
         not_here = fetch(path for one in batch for path in (*one.files, *one.useful))
         for one in batch:
             _judge(one, not_here, failed)
-        lacking: dict[str, Path] = {}
-        for one in batch:
-            sound = None if one.name in failed else one.sound()
-            if sound is not None and self._is_lacking(one.name, sound, failed):
-                lacking[one.name] = sound
+        found = {one.name: one.sound() for one in batch if one.name not in failed}
+        sounds = {name: sound for name, sound in found.items() if sound is not None}
+        marks = self._sounds.find_marks(sounds.values()) if self._sounds else {}
+        lacking = {
+            name: sound
+            for name, sound in sounds.items()
+            if self._is_lacking(name, sound, marks.get(sound), failed)
+        }
         not_here = fetch(lacking.values())
         for one in batch:
             sound = lacking.get(one.name)
@@ -135,12 +137,14 @@ class Fetcher:
                 failed[one.name] = content_missing(sound, not_here[sound])
         return failed
 
-    def _is_lacking(self, name: str, path: Path, failed: dict[str, BadcError]) -> bool:
+    def _is_lacking(
+        self, name: str, path: Path, mark: Path | None, failed: dict[str, BadcError]
+    ) -> bool:
         """Returns whether a sound must be fetched; from here on no run drops it."""
-        if self._sounds is None or not self._is_in_annex(path):
+        if self._sounds is None or mark is None:
             return lacks_content(path)
         try:
-            used = self._sounds.use(name)
+            used = self._sounds.use(mark)
             with self._lock:
                 self._used[name] = used
             if not lacks_content(path):
@@ -151,26 +155,19 @@ class Fetcher:
             return False
         return True
 
-    def _is_in_annex(self, path: Path) -> bool:
-        """Whether a file may be of an annex: it is in a repository."""
-        folder = path.parent
-        if folder not in self._in_annex:
-            self._in_annex[folder] = find_repository(folder) is not None
-        return self._in_annex[folder]
-
     def _end_use(self, name: str) -> None:
         with self._lock:
             if name not in self._used:
                 return
-            self._released[name] = self._used.pop(name)
+            self._released.append(self._used.pop(name))
             self._thread.submit(self._release_some)
 
     def _release_some(self) -> None:
         with self._lock:
-            released, self._released = self._released, {}
+            released, self._released = self._released, []
         self._release(released)
 
-    def _release(self, used: dict[str, int]) -> None:
+    def _release(self, used: list[UsedSound]) -> None:
         if self._sounds is not None and used:
             self._sounds.release(used)
 

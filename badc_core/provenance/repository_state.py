@@ -6,11 +6,11 @@ repositories know.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.annexed_files import lacks_content
+from badc_core.annexed_files import find_root, lacks_content
 from badc_core.provenance.annex import Repository, find_repository
 
 _VERIFIED = "annex-verified"
@@ -111,9 +111,35 @@ def list_annexed(folder: Path) -> dict[Path, str]:
     repository = find_repository(folder)
     if repository is None or not repository.is_annexed():
         return {}
-    part = folder.resolve().relative_to(repository.root).as_posix()
+    return _list_keys(repository, [folder.resolve()])
+
+
+def find_keys(files: Iterable[Path]) -> dict[Path, str]:
+    """Returns path -> key of the annexed ones of files, links and unlocked ones.
+
+    Raises:
+        ProgramMissing, RepositoryFailed: git is not there, or refuses.
+    """
+    given: dict[Path, dict[Path, Path]] = defaultdict(dict)
+    for path in files:
+        real = path.parent.resolve() / path.name
+        root = find_root(real.parent)
+        if root is not None:
+            given[root][real] = path
+    return {
+        path: keys[real]
+        for root, paths in given.items()
+        for keys in [_list_keys(Repository(root), list(paths))]
+        for real, path in paths.items()
+        if real in keys
+    }
+
+
+def _list_keys(repository: Repository, places: Iterable[Path]) -> dict[Path, str]:
+    """Returns path -> key of annexed files; places are files and folders in the repository."""
+    parts = [one.relative_to(repository.root).as_posix() for one in places]
     files: dict[str, list[Path]] = defaultdict(list)
-    for entry in repository.read("ls-files", "--stage", "-z", "--", part).split("\0")[:-1]:
+    for entry in repository.read("ls-files", "--stage", "-z", "--", *parts).split("\0")[:-1]:
         about, _, path = entry.partition("\t")
         mode, blob, _ = about.split()
         if mode != _SUBMODULE:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from support.built_once import build_once
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import ContentMissing
-from badc_core.provenance.dropping import FetchedSounds
+from badc_core.provenance.dropping import FetchedSounds, UsedSound
 from badc_core.provenance.fetching import Fetcher, Needed, require_fetched_all
 
 N_SOUNDS = 30
@@ -38,6 +39,10 @@ def needs_of(sounds: dict[str, Path]) -> list[Needed]:
 
 def used(archive: Path, drops: bool = True) -> FetchedSounds:
     return FetchedSounds(archive, archive / ".badc", drops)
+
+
+def use(these: FetchedSounds, sound: Path) -> UsedSound:
+    return these.use(these.find_marks([sound])[sound])
 
 
 def count_here(sounds: dict[str, Path]) -> int:
@@ -78,20 +83,38 @@ def test_what_was_here_and_what_another_run_uses_is_not_dropped(archive, sounds)
     some = dict(list(sounds.items())[:3])
     require_fetched_all([some["00"]])
     other = used(archive, drops=False)
-    in_use = {"01": other.use("01")}
+    in_use = use(other, some["01"])
     with Fetcher(needs_of(some), used(archive)) as contents:
         for name in some:
             with contents.using(name):
                 pass
     assert [lacks_content(path) for path in some.values()] == [False, False, True]
-    other.release(in_use)
+    other.release([in_use])
     used(archive).sweep()
     assert [lacks_content(path) for path in some.values()] == [False, True, True]
 
 
+@pytest.mark.parametrize("mode", ["locked", "unlocked"])
+def test_equal_sounds_are_dropped_after_the_last_use(archive, sounds, mode) -> None:
+    first, second = sounds["00"], archive / "audio/equal.wav"
+    second.symlink_to(first.readlink())
+    run_in(archive, "git", "add", "audio/equal.wav")
+    run_in(archive, "git", "commit", "--quiet", "-m", "Add an equal one")
+    if mode == "unlocked":
+        run_in(archive, "git", "annex", "adjust", "--unlock")
+    needs = needs_of({"first": first, "second": second})
+    with ExitStack() as later:
+        with Fetcher(needs[:1], used(archive)) as contents, contents.using("first"):
+            others = later.enter_context(Fetcher(needs[1:], used(archive)))
+            later.enter_context(others.using("second"))
+        assert not lacks_content(second)
+    assert lacks_content(first)
+    assert lacks_content(second)
+
+
 def test_a_batch_keeps_what_its_steps_fetch(archive, sounds) -> None:
     some = dict(list(sounds.items())[:2])
-    with used(archive).keeping(some):
+    with used(archive).keeping(some.values()):
         for _ in range(2):
             with Fetcher(needs_of(some), used(archive)) as contents:
                 for name in some:
@@ -103,10 +126,10 @@ def test_a_batch_keeps_what_its_steps_fetch(archive, sounds) -> None:
 
 def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds) -> None:
     killed = used(archive)
-    mark = killed.use("00")
-    killed.mark(mark, sounds["00"])
+    in_use = use(killed, sounds["00"])
+    killed.mark(in_use, sounds["00"])
     require_fetched_all([sounds["00"]])
-    os.close(mark)  # as the kernel does when a process dies
+    os.close(in_use.descriptor)  # as the kernel does when a process dies
     used(archive, drops=False).sweep()
     assert not lacks_content(sounds["00"])
     used(archive).sweep()
