@@ -81,11 +81,7 @@ def is_locked(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not try_lock(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return True
+        return not is_only_lock(descriptor, if_no_locks=False)
     finally:
         os.close(descriptor)
 
@@ -97,15 +93,10 @@ def remove_unlocked(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        is_free = try_lock(descriptor)
+        is_free = is_only_lock(descriptor, if_no_locks=False)
         # Another process may have put a new file, perhaps locked, in its place.
         if is_free and _is_at(path, descriptor):
             path.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return False
-    else:
         return is_free
     finally:
         os.close(descriptor)
@@ -124,17 +115,21 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def is_only_lock(descriptor: int) -> bool:
-    """Returns whether no other process has a lock on an open file; a shared lock of ours ends.
+def is_only_lock(descriptor: int, *, if_no_locks: bool) -> bool:
+    """Returns whether no other process has a lock on an open file; it is locked for us alone then.
 
-    Also True where the file system has no locks.
+    Else a shared lock of ours ends.
+
+    Args:
+        descriptor: of the file.
+        if_no_locks: what to return where the file system has no locks, so that nobody knows.
     """
     try:
         return try_lock(descriptor)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        return True
+        return if_no_locks
 
 
 def unlock(descriptor: int) -> None:

@@ -19,7 +19,7 @@ from badc_core.annexed_files import find_root, read_annex_key
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import ProgramMissing, RepositoryFailed
-from badc_core.locks import lock_file, try_lock, try_lock_file, unlock
+from badc_core.locks import is_only_lock, lock_file, try_lock_file, unlock
 from badc_core.provenance.annex import drop
 from badc_core.provenance.repository_state import find_keys
 
@@ -92,14 +92,21 @@ class FetchedSounds:
         Args:
             used: what `use` returned.
         """
-        self._drop([one for one in used if _make_exclusive(one.descriptor)])
+        unused: list[UsedSound] = []
+        for one in used:
+            # Where there are no locks, another run may use it.
+            if is_only_lock(one.descriptor, if_no_locks=False):
+                unused.append(one)
+            else:
+                unlock(one.descriptor)
+        self._drop(unused)
 
     def sweep(self) -> None:
         """Drops what killed runs fetched."""
         if not self._drops or not self._folder.is_dir():
             return
         found = {path: try_lock_file(path) for path in sorted(self._folder.iterdir())}
-        self._drop([UsedSound(path, one) for path, one in found.items() if one is not None])
+        self.release([UsedSound(path, one) for path, one in found.items() if one is not None])
 
     @contextmanager
     def keeping(self, sounds: Iterable[Path]) -> Iterator[None]:
@@ -133,17 +140,6 @@ class FetchedSounds:
             self._has_warned = True
             path, why = next(iter(refused.items()))
             _log.warning("not dropped after use: %s (%s)", path, why)
-
-
-def _make_exclusive(used: int) -> bool:
-    """Returns whether the one process that uses a sound is this one; else its use has ended."""
-    try:
-        if try_lock(used):
-            return True
-    except OSError:
-        _log.debug("no locks here, so another run may use it")
-    unlock(used)
-    return False
 
 
 def _read_text(descriptor: int) -> str:

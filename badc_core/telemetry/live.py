@@ -70,7 +70,7 @@ def close_live(log: Path, descriptor: int) -> None:
     Where that fails for lack of space or permission, they wait for the next run.
     """
     try:
-        if not _is_device(log) and is_only_lock(descriptor):
+        if not _is_device(log) and is_only_lock(descriptor, if_no_locks=True):
             _publish(log, descriptor)
     finally:
         unlock(descriptor)

@@ -1,5 +1,7 @@
 """Fetching ahead, and dropping only what was fetched and is not used."""
 
+import errno
+import fcntl
 import os
 import time
 from contextlib import ExitStack
@@ -124,13 +126,21 @@ def test_a_batch_keeps_what_its_steps_fetch(archive, sounds) -> None:
     assert count_here(some) == 0
 
 
-def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds) -> None:
+def refuse_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds, monkeypatch) -> None:
     killed = used(archive)
     in_use = use(killed, sounds["00"])
     killed.mark(in_use, sounds["00"])
     require_fetched_all([sounds["00"]])
     os.close(in_use.descriptor)  # as the kernel does when a process dies
     used(archive, drops=False).sweep()
+    assert not lacks_content(sounds["00"])
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse_locks)
+        used(archive).sweep()  # nobody knows whether another run uses it
     assert not lacks_content(sounds["00"])
     used(archive).sweep()
     assert lacks_content(sounds["00"])
