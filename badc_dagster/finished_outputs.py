@@ -14,7 +14,7 @@ from badc_core.stages.step_inputs import StepInputs
 from badc_core.stages.step_records import StageRecords, written_files
 
 _MOST = 100
-"""Recordings in a commit; each keeps two files open meanwhile, and 1,024 is a usual limit."""
+"""Recordings in a commit; each keeps a file or two open meanwhile; 1,024 is a usual limit."""
 
 _LONGEST_S = 30.0
 """Between two commits, as long as outputs come; a commit takes one or two seconds."""

@@ -137,7 +137,7 @@ class RecordingRun(Generic[T]):
         writes_stage: whether the result is the output of the stage, which the asset graph has to
             know of. Otherwise the journal stays, for runs with other thresholds.
         content: entered before the source is opened, has what that reads fetched, and keeps it
-            until the run of the recording ends; None where nothing is to be fetched.
+            until the output is written; None where nothing is to be fetched.
     """
 
     def __init__(
@@ -157,6 +157,7 @@ class RecordingRun(Generic[T]):
         self._content = content or nullcontext()
         self._begun: RecordingWork | None = None
         self._open = ExitStack()
+        self._fetched = ExitStack()
         self.is_left = False
         self._sink: Sink[T]
         self._keys: set[str] = set()
@@ -176,7 +177,8 @@ class RecordingRun(Generic[T]):
         if self._writes_stage:
             self._begun = self._work.begin(STAGE, self.recording_id)
             self._open.callback(self._begun.leave)
-        self._open.enter_context(self._content)
+        self._open.enter_context(self._fetched)
+        self._fetched.enter_context(self._content)
         opened = self._open_source()
         self._sink = opened.sink
         self._keys = {one.key for one in opened.chunks}
@@ -214,6 +216,7 @@ class RecordingRun(Generic[T]):
     def finish(self) -> Outcome[T]:
         """Writes the output and returns the outcome, which the consumer commits."""
         result = self._sink.finish()
+        self._fetched.close()
         if self._silent_s:
             silent = format_duration(self._silent_s)
             _log.warning("%s: %s of digital silence %s", self.recording_id, silent, NO_SCORES)

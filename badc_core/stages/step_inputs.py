@@ -6,9 +6,7 @@ whole archive. How they are computed is in `badc_dagster/host_inputs.py`.
 
 import json
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -138,6 +136,8 @@ def each_recording(
 ) -> Generator[Outcome[T], None, None]:
     """Yields what became of every recording of a step, each in work until it is committed.
 
+    Its sound is let go of before that: of those that wait for a commit there may be many.
+
     Args:
         inputs: the step.
         make: makes and writes one recording's output.
@@ -146,23 +146,23 @@ def each_recording(
     by_id = {one.recording_id: one for one in inputs.recordings}
     work = inputs.work
 
-    def make_one(recording_id: str) -> tuple[T, RecordingWork, ExitStack]:
-        with ExitStack() as opened:
-            begun = work.begin(inputs.stage, recording_id)
-            opened.callback(begun.leave)
+    def make_one(recording_id: str) -> tuple[T, RecordingWork]:
+        begun = work.begin(inputs.stage, recording_id)
+        try:
             inputs.require_finished_sources(recording_id)
-            opened.enter_context(contents.using(recording_id))
-            return make(by_id[recording_id]), begun, opened.pop_all()
+            with contents.using(recording_id):
+                return make(by_id[recording_id]), begun
+        except BaseException:
+            begun.leave()
+            raise
 
     with fetching(inputs) as contents:
         for outcome in for_each(by_id, make_one, n_threads):
             if outcome.value is None:
                 yield Outcome(outcome.recording_id, error=outcome.error)
             else:
-                value, begun, opened = outcome.value
-                yield Outcome(
-                    outcome.recording_id, value, on_commit=partial(_commit, begun, opened)
-                )
+                value, begun = outcome.value
+                yield Outcome(outcome.recording_id, value, on_commit=begun.commit)
 
 
 def fetching(inputs: StepInputs) -> Fetcher:
@@ -174,11 +174,6 @@ def fetching(inputs: StepInputs) -> Fetcher:
         needed_by(stage, dataset, one.recording_id, one.registered) for one in inputs.recordings
     ]
     return Fetcher(needs, sounds)
-
-
-def _commit(begun: RecordingWork, opened: ExitStack) -> None:
-    begun.commit()
-    opened.close()
 
 
 def _recording_input(content: dict[str, Any]) -> RecordingInput:

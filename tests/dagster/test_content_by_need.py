@@ -3,7 +3,10 @@
 import os
 import shlex
 import shutil
+import time
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.archives import checksums, copy_archive, make_archive, run_in
@@ -15,7 +18,13 @@ from badc_core.annexed_files import lacks_content
 from badc_core.cli.app import build_app
 from badc_core.datasets.connections import connect
 from badc_core.datasets.dataset import Dataset
-from badc_core.recordings.registry import read_registry
+from badc_core.inference.detect import detect_recordings
+from badc_core.outcomes import Outcome
+from badc_core.recordings.registry import read_registry, register_recordings
+from badc_core.stages.describing import describe_recordings
+from badc_core.stages.step_inputs import StepInputs
+from badc_core.steps import inputs_from_files, plan_chunks
+from badc_core.telemetry.log import TelemetryLog
 from badc_dagster.definitions import build_defs
 from badc_dagster.home import open_instance
 from badc_dagster.partitions import asset_key, range_tags
@@ -86,6 +95,31 @@ def test_a_content_that_cannot_be_fetched_fails_its_recording_alone(archive):
     assert "could not be fetched" in said
     assert f"datalad get {shlex.quote(str(lost))}".replace(" ", "") in said.replace(" ", "")
     assert not any(map(lacks_content, others))
+
+
+def test_a_sound_is_dropped_while_its_result_waits_for_a_commit(archive, tmp_path):
+    (archive / "badc.toml").write_text(DROPS, encoding="utf-8")
+    dataset = Dataset.open(archive)
+    ids = register_recordings(dataset).registry.ids
+
+    def inputs(stage: str) -> StepInputs:
+        return inputs_from_files(dataset, stage, ids, "run")
+
+    def finish(outcomes: Generator[Outcome[Any], None, None]) -> None:
+        waiting = [next(outcomes) for _ in ids]
+        until_s = time.monotonic() + 60
+        while not all(map(lacks_content, sounds_of(archive))) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert all(map(lacks_content, sounds_of(archive)))
+        assert not list(outcomes)
+        for outcome in waiting:
+            outcome.require()
+            outcome.commit()
+
+    finish(describe_recordings(inputs("recording")))
+    finish(plan_chunks(inputs("chunk_manifest")))
+    with TelemetryLog(tmp_path / "telemetry.jsonl") as telemetry:
+        finish(detect_recordings(inputs("raw_detections"), telemetry))
 
 
 @pytest.mark.soak
