@@ -9,6 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from support.built_once import build_once
 
 from badc_core.datasets.connections import Connection, connect
@@ -116,6 +118,21 @@ class Graph:
         keys = self.instance.get_dynamic_partitions(self.connection.partitions_name)
         found = self.instance.get_status_by_partition(self.key(asset), keys, self.partitions)
         return {key: status and status.name for key, status in (found or {}).items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_read_once() -> Iterator[None]:
+    """Spares each run the reading of all of Dagster's migrations, which takes half a second."""
+    read = ScriptDirectory.from_config
+    known: dict[str | None, ScriptDirectory] = {}
+
+    def from_config(config: Config) -> ScriptDirectory:
+        name = config.config_file_name
+        return known[name] if name in known else known.setdefault(name, read(config))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
+        yield
 
 
 @pytest.fixture(scope="session")
