@@ -21,7 +21,7 @@ from badc_core.annexed_files import find_root, lacks_content
 from badc_core.errors import ProgramMissing, RepositoryFailed
 
 _N_TRANSFERS = 4
-_LONGEST_MESSAGE = 500
+_LONGEST_MESSAGE = 1_000
 _ANNEX_BRANCHES = ("refs/heads/git-annex", "refs/remotes/*/git-annex")
 
 # Set by git for hooks and by `git rebase --exec`; they name another repository than ours.

@@ -6,12 +6,14 @@ staged. What a commit says is in `records.py`; when there is one, in the steps a
 
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from badc_core.annexed_files import quote_path
 from badc_core.errors import RepositoryFailed
 from badc_core.locks import locked
 from badc_core.provenance.annex import Repository
@@ -23,6 +25,7 @@ T = TypeVar("T")
 _BUSY = (".lock': File exists", "cannot lock ref", "index.lock")
 """Said by git and git-annex while another git program, such as the user's, changes the same."""
 
+_LOCK = re.compile(r"'(/[^'\n]+\.lock)': File exists")
 _PATIENCE_S = 120.0
 _UNFINISHED = {
     "MERGE_HEAD": "a merge",
@@ -195,7 +198,10 @@ class Committer:
         return str(path.relative_to(self._repository.root))
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        """Returns what `work` does, again and again while another git program is at work."""
+        """Returns what `work` does, again and again while another git program is at work.
+
+        A program that was killed leaves its lock file for ever, so an old one is not waited for.
+        """
         until_s = time.monotonic() + _PATIENCE_S
         wait_s = 0.1
         while True:
@@ -204,14 +210,33 @@ class Committer:
             except RepositoryFailed as error:
                 if not any(word in error.what for word in _BUSY):
                     raise
-                if time.monotonic() > until_s:
-                    raise RepositoryFailed(
-                        error.what,
-                        error.where,
-                        "If no other git program works on it, remove the lock file; run again",
-                    ) from error
+                lock = _find_lock(error)
+                if time.monotonic() > until_s or _is_old(lock):
+                    raise _still_locked(error, lock) from error
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, 2.0)
+
+
+def _find_lock(error: RepositoryFailed) -> Path | None:
+    """Returns the lock file that git found; None where it does not name one."""
+    found = _LOCK.search(error.what)
+    return Path(found[1]) if found else None
+
+
+def _still_locked(error: RepositoryFailed, lock: Path | None) -> RepositoryFailed:
+    remedy = "If no git program is at work there, remove {}; then run again"
+    if lock is None:
+        return RepositoryFailed(error.what, error.where, remedy.format("the lock file"))
+    what = "git's lock is there, so nothing can be committed"
+    return RepositoryFailed(what, lock, remedy.format(f"it: rm {quote_path(lock)}"))
+
+
+def _is_old(lock: Path | None) -> bool:
+    """Returns whether a lock file is older than waiting is worth."""
+    try:
+        return lock is not None and time.time() - lock.stat().st_mtime > _PATIENCE_S
+    except OSError:
+        return False  # mostly because it is gone
 
 
 def _files(path: Path) -> Iterator[Path]:

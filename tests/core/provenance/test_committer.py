@@ -1,6 +1,7 @@
 """Commits of results: one at a time, only what is given, with a record that DataLad reads."""
 
 import json
+import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,15 @@ def test_what_the_user_locks_is_waited_for(root, committer):
         lock.unlink()
         made.result(timeout=60)
     assert changed_in(root) == ["a.txt"]
+
+
+def test_a_lock_that_a_killed_git_left_is_named_at_once(root, committer):
+    lock = write(root, ".git/index.lock", "")
+    os.utime(lock, (0, 0))
+    began_s = time.monotonic()
+    with pytest.raises(RepositoryFailed, match=rf"remove it: rm {lock}"):
+        committer.commit([write(root, "a.txt")], "Add")
+    assert time.monotonic() - began_s < 60
 
 
 def test_many_committers_take_turns(root):
