@@ -4,6 +4,7 @@ Told by looking at the file; no program is started. Contents are fetched in `pro
 """
 
 import os
+import re
 import shlex
 import stat
 from pathlib import Path
@@ -15,6 +16,8 @@ _INTO_ANNEX = "annex/objects/"
 _LFS_POINTER = b"version https://git-lfs"
 _LONGEST_POINTER_BYTES = 32_768
 """Source: git-annex, `Annex/Link.hs`, `maxPointerSz`."""
+_KEY = re.compile(r"(?P<backend>[A-Z0-9_]+?)E?-s(?P<size>\d+)(-[a-zA-Z]\d+)*--(?P<name>[^.]*)")
+"""Source: https://git-annex.branchable.com/internals/key_format/"""
 
 
 def lacks_content(path: Path) -> bool:
@@ -43,6 +46,22 @@ def read_annex_key(path: Path) -> str:
     if not lacks_content(path):
         return ""
     return path.read_text(encoding="utf-8").splitlines()[0].rpartition("/")[2]
+
+
+def is_key_of(key: str, size_bytes: int, sha256: str | None = None) -> bool:
+    """Returns whether a key is that of a content, as far as it says.
+
+    Keys have the size, and a checksum that is a SHA-256 where the repository was told so.
+
+    Args:
+        key: from `read_annex_key`.
+        size_bytes: of the content.
+        sha256: of the content, hex; None if it is not known.
+    """
+    found = _KEY.match(key)
+    if found is None or int(found["size"]) != size_bytes:
+        return False
+    return sha256 is None or found["backend"] != "SHA256" or found["name"] == sha256
 
 
 def require_fetched(path: Path) -> None:

@@ -145,7 +145,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
         times = read_seen(dataset, before.by_path)
         known = before.by_path | times
-        seen = {path: _look_at(dataset, known, audio) for path, audio in here.items()}
+        seen = {path: look_at(dataset, known.get(path), audio) for path, audio in here.items()}
         renamed = _find_renamed(dataset, before, seen, gone)
         rows = _place(before, seen, renamed)
         keep_times(dataset, times, before.by_id, rows)
@@ -168,30 +168,29 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
     )
 
 
-def look_again(dataset: Dataset, row: RegisteredRecording) -> RegisteredRecording:
-    """Returns a row for the content that its file has now; the same row where that is known.
+def look_at(
+    dataset: Dataset, known: RegisteredRecording | None, audio: FoundAudio
+) -> RegisteredRecording:
+    """Returns the row of a path for the content it has now; without a name for a new path.
 
-    A scan cannot read what is fetched after it.
+    A file is read if its content is here, and has another size or time than in the row.
     """
-    status = dataset.audio(row.path).stat()
-    seen = _update(dataset, row, FoundAudio(row.path, status.st_size, status.st_mtime_ns))
-    return row if seen.fingerprint == row.fingerprint else seen
-
-
-def enter_contents(dataset: Dataset, seen: Iterable[RegisteredRecording]) -> None:
-    """Enters what `look_again` found into the registry; rows that changed meanwhile stay.
-
-    Raises:
-        DatasetInvalid: the registry is malformed.
-        StorageFull: the registry cannot be written.
-    """
-    with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
-        before = read_registry(dataset.registry)
-        rows = dict(before.by_id)
-        for one in seen:
-            if one.recording_id in rows and rows[one.recording_id].path == one.path:
-                rows[one.recording_id] = one
-        Registry(rows.values()).write(dataset.registry)
+    known = known or RegisteredRecording("", audio.path)
+    is_same = (known.size_bytes, known.modified_ns) == (audio.size_bytes, audio.modified_ns)
+    if audio.size_bytes is None or (is_same and known.fingerprint is not None):
+        return known
+    kind = dataset.settings.recordings.fingerprint
+    try:
+        fingerprint = fingerprint_file(dataset.audio(audio.path), kind)
+    except OSError:
+        # One unreadable file must not stop the scan; describing it reports the cause.
+        fingerprint = None
+    return replace(
+        known,
+        size_bytes=audio.size_bytes,
+        modified_ns=audio.modified_ns,
+        fingerprint=fingerprint,
+    )
 
 
 def forget_missing(dataset: Dataset) -> tuple[str, ...]:
@@ -212,14 +211,6 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
         if len(kept) < len(before):
             kept.write(dataset.registry)
     return tuple(one for one in before.ids if one not in kept)
-
-
-def _look_at(
-    dataset: Dataset, known: Mapping[str, RegisteredRecording], audio: FoundAudio
-) -> RegisteredRecording:
-    """Returns the row of a path for the content it has now; without a name for a new path."""
-    row = known.get(audio.path) or RegisteredRecording("", audio.path)
-    return _update(dataset, row, audio)
 
 
 def _find_renamed(
@@ -250,25 +241,6 @@ def _place(
         if row.recording_id not in moved and row.path not in paths
     }
     return stayed | moved
-
-
-def _update(dataset: Dataset, known: RegisteredRecording, audio: FoundAudio) -> RegisteredRecording:
-    """Returns the row, with a new fingerprint if the file is here and has changed."""
-    is_same = (known.size_bytes, known.modified_ns) == (audio.size_bytes, audio.modified_ns)
-    if audio.size_bytes is None or (is_same and known.fingerprint is not None):
-        return known
-    kind = dataset.settings.recordings.fingerprint
-    try:
-        fingerprint = fingerprint_file(dataset.audio(audio.path), kind)
-    except OSError:
-        # One unreadable file must not stop the scan; describing it reports the cause.
-        fingerprint = None
-    return replace(
-        known,
-        size_bytes=audio.size_bytes,
-        modified_ns=audio.modified_ns,
-        fingerprint=fingerprint,
-    )
 
 
 def _has_changed(before: Registry, after: Registry, recording_id: str) -> bool:

@@ -9,7 +9,6 @@ How fingerprints are computed is in `fingerprints.py`.
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from badc_core.annexed_files import lacks_content, read_annex_key
+from badc_core.annexed_files import is_key_of, lacks_content, read_annex_key
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
@@ -28,8 +27,6 @@ from badc_core.validation import explain_invalid
 
 SCHEMA_VERSION = 1
 
-_KEY = re.compile(r"(?P<backend>[A-Z0-9_]+?)E?-s(?P<size>\d+)(-[a-zA-Z]\d+)*--(?P<name>[^.]*)")
-"""Source: https://git-annex.branchable.com/internals/key_format/"""
 _REMEDY = "Restore it from version control, or delete it: what it is about is then made again"
 
 
@@ -217,25 +214,13 @@ def find_difference(
 
 def _is_same(path: Path, wanted: FileSum, *, in_full: bool) -> bool:
     if lacks_content(path):
-        return _is_key_of(read_annex_key(path), wanted)
+        return is_key_of(read_annex_key(path), wanted.size_bytes, wanted.sha256)
     try:
         if path.stat().st_size != wanted.size_bytes:
             return False
         return not in_full or sha256_file(path) == wanted.sha256
     except OSError:
         return False
-
-
-def _is_key_of(key: str, wanted: FileSum) -> bool:
-    """Whether an annexed content that is elsewhere is the one that was written, as far as it says.
-
-    Keys have the size, and a checksum that is a SHA-256 where the repository was told so.
-    """
-    found = _KEY.match(key)
-    if found is None:
-        return False
-    is_long = int(found["size"]) == wanted.size_bytes
-    return is_long and (found["backend"] != "SHA256" or found["name"] == wanted.sha256)
 
 
 def _below(dataset: Dataset, path: Path) -> str:
