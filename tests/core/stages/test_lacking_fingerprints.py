@@ -1,14 +1,18 @@
 """Results from before what they were made from was written down."""
 
+import os
+
 import pytest
 from support.archives import run_in
 
 from badc_core.annexed_files import lacks_content
 from badc_core.datasets.dataset import Dataset
+from badc_core.stages import lacking_fingerprints
 from badc_core.stages.fingerprint_files import (
     StoredOutput,
     describe_output,
     read_stored,
+    store_fingerprint,
     store_outputs,
 )
 from badc_core.stages.lacking_fingerprints import store_where_lacking
@@ -44,7 +48,42 @@ def test_an_output_is_left_out_while_any_of_its_content_is_elsewhere(dataset, tm
         run_in(clone, "git", "annex", "get", "-q", str(one))
     assert lacks_content(bundle.quicklook / "labels.csv")
     store_where_lacking(cloned, MADE)
-    assert read_stored(path, "a") == {"recording": describe_output(dataset, "recording", "a", "r")}
+    described = describe_output(dataset, "recording", "a", "r")
+    assert read_stored(path, "a") == {"recording": described}
+    store_fingerprint(cloned, "recording", "b", "r")
+    store_where_lacking(cloned, MADE)
+    run_in(clone, "git", "annex", "get", "-q", ".")
+    store_where_lacking(cloned, MADE)
+    report = describe_output(dataset, "report_bundle", "a", "p")
+    assert read_stored(path, "a") == {"recording": described, "report_bundle": report}
+
+
+def test_files_that_lack_a_stage_are_completed_and_read_again_only_after_they_changed(
+    dataset, monkeypatch
+):
+    read = []
+
+    def count(path, about):
+        read.append(about)
+        return read_stored(path, about)
+
+    ids = tuple("abcd")
+    for one in ids:
+        dataset.recording(one).write_text(one)
+        store_fingerprint(dataset, "chunk_manifest", one, "m")
+    made = {"recording": dict.fromkeys(ids, "r")}
+    store_where_lacking(dataset, made)
+    for one in ids:
+        assert list(read_stored(dataset.fingerprints(one), one)) == ["recording", "chunk_manifest"]
+    dataset.bundle("a").html.unlink()
+    store_where_lacking(dataset, made)
+    monkeypatch.setattr(lacking_fingerprints, "read_stored", count)
+    store_where_lacking(dataset, made)
+    # The one put in place last may share its time with one that was not seen.
+    assert read == ["d"]
+    os.utime(dataset.fingerprints("b"))
+    store_where_lacking(dataset, made)
+    assert "b" in read
 
 
 def test_what_a_run_stored_meanwhile_stays(dataset):
