@@ -205,60 +205,74 @@ def in_fresh_home(fresh_home, tmp_path, monkeypatch, field_audio) -> Iterator[Ca
 
 
 @pytest.fixture(scope="session")
-def finished_once(fresh_home, field_audio, tmp_path_factory) -> Path:
-    """Returns a folder with a dataset of which everything is done, and its Dagster home."""
+def build_graph(fresh_home, field_audio, tmp_path_factory) -> Callable[..., Path]:
+    """Returns what builds a dataset with its Dagster home once, for tests to copy.
 
-    def run_all(folder: Path) -> None:
-        shutil.copytree(fresh_home, folder / "home")
-        _lay_out(folder / "dataset", field_audio)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DAGSTER_HOME", str(folder / "home"))
-            connection = Connection("dataset", folder / "dataset", is_main=True)
-            with _opened(connection.root, connection, field_audio) as graph:
-                graph.run_all()
-        close_database_connections()
+    It takes a name, what is done with the dataset, and the folder of another one that it begins
+    as; else it begins as three recordings that are not scanned yet.
+    """
 
-    return build_once(tmp_path_factory, "finished", run_all)
+    def build(name: str, change: Callable[[Graph], object], base: Path | None = None) -> Path:
+        def fill(folder: Path) -> None:
+            if base is None:
+                shutil.copytree(fresh_home, folder / "home")
+                _lay_out(folder / "dataset", field_audio)
+            else:
+                for part in ("home", "dataset"):
+                    shutil.copytree(base / part, folder / part)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("DAGSTER_HOME", str(folder / "home"))
+                connection = Connection("dataset", folder / "dataset", is_main=True)
+                with _opened(connection.root, connection, field_audio) as graph:
+                    change(graph)
+            close_database_connections()
 
+        return build_once(tmp_path_factory, name, fill)
 
-def _copied(
-    folder: Path, tmp_path: Path, patch: pytest.MonkeyPatch, sound: Path
-) -> Iterator[Graph]:
-    for name in ("home", "dataset"):
-        shutil.copytree(folder / name, tmp_path / name)
-    patch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    connection = connect(tmp_path / "home", tmp_path / "dataset")
-    with _opened(connection.root, connection, sound) as graph:
-        yield graph
+    return build
 
 
 @pytest.fixture
-def finished(finished_once, tmp_path, monkeypatch, field_audio) -> Iterator[Graph]:
-    """Returns three recordings of which everything is done, in a copy of this test's own."""
-    yield from _copied(finished_once, tmp_path, monkeypatch, field_audio)
+def copy_graph(tmp_path, monkeypatch, field_audio) -> Iterator[Callable[[Path], Graph]]:
+    """Returns what opens a copy, of this test's own, of what `build_graph` built."""
+    with ExitStack() as opened:
+
+        def copy(folder: Path) -> Graph:
+            for name in ("home", "dataset"):
+                shutil.copytree(folder / name, tmp_path / name)
+            monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+            connection = connect(tmp_path / "home", tmp_path / "dataset")
+            return opened.enter_context(_opened(connection.root, connection, field_audio))
+
+        yield copy
 
 
 @pytest.fixture(scope="session")
-def archive_once(finished_once, field_audio, tmp_path_factory) -> Path:
-    """Returns the same with its corpus."""
-
-    def run_corpus(folder: Path) -> None:
-        for name in ("home", "dataset"):
-            shutil.copytree(finished_once / name, folder / name)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DAGSTER_HOME", str(folder / "home"))
-            connection = Connection("dataset", folder / "dataset", is_main=True)
-            with _opened(connection.root, connection, field_audio) as graph:
-                assert graph.execute("corpus_job").success
-        close_database_connections()
-
-    return build_once(tmp_path_factory, "archive", run_corpus)
+def finished_once(build_graph) -> Path:
+    """Returns the folder of `finished`."""
+    return build_graph("finished", Graph.run_all)
 
 
 @pytest.fixture
-def archive(archive_once, tmp_path, monkeypatch, field_audio) -> Iterator[Graph]:
-    """Returns the same in a copy of this test's own."""
-    yield from _copied(archive_once, tmp_path, monkeypatch, field_audio)
+def finished(finished_once, copy_graph) -> Graph:
+    """Returns three recordings of which everything is done."""
+    return copy_graph(finished_once)
+
+
+@pytest.fixture(scope="session")
+def archive_once(build_graph, finished_once) -> Path:
+    """Returns the folder of `archive`."""
+
+    def run_corpus(graph: Graph) -> None:
+        assert graph.execute("corpus_job").success
+
+    return build_graph("archive", run_corpus, finished_once)
+
+
+@pytest.fixture
+def archive(archive_once, copy_graph) -> Graph:
+    """Returns the same with its corpus."""
+    return copy_graph(archive_once)
 
 
 @pytest.fixture
