@@ -1,15 +1,12 @@
-"""Runs git, git-annex and DataLad: finds repositories, and gets and drops contents of files.
+"""Repositories of git and git-annex: finds them, asks them, gets and drops contents of files.
 
-Nothing else of BADC starts these programs. Arguments are lists, and paths go through standard
-input, each ended by NUL, so that no name is taken for an option, pattern or command. What is
+Arguments are lists, and paths go through standard input, each ended by NUL, so that no name is
+taken for an option, pattern or command. How programs are started is in `programs.py`; what is
 committed is decided in `records.py`; whether a content is here, in `annexed_files.py`.
 """
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -19,23 +16,11 @@ from typing import Any
 
 from badc_core.annexed_files import find_root, lacks_content
 from badc_core.errors import ProgramMissing, RepositoryFailed
+from badc_core.provenance.programs import program_failed, run_program
 
 _N_TRANSFERS = 4
 _LONGEST_MESSAGE = 1_000
 _ANNEX_BRANCHES = ("refs/heads/git-annex", "refs/remotes/*/git-annex")
-
-# Set by git for hooks and by `git rebase --exec`; they name another repository than ours.
-# Source: `git rev-parse --local-env-vars`.
-_OF_OTHER_REPOSITORIES = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-)
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,13 @@ class Repository:
         found = self.git("for-each-ref", "--count=1", "--format=%(refname)", *_ANNEX_BRANCHES)
         return bool(found.strip())
 
-    def git(self, *arguments: str, paths: Iterable[Path] = (), text: str = "") -> str:
+    def git(
+        self,
+        *arguments: str,
+        paths: Iterable[Path] = (),
+        text: str = "",
+        limit_s: float | None = None,
+    ) -> str:
         """Returns what git writes, run in the repository's root; `annex` is its first argument too.
 
         Args:
@@ -70,15 +61,17 @@ class Repository:
             paths: for its standard input, absolute or relative to the root, each ended by NUL:
                 for commands with `--pathspec-from-file=- --pathspec-file-nul`, or `--stdin -z`.
             text: for its standard input, in front of the paths.
+            limit_s: after which it is stopped; with a limit it cannot ask anything at a terminal.
 
         Raises:
             ProgramMissing: there is no git, or no git-annex.
-            RepositoryFailed: it fails; the message has its own words.
+            RepositoryFailed: it fails, and the message has its own words; or it was stopped.
         """
         content = text.encode("utf-8", "surrogateescape") + self._as_input(paths)
-        ended = self._run(("git", *arguments), content)
+        words = ("git", *arguments)
+        ended = run_program(words, self.root, content, limit_s)
         if ended.returncode:
-            raise self._failed(("git", *arguments), ended)
+            raise program_failed(words, self.root, ended)
         return ended.stdout.decode("utf-8", "surrogateescape")
 
     def read(self, *arguments: str, text: str = "") -> str:
@@ -122,25 +115,17 @@ class Repository:
 
     def _failures(self, words: Sequence[str], content: bytes) -> dict[Path, str]:
         """Returns path -> reason of what failed in a command of git-annex that writes JSON."""
-        ended = self._run(words, content)
+        ended = run_program(words, self.root, content)
         lines = [line for line in ended.stdout.split(b"\n") if line.startswith(b"{")]
         results = [json.loads(line.decode("utf-8", "replace")) for line in lines]
         failed = [one for one in results if not one.get("success", True) and one.get("file")]
         # git-annex 10 ends with 0 also where git could not have the index: what it added is lost.
         if (ended.returncode and not failed) or b"fatal: " in ended.stderr:
-            raise self._failed(words, ended)
+            raise program_failed(words, self.root, ended)
         return {self.root / one["file"]: _explain(one) for one in failed}
 
     def _as_input(self, paths: Iterable[Path]) -> bytes:
         return b"".join(os.fsencode(_relative(self.root, path)) + b"\0" for path in paths)
-
-    def _run(self, words: Sequence[str], content: bytes) -> subprocess.CompletedProcess[bytes]:
-        return _run(words, self.root, content)
-
-    def _failed(
-        self, words: Sequence[str], ended: subprocess.CompletedProcess[bytes]
-    ) -> RepositoryFailed:
-        return _failed(words, self.root, ended)
 
 
 def clone_repository(program: str, url: str, folder: Path) -> None:
@@ -156,31 +141,15 @@ def clone_repository(program: str, url: str, folder: Path) -> None:
         RepositoryFailed: it fails; the message has its own words.
     """
     quietly = ("-l", "error") if program == "datalad" else ()
-    ended = _run((program, *quietly, "clone", "--", url, str(folder)), folder.parent, b"")
+    ended = run_program((program, *quietly, "clone", "--", url, str(folder)), folder.parent)
     if ended.returncode:
-        raise _failed((program, "clone", url), folder.parent, ended)
+        raise program_failed((program, "clone", url), folder.parent, ended)
 
 
 def find_repository(folder: Path) -> Repository | None:
     """Returns the repository a folder is in, by its real path; None where it is in none."""
     root = find_root(folder.resolve())
     return None if root is None else Repository(root)
-
-
-def find_program(name: str) -> str | None:
-    """Returns the path of a program, on PATH or beside this Python; None if it is not there."""
-    return shutil.which(name, path=_search_path())
-
-
-def require_program(name: str) -> None:
-    """Returns if a program is there.
-
-    Raises:
-        ProgramMissing: it is not.
-    """
-    if find_program(name) is None:
-        remedy = "Install git" if name == "git" else "Run: pip install datalad git-annex"
-        raise ProgramMissing(f"the program {name} is not there", "", remedy)
 
 
 def fetch(paths: Iterable[Path]) -> dict[Path, str]:
@@ -253,25 +222,6 @@ def _in_repositories(
     return failed
 
 
-def _run(words: Sequence[str], folder: Path, content: bytes) -> subprocess.CompletedProcess[bytes]:
-    """Returns how a program ended that was run in a folder."""
-    for program in {words[0], "git", *(("git-annex",) if "annex" in words[:2] else ())}:
-        require_program(program)
-    return subprocess.run(
-        words, cwd=folder, env=_environment(), input=content, capture_output=True, check=False
-    )
-
-
-def _failed(
-    words: Sequence[str], folder: Path, ended: subprocess.CompletedProcess[bytes]
-) -> RepositoryFailed:
-    # DataLad writes some of its errors as results.
-    said = (ended.stderr or ended.stdout).decode("utf-8", "replace").strip()
-    said = said[-_LONGEST_MESSAGE:] or f"exit code {ended.returncode}"
-    what = f"`{' '.join(words[:3])}` failed: {said}"
-    return RepositoryFailed(what, folder, "Correct that, then run again")
-
-
 def _relative(root: Path, path: Path) -> Path:
     return path.relative_to(root) if path.is_absolute() else path
 
@@ -282,14 +232,3 @@ def _explain(result: dict[str, Any]) -> str:
     places = ", ".join(one["description"] for one in result.get("wanted", ()))
     has_it = f"; {places} should have it" if places else ""
     return (text or result.get("note") or "no reason given")[:_LONGEST_MESSAGE] + has_it
-
-
-def _search_path() -> str:
-    beside = str(Path(sys.executable).parent)
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), beside])
-
-
-def _environment() -> dict[str, str]:
-    """Returns the environment of these programs: all of ours, for keys of remotes are in it."""
-    inherited = {k: v for k, v in os.environ.items() if k not in _OF_OTHER_REPOSITORIES}
-    return {**inherited, "PATH": _search_path(), "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}

@@ -7,12 +7,8 @@ from pathlib import Path
 from badc_core.annexed_files import quote_path
 from badc_core.atomic import new_folder, remove_abandoned
 from badc_core.errors import RepositoryFailed
-from badc_core.provenance.annex import (
-    Repository,
-    clone_repository,
-    find_program,
-    find_repository,
-)
+from badc_core.provenance.annex import Repository, clone_repository, find_repository
+from badc_core.provenance.programs import find_program
 from badc_core.provenance.repository_state import read_siblings
 
 

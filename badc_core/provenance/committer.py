@@ -27,6 +27,14 @@ _BUSY = (".lock': File exists", "cannot lock ref", "index.lock")
 
 _LOCK = re.compile(r"'(/[^'\n]+\.lock)': File exists")
 _PATIENCE_S = 120.0
+_COMMIT_LIMIT_S = 300.0
+"""Hooks run in a commit, and it may be signed; either may wait for somebody who is not there."""
+
+_NOT_SIGNED = "failed to write commit object"
+_SIGN = (
+    "If it could not be signed, unlock the key, so that its agent asks for no passphrase, or run: "
+    "git config commit.gpgSign false"
+)
 _UNFINISHED = {
     "MERGE_HEAD": "a merge",
     "CHERRY_PICK_HEAD": "a cherry-pick",
@@ -150,13 +158,18 @@ class Committer:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(message)
             file.flush()
-            words = ("commit", "--quiet", "--cleanup=verbatim", "--file", file.name)
-            if is_all:
-                self._repository.git(*words)
-                return
-            only = ("--only", "--pathspec-from-file=-", "--pathspec-file-nul")
-            paths = [Path(one) for one in sorted(names)]
-            self._repository.git("--literal-pathspecs", *words, *only, paths=paths)
+            words = ["--literal-pathspecs", "commit", "--quiet", "--cleanup=verbatim"]
+            words += ["--file", file.name]
+            paths: list[Path] = []
+            if not is_all:
+                words += ["--only", "--pathspec-from-file=-", "--pathspec-file-nul"]
+                paths = [Path(one) for one in sorted(names)]
+            try:
+                self._repository.git(*words, paths=paths, limit_s=_COMMIT_LIMIT_S)
+            except RepositoryFailed as error:
+                if _NOT_SIGNED in error.what:
+                    raise RepositoryFailed(error.what, error.where, _SIGN) from error
+                raise
 
     def _render(self, record: RunRecord | str) -> str:
         if isinstance(record, str):

@@ -10,8 +10,9 @@ from support.built_once import build_once
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import ProgramMissing, RepositoryFailed
-from badc_core.provenance import annex
-from badc_core.provenance.annex import Repository, drop, fetch, find_program, find_repository
+from badc_core.provenance import programs
+from badc_core.provenance.annex import Repository, drop, fetch, find_repository
+from badc_core.provenance.programs import find_program
 
 
 def _content(name: str) -> bytes:
@@ -138,7 +139,7 @@ def test_programs_beside_python_are_found_and_lacking_ones_are_named(
     git = Path(shutil.which("git")).parent
     monkeypatch.setenv("PATH", str(git))
     assert find_program("git-annex") is not None
-    monkeypatch.setattr(annex.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(programs.sys, "executable", "/nowhere/python")
     if (git / "git-annex").exists():
         pytest.skip("git-annex is installed beside git")
     with pytest.raises(ProgramMissing, match="git-annex"):

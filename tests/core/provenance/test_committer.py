@@ -206,6 +206,36 @@ def test_a_hook_that_refuses_costs_no_result_unless_commits_are_required(root):
         required.commit([root / "a.txt"], "Add")
 
 
+def test_a_hook_that_hangs_is_stopped_with_all_it_started(root, committer, monkeypatch):
+    monkeypatch.setattr("badc_core.provenance.committer._COMMIT_LIMIT_S", 1.0)
+    started = root / "started"
+    hook = write(root, ".git/hooks/commit-msg", f"#!/bin/sh\necho $$ > {started}\nsleep 1000\n")
+    hook.chmod(0o755)
+    with pytest.raises(RepositoryFailed, match="was not done after 1 s, and was stopped"):
+        committer.commit([write(root, "a.txt")], "Add")
+    words = ["ps", "-o", "stat=", "-p", started.read_text(encoding="utf-8").strip()]
+    left = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    assert left == "" or left.startswith("Z")
+    hook.unlink()
+    committer.commit([root / "a.txt"], "Add")
+    assert changed_in(root) == ["a.txt"]
+
+
+def test_commits_are_signed_where_that_needs_nobody(root, committer, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    for name, passphrase in (("open", ""), ("closed", "secret")):
+        words = ("-q", "-t", "ed25519", "-N", passphrase, "-f", str(tmp_path / name))
+        run_in(root, "ssh-keygen", *words)
+    run_in(root, "git", "config", "gpg.format", "ssh")
+    run_in(root, "git", "config", "commit.gpgSign", "true")
+    run_in(root, "git", "config", "user.signingKey", str(tmp_path / "open"))
+    commit = committer.commit([write(root, "a.txt")], "Add")
+    assert "gpgsig" in run_in(root, "git", "cat-file", "commit", commit)
+    run_in(root, "git", "config", "user.signingKey", str(tmp_path / "closed"))
+    with pytest.raises(RepositoryFailed, match="unlock the key"):
+        committer.commit([write(root, "b.txt")], "Add")
+
+
 def test_a_plain_folder_is_left_alone(tmp_path):
     (tmp_path / "audio").mkdir()
     said = []
