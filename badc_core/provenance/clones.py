@@ -75,12 +75,12 @@ def update(root: Path) -> Update:
     repository = find_repository(root)
     if repository is None:
         return Update(why_not="it is in no git repository")
-    upstream = _find_upstream(repository)
+    remote, upstream = _find_upstream(repository)
     if not upstream:
         return Update(
             why_not="its branch follows none elsewhere, so there is nothing to bring up to date"
         )
-    repository.git("fetch", "--quiet", "--", upstream.partition("/")[0])
+    repository.git("fetch", "--quiet", "--", remote)
     counts = repository.git("rev-list", "--left-right", "--count", "HEAD...@{upstream}")
     n_ahead, n_behind = map(int, counts.split())
     if not n_behind:
@@ -97,12 +97,14 @@ def update(root: Path) -> Update:
     return Update(n_behind)
 
 
-def _find_upstream(repository: Repository) -> str:
-    """Returns the branch elsewhere that the one here follows; empty without either."""
+def _find_upstream(repository: Repository) -> tuple[str, str]:
+    """Returns the remote and branch that the one here follows; empty without either."""
     head = repository.git("rev-parse", "--symbolic-full-name", "HEAD").strip()
     if not head.startswith("refs/heads/"):
-        return ""
-    return repository.git("for-each-ref", "--format=%(upstream:short)", head).strip()
+        return "", ""
+    wanted = "--format=%(upstream:remotename)%00%(upstream:short)"
+    remote, _, branch = repository.git("for-each-ref", wanted, head).strip().partition("\0")
+    return remote, branch
 
 
 def _require_clean(repository: Repository) -> None:

@@ -121,6 +121,7 @@ def test_a_half_clone_is_never_seen_and_swept_by_the_next(app, home, user, archi
 def test_a_clone_is_brought_up_to_date_without_a_merge(app, home, user, archive):
     run_typed(app, "data", "connect", "bogus", "--url", archive, "--method", "git")
     root = user / "data/datalad/bogus"
+    run_in(root, "git", "remote", "rename", "origin", "lab/archive")
 
     def commit(repository, text, name="notes.txt"):
         (repository / name).write_text(text, encoding="utf-8")
