@@ -76,7 +76,7 @@ def _mark_output(dataset: Dataset, recording_id: str, stage: str, noted: set[str
 
 def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding]:
     """Takes a file of fingerprints away; what nothing is written down of is read instead."""
-    with Work(dataset.work_folder).storing_fingerprints():
+    with Work(dataset.work_folder).storing_fingerprints(recording_id):
         if recording_id:
             found = look_at_outputs(dataset, recording_id, ()).findings
         else:

@@ -119,7 +119,7 @@ def store_outputs(
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
-    with Work(dataset.work_folder).storing_fingerprints():
+    with Work(dataset.work_folder).storing_fingerprints(about):
         before: Mapping[str, StoredOutput] = {}
         with suppress(DatasetInvalid):
             before = read_stored(path, about)

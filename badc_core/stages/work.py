@@ -16,7 +16,7 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
-from badc_core.locks import is_locked, lock_file, locked, try_lock_file, unlock
+from badc_core.locks import is_locked, lock_file, try_lock_file, unlock
 
 
 class RecordingWork:
@@ -78,20 +78,21 @@ class Work:
             begun.commit()
 
     @contextmanager
-    def storing_fingerprints(self) -> Iterator[None]:
-        """Keeps other processes that store fingerprints of the dataset waiting."""
-        with locked(prepare_work_file(self.folder, self.folder / "fingerprints.lock")):
+    def storing_fingerprints(self, about: str) -> Iterator[None]:
+        """Keeps other processes that write the same file of fingerprints waiting.
+
+        Args:
+            about: the recording_id; empty for the corpus.
+        """
+        folder = self.folder / "fingerprints"
+        with self._excluding(folder / about if about else self.folder / "fingerprints.lock"):
             yield
 
     @contextmanager
     def writing_corpus(self) -> Iterator[None]:
         """Keeps other processes that write files about all recordings waiting."""
-        path = prepare_work_file(self.folder, self._corpus_lock)
-        begun = RecordingWork(path, lock_file(path))
-        try:
+        with self._excluding(self._corpus_lock):
             yield
-        finally:
-            begun.commit()
 
     def is_corpus_in_work(self) -> bool:
         """Returns whether a process is at work on files about all recordings."""
@@ -178,6 +179,16 @@ class Work:
         prepare_work_file(self.folder, path)
         with naming_storage_trouble(path):
             path.touch()
+
+    @contextmanager
+    def _excluding(self, path: Path) -> Iterator[None]:
+        """Keeps other processes that lock the same file waiting; it is gone afterwards."""
+        prepare_work_file(self.folder, path)
+        begun = RecordingWork(path, lock_file(path))
+        try:
+            yield
+        finally:
+            begun.commit()
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:
         prepare_work_file(self.folder, path)

@@ -8,6 +8,7 @@ import pytest
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import OutputUnwritable, RecordingBusy
+from badc_core.locks import is_locked
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
 
@@ -131,3 +132,12 @@ def test_the_folder_is_in_the_dataset_unless_the_setting_puts_it_elsewhere(tmp_p
     local = [folder(root, tmp_path / "local") for root in ("a/site", "b/site")]
     assert {one.parent for one in local} == {tmp_path / "local"}
     assert local[0] != local[1]
+
+
+def test_files_of_fingerprints_are_written_in_turn_each_by_itself(work):
+    locks = work.folder / "fingerprints"
+    with work.storing_fingerprints("a"), work.storing_fingerprints("b"):
+        with work.storing_fingerprints(""):
+            assert is_locked(locks / "a")
+        assert is_locked(locks / "b")
+    assert list(locks.iterdir()) == []
