@@ -7,19 +7,27 @@ committed is decided in `records.py`; whether a content is here, in `annexed_fil
 
 import json
 import os
+import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from badc_core.annexed_files import find_root, lacks_content
+from badc_core.annexed_files import find_root, lacks_content, quote_path
 from badc_core.errors import ProgramMissing, RepositoryFailed
 from badc_core.provenance.programs import program_failed, run_program
 
 _N_TRANSFERS = 4
 _LONGEST_MESSAGE = 1_000
+_IN_TRANSFER = "transfer already in progress"
+_PATIENCE_S = 900.0
+"""For a content that another program is fetching: long enough for gigabytes."""
+
+_UNABLE = re.compile(r"Unable to access these remotes: ([^;]+)")
 _ANNEX_BRANCHES = ("refs/heads/git-annex", "refs/remotes/*/git-annex")
 
 
@@ -122,7 +130,24 @@ class Repository:
         # git-annex 10 ends with 0 also where git could not have the index: what it added is lost.
         if (ended.returncode and not failed) or b"fatal: " in ended.stderr:
             raise program_failed(words, self.root, ended)
-        return {self.root / one["file"]: _explain(one) for one in failed}
+        reasons = {self.root / one["file"]: _explain(one) for one in failed}
+        advised = {one: self._advise(one) for one in set(reasons.values())}
+        return {path: advised[one] for path, one in reasons.items()}
+
+    def _advise(self, reason: str) -> str:
+        """Returns a reason of git-annex, and what to do about remotes that it cannot use."""
+        found = _UNABLE.search(reason)
+        annex = f"git -C {quote_path(self.root)} annex"
+        for name in found[1].split(", ") if found else ():
+            verified = self.read(
+                "config", "--default", "", "--get", f"remote.{name}.annex-verified"
+            )
+            if verified.strip() == "manual":
+                reason += f"; if {name} is what you expect, run: {annex} verifyremote {name}"
+            else:
+                reason += f"; see that {name} can be reached; if it has moved, run: {annex} "
+                reason += f"enableremote {name}"
+        return reason
 
     def _as_input(self, paths: Iterable[Path]) -> bytes:
         return b"".join(os.fsencode(_relative(self.root, path)) + b"\0" for path in paths)
@@ -152,15 +177,28 @@ def find_repository(folder: Path) -> Repository | None:
     return None if root is None else Repository(root)
 
 
-def fetch(paths: Iterable[Path]) -> dict[Path, str]:
+def fetch(paths: Iterable[Path], ended: Event | None = None) -> dict[Path, str]:
     """Gets the contents of annexed files, several at once; returns path -> why for those not here.
 
-    Files may be in several repositories, such as a dataset and those below it.
+    Files may be in several repositories, such as a dataset and those below it. What another
+    program is fetching is waited for.
 
     Args:
         paths: of files, absolute; those whose content is here cost nothing.
+        ended: is set once nobody needs them any more, so that nothing is waited for.
     """
-    return _in_repositories("get", [one for one in paths if lacks_content(one)], lacks_content)
+    ended = ended or Event()
+    until_s, wait_s = time.monotonic() + _PATIENCE_S, 0.5
+    wanted, failed = list(paths), dict[Path, str]()
+    while True:
+        lacking = [one for one in wanted if lacks_content(one)]
+        failed |= _in_repositories("get", lacking, lacks_content)
+        wanted = [path for path, why in failed.items() if _IN_TRANSFER in why]
+        if not wanted or time.monotonic() > until_s or ended.wait(wait_s):
+            return failed
+        for path in wanted:
+            del failed[path]
+        wait_s = min(2 * wait_s, 5.0)
 
 
 def drop(paths: Iterable[Path]) -> dict[Path, str]:

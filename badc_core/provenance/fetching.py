@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 from typing import Self
 
@@ -72,6 +72,7 @@ class Fetcher:
         self._used: dict[str, UsedSound] = {}
         self._released: list[UsedSound] = []
         self._lock = Lock()
+        self._ended = Event()
 
     def __enter__(self) -> Self:
         if self._sounds is not None:
@@ -84,6 +85,7 @@ class Fetcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._ended.set()
         self._thread.shutdown(cancel_futures=True)
         with self._lock:
             left = [*self._released, *self._used.values()]
@@ -119,7 +121,8 @@ class Fetcher:
     def _fetch_batch(self, batch: Sequence[Needed]) -> dict[str, BadcError]:
         """Gets what recordings lack; returns why by the names of those for which it failed."""
         failed: dict[str, BadcError] = {}
-        not_here = fetch(path for one in batch for path in (*one.files, *one.useful))
+        files = [path for one in batch for path in (*one.files, *one.useful)]
+        not_here = fetch(files, self._ended)
         for one in batch:
             _judge(one, not_here, failed)
         found = {one.name: one.sound() for one in batch if one.name not in failed}
@@ -130,7 +133,7 @@ class Fetcher:
             for name, sound in sounds.items()
             if self._is_lacking(name, sound, marks.get(sound), failed)
         }
-        not_here = fetch(lacking.values())
+        not_here = fetch(lacking.values(), self._ended)
         for one in batch:
             sound = lacking.get(one.name)
             if one.requires_sound and sound in not_here:

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.archives import HOSTILE_NAMES, copy_archive, make_archive, run_in
+from support.archives import HOSTILE_NAMES, copy_archive, enable_store, make_archive, run_in
 from support.built_once import build_once
 
 from badc_core.annexed_files import lacks_content
@@ -96,6 +97,28 @@ def test_a_clone_fetches_from_where_it_was_cloned(archive, files, tmp_path) -> N
     run_in(clone, "git", "fetch", "--quiet")
     assert fetch([path]) == {}
     assert path.read_bytes() == _content(HOSTILE_NAMES[2])
+
+
+def test_what_another_program_is_fetching_is_waited_for(archive) -> None:
+    path = archive / "long.wav"
+    path.write_bytes(bytes(300_000))
+    run_in(archive, "git", "annex", "add", "--quiet", "long.wav")
+    run_in(archive, "git", "annex", "move", "--quiet", "--to", "store", "long.wav")
+    run_in(archive, "git", "config", "remote.store.annex-bwlimit", "200KB")
+    with ThreadPoolExecutor(2) as executor:
+        assert list(executor.map(fetch, [[path]] * 2)) == [{}, {}]
+
+
+def test_a_store_that_cannot_be_used_is_named_with_what_to_do(archive, files, tmp_path) -> None:
+    (tmp_path / "store").rename(tmp_path / "moved")
+    assert fetch(files[:1])[files[0]].endswith(f"git -C {archive} annex enableremote store")
+    (tmp_path / "moved").rename(tmp_path / "store")
+    clone = tmp_path / "clone"
+    run_in(tmp_path, "git", "clone", "--quiet", str(archive), str(clone))
+    run_in(clone, "git", "annex", "init", "--quiet")
+    enable_store(clone, tmp_path / "store")
+    path = clone / files[0].relative_to(archive)
+    assert fetch([path])[path].endswith(f"git -C {clone} annex verifyremote store")
 
 
 def test_files_of_a_dataset_below_and_behind_a_link_are_fetched(archive, files, tmp_path) -> None:
