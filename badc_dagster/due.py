@@ -8,7 +8,6 @@ used meanwhile. Which fingerprint an output has is found out in `known_fingerpri
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import dagster as dg
 
@@ -144,8 +143,7 @@ class DueFinder:
     def _standing(self, stage: Stage, only: Sequence[str] | None) -> set[str]:
         """Returns the recordings whose output files are there and not dirty."""
         if only is None:
-            examples = stage.outputs(self._dataset, "x")
-            present = set.intersection(*(_with_file(path) for path in examples))
+            present = stage.list_made(self._dataset)
         else:
             present = {
                 one
@@ -177,13 +175,3 @@ def find_busy(instance: dg.DagsterInstance, connection: Connection, keys: KeyOrd
             continue
         busy.update(keys.of_run(run.tags))
     return busy
-
-
-def _with_file(example: Path) -> set[str]:
-    """Returns the recordings that have a file like that of recording `x`, with one listing."""
-    suffix = example.name.removeprefix("x")
-    try:
-        names = os.listdir(example.parent)  # noqa: PTH208  (half the time of iterdir)
-    except FileNotFoundError:
-        return set()
-    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}

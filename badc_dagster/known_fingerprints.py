@@ -1,9 +1,10 @@
 """What every output was made from: as its file says, else as the asset graph recorded it.
 
-A file of fingerprints is read where the asset graph lacks the recording, or where it was put in
-place since this Dagster home last looked: results that another home made, or that came with a `git
-pull`. So looking at a large archive of which all is known costs a listing. Nothing is written here
-except that time; having the asset graph record what files say is in `taking_over.py`.
+A file of fingerprints is read where the recording has an output that the asset graph lacks, or
+where it was put in place since this Dagster home last looked: results that another home made, or
+that came with a `git pull`. So looking at a large archive costs a listing, however much of it has
+yet to be made. Nothing is written here except that time; having the asset graph record what files
+say is in `taking_over.py`.
 """
 
 import json
@@ -99,10 +100,9 @@ def read_known(
     }
     if only is None:
         seen_ns = _read_seen(instance, dataset)
+        unknown = _find_unknown(dataset, recorded)
         looked_at = [
-            one
-            for one, put_ns in changed_ns.items()
-            if put_ns >= seen_ns or any(one not in known for known in recorded.values())
+            one for one, put_ns in changed_ns.items() if put_ns >= seen_ns or one in unknown
         ]
     else:
         looked_at = list(only)
@@ -119,6 +119,12 @@ def read_known(
             if output is not None and known.get(one) != output.fingerprint:
                 stored[stage][one] = output
     return KnownFingerprints(recorded, stored, only, changed_ns, unreadable)
+
+
+def _find_unknown(dataset: Dataset, recorded: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """Returns the recordings with an output of which the asset graph knows nothing."""
+    unknown = (STAGES[stage].list_made(dataset) - known.keys() for stage, known in recorded.items())
+    return set().union(*unknown)
 
 
 def remember_seen(

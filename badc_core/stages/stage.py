@@ -4,6 +4,7 @@ Fingerprints, what is due, jobs, partitions, batches and status all read this ta
 one entry here and one file in `badc_dagster/assets/`.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,10 @@ class Stage:
             *self.more_outputs(dataset, recording_id),
         )
 
+    def list_made(self, dataset: Dataset) -> set[str]:
+        """Returns the recordings with all its outputs, or links to them, by listing folders."""
+        return set.intersection(*(_list_like(path) for path in self.outputs(dataset, "x")))
+
     def files(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
         """Returns the files that are there of those that only it writes; none of chunks' files.
 
@@ -82,6 +87,16 @@ class Stage:
         return tuple(
             one for files in inside for one in files if one.is_file() or lacks_content(one)
         )
+
+
+def _list_like(example: Path) -> set[str]:
+    """Returns the recordings that have a file like that of recording `x`."""
+    suffix = example.name.removeprefix("x")
+    try:
+        names = os.listdir(example.parent)  # noqa: PTH208  (half the time of iterdir)
+    except FileNotFoundError:
+        return set()
+    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:
