@@ -19,6 +19,7 @@ from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.stages.corpus_outputs import store_corpus_if_remade
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.fingerprint_files import store_if_remade
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
@@ -97,7 +98,7 @@ def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
 
 
 def build_corpus_step(dataset: Dataset, step: str) -> None:
-    """Makes the corpus database or its page from files.
+    """Makes the corpus database or its page from files; if it is another, its file says so.
 
     Raises:
         BadcError: as `gather_corpus` and `write_corpus_page` do.
@@ -107,3 +108,4 @@ def build_corpus_step(dataset: Dataset, step: str) -> None:
             gather_corpus(dataset)
         else:
             write_corpus_page(dataset)
+        store_corpus_if_remade(dataset, step)

@@ -4,7 +4,8 @@ What it was made from is also in a file beside it, as for recordings
 (`badc_core/stages/fingerprint_files.py`), so that a clone need not make it again.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import suppress
 
 import dagster as dg
 
@@ -15,15 +16,9 @@ from badc_core.hashing import digest_json
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import Registry
-from badc_core.stages.fingerprint_files import (
-    StoredOutput,
-    find_difference,
-    read_stored,
-    store_outputs,
-    sum_files,
-)
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS, CORPUS_CODE_VERSION, corpus_file
+from badc_core.stages.fingerprint_files import StoredOutput, find_difference, read_stored
 from badc_core.stages.fingerprints import Fingerprints
-from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 from badc_core.stages.work import Work
 from badc_dagster.fingerprint_tags import (
     CODE_VERSION_TAG,
@@ -34,11 +29,6 @@ from badc_dagster.fingerprint_tags import (
     recorded_fingerprints,
 )
 from badc_dagster.partitions import asset_key
-
-CORPUS_ASSETS = (CORPUS_DETECTIONS, CORPUS_REPORT)
-
-_CODE_VERSION = "3"
-"""Raised by hand when the corpus assets give different results for the same input."""
 
 
 def corpus_fingerprint(
@@ -52,7 +42,7 @@ def corpus_fingerprint(
     superseded = find_superseded(dataset, registry)
     gone = find_missing(dataset, registry.without(superseded))
     content = {
-        "code": _CODE_VERSION,
+        "code": CORPUS_CODE_VERSION,
         "report": Fingerprints(dataset).settings_hash("report_bundle"),
         "made": {one: made.get(one, "") for one in registry.ids if one not in superseded},
         "marked": sorted(Work(dataset.work_folder).dirty("detections")),
@@ -61,21 +51,16 @@ def corpus_fingerprint(
     return digest_json(content | ({"gone": gone} if gone else {}))
 
 
-def recorded_corpus_fingerprints(instance: dg.DagsterInstance, connection: Connection) -> set[str]:
-    """Returns what the corpus assets were made from, as the asset graph has it."""
-    return {latest_fingerprint(instance, asset_key(connection, one)) for one in CORPUS_ASSETS}
-
-
-def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> None:
-    """Writes down what a file of the corpus, which has just been written, was made from.
-
-    Raises:
-        StorageFull, OutputUnwritable: the file cannot be written.
-    """
-    tables = sorted(dataset.corpus.summary.glob("*")) if asset == CORPUS_ASSETS[0] else []
-    files = sum_files(dataset, (_file(dataset, asset), *tables))
-    output = StoredOutput(fingerprint, _CODE_VERSION, files)
-    store_outputs(dataset, dataset.corpus.fingerprints, "", {asset: output})
+def is_corpus_current(
+    instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, wanted: str
+) -> bool:
+    """Whether the corpus was made from what is wanted, as the asset graph and its file have it."""
+    stored: Mapping[str, StoredOutput] = {}
+    with suppress(DatasetInvalid):
+        stored = read_stored(dataset.corpus.fingerprints, "")
+    said = [stored[one].fingerprint for one in CORPUS_ASSETS if one in stored]
+    recorded = [latest_fingerprint(instance, asset_key(connection, one)) for one in CORPUS_ASSETS]
+    return {*recorded, *said} == {wanted}
 
 
 def take_over_corpus(
@@ -94,18 +79,15 @@ def take_over_corpus(
         output = stored.get(asset)
         if output is None or output.fingerprint != wanted:
             return False
-        if find_difference(dataset, (_file(dataset, asset),), output, in_full=True):
+        if find_difference(dataset, (corpus_file(dataset, asset),), output, in_full=True):
             return False
     for asset in CORPUS_ASSETS:
+        uri = corpus_file(dataset, asset).as_uri()
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 asset_key(connection, asset),
-                metadata={TAKEN_OVER: ELSEWHERE, "dagster/uri": _file(dataset, asset).as_uri()},
-                tags={FINGERPRINT_TAG: wanted, CODE_VERSION_TAG: _CODE_VERSION},
+                metadata={TAKEN_OVER: ELSEWHERE, "dagster/uri": uri},
+                tags={FINGERPRINT_TAG: wanted, CODE_VERSION_TAG: CORPUS_CODE_VERSION},
             )
         )
     return True
-
-
-def _file(dataset: Dataset, asset: str) -> Path:
-    return {CORPUS_DETECTIONS: dataset.corpus.duckdb, CORPUS_REPORT: dataset.corpus.html}[asset]

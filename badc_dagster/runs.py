@@ -30,6 +30,7 @@ from badc_core.recordings.registry import (
 )
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
@@ -37,9 +38,8 @@ from badc_core.stages.work import Work
 from badc_dagster.adoption import convert_older_marks
 from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.corpus_fingerprint import (
-    CORPUS_ASSETS,
     corpus_fingerprint,
-    recorded_corpus_fingerprints,
+    is_corpus_current,
     take_over_corpus,
 )
 from badc_dagster.due import DueFinder, Progress
@@ -278,10 +278,9 @@ class Project:
 
     def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> None:
         registry = read_registry(self.dataset.registry)
-        place = self._instance, self._connection
-        wanted = corpus_fingerprint(*place, self.dataset, registry)
-        is_current = recorded_corpus_fingerprints(*place) == {wanted}
-        is_current = is_current or take_over_corpus(*place, self.dataset, wanted)
+        wanted = corpus_fingerprint(*self._place, registry)
+        judged = (*self._place, wanted)
+        is_current = is_corpus_current(*judged) or take_over_corpus(*judged)
         damage = explain_corpus_damage(self.dataset) if is_current else ""
         if damage:
             warn(f"The corpus is made again: {damage}.")

@@ -9,9 +9,10 @@ How fingerprints are computed is in `fingerprints.py`.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -134,27 +135,52 @@ def store_outputs(
 def store_if_remade(dataset: Dataset, stage: str, recording_id: str) -> None:
     """Writes down the bytes of an output that was made again from files, if they are others.
 
-    What such an output was made from serves as no settings of now, so that it is due. Nothing is
-    written of an output of which nothing was.
+    Raises:
+        StorageFull, OutputUnwritable: the file cannot be written.
+    """
+    path, paths = dataset.fingerprints(recording_id), STAGES[stage].outputs(dataset, recording_id)
+    describe = partial(describe_output, dataset, stage, recording_id)
+    store_if_other(dataset, path, recording_id, stage, paths, describe)
+
+
+def store_if_other(
+    dataset: Dataset,
+    path: Path,
+    about: str,
+    name: str,
+    paths: Iterable[Path],
+    describe: Callable[[str], StoredOutput],
+) -> None:
+    """Writes down an output that was made again, if its bytes are others.
+
+    What it was made from then serves as no settings of now, so that it is due. Nothing is written
+    of an output of which nothing was.
+
+    Args:
+        dataset: whose output.
+        path: of the file of fingerprints.
+        about: the recording_id; empty for the corpus.
+        name: the stage or corpus asset.
+        paths: the files that the output must have; others do not make it due.
+        describe: returns the output as it is now, for a fingerprint.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
-    path = dataset.fingerprints(recording_id)
     try:
-        before = read_stored(path, recording_id).get(stage)
+        before = read_stored(path, about).get(name)
     except DatasetInvalid:
         return
     if before is None:
         return
-    paths = STAGES[stage].outputs(dataset, recording_id)
-    fingerprint = before.fingerprint
-    if find_difference(dataset, paths, before, in_full=True):
-        sums = {name: one.sha256 for name, one in sum_files(dataset, paths).items()}
-        fingerprint = f"remade-{digest_json(sums)}"
-    output = describe_output(dataset, stage, recording_id, fingerprint)
-    if output.files != before.files:
-        store_outputs(dataset, path, recording_id, {stage: output})
+    now = describe(before.fingerprint)
+    if now.files == before.files:
+        return
+    sums = {below: now.files[below] for below in (_below(dataset, one) for one in paths)}
+    if not sums.items() <= before.files.items():
+        contents = {below: one.sha256 for below, one in sums.items()}
+        now = replace(now, fingerprint=f"remade-{digest_json(contents)}")
+    store_outputs(dataset, path, about, {name: now})
 
 
 def read_stored(path: Path, about: str) -> Mapping[str, StoredOutput]:

@@ -12,9 +12,10 @@ from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
 from badc_core.stages.work import Work
-from badc_dagster.corpus_fingerprint import corpus_fingerprint, store_corpus_fingerprint
+from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive

@@ -14,6 +14,7 @@ from support.commands import run_badc
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import UnreadableRecording
+from badc_core.integrity.verifying import verify_dataset
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import note_failure
 from badc_core.stages.fingerprint_files import read_stored
@@ -199,10 +200,16 @@ def test_results_made_again_with_earlier_settings_are_due(archive):
     assert path.read_bytes() != before
     # As `datalad rerun` of several commits goes on.
     run_badc("redo", "--", ".", "report_bundle", "rec_1", folder=archive.root)
+    run_badc("redo", "--", ".", "corpus_detections", folder=archive.root)
+    assert verify_dataset(archive.dataset).findings == []
     assert archive.due()["detections"] == ["rec_1"]
     assert run(archive.root)[0].n_finished == 3
     assert path.read_bytes() == before
     assert archive.due() == {}
+    made = archive.latest("corpus_detections").tags["dagster/data_version"]
+    stored = read_stored(archive.dataset.corpus.fingerprints, "")
+    assert [stored[one].fingerprint for one in ("corpus_detections", "corpus_report")] == [made] * 2
+    assert run(archive.root)[0].nothing_to_do
 
 
 @pytest.mark.parametrize("stage", ["recording", "report_bundle"])
