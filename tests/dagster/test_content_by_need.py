@@ -45,7 +45,7 @@ def _lay_out(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
-    return build_once(tmp_path_factory, "archive", _lay_out)
+    return build_once(tmp_path_factory, "annexed-recordings", _lay_out)
 
 
 @pytest.fixture

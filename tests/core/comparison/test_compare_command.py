@@ -468,7 +468,7 @@ def test_a_table_of_an_earlier_badc_is_called_one_and_told_how_to_make_anew(two,
 
 def test_a_parquet_of_nothing_cannot_tell_and_its_csv_is_asked_for(gathered, two):
     silent = gathered("silent", HAWKEARS, {"one": [[], []], "two": [[]]})
-    with pytest.raises(DetectionsInvalid, match="silent's Parquet does not say what was analysed"):
+    with pytest.raises(DetectionsInvalid, match="hawkears's Parquet does not say what was"):
         run(two[0], silent.with_suffix(".parquet"))
     run(two[0], silent)
 

@@ -6,6 +6,7 @@ Its networks have random weights, so what they find is compared, never judged.
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from support.random_hawkears import add_random_networks, copy_installed
+from support.random_hawkears import add_random_networks
 
 import badc_core
 from badc_core.audio.reader import AudioFile
@@ -261,6 +262,7 @@ def test_species_rare_at_a_place_and_date_are_marked_and_kept(
     assert all(one.occurrence >= RARE_BELOW for one in usual if one.occurrence is not None)
 
 
+@pytest.mark.soak
 def test_a_region_stands_in_for_a_place_that_is_not_known(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
@@ -278,6 +280,7 @@ def test_a_region_stands_in_for_a_place_that_is_not_known(
         detector.close()
 
 
+@pytest.mark.soak
 def test_occurrence_is_not_asked_where_that_is_switched_off(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
@@ -290,6 +293,7 @@ def test_occurrence_is_not_asked_where_that_is_switched_off(
         detector.close()
 
 
+@pytest.mark.soak
 def test_a_region_that_nobody_knows_is_refused(home: HawkEarsHome) -> None:
     with pytest.raises(ConfigInvalid, match="no region 'XX-none'"):
         hawkears2.load(settings_for(home, region="XX-none"))
@@ -437,6 +441,7 @@ def test_out_of_memory_halves_the_block_and_goes_on(
         poor.close()
 
 
+@pytest.mark.soak
 def test_networks_that_fit_nowhere_are_out_of_memory(home: HawkEarsHome, tmp_path: Path) -> None:
     with pytest.raises(OutOfMemory, match="do not fit"):
         hawkears2.load(settings_for(short_of_memory(home, tmp_path / "poor", holds=0)))
@@ -496,6 +501,7 @@ def test_what_is_missing_is_named(
     assert failure.value.where == str(poor.data_root / lost)
 
 
+@pytest.mark.soak
 def test_more_networks_than_there_are_is_refused(home: HawkEarsHome, tmp_path: Path) -> None:
     poor = HawkEarsHome(tmp_path / "poor")
     poor.root.mkdir()
@@ -511,6 +517,7 @@ def test_more_networks_than_there_are_is_refused(home: HawkEarsHome, tmp_path: P
         hawkears2.identify(settings_for(poor))
 
 
+@pytest.mark.soak
 def test_networks_come_out_of_a_zip_file(home: HawkEarsHome, tmp_path: Path) -> None:
     other = HawkEarsHome(tmp_path / "other")
     other.root.mkdir()
@@ -526,6 +533,7 @@ def test_networks_come_out_of_a_zip_file(home: HawkEarsHome, tmp_path: Path) -> 
         fill(other, given=home.data_root / "yaml")
 
 
+@pytest.mark.soak
 def test_an_official_archive_that_was_damaged_is_refused(
     home: HawkEarsHome, tmp_path: Path
 ) -> None:
@@ -550,6 +558,7 @@ def test_random_networks_never_replace_real_ones(home: HawkEarsHome, tmp_path: P
     assert (other.checkpoints / "real.ckpt").read_bytes() == b"real"
 
 
+@pytest.mark.soak
 def test_where_networks_cannot_be_downloaded_the_error_says_what_to_fetch(
     home: HawkEarsHome, tmp_path: Path, monkeypatch
 ) -> None:
@@ -564,6 +573,7 @@ def test_where_networks_cannot_be_downloaded_the_error_says_what_to_fetch(
     assert "badc hawkears install --checkpoints FOLDER" in failure.value.remedy
 
 
+@pytest.mark.soak
 def test_installing_again_changes_nothing(home: HawkEarsHome) -> None:
     before = {path: path.stat().st_mtime_ns for path in home.checkpoints.iterdir()}
     stamp_ns = home.stamp.stat().st_mtime_ns
@@ -591,6 +601,7 @@ def test_a_package_that_cannot_be_fetched_leaves_nothing_taken_for_good(
         home.version()
 
 
+@pytest.mark.soak
 def test_the_check_finds_that_loaded_and_left_alone_agree(home: HawkEarsHome) -> None:
     result = check(settings_for(home))
     assert result.agree
@@ -617,6 +628,7 @@ def test_hawkears_tells_its_own_memory(detector: hawkears2.HawkEars, soundscape:
     assert held_mib > 200
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="missing: RLIMIT_DATA of Linux")
 def test_a_probe_counts_hawkears_with_the_process_that_asks_it(
     home: HawkEarsHome, soundscape: Path
@@ -629,6 +641,7 @@ def test_a_probe_counts_hawkears_with_the_process_that_asks_it(
     assert "out of memory" in short.reason
 
 
+@pytest.mark.soak
 def test_random_networks_are_warned_of_once_a_load(
     home: HawkEarsHome, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -660,6 +673,7 @@ def test_a_chunk_of_one_window_is_analysed_and_silence_is_no_failure(
         assert report.notes == ()
 
 
+@pytest.mark.soak
 def test_no_answer_for_a_chunk_that_is_long_enough_is_a_failure(
     home: HawkEarsHome, soundscape: Path, tmp_path: Path
 ) -> None:
@@ -697,8 +711,11 @@ def test_checkpoints_that_are_not_there_are_refused_before_anything_is_installed
     assert not home.root.exists()
 
 
+@pytest.mark.soak
 def test_networks_that_are_copied_replace_random_ones(home: HawkEarsHome, tmp_path: Path) -> None:
-    other = copy_installed(tmp_path / "other")
+    other = HawkEarsHome(tmp_path / "other")
+    shutil.copytree(home.root, other.root, symlinks=True)
+    assert other.has_random_weights
     given = tmp_path / "given"
     given.mkdir()
     (given / "real.ckpt").write_bytes(b"real")
