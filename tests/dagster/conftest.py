@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from support.built_once import build_once
+from support.migrations import reading_once
 
 from badc_core.datasets.connections import Connection, connect
 from badc_core.datasets.dataset import Dataset
@@ -122,16 +122,8 @@ class Graph:
 
 @pytest.fixture(scope="session", autouse=True)
 def _migrations_read_once() -> Iterator[None]:
-    """Spares each run the reading of all of Dagster's migrations, which takes half a second."""
-    read = ScriptDirectory.from_config
-    known: dict[str | None, ScriptDirectory] = {}
-
-    def from_config(config: Config) -> ScriptDirectory:
-        name = config.config_file_name
-        return known[name] if name in known else known.setdefault(name, read(config))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ScriptDirectory, "from_config", from_config)
+        patch.setattr(ScriptDirectory, "from_config", reading_once())
         yield
 
 

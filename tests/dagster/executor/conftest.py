@@ -50,6 +50,7 @@ class RunServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},  # of `support`
         )
 
     def start(self, folder: Path, environment: Mapping[str, str], argument: str) -> RunWorker:

@@ -10,6 +10,8 @@ import signal
 import sys
 
 import run_worker
+from alembic.script import ScriptDirectory
+from support.migrations import reading_once
 
 import badc_dagster.executor  # noqa: F401  (imported before the forks, not after)
 
@@ -18,6 +20,7 @@ def main() -> None:
     """Starts run workers until standard input ends."""
     # The kernel removes ended run workers; they themselves wait for their steps as usual.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ScriptDirectory.from_config = reading_once()
     for line in sys.stdin:
         if pid := os.fork():
             print(pid, flush=True)

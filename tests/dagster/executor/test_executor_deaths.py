@@ -62,6 +62,7 @@ def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
     assert any("was terminated by signal 9" in one for one in run.messages("leased_0"))
 
 
+@pytest.mark.soak
 def test_a_killed_step_without_another_try_fails_its_run_and_leaves_nothing(lab):
     run = lab.start("ranking", select=["rank_0"], ops={"rank_0": lab.waits()})
     os.kill(run.started()[0]["pid"], signal.SIGKILL)
@@ -126,6 +127,7 @@ def test_an_interrupted_run_starts_nothing_more_and_gives_all_back(lab):
     assert (lab.locked(), lab.tickets()) == ([], [])
 
 
+@pytest.mark.soak
 def test_a_step_tried_again_does_not_begin_before_its_earlier_process_is_gone(lab):
     ops = {"leased_0": {"fails_once": True, "lingers_s": 1.5}}
     run = lab.start("one", ops=ops)
@@ -134,6 +136,7 @@ def test_a_step_tried_again_does_not_begin_before_its_earlier_process_is_gone(la
     assert told[:4] == [("start", 0), ("end", 0), ("gone", 0), ("start", 1)]
 
 
+@pytest.mark.soak
 def test_a_resource_that_fails_gives_the_device_back_and_fails_the_step(lab):
     run = lab.start("lacking")
     assert run.finish() is FAILURE
@@ -145,6 +148,7 @@ def test_a_resource_that_fails_gives_the_device_back_and_fails_the_step(lab):
     assert (lab.locked(), lab.tickets()) == ([], [])
 
 
+@pytest.mark.soak
 def test_a_lease_folder_lost_during_a_run_ends_it_with_one_sentence(lab):
     run = lab.start("four", devices=["a"], ops={"leased_0": lab.waits(), "leased_1": lab.waits()})
     run.started()

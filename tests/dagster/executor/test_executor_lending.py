@@ -93,6 +93,7 @@ def test_runs_take_turns_however_many_steps_each_has(lab):
     assert (crowd.finish(), guest.finish()) == (SUCCESS, SUCCESS)
 
 
+@pytest.mark.soak
 def test_steps_of_higher_priority_come_first(lab):
     holder = lab.start("one", ops={"leased_0": lab.waits()}, devices=["a"])
     holder.started()
@@ -103,6 +104,7 @@ def test_steps_of_higher_priority_come_first(lab):
     assert [one["step"] for one in run.has_told("start")] == ["rank_2", "rank_1", "rank_0"]
 
 
+@pytest.mark.soak
 def test_no_more_steps_run_than_max_concurrent_says(lab):
     run = lab.start("four", slots_per_device=2, max_concurrent=2, ops={"leased_0": lab.waits()})
     wait_until(lambda: len(run.has_told("end")) == 3)
@@ -130,6 +132,7 @@ def test_a_step_that_a_tag_limit_keeps_waiting_holds_no_device(lab):
     assert run.finish() is SUCCESS
 
 
+@pytest.mark.soak
 def test_a_step_that_waits_for_a_pool_holds_no_device_and_leaves_the_pool_afterwards(lab):
     pools = lab.instance.event_log_storage
     pools.set_concurrency_slots("gate", 1)
@@ -158,6 +161,7 @@ def test_a_step_that_waits_for_a_device_gives_its_pool_back_when_its_run_is_ende
     holder.finish()
 
 
+@pytest.mark.soak
 def test_steps_made_while_the_run_goes_on_get_devices_too(lab):
     run = lab.start("dealing")
     assert run.finish() is SUCCESS
@@ -176,6 +180,7 @@ def test_a_run_made_again_from_its_failure_leases_for_the_missing_steps_only(lab
     assert told == [("start", "second", ["a slot 0"]), ("end", "second", ["a slot 0"])]
 
 
+@pytest.mark.soak
 def test_what_a_run_leaves_out_need_not_be_there(lab):
     run = lab.start("too_much", select=["leased_0"])
     assert run.finish() is SUCCESS
@@ -196,6 +201,7 @@ def test_a_wish_that_cannot_be_met_ends_the_run_with_one_sentence(lab, job, word
     assert len([one for one in run.events() if one.is_failure]) == 1
 
 
+@pytest.mark.soak
 def test_a_run_without_wishes_needs_no_lease_folder(lab):
     lab.lease_dir.write_text("in the way", encoding="utf-8")
     assert lab.start("free").finish() is SUCCESS
