@@ -84,10 +84,10 @@ class Graph:
         """Returns the result of one asset over a range of recordings."""
         return self.execute("pipeline_job", stage, tags=range_tags(recording_ids))
 
-    def run_all(self) -> None:
-        """Runs every asset over every recording."""
+    def run_all(self, *stages: str) -> None:
+        """Runs stages, or every one of them, over every recording."""
         ids = self.scan().ids
-        for stage in STAGES:
+        for stage in stages or STAGES:
             assert self.run_range(stage, *ids).success, stage
 
     def progress(self) -> Progress:
@@ -211,7 +211,7 @@ def build_graph(fresh_home, field_audio, tmp_path_factory) -> Callable[..., Path
                 _lay_out(folder / "dataset", field_audio)
             else:
                 for part in ("home", "dataset"):
-                    shutil.copytree(base / part, folder / part)
+                    shutil.copytree(base / part, folder / part, symlinks=True)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("DAGSTER_HOME", str(folder / "home"))
                 connection = Connection("dataset", folder / "dataset", is_main=True)
@@ -231,7 +231,7 @@ def copy_graph(tmp_path, monkeypatch, field_audio) -> Iterator[Callable[[Path], 
 
         def copy(folder: Path) -> Graph:
             for name in ("home", "dataset"):
-                shutil.copytree(folder / name, tmp_path / name)
+                shutil.copytree(folder / name, tmp_path / name, symlinks=True)
             monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
             connection = connect(tmp_path / "home", tmp_path / "dataset")
             return opened.enter_context(_opened(connection.root, connection, field_audio))
@@ -240,9 +240,34 @@ def copy_graph(tmp_path, monkeypatch, field_audio) -> Iterator[Callable[[Path], 
 
 
 @pytest.fixture(scope="session")
-def finished_once(build_graph) -> Path:
+def cut_once(build_graph) -> Path:
+    """Returns the folder of `cut`."""
+    return build_graph("cut", lambda graph: graph.run_all("recording", "chunk_manifest"))
+
+
+@pytest.fixture
+def cut(cut_once, copy_graph) -> Graph:
+    """Returns three recordings that are described and cut into chunks, but not analysed."""
+    return copy_graph(cut_once)
+
+
+@pytest.fixture(scope="session")
+def analysed_once(build_graph, cut_once) -> Path:
+    """Returns the folder of `analysed`."""
+    return build_graph("analysed", lambda graph: graph.run_all("raw_detections"), cut_once)
+
+
+@pytest.fixture
+def analysed(analysed_once, copy_graph) -> Graph:
+    """Returns the same after their analysis, of which nothing was selected."""
+    return copy_graph(analysed_once)
+
+
+@pytest.fixture(scope="session")
+def finished_once(build_graph, analysed_once) -> Path:
     """Returns the folder of `finished`."""
-    return build_graph("finished", Graph.run_all)
+    last = ("detections", "report_bundle")
+    return build_graph("finished", lambda graph: graph.run_all(*last), analysed_once)
 
 
 @pytest.fixture

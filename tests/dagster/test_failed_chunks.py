@@ -17,6 +17,8 @@ from badc_core.telemetry.summary import Summary
 from badc_dagster.runs import Project
 from badc_dagster.step_checks import _check_retries
 
+IDS = ("rec_1", "rec_2", "rec_3")
+
 _PROGRAM = """
 import json, os, sys
 from pathlib import Path
@@ -35,13 +37,33 @@ Path(sys.argv[sys.argv.index("--output") + 1]).write_text(json.dumps({"detection
 """
 
 
+CHUNKS = "[chunks]\nduration_s = {0}\nmin_chunk_s = {1}\n"
+
+
+def cut_anew(graph) -> None:
+    graph.add("S1/rec_2.wav").unlink()
+    graph.add("S1/rec_2.mp3", "CommonYellowthroat.mp3")
+    graph.configure(CHUNKS.format(3.0, 1.0))
+    graph.run_all("recording", "chunk_manifest")
+
+
+@pytest.fixture(scope="session")
+def cut_in_several(build_graph) -> Path:
+    """Returns a folder with recordings that are cut, the second of them into several chunks."""
+    return build_graph("cut_in_several", cut_anew)
+
+
+@pytest.fixture
+def graph(cut_in_several, copy_graph):
+    return copy_graph(cut_in_several)
+
+
 @pytest.fixture
 def poison(graph, tmp_path: Path):
     """Makes a program the detector, which refuses the chunks it is told to refuse."""
     program = tmp_path / "program" / "detector.py"
     program.parent.mkdir()
     program.write_text(_PROGRAM)
-    (program.parent / "poisoned").write_text("")
     (program.parent / "asked").write_text("")
 
     def choose(
@@ -54,7 +76,7 @@ def poison(graph, tmp_path: Path):
         (program.parent / "poisoned").write_text("\n".join(chunk_ids))
         (program.parent / "once").write_text(once)
         graph.configure(
-            f"[chunks]\nduration_s = {chunk_s}\nmin_chunk_s = {chunk_s / 3}\n"
+            f"{CHUNKS.format(chunk_s, chunk_s / 3)}"
             f"[inference]\nbackoff_s = 0.01\nmax_failed_fraction = {tolerated}\n"
             f"retry_budget = {budget}\n",
             f"[detector]\nname = 'command'\ncommand = '{sys.executable} {program}'\n",
@@ -67,46 +89,46 @@ def poison(graph, tmp_path: Path):
         return lines
 
     choose.asked = asked
-    graph.add("S1/rec_2.wav").unlink()
-    graph.add("S1/rec_2.mp3", "CommonYellowthroat.mp3")
     return choose
 
 
-def reopened(graph):
-    return Project.open(graph.root)
+def bring_up_to_date(graph):
+    with Project.open(graph.root) as project:
+        project.scan()
+        return project.bring_up_to_date()
 
 
 def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repaired(
     graph, poison
 ) -> None:
     poison("rec_2_chunk_0_3000")
-    with reopened(graph) as project:
-        project.scan()
-        outcome = project.bring_up_to_date()
-        n_chunks = len(poison.asked()) - 2
-        assert (outcome.n_finished, outcome.n_incomplete, outcome.failures) == (2, 1, ())
-        (told, *checks) = outcome.faults
-        assert told.startswith(f"1 of {n_chunks} chunks failed, more than")
-        assert "rec_2_chunk_0_3000: " in told
-        assert "this chunk is poison" in told
-        assert any("no_failed_chunks" in one for one in checks)
-        assert graph.due() == {"raw_detections": ["rec_2"]}
-        assert graph.n_materialized("report_bundle") == 3
-        row = read_effort(graph.dataset.effort("rec_2")).to_pylist()[0]
-        assert (row["status"], row["effort_s"]) == ("error", 0.0)
-        before = graph.latest("raw_detections", "rec_2").metadata
-        assert (before["chunks_failed"].value, before["retries"].value) == (1, 2)
+    outcome = bring_up_to_date(graph)
+    n_chunks = len(poison.asked()) - 2
+    assert (outcome.n_finished, outcome.n_incomplete, outcome.failures) == (2, 1, ())
+    (told, *checks) = outcome.faults
+    assert told.startswith(f"1 of {n_chunks} chunks failed, more than")
+    assert "rec_2_chunk_0_3000: " in told
+    assert "this chunk is poison" in told
+    assert any("no_failed_chunks" in one for one in checks)
+    assert not any("chunks_complete" in one for one in checks), "the step said it already"
+    (warning,) = outcome.warnings
+    assert warning.startswith("check retry_budget failed. It wants: No more of the step's chunks")
+    assert "rec_2_chunk_0_3000 on cpu-" in warning
+    assert graph.due() == {"raw_detections": ["rec_2"]}
+    assert graph.n_materialized("report_bundle") == 3
+    row = read_effort(graph.dataset.effort("rec_2")).to_pylist()[0]
+    assert (row["status"], row["effort_s"]) == ("error", 0.0)
+    before = graph.latest("raw_detections", "rec_2").metadata
+    assert (before["chunks_failed"].value, before["retries"].value) == (1, 2)
 
-    with reopened(graph) as project:
-        again = project.bring_up_to_date()
-        assert set(poison.asked()) == {"rec_2_chunk_0_3000"}
-        assert again.faults
-        assert graph.n_materialized("report_bundle") == 3
+    again = bring_up_to_date(graph)
+    assert set(poison.asked()) == {"rec_2_chunk_0_3000"}
+    assert again.faults
+    assert graph.n_materialized("report_bundle") == 3
 
     assert graph.dataset.raw_detections("rec_2").exists()
     poison()
-    with reopened(graph) as project:
-        repaired = project.bring_up_to_date()
+    repaired = bring_up_to_date(graph)
     assert poison.asked() == ["rec_2_chunk_0_3000"]
     assert (repaired.n_finished, repaired.faults) == (3, ())
     assert graph.due() == {}
@@ -117,19 +139,6 @@ def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repair
     assert not Work(graph.dataset.work_folder).journal("rec_2").exists()
 
 
-def test_failed_chunks_within_the_tolerated_fraction_are_final(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000", tolerated=0.9)
-    with reopened(graph) as project:
-        project.scan()
-        outcome = project.bring_up_to_date()
-        assert not any("chunks failed, more than" in one for one in outcome.faults)
-        assert outcome.n_finished == 3
-        assert graph.due() == {}
-        poison.asked()
-        project.bring_up_to_date()
-        assert poison.asked() == []
-
-
 def test_an_incomplete_output_has_a_fingerprint_of_its_own() -> None:
     one = mark_incomplete("abc@0.1", ["a", "b"])
     assert one == mark_incomplete("abc@0.1", ["b", "a"])
@@ -137,11 +146,25 @@ def test_an_incomplete_output_has_a_fingerprint_of_its_own() -> None:
     assert one != "abc@0.1"
 
 
-def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000")
-    with reopened(graph) as project:
-        project.scan()
-        project.bring_up_to_date()
+def checks(result) -> dict[str, dg.AssetCheckEvaluation]:
+    """Returns what a run's checks of detections found; each is evaluated once, whatever happens."""
+    found = result.get_asset_check_evaluations()
+    assert len(found) == len({one.check_name for one in found}) == 2
+    return {one.check_name: one for one in found}
+
+
+def chunks_of(graph, recording_id: str) -> tuple[Chunk, ...]:
+    recording = read_recording(graph.dataset.recording(recording_id))
+    return read_manifest(graph.dataset.manifest(recording_id), recording).chunks
+
+
+def detect(graph, *ids: str):
+    """Returns the result of the detector's step."""
+    return graph.run_range("raw_detections", *(ids or IDS))
+
+
+def require_logged_attempts(graph) -> None:
+    """Returns if the log names command, exit code and reason of every attempt at the chunk."""
     (log,) = (graph.root / "artifacts" / "telemetry" / "infer").glob("*.jsonl")
     ended = [
         event
@@ -165,35 +188,33 @@ def test_the_log_names_command_exit_code_and_reason_of_every_attempt(graph, pois
     assert any(one.startswith("worker cpu-0 is ready") for one in logged)
     assert {event["details"]["output"] for event in read_events(log)} == {
         None,
-        *(f"artifacts/raw_detections/rec_{number}.parquet" for number in (1, 2, 3)),
+        *(f"artifacts/raw_detections/{one}.parquet" for one in IDS),
     }
     assert log.with_name(f"{log.name}.summary.json.workers.csv").exists()
 
 
-def checks(result) -> dict[str, dg.AssetCheckEvaluation]:
-    """Returns what a run's checks of detections found; each is evaluated once, whatever happens."""
-    found = result.get_asset_check_evaluations()
-    assert len(found) == len({one.check_name for one in found}) == 2
-    return {one.check_name: one for one in found}
-
-
-def chunks_of(graph, recording_id: str) -> tuple[Chunk, ...]:
-    recording = read_recording(graph.dataset.recording(recording_id))
-    return read_manifest(graph.dataset.manifest(recording_id), recording).chunks
-
-
-def cut(graph) -> tuple[str, ...]:
-    ids = graph.scan().ids
-    for stage in ("recording", "chunk_manifest"):
-        assert graph.run_range(stage, *ids).success
-    return ids
+def test_a_recording_that_lacks_chunks_fails_its_check_until_it_is_repaired(graph, poison) -> None:
+    poison("rec_2_chunk_0_3000")
+    result = detect(graph)
+    assert not result.success
+    complete = checks(result)["chunks_complete"]
+    assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert complete.metadata["examples"].value == "rec_2"
+    require_logged_attempts(graph)
+    # A step that has nothing to do with it does not make the recording whole.
+    assert not checks(detect(graph, "rec_1"))["chunks_complete"].passed
+    poison()
+    repaired = checks(detect(graph, "rec_2"))
+    assert repaired["chunks_complete"].passed
+    n_chunks = repaired["retry_budget"].metadata["chunks"].value
+    assert n_chunks == len(chunks_of(graph, "rec_2")) > 1, "those before count too"
 
 
 def test_a_step_without_trouble_passes_its_checks_once_for_all_its_recordings(
     graph, poison
 ) -> None:
     poison()
-    result = graph.run_range("raw_detections", *cut(graph))
+    result = detect(graph)
     assert result.success
     for check in checks(result).values():
         assert check.passed
@@ -204,8 +225,7 @@ def test_a_step_without_trouble_passes_its_checks_once_for_all_its_recordings(
 
 def test_a_chunk_that_was_tried_again_is_beyond_a_budget_of_none(graph, poison) -> None:
     poison(once="rec_2_chunk_0_3000")
-    ids = cut(graph)
-    result = graph.run_range("raw_detections", *ids)
+    result = detect(graph)
     assert result.success
     found = checks(result)
     assert found["chunks_complete"].passed
@@ -218,12 +238,17 @@ def test_a_chunk_that_was_tried_again_is_beyond_a_budget_of_none(graph, poison) 
     assert "this once" in told["examples"].value
 
 
-def test_retries_within_the_budget_pass(graph, poison) -> None:
-    poison(once="rec_2_chunk_0_3000", budget=0.5)
-    ids = cut(graph)
-    retries = checks(graph.run_range("raw_detections", *ids))["retry_budget"]
-    assert retries.passed
-    assert retries.metadata["violations"].value == 1
+def test_failed_chunks_within_the_tolerated_fraction_and_the_budget_are_final(
+    graph, poison
+) -> None:
+    poison("rec_2_chunk_0_3000", tolerated=0.9, budget=0.5)
+    result = detect(graph)
+    assert result.success
+    found = checks(result)
+    assert found["chunks_complete"].passed
+    assert found["retry_budget"].passed
+    assert found["retry_budget"].metadata["violations"].value == 1
+    assert graph.due() == {"detections": list(IDS)}
 
 
 def test_as_many_retries_as_the_budget_says_pass_whatever_floats_make_of_it(tmp_path) -> None:
@@ -236,9 +261,9 @@ def test_as_many_retries_as_the_budget_says_pass_whatever_floats_make_of_it(tmp_
 
 
 def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) -> None:
-    poison(*[f"rec_2_chunk_{n * 500}_{(n + 1) * 500}" for n in range(7)], chunk_s=0.5)
-    ids = cut(graph)
-    retries = checks(graph.run_range("raw_detections", *ids))["retry_budget"]
+    poison(*[f"rec_1_chunk_{n * 400}_{(n + 1) * 400}" for n in range(7)], chunk_s=0.4)
+    assert graph.run_range("chunk_manifest", "rec_1").success
+    retries = checks(detect(graph, "rec_1"))["retry_budget"]
     named = retries.metadata["examples"].value.split("; ")
     n_failed = retries.metadata["violations"].value
     assert n_failed == 7
@@ -247,80 +272,32 @@ def test_no_more_than_five_chunks_are_named_the_others_counted(graph, poison) ->
     assert named[5] == "and 2 more"
 
 
-def test_a_recording_that_lacks_chunks_fails_its_check_and_is_used(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000")
-    ids = cut(graph)
-    result = graph.run_range("raw_detections", *ids)
-    assert not result.success
-    complete = checks(result)["chunks_complete"]
-    assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert complete.metadata["examples"].value == "rec_2"
-    assert graph.run_range("detections", *ids).success
-    assert graph.run_range("report_bundle", *ids).success
-    # A step that has nothing to do with it does not make the recording whole.
-    assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
-    poison()
-    assert checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["chunks_complete"].passed
-
-
 def test_a_recording_without_any_chunk_fails_the_check_too(graph, poison) -> None:
-    ids = cut(graph)
     poison(*(chunk.chunk_id for chunk in chunks_of(graph, "rec_2")), tolerated=1.0)
-    result = graph.run_range("raw_detections", *ids)
-    complete = checks(result)["chunks_complete"]
+    complete = checks(detect(graph))["chunks_complete"]
     assert (complete.passed, complete.metadata["examples"].value) == (False, "rec_2")
-    assert not checks(graph.run_one("rec_1"))["chunks_complete"].passed
+    assert not checks(detect(graph, "rec_1"))["chunks_complete"].passed
     poison(tolerated=1.0)
-    assert checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["chunks_complete"].passed
+    assert checks(detect(graph, "rec_2"))["chunks_complete"].passed
 
 
 @pytest.mark.soak
 def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
     lacking = ("rec_1_chunk_0_1000", "rec_3_chunk_0_1000")
     poison(*lacking, chunk_s=1.0)
-    with reopened(graph) as project:
-        project.scan()
-        assert project.bring_up_to_date().n_incomplete == 2
-        poison.asked()
-        poison(chunk_s=1.0)
-    with reopened(graph) as project:
-        mended = project.bring_up_to_date()
+    assert bring_up_to_date(graph).n_incomplete == 2
+    poison.asked()
+    poison(chunk_s=1.0)
+    mended = bring_up_to_date(graph)
     assert sorted(poison.asked()) == sorted(lacking)
     assert (mended.n_finished, mended.n_incomplete, mended.faults) == (3, 0, ())
 
 
-def test_chunks_of_an_interrupted_run_count_towards_the_budget(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000")
-    graph.run_range("raw_detections", *cut(graph))
-    poison()
-    retries = checks(graph.run_range("raw_detections", "rec_2", "rec_2"))["retry_budget"]
-    assert retries.metadata["chunks"].value == len(chunks_of(graph, "rec_2")) > 1
-
-
-def test_chunks_that_may_fail_leave_a_recording_complete(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000", tolerated=0.9)
-    ids = cut(graph)
-    found = checks(graph.run_range("raw_detections", *ids))
-    assert found["chunks_complete"].passed
-    assert not found["retry_budget"].passed
-
-
 def test_a_recording_that_was_pruned_is_no_longer_missed(graph, poison) -> None:
     poison("rec_2_chunk_0_3000")
-    assert not checks(graph.run_range("raw_detections", *cut(graph)))["chunks_complete"].passed
+    assert not checks(detect(graph))["chunks_complete"].passed
     (graph.root / "audio" / "S1" / "rec_2.mp3").unlink()
-    with reopened(graph) as project:
+    with Project.open(graph.root) as project:
         project.scan()
         assert project.prune() == ("rec_2",)
-    assert checks(graph.run_one("rec_1"))["chunks_complete"].passed
-
-
-def test_what_a_failed_step_says_is_not_said_again_by_its_check(graph, poison) -> None:
-    poison("rec_2_chunk_0_3000")
-    with reopened(graph) as project:
-        project.scan()
-        outcome = project.bring_up_to_date()
-    assert not any("chunks_complete" in one for one in outcome.faults)
-    (warning,) = outcome.warnings
-    assert warning.startswith("check retry_budget failed. It wants: No more of the step's chunks")
-    assert "rec_2_chunk_0_3000 on cpu-" in warning
+    assert checks(detect(graph, "rec_1"))["chunks_complete"].passed
