@@ -34,26 +34,37 @@ def test_the_first_batch_is_small_and_the_others_take_one_run_a_stage():
     assert all(stage.batch_size >= BATCH for stage in STAGES.values())
 
 
-def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(graph, small_batches):
-    with Project.open(graph.root) as project:
-        project.scan()
+def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(
+    analysed, small_batches, monkeypatch
+):
+    finds = []
+    find = batches.DueFinder._find
+
+    def counting(finder, rows, only):
+        finds.append(only)
+        return find(finder, rows, only)
+
+    monkeypatch.setattr(batches.DueFinder, "_find", counting)
+    before = len(assets_in_order(analysed))
+    with Project.open(analysed.root) as project:
         assert project.bring_up_to_date().n_finished == 3
     corpus = [("corpus_detections", ""), ("corpus_report", "")]
-    first = [(stage, "rec_1") for stage in STAGES]
-    second = [(stage, "rec_2") for stage in STAGES]
-    assert assets_in_order(graph) == [*first, *corpus, *second, *corpus]
+    first = [("detections", "rec_1"), ("report_bundle", "rec_1")]
+    second = [("detections", "rec_2"), ("report_bundle", "rec_2")]
+    assert assets_in_order(analysed)[before:] == [*first, *corpus, *second, *corpus]
+    assert finds.count(None) == 1, "what is due is found out for all recordings once"
+    assert all(len(only) <= 2 for only in finds if only is not None)
 
 
-def test_a_corpus_never_mixes_settings_of_batches_that_are_done_and_of_others(graph, small_batches):
-    with Project.open(graph.root) as project:
-        project.scan()
-        project.bring_up_to_date()
-    before = len(assets_in_order(graph))
-    graph.configure("", "[detector]\nname = 'band_energy'\nmin_score = 0.3\n")
-    with Project.open(graph.root) as project:
+def test_a_corpus_never_mixes_settings_of_batches_that_are_done_and_of_others(
+    archive, small_batches
+):
+    before = len(assets_in_order(archive))
+    archive.configure("", "[detector]\nname = 'band_energy'\nmin_score = 0.3\n")
+    with Project.open(archive.root) as project:
         outcome = project.bring_up_to_date()
     assert (outcome.n_finished, outcome.faults) == (3, ())
-    again = [asset for asset, _ in assets_in_order(graph)[before:]]
+    again = [asset for asset, _ in assets_in_order(archive)[before:]]
     assert again == ["detections", "report_bundle"] * 2 + ["corpus_detections", "corpus_report"]
 
 
@@ -71,31 +82,15 @@ def test_each_batch_says_how_many_recordings_come_later(graph, small_batches):
     assert seen == [(stage, 1, 2) for stage in STAGES] + [(stage, 2, 0) for stage in STAGES]
 
 
-def test_a_bad_recording_of_a_batch_costs_only_itself(graph, small_batches):
-    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
-    with Project.open(graph.root) as project:
+def test_a_bad_recording_of_a_batch_costs_only_itself(analysed, small_batches):
+    analysed.add("S1/rec_2.wav").write_bytes(b"RIFF")
+    with Project.open(analysed.root) as project:
         project.scan()
         outcome = project.bring_up_to_date()
     assert outcome.n_finished == 2
     assert [one.recording_id for one in outcome.failures] == ["rec_2"]
     assert outcome.faults == ()
-    assert graph.due() == {"recording": ["rec_2"]}
-
-
-def test_what_is_due_is_found_out_for_all_recordings_once(graph, small_batches, monkeypatch):
-    finds = []
-    find = batches.DueFinder._find
-
-    def counting(finder, rows, only):
-        finds.append(only)
-        return find(finder, rows, only)
-
-    monkeypatch.setattr(batches.DueFinder, "_find", counting)
-    with Project.open(graph.root) as project:
-        project.scan()
-        project.bring_up_to_date()
-    assert finds.count(None) == 1
-    assert all(len(only) <= 2 for only in finds if only is not None)
+    assert analysed.due() == {"recording": ["rec_2"]}
 
 
 def watching(do, at_stage):
@@ -111,16 +106,16 @@ def watching(do, at_stage):
     return watch
 
 
-def test_what_another_run_finished_meanwhile_is_not_run_again(graph, small_batches):
+def test_what_another_run_finished_meanwhile_is_not_run_again(analysed, small_batches):
     def run_others():
-        for stage in STAGES:
-            assert graph.run_range(stage, "rec_2", "rec_3").success
+        for stage in ("detections", "report_bundle"):
+            assert analysed.run_range(stage, "rec_2", "rec_3").success
 
-    with Project.open(graph.root) as project:
-        project.scan()
+    with Project.open(analysed.root) as project:
         outcome = project.bring_up_to_date(watch=watching(run_others, "report_bundle"))
     assert (outcome.n_finished, outcome.faults) == (3, ())
-    assert {stage: graph.n_materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, 3)
+    done = {stage: analysed.n_materialized(stage) for stage in STAGES}
+    assert done == dict.fromkeys(STAGES, 3)
 
 
 @pytest.mark.soak

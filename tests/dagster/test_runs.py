@@ -22,6 +22,12 @@ def n_materialized(graph):
     return {stage: graph.n_materialized(stage) for stage in STAGES}
 
 
+def bring_up_to_date(graph, **options):
+    with Project.open(graph.root) as project:
+        project.scan()
+        return project.bring_up_to_date(**options)
+
+
 def test_everything_due_is_run_once(graph, project):
     outcome = project.bring_up_to_date()
     assert (outcome.n_finished, outcome.failures, outcome.faults) == (3, (), ())
@@ -34,19 +40,18 @@ def test_everything_due_is_run_once(graph, project):
     assert graph.n_materialized("corpus_report") == 1
 
 
-def test_with_a_limit_the_rest_waits_for_the_next_time(graph, project):
-    assert project.bring_up_to_date(limit=2).n_finished == 2
-    assert graph.due() == {"recording": ["rec_3"]}
-    assert project.bring_up_to_date(limit=2).n_finished == 3
+def test_with_a_limit_the_rest_waits_for_the_next_time(finished):
+    finished.configure("[report]\ntop_labels = 3\n")
+    assert bring_up_to_date(finished, limit=2).n_finished == 2
+    assert finished.due() == {"report_bundle": ["rec_3"]}
+    assert bring_up_to_date(finished, limit=2).n_finished == 3
 
 
-def test_scattered_recordings_are_run_without_those_between(graph, project):
-    project.bring_up_to_date()
-    graph.add("S1/rec_1.wav", "aru_3.wav")
-    graph.add("S1/rec_3.wav", "aru_1.wav")
-    project.scan()
-    assert project.bring_up_to_date().n_finished == 3
-    assert n_materialized(graph) == dict.fromkeys(STAGES, 5)
+def test_scattered_recordings_are_run_without_those_between(archive):
+    for one in ("rec_1", "rec_3"):
+        archive.dataset.bundle(one).html.unlink()
+    assert bring_up_to_date(archive).n_finished == 3
+    assert n_materialized(archive) == dict.fromkeys(STAGES, 3) | {"report_bundle": 5}
 
 
 def test_a_dataset_that_cannot_be_opened_any_more_is_a_fault_not_a_silence(graph, project):
@@ -59,20 +64,14 @@ def test_a_dataset_that_cannot_be_opened_any_more_is_a_fault_not_a_silence(graph
         assert "\n" not in fault
 
 
-def test_a_bad_recording_is_a_failure_and_no_fault(graph, project):
-    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
-    project.scan()
-    outcome = project.bring_up_to_date()
+def test_a_bad_recording_is_a_failure_and_no_fault_and_status_counts_it(finished):
+    finished.add("S1/rec_2.wav").write_bytes(b"RIFF")
+    outcome = bring_up_to_date(finished)
     assert outcome.n_finished == 2
     assert [one.recording_id for one in outcome.failures] == ["rec_2"]
     assert outcome.faults == ()
-
-
-def test_status_counts_what_is_current_due_and_failed(graph, project):
-    graph.add("S1/rec_2.wav").write_bytes(b"RIFF")
-    project.scan()
-    project.bring_up_to_date()
-    report = project.status()
+    with Project.open(finished.root) as project:
+        report = project.status()
     counts = {row.stage: (row.current, row.due, row.failed) for row in report.rows}
     assert counts == {
         "recording": (2, 1, 1),
@@ -85,8 +84,9 @@ def test_status_counts_what_is_current_due_and_failed(graph, project):
     assert report.dead_runs == ()
 
 
-def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, project, monkeypatch):
-    project.bring_up_to_date(limit=2)
+def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, monkeypatch):
+    graph.scan()
+    graph.run_range("recording", "rec_1", "rec_2")
     key, ids = graph.key("recording"), ["rec_1", "rec_2", "rec_3"]
     expected = [
         fingerprint_tags.recorded_fingerprints(graph.instance, key),
@@ -125,9 +125,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_whatever_a_killed_process_left_is_gone_after_the_next_run(graph, project, home):
-    project.bring_up_to_date()
-    dataset = project.dataset
+def test_whatever_a_killed_process_left_is_gone_after_the_next_run(archive, tmp_path):
+    dataset, home = archive.dataset, tmp_path / "home"
     killed = [
         *(dataset.corpus.duckdb, dataset.bundle("rec_1").duckdb, dataset.registry),
         *(dataset.raw_detections("rec_1"), home / "connections.json"),
@@ -136,5 +135,5 @@ def test_whatever_a_killed_process_left_is_gone_after_the_next_run(graph, projec
     before = {folder: set(folder.iterdir()) for folder in folders}
     subprocess.run([sys.executable, "-c", KILLED_WRITER, *map(str, killed)], check=False)
     assert sum(len(set(one.iterdir()) - before[one]) for one in folders) == 2 * len(killed)
-    with Project.open(graph.root):
+    with Project.open(archive.root):
         assert {folder: set(folder.iterdir()) for folder in folders} == before
