@@ -8,6 +8,7 @@ installs HawkEars and adds them:
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def copy_installed(root: Path) -> HawkEarsHome:
     home = HawkEarsHome(root)
     root.mkdir(parents=True, exist_ok=True)
     home.venv.symlink_to(installed.venv)
+    if installed.has_random_weights:  # perhaps of this type: writing them takes half a minute
+        shutil.copytree(installed.data_root, home.data_root)
     add_random_networks(home)
     return home
 
