@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,16 @@ from typing import Annotated
 import typer
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.datasets.linked import find_linked, has_recordings, make_linked
 from badc_core.errors import BadcError, DatasetInvalid
-from badc_core.settings import RecordingSettings
-
-_ENDINGS = {f".{one}" for one in RecordingSettings().extensions}
 
 
 def _require_dataset(context: typer.Context, path: Path) -> Path:
-    if not context.resilient_parsing:
-        try:
-            Dataset.open(path)
-        except DatasetInvalid as error:
-            raise explain_folder(path, context.command_path.rstrip(), error) from error
-    return path
+    return path if context.resilient_parsing else _open(path, context, find_linked)
+
+
+def _require_recordings(context: typer.Context, path: Path) -> Path:
+    return path if context.resilient_parsing else _open(path, context, _find_or_make)
 
 
 DatasetFolder = Annotated[
@@ -30,35 +28,48 @@ DatasetFolder = Annotated[
         metavar="DATASET", help="A folder that holds audio/.", callback=_require_dataset
     ),
 ]
+RecordingsFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATASET",
+        help="A folder that holds audio/, or recordings, which get a dataset with a link to them.",
+        callback=_require_recordings,
+    ),
+]
 
 
-def explain_folder(path: Path, command: str, error: DatasetInvalid) -> DatasetInvalid:
-    """Returns why a path is no dataset, with the command that was probably meant.
+def _open(path: Path, context: typer.Context, find: Callable[[Path], Path | None]) -> Path:
+    """Returns the dataset that is meant by a path: that folder, or what is found for recordings.
 
-    Args:
-        path: as it was typed.
-        command: what it was typed after: `badc run`.
-        error: why it cannot be opened as a dataset.
+    Raises:
+        DatasetInvalid: none is; the message says what was probably meant.
+        OutputUnwritable: it cannot be made.
     """
-    meant = _find_dataset_around(path) or _find_similar(path)
-    if meant is not None:
-        what = "inside a dataset, not one itself" if path.exists() else "no such folder"
-        return DatasetInvalid(what, path, f"Did you mean: {command} {_quote(meant)}")
-    if path.is_file():
-        what = "a file; a dataset is a folder with recordings in its folder audio/"
-        return DatasetInvalid(what, path, _explain_linking(path.parent, command))
-    if path.is_dir() and _has_recordings(path):
-        what = "holds recordings, but not in a folder audio/"
-        return DatasetInvalid(what, path, _explain_linking(path, command))
-    return error
+    try:
+        Dataset.open(path)
+    except DatasetInvalid as error:
+        command = context.command_path.rstrip()
+        meant = _find_dataset_around(path) or _find_similar(path)
+        if meant is not None:
+            what = "inside a dataset, not one itself" if path.exists() else "no such folder"
+            hint = f"Did you mean: {command} {_quote(meant)}"
+            raise DatasetInvalid(what, path, hint) from error
+        if not has_recordings(path):
+            raise
+        found = find(path)
+        if found is None:
+            what = "holds recordings, but is no dataset yet"
+            raise DatasetInvalid(what, path, f"Run: badc run {_quote(path)}") from error
+        return found if path.is_absolute() else Path(os.path.relpath(found))
+    return path
 
 
-def _explain_linking(folder: Path, command: str) -> str:
-    """Returns the commands that make a dataset of a folder of recordings and leave it as it is."""
-    absolute = Path(os.path.abspath(folder))  # noqa: PTH100  (links are kept)
-    new = f"{absolute.name or 'recordings'}-dataset"
-    link = f"ln -s {_quote(absolute)} {_quote(f'{new}/audio')}"
-    return f"Make one beside it: mkdir {_quote(new)} && {link} && {command} {_quote(new)}"
+def _find_or_make(path: Path) -> Path:
+    found = find_linked(path)
+    if found is None:
+        found = make_linked(path)
+        typer.echo(f"{path} is no dataset; results go to a new one: {found}", err=True)
+    return found
 
 
 def _find_dataset_around(path: Path) -> Path | None:
@@ -82,12 +93,6 @@ def _find_similar(path: Path) -> Path | None:
         return None
     names = [one.name for one in path.parent.iterdir() if one.is_dir()]
     return next((path.parent / one for one in get_close_matches(path.name, names, 1)), None)
-
-
-def _has_recordings(folder: Path) -> bool:
-    """Returns whether there are recordings in a folder or in the folders inside."""
-    files = [*folder.glob("*"), *folder.glob("*/*"), *folder.glob("*/*/*")]
-    return any(one.suffix.lower() in _ENDINGS for one in files)
 
 
 def _quote(path: str | Path) -> str:

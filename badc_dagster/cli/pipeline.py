@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 import duckdb
 
-from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.dataset_argument import RecordingsFolder
 from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -71,7 +71,7 @@ class PipelineOptions(SettingOptions):
 
 @pipeline.command("run")
 @taking_options
-def run(dataset: DatasetFolder, options: PipelineOptions, out: Output) -> None:
+def run(dataset: RecordingsFolder, options: PipelineOptions, out: Output) -> None:
     """Chunk, detect, aggregate and report: what is due of a dataset, as badc run does."""
 
     def write_plan(opened: Dataset, registry: Registry) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.dataset_argument import RecordingsFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
@@ -52,7 +52,7 @@ class RunUse:
 
 @taking_options
 def run(
-    dataset: DatasetFolder,
+    dataset: RecordingsFolder,
     options: SettingOptions,
     out: Output,
     limit: Annotated[int, typer.Option(min=0, help="At most this many recordings; 0: all.")] = 0,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.dataset_argument import RecordingsFolder
 from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -16,7 +16,7 @@ from badc_dagster.cli.notices import show_unused, warn_of_other_home
 
 @taking_options
 def scan(
-    dataset: DatasetFolder,
+    dataset: RecordingsFolder,
     out: Output,
     name: Annotated[
         str | None, typer.Option(help="What to call it in the UI; by default its folder's name.")

@@ -5,9 +5,11 @@ import os
 
 import pytest
 from support.commands import run_typed
+from support.sounds import write_tone
 
 from badc_core.cli.app import build_app
-from badc_core.errors import ConfigInvalid, ContentMissing
+from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
+from badc_core.recordings.registry import read_registry
 
 
 @pytest.fixture
@@ -65,3 +67,31 @@ def test_a_missing_file_is_told_with_its_remedy(graph):
     done = run_typed(build_app(), "scan", graph.root)
     assert "1 recording missing" in done.stderr.replace("\n", " ")
     assert "badc scan --prune" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("place", "typed", "made"),
+    [
+        (".", "card", "card-dataset"),
+        (".", "card/DATA", "DATA-dataset"),
+        (".", "card/DATA/b.WAV", "b-dataset"),
+        ("card/DATA", ".", "card/DATA-dataset"),
+    ],
+)
+def test_of_recordings_without_a_dataset_one_is_made_once_and_read(
+    home, tmp_path, monkeypatch, place, typed, made
+):
+    app, card = build_app(), tmp_path / "card"
+    write_tone(card / "DATA" / "b.wav", 2.0).rename(card / "DATA" / "b.WAV")
+    monkeypatch.chdir(tmp_path / place)
+    with pytest.raises(DatasetInvalid) as told:
+        run_typed(app, "report", typed)
+    assert told.value.remedy == f"Run: badc run {typed}"
+    assert not (tmp_path / made).exists()
+    for is_new in (True, False):
+        done = run_typed(app, "scan", typed)
+        assert ("results go to a new one" in done.stderr) is is_new
+    assert len(read_registry(tmp_path / made / "recordings.csv")) == 1
+    with pytest.raises(DatasetInvalid, match="no corpus yet"):
+        run_typed(app, "report", typed)
+    assert place != "." or {one.name for one in card.rglob("*")} == {"DATA", "b.WAV"}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -122,22 +121,6 @@ def test_a_path_inside_a_dataset_leads_to_the_dataset(app, dataset, typed):
 def test_a_mistyped_name_leads_to_the_folder_beside_it(app, dataset):
     assert hint(app, "report", "mrsh") == "Did you mean: badc report marsh"
     assert "Did you mean" not in hint(app, "report", "elsewhere")
-
-
-@pytest.mark.parametrize("typed", ["card", "card/DATA", "card/DATA/b.WAV"])
-def test_recordings_without_a_dataset_get_the_commands_that_make_one(
-    app, tmp_path, monkeypatch, typed
-):
-    monkeypatch.chdir(tmp_path)
-    write_tone(tmp_path / "card" / "DATA" / "b.wav", 2.0).rename("card/DATA/b.WAV")
-    remedy = hint(app, "report", typed)
-    commands = remedy.partition(": ")[2].split(" && ")
-    for command in commands[:-1]:
-        subprocess.run(shlex.split(command), check=True)
-    folder = shlex.split(commands[-1])[-1]
-    assert commands[-1].startswith("badc report ")
-    with pytest.raises(DatasetInvalid, match="no corpus yet"):
-        run_typed(app, "report", folder)
 
 
 class Interrupting:
