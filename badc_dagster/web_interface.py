@@ -34,7 +34,8 @@ def reload_web_interface(home: Path, port: int = _PORT) -> bool:
         found = _ask(port, _LOOK_S, _OF_HOME)
         names = [one["name"] for one in found["workspaceOrError"]["locationEntries"]]
         name = next((one for one in names if one.startswith(_LOCATION)), None)
-        if name is None or str(home) not in found["instance"]["info"]:
+        told = [line.strip() for line in found["instance"]["info"].splitlines()]
+        if name is None or f"base_dir: {home}" not in told:
             return False
         _ask(port, _RELOAD_S, _RELOAD, name=name)
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):

@@ -41,7 +41,7 @@ def test_a_dataset_appears_and_goes_without_a_restart(badc, field_audio, tmp_pat
 
     assert groups() == {"pond": []}
     assert badc("data", "connect", tmp_path / "lake").returncode == 0
-    assert not reload_web_interface(tmp_path / "other_home", web.port)
+    assert not reload_web_interface(tmp_path / "dagster", web.port)
     assert groups() == {"pond": []}
     assert reload_web_interface(home, web.port)
     assert groups() == {"pond": [], "lake": ["lake"]}
