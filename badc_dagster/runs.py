@@ -5,6 +5,7 @@ is done in `batches.py`.
 """
 
 import logging
+import os
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -212,7 +213,8 @@ class Project:
 
         def show_first_results() -> None:
             # Where there is a corpus, it is of more than the first batch, and would mix settings.
-            if not self.dataset.corpus.html.exists():
+            # Its content may be elsewhere.
+            if not os.path.lexists(self.dataset.corpus.html):
                 self._bring_corpus_up_to_date(runs, warn)
 
         batches.run(progress, wanted, show_first_results)
