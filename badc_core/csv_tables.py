@@ -6,6 +6,7 @@ What rows must say is decided where each table is read, mostly by a pydantic mod
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -46,9 +47,19 @@ def as_written(cells: Iterable[str]) -> list[str]:
 
 def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Writes a CSV table that a spreadsheet may open, with only the header if there are no rows."""
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(_EndingLines(file))
     writer.writerow(map(for_spreadsheets, columns))
     writer.writerows(map(for_spreadsheets, row) for row in rows)
+
+
+@dataclass(frozen=True)
+class _EndingLines:
+    r"""Ends rows with `\n`; Python before 3.13 quotes `\r` only where it is in the writer's own."""
+
+    file: TextIO
+
+    def write(self, row: str) -> int:
+        return self.file.write(row.removesuffix("\r\n") + "\n")
 
 
 def read_rows(

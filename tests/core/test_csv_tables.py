@@ -32,9 +32,9 @@ def test_every_text_is_read_as_it_was_written(text: str) -> None:
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path, cells = tmp_path / "a.csv", ["=1+1", "'=1", "-5", "+A1.wav", "a,b"]
+    path, cells = tmp_path / "a.csv", ["=1+1", "'=1", "-5", "+A1.wav", "a,b", "a\rb"]
     text = io.StringIO()
-    write_rows(text, ["=name", *"abcd"], [cells])
+    write_rows(text, ["=name", *"abcde"], [cells])
     assert text.getvalue().splitlines()[1].startswith("'=1+1,''=1,-5,'+A1.wav,")
     path.write_text(text.getvalue(), encoding="utf-8")
     assert [[*row.values()] for _, row in read_rows(path)] == [cells]
