@@ -27,10 +27,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that run tests are slow and shared, so there is no deadline; in CI a failure must be the
-# same failure again. `--hypothesis-profile thorough` has the examples of CI elsewhere.
-settings.register_profile("quick", deadline=None, max_examples=25)
+# same failure again. The long soaks run with `--hypothesis-profile thorough`.
+settings.register_profile("quick", deadline=None, max_examples=25, derandomize=IN_CI)
 settings.register_profile("thorough", deadline=None, derandomize=IN_CI)
-settings.load_profile("thorough" if IN_CI else "quick")
+settings.load_profile("quick")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile as sf
 from support.built_once import build_once
@@ -256,16 +255,4 @@ def soundscape(field_audio: Path, tmp_path_factory) -> Path:
     assert rate_hz == SOUNDSCAPE_HZ
     path = tmp_path_factory.mktemp("sound") / "soundscape.wav"
     sf.write(path, samples[: round(_LENGTH_S * rate_hz)], rate_hz, subtype="FLOAT")
-    return path
-
-
-@pytest.fixture(scope="session", params=[32_000, 44_100])
-def resampled(soundscape: Path, request) -> Path:
-    """Returns the soundscape as a recorder of another rate would have written it."""
-    samples, rate_hz = sf.read(soundscape, dtype="float32")
-    n_samples = round(len(samples) * request.param / rate_hz)
-    spectrum = np.fft.rfft(samples)[: n_samples // 2 + 1]
-    slower = np.fft.irfft(spectrum, n_samples) * n_samples / len(samples)
-    path = soundscape.with_name(f"at{request.param}.wav")
-    sf.write(path, slower, request.param, subtype="FLOAT")
     return path

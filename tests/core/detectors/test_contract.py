@@ -39,13 +39,33 @@ TRAINED = (*ON_THE_GRID, *PROGRAMS)
 MIN_SCORE = 0.05
 """Low, since the one contract must have something to find for rule and model alike."""
 
-WHOLE = {"duration_s": 100_000.0}
 ITHACA = RecordingContext(42.45, -76.5, "2022-06-15")
 
 every_detector = pytest.mark.parametrize("name", ALL)
 every_trained_detector = pytest.mark.parametrize("name", TRAINED)
 every_grid_detector = pytest.mark.parametrize("name", ON_THE_GRID)
 every_program = pytest.mark.parametrize("name", PROGRAMS)
+
+
+@pytest.fixture(scope="session")
+def soundscape(soundscape: Path) -> Path:
+    """Returns the last 13.3 s of the soundscape, in which each detector finds enough."""
+    samples, rate_hz = sf.read(soundscape, dtype="float32")
+    path = soundscape.with_name("end of soundscape.wav")
+    sf.write(path, samples[12 * rate_hz :], rate_hz, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture(scope="session", params=[32_000, 44_100])
+def resampled(soundscape: Path, request) -> Path:
+    """Returns the soundscape as a recorder of another rate would have written it."""
+    samples, rate_hz = sf.read(soundscape, dtype="float32")
+    n_samples = round(len(samples) * request.param / rate_hz)
+    spectrum = np.fft.rfft(samples)[: n_samples // 2 + 1]
+    slower = np.fft.irfft(spectrum, n_samples) * n_samples / len(samples)
+    path = soundscape.with_name(f"at{request.param}.wav")
+    sf.write(path, slower, request.param, subtype="FLOAT")
+    return path
 
 
 @pytest.fixture
@@ -67,40 +87,46 @@ def test_identity_is_that_of_the_loaded_detector(detector: Detector, needed, nam
     assert identity.model_sha256 is None or len(identity.model_sha256) == 64
 
 
-@every_detector
-def test_asking_who_it_is_loads_no_model(detector: Detector, needed, name: str) -> None:
+@pytest.mark.parametrize("names", [(*TRAINED, *SILENT), UNTRAINED])
+def test_asking_who_they_are_loads_no_model(needed, names: tuple[str, ...]) -> None:
     program = (
         "import json, sys\n"
         "from badc_core.detectors.registry import identify_detector\n"
         "from badc_core.detector_settings import DetectorSettings\n"
-        "identify_detector(DetectorSettings.model_validate_json(sys.argv[1]))\n"
         "heavy = {'ai_edge_litert', 'scipy', 'tensorflow', 'torch', 'birdnetlib', 'hawkears'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        "for settings in sys.argv[1:]:\n"
+        "    name = identify_detector(DetectorSettings.model_validate_json(settings)).name\n"
+        "    print(name, *sorted(heavy & set(sys.modules)))\n"
     )
-    settings = json.dumps({"name": name, **needed(name)})
+    settings = [json.dumps({"name": name, **needed(name)}) for name in names]
     told = subprocess.run(
-        [sys.executable, "-c", program, settings], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *settings], capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == "[]"
+    assert told.stdout.split() == [*names]
 
 
 @every_detector
-def test_each_window_is_answered_by_itself(detector: Detector, soundscape: Path) -> None:
+def test_each_window_is_answered_by_itself_and_again_the_same(
+    detector: Detector, detect, soundscape: Path
+) -> None:
     assert detector.batch_windows >= 1
+    found = []
     with AudioFile(soundscape) as audio:
         (chunk,) = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
         for batch in detector.batches(audio, chunk, NO_CONTEXT):
-            assert len(detector.detect(batch)) == len(batch) >= 1
+            answers = detector.detect(batch)
+            assert len(answers) == len(batch) >= 1
+            found += [one for some in answers for one in some]
+    assert detect(detector, soundscape) == found
 
 
 @every_detector
-@pytest.mark.parametrize("chunks", [WHOLE, {"duration_s": 9.5, "overlap_s": 1.2345}])
 def test_detections_lie_where_their_chunk_is_the_first_to_hold_them(
-    detector: Detector, detect_chunk, soundscape: Path, chunks: dict[str, float]
+    detector: Detector, detect_chunk, soundscape: Path
 ) -> None:
+    chunks = ChunkSettings(duration_s=9.5, overlap_s=1.2345)
     with AudioFile(soundscape) as audio:
-        plan = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(**chunks))
-        for chunk in plan:
+        for chunk in plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, chunks):
             found = detect_chunk(detector, audio, chunk)
             for one in found:
                 assert chunk.start_sample + chunk.overlap_samples <= one.start_sample
@@ -119,16 +145,6 @@ def test_nothing_below_the_minimum_score_is_returned(
     found = detect(load(name, min_score=0.2), soundscape)
     assert all(one.confidence >= 0.2 for one in found)
     assert bool(found) == (name not in SILENT)
-
-
-@every_detector
-def test_the_same_recording_gives_the_same_again(
-    detector: Detector, detect_chunk, soundscape: Path
-) -> None:
-    with AudioFile(soundscape) as audio:
-        chunk, *_ = plan_chunks("rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings())
-        first = detect_chunk(detector, audio, chunk)
-        assert detect_chunk(detector, audio, chunk) == first
 
 
 @every_detector
@@ -176,7 +192,7 @@ def test_it_leaves_nothing_in_scratch_and_may_be_closed_twice(
     one_more = load_detector(DetectorSettings(name=name, **needed(name)))
     with AudioFile(soundscape) as audio:
         for chunk in plan_chunks(
-            "rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(duration_s=15)
+            "rec", audio.n_samples, audio.sample_rate_hz, ChunkSettings(duration_s=9)
         ):
             detect_chunk(one_more, audio, chunk)
             assert isinstance(one_more.report(), DetectorReport | None)
@@ -195,7 +211,7 @@ def test_birds_are_found(detector: Detector, detect, soundscape: Path) -> None:
 
 
 @every_trained_detector
-@pytest.mark.parametrize("rate_hz", [8000, 48_000, 96_000])
+@pytest.mark.parametrize("rate_hz", [8000, 96_000])
 def test_nothing_is_found_in_digital_silence(
     detector: Detector, detect, tmp_path: Path, rate_hz: int
 ) -> None:
@@ -265,32 +281,31 @@ def test_one_sample_over_a_window_makes_no_detection_without_length(
 
 
 @every_grid_detector
-@pytest.mark.parametrize("duration_s", [3.0, 7.0, 30.0, 60.0])
+@pytest.mark.parametrize("duration_s", [3.0, 7.0])
 def test_results_do_not_depend_on_how_a_recording_is_cut(
     detector: Detector, detect, soundscape: Path, duration_s: float
 ) -> None:
-    whole = detect(detector, soundscape, **WHOLE)
+    whole = detect(detector, soundscape)
     assert whole
     assert detect(detector, soundscape, duration_s=duration_s) == whole
 
 
 @every_grid_detector
-@pytest.mark.parametrize("duration_s", [4.0, 7.0])
 def test_results_do_not_depend_on_cuts_where_windows_overlap_across_them(
-    load, detect, name: str, soundscape: Path, duration_s: float
+    load, detect, name: str, soundscape: Path
 ) -> None:
     overlapping = load(name, min_score=MIN_SCORE, window_overlap_s=1.25)
-    whole = detect(overlapping, soundscape, **WHOLE)
+    whole = detect(overlapping, soundscape)
     assert len({one.start_sample for one in whole} - {144_000 * i for i in range(20)}) > 3
-    assert detect(overlapping, soundscape, duration_s=duration_s) == whole
+    assert detect(overlapping, soundscape, duration_s=4.0) == whole
 
 
 @every_grid_detector
-@pytest.mark.parametrize(("duration_s", "overlap_s"), [(10.0, 3.0), (9.5, 1.2345), (5.0, 4.5)])
+@pytest.mark.parametrize(("duration_s", "overlap_s"), [(9.5, 1.2345), (5.0, 4.5)])
 def test_overlapping_chunks_detect_nothing_twice_and_nothing_else(
     detector: Detector, detect, soundscape: Path, duration_s: float, overlap_s: float
 ) -> None:
-    whole = detect(detector, soundscape, **WHOLE)
+    whole = detect(detector, soundscape)
     cut = detect(detector, soundscape, duration_s=duration_s, overlap_s=overlap_s)
     assert cut == whole
 
@@ -318,7 +333,7 @@ def test_other_sample_rates_give_nearly_the_same(
 def test_results_do_not_depend_on_cuts_where_windows_are_resampled(
     detector: Detector, detect, resampled: Path
 ) -> None:
-    whole = detect(detector, resampled, **WHOLE)
+    whole = detect(detector, resampled)
     assert whole
     assert detect(detector, resampled, duration_s=3.0) == whole
     assert detect(detector, resampled, duration_s=7.0, overlap_s=1.2345) == whole
