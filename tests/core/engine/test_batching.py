@@ -241,34 +241,30 @@ def make_loud(task: ChunkTask) -> None:
     sf.write(task.audio, samples, rate_hz)
 
 
-@pytest.mark.parametrize("duration_s", [6.0, 15.0, 60.0])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "duration_s"), [(1, 6.0), (2, 15.0), (2, 60.0)])
 def test_windows_of_several_chunks_are_joined_up_to_the_limit_and_nobody_can_tell(
     joiner, make_tasks, workers: int, duration_s: float
 ) -> None:
-    tasks = make_tasks(4, 75.0, duration_s)
+    tasks = make_tasks(4, 30.0, duration_s)
     joiner(batch_windows=1)
     expected = found(run("joiner", tasks)[0])
-    assert len({one.confidence for each in expected.values() for one in each}) > 50
+    assert len({one.confidence for each in expected.values() for one in each}) > 30
     site = joiner(batch_windows=8)
     results, attempts = run("joiner", tasks, workers)
     assert found(results) == expected
     sizes = numbers(site / "sizes")
     assert max(sizes) <= 8
-    assert sum(sizes) == 4 * 25
+    assert sum(sizes) == 4 * 10
     assert notes(attempts) == []
 
 
-@pytest.mark.parametrize("batch_windows", [1, 8, 100])
-def test_a_detector_that_raises_in_company_costs_the_guilty_chunk_only(
-    joiner, make_tasks, batch_windows: int
-) -> None:
+def test_a_detector_that_raises_in_company_costs_the_guilty_chunk_only(joiner, make_tasks) -> None:
     tasks = make_tasks(3)
     joiner(batch_windows=1)
     expected = found(run("joiner", tasks)[0])
     for guilty in (tasks[1], tasks[5]):
         make_loud(guilty)
-    joiner(batch_windows=batch_windows)
+    joiner(batch_windows=8)
     results, attempts = run("joiner", tasks)
     failed = {chunk_id for chunk_id, one in results.items() if one.error}
     assert failed == {tasks[1].chunk.chunk_id, tasks[5].chunk.chunk_id}
@@ -284,7 +280,7 @@ def test_a_detector_that_raises_in_company_costs_the_guilty_chunk_only(
 def test_batches_that_do_not_fit_are_halved_and_the_limit_is_remembered(
     joiner, make_tasks, error: str
 ) -> None:
-    tasks = make_tasks(4, 63.0, 30.0)
+    tasks = make_tasks(2, 63.0, 30.0)
     joiner(batch_windows=1)
     expected = found(run("joiner", tasks)[0])
     site = joiner(batch_windows=32, limit=3, limit_error=error)
@@ -300,7 +296,7 @@ def test_batches_that_do_not_fit_are_halved_and_the_limit_is_remembered(
 def test_windows_that_are_not_to_be_joined_are_halved_too_and_the_limit_is_remembered(
     joiner, make_tasks
 ) -> None:
-    tasks = make_tasks(4, 63.0, 30.0)
+    tasks = make_tasks(2, 63.0, 30.0)
     joiner(batch_windows=1)
     expected = found(run("joiner", tasks)[0])
     site = joiner(batch_windows=1, limit=3)

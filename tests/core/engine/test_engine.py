@@ -86,12 +86,11 @@ def test_others_can_add_a_detector(foreign) -> None:
     assert identify_detector(DetectorSettings(name="foreign")).version == "7"
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_every_task_has_exactly_one_result(foreign, make_tasks, workers: int) -> None:
+def test_every_task_has_exactly_one_result(foreign, make_tasks) -> None:
     tasks = make_tasks(7)
-    results = run(tasks, workers)
+    results = run(tasks, 2)
     assert_complete(results, tasks)
-    assert {one.worker for one in results} <= {f"cpu-{number}" for number in range(workers)}
+    assert {one.worker for one in results} <= {"cpu-0", "cpu-1"}
     assert {one.status for one in results} == {"ok"}
     assert all(one.runtime_s > 0 and one.peak_rss_mib > 1 for one in results)
 
@@ -103,7 +102,7 @@ def test_failures_that_wait_for_another_attempt_keep_new_chunks_back(foreign, ma
 
     def broken() -> Iterator[ChunkTask]:
         nonlocal n_begun, most_open
-        for _ in range(300):
+        for _ in range(150):
             n_begun += 1
             most_open = max(most_open, n_begun - n_ended)
             yield replace(task)
@@ -112,7 +111,7 @@ def test_failures_that_wait_for_another_attempt_keep_new_chunks_back(foreign, ma
         for result in engine.run(broken()):
             assert result.error is not None
             n_ended += 1
-    assert n_ended == 300
+    assert n_ended == 150
     assert 50 < most_open <= 110
 
 
@@ -149,15 +148,14 @@ def test_workers_keep_their_model_from_one_run_to_the_next(foreign, make_tasks) 
 def test_workers_killed_in_the_middle_cost_no_result_and_repeat_none(
     foreign, make_tasks, workers: int
 ) -> None:
-    tasks = make_tasks(4)
-    undisturbed = found(run(tasks, workers))
+    tasks = make_tasks(2)
     foreign("slowly")
     results = []
     killed = set()
     with open_one(workers) as engine:
         for result in engine.run(tasks):
             results.append(result)
-            if len(killed) < 2 and len(results) >= (2, 5)[len(killed)]:
+            if len(killed) < 2 and len(results) >= (1, 3)[len(killed)]:
                 for worker in engine.workers:
                     if worker.is_ready and worker.assigned and worker.pid not in killed:
                         os.kill(worker.pid, signal.SIGKILL)
@@ -166,28 +164,23 @@ def test_workers_killed_in_the_middle_cost_no_result_and_repeat_none(
         assert not killed & {worker.pid for worker in engine.workers}
     assert len(killed) == 2
     assert_complete(results, tasks)
-    assert found(results) == undisturbed
     assert max(one.attempt for one in results) in {2, 3}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_chunk_that_kills_its_worker_once_succeeds_the_second_time(
-    foreign, make_tasks, workers: int
-) -> None:
+def test_a_chunk_that_kills_its_worker_once_succeeds_the_second_time(foreign, make_tasks) -> None:
     tasks = make_tasks(2)
     foreign("die_once_a_chunk_6000_12000")
-    results = run(tasks, workers)
+    results = run(tasks)
     assert_complete(results, tasks)
     assert by_chunk(results)["a_chunk_6000_12000"].attempt == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_chunk_that_kills_three_workers_is_reported_and_costs_no_other(
-    foreign, make_tasks, workers: int
+    foreign, make_tasks
 ) -> None:
     tasks = make_tasks(3)
     foreign("die_b_chunk_0_6000")
-    results = run(tasks, workers)
+    results = run(tasks, 2)
     assert_complete(results, tasks, failed={"b_chunk_0_6000"})
     failed = by_chunk(results)["b_chunk_0_6000"]
     assert isinstance(failed.error, DetectorFailed)
@@ -198,14 +191,13 @@ def test_a_chunk_that_kills_three_workers_is_reported_and_costs_no_other(
     assert "exit code 7" in str(failed.error)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_chunk_that_kills_while_being_read_ahead_puts_the_blame_on_no_other(
-    foreign, make_tasks, workers: int
+    foreign, make_tasks
 ) -> None:
     tasks = make_tasks(2)
     culprits = {"a_chunk_6000_12000", "b_chunk_0_6000"}
     foreign("slowly", *(f"die_reading_{chunk_id}" for chunk_id in culprits))
-    results = run(tasks, workers)
+    results = run(tasks, 2, max_retries=1)
     assert_complete(results, tasks, failed=culprits)
 
 
@@ -214,7 +206,7 @@ def test_a_chunk_under_suspicion_is_alone_with_its_worker(foreign, make_tasks) -
     culprit = "a_chunk_12000_20000"
     # The first chunk is blamed for the second; then it must not be blamed for the third.
     foreign("slowly", "die_reading_once_a_chunk_6000_12000", f"die_reading_{culprit}")
-    assert_complete(run(tasks), tasks, failed={culprit})
+    assert_complete(run(tasks, max_retries=1), tasks, failed={culprit})
 
 
 @pytest.mark.parametrize("stage", ["raise", "raise_reading"])
@@ -241,7 +233,7 @@ def test_a_detector_that_raises_costs_the_chunk_and_not_the_worker(
 def test_a_detector_that_is_not_installed_is_one_clear_error(foreign, make_tasks) -> None:
     foreign("missing")
     with pytest.raises(DetectorMissing) as caught:
-        run(make_tasks(3), workers=2)
+        run(make_tasks(1), workers=2)
     assert str(caught.value) == "foreign: its weights are not here. Run: pip install foreign"
 
 
@@ -254,7 +246,7 @@ def test_a_detector_that_breaks_while_loading_is_one_clear_error(
 ) -> None:
     foreign(order)
     with pytest.raises(DetectorFailed, match=f"(?s){message}"):
-        run(make_tasks(3), workers=2)
+        run(make_tasks(1))
 
 
 def test_what_libraries_print_does_no_harm(foreign, make_tasks) -> None:
@@ -286,7 +278,7 @@ def test_no_process_outlives_the_engine(foreign, make_tasks, is_running, leave) 
     pids = []
     try:
         with open_one(2) as engine:
-            results = engine.run(make_tasks(2))
+            results = engine.run(make_tasks(1))
             next(results)
             pids = [worker.pid for worker in engine.workers]
             assert all(map(is_running, pids))
@@ -312,12 +304,11 @@ with open_engine(settings, identify_detector(settings.detector), lambda _: None)
 """
 
 
-@pytest.mark.parametrize("order", ["slowly", "hang_a_chunk_6000_12000"])
-def test_workers_end_when_their_parent_is_killed_even_while_they_hang(
-    foreign, make_tasks, is_running, tmp_path: Path, order: str
+def test_workers_end_when_their_parent_is_killed_even_while_one_hangs(
+    foreign, make_tasks, is_running, tmp_path: Path
 ) -> None:
-    foreign(order)
-    (tmp_path / "tasks").write_bytes(pickle.dumps(make_tasks(20)))
+    foreign("slowly", "hang_a_chunk_6000_12000")
+    (tmp_path / "tasks").write_bytes(pickle.dumps(make_tasks(5)))
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(tmp_path / "tasks")], stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -442,13 +433,10 @@ def test_a_time_limit_beyond_all_waiting_is_as_good_as_none(foreign, make_tasks)
     assert_complete(run(tasks, timeout_s=1e12, load_timeout_s=1e12), tasks)
 
 
-@pytest.mark.parametrize("order", ["hang_once_a_chunk_6000_12000"])
-def test_a_worker_that_hangs_is_replaced_and_its_chunk_tried_again(
-    foreign, make_tasks, is_running, order: str
-) -> None:
-    tasks = make_tasks(2)
-    foreign(order)
-    results = run(tasks, timeout_s=1.5, timeout_per_audio_s=0)
+def test_a_worker_that_hangs_is_replaced_and_its_chunk_tried_again(foreign, make_tasks) -> None:
+    tasks = make_tasks(1)
+    foreign("hang_once_a_chunk_6000_12000")
+    results = run(tasks, timeout_s=1.0, timeout_per_audio_s=0)
     assert_complete(results, tasks)
     assert by_chunk(results)["a_chunk_6000_12000"].attempt == 2
 
@@ -459,7 +447,7 @@ def test_a_chunk_that_always_hangs_is_given_up_and_costs_no_other(
 ) -> None:
     tasks = make_tasks(2)
     foreign(f"{order}_a_chunk_6000_12000")
-    results = run(tasks, 2, timeout_s=1.0, timeout_per_audio_s=0, max_retries=1)
+    results = run(tasks, 2, timeout_s=1.0, timeout_per_audio_s=0, max_retries=0)
     assert_complete(results, tasks, failed={"a_chunk_6000_12000"})
     error = by_chunk(results)["a_chunk_6000_12000"].error
     assert isinstance(error, DetectorTimeout)

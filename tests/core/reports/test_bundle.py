@@ -19,7 +19,7 @@ def rows(path):
         return list(csv.reader(file))
 
 
-def test_a_bundle_holds_every_promised_file(workbench):
+def test_a_bundle_holds_every_promised_file_table_and_view(workbench):
     workbench.add()
     outcome = write_bundle(workbench.dataset, "soundscape")
     bundle = workbench.dataset.bundle("soundscape")
@@ -43,22 +43,29 @@ def test_a_bundle_holds_every_promised_file(workbench):
     assert outcome.detections == len(workbench.official)
     assert outcome.effort_s == pytest.approx(outcome.duration_s)
     assert outcome.page_bytes == bundle.html.stat().st_size
-
-
-def test_counts_and_averages_are_those_of_the_detections(workbench):
-    workbench.add()
-    write_bundle(workbench.dataset, "soundscape")
-    table = rows(workbench.dataset.bundle("soundscape").quicklook / "labels.csv")
+    table = rows(bundle.quicklook / "labels.csv")
     assert table[0] == ["label", "label_name", "detections", "avg_confidence"]
     counted = Counter(name for _, _, name, _, _ in workbench.official)
     assert {row[0]: int(row[2]) for row in table[1:]} == counted
     for row in table[1:]:
         scores = [one[4] for one in workbench.official if one[2] == row[0]]
         assert float(row[3]) == pytest.approx(sum(scores) / len(scores), abs=1e-6)
+    with duckdb.connect(bundle.duckdb, read_only=True) as connection:
+        columns = {
+            name: connection.table(name).columns
+            for name in ("label_summary", "recording_summary", "timeline_summary")
+        }
+    assert columns == {
+        "label_summary": ["label", "label_name", "detections", "avg_confidence"],
+        "recording_summary": ["recording_id", "detections", "avg_confidence"],
+        "timeline_summary": ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"],
+    }
 
 
 def test_a_timeline_goes_by_the_detection_and_not_by_its_chunk(open_workbench):
-    workbench = open_workbench(report={"bucket_minutes": 1}, chunks={"duration_s": 120.0})
+    workbench = open_workbench(
+        report={"bucket_minutes": 1, "top_detections": 0}, chunks={"duration_s": 120.0}
+    )
     workbench.add()
     write_bundle(workbench.dataset, "soundscape")
     bundle = workbench.dataset.bundle("soundscape")
@@ -114,22 +121,6 @@ def test_tables_are_complete_however_short_the_page_is(open_workbench):
     bundle = workbench.dataset.bundle("soundscape")
     assert len(rows(bundle.duckdb_exports / "label_summary.csv")) == 61
     assert "59 more" in bundle.html.read_text(encoding="utf-8")
-
-
-def test_the_database_has_the_promised_views(workbench):
-    workbench.add()
-    write_bundle(workbench.dataset, "soundscape")
-    path = workbench.dataset.bundle("soundscape").duckdb
-    with duckdb.connect(path, read_only=True) as connection:
-        columns = {
-            name: connection.table(name).columns
-            for name in ("label_summary", "recording_summary", "timeline_summary")
-        }
-    assert columns == {
-        "label_summary": ["label", "label_name", "detections", "avg_confidence"],
-        "recording_summary": ["recording_id", "detections", "avg_confidence"],
-        "timeline_summary": ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"],
-    }
 
 
 def test_a_bundle_made_twice_has_the_same_page_and_tables(workbench):

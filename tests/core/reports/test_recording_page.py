@@ -39,7 +39,8 @@ def page_of(workbench, recording_id="soundscape"):
     return workbench.dataset.bundle(recording_id).html.read_text(encoding="utf-8")
 
 
-def test_a_page_is_whole_and_asks_for_nothing_outside(workbench):
+def test_a_page_is_whole_and_asks_for_nothing_outside(open_workbench):
+    workbench = open_workbench()
     workbench.add()
     page = page_of(workbench)
     balance = Balance()
@@ -49,11 +50,7 @@ def test_a_page_is_whole_and_asks_for_nothing_outside(workbench):
     assert addresses
     assert all(address.startswith("data:") for address in addresses)
     assert not re.search(r"url\((?!#)|@import|https?://", page)
-
-
-def test_a_page_shows_pictures_and_sounds_of_at_most_two_of_a_kind(workbench):
-    workbench.add()
-    page = page_of(workbench)
+    # At most two of a kind are shown.
     assert page.count("<audio controls") == 12
     assert page.count('aria-label="House Finch at') == 2
     assert page.count("data:image/png;base64,") == 12
@@ -85,7 +82,10 @@ def test_times_roll_over_at_midnight(workbench):
         (datetime(2024, 3, 10, 1, 59, 30), -420, "01:59:30 to 03:01:", {"01:59", "03:00"}),
     ],
 )
-def test_every_time_on_a_page_is_that_of_its_own_moment(workbench, start, offset_min, shown, hours):
+def test_every_time_on_a_page_is_that_of_its_own_moment(
+    open_workbench, start, offset_min, shown, hours
+):
+    workbench = open_workbench()
     workbench.add(
         start_local=start,
         start_utc=(start - timedelta(minutes=offset_min)).replace(tzinfo=UTC),
