@@ -68,6 +68,7 @@ def test_materialising_recordings_finds_files_and_makes_them_partitions(graph, d
     assert graph.instance.get_dynamic_partitions("recordings") == IDS
 
 
+@pytest.mark.soak
 def test_one_job_takes_one_recording_from_file_to_report(graph, documented):
     graph.scan()
     done = documented("pipeline_job", KEY="rec_2")
@@ -77,27 +78,27 @@ def test_one_job_takes_one_recording_from_file_to_report(graph, documented):
 
 
 @pytest.mark.soak
-def test_one_asset_is_materialised_for_one_recording(graph, documented):
-    graph.scan()
-    for stage in list(STAGES)[:2]:
-        graph.run_range(stage, *IDS)
+def test_one_asset_is_materialised_for_one_recording(cut, documented):
     done = documented("--select raw_detections", KEY="rec_3")
     assert done.returncode == 0, done.stderr
-    assert materialized(graph)["raw_detections"] == ["rec_3"]
-    assert materialized(graph)["detections"] == []
+    assert materialized(cut)["raw_detections"] == ["rec_3"]
+    assert materialized(cut)["detections"] == []
+
+
+def test_a_job_takes_a_range_of_recordings_and_tells_what_it_was_leased(cut, documented):
+    done = documented("infer_job", FIRST="rec_2", LAST="rec_3")
+    assert done.returncode == 0, done.stderr
+    assert materialized(cut)["raw_detections"] == ["rec_2", "rec_3"]
+    told = cut.latest("raw_detections", "rec_2").metadata
+    assert told["leased_devices"].value.startswith("cpu slot ")
+    assert told["waited_for_device_s"].value >= 0
 
 
 @pytest.mark.soak
-def test_a_job_takes_a_range_of_recordings(graph, documented):
-    graph.scan()
-    for stage in list(STAGES)[:2]:
-        graph.run_range(stage, *IDS)
-    done = documented("infer_job", FIRST="rec_2", LAST="rec_3")
-    assert done.returncode == 0, done.stderr
-    assert materialized(graph)["raw_detections"] == ["rec_2", "rec_3"]
+def test_another_job_takes_a_range_of_recordings(analysed, documented):
     done = documented("select_job", FIRST="rec_2", LAST="rec_3")
     assert done.returncode == 0, done.stderr
-    assert materialized(graph)["detections"] == ["rec_2", "rec_3"]
+    assert materialized(analysed)["detections"] == ["rec_2", "rec_3"]
 
 
 @pytest.mark.soak

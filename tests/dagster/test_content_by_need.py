@@ -31,7 +31,7 @@ from badc_dagster.partitions import asset_key, range_tags
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 DROPS = f"{QUICK}[datalad]\ndrop_after = true\n"
-N_RECORDINGS = 4
+N_RECORDINGS = 2
 
 
 def _lay_out(folder: Path) -> None:

@@ -5,20 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
 from support.commands import run_badc
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.stages.stage import STAGES
 from badc_dagster.runs import Project
-
-
-@pytest.fixture
-def archive(finished):
-    """Returns a dataset of which everything is done, the corpus too."""
-    with Project.open(finished.root) as project:
-        assert project.bring_up_to_date().n_finished == 3
-    return finished
 
 
 def flip(path: Path, place: float = 0.5) -> None:

@@ -108,15 +108,14 @@ def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
     assert "failed  bad" not in status.stdout
 
 
-def test_status_exits_with_1_on_a_dead_run_and_leaves_closing_it_to_the_next_run(app, graph):
-    graph.scan()
-    run_id = graph.instance.create_run_for_job(
-        graph.defs.resolve_job_def("pipeline_job"),
+def test_status_exits_with_1_on_a_dead_run_and_leaves_closing_it_to_the_next_run(app, archive):
+    run_id = archive.instance.create_run_for_job(
+        archive.defs.resolve_job_def("pipeline_job"),
         status=dg.DagsterRunStatus.STARTED,
         tags={**range_tags(["rec_1", "rec_3"]), "badc/started_by": "badc run"},
     ).run_id
-    status = run_typed(app, "status", graph.root, code=1)
+    status = run_typed(app, "status", archive.root, code=1)
     assert f"Run {run_id} was killed: its process is gone" in status.stderr
-    assert not graph.instance.get_run_by_id(run_id).is_finished
-    run_typed(app, "run", graph.root)
-    assert graph.instance.get_run_by_id(run_id).is_finished
+    assert not archive.instance.get_run_by_id(run_id).is_finished
+    run_typed(app, "run", archive.root)
+    assert archive.instance.get_run_by_id(run_id).is_finished

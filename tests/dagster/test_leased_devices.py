@@ -1,6 +1,5 @@
 """What the detector's step asks of the executor, and what it tells of what it got."""
 
-import dagster as dg
 import pytest
 
 from badc_core.detector_settings import DetectorSettings
@@ -51,17 +50,3 @@ def test_a_step_for_gpus_does_not_run_on_the_cpu_by_accident(monkeypatch) -> Non
     monkeypatch.setenv(LEASE_VARIABLE, lease.environment()[LEASE_VARIABLE])
     with pytest.raises(ConfigInvalid, match="has leased none"):
         refuse_without_gpu(DetectorSettings(name="hawkears"))
-
-
-def test_a_step_tells_what_it_was_leased(graph, run_outside) -> None:
-    graph.scan()
-    config = "execution: {config: {slots_per_device: 1}}"
-    path = graph.root / "run.yaml"
-    path.write_text(config, encoding="utf-8")
-    tag = '{"dagster/partition": "rec_1"}'
-    job = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job")
-    done = run_outside("dagster", *job, "--tags", tag, "-c", path)
-    assert done.returncode == 0, done.stderr
-    told = graph.latest("raw_detections", "rec_1").metadata
-    assert told["leased_devices"] == dg.MetadataValue.text("cpu slot 0")
-    assert told["waited_for_device_s"].value >= 0

@@ -46,7 +46,52 @@ def spoilt(graph):
     return graph, path, whole
 
 
-def test_one_run_takes_a_recording_from_file_to_report(graph):
+def require_told_of_detections(graph):
+    """Returns if detections tell how much, from what and where."""
+    told = {name: one.value for name, one in graph.latest("detections", "rec_1").metadata.items()}
+    rows = pq.read_table(graph.dataset.detections("rec_1"))
+    assert rows.num_rows > 0
+    assert told["dagster/partition_row_count"] == rows.num_rows
+    assert told["dagster/uri"] == graph.dataset.detections("rec_1").as_uri()
+    assert told["species"] == 0
+    assert told["effort_s"] == pytest.approx(3.0)
+    assert told["config_hash"] == older_config_hash(graph.dataset.settings.detector)
+    assert "| 4-8 kHz |" in told["top_species"]
+
+
+def require_told_of_raw_detections(graph):
+    """Returns if raw detections tell how fast, on what and where it is logged."""
+    metadata = graph.latest("raw_detections", "rec_1").metadata
+    told = {name: one.value for name, one in metadata.items()}
+    assert told["dagster/uri"] == graph.dataset.raw_detections("rec_1").as_uri()
+    assert told["score_floor"] == 0.1
+    assert told["x_realtime"] > 0
+    assert told["device"] == "cpu-0"
+    assert told["detector"] == "band_energy 2"
+    assert (told["chunks"], told["chunks_failed"]) == (1, 0)
+    telemetry = Path(told["telemetry"])
+    assert telemetry.is_relative_to(graph.dataset.artifacts)
+    assert "rec_1" in telemetry.read_text(encoding="utf-8")
+
+
+def require_told_of_others(graph):
+    recording = graph.latest("recording", "rec_1").metadata
+    assert recording["path"].value == "audio/S1/rec_1.wav"
+    assert recording["station"].value == "S1"
+    assert recording["duration_s"].value == pytest.approx(3.0)
+    assert "32000 Hz" in recording["format"].value
+    manifest = graph.latest("chunk_manifest", "rec_1").metadata
+    assert manifest["dagster/partition_row_count"].value == 1
+    assert manifest["longest_chunk_s"].value == pytest.approx(3.0)
+    assert manifest["duration_s"].value == pytest.approx(3.0)
+    assert manifest["bytes"].value == graph.dataset.manifest("rec_1").stat().st_size
+    page = graph.dataset.bundle("rec_1").html
+    bundle = graph.latest("report_bundle", "rec_1").metadata
+    assert bundle["report"].value == str(page)
+    assert bundle["page_bytes"].value == page.stat().st_size
+
+
+def test_one_run_takes_a_recording_from_file_to_report_and_tells_what_each_asset_made(graph):
     graph.scan()
     result = graph.run_one("rec_1")
     assert result.success
@@ -63,6 +108,9 @@ def test_one_run_takes_a_recording_from_file_to_report(graph):
     ):
         assert path.stat().st_size > 0
     assert not dataset.detections("rec_2").exists()
+    require_told_of_detections(graph)
+    require_told_of_raw_detections(graph)
+    require_told_of_others(graph)
 
 
 def test_a_detector_that_must_hear_a_recording_whole_gets_it_in_one_chunk(graph, tmp_path):
@@ -84,67 +132,14 @@ def test_a_detector_that_must_hear_a_recording_whole_gets_it_in_one_chunk(graph,
     assert notes[1] == (3, "")
 
 
-def test_detections_tell_how_much_from_what_how_fast_and_where(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    told = {name: one.value for name, one in graph.latest("detections", "rec_1").metadata.items()}
-    rows = pq.read_table(graph.dataset.detections("rec_1"))
-    assert rows.num_rows > 0
-    assert told["dagster/partition_row_count"] == rows.num_rows
-    assert told["dagster/uri"] == graph.dataset.detections("rec_1").as_uri()
-    assert told["species"] == 0
-    assert told["effort_s"] == pytest.approx(3.0)
-    assert told["config_hash"] == older_config_hash(graph.dataset.settings.detector)
-    assert "| 4-8 kHz |" in told["top_species"]
-
-
-def test_raw_detections_tell_how_fast_on_what_and_where_it_is_logged(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    metadata = graph.latest("raw_detections", "rec_1").metadata
-    told = {name: one.value for name, one in metadata.items()}
-    assert told["dagster/uri"] == graph.dataset.raw_detections("rec_1").as_uri()
-    assert told["score_floor"] == 0.1
-    assert told["x_realtime"] > 0
-    assert told["device"] == "cpu-0"
-    assert told["detector"] == "band_energy 2"
-    assert (told["chunks"], told["chunks_failed"]) == (1, 0)
-    telemetry = Path(told["telemetry"])
-    assert telemetry.is_relative_to(graph.dataset.artifacts)
-    assert "rec_1" in telemetry.read_text(encoding="utf-8")
-
-
-def test_the_other_assets_tell_what_they_made(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    recording = graph.latest("recording", "rec_1").metadata
-    assert recording["path"].value == "audio/S1/rec_1.wav"
-    assert recording["station"].value == "S1"
-    assert recording["duration_s"].value == pytest.approx(3.0)
-    assert "32000 Hz" in recording["format"].value
-    manifest = graph.latest("chunk_manifest", "rec_1").metadata
-    assert manifest["dagster/partition_row_count"].value == 1
-    assert manifest["longest_chunk_s"].value == pytest.approx(3.0)
-    assert manifest["duration_s"].value == pytest.approx(3.0)
-    assert manifest["bytes"].value == graph.dataset.manifest("rec_1").stat().st_size
-    page = graph.dataset.bundle("rec_1").html
-    bundle = graph.latest("report_bundle", "rec_1").metadata
-    assert bundle["report"].value == str(page)
-    assert bundle["page_bytes"].value == page.stat().st_size
-
-
-def test_the_detections_asset_shows_the_columns_of_its_files(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    shown = graph.defs.resolve_asset_graph().get(graph.key("detections")).metadata
+def test_the_detections_asset_shows_the_columns_of_its_files(finished):
+    shown = finished.defs.resolve_asset_graph().get(finished.key("detections")).metadata
     names = [column.name for column in shown["dagster/column_schema"].columns]
-    assert names == pq.read_schema(graph.dataset.detections("rec_1")).names
+    assert names == pq.read_schema(finished.dataset.detections("rec_1")).names
 
 
-def test_the_schema_of_a_manifest_is_that_of_its_file(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    with graph.dataset.manifest("rec_1").open(encoding="utf-8", newline="") as file:
+def test_the_schema_of_a_manifest_is_that_of_its_file(finished):
+    with finished.dataset.manifest("rec_1").open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
     schema = manifest_schema()
     assert [column.name for column in schema.columns] == header
@@ -160,8 +155,8 @@ def test_a_range_makes_every_recording_of_it_a_partition_of_its_own(graph):
     assert graph.latest("recording", "rec_2").metadata["path"].value == "audio/S1/rec_2.wav"
 
 
-def test_in_a_range_a_bad_recording_fails_alone_and_is_named_once(spoilt):
-    graph, _, _ = spoilt
+def test_in_a_range_a_bad_recording_fails_alone_until_it_is_repaired(spoilt):
+    graph, path, whole = spoilt
     result = graph.run_range("recording", *IDS)
     assert not result.success
     (failure,) = step_failures(result)
@@ -177,6 +172,14 @@ def test_in_a_range_a_bad_recording_fails_alone_and_is_named_once(spoilt):
         "rec_3": "MATERIALIZED",
     }
     assert graph.n_materialized("recording") == 2
+    (note,) = read_failures(graph.dataset).values()
+    assert (note.recording_id, note.stage) == ("rec_2", "recording")
+    assert "truncated" in note.error
+    path.write_bytes(whole)
+    graph.scan()
+    assert graph.run_range("recording", "rec_2").success
+    assert read_failures(graph.dataset) == {}
+    assert graph.statuses("recording") == dict.fromkeys(IDS, "MATERIALIZED")
 
 
 def test_a_bad_recording_alone_fails_with_its_sentence_and_has_no_results(spoilt):
@@ -191,43 +194,19 @@ def test_a_bad_recording_alone_fails_with_its_sentence_and_has_no_results(spoilt
     assert graph.statuses("recording")["rec_2"] == "FAILED"
 
 
-def test_a_failure_stands_until_the_recording_is_repaired(spoilt):
-    graph, path, whole = spoilt
-    graph.run_range("recording", *IDS)
-    (note,) = read_failures(graph.dataset).values()
-    assert (note.recording_id, note.stage) == ("rec_2", "recording")
-    assert "truncated" in note.error
-    path.write_bytes(whole)
-    graph.scan()
-    assert graph.run_one("rec_2").success
-    assert read_failures(graph.dataset) == {}
-    assert graph.statuses("recording") == dict.fromkeys(IDS, "MATERIALIZED")
-
-
-def test_data_versions_are_the_fingerprints_that_are_expected(graph):
-    graph.scan()
-    graph.run_one("rec_1")
-    for stage in STAGES:
-        if stage == "recording":
-            graph.run_range(stage, "rec_2", "rec_3")
-        else:
-            assert graph.run_range(stage, "rec_2", "rec_3").success
-    for recording_id in IDS:
-        for stage, expected in expected_fingerprints(graph, recording_id):
-            tags = graph.latest(stage, recording_id).tags
+def test_data_versions_are_the_fingerprints_that_are_expected(finished):
+    finished.add("S2/twin.wav", "aru_1.wav")
+    finished.scan()
+    assert finished.run_one("twin").success
+    for recording_id in (*IDS, "twin"):
+        for stage, expected in expected_fingerprints(finished, recording_id):
+            tags = finished.latest(stage, recording_id).tags
             assert tags["dagster/data_version"] == expected, (stage, recording_id)
             assert tags["dagster/code_version"] == STAGES[stage].code_version
-
-
-def test_recordings_with_equal_names_and_sounds_have_data_versions_of_their_input_only(graph):
-    graph.add("S2/twin.wav", "aru_1.wav")
-    graph.scan()
-    graph.run_one("rec_1")
-    graph.run_one("twin")
     versions = {
-        graph.latest("detections", one).tags["dagster/data_version"] for one in ("rec_1", "twin")
+        finished.latest("detections", one).tags["dagster/data_version"] for one in ("rec_1", "twin")
     }
-    assert len(versions) == 1
+    assert len(versions) == 1, "recordings with the same sound differ in nothing that counts"
 
 
 def test_an_unknown_detector_is_one_sentence_that_names_the_known_ones(graph):
@@ -249,19 +228,23 @@ def test_settings_that_cannot_be_used_fail_the_run_and_name_the_valid_ones(graph
     assert "\n" not in sentence
 
 
-def test_a_run_may_override_settings_for_itself(graph):
-    graph.scan()
-    job = graph.defs.resolve_job_def("pipeline_job")
+def test_a_run_may_override_settings_for_itself(finished):
     overrides = {"detector": {"min_score": 0.999}}
-    config = {"root": str(graph.root), "overrides": overrides}
-    assert job.execute_in_process(
-        instance=graph.instance,
-        tags={"dagster/partition": "rec_1"},
-        run_config={"resources": {"dataset": {"config": config}}},
-    ).success
-    assert graph.latest("detections", "rec_1").metadata["dagster/partition_row_count"].value == 0
-    assert graph.latest("detections", "rec_1").metadata["top_species"].value == "no detections"
-    assert graph.due() == {"detections": ["rec_1"], "recording": ["rec_2", "rec_3"]}
+    config = {"root": str(finished.root), "overrides": overrides}
+    assert (
+        finished.defs.resolve_job_def("pipeline_job")
+        .execute_in_process(
+            instance=finished.instance,
+            tags={"dagster/partition": "rec_1"},
+            asset_selection=[finished.key("detections")],
+            run_config={"resources": {"dataset": {"config": config}}},
+        )
+        .success
+    )
+    told = finished.latest("detections", "rec_1").metadata
+    assert told["dagster/partition_row_count"].value == 0
+    assert told["top_species"].value == "no detections"
+    assert finished.due() == {"detections": ["rec_1"]}
 
 
 def test_a_range_in_a_job_of_several_stages_fails_and_names_those_left_out(graph):
