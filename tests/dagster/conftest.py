@@ -219,7 +219,7 @@ def build_graph(fresh_home, field_audio, tmp_path_factory) -> Callable[..., Path
                     change(graph)
             close_database_connections()
 
-        return build_once(tmp_path_factory, name, fill)
+        return build_once(tmp_path_factory, f"graph-{name}", fill)
 
     return build
 
