@@ -1,4 +1,4 @@
-"""A job of four steps that each ask for a device, and write in a trace what they hold and when.
+"""A job of three steps that each ask for a device, and write in a trace what they hold and when.
 
 What the steps of a run do is in the run's tags, since all runs are of one job. It is loaded by a
 web server and by the processes of runs and steps, never by a test.
@@ -15,7 +15,7 @@ import dagster as dg
 from badc_core.devices.current_lease import current_lease
 from badc_dagster.executor import gpu_executor
 
-N_STEPS = 4
+N_STEPS = 3
 
 
 def tell(context: dg.OpExecutionContext, kind: str) -> None:

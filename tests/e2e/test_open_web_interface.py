@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from support.commands import run_badc
 from support.waiting import wait_until
 from support.web_server import WebServer
 
@@ -26,12 +27,13 @@ def web(environment, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dataset_appears_and_goes_without_a_restart(badc, field_audio, tmp_path, request):
+def test_datasets_appear_and_go_without_a_restart(field_audio, tmp_path, request, monkeypatch):
     for name in ("pond", "lake"):
         (tmp_path / name / "audio").mkdir(parents=True)
         shutil.copy(field_audio / "aru_1.wav", tmp_path / name / "audio")
     home = tmp_path / "dagster_home"
-    assert badc("data", "connect", tmp_path / "pond").returncode == 0
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    run_badc("data", "connect", tmp_path / "pond", folder=tmp_path)
     web = request.getfixturevalue("web")
     wait_until(web.is_up, 120)
 
@@ -40,12 +42,10 @@ def test_a_dataset_appears_and_goes_without_a_restart(badc, field_audio, tmp_pat
         return {one["groupName"]: one["assetKey"]["path"][:-1] for one in nodes}
 
     assert groups() == {"pond": []}
-    assert badc("data", "connect", tmp_path / "lake").returncode == 0
+    run_badc("data", "connect", tmp_path / "lake", folder=tmp_path)
+    run_badc("data", "disconnect", "pond", folder=tmp_path)
     assert not reload_web_interface(tmp_path / "dagster", web.port)
     assert groups() == {"pond": []}
-    assert reload_web_interface(home, web.port)
-    assert groups() == {"pond": [], "lake": ["lake"]}
-    assert badc("data", "disconnect", "pond").returncode == 0
     assert reload_web_interface(home, web.port)
     assert groups() == {"lake": ["lake"]}
     web.stop()

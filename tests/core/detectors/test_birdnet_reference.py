@@ -88,7 +88,7 @@ def assert_same(found: dict[Row, float], expected: dict[Row, float]) -> None:
     assert worst <= TOLERANCE
 
 
-@pytest.mark.parametrize(("workers", "duration_s"), [(1, 60.0), (2, 30.0), (2, 3.0), (4, 6.0)])
+@pytest.mark.parametrize(("workers", "duration_s"), [(1, 60.0), (4, 6.0)])
 def test_the_official_detections_come_out(
     field_audio: Path, workers: int, duration_s: float
 ) -> None:
@@ -97,13 +97,10 @@ def test_the_official_detections_come_out(
     assert_same(ours(field_audio / "soundscape.flac", workers, duration_s), expected)
 
 
-@pytest.mark.parametrize(("workers", "duration_s"), [(2, 30.0), (1, 3.0)])
-def test_the_official_detections_of_overlapping_windows_come_out(
-    field_audio: Path, workers: int, duration_s: float
-) -> None:
+def test_the_official_detections_of_overlapping_windows_come_out(field_audio: Path) -> None:
     expected = official(field_audio / "birdnet_soundscape_reference_overlap1.5.csv")
     assert len(expected) == 79
-    found = ours(field_audio / "soundscape.flac", workers, duration_s, window_overlap_s=1.5)
+    found = ours(field_audio / "soundscape.flac", 2, 3.0, window_overlap_s=1.5)
     assert_same(found, expected)
 
 

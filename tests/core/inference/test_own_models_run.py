@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.commands import run_badc
 from support.own_models import write_loudness_model
 
 from badc_core.telemetry.log import read_events
@@ -18,7 +19,6 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "own-models.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-BADC = (sys.executable, "-c", "from badc_core.cli.main import main; main()")
 WINDOW = 144_000
 
 
@@ -36,16 +36,8 @@ def root(tmp_path: Path, field_audio: Path) -> Path:
     samples, rate_hz = sf.read(field_audio / "soundscape.flac", frames=1_512_000, dtype="float32")
     sf.write(root / "audio" / "rec.wav", samples, rate_hz, subtype="FLOAT")
     cut = ("chunk", "manifest", "audio/rec.wav", "--chunk-duration", 12, "--output", "m.csv")
-    badc(*cut, cwd=root)
+    run_badc(*cut, folder=root)
     return root
-
-
-def badc(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*BADC, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def infer(root: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProce
 
     def run(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         words = ("infer", "run", root / "m.csv", "--cpu-workers", 1, *words)
-        return badc(*words, cwd=tmp_path, code=code)
+        return run_badc(*words, folder=tmp_path, code=code)
 
     return run
 

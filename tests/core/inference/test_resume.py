@@ -31,7 +31,8 @@ from badc_core.detections.store import read_detections, read_effort
 from badc_core.detectors.registry import identify_detector, load_detector
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
-from badc_core.errors import ConfigInvalid, DetectorMissing, StorageFull
+from badc_core.errors import ConfigInvalid, StorageFull
+from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.raw_result import RawResult
 from badc_core.outcomes import Outcome
@@ -224,8 +225,23 @@ def results(dataset: Dataset) -> dict[str, bytes]:
     }
 
 
+_undisturbed: dict[tuple, dict[str, bytes]] = {}
+
+
 def undisturbed(dataset: Dataset) -> dict[str, bytes]:
-    """Returns the files of a run that nothing happens to; leaves none of them."""
+    """Returns the files of a run that nothing happens to; leaves none of them.
+
+    The run is the same in any folder, so that one does for tests of the same sounds and settings.
+    """
+    sounds = sorted(sha256_file(path) for path in (dataset.root / "audio").rglob("*.wav"))
+    wanted = dataset.settings
+    key = (*sounds, wanted.detector.model_dump_json(), wanted.chunks.model_dump_json())
+    if key not in _undisturbed:
+        _undisturbed[key] = _run_undisturbed(dataset)
+    return _undisturbed[key]
+
+
+def _run_undisturbed(dataset: Dataset) -> dict[str, bytes]:
     made(detect(dataset, name="undisturbed"))
     files = results(dataset)
     assert len(files) == 2 * len(ids(dataset))
@@ -233,6 +249,7 @@ def undisturbed(dataset: Dataset) -> dict[str, bytes]:
     raw = dataset.raw_detections("x").parent
     for folder in (raw, dataset.aggregate, dataset.effort("x").parent, dataset.work_folder):
         shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(dataset.telemetry("undisturbed").parent)
     return files
 
 
@@ -280,8 +297,7 @@ def stop_after(dataset: Dataset, n_chunks: int, recording_ids: Iterable[str] | N
         detect(dataset, recording_ids)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("n_outcomes", [1, 3])
+@pytest.mark.parametrize(("workers", "n_outcomes"), [(1, 1), (2, 3)])
 def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
     dataset: Dataset, workers: int, n_outcomes: int
 ) -> None:
@@ -299,7 +315,7 @@ def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
     assert analysed(dataset) == dict.fromkeys(all_chunks(dataset), 1)
 
 
-@pytest.mark.parametrize("n_chunks", [1, 4, 7, 19])
+@pytest.mark.parametrize("n_chunks", [4, 19])
 def test_a_run_stopped_after_any_chunk_analyses_none_of_those_again(
     dataset: Dataset, n_chunks: int
 ) -> None:
@@ -572,13 +588,12 @@ def on_small_disk(tmp_path: Path, lacking):
 
 @pytest.mark.parametrize(
     "spare_kib",
-    [4, 24, 64, *(pytest.param(more, marks=pytest.mark.soak) for more in (16, 36, 48, 90))],
+    [4, 64, *(pytest.param(more, marks=pytest.mark.soak) for more in (16, 24, 36, 48, 90))],
 )
 def test_a_disk_that_fills_up_anywhere_in_a_run_is_a_clear_error_and_costs_nothing(
     dataset: Dataset, on_small_disk, tmp_path: Path, spare_kib: int
 ) -> None:
     expected = undisturbed(dataset)
-    shutil.rmtree(dataset.telemetry("x").parent)
     before = shutil.copytree(dataset.artifacts, tmp_path / "before")
     pages = sum(-(-path.stat().st_size // 4096) for path in before.rglob("*") if path.is_file())
     options = f"size={4 * pages + spare_kib}k"
@@ -595,7 +610,7 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_a_clear_error_and_costs_nothi
     assert written == expected
 
 
-@pytest.mark.parametrize("nr_inodes", [1, 3, 4])
+@pytest.mark.parametrize("nr_inodes", [1, 4])
 def test_a_full_scratch_is_one_clear_error(
     dataset: Dataset, on_small_disk, tmp_path: Path, nr_inodes: int
 ) -> None:
@@ -698,7 +713,7 @@ def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("n_wanted", "n_recordings"), [(3, 10), pytest.param(50, 60, marks=pytest.mark.soak)]
+    ("n_wanted", "n_recordings"), [(3, 6), pytest.param(50, 60, marks=pytest.mark.soak)]
 )
 def test_a_process_killed_at_many_moments_leaves_no_trace_in_what_is_found(
     orders: Path, tmp_path: Path, lacking, n_wanted: int, n_recordings: int
@@ -898,7 +913,7 @@ def spans(audio: Path, detector: dict, workers: int, duration_s: float) -> list[
 @pytest.mark.parametrize(
     ("all_workers", "durations_s"),
     [
-        ((2,), (3.0, 9.0)),
+        ((2,), (3.0,)),
         pytest.param((1, 2, 4), (3.0, 6.0, 9.0, 30.0), marks=pytest.mark.soak),
     ],
 )
@@ -912,19 +927,3 @@ def test_workers_and_chunk_lengths_change_no_detection(
     for workers in all_workers:
         for duration_s in durations_s:
             assert spans(audio, detector, workers, duration_s) == expected
-
-
-@pytest.mark.slow
-def test_workers_and_chunk_lengths_change_no_detection_of_birdnet(
-    field_audio: Path, lacking
-) -> None:
-    try:
-        identify_detector(Settings().detector)
-    except DetectorMissing as error:
-        lacking(str(error))
-    audio = field_audio / "soundscape.flac"
-    detector = {"name": "birdnet", "min_score": 0.1}
-    one, four = spans(audio, detector, 1, 60.0), spans(audio, detector, 4, 6.0)
-    assert [each[:-1] for each in four] == [each[:-1] for each in one]
-    assert [each[-1] for each in four] == pytest.approx([each[-1] for each in one], abs=1e-5)
-    assert len(one) == 36

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.built_once import build_once
 from support.detecting import detect_and_select
 
 from badc_core.chunks.manifest import write_manifest
@@ -51,7 +53,11 @@ if (here / "longest").exists() and chunk.stat().st_size > int((here / "longest")
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """Returns the folder of a program that writes more than it is asked for."""
-    folder = tmp_path / "pro gram"
+    return write_program(tmp_path)
+
+
+def write_program(place: Path) -> Path:
+    folder = place / "pro gram"
     folder.mkdir()
     (folder / "detector.py").write_text(_PROGRAM)
     (folder / "poisoned").write_text("")
@@ -103,6 +109,23 @@ def dataset(tmp_path: Path, program: Path) -> Dataset:
 @pytest.fixture
 def order(dataset: Dataset, tmp_path: Path) -> RunSpec:
     return order_of(dataset, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def found(tmp_path_factory) -> Path:
+    """Returns what a run over manifests has written, for those that gather it."""
+
+    def build(folder: Path) -> None:
+        order = order_of(lay_out(folder / "dataset", write_program(folder), chunk_s=2.0), folder)
+        run_manifest(ManifestRun(order))
+
+    return build_once(tmp_path_factory, "runner-files", build) / "out"
+
+
+@pytest.fixture
+def out(found: Path, tmp_path: Path) -> InferencePaths:
+    """Returns a copy of it."""
+    return InferencePaths(Path(shutil.copytree(found, tmp_path / "out")))
 
 
 def detect(dataset: Dataset) -> None:
@@ -167,58 +190,52 @@ def test_what_is_taken_from_a_journal_keeps_its_files(order: RunSpec, program: P
 
 
 def test_gathering_leaves_them_out_and_finds_what_the_chunks_files_say(
-    order: RunSpec, tmp_path: Path
+    out: InferencePaths, tmp_path: Path
 ) -> None:
-    run_manifest(ManifestRun(order))
     made = aggregate_chunks(
-        AggregationRequest(order.output.folder, tmp_path / "a.csv", tmp_path / "a.parquet")
+        AggregationRequest(out.folder, tmp_path / "a.csv", tmp_path / "a.parquet")
     )
     assert (made.n_files, made.n_detections) == (3, 3)
     assert set(read_detections(tmp_path / "a.parquet")["label"].to_pylist()) == {"Res"}
 
 
-def lose(order: RunSpec, chunk_id: str) -> None:
+def lose(out: InferencePaths, chunk_id: str) -> None:
     """Leaves a chunk as a run does that is killed before it can write the chunk's JSON file."""
-    order.output.chunk_json("R", chunk_id).unlink()
+    out.chunk_json("R", chunk_id).unlink()
 
 
 @pytest.mark.parametrize("ending", ["_runner", "_hawkears"])
 def test_gathering_leaves_them_out_where_a_killed_run_left_no_file_of_the_chunk(
-    order: RunSpec, tmp_path: Path, ending: str
+    out: InferencePaths, tmp_path: Path, ending: str
 ) -> None:
-    run_manifest(ManifestRun(order))
-    lose(order, CHUNKS[1])
-    raw = order.output.recording("R") / f"{CHUNKS[1]}_runner"
+    lose(out, CHUNKS[1])
+    raw = out.recording("R") / f"{CHUNKS[1]}_runner"
     raw.rename(raw.with_name(f"{CHUNKS[1]}{ending}"))
-    made = aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv"))
+    made = aggregate_chunks(AggregationRequest(out.folder, tmp_path / "a.csv"))
     assert (made.n_files, made.n_detections) == (2, 2)
     for one in (CHUNKS[0], CHUNKS[2]):
-        lose(order, one)
-    assert (
-        aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv")).n_files == 0
-    )
+        lose(out, one)
+    assert aggregate_chunks(AggregationRequest(out.folder, tmp_path / "a.csv")).n_files == 0
 
 
-def test_a_program_may_say_whose_chunk_its_files_are_about(order: RunSpec, tmp_path: Path) -> None:
-    run_manifest(ManifestRun(order))
-    lose(order, CHUNKS[1])
-    raw = order.output.recording("R") / f"{CHUNKS[1]}_runner"
+def test_a_program_may_say_whose_chunk_its_files_are_about(
+    out: InferencePaths, tmp_path: Path
+) -> None:
+    lose(out, CHUNKS[1])
+    raw = out.recording("R") / f"{CHUNKS[1]}_runner"
     said = {"chunk_id": CHUNKS[1], "recording_id": "R", "detections": []}
     (raw / f"{CHUNKS[1]}.json").write_text(json.dumps(said))
-    assert (
-        aggregate_chunks(AggregationRequest(order.output.folder, tmp_path / "a.csv")).n_files == 2
-    )
+    assert aggregate_chunks(AggregationRequest(out.folder, tmp_path / "a.csv")).n_files == 2
 
 
 @pytest.mark.parametrize("name", ["R_runner", "out_hawkears/R", "out_hawkears/deeper/R"])
 @pytest.mark.parametrize("lost", ["names", "nothing"])
 def test_folders_of_chunks_may_be_called_as_a_runners_is(
-    order: RunSpec, tmp_path: Path, name: str, lost: str
+    out: InferencePaths, tmp_path: Path, name: str, lost: str
 ) -> None:
-    run_manifest(ManifestRun(order))
     folder = tmp_path / "all" / name
     folder.parent.mkdir(parents=True)
-    order.output.recording("R").rename(folder)
+    out.recording("R").rename(folder)
     for path in folder.glob("*.json"):
         content = json.loads(path.read_text())
         if lost == "names":

@@ -1,6 +1,7 @@
 """The model runs once: what is kept of its results is decided afterwards, from files."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
+from support.built_once import build_once
 from support.detecting import step_inputs
 from support.sounds import write_tone
 
@@ -35,9 +37,31 @@ NAMES = ("a", "b")
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Returns a dataset of two recordings of ten seconds, cut into four chunks each."""
-    for number, name in enumerate(NAMES):
-        write_tone(tmp_path / "audio" / f"{name}.wav", 10.0, number)
+    write_sounds(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def analysed(tmp_path_factory) -> Path:
+    """Returns such a dataset that the model has gone through."""
+
+    def build(folder: Path) -> None:
+        write_sounds(folder)
+        detect(opened(folder))
+
+    return build_once(tmp_path_factory, "analysed", build)
+
+
+@pytest.fixture
+def dataset(analysed: Path, tmp_path: Path) -> Dataset:
+    """Returns a copy of it."""
+    shutil.copytree(analysed, tmp_path, dirs_exist_ok=True)
+    return opened(tmp_path)
+
+
+def write_sounds(folder: Path) -> None:
+    for number, name in enumerate(NAMES):
+        write_tone(folder / "audio" / f"{name}.wav", 10.0, number)
 
 
 def opened(root: Path, **detector: object) -> Dataset:
@@ -128,28 +152,24 @@ def test_a_lower_floor_changes_no_detection_that_is_kept(root):
         {"label_length": "variable"},
     ],
 )
-def test_what_is_kept_is_decided_without_a_model(root, change):
-    before = opened(root)
-    detect(before)
-    rows = select(before)
-    n_before = n_attempts(before)
-    after = opened(root, **change)
+def test_what_is_kept_is_decided_without_a_model(dataset, change):
+    rows = select(dataset)
+    n_before = n_attempts(dataset)
+    after = opened(dataset.root, **change)
     assert {one.n_resumed for one in detect(after).values()} == {4}
     assert select(after) != rows
     assert n_attempts(after) == n_before == 8
     assert all(read_effort(after.effort(name)).num_rows == 4 for name in NAMES)
 
 
-def test_a_lower_floor_than_before_runs_the_model_again(root):
-    detect(opened(root))
-    raw = detect(opened(root, min_score=0.05))
+def test_a_lower_floor_than_before_runs_the_model_again(dataset):
+    raw = detect(opened(dataset.root, min_score=0.05))
     assert {(one.n_resumed, one.floor) for one in raw.values()} == {(0, 0.05)}
-    assert {one.n_resumed for one in detect(opened(root)).values()} == {4}, "0.05 serves 0.1 too"
+    assert {one.n_resumed for one in detect(dataset).values()} == {4}, "0.05 serves 0.1 too"
 
 
-def test_the_place_of_a_recording_changes_nothing_a_model_of_sounds_gives(root):
-    dataset = opened(root)
-    detect(dataset)
+def test_the_place_of_a_recording_changes_nothing_a_model_of_sounds_gives(dataset):
+    root = dataset.root
     (root / "deployments.csv").write_text("location,latitude,longitude\nS1,61.5,-121.2\n")
     (root / "audio" / "S1").mkdir()
     for name in NAMES:
@@ -172,9 +192,8 @@ def test_a_raw_file_is_read_back_as_it_was_written(root):
     assert read.keys == raw.keys
 
 
-def test_a_chunk_that_failed_keeps_its_reason_and_is_tried_again(root):
-    dataset = opened(root)
-    raw = detect(dataset)["a"]
+def test_a_chunk_that_failed_keeps_its_reason_and_is_tried_again(dataset):
+    raw = read_raw_result(dataset.raw_detections("a"), "a")
     error = DetectorFailed("it broke", "a_chunk_0_3000", "Mend it")
     first, *others = raw.results
     broken = (replace(first, detections=(), error=error), *others)
@@ -192,9 +211,7 @@ def test_a_chunk_that_failed_keeps_its_reason_and_is_tried_again(root):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 no table PAR1"])
-def test_a_damaged_raw_file_is_refused_by_name_and_made_again(root, content):
-    dataset = opened(root)
-    detect(dataset)
+def test_a_damaged_raw_file_is_refused_by_name_and_made_again(dataset, content):
     rows = select(dataset)
     dataset.raw_detections("a").write_bytes(content)
     errors = {one.recording_id: one.error for one in select_detections(step_inputs(dataset, NAMES))}
@@ -205,9 +222,7 @@ def test_a_damaged_raw_file_is_refused_by_name_and_made_again(root, content):
     assert select(dataset) == rows
 
 
-def test_a_raw_file_of_another_recording_is_refused(root):
-    dataset = opened(root)
-    detect(dataset)
+def test_a_raw_file_of_another_recording_is_refused(dataset):
     dataset.raw_detections("a").write_bytes(dataset.raw_detections("b").read_bytes())
     with pytest.raises(RawDetectionsInvalid, match="detections of recording b"):
         read_raw_result(dataset.raw_detections("a"), "a")
@@ -231,18 +246,15 @@ def test_raw_detections_that_miss_weak_scores_are_refused_not_read_as_all_there_
     assert not refusals(opened(root, min_score=0.3))
 
 
-def test_raw_detections_of_another_model_are_refused(root):
-    detect(opened(root))
-    other = opened(root, sensitivity=1.2)
+def test_raw_detections_of_another_model_are_refused(dataset):
+    other = opened(dataset.root, sensitivity=1.2)
     assert "another model" in refusals(other)["a"]
     assert not other.detections("a").exists()
     detect(other)
     assert not refusals(other)
 
 
-def test_raw_detections_that_were_not_finished_are_not_read(root):
-    dataset = opened(root)
-    detect(dataset)
+def test_raw_detections_that_were_not_finished_are_not_read(dataset):
     work = Work(dataset.work_folder)
     work.mark_dirty("raw_detections", "a")
     assert "a: raw_detections was not finished" in refusals(dataset)["a"]
@@ -314,9 +326,7 @@ def _file_keys(dataset: Dataset) -> list[tuple]:
 
 
 @pytest.mark.parametrize("nested", ["[" * 100_000, "[]"], ids=["deep", "list"])
-def test_raw_results_with_malformed_metadata_are_refused(root, nested):
-    dataset = opened(root)
-    detect(dataset)
+def test_raw_results_with_malformed_metadata_are_refused(dataset, nested):
     path = dataset.raw_detections("a")
     table = pq.read_table(path)
     metadata = {**table.schema.metadata, b"badc.raw": nested}
