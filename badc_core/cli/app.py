@@ -41,7 +41,7 @@ def build_app() -> typer.Typer:
     app = make_group("Run bird-sound detectors over folders of field recordings.", _Everything)
     app.info.name = "badc"
     app.callback()(_root)
-    data = make_group("Connect and clone datasets; see where they and their results are from.")
+    data = make_group("Connect and clone datasets. See where they and their results are from.")
     data.command("lineage")(lineage)
     data.command("export-crate")(export_crate)
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):

@@ -30,7 +30,7 @@ from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_and_commit
 from badc_core.inference.run_spec import RunSpec
 
-infer = make_group("Run detectors over chunk manifests; aggregate and compare results.")
+infer = make_group("Run detectors over chunk manifests. Aggregate and compare results.")
 infer.command("orchestrate")(orchestrate_inference)
 infer.command("monitor")(monitor)
 infer.command("compare")(compare)

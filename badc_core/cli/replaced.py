@@ -11,20 +11,21 @@ _SOCKEYE = (
 )
 _ALWAYS = "leave it out: badc run keeps this up to date; a bundle is always whole"
 _PLACES = "not changeable: manifests/, artifacts/aggregate and artifacts/corpus are where they are"
+_SLURM = "Slurm scripts are not there yet; call this command in a batch script of your own"
 _OPTIONS = {
     "pipeline run": {
         "--no-bundle": _ALWAYS,
         "--no-bundle-rollup": _ALWAYS,
         "--no-infer-include-existing": "leave it out: what is up to date is never done again",
-        "--no-resume-completed": "to detect anew remove artifacts/raw_detections/REC.parquet",
+        "--no-resume-completed": "to detect again, remove artifacts/raw_detections/REC.parquet",
         "--bundle-aggregate-dir": _PLACES,
         "--chunk-manifest-dir": _PLACES,
         "--chunk-chunks-dir": f"{_PLACES}; chunk files are written by badc chunk orchestrate",
-        "--chunk-include-existing": "leave it out: what is due is found by itself",
+        "--chunk-include-existing": "leave it out: badc run finds what is due",
         "--chunk-pattern": "set recordings.extensions, by which a scan finds recordings",
         "--chunk-workers": "leave it out: no sound is copied",
     },
-    "infer orchestrate": {f"--sockeye-{one}": "not there yet" for one in _SOCKEYE},
+    "infer orchestrate": {f"--sockeye-{one}": _SLURM for one in _SOCKEYE},
 }
 
 

@@ -39,7 +39,7 @@ class _ReportGroup(CommandGroup):
 
 
 reports = make_group(
-    "Show what was found: badc report DATASET, or a command for Parquet files.", _ReportGroup
+    "Show what was found. Type badc report DATASET, or a command for Parquet files.", _ReportGroup
 )
 reports.command(_DATASET)(report)
 reports.command("summary")(summary)

@@ -29,7 +29,10 @@ def verify(
         bool, typer.Option("--dry-run", help="Only look; mark nothing as failed and due.")
     ] = False,
 ) -> None:
-    """Compare all files with what was written; exit with 1 if one is damaged or gone."""
+    """Check that all files are as they were written.
+
+    Exits with 1 if one is damaged or gone.
+    """
     opened = Dataset.open(dataset)
     report = verify_dataset(opened, recordings or (), in_full=full, mark=not dry_run)
     for one in report.findings:

@@ -25,7 +25,7 @@ from badc_core.recordings.registry import Registry
 from badc_core.reports.summaries import adding_to_folder, write_rollup
 from badc_dagster.cli.run import RunUse, bring_up_to_date
 
-pipeline = make_group("Everything from new files to reports, with the original's options.")
+pipeline = make_group("Analyse a dataset with the original's options.")
 
 
 @dataclass(frozen=True)

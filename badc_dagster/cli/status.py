@@ -13,7 +13,10 @@ from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_o
 
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
-    """Show what is done, due, failed and missing; exit 1 on failures and on runs that failed."""
+    """Show what is done, due, failed and missing.
+
+    Exits with 1 where recordings or runs failed.
+    """
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
