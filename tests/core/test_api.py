@@ -21,7 +21,7 @@ from support.finished_dataset import (
     MARSH_2,
     RIDGE,
     add_corpus,
-    build_dataset,
+    copy_finished,
 )
 from support.sounds import write_tone
 
@@ -46,7 +46,7 @@ from badc_core.reports.corpus import build_corpus
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
     def build(folder: Path) -> None:
-        add_corpus(build_dataset(folder / "with"))
+        copy_finished(tmp_path_factory, folder / "with")
         shutil.copytree(folder / "with", folder / "without")
         shutil.rmtree(folder / "without" / "artifacts" / "corpus")
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.finished_dataset import BROKEN, add_corpus, build_dataset
+from support.finished_dataset import BROKEN, copy_finished
 
 _NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebook.ipynb"
 
@@ -14,8 +14,8 @@ def cells() -> list[dict]:
     return json.loads(_NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 
 
-def test_the_notebook_runs_on_a_dataset(cells, tmp_path, monkeypatch):
-    add_corpus(build_dataset(tmp_path / "my-dataset"))
+def test_the_notebook_runs_on_a_dataset(cells, tmp_path_factory, tmp_path, monkeypatch):
+    copy_finished(tmp_path_factory, tmp_path / "my-dataset")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     for number, cell in enumerate(one for one in cells if one["cell_type"] == "code"):

@@ -19,16 +19,12 @@ def build_once(folders: pytest.TempPathFactory, name: str, build: Callable[[Path
 
     Args:
         folders: pytest's fixture `tmp_path_factory`.
-        name: the folder's name, one per fixture.
+        name: the folder's name, which stands for what is built in it.
         build: fills the folder, which is there and empty. Where it fails, the next worker process
             tries again, so that each reports what is wrong.
     """
-    if not WORKER:
-        folder = folders.mktemp(name)
-        build(folder)
-        return folder
     # pytest-xdist gives the worker processes folders beside each other.
-    shared = folders.getbasetemp().parent
+    shared = folders.getbasetemp().parent if WORKER else folders.getbasetemp()
     folder, stamp = shared / f"shared-{name}", shared / f"shared-{name}.built"
     with (shared / f"shared-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -4,9 +4,11 @@ MARSH has tones, which band_energy finds; RIDGE a recording of which it finds no
 that cannot be read.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile as sf
 
 from badc_core.chunks.manifest import write_manifest
@@ -20,6 +22,7 @@ from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.stage import STAGES
+from support.built_once import build_once
 from support.detecting import detect_in_process
 from support.sounds import RATE_HZ, write_tone
 
@@ -69,6 +72,17 @@ def build_dataset(root: Path) -> Dataset:
         for stage in STAGES:
             store_fingerprint(dataset, stage, one, f"fingerprint-of-{stage}")
     return dataset
+
+
+def copy_finished(folders: pytest.TempPathFactory, target: Path) -> Dataset:
+    """Returns a copy, in a new folder, of such a dataset with its corpus, which is built once."""
+
+    def build(folder: Path) -> None:
+        add_corpus(build_dataset(folder / "dataset"))
+
+    built = build_once(folders, "finished", build)
+    shutil.copytree(built / "dataset", target, dirs_exist_ok=True)
+    return Dataset.open(target)
 
 
 def add_corpus(dataset: Dataset) -> None:

@@ -4,12 +4,14 @@ import contextlib
 import csv
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.archives import run_in
+from support.built_once import build_once
 from support.commands import BADC, run_typed
 from support.sounds import write_tone
 from support.tables import write_rows
@@ -46,17 +48,23 @@ def load(settings):
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path_factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a dataset of three recordings of ten seconds, cut into three chunk files each."""
+
+    def build(folder: Path) -> None:
+        root = folder / "l'été, 2024"
+        for number, name in enumerate(NAMES):
+            write_tone(root / "audio" / "S 1" / f"{name}.wav", 10.0, number)
+        plans = ("--plan-json", folder / "chunks.json", "--plan-csv", folder / "chunks.csv")
+        cut(root, "--apply", *plans)
+
+    cut_once = build_once(tmp_path_factory, "cut", build)
+    shutil.copytree(cut_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    root = tmp_path / "l'été, 2024"
-    for number, name in enumerate(NAMES):
-        write_tone(root / "audio" / "S 1" / f"{name}.wav", 10.0, number)
-    cut(root, "--apply", "--plan-json", "chunks.json", "--plan-csv", "chunks.csv")
-    return root
+    return tmp_path / "l'été, 2024"
 
 
-def cut(root: Path, *words: str) -> None:
+def cut(root: Path, *words: object) -> None:
     run_typed(chunk, "orchestrate", root, "--chunk-duration", 3.5, *words)
 
 

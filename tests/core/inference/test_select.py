@@ -49,7 +49,7 @@ def analysed(tmp_path_factory) -> Path:
         write_sounds(folder)
         detect(opened(folder))
 
-    return build_once(tmp_path_factory, "analysed", build)
+    return build_once(tmp_path_factory, "analysed-for-selecting", build)
 
 
 @pytest.fixture

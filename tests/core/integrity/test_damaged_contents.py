@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.archives import run_in
-from support.finished_dataset import MARSH_1, MARSH_2, build_dataset
+from support.finished_dataset import MARSH_1, MARSH_2, copy_finished
 
 from badc_core.annexed_files import lacks_content
 from badc_core.datasets.dataset import Dataset
@@ -14,10 +14,10 @@ from badc_core.stages.work import Work
 
 
 @pytest.fixture
-def annexed(tmp_path) -> Dataset:
+def annexed(tmp_path_factory, tmp_path) -> Dataset:
     """Returns a dataset all of whose Parquet files are annexed, with a copy in a store."""
     root, store = tmp_path / "dataset", tmp_path / "store"
-    dataset = build_dataset(root)
+    dataset = copy_finished(tmp_path_factory, root)
     store.mkdir()
     run_in(root, "git", "init", "--quiet")
     run_in(root, "git", "annex", "init", "--quiet")

@@ -1,13 +1,10 @@
 """Verifying while a run works on the dataset, and what others than the asset graph wrote there."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
-from support.built_once import build_once
 from support.commands import run_badc
-from support.finished_dataset import MARSH_1, MARSH_2, add_corpus, build_dataset
+from support.finished_dataset import MARSH_1, MARSH_2, copy_finished
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
@@ -22,15 +19,9 @@ from badc_core.stages.work import Work
 RAW = "raw_detections"
 
 
-def build(root: Path) -> None:
-    add_corpus(build_dataset(root / "dataset"))
-
-
 @pytest.fixture
 def dataset(tmp_path_factory, tmp_path) -> Dataset:
-    built = build_once(tmp_path_factory, "verified", build)
-    shutil.copytree(built / "dataset", tmp_path / "dataset")
-    return Dataset.open(tmp_path / "dataset")
+    return copy_finished(tmp_path_factory, tmp_path / "dataset")
 
 
 @pytest.fixture

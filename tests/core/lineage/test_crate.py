@@ -13,7 +13,7 @@ import rocrate
 from support.archives import run_in
 from support.built_once import build_once
 from support.commands import run_badc
-from support.finished_dataset import GOOD, MARSH_1, add_corpus, build_dataset
+from support.finished_dataset import GOOD, MARSH_1, copy_finished
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, OutputUnwritable
@@ -49,7 +49,7 @@ def committed(tmp_path_factory) -> Path:
     """Returns a dataset with a corpus, committed."""
 
     def build(folder: Path) -> None:
-        add_corpus(build_dataset(folder))
+        copy_finished(tmp_path_factory, folder)
         run_in(folder, "git", "init", "--quiet")
         run_in(folder, "git", "add", ".")
         run_in(folder, "git", "commit", "--quiet", "-m", "Results")

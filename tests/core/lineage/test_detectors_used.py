@@ -1,13 +1,11 @@
 """Which detectors and settings a lineage names: those of the file asked about, or none."""
 
 import shutil
-from pathlib import Path
 
 import pytest
-from support.built_once import build_once
 from support.commands import run_badc
 from support.detecting import detect_in_process
-from support.finished_dataset import MARSH_1, MARSH_2, RIDGE, add_corpus, build_dataset
+from support.finished_dataset import MARSH_1, MARSH_2, RIDGE, add_corpus, copy_finished
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
@@ -17,18 +15,9 @@ from badc_core.lineage.tracing import trace
 from badc_core.reports.bundle import write_bundle
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Path:
-    def build(folder: Path) -> None:
-        add_corpus(build_dataset(folder))
-
-    return build_once(tmp_path_factory, "detectors-used", build)
-
-
 @pytest.fixture
-def own(built, tmp_path) -> Dataset:
-    shutil.copytree(built, tmp_path / "own")
-    return Dataset.open(tmp_path / "own")
+def own(tmp_path_factory, tmp_path) -> Dataset:
+    return copy_finished(tmp_path_factory, tmp_path / "own")
 
 
 def detect_again(dataset: Dataset, recording_ids: list[str], **detector: object) -> str:

@@ -8,7 +8,7 @@ import pytest
 from support.archives import run_in
 from support.built_once import build_once
 from support.commands import run_typed
-from support.finished_dataset import BROKEN, MARSH_1, add_corpus, build_dataset
+from support.finished_dataset import BROKEN, MARSH_1, copy_finished
 from typer import Typer
 
 from badc_core.cli.lineage import lineage
@@ -25,8 +25,7 @@ def committed(tmp_path_factory) -> Path:
     """Returns a dataset with a corpus in a git repository, its reports committed with a record."""
 
     def build(folder: Path) -> None:
-        dataset = build_dataset(folder)
-        add_corpus(dataset)
+        dataset = copy_finished(tmp_path_factory, folder)
         page = dataset.bundle(MARSH_1).html.relative_to(folder).as_posix()
         run_in(folder, "git", "init", "--quiet")
         run_in(folder, "git", "add", ".", f":(exclude){page}")

@@ -54,7 +54,7 @@ def rebuild(workbench, free_kib):
         return kept
 
 
-@pytest.mark.parametrize("free_kib", [0, 64, 300, 1200, 1800, 2200])
+@pytest.mark.parametrize("free_kib", [0, 1200, 2200])
 def test_a_full_disk_never_costs_a_good_corpus(workbench, free_kib):
     workbench.add("a")
     workbench.add("b")
@@ -111,7 +111,7 @@ def test_a_bundle_is_made_or_its_old_parts_stay_whole_at_any_free_size(workbench
     assert outcomes == {"made", "tried"}
 
 
-@pytest.mark.parametrize("free_kib", [0, 20, 100])
+@pytest.mark.parametrize("free_kib", [0, 100])
 def test_a_first_database_on_a_full_disk_is_called_one(workbench, monkeypatch, free_kib):
     monkeypatch.setattr(database, "_empty", [])
     workbench.add("a")
@@ -163,4 +163,4 @@ def test_many_threads_write_databases_and_read_them_back(workbench, tmp_path):
             return connection.execute("SELECT count(*) FROM recordings").fetchall()
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(write, range(60))) == [[(1,)]] * 60
+        assert list(pool.map(write, range(24))) == [[(1,)]] * 24
