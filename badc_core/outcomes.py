@@ -53,7 +53,10 @@ def attempt(recording_id: str, work: Callable[[str], T]) -> Outcome[T]:
 
 
 def for_each(
-    recording_ids: Iterable[str], work: Callable[[str], T], n_threads: int = 1
+    recording_ids: Iterable[str],
+    work: Callable[[str], T],
+    n_threads: int = 1,
+    on_end: Callable[[], object] = lambda: None,
 ) -> Generator[Outcome[T], None, None]:
     """Yields the outcome of `work` for every recording, in order.
 
@@ -61,6 +64,7 @@ def for_each(
         recording_ids: iterated a few at a time.
         work: called in threads where `n_threads` > 1.
         n_threads: how many at once.
+        on_end: called before this waits for the threads to end, however that comes about.
     """
     if n_threads == 1:
         for recording_id in recording_ids:
@@ -77,6 +81,7 @@ def for_each(
                 running.extend(executor.submit(attempt, one, work) for one in islice(waiting, 1))
                 yield outcome
         finally:
+            on_end()
             for one in running:
                 one.cancel()
 

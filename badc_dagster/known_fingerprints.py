@@ -100,6 +100,8 @@ def read_known(
     }
     if only is None:
         seen_ns = _read_seen(instance, dataset)
+        if seen_ns > max(changed_ns.values(), default=0):
+            seen_ns = 0  # the dataset was put back to an earlier state
         unknown = _find_unknown(dataset, recorded)
         looked_at = [
             one for one, put_ns in changed_ns.items() if put_ns >= seen_ns or one in unknown

@@ -8,7 +8,7 @@ stages come first in Dagster's queue, so that what was begun is finished before 
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,10 +18,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_missing
-from badc_core.recordings.registry import Registry, ScanOutcome, read_registry, register_recordings
-from badc_core.recordings.scan import FoundAudio, find_audio
-from badc_core.recordings.seen_times import read_seen
+from badc_core.recordings.registry import Registry
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.due import DueFinder, Progress, find_busy
@@ -29,9 +26,9 @@ from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys
 from badc_dagster.scans import report_scan
+from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
 from badc_dagster.taking_over import Tick, take_over
 
-MAX_FILES_PER_TICK = 500
 _INTERVAL_S = 30
 _LOST_S = 600.0
 """A request that has had no run at work for so long has lost its run."""
@@ -81,27 +78,6 @@ class Cursor:
     def render(self) -> str:
         """Returns the text to store."""
         return json.dumps({"sizes": self.sizes, "requested": self.requested})
-
-
-def settled(
-    found: Sequence[FoundAudio], seen: Mapping[str, Sequence[int]], min_age_s: float, now_s: float
-) -> list[FoundAudio]:
-    """Returns the files that have stopped growing: old enough, and unchanged since last seen.
-
-    Args:
-        found: files not registered yet.
-        seen: path -> size and modification time at the tick before.
-        min_age_s: younger ones are still being copied.
-        now_s: the clock, in seconds since 1970.
-    """
-    return [
-        one
-        for one in found
-        if one.size_bytes
-        and one.modified_ns is not None
-        and now_s - one.modified_ns / 1e9 >= min_age_s
-        and list(seen.get(one.path, ())) == [one.size_bytes, one.modified_ns]
-    ]
 
 
 def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
@@ -158,7 +134,7 @@ def evaluate(
     """
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
-    outcome = _register_settled(dataset, cursor, now_s())
+    outcome, cursor.sizes = register_settled(dataset, cursor.sizes, now_s())
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)
     convert_older_marks(dataset)
@@ -202,37 +178,6 @@ def _adopt_older_results(
         for one in (*later, *outcome.busy):
             due.pop(one, None)
     return older.describe() + outcome.refused.describe()
-
-
-def _register_settled(dataset: Dataset, cursor: Cursor, now_s: float) -> ScanOutcome:
-    """Registers new and changed files that have settled; the others keep what is known of them."""
-    registry = read_registry(dataset.registry)
-    rows = registry.by_path | read_seen(dataset, registry.by_path)
-    found = find_audio(dataset)
-    known: list[FoundAudio] = []
-    new: list[FoundAudio] = []
-    for one in found:
-        row = rows.get(one.path)
-        is_as_before = row and (row.size_bytes, row.modified_ns) == (
-            one.size_bytes,
-            one.modified_ns,
-        )
-        (known if is_as_before else new).append(one)
-    ready = settled(new, cursor.sizes, dataset.settings.recordings.min_age_s, now_s)
-    ready = ready[:MAX_FILES_PER_TICK]
-    paths = {one.path for one in ready}
-    cursor.sizes = {
-        one.path: [one.size_bytes or 0, one.modified_ns or 0]
-        for one in new
-        if one.path not in paths
-    }
-    if not ready and dataset.registry.exists():
-        # Giving names to a hundred thousand files that all have one takes seconds.
-        here = {one.path for one in found}
-        unseen = [one for one in registry if one.path not in here]
-        missing = find_missing(dataset, unseen)
-        return ScanOutcome(registry, missing=missing, total=len(registry))
-    return register_recordings(dataset, [*known, *ready])
 
 
 class _Requests:

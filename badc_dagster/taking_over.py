@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import InputOutdated, RecordingBusy
+from badc_core.errors import DatasetInvalid, InputOutdated, RecordingBusy
 from badc_core.recordings.failures import fetch_failures, read_failures
 from badc_core.stages.damage import mark_damaged
-from badc_core.stages.fingerprint_files import StoredOutput, find_difference
+from badc_core.stages.fingerprint_files import StoredOutput, find_difference, read_stored
 from badc_core.stages.fingerprints import lacks_chunks
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
@@ -93,7 +94,7 @@ class TakenOver:
         if self.unreadable:
             n = len(self.unreadable)
             yield (
-                f"What {n} recording{'s' * (n > 1)} results were made from cannot be read. "
+                f"What the results of {counted(n, 'recording')} were made from cannot be read. "
                 f"{min(self.unreadable.values())}"
             )
 
@@ -185,12 +186,22 @@ class _TakingOver:
         paths = STAGES[stage].outputs(self._dataset, recording_id)
         output = self._stored[stage][recording_id]
         differs = find_difference(self._dataset, paths, output, in_full=True)
-        if differs is not None and recording_id in self._unsettled:
+        if differs is None:
+            return True
+        if recording_id in self._unsettled or self._was_replaced(stage, recording_id):
             self.in_work.add(recording_id)
-        elif differs is not None and os.path.lexists(differs):
+        elif os.path.lexists(differs):
             mark_damaged(self._dataset, stage, recording_id)
             total.damaged[stage, recording_id] = str(differs)
-        return differs is None
+        return False
+
+    def _was_replaced(self, stage: str, recording_id: str) -> bool:
+        """Whether another run has made an output anew since this read what it should be."""
+        try:
+            now = read_stored(self._dataset.fingerprints(recording_id), recording_id)
+        except DatasetInvalid:
+            return False
+        return now.get(stage) != self._stored[stage][recording_id]
 
     def _record(self, stage: str, outputs: Mapping[str, StoredOutput]) -> None:
         if not outputs:

@@ -251,8 +251,8 @@ class Dataset:
         if not chosen.is_absolute():
             return self.root / chosen
         # Several datasets may share a folder on a local disk.
-        digest = sha256_bytes(os.fsencode(self.root.resolve()))[:8]
-        return chosen / f"{self.root.name}-{digest}"
+        root = self.root.resolve()  # one folder, whatever links lead to the dataset
+        return chosen / f"{root.name}-{sha256_bytes(os.fsencode(root))[:8]}"
 
     @property
     def corpus(self) -> CorpusPaths:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import prepare_work_file
-from badc_core.errors import BadcError, ProgramMissing, RepositoryFailed
+from badc_core.errors import (
+    BadcError,
+    OutputUnwritable,
+    ProgramMissing,
+    RepositoryFailed,
+    StorageFull,
+)
 from badc_core.provenance.annex import Repository, find_repository
 from badc_core.provenance.committer import Committer
 from badc_core.provenance.records import RunRecord
@@ -62,6 +68,7 @@ class Commits:
 
         Raises:
             ProgramMissing, RepositoryFailed: commits are required and it is impossible.
+            StorageFull, OutputUnwritable: they are required, and there is no place for one.
         """
         made: list[str] = []
         committer, root = self._committer, self._dataset.root
@@ -94,7 +101,7 @@ class Commits:
     def _try(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except (ProgramMissing, RepositoryFailed) as error:
+        except (ProgramMissing, RepositoryFailed, OutputUnwritable, StorageFull) as error:
             if self._mode == "require":
                 raise
             self._committer = None

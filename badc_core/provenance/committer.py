@@ -7,13 +7,13 @@ staged. What a commit says is in `records.py`; when there is one, in the steps a
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from badc_core.annexed_files import quote_path
+from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import RepositoryFailed
 from badc_core.locks import locked
 from badc_core.provenance.annex import Repository
@@ -151,25 +151,32 @@ class Committer:
         return not os.path.lexists(path) or (path.is_dir() and not path.is_symlink())
 
     def _has_commits(self) -> bool:
-        return bool(self._repository.git("rev-list", "--max-count=1", "--all"))
+        """Whether the branch has any; that of git-annex does not count."""
+        try:
+            self._repository.git("rev-parse", "--verify", "--quiet", "HEAD")
+        except RepositoryFailed:
+            return False
+        return True
 
     def _make_commit(self, names: set[str], message: str, is_all: bool) -> None:
         """Makes a commit of staged files; of all there are, or in spite of others."""
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(message)
-            file.flush()
-            words = ["--literal-pathspecs", "commit", "--quiet", "--cleanup=verbatim"]
-            words += ["--file", file.name]
-            paths: list[Path] = []
-            if not is_all:
-                words += ["--only", "--pathspec-from-file=-", "--pathspec-file-nul"]
-                paths = [Path(one) for one in sorted(names)]
-            try:
-                self._repository.git(*words, paths=paths, limit_s=_COMMIT_LIMIT_S)
-            except RepositoryFailed as error:
-                if _NOT_SIGNED in error.what:
-                    raise RepositoryFailed(error.what, error.where, _SIGN) from error
-                raise
+        file = self._lock.with_name("commit_message")
+        with naming_storage_trouble(file):
+            file.write_text(message, encoding="utf-8", errors="surrogateescape")
+        words = ["--literal-pathspecs", "commit", "--quiet", "--cleanup=verbatim"]
+        words += ["--file", str(file.absolute())]
+        paths: list[Path] = []
+        if not is_all:
+            words += ["--only", "--pathspec-from-file=-", "--pathspec-file-nul"]
+            paths = [Path(one) for one in sorted(names)]
+        try:
+            self._repository.git(*words, paths=paths, limit_s=_COMMIT_LIMIT_S)
+        except RepositoryFailed as error:
+            if _NOT_SIGNED in error.what:
+                raise RepositoryFailed(error.what, error.where, _SIGN) from error
+            raise
+        finally:
+            file.unlink(missing_ok=True)
 
     def _render(self, record: RunRecord | str) -> str:
         if isinstance(record, str):
@@ -185,7 +192,9 @@ class Committer:
         return self._repository.git(*words, "--get", "datalad.dataset.id").strip()
 
     def _settle(self) -> str:
-        """Returns the newest commit; of an adjusted branch that of the branch it is made from."""
+        """Returns the newest commit, if any; of an adjusted branch that of its original branch."""
+        if not self._has_commits():
+            return ""
         branch = self._repository.git("rev-parse", "--abbrev-ref", "HEAD").strip()
         if not branch.startswith(_ADJUSTED):
             return self._repository.git("rev-parse", "HEAD").strip()

@@ -25,6 +25,9 @@ from badc_core.provenance.repository_state import find_keys
 
 _log = logging.getLogger(__name__)
 
+_SWEPT_AT_ONCE = 50
+"""A usual limit is 1,024 open files, and git-annex asks other machines about each."""
+
 
 @dataclass(frozen=True)
 class UsedSound:
@@ -105,8 +108,14 @@ class FetchedSounds:
         """Drops what killed runs fetched."""
         if not self._drops or not self._folder.is_dir():
             return
-        found = {path: try_lock_file(path) for path in sorted(self._folder.iterdir())}
-        self.release([UsedSound(path, one) for path, one in found.items() if one is not None])
+        marks = sorted(self._folder.iterdir())
+        for start in range(0, len(marks), _SWEPT_AT_ONCE):
+            some = marks[start : start + _SWEPT_AT_ONCE]
+            found = {path: try_lock_file(path) for path in some}
+            unused = [UsedSound(path, one) for path, one in found.items() if one is not None]
+            self.release(unused)
+            if unused and all(one.mark.exists() for one in unused):
+                return  # nowhere else are they now, so each would be refused
 
     @contextmanager
     def keeping(self, sounds: Iterable[Path]) -> Iterator[None]:

@@ -85,12 +85,16 @@ class Fetcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._ended.set()
+        self.stop_waiting()
         self._thread.shutdown(cancel_futures=True)
         with self._lock:
             left = [*self._released, *self._used.values()]
             self._released, self._used = [], {}
         self._release(left)
+
+    def stop_waiting(self) -> None:
+        """Waits no longer for what other programs are fetching: nobody needs more."""
+        self._ended.set()
 
     @contextmanager
     def using(self, name: str) -> Iterator[None]:

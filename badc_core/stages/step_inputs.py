@@ -157,7 +157,7 @@ def each_recording(
             raise
 
     with fetching(inputs) as contents:
-        for outcome in for_each(by_id, make_one, n_threads):
+        for outcome in for_each(by_id, make_one, n_threads, contents.stop_waiting):
             if outcome.value is None:
                 yield Outcome(outcome.recording_id, error=outcome.error)
             else:

@@ -56,14 +56,20 @@ def commit_leftovers(dataset: Dataset, commits: Commits) -> None:
     itself how its results came about.
     """
     work = Work(dataset.work_folder)
-    if not commits.are_made or work.is_busy():
+    if not commits.are_made or work.is_busy() or work.is_corpus_in_work():
         return
-    folders = [dataset.artifacts, dataset.manifest("x").parent]
-    changed = commits.find_changed(one for one in folders if one.exists())
+    changed = commits.find_changed(one for one in _own_folders(dataset) if one.exists())
     untrusted = set(_untrusted_files(dataset, work))
     left = [one for one in changed if untrusted.isdisjoint((one, *one.parents))]
     if left:
         commits.commit(left, "Add results that earlier runs did not commit")
+
+
+def _own_folders(dataset: Dataset) -> set[Path]:
+    """Returns the folders that hold results alone; others below `artifacts` are the user's."""
+    about_one = [path for stage in STAGES.values() for path in stage.outputs(dataset, "x")]
+    about_one += [dataset.failure("x"), dataset.fingerprints("x"), dataset.telemetry("x")]
+    return {*(one.parent for one in about_one), dataset.inference.folder, dataset.corpus.folder}
 
 
 def _untrusted_files(dataset: Dataset, work: Work) -> Iterator[Path]:

@@ -9,6 +9,7 @@ whether they write a stage's output or are `badc infer`: that leaves no stage di
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
 from badc_core.locks import is_locked, lock_file, try_lock_file, unlock
+
+_LOOKS, _BETWEEN_LOOKS_S = 3, 0.002
 
 
 class RecordingWork:
@@ -106,10 +109,13 @@ class Work:
             InputOutdated: it is dirty.
         """
         path = self._path(stage, recording_id)
-        if not path.exists():
-            return
-        if is_locked(path):
-            raise recording_busy(recording_id)
+        for _ in range(_LOOKS):
+            if not path.exists():
+                return
+            if is_locked(path):
+                raise recording_busy(recording_id)
+            # The run may just have ended, which removes the file, or begin, which locks it next.
+            time.sleep(_BETWEEN_LOOKS_S)
         raise InputOutdated(
             f"{stage} was not finished, or is damaged", recording_id, f"Materialise {stage} first"
         )
@@ -192,10 +198,13 @@ class Work:
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:
         prepare_work_file(self.folder, path)
-        descriptor = try_lock_file(path)
-        if descriptor is None:
-            raise recording_busy(recording_id)
-        return RecordingWork(path, descriptor)
+        for _ in range(_LOOKS):
+            descriptor = try_lock_file(path)
+            if descriptor is not None:
+                return RecordingWork(path, descriptor)
+            # Whoever looks whether it is locked has it locked for a moment.
+            time.sleep(_BETWEEN_LOOKS_S)
+        raise recording_busy(recording_id)
 
 
 def recording_busy(recording_id: str) -> RecordingBusy:

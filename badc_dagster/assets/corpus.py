@@ -59,7 +59,8 @@ def _corpus_detections(
         # What was damaged will be made again, and what was not here fetched; then this must be too.
         version = fingerprint if totals.is_complete else _INCOMPLETE
         store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
-    commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
+        # Still locked, since git-annex would put a link to the old file over a newer one.
+        commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
         data_version=dg.DataVersion(version),
@@ -88,7 +89,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             with Work(dataset.work_folder).writing_corpus():
                 page = write_corpus_page(dataset)
                 store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
-            commit = commit_corpus(CORPUS_REPORT, dataset, commits)
+                commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             yield dg.MaterializeResult(
                 metadata={
                     "report": dg.MetadataValue.path(page),

@@ -28,6 +28,7 @@ from badc_core.telemetry.log import TelemetryLog
 from badc_dagster.definitions import build_defs
 from badc_dagster.home import open_instance
 from badc_dagster.partitions import asset_key, range_tags
+from badc_dagster.sensors import Cursor, evaluate
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 DROPS = f"{QUICK}[datalad]\ndrop_after = true\n"
@@ -58,6 +59,17 @@ def archive(built, home, tmp_path) -> Path:
 
 def sounds_of(archive: Path) -> list[Path]:
     return sorted((archive / "audio/S1").iterdir())
+
+
+def test_the_sensor_registers_what_is_only_in_the_store_once(archive):
+    connection = connect(Path(os.environ["DAGSTER_HOME"]), archive)
+    with open_instance() as instance:
+        ticks = [
+            evaluate(instance, connection, Dataset.open(archive), "", time.time) for _ in range(2)
+        ]
+    assert all(map(lacks_content, sounds_of(archive)))
+    assert len(read_registry(archive / "recordings.csv")) == N_RECORDINGS
+    assert all(Cursor.parse(tick.cursor).sizes == {} for tick in ticks)
 
 
 def lose(archive: Path, path: Path) -> None:

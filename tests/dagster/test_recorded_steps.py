@@ -6,7 +6,7 @@ from support.archives import run_in
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.failures import read_failures
 from badc_core.stages.stage import STAGES
-from badc_core.stages.step_records import commit_leftovers
+from badc_core.stages.step_records import commit_corpus, commit_leftovers
 from badc_core.stages.work import Work
 from badc_dagster import finished_outputs
 from badc_dagster.failures import RECORDINGS_FAILED
@@ -164,10 +164,31 @@ def test_leftovers_are_committed_beside_recordings_that_failed_or_are_damaged(re
     with work.analysing("rec_1"):
         commit_leftovers_of(recorded)
         assert "artifacts/recordings/rec_1.json" in leftovers(recorded)
+    (recorded.root / "artifacts/my_notes.txt").touch()
+    with work.writing_corpus():
+        commit_leftovers_of(recorded)
+        assert "artifacts/recordings/rec_1.json" in leftovers(recorded)
     commit_leftovers_of(recorded)
     assert leftovers(recorded) == [
         "artifacts/fingerprints/rec_3.json",
+        "artifacts/my_notes.txt",
         "artifacts/recordings/rec_3.json",
+    ]
+
+
+def test_a_corpus_is_committed_before_another_run_can_replace_it(recorded, monkeypatch):
+    locked = []
+
+    def note(step, dataset, commits):
+        locked.append(Work(dataset.work_folder).is_corpus_in_work())
+        return commit_corpus(step, dataset, commits)
+
+    monkeypatch.setattr("badc_dagster.assets.corpus.commit_corpus", note)
+    assert recorded.execute("corpus_job").success
+    assert locked == [True, True]
+    assert [one for one in commits(recorded) if "corpus" in one] == [
+        "[DATALAD RUNCMD] corpus_detections: all recordings",
+        "[DATALAD RUNCMD] corpus_report: all recordings",
     ]
 
 

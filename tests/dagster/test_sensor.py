@@ -11,7 +11,8 @@ from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
 from badc_core.stages.stage import STAGES
 from badc_dagster.partitions import range_tags
-from badc_dagster.sensors import MAX_FILES_PER_TICK, Cursor, Request, evaluate, settled
+from badc_dagster.sensors import Cursor, Request, evaluate
+from badc_dagster.settling import MAX_FILES_PER_TICK, settled
 
 NOON_S = 1_700_000_000
 OLD_S = NOON_S - 3600

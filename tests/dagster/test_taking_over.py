@@ -17,10 +17,11 @@ from badc_core.errors import UnreadableRecording
 from badc_core.integrity.verifying import verify_dataset
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import note_failure
-from badc_core.stages.fingerprint_files import read_stored
+from badc_core.stages.fingerprint_files import read_stored, store_fingerprint
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
-from badc_dagster import batches, known_fingerprints
+from badc_dagster import batches, known_fingerprints, taking_over
+from badc_dagster.known_fingerprints import read_known
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -188,6 +189,22 @@ def test_raw_detections_that_were_replaced_are_analysed_again(archive, clone, n_
     assert len(n_workers) == 1
     kept = clone.root / ".badc" / "damaged" / path.relative_to(clone.root)
     assert kept.read_bytes() == replaced
+
+
+def test_what_another_run_makes_again_meanwhile_is_not_called_damaged(clone, monkeypatch):
+    def read_then_replace(*inputs):
+        known = read_known(*inputs)
+        path = clone.dataset.recording("rec_2")
+        path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+        store_fingerprint(clone.dataset, "recording", "rec_2", "another")
+        return known
+
+    monkeypatch.setattr(taking_over, "read_known", read_then_replace)
+    found = (clone.instance, clone.connection, clone.dataset, IDS)
+    outcome = taking_over.take_over(*found)
+    assert outcome.damaged == {}
+    assert set(outcome.recordings) >= {"rec_1", "rec_3"}
+    assert not Work(clone.dataset.work_folder).dirty("recording")
 
 
 def test_results_made_again_with_earlier_settings_are_due(archive):

@@ -177,6 +177,19 @@ def test_a_merge_of_the_users_is_not_ended(root, committer):
         committer.commit([write(root, "a.txt")], "Add")
 
 
+def test_a_folder_is_committed_first_of_all(tmp_path):
+    root = tmp_path / "new"
+    root.mkdir()
+    for words in (("init", "-q"), ("annex", "init", "-q")):
+        run_in(root, "git", *words)
+    committer = Committer(root, Repository(root), root / ".git" / "test.lock")
+    (root / "empty").mkdir()
+    assert committer.commit([root / "empty"], "Add") == ""
+    write(root, "out/a.txt")
+    committer.commit([root / "out"], "Add")
+    assert changed_in(root) == ["out/a.txt"]
+
+
 def test_without_a_name_git_refuses_and_says_how_to_give_one(root, committer, monkeypatch):
     for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL"):
         monkeypatch.delenv(name)

@@ -13,6 +13,8 @@ from support.built_once import build_once
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import ContentMissing
+from badc_core.provenance import dropping
+from badc_core.provenance.annex import drop
 from badc_core.provenance.dropping import FetchedSounds, UsedSound
 from badc_core.provenance.fetching import Fetcher, Needed, require_fetched_all
 
@@ -146,7 +148,9 @@ def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds, monke
     assert lacks_content(sounds["00"])
 
 
-def test_a_refused_drop_is_a_warning_once_and_tried_again(archive, sounds, caplog) -> None:
+def test_a_refused_drop_is_a_warning_once_and_tried_again(
+    archive, sounds, caplog, monkeypatch
+) -> None:
     some = dict(list(sounds.items())[:2])
     run_in(archive, "git", "annex", "numcopies", "2")
     with Fetcher(needs_of(some), used(archive)) as contents:
@@ -155,6 +159,12 @@ def test_a_refused_drop_is_a_warning_once_and_tried_again(archive, sounds, caplo
                 pass
     assert count_here(some) == 2
     assert caplog.text.count("not dropped after use") == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(dropping, "_SWEPT_AT_ONCE", 1)
+        asked = []
+        patch.setattr(dropping, "drop", lambda paths: asked.append(1) or drop(paths))
+        used(archive).sweep()
+    assert len(asked) == 1, "where one is refused, so would be the others"
     run_in(archive, "git", "annex", "numcopies", "1")
     used(archive).sweep()
     assert count_here(some) == 0

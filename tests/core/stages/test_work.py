@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -132,6 +135,26 @@ def test_the_folder_is_in_the_dataset_unless_the_setting_puts_it_elsewhere(tmp_p
     local = [folder(root, tmp_path / "local") for root in ("a/site", "b/site")]
     assert {one.parent for one in local} == {tmp_path / "local"}
     assert local[0] != local[1]
+    (tmp_path / "a" / "site").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "site")
+    assert folder("link", tmp_path / "local") == local[0]
+
+
+def test_a_recording_that_a_run_goes_on_ending_is_never_called_dirty_nor_busy_for_a_look(work):
+    ended = threading.Event()
+
+    def go_on():
+        while not ended.is_set():
+            work.begin("detections", "a").commit()
+            work.is_busy()
+
+    with ThreadPoolExecutor(1) as executor:
+        going = executor.submit(go_on)
+        for _ in range(2000):
+            with suppress(RecordingBusy):
+                work.require_finished("detections", "a")
+        ended.set()
+        going.result()
 
 
 def test_files_of_fingerprints_are_written_in_turn_each_by_itself(work):
