@@ -73,6 +73,7 @@ class Fetcher:
         self._released: list[UsedSound] = []
         self._lock = Lock()
         self._ended = Event()
+        self._has_warned = False
 
     def __enter__(self) -> Self:
         if self._sounds is not None:
@@ -140,9 +141,17 @@ class Fetcher:
         not_here = fetch(lacking.values(), self._ended)
         for one in batch:
             sound = lacking.get(one.name)
-            if one.requires_sound and sound in not_here:
-                failed[one.name] = content_missing(sound, not_here[sound])
+            if sound in not_here:
+                self._judge_sound(one, content_missing(sound, not_here[sound]), failed)
         return failed
+
+    def _judge_sound(self, one: Needed, error: BadcError, failed: dict[str, BadcError]) -> None:
+        """Enters a recording whose sound could not be fetched; warns once if it is only shown."""
+        if one.requires_sound:
+            failed[one.name] = error
+        elif not self._has_warned:
+            self._has_warned = True
+            _log.warning("going on without a sound: %s", error)
 
     def _is_lacking(
         self, name: str, path: Path, mark: Path | None, failed: dict[str, BadcError]

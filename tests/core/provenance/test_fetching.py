@@ -170,12 +170,15 @@ def test_a_refused_drop_is_a_warning_once_and_tried_again(
     assert count_here(some) == 0
 
 
-def test_what_cannot_be_fetched_fails_alone_unless_it_can_be_done_without(archive, sounds) -> None:
+def test_what_cannot_be_fetched_fails_alone_unless_it_can_be_done_without(
+    archive, sounds, caplog
+) -> None:
     gone = archive / "audio/gone.wav"
     gone.symlink_to("../.git/annex/objects/aa/bb/KEY/KEY")
     needs = [
         Needed("needs it", sound=lambda: gone),
         Needed("does without", sound=lambda: gone, requires_sound=False),
+        Needed("too", sound=lambda: gone, requires_sound=False),
         Needed("table", [gone]),
         Needed("saves work", useful=[gone]),
         *needs_of({"00": sounds["00"]}),
@@ -184,6 +187,7 @@ def test_what_cannot_be_fetched_fails_alone_unless_it_can_be_done_without(archiv
         for name in ("needs it", "table"):
             with pytest.raises(ContentMissing, match="datalad get"), contents.using(name):
                 pass
-        for name in ("does without", "saves work", "00"):
+        for name in ("does without", "too", "saves work", "00"):
             with contents.using(name):
                 pass
+    assert caplog.text.count(f"going on without a sound: {gone}") == 1
