@@ -235,7 +235,7 @@ class Results:
         return wanted
 
 
-def open_dataset(place: str | Path, home: Path | None = None) -> Results:
+def open_dataset(place: str | Path, home: str | Path | None = None) -> Results:
     """Returns the results of a dataset.
 
     Args:
@@ -246,7 +246,8 @@ def open_dataset(place: str | Path, home: Path | None = None) -> Results:
         DatasetInvalid: there is no such dataset.
         ContentMissing, DetectionsInvalid: as `Results`.
     """
-    named = [] if home is None else [one for one in read_connections(home) if one.name == place]
+    known = read_connections(Path(home)) if home is not None else ()
+    named = [one for one in known if one.name == place]
     return Results(Dataset.open(named[0].root if named else Path(place)))
 
 

@@ -170,7 +170,7 @@ def fill_tables(
     except duckdb.Error as error:
         if is_disk_full(error):
             raise
-        raise _damaged(connection, paths, error) from error
+        raise _damaged(paths, error) from error
     create_views(connection, SUMMARY_VIEWS)
 
 
@@ -254,13 +254,13 @@ def _select(columns: set[str]) -> str:
     return ", ".join(parts)
 
 
-def _damaged(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], error: duckdb.Error
-) -> DetectionsInvalid:
+def _damaged(paths: Sequence[Path], error: duckdb.Error) -> DetectionsInvalid:
     """Returns the error that names the file that cannot be read."""
     for path in paths:
         try:
-            connection.execute("SELECT count(*) FROM parquet_schema($1)", [exact_pattern(path)])
+            # Not in the transaction that failed.
+            with duckdb.connect() as own_connection:
+                own_connection.execute("SELECT * FROM parquet_schema($1)", [exact_pattern(path)])
         except duckdb.Error as own:
             return _unreadable(path, own)
     return _unreadable(paths[0] if len(paths) == 1 else paths[0].parent, error)

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -261,6 +261,10 @@ def _attached(
         try:
             connection.execute(f"USE {name}")
             yield connection
+        except BaseException:
+            with suppress(duckdb.Error):  # there is a transaction, which would not let go of it
+                connection.execute("ROLLBACK")
+            raise
         finally:
             connection.execute("USE memory")
             connection.execute(f"DETACH {name}")

@@ -283,7 +283,7 @@ def test_a_corpus_whose_content_is_elsewhere_names_what_to_get(own):
 
 def test_a_dataset_is_opened_by_the_name_it_is_connected_under(own, tmp_path):
     connect(tmp_path / "home", own, "pond")
-    with badc.open_dataset("pond", tmp_path / "home") as results:
+    with badc.open_dataset("pond", str(tmp_path / "home")) as results:
         assert results.root == own
     with pytest.raises(DatasetInvalid):
         badc.open_dataset("lake", tmp_path / "home")

@@ -254,6 +254,16 @@ def test_other_files_are_refused_by_name(app, tmp_path):
     assert "follows schema 99" in refusal("quicklook", "--parquet", tmp_path / "x.parquet")
 
 
+@pytest.mark.parametrize("given", ["none.parquet", "folder", "cut.parquet"])
+def test_a_database_of_what_is_no_parquet_file_is_refused_in_a_sentence(
+    app, parquet, tmp_path, given
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "cut.parquet").write_bytes(parquet.read_bytes()[:-9])
+    with pytest.raises(DetectionsInvalid, match="there is no such file|not a readable Parquet"):
+        run_typed(app, "report", "duckdb", "--parquet", tmp_path / given)
+
+
 @pytest.mark.parametrize("name", ["quicklook", "parquet", "duckdb", "bundle"])
 def test_rows_shown_are_limited_and_tables_are_not(app, parquet, name):
     kinds = ("quicklook-", "parquet-", "duckdb-") if name == "bundle" else ("",)
