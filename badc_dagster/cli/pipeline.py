@@ -5,6 +5,7 @@ otherwise have a line in `badc_core/cli/replaced.py`.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -20,6 +21,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.options import OptionSpec
 from badc_core.plan_files import write_plan_json
+from badc_core.provenance.commits import Commits
 from badc_core.provenance.datalad import below
 from badc_core.recordings.registry import Registry
 from badc_core.reports.summaries import adding_to_folder, write_rollup
@@ -77,6 +79,9 @@ def run(dataset: RecordingsFolder, options: PipelineOptions, out: Output) -> Non
     def write_plan(opened: Dataset, registry: Registry) -> None:
         if _write_chunk_plan(opened, registry, options.chunk_plan):
             out.say(f"Plan: {options.chunk_plan}")
+            plan = Path(os.path.abspath(options.chunk_plan))  # noqa: PTH100  (links are kept)
+            # Where nothing can be committed, the run says so.
+            Commits(opened, lambda _: None).commit([plan], "Plan chunks")
 
     use = RunUse(options.limit, None, options.bundle_rollup_limit, write_plan)
     try:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.archives import run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
@@ -84,3 +85,12 @@ def test_options_without_a_meaning_get_a_line(app, pond, option):
     done = run_typed(app, "pipeline", "run", pond, option, "x", code=2)
     assert len(done.stderr.splitlines()) == 1
     assert f"badc pipeline run has no {option}: " in done.stderr
+
+
+def test_a_plan_in_a_datalad_dataset_is_committed(app, home, tmp_path, monkeypatch):
+    run_in(tmp_path, "datalad", "create", "pond")
+    monkeypatch.chdir(tmp_path / "pond")
+    (tmp_path / "pond" / "audio").mkdir()
+    (tmp_path / "pond" / "audio" / "empty.wav").touch()
+    run_typed(app, "pipeline", "run", ".", code=1)
+    assert run_in(tmp_path / "pond", "git", "log", "--format=%s", "plans") == "Plan chunks\n"

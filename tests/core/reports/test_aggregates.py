@@ -260,7 +260,7 @@ def test_a_database_of_what_is_no_parquet_file_is_refused_in_a_sentence(
 ):
     (tmp_path / "folder").mkdir()
     (tmp_path / "cut.parquet").write_bytes(parquet.read_bytes()[:-9])
-    with pytest.raises(DetectionsInvalid, match="there is no such file|not a readable Parquet"):
+    with pytest.raises(DetectionsInvalid, match=r"there is no such file|not a readable Parquet"):
         run_typed(app, "report", "duckdb", "--parquet", tmp_path / given)
 
 
