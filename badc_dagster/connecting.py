@@ -69,7 +69,8 @@ def make_plan(target: Target, method: str | None, pulls: bool) -> Plan:
         here = find_method(target.root)
         return Plan(target, "updated" if pulls and here != "path" else "exists", here)
     if not target.url:
-        what = "no such folder, and it is not known where to clone it from"
+        what = "an empty folder" if target.root.is_dir() else "no such folder"
+        what = f"{what}, and it is not known where to clone it from"
         raise DatasetInvalid(what, target.root, "Give its URL with --url, or correct the path")
     return Plan(target, "cloned", choose_method(method))
 

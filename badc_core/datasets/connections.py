@@ -271,10 +271,11 @@ def _absolute(path: Path) -> Path:
 def _new_name(root: Path, name: str | None, known: Sequence[Connection]) -> str:
     wanted = to_name(name or (DEMO_NAME if is_demo(root) else root.name))
     names = {one.name for one in known} | (set() if is_demo(root) else {DEMO_NAME})
-    if name is not None and (wanted != name or wanted in names):
-        raise ConfigInvalid(
-            f"the dataset name {name!r} is taken or has characters other than a-z, 0-9 and _",
-            root,
-            "Choose another name",
-        )
+    if name is not None and wanted != name:
+        what = f"the dataset name {name!r} has characters other than a-z, 0-9 and _"
+        raise ConfigInvalid(what, root, f"Choose another name, such as {wanted}")
+    if name is not None and wanted in names:
+        owner = next((f" by {one.root}" for one in known if one.name == wanted), "")
+        what = f"the dataset name {name!r} is taken{owner}"
+        raise ConfigInvalid(what, root, f"Choose another name, or: badc data disconnect {name}")
     return find_free_name(wanted, names)
