@@ -68,8 +68,8 @@ def commit_leftovers(dataset: Dataset, commits: Commits) -> None:
 def _own_folders(dataset: Dataset) -> set[Path]:
     """Returns the folders that hold results alone; others below `artifacts` are the user's."""
     about_one = [path for stage in STAGES.values() for path in stage.outputs(dataset, "x")]
-    about_one += [dataset.failure("x"), dataset.fingerprints("x"), dataset.telemetry("x")]
-    about_one.append(dataset.chunk_files("x"))
+    about_one += [dataset.failure("x"), dataset.fingerprints("x"), dataset.chunk_files("x")]
+    about_one.append(dataset.telemetry("x").parent)
     return {*(one.parent for one in about_one), dataset.inference.folder, dataset.corpus.folder}
 
 
