@@ -688,7 +688,11 @@ class Runs:
     def n_lines(self) -> int:
         log = self.dataset.telemetry("run")
         parts = [one for one in (log, live_path(log)) if one.exists()]
-        return sum(one.read_bytes().count(b"\n") for one in parts)
+        n_lines = 0
+        for one in parts:
+            with suppress(FileNotFoundError):  # joined to the whole meanwhile
+                n_lines += one.read_bytes().count(b"\n")
+        return n_lines
 
     def _read(self) -> str:
         assert self._server.stdout is not None
