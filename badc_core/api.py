@@ -41,8 +41,7 @@ _RECORDINGS = """
             THEN concat(e.failed_chunks, ' of ', e.chunks, ' chunks failed') END AS reason,
         coalesce(e.effort_s, 0) AS effort_s, coalesce(e.dead_s, 0) AS dead_s,
         e.chunks, e.failed_chunks, e.detections, e.labels, r.warnings
-    FROM registered g
-    LEFT JOIN recordings r USING (recording_id)
+    FROM registered g LEFT JOIN recordings r USING (recording_id)
     LEFT JOIN effort_by_recording e USING (recording_id)
     LEFT JOIN (SELECT DISTINCT recording_id FROM chunks WHERE status = 'stub') s
         USING (recording_id)
@@ -247,8 +246,8 @@ def open_dataset(place: str | Path, home: str | Path | None = None) -> Results:
         ContentMissing, DetectionsInvalid: as `Results`.
     """
     known = read_connections(Path(home)) if home is not None else ()
-    named = [one for one in known if one.name == place]
-    return Results(Dataset.open(named[0].root if named else Path(place)))
+    root = next((one.root for one in known if one.name == place), Path(place))
+    return Results(Dataset.open(root))
 
 
 def run_manifest(manifest: Path, **options: Any) -> "RunResult":

@@ -113,7 +113,7 @@ def _environment(asks: bool) -> dict[str, str]:
     """Returns the environment of these programs: all of ours, for keys of remotes are in it.
 
     Args:
-        asks: whether gpg is told of a terminal to ask for passphrases at.
+        asks: whether gpg may ask for a passphrase at the terminal.
     """
     left_out = (*_OF_OTHER_REPOSITORIES, *(() if asks else ("GPG_TTY",)))
     inherited = {k: v for k, v in os.environ.items() if k not in left_out}

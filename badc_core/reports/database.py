@@ -261,11 +261,9 @@ def _attached(
         try:
             connection.execute(f"USE {name}")
             yield connection
-        except BaseException:
-            with suppress(duckdb.Error):  # there is a transaction, which would not let go of it
-                connection.execute("ROLLBACK")
-            raise
         finally:
+            with suppress(duckdb.Error):  # that there is no transaction left open
+                connection.execute("ROLLBACK")
             connection.execute("USE memory")
             connection.execute(f"DETACH {name}")
 

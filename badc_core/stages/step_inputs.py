@@ -136,7 +136,7 @@ def each_recording(
 ) -> Generator[Outcome[T], None, None]:
     """Yields what became of every recording of a step, each in work until it is committed.
 
-    Its sound is let go of before that: of those that wait for a commit there may be many.
+    Its sound is released before the commit, since many recordings may be waiting for theirs.
 
     Args:
         inputs: the step.
