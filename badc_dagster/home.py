@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from badc_core.atomic import STORAGE_FULL, write_text
+from badc_core.atomic import STORAGE_FULL, remove_folder, write_text
 from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable, StorageFull
 from badc_core.locks import locked
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _VARIABLE = "DAGSTER_HOME"
 _ORIGINAL_LIST = "BADC_DATA_CONFIG"
 _NEEDED_BYTES = 1 << 16
-_MARK = ".initialised"
+_MARK, _BEGUN = ".initialised", ".initialising"
+_DATABASES = ("history", "schedules")
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
 _CHECKOUT_HOME = Path(__file__).parent.parent / "dagster_home"
 
@@ -174,11 +175,23 @@ def _initialise(home: Path) -> None:
             return
         import dagster as dg  # noqa: PLC0415  (two seconds)
 
+        _remove_half_made(home)
         with dg.DagsterInstance.get() as instance:
             instance.get_runs_count()
             instance.get_dynamic_partitions("recordings")
             instance.all_instigator_state()
         (home / _MARK).touch()
+        (home / _BEGUN).unlink(missing_ok=True)
+
+
+def _remove_half_made(home: Path) -> None:
+    """Removes databases that a killed process was making: Dagster would take them for whole."""
+    begun, databases = home / _BEGUN, [home / one for one in _DATABASES]
+    if begun.exists():
+        for one in databases:
+            remove_folder(one)
+    elif not any(one.exists() for one in databases):
+        begun.touch()
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 import badc_dagster.home
@@ -41,6 +42,32 @@ def test_processes_that_use_a_fresh_home_at_once_all_work_and_leave_it_usable(
         with sqlite3.connect(path) as database:
             assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
         database.close()
+
+
+def test_a_home_that_a_killed_process_was_making_is_made_again(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    home.mkdir()
+    (home / "badc_of_the_users").touch()
+
+    def killed(self, name):
+        assert name == "recordings"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dg.DagsterInstance, "get_dynamic_partitions", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_home()
+    (index,) = home.rglob("index.db")
+    with sqlite3.connect(index) as database:
+        database.execute("DROP TABLE dynamic_partitions")
+    database.close()
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", ["key"])
+        assert instance.get_dynamic_partitions("recordings") == ["key"]
+    with open_instance() as instance:
+        assert instance.get_dynamic_partitions("recordings") == ["key"]
+    assert (home / "badc_of_the_users").exists()
 
 
 def test_the_home_is_the_checkouts_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
