@@ -36,7 +36,6 @@ from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
-from badc_dagster.adoption import convert_older_marks
 from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.corpus_fingerprint import (
     corpus_fingerprint,
@@ -44,11 +43,6 @@ from badc_dagster.corpus_fingerprint import (
     take_over_corpus,
 )
 from badc_dagster.due import DueFinder, Progress
-from badc_dagster.earlier_results import (
-    GraphPlace,
-    adopt_older_results,
-    take_over_made_elsewhere,
-)
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import InProcessRuns, Overrides
@@ -56,6 +50,7 @@ from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
+from badc_dagster.taking_over import GraphPlace, take_over_made_elsewhere
 
 _log = logging.getLogger(__name__)
 
@@ -194,20 +189,17 @@ class Project:
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
-            StorageFull, OutputUnwritable: results of an earlier version cannot be taken over.
         """
         close_dead_runs(self._instance)
         registry = read_registry(self.dataset.registry)
         register_keys(self._instance, self._connection, registry.ids)
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
-        convert_older_marks(self.dataset)
         take_over_made_elsewhere(self._place, registry, show, warn)
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
-        batches.busy |= adopt_older_results(self._place, progress, batches, show, warn)
         store_where_lacking(self.dataset, progress.current)
-        due = progress.unfinished - batches.busy
+        due = progress.unfinished
         unfinished = [one for one in registry.ids if one in due]
         wanted = unfinished[:limit] if limit else unfinished
 

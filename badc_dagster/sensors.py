@@ -18,9 +18,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
-from badc_core.recordings.registry import Registry
 from badc_core.stages.stage import STAGES, Stage, stages_after
-from badc_dagster.adoption import Adoption, convert_older_marks
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
@@ -130,14 +128,12 @@ def evaluate(
 
     Raises:
         DatasetInvalid, DetectorMissing, ConfigInvalid: nothing can be run here.
-        StorageFull, OutputUnwritable: results of an earlier version cannot be taken over.
     """
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
     outcome, cursor.sizes = register_settled(dataset, cursor.sizes, now_s())
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)
-    convert_older_marks(dataset)
     # The rest in the next ticks; what files say of it counts already.
     tick = Tick(MAX_FILES_PER_TICK, now_s())
     taken = take_over(instance, connection, dataset, outcome.registry.by_id, tick=tick)
@@ -145,15 +141,11 @@ def evaluate(
         warn(sentence)
     finder = DueFinder(instance, connection, dataset)
     progress = finder.find(outcome.registry.without({*outcome.missing, *taken.unsettled}))
-    adoption = Adoption(instance, connection, dataset)
-    warnings = _adopt_older_results(finder, adoption, progress, outcome.registry)
     requests: list[dg.RunRequest] = []
     if progress.unfinished:
         requests = _Requests(instance, connection, dataset, cursor, now_s()).make(progress)
     else:
         cursor.requested = {stage: {} for stage in STAGES}
-    for sentence in warnings if requests else ():
-        warn(sentence)
     n_waiting = len(cursor.sizes)
     reason = f"nothing due; {n_waiting} file(s) still settling" if n_waiting else "nothing due"
     return dg.SensorResult(
@@ -161,23 +153,6 @@ def evaluate(
         skip_reason=None if requests else dg.SkipReason(reason),
         cursor=cursor.render(),
     )
-
-
-def _adopt_older_results(
-    finder: DueFinder, adoption: Adoption, progress: Progress, registry: Registry
-) -> list[str]:
-    """Takes over some results of the code before; returns why others will be made again."""
-    older = adoption.find(progress)
-    if not older.adoptable:
-        return older.describe()
-    # The rest in the next ticks: a tick may take no longer than a minute.
-    now, later = older.adoptable[:MAX_FILES_PER_TICK], older.adoptable[MAX_FILES_PER_TICK:]
-    outcome = adoption.adopt(now)
-    progress.replace(now, finder.find_some(registry.by_id[one] for one in now))
-    for due in progress.due.values():
-        for one in (*later, *outcome.busy):
-            due.pop(one, None)
-    return older.describe() + outcome.refused.describe()
 
 
 class _Requests:

@@ -4,7 +4,7 @@ A dataset that was cloned, or came from another home, or whose home was lost, sa
 each output was made from (`badc_core/stages/fingerprint_files.py`). Outputs that are as they were
 written then get the events that a run here would have added, whatever settings they were made
 with: what today's settings make due is found out afterwards, as ever. Those that differ are made
-again. Results of code that wrote no such files are in `adoption.py`.
+again.
 """
 
 import os
@@ -18,6 +18,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, InputOutdated, RecordingBusy
 from badc_core.recordings.failures import fetch_failures, read_failures
+from badc_core.recordings.registry import Registry
 from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import StoredOutput, find_difference, read_stored
 from badc_core.stages.fingerprints import lacks_chunks
@@ -38,6 +39,11 @@ _AT_ONCE = 100
 """Recordings whose events are stored together; other processes that store events wait meanwhile."""
 
 _SETTLED_AFTER_S = 60.0
+
+GraphPlace = tuple[dg.DagsterInstance, Connection, Dataset]
+"""A dataset, and where it is in the asset graph."""
+
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,16 @@ class TakenOver:
                 f"What the results of {counted(n, 'recording')} were made from cannot be read. "
                 f"{min(self.unreadable.values())}"
             )
+
+
+def take_over_made_elsewhere(place: GraphPlace, registry: Registry, show: Show, warn: Show) -> None:
+    """Has the asset graph know results of another Dagster home, and says what came of that."""
+    outcome = take_over(*place, registry.by_id, show)
+    for sentence in outcome.warnings():
+        warn(sentence)
+    if outcome.recordings:
+        n = counted(len(outcome.recordings), "recording")
+        show(f"Results of {n}, made in another Dagster home, taken over.")
 
 
 def take_over(

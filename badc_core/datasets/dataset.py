@@ -240,11 +240,6 @@ class Dataset:
         return self.artifacts / "fingerprints" / f"{recording_id}.json"
 
     @property
-    def older_marks(self) -> Path:
-        """Folder of marks that the code before left on outputs it was replacing."""
-        return self.artifacts / "in_work"
-
-    @property
     def work_folder(self) -> Path:
         """Locks and journals of what is in work (`stages/work.py`): no results, never tracked."""
         chosen = Path(self.settings.work.folder).expanduser()

@@ -102,7 +102,7 @@ class DatasetSource:
         dataset: whose.
         detector: that runs.
         journal: recording_id -> its journal; None where results of earlier runs do not count.
-        grid: of the detector's windows; None for keys as earlier versions of BADC gave them.
+        grid: of the detector's windows; None where it has none.
     """
 
     def __init__(

@@ -59,11 +59,6 @@ def add_floor(fingerprint: str, floor: float) -> str:
     return f"{fingerprint}{_FLOOR}{floor!r}"
 
 
-def digest_from(source: str, settings_hash: str) -> str:
-    """Returns the fingerprint of an output made from one source, under settings of any version."""
-    return _digest_texts(source, settings_hash)
-
-
 class Fingerprints:
     """Fingerprints under one dataset's settings.
 

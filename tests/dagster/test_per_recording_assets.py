@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from badc_core.inference.older_detections import older_config_hash
+from badc_core.detectors.registry import identify_detector
+from badc_core.inference.config_hashes import detections_hash
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.registry import read_registry
 from badc_core.stages.fingerprints import Fingerprints
@@ -55,7 +56,8 @@ def require_told_of_detections(graph):
     assert told["dagster/uri"] == graph.dataset.detections("rec_1").as_uri()
     assert told["species"] == 0
     assert told["effort_s"] == pytest.approx(3.0)
-    assert told["config_hash"] == older_config_hash(graph.dataset.settings.detector)
+    settings = graph.dataset.settings.detector
+    assert told["config_hash"] == detections_hash(settings, identify_detector(settings))
     assert "| 4-8 kHz |" in told["top_species"]
 
 
