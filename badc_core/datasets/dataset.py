@@ -92,10 +92,6 @@ class InferencePaths:
         """The recording's folder; the given one itself where it is named for the recording."""
         return self.folder if self.folder.name == recording_id else self.folder / recording_id
 
-    def journal(self, recording_id: str) -> Path:
-        """Where the code before kept the recording's journal (`inference/journal.py`)."""
-        return self.recording(recording_id) / "journal.jsonl"
-
     def chunk_json(self, recording_id: str, chunk_id: str) -> Path:
         """A chunk's detections as the original BADC wrote them."""
         return self.recording(recording_id) / f"{chunk_id}.json"

@@ -64,7 +64,7 @@ class ChunkResult:
         peak_rss_mib: the worker's so far.
         gpu: what its GPU did meanwhile; None without one.
         is_resumed: from an earlier run, so that nothing ran.
-        floor: detections below this score are left out; None in results of the code before.
+        floor: detections below this score are left out.
         not_analysed: digital silence that the model cannot score, in samples as detections are.
     """
 
@@ -77,7 +77,7 @@ class ChunkResult:
     peak_rss_mib: float = 0.0
     gpu: GpuMetrics | None = None
     is_resumed: bool = False
-    floor: float | None = None
+    floor: float = 0.0
     not_analysed: tuple[Interval, ...] = ()
 
     @property

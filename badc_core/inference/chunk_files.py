@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from badc_core.chunks.manifest import FILE_MARK, VIRTUAL_MARK
-from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING, InferencePaths
+from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.inference.chunk_json import ChunkOrigin
 from badc_core.json_texts import parse_object
@@ -86,8 +86,7 @@ def _is_runners(path: Path, top: Path, holds_chunks: Callable[[Path, str], bool]
 
 def _holds_chunks(folder: Path, chunk_id: str) -> bool:
     """Whether files of chunks lie in a folder, rather than a runner's about one chunk."""
-    journal = InferencePaths(folder).journal(folder.name)
-    return journal.is_file() or any(_is_chunks(path, chunk_id) for path in folder.glob("*.json"))
+    return any(_is_chunks(path, chunk_id) for path in folder.glob("*.json"))
 
 
 def _is_chunks(path: Path, chunk_id: str) -> bool:

@@ -5,7 +5,6 @@ whatever happens next. What becomes of the detections is in `select.py`.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from badc_core.errors import (
     UnreadableRecording,
 )
 from badc_core.inference.config_hashes import dataset_file_hash, model_hash
-from badc_core.inference.journal import Journal
 from badc_core.inference.multiplexer import run_recordings
 from badc_core.inference.raw_result import RawResult, known_in_raw_result
 from badc_core.inference.recording_run import (
@@ -149,10 +147,9 @@ class DatasetSource:
     def _known(self, recording_id: str, chunks: Sequence[PlannedChunk]) -> dict[str, ChunkResult]:
         if self._journal is None:
             return {}
-        journals = self._dataset.inference.journal(recording_id), self._journal(recording_id)
         floor = self._dataset.settings.detector.lowest_score
         raw = known_in_raw_result(self._dataset.raw_detections(recording_id), recording_id, floor)
-        return raw | find_known(chunks, journals, floor)
+        return raw | find_known(chunks, self._journal(recording_id), floor)
 
     def _files(self, chunk: Chunk) -> Path | None:
         """Returns where the detector's own files of a chunk go, if chunks have files at all."""
@@ -182,13 +179,11 @@ class RawSink:
         model_hash: str,
     ) -> None:
         self._path = dataset.raw_detections(recording_id)
-        self._older_journal = dataset.inference.journal(recording_id)
         self._output = self._path.relative_to(dataset.root).as_posix()
         self._detector = detector
         self._model_hash = model_hash
         self._settings = dataset.settings
         self._keys = tuple(one.key for one in chunks)
-        self._older_keys = {one.file_key for one in chunks}
         self._results: dict[int, ChunkResult] = {}
 
     def output(self, chunk_id: str) -> str:  # noqa: ARG002  (one file has all chunks)
@@ -213,7 +208,7 @@ class RawSink:
         results = tuple(self._results[number] for number in range(len(self._keys)))
         failed = [one for one in results if one.error is not None]
         _require_readable(failed, len(results))
-        floor = max(map(self._floor, results))
+        floor = max(one.floor for one in results)
         tolerated = self._settings.inference.max_failed_fraction
         raw = RawResult(
             self._detector,
@@ -224,26 +219,12 @@ class RawSink:
             self._model_hash,
         )
         raw.write(self._path)
-        self._remove_older_journal()
         return raw
-
-    def _floor(self, result: ChunkResult) -> float:
-        """Returns down to which score a chunk's detections are there."""
-        detector = self._settings.detector
-        if result.error is not None:
-            return detector.floor
-        return detector.lowest_score if result.floor is None else result.floor
-
-    def _remove_older_journal(self) -> None:
-        """Removes the journal of the code before, which lay beside the chunks' files."""
-        Journal(self._older_journal).forget(self._older_keys)
-        with suppress(OSError):
-            self._older_journal.parent.rmdir()
 
 
 def _down_to(floor: float, result: ChunkResult) -> ChunkResult:
     """Returns a result without detections below a score, which an earlier run may have kept."""
-    if result.floor is None or result.floor >= floor:
+    if result.floor >= floor:
         return result
     return replace(
         result, detections=tuple(one for one in result.detections if one.confidence >= floor)

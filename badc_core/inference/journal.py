@@ -3,16 +3,14 @@
 One append-only file per recording, a JSON object a line. Every line carries a key made of model,
 settings and the chunk's audio, so results of other settings are never mistaken for these. It
 survives being killed at any byte: a line counts once its end is written. Its last field is a
-checksum of the rest, so a damaged line is as if not there; the code before wrote none.
+checksum of the rest, so a damaged line is as if not there.
 """
 
 import json
 import logging
-import math
 import os
 import re
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +28,6 @@ _log = logging.getLogger(__name__)
 _told: set[Path] = set()
 """Journals whose damage this process has warned of."""
 _SUMMED = re.compile(rb'(?P<rest>\{.*),"checksum":"(?P<checksum>[0-9a-f]{16})"\}')
-_FIELDS = {
-    *("key", "chunk_id", "status", "attempt", "worker", "runtime_s", "peak_rss_mib"),
-    *("error", "floor", "detections"),
-}
-_NOT_A_RESULT = (KeyError, TypeError, ValueError, OverflowError)
 
 
 def chunk_key(
@@ -79,17 +72,13 @@ class Journal:
 
         Args:
             keys: key -> the chunk that has it.
-            floor: results that were kept down to this score at least. Lines without a floor, of
-                the code before, count: their keys say with which scores.
+            floor: results that were kept down to this score at least.
         """
         found: dict[str, ChunkResult] = {}
         for line in self._lines():
-            key = line.get("key")
-            if isinstance(key, str) and key in keys and key not in found:
-                # A line with our keys but odd values counts as not written.
-                with suppress(*_NOT_A_RESULT):
-                    if float(line.get("floor", floor)) <= floor:
-                        found[key] = _result(keys[key], line)
+            key = line["key"]
+            if key in keys and key not in found and line["floor"] <= floor:
+                found[key] = _result(keys[key], line)
         return found
 
     def append(self, key: str, result: ChunkResult) -> None:
@@ -114,7 +103,7 @@ class Journal:
         Raises:
             StorageFull, OutputUnwritable: the disk or a quota is full.
         """
-        others = [line for line in self._lines() if line.get("key") not in keys]
+        others = [line for line in self._lines() if line["key"] not in keys]
         if others:
             write_text(self.path, "".join(map(_as_text, others)))
         else:
@@ -129,7 +118,7 @@ class Journal:
         for line in content.split(b"\n")[:-1]:
             try:
                 parsed = _parse(line)
-            except _NOT_A_RESULT:
+            except ValueError:
                 # A line without an end is what a killed process leaves.
                 n_bad += line.endswith(b"}")
             else:
@@ -150,33 +139,12 @@ class Journal:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    """Returns a line as it was written; raises one of `_NOT_A_RESULT` for any other."""
+    """Returns a line as it was written; raises ValueError for any other."""
     summed = _SUMMED.fullmatch(line)
-    rest = summed["rest"] + b"}" if summed else line
-    if summed and _checksum(rest) != summed["checksum"].decode():
+    rest = summed["rest"] + b"}" if summed else b""
+    if summed is None or _checksum(rest) != summed["checksum"].decode():
         raise ValueError("damaged")
-    parsed = parse_object(rest)
-    if summed is None:
-        _require_plausible(parsed)
-    return parsed
-
-
-def _require_plausible(line: dict[str, Any]) -> None:
-    """Raises one of `_NOT_A_RESULT` if a line without a checksum cannot be what was written."""
-    if not line.keys() <= _FIELDS:
-        raise ValueError("unknown field")
-    if line["status"] != "success":
-        return
-    numbers = [line["runtime_s"], line["attempt"], line["peak_rss_mib"], line.get("floor") or 0]
-    if not all(math.isfinite(one) and one >= 0 for one in numbers):
-        raise ValueError("odd number")
-    for one in protocol.detections_from_json(line["detections"]):
-        scores = [one.confidence, one.occurrence or 0.0]
-        is_range = isinstance(one.start_sample, int) and isinstance(one.end_sample, int)
-        if not (is_range and 0 <= one.start_sample < one.end_sample):
-            raise ValueError("odd range")
-        if not all(0.0 <= score <= 1.0 for score in scores):
-            raise ValueError("odd score")
+    return parse_object(rest)
 
 
 def _checksum(text: bytes) -> str:
@@ -200,8 +168,7 @@ def _line(key: str, result: ChunkResult) -> dict[str, Any]:
     }
     if result.error is not None:
         return {**line, "error": str(result.error)}
-    if result.floor is not None:
-        line["floor"] = result.floor
+    line["floor"] = result.floor
     if result.not_analysed:
         line["not_analysed"] = result.not_analysed
     return {**line, "detections": protocol.detections_to_json(result.detections)}
@@ -217,7 +184,7 @@ def _result(task: ChunkTask, line: dict[str, Any]) -> ChunkResult:
         int(line["attempt"]),
         float(line["peak_rss_mib"]),
         is_resumed=True,
-        floor=line.get("floor"),
+        floor=line["floor"],
         not_analysed=protocol.intervals_from_json(line.get("not_analysed", [])),
     )
 

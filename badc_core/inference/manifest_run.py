@@ -244,12 +244,12 @@ class ManifestRun:
         if not spec.resume:
             return {}
         floor = spec.settings.detector.lowest_score
-        journals = spec.output.journal(recording_id), spec.work(recording_id).journal(recording_id)
+        journal = spec.work(recording_id).journal(recording_id)
         raw: Known = {}
         if spec.dataset is not None:
             path = spec.dataset.raw_detections(recording_id)
             raw = known_in_raw_result(path, recording_id, floor)
-        return {**raw, **find_known(chunks, journals, floor)}
+        return {**raw, **find_known(chunks, journal, floor)}
 
     def _open_recording(self, recording_id: str) -> Opened[None]:
         chunks = self._plan(recording_id)

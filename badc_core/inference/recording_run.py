@@ -40,8 +40,7 @@ class PlannedChunk:
 
     Attributes:
         key: the journal's, of the settings that decide what the model gives.
-        file_key: a JSON file's, of all settings that decide what is kept; the journal's too in
-            the code before.
+        file_key: a JSON file's, of all settings that decide what is kept.
         task: for a worker.
     """
 
@@ -86,7 +85,7 @@ class Keys:
 
 
 Known = Mapping[str, ChunkResult]
-"""Results of earlier runs, by `key` or `file_key`."""
+"""Results of earlier runs, by `key`."""
 
 
 class Sink(Protocol[T_co]):
@@ -184,7 +183,7 @@ class RecordingRun(Generic[T]):
         self._keys = {one.key for one in opened.chunks}
         for number, chunk in enumerate(opened.chunks):
             self._require_own(chunk)
-            known = opened.known.get(chunk.key) or opened.known.get(chunk.file_key)
+            known = opened.known.get(chunk.key)
             if known is not None:
                 self._keep(number, chunk, replace(known, task=chunk.task))
             elif not self._sink.reuse(number, chunk):
@@ -252,17 +251,13 @@ class RecordingRun(Generic[T]):
 
 
 def find_known(
-    chunks: Sequence[PlannedChunk], journals: Sequence[Path], floor: float
+    chunks: Sequence[PlannedChunk], journal: Path, floor: float
 ) -> dict[str, ChunkResult]:
-    """Returns the results in journals, by the key under which they are there.
+    """Returns the results in a recording's journal, by key.
 
     Args:
-        chunks: of one recording.
-        journals: the later, the more its results count.
+        chunks: of the recording.
+        journal: its file.
         floor: results must have been kept down to this score.
     """
-    keys = {one.file_key: one.task for one in chunks} | {one.key: one.task for one in chunks}
-    known: dict[str, ChunkResult] = {}
-    for path in journals:
-        known |= Journal(path).known(keys, floor)
-    return known
+    return Journal(journal).known({one.key: one.task for one in chunks}, floor)

@@ -56,7 +56,6 @@ def folder(tmp_path: Path) -> Path:
         )
         write_chunk_json(paths, one, IDENTITY, origin)
     (paths.folder / NAME / ".chunk_status.json").write_text("{}")
-    (paths.folder / NAME / "journal.jsonl").write_text("{}")
     (paths.folder / "one.jsonl.summary.json").write_text("{}")
     return paths.folder
 

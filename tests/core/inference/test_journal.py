@@ -140,46 +140,19 @@ def test_any_byte_changed_never_gives_another_detection(
     assert all(one.detections == (SONG,) for one in found.values())
 
 
-def without_checksums(path: Path) -> None:
-    """Makes a journal one of the code before."""
-    path.write_text(re.sub(r',"checksum":"\w+"', "", path.read_text("utf-8")), "utf-8")
-
-
-def test_lines_of_the_code_before_count_without_a_checksum(path: Path) -> None:
-    written(path)
-    new = path.read_bytes()
-    without_checksums(path)
-    assert path.read_bytes() != new
-    assert [one.detections for one in known(path).values()] == [(SONG,)] * 3
-    Journal(path).forget({key(2)})
-    assert known(path).keys() == {0, 1}
-
-
-DEEP = "[" * 50_000 + "]" * 50_000
-
-
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(('"runtime_s":1.25', f'"runtime_s":{one}') for one in ("Infinity", "NaN", "-1", DEEP)),
-        *(('"attempt":2', f'"attempt":{one}') for one in ("Infinity", "1e999", "9" * 5000)),
-        *((str(0.1 + 0.2), one) for one in ("NaN", "5", "-0.5", "1e999", '"0.3"', "9" * 400)),
-        *(("[0,48000,", one) for one in ("[48000,0,", "[-5,48000,", "[0.5,48000,", "[NaN,4,")),
-        ('"attempt"', '"attemqt"'),
-    ],
-    ids=lambda one: one[:24],
+    ("written_as", "spoilt_as"), [(r',"checksum":"\w+"', ""), ('"attempt":2', '"attempt":3')]
 )
-def test_an_impossible_value_is_as_if_not_there_with_or_without_a_checksum(
-    path: Path, caplog, field: str, value: str
+def test_a_line_without_its_checksum_or_with_another_is_as_if_not_there(
+    path: Path, caplog, written_as: str, spoilt_as: str
 ) -> None:
     written(path)
     lines = path.read_text("utf-8").splitlines(keepends=True)
-    assert field in lines[1]
-    path.write_text(lines[0] + lines[1].replace(field, value) + lines[2], "utf-8")
-    assert known(path).keys() == {0, 2}
-    without_checksums(path)
-    assert known(path).keys() == {0, 2}
-    assert known(path).keys() == {0, 2}
+    spoilt = re.sub(written_as, spoilt_as, lines[1])
+    assert spoilt != lines[1]
+    path.write_text(lines[0] + spoilt + lines[2], "utf-8")
+    for _ in range(2):
+        assert known(path).keys() == {0, 2}
     assert caplog.text.count("damaged lines are left out") == 1
 
 

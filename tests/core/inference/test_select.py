@@ -16,14 +16,13 @@ from support.sounds import write_tone
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
-from badc_core.detectors.registry import identify_detector
 from badc_core.errors import (
     DetectorFailed,
     InputOutdated,
     RawDetectionsInvalid,
     RecordingBusy,
 )
-from badc_core.inference.detect import DatasetSource, detect_recordings
+from badc_core.inference.detect import detect_recordings
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.select import select_detections
 from badc_core.recordings.describe import describe_recording
@@ -287,42 +286,6 @@ def test_files_of_chunks_are_written_by_one_run_at_a_time(root):
     assert not dataset.inference.recording("a").exists()
     assert second.error is None
     assert list(dataset.inference.recording("b").glob("*.json"))
-
-
-def test_a_journal_of_the_code_before_counts_with_the_scores_it_was_kept_with(root):
-    dataset = opened(root, min_score=0.3)
-    prepare(dataset)
-    inputs = step_inputs(dataset, NAMES)
-    with TelemetryLog(dataset.telemetry("x")) as telemetry:
-        outcomes = list(detect_recordings(inputs, telemetry))
-    older = dataset.inference.journal("a")
-    older.parent.mkdir(parents=True)
-    lines = map(json.loads, inputs.work.journal("a").read_text().splitlines())
-    by_id = {one.chunk.chunk_id: key for one, key in _file_keys(dataset)}
-    older.write_text(
-        "".join(
-            json.dumps({**_without_floor(one, 0.3), "key": by_id[one["chunk_id"]]}) + "\n"
-            for one in lines
-        )
-    )
-    for one in outcomes:
-        one.commit()
-    dataset.raw_detections("a").unlink()
-    again = detect(dataset)["a"]
-    assert (again.n_resumed, again.floor) == (4, 0.3)
-    assert not older.exists()
-
-
-def _without_floor(line: dict, min_score: float) -> dict:
-    found = [row for row in line["detections"] if row[2] >= min_score]
-    kept = {key: it for key, it in line.items() if key not in {"floor", "checksum"}}
-    return kept | {"detections": found}
-
-
-def _file_keys(dataset: Dataset) -> list[tuple]:
-    detector = identify_detector(dataset.settings.detector)
-    source = DatasetSource(dataset, detector, lambda one: dataset.root / one, grid=None)
-    return [(chunk.task, chunk.file_key) for chunk in source.open("a").chunks]
 
 
 @pytest.mark.parametrize("nested", ["[" * 100_000, "[]"], ids=["deep", "list"])
