@@ -6,7 +6,7 @@ the bytes that Python writes for every signal.
 
 import os
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 INTERRUPTED = 130
@@ -33,12 +33,7 @@ class Interruptible:
             signal.signal(one, _interrupt)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for one, handler in self._old_handlers.items():
             signal.signal(one, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)

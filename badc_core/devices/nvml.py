@@ -5,7 +5,6 @@ The inventory of GPUs is in `inventory.py`, their measurement in `sampler.py`.
 
 from dataclasses import dataclass
 from importlib import import_module
-from types import TracebackType
 from typing import Any, Self
 
 from badc_core.errors import BadcError
@@ -80,12 +79,7 @@ class Nvml:
         self._call("nvmlInit")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._call("nvmlShutdown")
 
     def n_gpus(self) -> int:

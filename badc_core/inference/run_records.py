@@ -6,7 +6,6 @@ The records of the stages' results are in `badc_core/stages/step_records.py`.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from badc_core.datasets.dataset import Dataset
@@ -74,12 +73,7 @@ class RunCommits:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.commit()
 
     def commit_leftovers(self) -> None:
