@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.archives import run_in
 from support.built_once import build_once
-from support.detecting import detect_in_process
+from support.detecting import cut_recordings, detect_in_process
 from support.finished_dataset import (
     BROKEN,
     GOOD,
@@ -26,7 +26,6 @@ from support.finished_dataset import (
 from support.sounds import write_tone
 
 import badc_core.api as badc
-from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.source import plan_file, write_virtual_manifest
 from badc_core.datasets.connections import connect
 from badc_core.datasets.dataset import Dataset
@@ -38,7 +37,6 @@ from badc_core.errors import (
     RecordingUnknown,
     RepositoryFailed,
 )
-from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.corpus import build_corpus
 
@@ -132,9 +130,7 @@ def test_a_recording_without_some_chunks_is_incomplete(own):
 def test_what_the_stub_runner_made_is_not_analysed(tmp_path, has_corpus):
     write_tone(tmp_path / "pond" / "audio" / "a.wav", 3.0)
     dataset = Dataset.open(tmp_path / "pond", {"detector": {"name": "stub"}})
-    (row,) = register_recordings(dataset).registry
-    describe_recording(dataset, row).write(dataset.recording("a"))
-    write_manifest(dataset, "a")
+    cut_recordings(dataset)
     detect_in_process(dataset, ["a"])
     if has_corpus:
         build_corpus(dataset, ["a"], {})

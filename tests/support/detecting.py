@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.interface import Detector
 from badc_core.detectors.registry import find_grid, load_detector
@@ -16,6 +17,8 @@ from badc_core.inference.detect import DatasetSource, detect_recordings
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.select import Selection, select_detections, select_recording
 from badc_core.outcomes import Outcome
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
 from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
@@ -23,6 +26,19 @@ from badc_core.telemetry.summary import Summary
 
 IMPORTABLE = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
 """First line of a program of its own that imports this module."""
+
+
+def ids(dataset: Dataset) -> tuple[str, ...]:
+    """Returns a dataset's recordings; registers those that are new."""
+    return register_recordings(dataset).registry.ids
+
+
+def cut_recordings(dataset: Dataset) -> None:
+    """Describes all recordings of a dataset, and writes where their chunks are."""
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+        write_manifest(dataset, registered.recording_id)
 
 
 def step_inputs(
@@ -54,6 +70,23 @@ def detect_and_select(
         if outcome.value is not None:  # with what this run did, which the file does not say
             outcome = replace(outcome, value=replace(outcome.value, raw=raw.require()))
         yield outcome
+
+
+def detect(
+    dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
+) -> dict[str, Outcome[DetectionsResult]]:
+    """Returns what became of every recording, committed.
+
+    Args:
+        dataset: whose recordings are described and cut.
+        recording_ids: which; None for all.
+        name: of the telemetry log.
+    """
+    wanted = ids(dataset) if recording_ids is None else recording_ids
+    with TelemetryLog(dataset.telemetry(name)) as telemetry:
+        outcomes = list(detect_and_select(dataset, wanted, telemetry))
+    assert len({one.recording_id for one in outcomes}) == len(outcomes)
+    return {one.recording_id: one for one in outcomes}
 
 
 def detect_in_process(

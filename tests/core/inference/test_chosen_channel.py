@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from support.detecting import detect_and_select, detect_in_process, step_inputs
+from support.detecting import cut_recordings, detect_and_select, detect_in_process, step_inputs
 
 from badc_core.audio.channel import EACH, MEAN
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import CHANNEL_KEY, read_metadata
 from badc_core.errors import ChannelMissing, DatasetInvalid, InputOutdated
@@ -20,9 +19,7 @@ from badc_core.inference.journal import chunk_key
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.inference.select import select_detections
-from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.settings import ChannelSetting
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.telemetry.log import TelemetryLog
@@ -62,9 +59,7 @@ def described(tmp_path_factory) -> Path:
         (root / "audio" / "S").mkdir(parents=True, exist_ok=True)
         sf.write(root / "audio" / "S" / f"{name}.wav", sound, RATE_HZ, subtype="FLOAT")
     dataset = reopen(root, MEAN)
-    for registered in register_recordings(dataset).registry:
-        describe_recording(dataset, registered).write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
+    cut_recordings(dataset)
     return root
 
 

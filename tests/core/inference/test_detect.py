@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 from support.built_once import build_once
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect, detect_and_select, ids
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
 from badc_core.detections.verify import verify_recording
@@ -29,7 +27,6 @@ from badc_core.errors import (
 from badc_core.inference.config_hashes import detections_hash
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.outcomes import Outcome
-from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import ChunkSettings
@@ -67,7 +64,7 @@ def lay_out(folder: Path, field_audio: Path) -> Dataset:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(field_audio / source, root / path)
     dataset = reopen(root)
-    prepare(dataset)
+    cut_recordings(dataset)
     return dataset
 
 
@@ -80,27 +77,6 @@ def reopen(root: Path, workers: int = 2, **detector: object) -> Dataset:
             "inference": {"cpu_workers": workers, "backoff_s": 0.01},
         },
     )
-
-
-def prepare(dataset: Dataset) -> None:
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
-
-
-def ids(dataset: Dataset) -> tuple[str, ...]:
-    return register_recordings(dataset).registry.ids
-
-
-def detect(
-    dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
-) -> dict[str, Outcome[DetectionsResult]]:
-    with TelemetryLog(dataset.telemetry(name)) as telemetry:
-        wanted = ids(dataset) if recording_ids is None else recording_ids
-        outcomes = list(detect_and_select(dataset, wanted, telemetry))
-    assert len({one.recording_id for one in outcomes}) == len(outcomes)
-    return {one.recording_id: one for one in outcomes}
 
 
 def config_hash(dataset: Dataset) -> str:
@@ -382,7 +358,7 @@ def test_a_recording_a_sample_longer_than_a_window_passes_with_every_score_kept(
     samples = np.random.default_rng(1).normal(0, 0.1, 3 * 48_000 + 1)
     sf.write(tmp_path / "audio" / "over.wav", samples, 48_000)
     dataset = reopen(tmp_path, min_score=0.0)
-    prepare(dataset)
+    cut_recordings(dataset)
     assert errors(detect(dataset)) == {}
     rows = read_detections(dataset.detections("over")).to_pylist()
     assert {(row["absolute_time_ms"], row["absolute_end_ms"]) for row in rows} == {(0, 3000)}
@@ -412,7 +388,7 @@ def test_labels_of_variable_length_do_not_depend_on_how_a_recording_is_cut(
         variable,
         settings=variable.settings.model_copy(update={"chunks": ChunkSettings(duration_s=600)}),
     )
-    prepare(whole)
+    cut_recordings(whole)
     detect(whole, name="whole")
     assert rows_of(whole) == cut
 

@@ -7,9 +7,8 @@ import pytest
 import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
-from support.detecting import detect_in_process
+from support.detecting import cut_recordings, detect_in_process
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import NOT_ANALYSED_KEY, read_effort, read_metadata
@@ -17,8 +16,6 @@ from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.inference.journal import Journal
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.intervals import clip, length_of, subtract, unite
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
 
 RATE_HZ = 8000
@@ -55,9 +52,7 @@ def open_dataset(tmp_path: Path):
             "detector": {"name": "python", "model": model, "window_overlap_s": overlap_s},
         }
         dataset = Dataset.open(tmp_path, overrides)
-        (registered,) = register_recordings(dataset).registry
-        describe_recording(dataset, registered).write(dataset.recording("a"))
-        write_manifest(dataset, "a")
+        cut_recordings(dataset)
         return dataset
 
     return open_

@@ -4,18 +4,15 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from support.detecting import step_inputs
+from support.detecting import cut_recordings, step_inputs
 from support.sounds import write_tone
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ManifestMismatch, RecordingBusy, UnreadableRecording
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.raw_result import RawResult
 from badc_core.inference.recording_run import STAGE
 from badc_core.outcomes import Outcome
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
 
@@ -30,10 +27,7 @@ def dataset(tmp_path: Path) -> Dataset:
     (tmp_path / "badc.toml").write_text('[detector]\nname = "band_energy"\n')
     overrides = {"chunks": {"duration_s": 3.0, "min_chunk_s": 1.0}, "inference": {"cpu_workers": 1}}
     dataset = Dataset.open(tmp_path, overrides)
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
+    cut_recordings(dataset)
     return dataset
 
 

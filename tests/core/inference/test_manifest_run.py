@@ -6,19 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect_and_select
 from support.sounds import write_tone
 from support.tables import write_rows
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifest
 from badc_core.inference.run_spec import RunResult, RunSpec
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
 from badc_core.telemetry.log import TelemetryLog, read_events
 from badc_core.telemetry.summary import summary_path
@@ -335,9 +332,7 @@ def dataset(tmp_path: Path) -> Dataset:
         "inference": {"cpu_workers": 1},
     }
     dataset = Dataset.open(root, overrides)
-    for registered in register_recordings(dataset).registry:
-        describe_recording(dataset, registered).write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
+    cut_recordings(dataset)
     return dataset
 
 

@@ -20,12 +20,9 @@ ALLOWED_GROWTH_MIB = 8.0
 _RUN = """
 import json, os, sys
 from pathlib import Path
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect_and_select, ids
 
 def rss_mib():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -35,17 +32,10 @@ root, n_first = Path(sys.argv[1]), int(sys.argv[2])
 detector = {"name": "band_energy", "min_score": 0.01}
 dataset = Dataset.open(root, {"detector": detector, "inference": {"cpu_workers": 2}})
 
-def prepared():
-    for registered in register_recordings(dataset).registry:
-        described = describe_recording(dataset, registered)
-        described.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
-        yield registered.recording_id
-
+cut_recordings(dataset)
 sizes = {}
 with TelemetryLog(dataset.telemetry("run")) as telemetry:
-    ids = tuple(prepared())
-    for n_done, outcome in enumerate(detect_and_select(dataset, ids, telemetry), start=1):
+    for n_done, outcome in enumerate(detect_and_select(dataset, ids(dataset), telemetry), start=1):
         assert outcome.value is not None, outcome.error
         assert outcome.value.table.num_rows
         if n_done >= n_first:

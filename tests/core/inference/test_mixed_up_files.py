@@ -4,14 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect_and_select
 from support.sounds import write_tone
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid, ManifestMismatch
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog
 
 NAMES = ("a", "b", "c")
@@ -24,10 +21,7 @@ def dataset(tmp_path: Path) -> Dataset:
         write_tone(tmp_path / "audio" / f"{name}.wav", 6.0, number)
     (tmp_path / "badc.toml").write_text('[detector]\nname = "band_energy"\n')
     dataset = Dataset.open(tmp_path, {"inference": {"cpu_workers": 1}})
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
+    cut_recordings(dataset)
     return dataset
 
 

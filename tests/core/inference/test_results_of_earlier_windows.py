@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect_and_select
 from support.own_models import BIRD_FUNCTION, BIRD_LABELS
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.plan import Chunk, FilePlace
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import find_grid
@@ -19,8 +18,6 @@ from badc_core.engine.protocol import ChunkTask
 from badc_core.inference import detect
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog, read_events
 
 CHUNK_S = 6
@@ -91,10 +88,7 @@ def open_dataset(root: Path, **inference: object) -> Dataset:
             "inference": {"cpu_workers": 1, "chunk_json": True, **inference},
         },
     )
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
+    cut_recordings(dataset)
     return dataset
 
 

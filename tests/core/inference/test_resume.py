@@ -19,12 +19,12 @@ import pytest
 import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.detecting import IMPORTABLE, detect_and_select
+from support.detecting import IMPORTABLE, cut_recordings, detect, detect_and_select, ids
 from support.processes import is_alive, worker_command_lines
 from support.waiting import wait_until
 
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.manifest import read_manifest, write_manifest
+from badc_core.chunks.manifest import read_manifest
 from badc_core.chunks.plan import plan_chunks
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
@@ -36,9 +36,7 @@ from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.raw_result import RawResult
 from badc_core.outcomes import Outcome
-from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import read_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
 from badc_core.telemetry.live import live_path
@@ -159,20 +157,13 @@ def write_noise(path: Path, seed: int, length_s: float) -> None:
     sf.write(path, np.clip(rng.normal(0, 1, n_samples) * envelope, -1, 1), RATE_HZ)
 
 
-def prepare(dataset: Dataset) -> None:
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
-
-
 def make_dataset(tmp_path: Path, lengths_s: Iterable[float], **options) -> Dataset:
     root = tmp_path / "dataset"
     for number, length_s in enumerate(lengths_s):
         name = f"r{number:02}_20240528_10{number:02}00.wav"
         write_noise(root / "audio" / "S1" / name, number, length_s)
     dataset = Dataset.open(root, overrides(tmp_path, **options))
-    prepare(dataset)
+    cut_recordings(dataset)
     return dataset
 
 
@@ -186,10 +177,6 @@ def reopen(dataset: Dataset, **options) -> Dataset:
     return Dataset.open(dataset.root, overrides(dataset.root.parent, **options))
 
 
-def ids(dataset: Dataset) -> tuple[str, ...]:
-    return register_recordings(dataset).registry.ids
-
-
 def chunk_ids(dataset: Dataset, recording_id: str) -> list[str]:
     recording = read_recording(dataset.recording(recording_id))
     chunks = read_manifest(dataset.manifest(recording_id), recording).chunks
@@ -198,16 +185,6 @@ def chunk_ids(dataset: Dataset, recording_id: str) -> list[str]:
 
 def all_chunks(dataset: Dataset) -> list[str]:
     return [chunk_id for one in ids(dataset) for chunk_id in chunk_ids(dataset, one)]
-
-
-def detect(
-    dataset: Dataset, recording_ids: Iterable[str] | None = None, name: str = "run"
-) -> dict[str, Outcome[DetectionsResult]]:
-    wanted = ids(dataset) if recording_ids is None else recording_ids
-    with TelemetryLog(dataset.telemetry(name)) as telemetry:
-        outcomes = list(detect_and_select(dataset, wanted, telemetry))
-    assert len({one.recording_id for one in outcomes}) == len(outcomes)
-    return {one.recording_id: one for one in outcomes}
 
 
 def made(outcomes: dict[str, Outcome[DetectionsResult]]) -> dict[str, RawResult]:
@@ -366,7 +343,7 @@ def test_what_is_known_of_chunks_that_overlapped_otherwise_is_not_taken(
         wanted = overrides(dataset.root.parent)
         wanted["chunks"] = {**wanted["chunks"], "overlap_s": overlap_s}
         opened = Dataset.open(dataset.root, wanted)
-        prepare(opened)
+        cut_recordings(opened)
         return opened
 
     expected = undisturbed(cut(after_s))
@@ -388,15 +365,15 @@ def test_what_is_known_of_a_file_that_changed_is_not_taken(dataset: Dataset) -> 
     audio = dataset.audio(read_recording(dataset.recording(first)).path)
     original = audio.read_bytes()
     write_noise(audio, 99, 12.0)
-    prepare(dataset)
+    cut_recordings(dataset)
     expected = undisturbed(dataset)
     audio.write_bytes(original)
-    prepare(dataset)
+    cut_recordings(dataset)
     n_chunks = len(chunk_ids(dataset, first))
     stop_after(dataset, n_chunks - 1, [first])
     assert len(journaled(dataset)) == n_chunks - 1
     write_noise(audio, 99, 12.0)
-    prepare(dataset)
+    cut_recordings(dataset)
     assert {one.n_resumed for one in made(detect(dataset)).values()} == {0}
     assert results(dataset) == expected
 
@@ -857,7 +834,7 @@ def test_whatever_fails_every_chunk_is_accounted_for_and_good_ones_are_right(
     for number, length_s in enumerate(lengths_s):
         write_noise(folder / "audio" / f"r{number}.wav", data.draw(st.integers(0, 99)), length_s)
     dataset = Dataset.open(folder, wanted)
-    prepare(dataset)
+    cut_recordings(dataset)
     # The detector that runs in this process must find no orders of the example before.
     for order in orders.glob("*_chunk_*"):
         order.unlink()

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 from support.built_once import build_once
-from support.detecting import detect_and_select
+from support.detecting import cut_recordings, detect_and_select
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detections.store import read_detections
@@ -22,8 +21,6 @@ from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifest
 from badc_core.inference.run_spec import RunSpec
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.telemetry.log import TelemetryLog, read_events
 
 RATE_HZ = 16_000
@@ -85,9 +82,7 @@ def lay_out(root: Path, program: Path, chunk_s: float) -> Dataset:
             },
         },
     )
-    for registered in register_recordings(dataset).registry:
-        describe_recording(dataset, registered).write(dataset.recording("R"))
-        write_manifest(dataset, "R")
+    cut_recordings(dataset)
     return dataset
 
 

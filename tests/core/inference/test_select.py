@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 from support.built_once import build_once
-from support.detecting import step_inputs
+from support.detecting import cut_recordings, step_inputs
 from support.sounds import write_tone
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.errors import (
@@ -25,8 +24,6 @@ from badc_core.errors import (
 from badc_core.inference.detect import detect_recordings
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.select import select_detections
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog, read_events
 
@@ -74,16 +71,9 @@ def opened(root: Path, **detector: object) -> Dataset:
     )
 
 
-def prepare(dataset: Dataset) -> None:
-    for registered in register_recordings(dataset).registry:
-        recording = describe_recording(dataset, registered)
-        recording.write(dataset.recording(registered.recording_id))
-        write_manifest(dataset, registered.recording_id)
-
-
 def detect(dataset: Dataset) -> dict[str, RawResult]:
     """Returns the raw results of a run, committed."""
-    prepare(dataset)
+    cut_recordings(dataset)
     raw = {}
     with TelemetryLog(dataset.telemetry("run")) as telemetry:
         for outcome in detect_recordings(step_inputs(dataset, NAMES), telemetry):

@@ -4,15 +4,12 @@ import json
 
 import pytest
 from support.commands import run_badc
-from support.detecting import detect_in_process
+from support.detecting import cut_recordings, detect_in_process
 from support.sounds import write_tone
 from support.tables import rows_of
 
-from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import RUNNER_KEY, read_detections, read_effort, read_metadata
-from badc_core.recordings.describe import describe_recording
-from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
@@ -55,9 +52,7 @@ def test_every_file_and_row_of_infer_says_stub(root, tmp_path):
 
 def test_nothing_counts_as_analysed_and_the_pages_warn(root):
     dataset = Dataset.open(root, {"detector": {"name": "stub"}})
-    for one in register_recordings(dataset).registry:
-        describe_recording(dataset, one).write(dataset.recording("a"))
-    write_manifest(dataset, "a")
+    cut_recordings(dataset)
     detect_in_process(dataset, ["a"])
     assert read_detections(dataset.detections("a")).num_rows == 0
     assert read_metadata(dataset.detections("a"))[RUNNER_KEY] == "stub"
