@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 import support.lacking
+import typer
 from hypothesis import settings
 from support.lacking import IN_CI
 
@@ -44,6 +45,14 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the test first that takes longest: it waits for the daemon's ticks of 30 s."""
     items.sort(key=lambda item: item.path.name != "test_daemon.py")
+
+
+@pytest.fixture(scope="session")
+def app() -> typer.Typer:
+    """Returns the application with every installed command."""
+    from badc_core.cli.app import build_app  # noqa: PLC0415  (most tests need no command line)
+
+    return build_app()
 
 
 @pytest.fixture(scope="session", autouse=True)

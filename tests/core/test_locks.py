@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.locks import refuse_locks
 
 from badc_core import locks
 from badc_core.errors import OutputUnwritable
@@ -34,10 +35,6 @@ time.sleep(60)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "new folder" / "a.lock"
-
-
-def refuse_locks(*_: object) -> None:
-    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_a_lock_is_exclusive_until_it_is_released(path) -> None:

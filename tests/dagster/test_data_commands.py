@@ -11,17 +11,11 @@ from support.built_once import build_once
 from support.commands import run_typed
 
 from badc_core.atomic import _process_space
-from badc_core.cli.app import build_app
 from badc_core.datasets.connections import read_connections, read_known
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy, RepositoryFailed
 from badc_core.stages.work import Work
 from badc_dagster.home import open_instance
 from badc_dagster.resources import DatasetResource
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture(scope="module")

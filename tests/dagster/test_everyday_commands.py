@@ -6,18 +6,12 @@ import dagster as dg
 import pytest
 from support.commands import run_typed
 
-from badc_core.cli.app import build_app
 from badc_core.datasets.connections import read_connections
 from badc_core.errors import DatasetInvalid
 from badc_dagster.partitions import range_tags
 from badc_dagster.recording_step import Step
 
 QUICK = '[detector]\nname = "band_energy"\n'
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture

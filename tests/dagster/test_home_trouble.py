@@ -7,16 +7,10 @@ import pytest
 from support.commands import run_typed
 from support.disks import fill, small_disk
 
-from badc_core.cli.app import build_app
 from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, StorageFull
 from badc_dagster.home import naming_home_trouble, prepare_home
 
 COMMANDS = ("run", "status", "scan")
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture

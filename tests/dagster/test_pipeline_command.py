@@ -7,14 +7,7 @@ from support.archives import run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
-from badc_core.cli.app import build_app
-
 QUICK = '[detector]\nname = "band_energy"\n[inference]\ncpu_workers = 1\n'
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture

@@ -1,7 +1,13 @@
 """Files that processes hold by the kernel's locks."""
 
+import errno
 import fcntl
 from pathlib import Path
+
+
+def refuse_locks(*_: object) -> None:
+    """Fails as `fcntl.flock` does on a file system without locks."""
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def is_locked(path: Path) -> bool:

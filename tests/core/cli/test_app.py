@@ -11,14 +11,8 @@ import pytest
 from support.commands import BADC, run_typed
 from support.sounds import write_tone
 
-from badc_core.cli.app import build_app
 from badc_core.cli.main import main
 from badc_core.errors import DatasetInvalid
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture

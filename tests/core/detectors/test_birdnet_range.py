@@ -11,19 +11,13 @@ from badc_core.detectors.birdnet import find_labels, find_model
 from badc_core.detectors.birdnet_range import SpeciesRange, week_of
 from badc_core.detectors.interface import RecordingContext
 from badc_core.detectors.label_files import read_labels
-from badc_core.errors import DetectorMissing
 
 ITHACA = RecordingContext(42.5, -76.45)
 IN_JUNE = RecordingContext(42.5, -76.45, "2022-06-15")
 KALAHARI_IN_JUNE = RecordingContext(-24.0, 22.0, "2022-06-15")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _birdnet(lacking) -> None:
-    try:
-        find_model()
-    except DetectorMissing as error:
-        lacking(str(error))
+pytestmark = pytest.mark.usefixtures("birdnet")
 
 
 @pytest.mark.parametrize(

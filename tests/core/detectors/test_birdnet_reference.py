@@ -21,7 +21,6 @@ from badc_core.detectors.label_files import read_labels
 from badc_core.detectors.registry import identify_detector
 from badc_core.engine.opening import open_engine
 from badc_core.engine.protocol import ChunkTask
-from badc_core.errors import DetectorMissing
 from badc_core.settings import Settings
 
 MIN_SCORE = 0.1
@@ -31,12 +30,7 @@ MODEL_SHA256_START = "55f3e405"
 Row = tuple[float, float, str, str]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _birdnet(lacking) -> None:
-    try:
-        find_model()
-    except DetectorMissing as error:
-        lacking(str(error))
+pytestmark = pytest.mark.usefixtures("birdnet")
 
 
 def official(path: Path) -> dict[Row, float]:

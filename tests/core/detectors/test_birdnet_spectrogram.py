@@ -20,12 +20,7 @@ WINDOW = 3 * RATE_HZ
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _birdnet(lacking) -> None:
-    try:
-        find_model()
-    except DetectorMissing as error:
-        lacking(str(error))
+pytestmark = pytest.mark.usefixtures("birdnet")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """AggregationRequest chunks' JSON files into one table."""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
+from support.tables import rows_of
 from typer.testing import CliRunner
 
 from badc_core.chunks.plan import Chunk
@@ -58,11 +58,6 @@ def folder(tmp_path: Path) -> Path:
     (paths.folder / NAME / ".chunk_status.json").write_text("{}")
     (paths.folder / "one.jsonl.summary.json").write_text("{}")
     return paths.folder
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, strict=True))
 
 
 def test_chunks_without_detections_are_rows_of_the_csv_only(folder, tmp_path):

@@ -1,6 +1,5 @@
 """Fetching ahead, and dropping only what was fetched and is not used."""
 
-import errno
 import fcntl
 import os
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.archives import copy_archive, make_archive, run_in
 from support.built_once import build_once
+from support.locks import refuse_locks
 
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import ContentMissing
@@ -126,10 +126,6 @@ def test_a_batch_keeps_what_its_steps_fetch(archive, sounds) -> None:
                         pass
             assert count_here(some) == 2
     assert count_here(some) == 0
-
-
-def refuse_locks(*_: object) -> None:
-    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds, monkeypatch) -> None:

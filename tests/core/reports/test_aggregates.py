@@ -11,7 +11,6 @@ from support.commands import run_typed
 from support.tables import rows_of
 from typer.main import get_command
 
-from badc_core.cli.app import build_app
 from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS
 from badc_core.detections.store import write_detections
 from badc_core.errors import DetectionsInvalid, OutputUnwritable
@@ -23,11 +22,6 @@ FOUND = [
     (6.0, 9.0, "Owl, Great Horned", "Bubo virginianus", 0.5),
 ]
 ORIGINAL_COLUMNS = [column.name for column in DETECTION_COLUMNS][:18]
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 def given(app, *words, code=0):

@@ -12,7 +12,6 @@ from support.commands import run_badc, run_typed
 from support.disks import fill, small_disk
 from support.tables import rows_of
 
-from badc_core.cli.app import build_app
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS
 from badc_core.detections.store import RUNNER_KEY, write_detections
@@ -28,11 +27,6 @@ FOUND = [
     (3.0, 6.0, "Owl, Great Horned", "Bubo virginianus", 0.5),
 ]
 NOWHERE = "../.git/annex/objects/x/y/MD5E-s1--00.parquet/MD5E-s1--00.parquet"
-
-
-@pytest.fixture(scope="module")
-def app():
-    return build_app()
 
 
 @pytest.fixture
