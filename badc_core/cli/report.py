@@ -3,7 +3,6 @@
 import shlex
 from typing import Annotated, Any
 
-import duckdb
 import typer
 
 from badc_core.cli.dataset_argument import DatasetFolder
@@ -15,6 +14,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.registry import read_registry
+from badc_core.reports.finished_database import reading
 from badc_core.units import format_duration
 
 _SPECIES = """
@@ -75,16 +75,11 @@ def show_report(
     require_fetched_all([path])
     if not path.exists():
         raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run {root}")
-    try:
-        with duckdb.connect(str(path), read_only=True) as database:
-            rows = database.execute(_SPECIES, [recording_id]).fetchall()
-            effort_s, dead_s, n_recordings = database.execute(_EFFORT, [recording_id]).fetchall()[0]
-            ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
-            ((n_stub,),) = database.execute(_STUB, [recording_id]).fetchall()
-    except duckdb.Error as error:
-        why = str(error).splitlines()[0]
-        remedy = f"Delete it, then: badc run {root}"
-        raise DatasetInvalid(f"the corpus cannot be read ({why})", path, remedy) from error
+    with reading(path, f"Delete it, then: badc run {root}") as database:
+        rows = database.execute(_SPECIES, [recording_id]).fetchall()
+        ((effort_s, dead_s, n_recordings),) = database.execute(_EFFORT, [recording_id]).fetchall()
+        ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
+        ((n_stub,),) = database.execute(_STUB, [recording_id]).fetchall()
     if recording_id is not None and not n_recordings:
         raise RecordingUnknown(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"

@@ -19,7 +19,7 @@ from badc_core.integrity.sounds import compare_audio
 from badc_core.outcomes import for_each
 from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import Registry
-from badc_core.reports.database import explain_damage
+from badc_core.reports.finished_database import explain_damage
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work

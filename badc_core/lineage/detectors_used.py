@@ -5,13 +5,11 @@ recordings' own files of detections, which may be newer than the file that is as
 word counts where their `config_hash` is the row's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from badc_core.annexed_files import require_fetched
 from badc_core.datasets.dataset import Dataset
@@ -25,12 +23,14 @@ from badc_core.detections.store import (
     read_detections,
     read_metadata,
 )
-from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.errors import BadcError
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.json_texts import parse_object
 from badc_core.reports.database import query
+from badc_core.reports.finished_database import reading
 
+_REMEDY = "Run: badc run DATASET"
 _MODEL = ("runner", "model_version", "model_sha256", "config_hash")
 _ROWS = """
     SELECT runner, model_version, model_sha256, config_hash,
@@ -84,7 +84,8 @@ def read_corpus_detectors(dataset: Dataset) -> UsedIn:
         ContentMissing: its content is not here.
         DatasetInvalid: it cannot be read.
     """
-    with _reading(dataset.corpus.duckdb) as connection:
+    require_fetched(dataset.corpus.duckdb)
+    with reading(dataset.corpus.duckdb, _REMEDY) as connection:
         (counted,) = query(connection, "SELECT count(*) AS n FROM recordings")
         rows = query(connection, _ROWS)
         empty = [one["recording_id"] for one in query(connection, _EMPTY)]
@@ -105,8 +106,10 @@ def read_page_detectors(dataset: Dataset, recording_id: str) -> UsedIn:
         DetectionsInvalid: they cannot be read.
     """
     own = read_recording_detectors(dataset, recording_id)
+    path = dataset.bundle(recording_id).duckdb
     try:
-        with _reading(dataset.bundle(recording_id).duckdb) as connection:
+        require_fetched(path)
+        with reading(path, _REMEDY) as connection:
             rows = query(connection, _ROWS)
     except BadcError as error:
         what = f"whether the report is of the detections there are now is not known: {error}"
@@ -157,23 +160,6 @@ def read_chunk_detectors(path: Path) -> UsedIn:
     output = read_chunk_json(path)
     used = output.runner, output.model_version, output.model_sha256
     return UsedIn((DetectorUsed(*used, config_hash=output.origin.config_hash),))
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yields a connection to a report database.
-
-    Raises:
-        ContentMissing: its content is not here.
-        DatasetInvalid: it cannot be read.
-    """
-    require_fetched(path)
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            yield connection
-    except duckdb.Error as error:
-        what = f"the database cannot be read ({str(error).splitlines()[0]})"
-        raise DatasetInvalid(what, path, "Run: badc run DATASET") from error
 
 
 def _find_own(dataset: Dataset, row: Mapping[str, Any]) -> DetectorUsed | None:

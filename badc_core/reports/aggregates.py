@@ -25,7 +25,8 @@ from badc_core.reports.database import (
     naming_duckdb_trouble,
     query,
 )
-from badc_core.reports.parquet_files import exact_pattern
+from badc_core.reports.finished_database import first_line
+from badc_core.reports.parquet_files import VERSIONS, exact_pattern, source
 from badc_core.reports.summaries import SummaryTable, run_query
 
 DEFAULT_BUCKET_MINUTES = 60
@@ -164,7 +165,7 @@ def fill_tables(
         _require_once(connection, paths)
         connection.execute(
             f"INSERT INTO detections BY NAME SELECT {_select(columns)} "  # noqa: S608
-            "FROM read_parquet($1, union_by_name = true, hive_partitioning = false)",
+            f"FROM {source()}",
             [[exact_pattern(path) for path in paths]],
         )
     except duckdb.Error as error:
@@ -190,15 +191,11 @@ def _check(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> set[
     """
     found = query(
         connection,
-        """
-        WITH versions AS (
-            SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
-            FROM parquet_kv_metadata($1) GROUP BY file_name
-        )
+        f"""
         SELECT file_name, list(DISTINCT name) AS columns, any_value(version) AS version
-        FROM parquet_schema($1) LEFT JOIN versions USING (file_name)
+        FROM parquet_schema($1) LEFT JOIN {VERSIONS} USING (file_name)
         GROUP BY file_name ORDER BY file_name
-        """,
+        """,  # noqa: S608
         [exact_pattern(path) for path in paths],
         SCHEMA_KEY,
     )
@@ -219,13 +216,11 @@ def _require_once(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) 
         return
     found = query(
         connection,
-        """
+        f"""
         SELECT recording_id, list(DISTINCT filename ORDER BY filename) AS files
-        FROM read_parquet(
-            $1, union_by_name = true, hive_partitioning = false, filename = true
-        )
+        FROM {source(more=", filename = true")}
         GROUP BY recording_id HAVING count(DISTINCT filename) > 1 ORDER BY recording_id
-        """,
+        """,  # noqa: S608
         [exact_pattern(path) for path in paths],
     )
     if found:
@@ -267,5 +262,5 @@ def _damaged(paths: Sequence[Path], error: duckdb.Error) -> DetectionsInvalid:
 
 
 def _unreadable(path: Path, error: duckdb.Error) -> DetectionsInvalid:
-    why = str(error).splitlines()[0]
-    return DetectionsInvalid(f"not a readable Parquet file ({why})", path, _MAKE_ONE)
+    what = f"not a readable Parquet file ({first_line(error)})"
+    return DetectionsInvalid(what, path, _MAKE_ONE)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from badc_core.annexed_files import content_missing, lacks_content
 from badc_core.atomic import replacing_folder
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.store import read_detections, read_effort, read_metadata
+from badc_core.detections.store import read_detections, read_effort
 from badc_core.devices.places import usable_cores
 from badc_core.errors import DatasetInvalid, DetectionsInvalid
 from badc_core.provenance.annex import fetch
@@ -27,18 +27,17 @@ from badc_core.reports.database import (
     create_table,
     create_tables,
     create_views,
-    explain_damage,
     insert,
     insert_settings,
-    is_disk_full,
     naming_duckdb_trouble,
     query,
     read_back,
     replacing_database,
     write_out,
 )
+from badc_core.reports.finished_database import explain_damage
 from badc_core.reports.page import is_whole_page, without_root
-from badc_core.reports.parquet_files import exact_pattern, read_versions
+from badc_core.reports.parquet_files import reading_results, source
 from badc_core.reports.recordings_table import recordings_table
 from badc_core.reports.summaries import write_rollup
 from badc_core.stages.damage import mark_damaged
@@ -256,21 +255,9 @@ def _create_missing(
 def _insert_files(connection: duckdb.DuckDBPyConnection, name: str, paths: list[Path]) -> None:
     if not paths:
         return
-    try:
-        patterns = [exact_pattern(path) for path in paths]
-        # By name, since a file may have its columns in another order, or, if it is older, not all.
-        unite = len(read_versions(connection, patterns)) > 1
-        connection.execute(
-            f'INSERT INTO "{name}" BY NAME '  # noqa: S608
-            f"SELECT * FROM read_parquet($1, union_by_name = {unite}, hive_partitioning = false)",
-            [patterns],
-        )
-    except duckdb.Error as error:
-        if is_disk_full(error):
-            raise
-        for path in paths:
-            read_metadata(path)
-        raise DetectionsInvalid(f"{name} cannot be read ({error})", paths[0].parent) from error
+    with reading_results(connection, name, paths) as (patterns, unite):
+        rows = f"SELECT * FROM {source(unite=unite)}"  # noqa: S608
+        connection.execute(f'INSERT INTO "{name}" BY NAME {rows}', [patterns])
 
 
 def _total(connection: duckdb.DuckDBPyConnection) -> CorpusTotals:

@@ -23,6 +23,7 @@ from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
+from badc_core.reports.finished_database import reading
 from badc_core.reports.page import is_made_up, render_page
 from badc_core.units import format_duration
 
@@ -69,13 +70,13 @@ def write_corpus_page(dataset: Dataset) -> Path:
     """Writes the page about a dataset's corpus and returns its path.
 
     Raises:
-        DatasetInvalid: there is no corpus database.
+        DatasetInvalid: there is no corpus database, or it cannot be read.
         StorageFull: the disk or a quota is full.
     """
+    remedy = f"Run: badc run {shlex.quote(str(dataset.root))}"
     if not dataset.corpus.duckdb.exists():
-        remedy = f"Run: badc run {shlex.quote(str(dataset.root))}"
         raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, remedy)
-    with duckdb.connect(dataset.corpus.duckdb, read_only=True) as connection:
+    with reading(dataset.corpus.duckdb, remedy) as connection:
         page = _render(connection, dataset)
     write_text(dataset.corpus.html, page)
     return dataset.corpus.html

@@ -1,6 +1,7 @@
 """The tables and views of a report database, the same for one recording and for a corpus.
 
 The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered in `page.py`.
+A database that is there is opened in `finished_database.py`.
 """
 
 import errno
@@ -45,14 +46,8 @@ TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
 # Makes the file of a short recording a tenth as large as the default of 256 KiB does.
 _BLOCK_BYTES = 16384
 
-_HEAD_BYTES = 12288
-"""Three headers of 4 KiB, before the first block. Source: https://duckdb.org/docs/internals/storage"""
-
 _empty: list[bytes] = []
 """The file of a database without rows, once one has been written."""
-
-_IN_USE = "Could not set lock"
-"""Said where another program has it open for writing."""
 
 _DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
 
@@ -219,21 +214,6 @@ def naming_duckdb_trouble(path: Path) -> Iterator[None]:
         if isinstance(error, duckdb.FatalException) or path.name in str(error):
             raise damaged_write(path) from error
         raise
-
-
-def explain_damage(path: Path) -> str:
-    """Returns why a database file cannot be whole; empty if nothing speaks against it.
-
-    Looks at its head and its length only, at a cost that does not depend on its size. Damage in
-    between is found by whoever reads that part.
-    """
-    try:
-        with duckdb.connect(path, read_only=True) as connection:
-            (size,) = query(connection, "CALL pragma_database_size()")
-    except duckdb.Error as error:
-        return "" if _IN_USE in str(error) else str(error).splitlines()[0]
-    n_bytes = _HEAD_BYTES + size["total_blocks"] * size["block_size"]
-    return "it is cut off" if path.stat().st_size < n_bytes else ""
 
 
 def is_disk_full(error: duckdb.Error) -> bool:

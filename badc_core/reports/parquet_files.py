@@ -1,45 +1,70 @@
 """Reading many Parquet files of one kind with DuckDB, refused by name where one cannot be read.
 
-What is done with their rows is in `corpus.py` and `snapshot.py`.
+What is done with their rows is in `corpus.py`, `snapshot.py` and `aggregates.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from badc_core.detections.schema import SCHEMA_VERSION
-from badc_core.detections.store import SCHEMA_KEY, is_readable
+from badc_core.detections.store import SCHEMA_KEY, is_readable, read_metadata
 from badc_core.errors import DetectionsInvalid
-from badc_core.reports.database import query
+from badc_core.reports.database import is_disk_full, query
+from badc_core.reports.finished_database import first_line
 
 _REMEDY = "Materialise the recording's detections again: badc run"
 
+VERSIONS = """(
+    SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
+    FROM parquet_kv_metadata($1) GROUP BY file_name
+)"""
+"""File and schema version of the files that match $1; $2 is `SCHEMA_KEY`."""
 
-def read_versions(
-    connection: duckdb.DuckDBPyConnection, patterns: Sequence[str]
-) -> set[str | None]:
-    """Returns the schema versions of files.
+
+def source(files: str = "$1", *, unite: bool = True, more: str = "") -> str:
+    """Returns what rows of Parquet files are selected from.
+
+    Args:
+        files: the value that has their patterns, as `exact_pattern` returns them.
+        unite: whether columns are matched by name, as they are not the same in all files.
+        more: further arguments.
+    """
+    return f"read_parquet({files}, union_by_name = {unite}, hive_partitioning = false{more})"
+
+
+@contextmanager
+def reading_results(
+    connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Path]
+) -> Iterator[tuple[list[str], bool]]:
+    """Yields the patterns of files of recordings, and whether their columns are to be united.
 
     Args:
         connection: any.
-        patterns: the files, as `exact_pattern` returns them.
+        name: what they are called where one cannot be read.
+        paths: the files.
 
     Raises:
-        DetectionsInvalid: one has a version that cannot be read here.
+        DetectionsInvalid: one cannot be read, or has a version that cannot be read here.
     """
-    found = query(
-        connection,
-        """
-        WITH versions AS (
-            SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
-            FROM parquet_kv_metadata($1) GROUP BY file_name
-        )
-        SELECT version, min(file_name) AS file_name FROM versions GROUP BY version
-        """,
-        list(patterns),
-        SCHEMA_KEY,
-    )
+    patterns = [exact_pattern(path) for path in paths]
+    try:
+        # By name, since a file may have its columns in another order, or, if it is older, not all.
+        yield patterns, len(_read_versions(connection, patterns)) > 1
+    except duckdb.Error as error:
+        if is_disk_full(error):
+            raise
+        for path in paths:
+            read_metadata(path)  # which names the damaged one
+        what = f"{name} cannot be read ({first_line(error)})"
+        raise DetectionsInvalid(what, paths[0].parent) from error
+
+
+def _read_versions(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> set[str | None]:
+    sql = f"SELECT version, min(file_name) AS file_name FROM {VERSIONS} GROUP BY version"  # noqa: S608
+    found = query(connection, sql, patterns, SCHEMA_KEY)
     for one in found:
         if not is_readable(one["version"]):
             what = f"follows schema {one['version']}, expected {SCHEMA_VERSION}"

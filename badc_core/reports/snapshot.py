@@ -29,7 +29,8 @@ from badc_core.reports.database import (
     insert,
     query,
 )
-from badc_core.reports.parquet_files import exact_pattern, read_versions
+from badc_core.reports.finished_database import first_line
+from badc_core.reports.parquet_files import reading_results, source
 from badc_core.reports.recordings_table import recordings_table
 from badc_core.stages.work import Work
 
@@ -106,8 +107,8 @@ class Snapshot:
             for name in TABLES:
                 self._require_columns(name)
         except duckdb.Error as error:
-            why = str(error).splitlines()[0]
-            raise self._refuse_corpus(f"the corpus cannot be read ({why})") from error
+            what = f"the database cannot be read ({first_line(error)})"
+            raise self._refuse_corpus(what) from error
 
     def _require_columns(self, name: str) -> None:
         described = query(self._connection, f'DESCRIBE "{name}"')
@@ -155,23 +156,14 @@ class Snapshot:
         """Makes a view of files in place of a table, so that only what is asked for is read."""
         if not paths:
             return
-        patterns = [exact_pattern(path) for path in paths]
         columns = ", ".join(f'"{one}"' for one in TABLES[name].names)
-        try:
-            unite = len(read_versions(self._connection, patterns)) > 1
+        with reading_results(self._connection, name, paths) as (patterns, unite):
             self._connection.execute(f"SET VARIABLE {name}_files = ?", [patterns])
-            how = f"union_by_name = {unite}, hive_partitioning = false"
-            source = f"read_parquet(getvariable('{name}_files'), {how})"
+            files = source(f"getvariable('{name}_files')", unite=unite)
             self._connection.execute(f'DROP TABLE "{name}"')
             self._connection.execute(
-                f'CREATE VIEW "{name}" AS SELECT {columns} FROM {source}'  # noqa: S608
+                f'CREATE VIEW "{name}" AS SELECT {columns} FROM {files}'  # noqa: S608
             )
-        except duckdb.Error as error:
-            for path in paths:
-                read_metadata(path)  # which names the damaged one
-            raise DatasetInvalid(
-                f"{name} cannot be read ({str(error).splitlines()[0]})", paths[0].parent
-            ) from error
 
     def _insert_settings(self, recording_ids: list[str]) -> None:
         """Fills the one-row table of settings: the minimum score that holds for all files."""

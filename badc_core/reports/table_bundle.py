@@ -15,6 +15,7 @@ from badc_core.errors import OutputUnwritable
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.reports.aggregates import DEFAULT_BUCKET_MINUTES, fill_tables, open_aggregates
 from badc_core.reports.database import SUMMARY_VIEWS, new_database, replacing_database
+from badc_core.reports.finished_database import first_line
 from badc_core.reports.summaries import (
     Summaries,
     adding_to_folder,
@@ -143,8 +144,7 @@ def require_replaceable(database: Path) -> None:
                 "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal"
             ).fetchall()
     except duckdb.Error as error:
-        why = str(error).splitlines()[0]
-        what = f"there is something that cannot be read as a DuckDB file ({why})"
+        what = f"there is something that cannot be read as a DuckDB file ({first_line(error)})"
         raise OutputUnwritable(what, database, f"{_ELSEWHERE}, or remove it") from error
     names = {name for (name,) in rows}
     if _OF_A_RUN in names:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import duckdb
-
 from badc_core.cli.dataset_argument import RecordingsFolder
 from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
@@ -24,6 +22,7 @@ from badc_core.plan_files import write_plan_json
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.datalad import below
 from badc_core.recordings.registry import Registry
+from badc_core.reports.finished_database import reading
 from badc_core.reports.summaries import adding_to_folder, write_rollup
 from badc_dagster.cli.run import RunUse, bring_up_to_date
 
@@ -118,7 +117,7 @@ def _export(dataset: Path, folder: Path, out: Output) -> None:
     corpus = Dataset.open(dataset).corpus.duckdb
     if corpus.is_file():
         with (
-            duckdb.connect(corpus, read_only=True) as connection,
+            reading(corpus, "Delete it, then run the same again") as connection,
             adding_to_folder(folder) as aside,
         ):
             write_rollup(connection, aside)

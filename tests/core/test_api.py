@@ -253,7 +253,7 @@ def test_a_corpus_of_another_version_is_refused_by_name(own):
     with pytest.raises(DatasetInvalid, match=r"duckdb: its table chunks .* no column dead_s"):
         badc.open_dataset(own)
     path.write_bytes(b"rubbish")
-    with pytest.raises(DatasetInvalid, match=r"corpus.duckdb: the corpus cannot be read"):
+    with pytest.raises(DatasetInvalid, match=r"corpus.duckdb: the database cannot be read"):
         badc.open_dataset(own)
 
 

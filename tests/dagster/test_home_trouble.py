@@ -75,5 +75,5 @@ def test_a_damaged_corpus_is_one_sentence(app, pond):
     corpus.parent.mkdir(parents=True, exist_ok=True)
     corpus.write_bytes(b"no database" * 999)
     message = refusal(app, DatasetInvalid, "report", pond)
-    assert message.startswith(f"{corpus}: the corpus cannot be read (")
+    assert message.startswith(f"{corpus}: the database cannot be read (")
     assert f"Delete it, then: badc run {pond}" in message

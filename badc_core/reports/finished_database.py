@@ -1,0 +1,54 @@
+"""Report databases that are there: opening one to read it, and whether it can be whole.
+
+Writing one is in `database.py`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from badc_core.errors import DatasetInvalid
+from badc_core.reports.database import query
+
+_HEAD_BYTES = 12288
+"""Three headers of 4 KiB, before the first block. Source: https://duckdb.org/docs/internals/storage"""
+
+_IN_USE = "Could not set lock"
+"""Said where another program has it open for writing."""
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a read-only connection to a report database.
+
+    Raises:
+        DatasetInvalid: it cannot be read; `remedy` says what to do.
+    """
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            yield connection
+    except duckdb.Error as error:
+        what = f"the database cannot be read ({first_line(error)})"
+        raise DatasetInvalid(what, path, remedy) from error
+
+
+def explain_damage(path: Path) -> str:
+    """Returns why a database file cannot be whole; empty if nothing speaks against it.
+
+    Looks at its head and its length only, at a cost that does not depend on its size. Damage in
+    between is found by whoever reads that part.
+    """
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            (size,) = query(connection, "CALL pragma_database_size()")
+    except duckdb.Error as error:
+        return "" if _IN_USE in str(error) else first_line(error)
+    n_bytes = _HEAD_BYTES + size["total_blocks"] * size["block_size"]
+    return "it is cut off" if path.stat().st_size < n_bytes else ""
+
+
+def first_line(error: duckdb.Error) -> str:
+    """Returns what an error of DuckDB says, without the query and advice that may follow."""
+    return str(error).splitlines()[0]
