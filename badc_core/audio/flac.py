@@ -38,7 +38,6 @@ class _Stream:
     max_frame_bytes: int
     sample_rate_hz: int
     n_channels: int
-    n_bits: int
     total: int
 
     def seconds(self, n_samples: int) -> str:
@@ -172,11 +171,11 @@ def _read_stream(content: mmap.mmap, start_bytes: int) -> _Stream | None:
     block_samples = int.from_bytes(head[10:12], "big")
     packed = int.from_bytes(head[18:26], "big")
     rate_hz, n_channels = packed >> 44, (packed >> 41 & 7) + 1
-    n_bits, total = (packed >> 36 & 31) + 1, packed % _MAX_TOTAL
+    total = packed % _MAX_TOTAL
     if rate_hz == 0:
         return None
     max_frame_bytes = int.from_bytes(head[15:18], "big")
-    return _Stream(start_bytes, block_samples, max_frame_bytes, rate_hz, n_channels, n_bits, total)
+    return _Stream(start_bytes, block_samples, max_frame_bytes, rate_hz, n_channels, total)
 
 
 def _with_total(content: mmap.mmap, stream: _Stream, total: int) -> tuple[bytes | range, ...]:

@@ -25,10 +25,8 @@ _SPECIES = """
 """
 _EFFORT = """
     SELECT coalesce(sum(effort_s), 0), coalesce(sum(dead_s), 0), count(DISTINCT recording_id)
-    FROM (SELECT * FROM chunks UNION ALL BY NAME SELECT 0.0 AS dead_s)
-    WHERE $1 IS NULL OR recording_id = $1
+    FROM chunks WHERE $1 IS NULL OR recording_id = $1
 """
-"""A corpus of the version before has no `dead_s`; the row without a recording gives it one."""
 _STUB = """
     SELECT count(DISTINCT recording_id) FROM chunks
     WHERE status = 'stub' AND ($1 IS NULL OR recording_id = $1)

@@ -227,7 +227,7 @@ def _verify_effort(recording: Recording, effort: pa.Table) -> None:
     failed = pc.equal(status, "error")
     unheard = pc.equal(status, stub.NAME)
     _refuse(recording, pc.invert(pc.is_in(status, pa.array(CHUNK_STATUSES))), "unknown status")
-    _refuse(recording, _outside(effort_s, 0, float("inf")), "effort below 0")
+    _refuse(recording, _outside(effort_s, float("inf")), "effort below 0")
     _refuse(
         recording,
         pc.and_(failed, pc.or_(pc.is_null(effort["error"]), pc.greater(effort_s, 0))),
@@ -239,10 +239,10 @@ def _verify_effort(recording: Recording, effort: pa.Table) -> None:
 def _verify_detections(recording: Recording, detections: pa.Table, end_ms: int) -> None:
     _refuse_strangers(recording, detections, "detections")
     start, end = detections["absolute_time_ms"], detections["absolute_end_ms"]
-    _refuse(recording, _outside(detections["confidence"], 0, 1), "confidence outside 0 to 1")
+    _refuse(recording, _outside(detections["confidence"], 1), "confidence outside 0 to 1")
     _refuse(
         recording,
-        pc.or_(_outside(start, 0, end_ms), _outside(end, 0, end_ms)),
+        pc.or_(_outside(start, end_ms), _outside(end, end_ms)),
         f"detection outside the recording (0 to {end_ms} ms)",
     )
     _refuse(recording, pc.less_equal(end, start), "detection that ends before it starts")
@@ -278,9 +278,9 @@ def _refuse(recording: Recording, wrong: Any, what: str) -> None:
         raise DetectionsInvalid(f"{what} ({n_wrong} rows)", recording.path, _REMEDY)
 
 
-def _outside(column: Any, lowest: float, highest: float) -> Any:
-    """Tells value by value what is not within; not a number is not within."""
-    within = pc.and_(pc.greater_equal(column, lowest), pc.less_equal(column, highest))
+def _outside(column: Any, highest: float) -> Any:
+    """Tells value by value what is not from 0 to a number; not a number is not."""
+    within = pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, highest))
     return pc.invert(within)
 
 

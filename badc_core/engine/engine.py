@@ -174,7 +174,7 @@ class Engine:
         if content is None:
             return self._handle_worker_exit(slot, worker)
         if content["kind"] == "hello":
-            self._identity.require_same(protocol.identity_from_json(content["detector"]))
+            self._identity.require_same(DetectorIdentity.from_json(content["detector"]))
             worker.is_ready = True
             slot.n_failed_loads = 0
             _log.info("worker %s is ready after %.1f s", worker.label, content["ready_s"])

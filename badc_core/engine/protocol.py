@@ -17,7 +17,6 @@ from badc_core.chunks.plan import Chunk
 from badc_core.detectors.interface import (
     NO_CONTEXT,
     Detection,
-    DetectorIdentity,
     DetectorReport,
     Label,
     RecordingContext,
@@ -120,11 +119,6 @@ def task_from_json(content: dict[str, Any]) -> ChunkTask:
         Path(content["files"]) if content["files"] else None,
         content["channel"],
     )
-
-
-def identity_from_json(content: dict[str, Any]) -> DetectorIdentity:
-    """Returns which detector a worker loaded, from its `hello` line."""
-    return DetectorIdentity.from_json(content)
 
 
 def detections_to_json(detections: Iterable[Detection]) -> list[list[Any]]:

@@ -108,7 +108,6 @@ class ChunkOutput:
         detections: in the file's order.
         runner, model_version, model_sha256: the detector; empty where the file does not say.
         error: why the chunk failed; empty if it did not.
-        has_detections_key: False in files that leave it to the runner's raw output.
     """
 
     path: Path
@@ -119,7 +118,6 @@ class ChunkOutput:
     model_version: str
     model_sha256: str
     error: str
-    has_detections_key: bool
 
 
 def read_chunk_json(path: Path) -> ChunkOutput:
@@ -156,7 +154,6 @@ def read_chunk_json(path: Path) -> ChunkOutput:
         model_version=file.model_version,
         model_sha256=file.model_sha256,
         error=file.error,
-        has_detections_key=file.detections is not None,
     )
 
 

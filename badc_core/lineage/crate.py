@@ -152,7 +152,7 @@ class _Filling:
     def _add_people(self) -> dict[str, Any]:
         """Adds the authors of commits, by name alone: addresses are not for publishing."""
         try:
-            names = dict.fromkeys(name for name, _ in read_authors(self._dataset.root))
+            names = read_authors(self._dataset.root)
         except (ProgramMissing, RepositoryFailed):
             return {}
         return {

@@ -56,8 +56,8 @@ def find_commit(path: Path) -> Commit | None:
         return None
 
 
-def read_authors(folder: Path) -> tuple[tuple[str, str], ...]:
-    """Returns name and address of everybody who committed files in a folder, those with most first.
+def read_authors(folder: Path) -> tuple[str, ...]:
+    """Returns everybody who committed files in a folder by name, those with most commits first.
 
     Args:
         folder: absolute; in no repository there are none.
@@ -68,10 +68,9 @@ def read_authors(folder: Path) -> tuple[tuple[str, str], ...]:
     repository = find_repository(folder)
     if repository is None:
         return ()
-    words = ("shortlog", "--summary", "--numbered", "--email", "HEAD", "--")
+    words = ("shortlog", "--summary", "--numbered", "HEAD", "--")
     lines = repository.read(*words, _below(repository, folder.resolve())).splitlines()
-    found = (re.fullmatch(r"\s*\d+\s+(.*) <(.*)>", line) for line in lines)
-    return tuple((one[1], one[2]) for one in found if one is not None)
+    return tuple(line.partition("\t")[2] for line in lines)
 
 
 def _read_commit(repository: Repository, real: Path) -> Commit | None:

@@ -27,12 +27,10 @@ class Excerpt:
     Attributes:
         media_type: such as `audio/mpeg`.
         content: the encoded file.
-        gain_db: how much louder it is than the recording.
     """
 
     media_type: str
     content: bytes
-    gain_db: float
 
     @property
     def data_uri(self) -> str:
@@ -58,7 +56,7 @@ def encode_excerpt(samples: Samples, sample_rate_hz: int) -> Excerpt:
     else:
         media_type = "audio/wav"
         sf.write(file, sound * gain, rate_hz, format="WAV", subtype="PCM_16")
-    return Excerpt(media_type, file.getvalue(), float(20 * np.log10(gain)))
+    return Excerpt(media_type, file.getvalue())
 
 
 def _choose_rate(sample_rate_hz: int) -> int:

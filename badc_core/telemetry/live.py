@@ -41,10 +41,10 @@ def newest_part(log: Path) -> Path:
     return live if live.exists() else log
 
 
-def find_logs(folder: Path, pattern: str) -> set[Path]:
+def find_logs(folder: Path) -> set[Path]:
     """Returns the logs of a folder, also those that are only being written."""
     live = folder / WORK_FOLDER / _FOLDER
-    return {*folder.glob(pattern), *(folder / path.name for path in live.glob(pattern))}
+    return {*folder.glob("*.jsonl"), *(folder / path.name for path in live.glob("*.jsonl"))}
 
 
 def open_live(log: Path) -> int:

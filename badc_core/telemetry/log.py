@@ -151,7 +151,7 @@ class NewestLog:
 
     def look(self) -> Path | None:
         """Returns the newest log as of now, as `newest_part` does; None if there is none."""
-        logs = {path for folder in self._folders for path in find_logs(folder, "*.jsonl")}
+        logs = {path for folder in self._folders for path in find_logs(folder)}
         if new := logs - self._seen:
             self._newest = max(new, key=lambda path: (_written_ns(path), path))
         self._seen |= new

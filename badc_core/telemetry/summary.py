@@ -192,7 +192,6 @@ class Summary:
         tally = self._tally
         return Totals(
             chunks=len(self._ended),
-            succeeded=self._n_succeeded,
             failed=len(self._ended) - self._n_succeeded,
             retries=tally.retries,
             resumed=self._n_resumed,

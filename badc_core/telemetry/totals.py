@@ -13,9 +13,8 @@ class Totals:
     """A run in numbers; None for what was not measured.
 
     Attributes:
-        chunks: that have ended, `succeeded` and `failed` together.
-        succeeded: with a result, including those in `resumed`.
-        failed: given up.
+        chunks: that have ended.
+        failed: of these, given up.
         retries: attempts after a chunk's first.
         resumed: chunks whose result existed from an interrupted run.
         audio_s: sound analysed by this run.
@@ -27,7 +26,6 @@ class Totals:
     """
 
     chunks: int
-    succeeded: int
     failed: int
     retries: int
     resumed: int
@@ -37,11 +35,6 @@ class Totals:
     peak_vram_mib: float | None
     energy_wh: float | None
     peak_rss_mib: float
-
-    @property
-    def x_realtime(self) -> float | None:
-        """Seconds of sound that one worker analysed in a second."""
-        return self.audio_s / self.detector_s if self.detector_s > 0 else None
 
 
 @dataclass

@@ -128,7 +128,6 @@ def test_the_originals_files_are_read(tmp_path):
     path.write_text('{"chunk_id": "REC_chunk_60000_120000", "status": "no_output"}')
     read = read_chunk_json(path)
     assert (read.origin.recording_id, read.detections) == ("REC", ())
-    assert not read.has_detections_key
 
 
 @pytest.mark.parametrize(
