@@ -1,8 +1,10 @@
-"""Conversions between samples, milliseconds and seconds, and how they are shown.
+"""Conversions between samples, milliseconds and seconds, and how numbers are shown.
 
 Inside a recording times are integer samples; in tables integer milliseconds; seconds only in
 text for people and at a detector's boundary.
 """
+
+from collections.abc import Sequence
 
 
 def samples_to_ms(n_samples: int, sample_rate_hz: int) -> int:
@@ -19,6 +21,16 @@ def write_seconds(seconds: float) -> str:
     """Returns seconds with all their digits, as people type them: `60`, `3600.125`."""
     exact = float(seconds)
     return str(int(exact)) if exact.is_integer() else repr(exact)
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Returns a number and its noun: `1 chunk`, `2 chunks`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
+
+
+def shorten(lines: Sequence[str], most: int) -> list[str]:
+    """Returns the first lines, and one that says how many more there are."""
+    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]
 
 
 def format_duration(seconds: float) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, Origin, connect, disconnect, find_place
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.original_list import update_listed
@@ -27,6 +26,7 @@ from badc_core.provenance.repository_state import list_annexed
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import require_recordings
 from badc_core.stages.work import Work
+from badc_core.units import counted
 from badc_dagster.home import (
     is_initialised,
     keeps_original_list,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from badc_core.errors import BadcError, RecordingBusy
+from badc_core.units import counted, shorten
 
 RECORDINGS_FAILED = "failed"
 """Metadata entry of a failure: the recordings that failed, and why."""
@@ -45,10 +46,8 @@ def _summary(bad: Mapping[str, BadcError], n_recordings: int) -> str:
         return ""
     if len(bad) == n_recordings == 1:
         return str(next(iter(bad.values())))
-    lines = [f"  {one}: {error}" for one, error in list(bad.items())[:_SHOWN]]
-    more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-    noun = "recording" if n_recordings == 1 else "recordings"
-    return "\n".join([f"{len(bad)} of {n_recordings} {noun} failed:", *lines, *more])
+    head = f"{len(bad)} of {counted(n_recordings, 'recording')} failed:"
+    return "\n  ".join([head, *shorten([f"{one}: {error}" for one, error in bad.items()], _SHOWN)])
 
 
 @contextmanager

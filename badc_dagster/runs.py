@@ -15,7 +15,6 @@ from typing import Self
 import dagster as dg
 
 from badc_core.atomic import remove_abandoned
-from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid
@@ -36,6 +35,7 @@ from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
+from badc_core.units import counted
 from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.corpus_fingerprint import (
     corpus_fingerprint,

@@ -15,6 +15,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.telemetry.summary import Summary
 from badc_core.tolerance import is_tolerated
+from badc_core.units import shorten
 from badc_dagster.partitions import asset_key
 
 RETRY_BUDGET = "retry_budget"
@@ -53,7 +54,6 @@ def check_chunks(inputs: StepInputs, summary: Summary) -> Iterator[dg.AssetCheck
 
 def _check_complete(inputs: StepInputs) -> dg.AssetCheckResult:
     lacking = sorted(inputs.work.lacking(inputs.stage))
-    more = [f"and {len(lacking) - _SHOWN} more"] if len(lacking) > _SHOWN else []
     return dg.AssetCheckResult(
         check_name=CHUNKS_COMPLETE,
         passed=not lacking,
@@ -61,7 +61,7 @@ def _check_complete(inputs: StepInputs) -> dg.AssetCheckResult:
         description=_DESCRIPTIONS[CHUNKS_COMPLETE],
         metadata={
             "violations": len(lacking),
-            "examples": "; ".join([*lacking[:_SHOWN], *more]) or "-",
+            "examples": "; ".join(shorten(lacking, _SHOWN)) or "-",
         },
     )
 

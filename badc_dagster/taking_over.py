@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, InputOutdated, RecordingBusy
@@ -24,6 +23,7 @@ from badc_core.stages.fingerprint_files import StoredOutput, find_difference, re
 from badc_core.stages.fingerprints import lacks_chunks
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
+from badc_core.units import counted
 from badc_dagster.dagster_private import storing_at_once
 from badc_dagster.fingerprint_tags import (
     CODE_VERSION_TAG,

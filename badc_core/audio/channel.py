@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from badc_core.errors import ChannelMissing
 from badc_core.settings import ChannelSetting
+from badc_core.units import counted
 
 Block: TypeAlias = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def require_channel(channel: Channel, n_channels: int, where: str | Path) -> Non
         ChannelMissing: it has fewer.
     """
     if isinstance(channel, int) and channel >= n_channels:
-        has = "1 channel" if n_channels == 1 else f"{n_channels} channels"
+        has = counted(n_channels, "channel")
         raise ChannelMissing(
             f"it has {has}, so there is no channel {channel + 1} to analyse",
             where,

@@ -15,9 +15,9 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.orchestrate_chunks import orchestrate_chunks
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted, describe_written
+from badc_core.cli.wording import describe_written
 from badc_core.probing.probe import ESTIMATED, ProbeOutcome, ProbeRequest, probe
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 chunk = make_group("Cut recordings into chunks, and check chunks.")
 chunk.command("orchestrate")(orchestrate_chunks)

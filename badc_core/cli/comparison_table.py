@@ -13,10 +13,9 @@ from rich.text import Text
 
 from badc_core.cli.output import Output
 from badc_core.cli.tables import plain_table
-from badc_core.cli.wording import counted
 from badc_core.comparison.comparing import Comparison
 from badc_core.comparison.comparison_files import make_notes
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _Row = Mapping[str, Any]
 _NOTHING = "-"

@@ -23,12 +23,12 @@ from badc_core.cli.run_output import (
     warn_of_stub,
 )
 from badc_core.cli.telemetry import monitor
-from badc_core.cli.wording import counted
 from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.datalad_commands import render_run
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_and_commit
 from badc_core.inference.run_spec import RunSpec
+from badc_core.units import counted
 
 infer = make_group("Run detectors over chunk manifests. Aggregate and compare results.")
 infer.command("orchestrate")(orchestrate_inference)

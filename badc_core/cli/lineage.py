@@ -10,14 +10,13 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.lineage.crate import export_crate as write_crate
 from badc_core.lineage.detectors_used import DetectorUsed
 from badc_core.lineage.tracing import Lineage, StepDone, trace
 from badc_core.provenance.history import Commit
 from badc_core.recordings.recording import Recording
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _SHOWN_DIGITS = 12
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from badc_core.cli.tables import EndOf, plain_table
-from badc_core.cli.wording import counted, reason_alone
+from badc_core.cli.wording import reason_alone
 from badc_core.telemetry.monitor import MonitorState, Seen, WorkerView, sparkline
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _STYLES = {"success": "green", "failure": "bold red", "start": "cyan"}
 _NOTHING = "-"
@@ -67,7 +67,7 @@ def _progress(state: MonitorState) -> str:
         f"{counted(counts.success + counts.failure, 'chunk')} ended",
         f"{counts.success} with a result",
         f"{counts.failure} failed",
-        "1 retry" if counts.retry_attempts == 1 else f"{counts.retry_attempts} retries",
+        counted(counts.retry_attempts, "retry", "retries"),
         f"{format_duration(counts.audio_s)} of sound in {format_duration(state.elapsed_s)}",
     ]
     if state.elapsed_s > 0:

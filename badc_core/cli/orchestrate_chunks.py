@@ -19,12 +19,13 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted, describe_written
+from badc_core.cli.wording import describe_written
 from badc_core.datasets.dataset import Dataset
 from badc_core.plan_files import Entry
 from badc_core.provenance.commits import Commits, size_commits
 from badc_core.provenance.datalad import require_datalad_dataset
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
+from badc_core.units import counted
 
 RecordDatalad = Annotated[
     bool | None,

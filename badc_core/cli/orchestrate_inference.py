@@ -23,7 +23,6 @@ from badc_core.cli.run_output import (
 )
 from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.inference.datalad_commands import render_plan
 from badc_core.inference.orchestrate import (
@@ -42,7 +41,7 @@ from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import require_datalad_dataset
 from badc_core.reports.after_inference import ROLLUP_FOLDER, HandBundles
 from badc_core.settings import SETTINGS_FILE
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 
 @dataclass(frozen=True)

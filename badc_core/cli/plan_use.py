@@ -9,9 +9,9 @@ import typer
 
 from badc_core.cli.output import Output
 from badc_core.cli.setting_options import OptionInvalid
-from badc_core.cli.wording import counted
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
+from badc_core.units import counted
 
 
 @dataclass(frozen=True)

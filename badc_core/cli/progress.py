@@ -10,10 +10,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from badc_core.cli.output import Output, make_console
-from badc_core.cli.wording import counted
 from badc_core.inference import run_recorder
 from badc_core.telemetry.progress import Watcher, watched_by
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _INTERVAL_S = 30.0
 

@@ -13,12 +13,12 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.setting_options import SettingOptions
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.settings import SETTINGS_FILE
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 from badc_core.steps import build_corpus_step, inputs_from_files, run_step
+from badc_core.units import counted
 
 _CORPUS = (CORPUS_DETECTIONS, CORPUS_REPORT)
 

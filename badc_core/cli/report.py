@@ -9,13 +9,12 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, RecordingUnknown
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.finished_database import reading
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _SPECIES = """
     SELECT label_name, coalesce(any_value(scientific_name), '') AS scientific_name,

@@ -33,7 +33,6 @@ from badc_core.cli.shown_summaries import (
     show_line,
     show_table,
 )
-from badc_core.cli.wording import counted
 from badc_core.errors import ConfigInvalid
 from badc_core.reports.aggregates import (
     DEFAULT_BUCKET_MINUTES,
@@ -52,6 +51,7 @@ from badc_core.reports.summaries import (
     write_rollup,
 )
 from badc_core.reports.table_bundle import BundleParts, write_bundle_of, write_database
+from badc_core.units import counted
 
 
 @taking_options

@@ -7,12 +7,12 @@ from rich.table import Table
 
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted, reason_alone
+from badc_core.cli.wording import reason_alone
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import stub
 from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.telemetry.summary import summary_path
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _FAILED_SHOWN = 20
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted
 from badc_core.reports.summaries import Summaries, SummaryTable
 from badc_core.telemetry.monitor import sparkline
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
 _LONGEST_SPARKLINE = 60
 

@@ -8,10 +8,10 @@ import typer
 from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.integrity.findings import AUDIO, Report
 from badc_core.integrity.verifying import verify_dataset
+from badc_core.units import counted
 
 
 @taking_options

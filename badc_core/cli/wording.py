@@ -1,11 +1,7 @@
 """How commands word what they print."""
 
 from badc_core.chunks.writer import WrittenChunks
-
-
-def counted(n: int, noun: str) -> str:
-    """Returns a number and its noun: `1 chunk`, `2 chunks`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+from badc_core.units import counted
 
 
 def reason_alone(message: str, chunk_id: str) -> str:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from badc_core.engine.protocol import ChunkResult
 from badc_core.inference.raw_result import RawResult
 from badc_core.tolerance import is_tolerated
+from badc_core.units import shorten
 
 _SHOWN = 10
 
@@ -68,14 +69,12 @@ class FailedChunks:
         n_failed = len(self._failed)
         if is_tolerated(n_failed, self._tolerated, self._n_chunks):
             return ""
-        some = [f"  {_named(one)}" for one in self._failed[:_SHOWN]]
-        more = [f"  and {n_failed - _SHOWN} more"] if n_failed > _SHOWN else []
         head = (
             f"{n_failed} of {self._n_chunks} chunks failed, more than "
             f"inference.max_failed_fraction = {self._tolerated:g} tolerates. Everything else is "
             "kept; run again to try just these:"
         )
-        return "\n".join([head, *some, *more])
+        return "\n  ".join([head, *shorten([_named(one) for one in self._failed], _SHOWN)])
 
 
 def _named(failed: ChunkResult) -> str:

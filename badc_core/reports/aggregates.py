@@ -28,6 +28,7 @@ from badc_core.reports.database import (
 from badc_core.reports.finished_database import first_line
 from badc_core.reports.parquet_files import VERSIONS, exact_pattern, source
 from badc_core.reports.summaries import SummaryTable, run_query
+from badc_core.units import counted
 
 DEFAULT_BUCKET_MINUTES = 60
 
@@ -225,7 +226,7 @@ def _require_once(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) 
     )
     if found:
         names = " and ".join(Path(name).name for name in found[0]["files"])
-        recordings = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
+        recordings = counted(len(found), "recording")
         what = f"{recordings} in several files, such as {found[0]['recording_id']} in {names}"
         raise DetectionsInvalid(
             f"{what}: detections would count twice", paths[0].parent, "Move all but one away"

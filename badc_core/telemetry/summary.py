@@ -21,6 +21,7 @@ from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job, WorkerCounts
 from badc_core.telemetry.totals import Tally, Totals
+from badc_core.units import counted
 from badc_core.validation import explain_invalid
 
 _INTERVAL_S = 10.0
@@ -60,7 +61,7 @@ class Hotspot:
     last_error: str | None
 
     def __str__(self) -> str:
-        retries = "1 retry" if self.retries == 1 else f"{self.retries} retries"
+        retries = counted(self.retries, "retry", "retries")
         when = f"after {retries}" if self.retries else "at the first attempt"
         error = f", last error: {self.last_error}" if self.last_error else ""
         return f"{self.chunk_id} on {self.worker}: {self.status} {when}{error}"

@@ -9,13 +9,12 @@ import typer
 
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
-from badc_core.cli.wording import counted
 from badc_core.datasets.connections import Connection, read_known
 from badc_core.datasets.original_list import read_listed
 from badc_core.datasets.targets import DATASETS_FOLDER, find_target, require_known
 from badc_core.options import OptionSpec
 from badc_core.provenance.repository_state import read_state
-from badc_core.units import format_bytes
+from badc_core.units import counted, format_bytes
 from badc_dagster.cli.notices import warn_of_other_home, warn_of_unverified
 from badc_dagster.home import home_path, original_list_path
 from badc_dagster.web_interface import reload_web_interface

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from badc_core.cli.output import Output
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.provenance.repository_state import RepositoryState
 from badc_core.recordings.explain import doubt_stations, read_paths
 from badc_core.recordings.failures import StandingFailure
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.recordings.scan import Listing
+from badc_core.units import counted
 from badc_dagster.home import explain_other_home, home_path, is_checkout_home
 
 

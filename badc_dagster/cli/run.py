@@ -16,10 +16,10 @@ from badc_core.cli.progress import ShownProgress
 from badc_core.cli.report import show_report
 from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
-from badc_core.cli.wording import counted
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import Registry
 from badc_core.settings import SETTINGS_FILE
+from badc_core.units import counted
 from badc_dagster.cli.notices import (
     report_failures,
     show_unused,

@@ -9,8 +9,8 @@ from badc_core.cli.dataset_argument import RecordingsFolder
 from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
-from badc_core.cli.wording import counted
 from badc_core.errors import ContentMissing
+from badc_core.units import counted
 from badc_dagster.cli.notices import show_unused, warn_of_other_home
 
 

@@ -7,7 +7,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.tables import make_table
-from badc_core.cli.wording import counted
+from badc_core.units import counted
 from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_other_home
 
 
