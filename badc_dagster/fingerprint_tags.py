@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from badc_dagster.partitions import KEYS_PER_CALL, in_pieces
+
 FINGERPRINT_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 TAKEN_OVER = "taken_over"
 """In the metadata of a materialisation that no run made: where its output comes from."""
 ELSEWHERE = "made in another Dagster home"
-_MOST_IN_A_QUERY = 5000
 REGISTRY_VERSION = "registry"
 """Data version of `recordings`, always the same: a scan that finds one new file must not make the
 UI call all other recordings out of date. A changed file shows in its own fingerprint."""
@@ -30,7 +31,7 @@ def recorded_fingerprints(
         partitions: only these; all by default.
     """
     recorded: dict[str, str] = {}
-    for some in [None] if partitions is None else _split(partitions):
+    for some in [None] if partitions is None else in_pieces(partitions, KEYS_PER_CALL):
         tags = instance.event_log_storage.get_latest_tags_by_partition(
             key, dg.DagsterEventType.ASSET_MATERIALIZATION, [FINGERPRINT_TAG], some
         )
@@ -43,19 +44,11 @@ def recorded_event_ids(
 ) -> Mapping[str, int]:
     """Returns the storage id of each partition's latest materialisation, in few queries."""
     recorded: dict[str, int] = {}
-    for some in _split(partitions):
+    for some in in_pieces(partitions, KEYS_PER_CALL):
         recorded |= instance.event_log_storage.get_latest_storage_id_by_partition(
             key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(some)
         )
     return recorded
-
-
-def _split(partitions: Sequence[str]) -> list[Sequence[str]]:
-    """Returns partitions in pieces that a query takes; SQLite has a limit of variables."""
-    return [
-        partitions[start : start + _MOST_IN_A_QUERY]
-        for start in range(0, len(partitions), _MOST_IN_A_QUERY)
-    ]
 
 
 def latest_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:

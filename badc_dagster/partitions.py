@@ -14,7 +14,7 @@ from badc_core.stages.stage import Stage
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
-_KEYS_PER_CALL = 5_000
+KEYS_PER_CALL = 5_000
 """SQLite builds with the default limit of 32,766 variables fail above it (dagster#16260)."""
 
 
@@ -39,7 +39,7 @@ def register_keys(
     """Adds the keys the instance does not know yet, in their order; returns how many."""
     known = set(instance.get_dynamic_partitions(connection.partitions_name))
     new = [one for one in recording_ids if one not in known]
-    for some in _batches(new, _KEYS_PER_CALL):
+    for some in in_pieces(new, KEYS_PER_CALL):
         instance.add_dynamic_partitions(connection.partitions_name, some)
     return len(new)
 
@@ -85,7 +85,7 @@ class KeyOrder:
         ranges: list[list[str]] = []
         for _, group in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
             together = [self._keys[index] for _, index in group]
-            ranges.extend(_batches(together, at_most))
+            ranges.extend(in_pieces(together, at_most))
         return ranges
 
 
@@ -94,6 +94,7 @@ def range_tags(keys: Sequence[str]) -> dict[str, str]:
     return {_RANGE_START: keys[0], _RANGE_END: keys[-1]}
 
 
-def _batches(keys: list[str], size: int) -> Iterator[list[str]]:
+def in_pieces(keys: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Yields keys in pieces of a size, the last one shorter."""
     for start in range(0, len(keys), size):
-        yield keys[start : start + size]
+        yield list(keys[start : start + size])

@@ -21,6 +21,7 @@ from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.hashing import digest_json, sha256_bytes
 from badc_core.json_texts import parse_object
+from badc_core.telemetry.live import is_torn
 
 SCHEMA_VERSION = 1
 
@@ -93,7 +94,8 @@ class Journal:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             descriptor = os.open(self.path, flags, 0o644)
             try:
-                _write_whole(descriptor, b"\n" + line if _is_torn(descriptor) else line)
+                # Its last line has no end where a process was killed while it wrote it.
+                _write_whole(descriptor, b"\n" + line if is_torn(descriptor) else line)
             finally:
                 os.close(descriptor)
 
@@ -187,12 +189,6 @@ def _result(task: ChunkTask, line: dict[str, Any]) -> ChunkResult:
         floor=line["floor"],
         not_analysed=protocol.intervals_from_json(line.get("not_analysed", [])),
     )
-
-
-def _is_torn(descriptor: int) -> bool:
-    """Whether the file's last line has no end: a process was killed while it wrote it."""
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:

@@ -92,7 +92,7 @@ def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, monkeypatch):
         fingerprint_tags.recorded_fingerprints(graph.instance, key),
         fingerprint_tags.recorded_event_ids(graph.instance, key, ids),
     ]
-    monkeypatch.setattr(fingerprint_tags, "_MOST_IN_A_QUERY", 1)
+    monkeypatch.setattr(fingerprint_tags, "KEYS_PER_CALL", 1)
     assert [set(one) for one in expected] == [{"rec_1", "rec_2"}] * 2
     assert fingerprint_tags.recorded_fingerprints(graph.instance, key, ids) == expected[0]
     assert fingerprint_tags.recorded_event_ids(graph.instance, key, ids) == expected[1]
