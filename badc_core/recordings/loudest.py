@@ -7,7 +7,7 @@ import numpy as np
 
 from badc_core.audio.channel import Channel, choose_channel
 from badc_core.audio.reader import AudioFile
-from badc_core.errors import DatasetInvalid, UnreadableRecording
+from badc_core.errors import UnreadableRecording
 from badc_core.recordings.channels import ChannelFigures
 from badc_core.recordings.recording import Recording
 from badc_core.settings import ChannelSetting
@@ -22,25 +22,12 @@ def channel_of(recording: Recording, wanted: ChannelSetting) -> Channel:
     Args:
         recording: its description.
         wanted: the setting `recordings.channel`.
-
-    Raises:
-        DatasetInvalid: the loudest is wanted, and the description does not say which that is.
     """
     return choose_channel(wanted, recording.n_channels, lambda: find_loudest(recording))
 
 
 def find_loudest(recording: Recording) -> int:
-    """Returns the index of a recording's loudest channel.
-
-    Raises:
-        DatasetInvalid: its description is of a version that did not measure channels.
-    """
-    if not recording.channels:
-        raise DatasetInvalid(
-            "its description does not say how loud its channels are",
-            recording.recording_id,
-            "Describe it again: badc run DATASET",
-        )
+    """Returns the index of a recording's loudest channel."""
     return int(np.argmax([_power(one) for one in recording.channels]))
 
 

@@ -51,7 +51,7 @@ class Recording:
             settings).
         comments: everything in the file's header that has no field of its own.
         warnings: one sentence each.
-        channels: figures of each channel; none in a file written before there were such.
+        channels: figures of each channel.
         is_truncated: it was cut off, and what is left of it was accepted.
     """
 
@@ -88,7 +88,7 @@ class Recording:
     sources: dict[str, str] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    channels: tuple[ChannelFigures, ...] = ()
+    channels: tuple[ChannelFigures, ...] = field(kw_only=True)
     is_truncated: bool = False
 
     @property
@@ -114,7 +114,7 @@ def dead_stretches(recording: Recording, channel: int | None = None) -> Stretche
         channel: which one is analysed, from 0; None: the mean of all, which is only dead where
             all are.
     """
-    if channel is not None and recording.channels:
+    if channel is not None:
         return recording.channels[channel].dead_stretches
     own = [one.dead_stretches for one in recording.channels]
     return shared_stretches(own, recording.sample_rate_hz)

@@ -36,6 +36,7 @@ def describe(path: str = "audio/rec.wav", n_s: float = 180.0, sha256: str = "ab"
         peak_dbfs=-3.0,
         clipped_fraction=0.0,
         is_silent=False,
+        channels=(),
     )
 
 

@@ -37,6 +37,7 @@ def recording() -> Recording:
         peak_dbfs=-3.0,
         clipped_fraction=0.0,
         is_silent=False,
+        channels=(),
     )
 
 

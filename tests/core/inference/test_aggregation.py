@@ -90,6 +90,7 @@ def test_in_a_dataset_the_table_is_the_one_its_assets_make(folder, tmp_path):
         study_area="Sambaa K'e",
         latitude=60.5,
         longitude=-121.25,
+        channels=(),
     )
     recording.write(Dataset(root, Settings()).recording(NAME))
     results = [

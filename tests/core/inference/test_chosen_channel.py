@@ -13,13 +13,12 @@ from support.detecting import cut_recordings, detect_and_select, detect_in_proce
 from badc_core.audio.channel import EACH, MEAN
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import CHANNEL_KEY, read_metadata
-from badc_core.errors import ChannelMissing, DatasetInvalid, InputOutdated
+from badc_core.errors import ChannelMissing, InputOutdated
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.journal import chunk_key
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.inference.select import select_detections
-from badc_core.recordings.recording import read_recording
 from badc_core.settings import ChannelSetting
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.telemetry.log import TelemetryLog
@@ -171,12 +170,3 @@ def test_a_chunk_is_known_by_its_channel_unless_that_is_the_mean(make_tasks) -> 
     plans = [keys.plan(replace(task, channel=one), "sound") for one in (MEAN, 0, 1, EACH)]
     assert len({one.key for one in plans}) == len({one.file_key for one in plans}) == 4
     assert plans[0].key == chunk_key("model", "sound", 0, task.recording_context)
-
-
-def test_older_descriptions_are_fine_unless_the_loudest_channel_is_wanted(root: Path) -> None:
-    dataset = reopen(root, "first")
-    older = replace(read_recording(dataset.recording("both")), channels=())
-    older.write(dataset.recording("both"))
-    assert detect(dataset, "both")["both"].raw.channel == 0
-    with pytest.raises(DatasetInvalid, match="Describe it again: badc run DATASET"):
-        detect(reopen(root, "loudest"), "both")

@@ -111,6 +111,7 @@ class Workbench:
             peak_dbfs=-3.1,
             clipped_fraction=0.0,
             is_silent=False,
+            channels=(),
             study_area="Sambaa K'e",
             location="Étang 7",
             start_local=datetime(2024, 5, 14, 5, 30),
