@@ -9,13 +9,14 @@ decided in `fetching.py`.
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from badc_core.annexed_files import find_root, read_annex_key
+from badc_core.annexed_files import find_root, lacks_content, read_annex_key
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import ProgramMissing, RepositoryFailed
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _SWEPT_AT_ONCE = 50
 """A usual limit is 1,024 open files, and git-annex asks other machines about each."""
+
+_LONGEST_TRANSFER_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,9 @@ class FetchedSounds:
     def find_marks(self, sounds: Iterable[Path]) -> dict[Path, Path]:
         """Returns sound -> mark, of those whose content a run may drop."""
         keys = {one: read_annex_key(one) for one in sounds}
-        silent = [one for one, key in keys.items() if not key]
-        if silent and self._has_marks():
-            keys |= _ask_keys(silent)
+        without_key = [one for one, key in keys.items() if not key]
+        if without_key and self._has_marks():
+            keys |= _ask_keys(without_key)
         return {one: self._folder / _name_mark(one, key) for one, key in keys.items() if key}
 
     def use(self, mark: Path) -> UsedSound:
@@ -105,7 +108,7 @@ class FetchedSounds:
         self._drop(unused)
 
     def sweep(self) -> None:
-        """Drops what killed runs fetched."""
+        """Drops what killed runs fetched, and leaves what may still be arriving to a later run."""
         if not self._drops or not self._folder.is_dir():
             return
         marks = sorted(self._folder.iterdir())
@@ -113,8 +116,12 @@ class FetchedSounds:
             some = marks[start : start + _SWEPT_AT_ONCE]
             found = {path: try_lock_file(path) for path in some}
             unused = [UsedSound(path, one) for path, one in found.items() if one is not None]
-            self.release(unused)
-            if unused and all(one.mark.exists() for one in unused):
+            arriving = {one for one in unused if self._may_be_arriving(one)}
+            for one in arriving:
+                unlock(one.descriptor)
+            here = [one for one in unused if one not in arriving]
+            self.release(here)
+            if here and all(one.mark.exists() for one in here):
                 return  # nowhere else are they now, so each would be refused
 
     @contextmanager
@@ -133,10 +140,29 @@ class FetchedSounds:
         """Returns whether any content may be dropped, without which git need not be asked."""
         return self._folder.is_dir() and any(self._folder.iterdir())
 
+    def _read_sound(self, used: UsedSound) -> Path | None:
+        """Returns the sound that was fetched to be dropped; None where none was."""
+        # Of two equal recordings the shorter name may lie over the longer one.
+        text = os.fsdecode(os.pread(used.descriptor, 1 << 16, 0).partition(b"\0")[0])
+        return self._root / text if text else None
+
+    def _may_be_arriving(self, used: UsedSound) -> bool:
+        """Returns whether the git-annex of a run that was killed may still be fetching a sound."""
+        sound = self._read_sound(used)
+        if sound is None or not lacks_content(sound):
+            return False
+        return time.time() - os.fstat(used.descriptor).st_mtime < _LONGEST_TRANSFER_S
+
     def _drop(self, unused: Iterable[UsedSound]) -> None:
         """Drops the sounds of marks that are locked by us alone, and unlocks those."""
-        marked = {one: _read_text(one.descriptor) for one in unused}
-        wanted = {one: self._root / text for one, text in marked.items() if text}
+        marked = {one: self._read_sound(one) for one in unused}
+        now = self.find_marks(one for one in marked.values() if one is not None)
+        # Another content that came to be there since, as by `git pull`, is the user's.
+        wanted = {
+            one: sound
+            for one, sound in marked.items()
+            if sound is not None and now.get(sound) == one.mark
+        }
         refused = drop(wanted.values()) if self._drops and wanted else {}
         self._warn(refused)
         for one in marked:
@@ -149,11 +175,6 @@ class FetchedSounds:
             self._has_warned = True
             path, why = next(iter(refused.items()))
             _log.warning("not dropped after use: %s (%s)", path, why)
-
-
-def _read_text(descriptor: int) -> str:
-    # Of two equal recordings the shorter name may lie over the longer one.
-    return os.fsdecode(os.pread(descriptor, 1 << 16, 0).partition(b"\0")[0])
 
 
 def _name_mark(sound: Path, key: str) -> str:

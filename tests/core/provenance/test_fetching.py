@@ -144,6 +144,55 @@ def test_what_a_killed_run_fetched_is_dropped_by_the_next(archive, sounds, monke
     assert lacks_content(sounds["00"])
 
 
+@pytest.mark.parametrize("mode", ["locked", "unlocked"])
+def test_what_the_user_fetched_in_place_of_a_killed_runs_sound_is_not_dropped(
+    archive, sounds, mode
+) -> None:
+    if mode == "unlocked":
+        run_in(archive, "git", "annex", "adjust", "--unlock")
+    killed, sound = used(archive), sounds["00"]
+    in_use = use(killed, sound)
+    killed.mark(in_use, sound)
+    require_fetched_all([sound])
+    os.close(in_use.descriptor)
+    # As `git pull` does.
+    other = run_in(archive, "git", "rev-parse", "HEAD:audio/01.wav").strip()
+    old_mode = "100644" if mode == "unlocked" else "120000"
+    words = ("--cacheinfo", f"{old_mode},{other},audio/00.wav")
+    run_in(archive, "git", "update-index", *words)
+    run_in(archive, "git", "checkout", "--", "audio/00.wav")
+    assert lacks_content(sound)
+    require_fetched_all([sound])
+    used(archive).sweep()
+    assert not lacks_content(sound)
+    assert list((archive / ".badc/fetched").iterdir()) == []
+
+
+def test_what_the_git_annex_of_a_killed_run_is_fetching_is_dropped_later(
+    archive, sounds, monkeypatch
+) -> None:
+    some = list(sounds.values())[:4]
+    killed, later = used(archive), used(archive)
+    marks = killed.find_marks(some)
+    # The one that is here comes last.
+    *arriving, here = sorted(some, key=lambda one: marks[one])
+    for one in some:
+        in_use = use(killed, one)
+        killed.mark(in_use, one)
+        os.close(in_use.descriptor)
+    require_fetched_all([here])
+    monkeypatch.setattr(dropping, "_SWEPT_AT_ONCE", 1)
+    later.sweep()
+    assert lacks_content(here)
+    os.utime(marks[arriving[0]], (0, 0))
+    later.sweep()
+    assert not marks[arriving[0]].exists(), "no transfer takes that long"
+    require_fetched_all(arriving[1:])
+    later.sweep()
+    assert all(map(lacks_content, some))
+    assert list((archive / ".badc/fetched").iterdir()) == []
+
+
 def test_a_refused_drop_is_a_warning_once_and_tried_again(
     archive, sounds, caplog, monkeypatch
 ) -> None:
