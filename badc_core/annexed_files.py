@@ -45,7 +45,14 @@ def read_annex_key(path: Path) -> str:
         return os.path.basename(os.path.realpath(path)) if _leads_into_annex(path) else ""  # noqa: PTH119
     if not lacks_content(path):
         return ""
-    return path.read_text(encoding="utf-8").splitlines()[0].rpartition("/")[2]
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_POINTER_BYTES)
+    except OSError:
+        return ""
+    # The content itself may have come to its place meanwhile.
+    is_pointer = content.startswith(_ANNEX_POINTER)
+    return os.fsdecode(content.splitlines()[0]).rpartition("/")[2] if is_pointer else ""
 
 
 def is_key_of(key: str, size_bytes: int, sha256: str | None = None) -> bool:
@@ -62,6 +69,12 @@ def is_key_of(key: str, size_bytes: int, sha256: str | None = None) -> bool:
     if found is None or int(found["size"]) != size_bytes:
         return False
     return sha256 is None or found["backend"] != "SHA256" or found["name"] == sha256
+
+
+def size_of_key(key: str) -> int | None:
+    """Returns the size in bytes of a content by its key; None where the key does not say it."""
+    found = _KEY.match(key)
+    return None if found is None else int(found["size"])
 
 
 def require_fetched(path: Path) -> None:

@@ -4,19 +4,17 @@ Nothing is written, not even git's index, and git-annex is not started: it would
 repositories know.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.annexed_files import find_root, lacks_content
+from badc_core.annexed_files import find_root, lacks_content, size_of_key
 from badc_core.provenance.annex import Repository, find_repository
 
 _VERIFIED = "annex-verified"
 _SUBMODULE = "160000"
 _OBJECTS = "/annex/objects/"
-_SIZE = re.compile(r"-s(\d+)")
 _LONGEST_KEY_BYTES = 1_024
 
 
@@ -151,8 +149,7 @@ def _list_keys(repository: Repository, places: Iterable[Path]) -> dict[Path, str
 def _count_contents(folder: Path) -> Contents:
     n_files = n_here = size_bytes = here_bytes = 0
     for path, key in list_annexed(folder).items():
-        found = _SIZE.search(key)
-        size = int(found[1]) if found else 0
+        size = size_of_key(key) or 0
         n_files, size_bytes = n_files + 1, size_bytes + size
         if path.exists() and not lacks_content(path):
             n_here, here_bytes = n_here + 1, here_bytes + size

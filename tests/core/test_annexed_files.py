@@ -9,7 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from badc_core.annexed_files import content_missing, lacks_content, require_fetched
+from badc_core import annexed_files
+from badc_core.annexed_files import (
+    content_missing,
+    lacks_content,
+    read_annex_key,
+    require_fetched,
+    size_of_key,
+)
 from badc_core.audio.containers import examine
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import read_manifest
@@ -130,6 +137,29 @@ def test_a_link_to_content_that_is_here_lacks_nothing(tmp_path) -> None:
     stored.write_text("content")
     _link(tmp_path / "a")
     assert not lacks_content(tmp_path / "a")
+
+
+@pytest.mark.parametrize("come", [b"RIFF\xff\xfe\n", b"", None])
+def test_a_pointer_that_is_replaced_while_it_is_read_has_no_key(
+    tmp_path, monkeypatch, come
+) -> None:
+    path = tmp_path / "a.wav"
+    _pointer(path)
+    assert read_annex_key(path) == "MD5E-s9--0123.x"
+
+    def look_before_the_content_comes(looked_at: Path) -> bool:
+        lacks = lacks_content(looked_at)
+        path.unlink() if come is None else path.write_bytes(come)
+        return lacks
+
+    # The moment between looking and reading cannot be had otherwise.
+    monkeypatch.setattr(annexed_files, "lacks_content", look_before_the_content_comes)
+    assert read_annex_key(path) == ""
+
+
+def test_a_key_says_the_size_unless_it_has_none() -> None:
+    assert size_of_key("SHA256E-s300--ab-s5.wav") == 300
+    assert size_of_key("URL--http&c%%host%a-s5.wav") is None
 
 
 def test_to_tell_costs_microseconds(tmp_path) -> None:
