@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.provenance.commits import Commits
+from badc_core.provenance.commits import IN_A_BATCH, Commits
 from badc_core.provenance.datalad import below
 from badc_core.provenance.records import RunRecord
 from badc_core.recordings.registry import read_rows
@@ -56,13 +56,21 @@ def commit_leftovers(dataset: Dataset, commits: Commits) -> None:
     itself how its results came about.
     """
     work = Work(dataset.work_folder)
-    if not commits.are_made or work.is_busy() or work.is_corpus_in_work():
+    if not commits.are_made or _is_at_work(work):
         return
     changed = commits.find_changed(one for one in _own_folders(dataset) if one.exists())
     untrusted = set(_untrusted_files(dataset, work))
     left = [one for one in changed if untrusted.isdisjoint((one, *one.parents))]
-    if left:
-        commits.commit(left, "Add results that earlier runs did not commit")
+    for start in range(0, len(left), IN_A_BATCH):
+        # To add thousands takes minutes, in which another run may begin.
+        if _is_at_work(work):
+            return
+        some = left[start : start + IN_A_BATCH]
+        commits.commit(some, "Add results that earlier runs did not commit")
+
+
+def _is_at_work(work: Work) -> bool:
+    return work.is_busy() or work.is_corpus_in_work()
 
 
 def _own_folders(dataset: Dataset) -> set[Path]:

@@ -1,0 +1,51 @@
+"""Commits of what earlier runs left, beside runs that begin meanwhile."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.archives import run_in
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.commits import Commits
+from badc_core.stages import step_records
+from badc_core.stages.step_records import commit_leftovers
+from badc_core.stages.work import RecordingWork, Work
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    """Returns a dataset with descriptions of four recordings that no commit has."""
+    (tmp_path / "audio").mkdir()
+    for words in ("git init -q", "git annex init -q", "git commit -q --allow-empty -m Begin"):
+        run_in(tmp_path, *words.split())
+    dataset = Dataset.open(tmp_path)
+    for one in "abcd":
+        path = dataset.recording(one)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(one)
+    return dataset
+
+
+def committed(root: Path) -> list[str]:
+    names = run_in(root, "git", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    return [os.path.basename(one) for one in names]  # noqa: PTH119
+
+
+def test_leftovers_are_committed_in_portions_until_another_run_begins(dataset, monkeypatch):
+    begun: list[RecordingWork] = []
+
+    class Beginning(Commits):
+        """Has another run begin as soon as something is committed."""
+
+        def commit(self, paths, record):
+            made = super().commit(paths, record)
+            begun.append(Work(dataset.work_folder).begin("recording", "x"))
+            return made
+
+    monkeypatch.setattr(step_records, "IN_A_BATCH", 2)
+    commit_leftovers(dataset, Beginning(dataset, pytest.fail))
+    assert committed(dataset.root) == ["a.json", "b.json"]
+    begun.pop().commit()
+    commit_leftovers(dataset, Commits(dataset, pytest.fail))
+    assert committed(dataset.root) == ["a.json", "b.json", "c.json", "d.json"]
