@@ -26,6 +26,7 @@ from badc_core.stages.fingerprint_files import (
     store_outputs,
 )
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ _LOOKED_AT = TypeAdapter(_LookedAt)
 def store_where_lacking(dataset: Dataset, current: Mapping[str, Mapping[str, str]]) -> None:
     """Writes what outputs were made from into files of fingerprints that do not say it.
 
-    An output is left out while the content of any of its files is elsewhere: which bytes that has
-    cannot be known here. A file is read again only after it changed, or if it lacked something.
+    An output is left out while a run is at work on it, or the content of any of its files is
+    elsewhere: which bytes that has cannot be known here. A file is read again only after it
+    changed, or if it lacked something.
 
     Args:
         dataset: whose recordings.
@@ -85,12 +87,17 @@ def _complete(dataset: Dataset, recording_id: str, made_from: Mapping[str, str])
         for name, stage in STAGES.items()
         if name not in stored and any(map(os.path.lexists, stage.outputs(dataset, recording_id)))
     ]
-    outputs = {
-        name: describe_output(dataset, name, recording_id, made_from[name])
-        for name in lacking
-        if name in made_from
-        and not any(map(lacks_content, STAGES[name].files(dataset, recording_id)))
-    }
+    work = Work(dataset.work_folder)
+    try:
+        outputs = {
+            name: describe_output(dataset, name, recording_id, made_from[name])
+            for name in lacking
+            if name in made_from
+            and not work.is_dirty(name, recording_id)
+            and not any(map(lacks_content, STAGES[name].files(dataset, recording_id)))
+        }
+    except FileNotFoundError:
+        return False  # a run is replacing it, and will write down what it is made from
     if outputs:
         # What a run stores meanwhile is about newer outputs.
         store_outputs(dataset, path, recording_id, outputs, replaces=False)

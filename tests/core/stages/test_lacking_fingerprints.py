@@ -7,15 +7,17 @@ from support.archives import run_in
 
 from badc_core.annexed_files import lacks_content
 from badc_core.datasets.dataset import Dataset
-from badc_core.stages import lacking_fingerprints
+from badc_core.stages import fingerprint_files, lacking_fingerprints
 from badc_core.stages.fingerprint_files import (
     StoredOutput,
     describe_output,
     read_stored,
     store_fingerprint,
     store_outputs,
+    sum_files,
 )
 from badc_core.stages.lacking_fingerprints import store_where_lacking
+from badc_core.stages.work import Work
 
 MADE = {"recording": {"a": "r"}, "report_bundle": {"a": "p"}}
 
@@ -85,6 +87,34 @@ def test_files_that_lack_a_stage_are_completed_and_read_again_only_after_they_ch
     os.utime(dataset.fingerprints(unread))
     store_where_lacking(dataset, made)
     assert unread in read
+
+
+def test_an_output_is_left_out_while_a_run_is_at_work_on_it(dataset):
+    path = dataset.fingerprints("a")
+    begun = Work(dataset.work_folder).begin("recording", "a")
+    store_where_lacking(dataset, MADE)
+    assert list(read_stored(path, "a")) == ["report_bundle"]
+    begun.commit()
+    store_where_lacking(dataset, MADE)
+    assert list(read_stored(path, "a")) == ["recording", "report_bundle"]
+
+
+def test_a_report_that_a_run_replaces_meanwhile_is_left_out(dataset, monkeypatch):
+    folder = dataset.bundle("a").quicklook
+    aside = folder.with_name("aside")
+
+    def sum_after_it_is_gone(*given):
+        folder.rename(aside)
+        return sum_files(*given)
+
+    # The moment between listing and reading cannot be had otherwise.
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint_files, "sum_files", sum_after_it_is_gone)
+        store_where_lacking(dataset, {"report_bundle": MADE["report_bundle"]})
+    assert read_stored(dataset.fingerprints("a"), "a") == {}
+    aside.rename(folder)
+    store_where_lacking(dataset, MADE)
+    assert list(read_stored(dataset.fingerprints("a"), "a")) == ["recording", "report_bundle"]
 
 
 def test_what_a_run_stored_meanwhile_stays(dataset):
