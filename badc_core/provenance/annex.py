@@ -13,16 +13,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from badc_core.annexed_files import find_root, lacks_content, quote_path
 from badc_core.errors import ProgramMissing, RepositoryFailed
-from badc_core.provenance.programs import program_failed, run_program
+from badc_core.provenance.programs import LONGEST_MESSAGE, has_terminal, program_failed, run_program
 
-_N_TRANSFERS = 4
-_LONGEST_MESSAGE = 1_000
+_AT_ONCE = "-J4"
+_GIVING_UP = ("-c", "annex.stalldetection=1KB/2m")
+"""Of a transfer that began and in which nothing moves: measured, after eight times that."""
+
+_DROP_LIMIT_S = 300.0
+"""git-annex asks other machines whether they have the content, and one may not answer."""
+
 _IN_TRANSFER = "transfer already in progress"
 _PATIENCE_S = 900.0
 """For a content that another program is fetching: long enough for gigabytes."""
@@ -94,7 +100,14 @@ class Repository:
         """
         return self.git("--no-optional-locks", "--literal-pathspecs", *arguments, text=text)
 
-    def annex_batch(self, command: str, paths: Iterable[Path], *options: str) -> dict[Path, str]:
+    def annex_batch(
+        self,
+        command: str,
+        paths: Iterable[Path],
+        options: Sequence[str] = (),
+        limit_s: float | None = None,
+        unneeded: Event | None = None,
+    ) -> dict[Path, str]:
         """Returns why a command of git-annex failed, for each path it failed for.
 
         One process for all paths, except those with a line break in them. Those that need nothing
@@ -104,26 +117,31 @@ class Repository:
             command: of git-annex, with a batch mode that takes file names.
             paths: absolute, or relative to the root.
             options: of the command.
+            limit_s: as of `git`.
+            unneeded: is set once nobody needs the command any more, which is stopped then.
 
         Raises:
             ProgramMissing: there is no git, or no git-annex.
-            RepositoryFailed: the command itself failed.
+            RepositoryFailed: the command itself failed, or was stopped.
         """
         some = [_relative(self.root, path) for path in paths]
         # git-annex asks `git cat-file --batch` about each, which reads line by line.
         odd = [path for path in some if "\n" in str(path)]
         plain = [path for path in some if "\n" not in str(path)]
         words = ("git", "annex", command, "--json", "--json-error-messages", *options)
+        run = partial(self._failures, limit_s=limit_s, unneeded=unneeded)
         failed: dict[Path, str] = {}
         if plain:
-            failed |= self._failures((*words, "--batch", "-z"), self._as_input(plain))
+            failed |= run((*words, "--batch", "-z"), self._as_input(plain))
         if odd:
-            failed |= self._failures((*words, "--", *map(str, odd)), b"")
+            failed |= run((*words, "--", *map(str, odd)), b"")
         return failed
 
-    def _failures(self, words: Sequence[str], content: bytes) -> dict[Path, str]:
+    def _failures(
+        self, words: Sequence[str], content: bytes, limit_s: float | None, unneeded: Event | None
+    ) -> dict[Path, str]:
         """Returns path -> reason of what failed in a command of git-annex that writes JSON."""
-        ended = run_program(words, self.root, content)
+        ended = run_program(words, self.root, content, limit_s, unneeded)
         lines = [line for line in ended.stdout.split(b"\n") if line.startswith(b"{")]
         results = [json.loads(line.decode("utf-8", "replace")) for line in lines]
         failed = [one for one in results if not one.get("success", True) and one.get("file")]
@@ -177,7 +195,7 @@ def find_repository(folder: Path) -> Repository | None:
     return None if root is None else Repository(root)
 
 
-def fetch(paths: Iterable[Path], ended: Event | None = None) -> dict[Path, str]:
+def fetch(paths: Iterable[Path], unneeded: Event | None = None) -> dict[Path, str]:
     """Gets the contents of annexed files, several at once; returns path -> why for those not here.
 
     Files may be in several repositories, such as a dataset and those below it. What another
@@ -185,16 +203,18 @@ def fetch(paths: Iterable[Path], ended: Event | None = None) -> dict[Path, str]:
 
     Args:
         paths: of files, absolute; those whose content is here cost nothing.
-        ended: is set once nobody needs them any more, so that nothing is waited for.
+        unneeded: is set once nobody needs them any more, so that nothing more is fetched.
     """
-    ended = ended or Event()
+    unneeded = unneeded or Event()
     until_s, wait_s = time.monotonic() + _PATIENCE_S, 0.5
     wanted, failed = list(paths), dict[Path, str]()
+    # With it, transfers are processes in the background, which cannot ask at a terminal.
+    options = () if has_terminal() else _GIVING_UP
     while True:
         lacking = [one for one in wanted if lacks_content(one)]
-        failed |= _in_repositories("get", lacking, lacks_content)
+        failed |= _in_repositories("get", lacking, lacks_content, options, unneeded=unneeded)
         wanted = [path for path, why in failed.items() if _IN_TRANSFER in why]
-        if not wanted or time.monotonic() > until_s or ended.wait(wait_s):
+        if not wanted or time.monotonic() > until_s or unneeded.wait(wait_s):
             return failed
         for path in wanted:
             del failed[path]
@@ -210,7 +230,7 @@ def drop(paths: Iterable[Path]) -> dict[Path, str]:
         paths: of files, absolute; those whose content is not here cost nothing.
     """
     here = [one for one in paths if one.exists() and not lacks_content(one)]
-    return _in_repositories("drop", here, lambda one: not lacks_content(one))
+    return _in_repositories("drop", here, lambda one: not lacks_content(one), limit_s=_DROP_LIMIT_S)
 
 
 def check_contents(paths: Iterable[Path]) -> None:
@@ -236,7 +256,12 @@ def check_contents(paths: Iterable[Path]) -> None:
 
 
 def _in_repositories(
-    command: str, paths: Iterable[Path], is_undone: Callable[[Path], bool]
+    command: str,
+    paths: Iterable[Path],
+    is_undone: Callable[[Path], bool],
+    options: Sequence[str] = (),
+    limit_s: float | None = None,
+    unneeded: Event | None = None,
 ) -> dict[Path, str]:
     """Runs a command of git-annex in the repositories of paths; returns path -> why it failed."""
     groups: dict[Path, dict[Path, Path]] = defaultdict(dict)
@@ -251,7 +276,8 @@ def _in_repositories(
             groups[repository.root][real] = path
     for root, real_paths in groups.items():
         try:
-            why = Repository(root).annex_batch(command, real_paths, f"-J{_N_TRANSFERS}")
+            repository, words = Repository(root), (_AT_ONCE, *options)
+            why = repository.annex_batch(command, real_paths, words, limit_s, unneeded)
         except (ProgramMissing, RepositoryFailed) as error:
             why = dict.fromkeys(real_paths, str(error))
         for real, path in real_paths.items():
@@ -266,7 +292,8 @@ def _relative(root: Path, path: Path) -> Path:
 
 def _explain(result: dict[str, Any]) -> str:
     """Returns the reason in a result of git-annex, as one line."""
-    text = "; ".join(" ".join(one.split()) for one in result.get("error-messages", ()))
+    said = result.get("error-messages") or [result.get("note", "")]
+    text = "; ".join(" ".join(one.split()) for one in said)
     places = ", ".join(one["description"] for one in result.get("wanted", ()))
     has_it = f"; {places} should have it" if places else ""
-    return (text or result.get("note") or "no reason given")[:_LONGEST_MESSAGE] + has_it
+    return (text or "no reason given")[:LONGEST_MESSAGE] + has_it

@@ -72,7 +72,7 @@ class Fetcher:
         self._used: dict[str, UsedSound] = {}
         self._released: list[UsedSound] = []
         self._lock = Lock()
-        self._ended = Event()
+        self._unneeded = Event()
         self._has_warned = False
 
     def __enter__(self) -> Self:
@@ -94,8 +94,8 @@ class Fetcher:
         self._release(left)
 
     def stop_waiting(self) -> None:
-        """Waits no longer for what other programs are fetching: nobody needs more."""
-        self._ended.set()
+        """Fetches nothing more, and waits no longer for other programs: nobody needs more."""
+        self._unneeded.set()
 
     @contextmanager
     def using(self, name: str) -> Iterator[None]:
@@ -127,9 +127,9 @@ class Fetcher:
         """Gets what recordings lack; returns why by the names of those for which it failed."""
         failed: dict[str, BadcError] = {}
         files = [path for one in batch for path in (*one.files, *one.useful)]
-        not_here = fetch(files, self._ended)
+        not_here = fetch(files, self._unneeded)
         for one in batch:
-            _judge(one, not_here, failed)
+            self._judge_files(one, not_here, failed)
         found = {one.name: one.sound() for one in batch if one.name not in failed}
         sounds = {name: sound for name, sound in found.items() if sound is not None}
         marks = self._sounds.find_marks(sounds.values()) if self._sounds else {}
@@ -138,18 +138,30 @@ class Fetcher:
             for name, sound in sounds.items()
             if self._is_lacking(name, sound, marks.get(sound), failed)
         }
-        not_here = fetch(lacking.values(), self._ended)
+        not_here = fetch(lacking.values(), self._unneeded)
         for one in batch:
             sound = lacking.get(one.name)
             if sound in not_here:
                 self._judge_sound(one, content_missing(sound, not_here[sound]), failed)
         return failed
 
+    def _judge_files(
+        self, one: Needed, not_here: dict[Path, str], failed: dict[str, BadcError]
+    ) -> None:
+        """Enters a recording of whose files one could not be fetched."""
+        for path in one.files:
+            if path in not_here:
+                failed.setdefault(one.name, content_missing(path, not_here[path]))
+        for path in one.useful:
+            if path in not_here and not self._unneeded.is_set():
+                error = content_missing(path, not_here[path])
+                _log.warning("%s, so that work is done again", error)
+
     def _judge_sound(self, one: Needed, error: BadcError, failed: dict[str, BadcError]) -> None:
         """Enters a recording whose sound could not be fetched; warns once if it is only shown."""
         if one.requires_sound:
             failed[one.name] = error
-        elif not self._has_warned:
+        elif not (self._has_warned or self._unneeded.is_set()):
             self._has_warned = True
             _log.warning("going on without a sound: %s", error)
 
@@ -186,13 +198,3 @@ class Fetcher:
     def _release(self, used: list[UsedSound]) -> None:
         if self._sounds is not None and used:
             self._sounds.release(used)
-
-
-def _judge(one: Needed, not_here: dict[Path, str], failed: dict[str, BadcError]) -> None:
-    """Enters a recording of whose files one could not be fetched."""
-    for path in one.files:
-        if path in not_here:
-            failed.setdefault(one.name, content_missing(path, not_here[path]))
-    for path in one.useful:
-        if path in not_here:
-            _log.warning("%s, so that work is done again", content_missing(path, not_here[path]))

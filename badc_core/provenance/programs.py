@@ -11,11 +11,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 from badc_core.errors import ProgramMissing, RepositoryFailed
 
-_LONGEST_MESSAGE = 1_000
+LONGEST_MESSAGE = 1_000
+"""Characters of what these programs say that are shown."""
 
+_BETWEEN_LOOKS_S = 0.5
 _GRACE_S = 5.0
 """For a program that is stopped: git removes its lock files."""
 
@@ -38,8 +41,21 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=_search_path())
 
 
+def has_terminal() -> bool:
+    """Returns whether there is a terminal at which a program can ask for a password."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def run_program(
-    words: Sequence[str], folder: Path, content: bytes = b"", limit_s: float | None = None
+    words: Sequence[str],
+    folder: Path,
+    content: bytes = b"",
+    limit_s: float | None = None,
+    unneeded: Event | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Returns how a program ended that was run in a folder.
 
@@ -49,13 +65,17 @@ def run_program(
         content: for its standard input.
         limit_s: after which it is stopped, with all that it started. Without a limit these can ask
             for a password at the terminal of this process, with one they cannot.
+        unneeded: is set once nobody needs what it does, and then it is stopped; only without a
+            limit.
 
     Raises:
         ProgramMissing: it is not there, or git or git-annex that it needs is not.
-        RepositoryFailed: it was stopped.
+        RepositoryFailed: it was stopped, or not even started.
     """
     for program in {words[0], "git", *(("git-annex",) if "annex" in words[:2] else ())}:
         _require_program(program)
+    if unneeded is not None and unneeded.is_set():
+        raise _stopped(words, folder, limit_s)
     with subprocess.Popen(
         words,
         cwd=folder,
@@ -66,14 +86,11 @@ def run_program(
         start_new_session=limit_s is not None,
     ) as process:
         try:
-            said, errors = process.communicate(content, timeout=limit_s)
-        except subprocess.TimeoutExpired as error:
-            _stop_session(process)
-            what = f"`{' '.join(words[:3])}` was not done after {limit_s:.0f} s, and was stopped"
-            remedy = "See what it waits for, such as a hook or a passphrase; then run again"
-            raise RepositoryFailed(what, folder, remedy) from error
-        except BaseException:
-            process.kill() if limit_s is None else _stop_session(process)
+            said, errors = _communicate(process, content, limit_s, unneeded)
+        except BaseException as error:
+            _stop(process, is_session=limit_s is not None)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise _stopped(words, folder, limit_s) from error
             raise
     return subprocess.CompletedProcess(words, process.returncode, said, errors)
 
@@ -84,7 +101,7 @@ def program_failed(
     """Returns the error about a program that failed in a folder; the first few words name it."""
     # DataLad writes some of its errors as results.
     said = (ended.stderr or ended.stdout).decode("utf-8", "replace").strip()
-    said = said[-_LONGEST_MESSAGE:] or f"exit code {ended.returncode}"
+    said = said[-LONGEST_MESSAGE:] or f"exit code {ended.returncode}"
     what = f"`{' '.join(words[:3])}` failed: {said}"
     return RepositoryFailed(what, folder, "Correct that, then run again")
 
@@ -95,11 +112,48 @@ def _require_program(name: str) -> None:
         raise ProgramMissing(f"the program {name} is not there", "", remedy)
 
 
-def _stop_session(process: subprocess.Popen[bytes]) -> None:
-    """Stops a program and all that it started, politely first."""
+def _communicate(
+    process: subprocess.Popen[bytes],
+    content: bytes,
+    limit_s: float | None,
+    unneeded: Event | None,
+) -> tuple[bytes, bytes]:
+    """Returns what a program writes.
+
+    Raises:
+        TimeoutExpired: it is not done after the limit, or nobody needs it any more.
+    """
+    given: bytes | None = content
+    while unneeded is not None:
+        try:
+            return process.communicate(given, timeout=_BETWEEN_LOOKS_S)
+        except subprocess.TimeoutExpired:
+            if unneeded.is_set():
+                raise
+            given = None  # it goes on with what it has
+    return process.communicate(content, timeout=limit_s)
+
+
+def _stopped(words: Sequence[str], folder: Path, limit_s: float | None) -> RepositoryFailed:
+    what = f"`{' '.join(words[:3])}` was "
+    if limit_s is None:
+        what += "stopped, since nobody needs it any more"
+        return RepositoryFailed(what, folder, "Run again to have it done")
+    what += f"not done after {limit_s:.0f} s, and was stopped"
+    remedy = "See what it waits for, such as a hook or a passphrase; then run again"
+    return RepositoryFailed(what, folder, remedy)
+
+
+def _stop(process: subprocess.Popen[bytes], is_session: bool) -> None:
+    """Stops a program, politely first: git then stops git-annex, and would leave it if killed.
+
+    Args:
+        process: the program.
+        is_session: whether it is a session of its own, which is stopped with all in it.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, number) if is_session else process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
 

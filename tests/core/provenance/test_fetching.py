@@ -236,3 +236,18 @@ def test_what_cannot_be_fetched_fails_alone_unless_it_can_be_done_without(
             with contents.using(name):
                 pass
     assert caplog.text.count(f"going on without a sound: {gone}") == 1
+
+
+def test_of_what_nobody_needs_any_more_nothing_is_fetched_or_said(archive, sounds, caplog) -> None:
+    sound = sounds["00"]
+    needs = [
+        Needed("sound", sound=lambda: sound, requires_sound=False),
+        Needed("saves work", useful=[sounds["01"]]),
+    ]
+    with Fetcher(needs, used(archive)) as contents:
+        contents.stop_waiting()
+        for name in ("sound", "saves work"):
+            with contents.using(name):
+                pass
+    assert count_here(sounds) == 0
+    assert caplog.text == ""
