@@ -1,7 +1,7 @@
-"""Names and paths in files that people may have edited, before anything is written under them."""
+"""Names and paths as people typed them, or edited them in files, before they are used."""
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -33,6 +33,19 @@ def require_inside(text: str) -> str:
     if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"is not a path inside the dataset: {text[:_SHOWN_LETTERS]!r}")
     return text
+
+
+def absolute(path: Path) -> Path:
+    """Returns an absolute path without `..`, which would give one file several names.
+
+    Links are kept: what an annexed file links to is named by its content.
+    """
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def explain_no_folder(path: Path) -> str:
+    """Returns why a path that should be a folder is none."""
+    return "not a folder" if os.path.lexists(path) else "no such folder"
 
 
 FileName = Annotated[str, AfterValidator(require_name)]

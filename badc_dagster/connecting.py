@@ -13,6 +13,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.original_list import update_listed
 from badc_core.datasets.targets import Target
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy
+from badc_core.file_names import explain_no_folder
 from badc_core.provenance.annex import drop
 from badc_core.provenance.clones import (
     Update,
@@ -69,7 +70,7 @@ def make_plan(target: Target, method: str | None, pulls: bool) -> Plan:
         here = find_method(target.root)
         return Plan(target, "updated" if pulls and here != "path" else "exists", here)
     if not target.url:
-        what = "an empty folder" if target.root.is_dir() else "no such folder"
+        what = "an empty folder" if target.root.is_dir() else explain_no_folder(target.root)
         what = f"{what}, and it is not known where to clone it from"
         raise DatasetInvalid(what, target.root, "Give its URL with --url, or correct the path")
     return Plan(target, "cloned", choose_method(method))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from badc_core.file_names import absolute
+
 _IN_DATASETS = ("audio", "manifests", "artifacts")
 """Folders that every dataset of the original has at its root."""
 
@@ -27,7 +29,7 @@ def locate(path: str | Path, roots: Sequence[Path]) -> Path:
         roots: where such paths begin, the best first.
     """
     found = next(filter(_exists, _candidates(Path(path), roots)), roots[0] / path)
-    return _absolute(found)
+    return absolute(found)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Anchor:
         n_before = len(self.prefix)
         if self.prefix and path.parts[:n_before] == self.prefix:
             path = Path(*path.parts[n_before:])
-        return _absolute(self.folder / path)
+        return absolute(self.folder / path)
 
 
 def _candidates(path: Path, roots: Sequence[Path]) -> Iterator[Path]:
@@ -83,7 +85,3 @@ def _exists(path: Path) -> bool:
         return os.path.lexists(path)
     except ValueError:  # a zero byte, which the row is refused for
         return False
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 from badc_core.chunks.plan import Chunk
-from badc_core.chunks.source import NamedFile, absolute, check_cut_settings, name_file
+from badc_core.chunks.source import NamedFile, check_cut_settings, name_file
 from badc_core.chunks.status import ChunkStatus, utc_now
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
+from badc_core.file_names import absolute
 from badc_core.locks import locked
 from badc_core.options import OptionSpec
 from badc_core.provenance.tracking import write_tracking_rules

@@ -19,6 +19,7 @@ from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.chunks.sound import decode_to_float, read_chunks
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
+from badc_core.file_names import absolute
 from badc_core.hashing import sha256_file
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.identity import assign_ids
@@ -228,14 +229,6 @@ def find_dataset(path: Path) -> Dataset | None:
 def accepts_truncated(dataset: Dataset | None) -> bool:
     """Returns whether what is left of a recording that was cut off is analysed."""
     return dataset is not None and dataset.settings.recordings.accept_truncated
-
-
-def absolute(path: Path) -> Path:
-    """Returns an absolute path without `..`, which would give one file several names.
-
-    Links are kept: what an annexed file links to is named by its content.
-    """
-    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _recording_id(file: Path, dataset: Dataset | None) -> str:

@@ -16,13 +16,13 @@ from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.chunks.sound import count_decodable, decode_to_float
 from badc_core.chunks.source import (
     DECODED_NOTE,
-    absolute,
     accepts_truncated,
     find_dataset,
     hash_samples,
 )
 from badc_core.chunks.status import ChunkStatus, read_status
 from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, UnreadableRecording
+from badc_core.file_names import absolute
 from badc_core.hashing import sha256_file
 from badc_core.units import samples_to_ms
 

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar
 import typer
 from rich.table import Table
 
-from badc_core.chunks.source import absolute
 from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
@@ -24,6 +23,7 @@ from badc_core.cli.run_output import (
 from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
+from badc_core.file_names import absolute
 from badc_core.inference.datalad_commands import render_plan
 from badc_core.inference.orchestrate import (
     PLAN_COLUMNS,

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
 from badc_core.chunks.locate import Anchor
-from badc_core.chunks.source import absolute
 from badc_core.cli.run_options import RunOptions
 from badc_core.detector_settings import OwnModelSettings
 from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
 from badc_core.options import OptionField, option_fields
 from badc_core.settings import Settings
 from badc_core.toml_files import read_toml

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from badc_core.chunks.source import absolute
 from badc_core.cli.options import to_argv
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
+from badc_core.file_names import absolute, explain_no_folder
 from badc_core.inference.run_spec import RunSpec
 from badc_core.options import OptionSpec
 from badc_core.provenance.datalad import below
@@ -131,7 +131,8 @@ class RunOptions(InferOptions):
         if self.dataset_root is None:
             return find_root(manifest)
         if not self.dataset_root.is_dir():
-            raise DatasetInvalid("no such folder", self.dataset_root, "Correct --dataset-root")
+            why = explain_no_folder(self.dataset_root)
+            raise DatasetInvalid(why, self.dataset_root, "Correct --dataset-root")
         return absolute(self.dataset_root)
 
     def _new_log(self, manifest: Path, dataset: Dataset | None) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from badc_core.errors import DatasetInvalid
+from badc_core.file_names import explain_no_folder
 from badc_core.hashing import sha256_bytes
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 
@@ -133,7 +134,7 @@ class Dataset:
         # Without `..`, which would give one folder several names; links are kept.
         root = Path(os.path.abspath(root))  # noqa: PTH100
         if not root.is_dir():
-            raise DatasetInvalid("no such folder", root, "Give the folder that holds audio/")
+            raise DatasetInvalid(explain_no_folder(root), root, "Give the folder that holds audio/")
         dataset = cls(root, load_settings(root / SETTINGS_FILE, overrides))
         if not any(folder.is_dir() for folder in dataset.audio_roots):
             wanted = ", ".join(dataset.settings.recordings.roots)

@@ -9,6 +9,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.names import to_name
 from badc_core.datasets.original_list import ListedDataset
 from badc_core.errors import DatasetInvalid
+from badc_core.file_names import absolute
 
 DATASETS_FOLDER = Path("data/datalad")
 """Where datasets are cloned to, below the current folder, as the original BADC has it."""
@@ -55,7 +56,7 @@ def find_target(
     if not typed.strip():
         raise DatasetInvalid("no name of a dataset", "", "Give a name, or a folder")
     if url and Path(url).exists():
-        url = str(_absolute(Path(url)))
+        url = str(absolute(Path(url).expanduser()))
     if os.sep in typed or typed in {".", ".."}:
         return _folder(Path(typed), url, known)
     name = to_name(typed)
@@ -68,7 +69,7 @@ def find_target(
     place = next((one for one in places if one is not None), None)
     if place is None and not url and not usual.exists() and Path(typed).is_dir():
         return _folder(Path(typed), found_url, known)
-    return Target(typed, name, _absolute(place or usual), found_url)
+    return Target(typed, name, absolute((place or usual).expanduser()), found_url)
 
 
 def require_known(typed: str, target: Target, known: Iterable[Connection]) -> Connection:
@@ -88,14 +89,10 @@ def require_known(typed: str, target: Target, known: Iterable[Connection]) -> Co
 
 
 def _folder(path: Path, url: str, known: Iterable[Connection]) -> Target:
-    root = _absolute(path)
+    root = absolute(path.expanduser())
     row = next((one for one in known if one.root == root), None)
     return Target(root.name, row.name if row else None, root, url or _url(row))
 
 
 def _url(row: Connection | None) -> str:
     return row.origin.url if row and row.origin else ""
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (links are kept)

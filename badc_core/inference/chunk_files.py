@@ -10,6 +10,7 @@ from pathlib import Path
 from badc_core.chunks.manifest import FILE_MARK, VIRTUAL_MARK
 from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING
 from badc_core.errors import DetectionsInvalid
+from badc_core.file_names import explain_no_folder
 from badc_core.inference.chunk_json import ChunkOrigin
 from badc_core.json_texts import parse_object
 
@@ -17,6 +18,7 @@ _SUMMARY_ENDING = ".summary.json"
 _MARKS = (VIRTUAL_MARK, FILE_MARK)
 """With which notes begin in manifests that are not the original's."""
 _ROUNDING_MS = 1
+_REMEDY = "Give the folder of badc infer run"
 
 
 def find_chunk_files(folder: Path) -> list[Path]:
@@ -28,7 +30,7 @@ def find_chunk_files(folder: Path) -> list[Path]:
         DetectionsInvalid: there is no such folder.
     """
     if not folder.is_dir():
-        raise DetectionsInvalid("no such folder", folder, "Give the folder of badc infer run")
+        raise DetectionsInvalid(explain_no_folder(folder), folder, _REMEDY)
     holds_chunks = cache(_holds_chunks)
     return sorted(
         path

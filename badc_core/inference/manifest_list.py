@@ -7,8 +7,8 @@ from pathlib import Path
 
 from badc_core.chunks.locate import locate
 from badc_core.chunks.requests import read_requests
-from badc_core.chunks.source import absolute
 from badc_core.errors import ConfigInvalid, ManifestMismatch
+from badc_core.file_names import absolute
 from badc_core.plan_files import MANIFEST_KEYS, Entry, read_plan
 
 

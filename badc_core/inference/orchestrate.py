@@ -8,11 +8,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from badc_core.chunks.source import absolute
 from badc_core.chunks.status import STATUS_FILE, name_status
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.file_names import absolute, explain_no_folder
 from badc_core.inference.manifest_contents import fetching_for, require_tables
 from badc_core.inference.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.inference.manifest_run import ManifestRun
@@ -211,7 +211,8 @@ class _Planning:
 
     def __init__(self, request: DatasetRun) -> None:
         if not request.dataset.is_dir():
-            raise DatasetInvalid("no such folder", request.dataset, "Give a dataset's folder")
+            why = explain_no_folder(request.dataset)
+            raise DatasetInvalid(why, request.dataset, "Give a dataset's folder")
         self._request = request
         self.root = absolute(request.dataset)
         self.settings = request.settings

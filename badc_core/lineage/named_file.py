@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from badc_core.chunks.source import absolute, find_dataset
+from badc_core.chunks.source import find_dataset
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+from badc_core.file_names import absolute
 from badc_core.recordings.registry import Registry, read_registry
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 
 AUDIO, REGISTRY, CHUNK_FILE = "audio", "recordings", "chunk file"
-CORPUS = "corpus_detections"
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
     if path == dataset.registry:
         return ResultFile(path, dataset, REGISTRY, "", "table of all recordings")
     if path == dataset.corpus.html:
-        return ResultFile(path, dataset, "corpus_report", "", "page about all recordings")
+        return ResultFile(path, dataset, CORPUS_REPORT, "", "page about all recordings")
     if path == dataset.corpus.duckdb or path.parent == dataset.corpus.summary:
-        return ResultFile(path, dataset, CORPUS, "", "results of all recordings")
+        return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")
     raise DatasetInvalid(
         "not a recording, nor a file that BADC writes about recordings",
         path,

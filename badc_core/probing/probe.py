@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from badc_core.audio.reader import AudioFile
-from badc_core.chunks.source import NamedFile, absolute, accepts_truncated, name_file
+from badc_core.chunks.source import NamedFile, accepts_truncated, name_file
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
 from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
 from badc_core.options import OptionSpec
 from badc_core.probing.answers import Answer, find_answer, save_answer
 from badc_core.probing.measuring import Measure, Measured, measure_in_child

@@ -16,6 +16,7 @@ from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
 from badc_core.detections.store import RUNNER_KEY, SCHEMA_KEY, is_readable
 from badc_core.detectors import stub
 from badc_core.errors import ConfigInvalid, DetectionsInvalid
+from badc_core.file_names import explain_no_folder
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.reports.database import (
     SUMMARY_VIEWS,
@@ -87,7 +88,8 @@ def find_parquets(folder: Path) -> list[Path]:
         DetectionsInvalid: there is no such folder, or none in it.
     """
     if not folder.is_dir():
-        raise DetectionsInvalid("no such folder", folder, "Give a folder of Parquet files")
+        why = explain_no_folder(folder)
+        raise DetectionsInvalid(why, folder, "Give a folder of Parquet files")
     found = sorted(
         path
         for path in folder.iterdir()
