@@ -198,7 +198,7 @@ def cut_dataset(
             return write_chunks_at(places[recording_id], is_anew)
 
     with Fetcher(needs, sounds) as contents:
-        yield from for_each(places, cut_one, n_workers)
+        yield from for_each(places, cut_one, n_workers, contents.stop_waiting)
 
 
 def _sound_of(place: ChunkPlace) -> Path:

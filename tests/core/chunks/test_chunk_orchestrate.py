@@ -22,7 +22,7 @@ from badc_core.cli.chunk import chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, DatasetInvalid, RepositoryFailed, StorageFull
 from badc_core.plan_files import read_plan
-from badc_core.provenance import commits
+from badc_core.provenance import commits, fetching
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import read_registry
 
@@ -146,6 +146,24 @@ def test_one_failure_stops_no_other_and_exits_with_1(root, workers):
     assert "failed" in typed(root, "--chunk-duration", 4)[0]
     anew = ("--chunk-duration", 4, "--apply", "--include-existing")
     assert "Run again without --include-existing to try just" in typed(root, *anew, code=1)[1]
+
+
+def test_workers_that_wait_for_a_sound_are_let_go_when_a_cut_ends_early(root, monkeypatch):
+    calls, were_let_go = [], []
+
+    def fetch_slowly(_paths, ended):
+        calls.append(ended)
+        if len(calls) > 2:  # those of the first recording
+            were_let_go.append(ended.wait(5))
+        return {}
+
+    monkeypatch.setattr(fetching, "_AT_ONCE", 1)
+    monkeypatch.setattr(fetching, "fetch", fetch_slowly)
+    cutting = cut_dataset(plan_dataset(DatasetCut(root)), n_workers=2)
+    next(cutting)
+    cutting.close()
+    assert were_let_go
+    assert all(were_let_go)
 
 
 @pytest.mark.parametrize(
