@@ -172,18 +172,18 @@ def _made_from(dataset: Dataset, recording_id: str) -> dict[str, Path]:
 def explain_corpus_damage(dataset: Dataset) -> str:
     """Returns which file of a corpus is missing or damaged, and how; empty if none seems so.
 
-    A corpus whose content is elsewhere is not damaged. The cost does not grow with the corpus.
+    A file whose content is elsewhere is not damaged. The cost does not grow with the corpus.
     """
     corpus = dataset.corpus
-    for path in (corpus.duckdb, corpus.html):
-        if lacks_content(path):
-            return ""
+    here = [path for path in (corpus.duckdb, corpus.html) if not lacks_content(path)]
+    for path in here:
         if not path.is_file():
             return f"{path.name} is missing"
-    why = explain_damage(corpus.duckdb)
+    why = explain_damage(corpus.duckdb) if corpus.duckdb in here else ""
     if why:
         return f"{corpus.duckdb.name} is damaged ({why})"
-    return "" if is_whole_page(corpus.html) else f"{corpus.html.name} is damaged (it is cut off)"
+    is_cut_off = corpus.html in here and not is_whole_page(corpus.html)
+    return f"{corpus.html.name} is damaged (it is cut off)" if is_cut_off else ""
 
 
 def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:

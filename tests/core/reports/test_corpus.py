@@ -252,6 +252,18 @@ def test_a_damaged_corpus_file_is_named(workbench, name, damage, what):
     assert what in found
 
 
+def test_a_page_is_missed_also_where_the_database_is_elsewhere(workbench):
+    workbench.add("a")
+    build_corpus(workbench.dataset, ["a"], {})
+    write_corpus_page(workbench.dataset)
+    database = workbench.dataset.corpus.duckdb
+    database.unlink()
+    database.symlink_to("../../.git/annex/objects/elsewhere.duckdb")
+    assert explain_corpus_damage(workbench.dataset) == ""
+    workbench.dataset.corpus.html.unlink()
+    assert explain_corpus_damage(workbench.dataset) == "report.html is missing"
+
+
 def test_a_corpus_that_another_program_has_open_is_not_damaged(workbench):
     workbench.add("a")
     build_corpus(workbench.dataset, ["a"], {})
