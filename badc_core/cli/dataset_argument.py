@@ -1,4 +1,7 @@
-"""The argument DATASET of commands: a folder that holds recordings, or a hint at what was meant."""
+"""The argument DATASET of commands: a folder that holds recordings, or a hint at what was meant.
+
+Nothing is written while a command line is read: options that follow may be refused.
+"""
 
 import os
 import shlex
@@ -9,9 +12,11 @@ from typing import Annotated
 
 import typer
 
+from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
-from badc_core.datasets.linked import find_linked, has_recordings, make_linked
+from badc_core.datasets.linked import find_linked, has_recordings, make_linked, place_linked
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.settings import SETTINGS_FILE
 
 
 def _require_dataset(context: typer.Context, path: Path) -> Path:
@@ -19,7 +24,7 @@ def _require_dataset(context: typer.Context, path: Path) -> Path:
 
 
 def _require_recordings(context: typer.Context, path: Path) -> Path:
-    return path if context.resilient_parsing else _open(path, context, _find_or_make)
+    return path if context.resilient_parsing else _open(path, context, _find_or_keep)
 
 
 DatasetFolder = Annotated[
@@ -38,12 +43,46 @@ RecordingsFolder = Annotated[
 ]
 
 
+def is_dataset(path: Path) -> bool:
+    """Returns whether a folder is a dataset, rather than recordings that are in none."""
+    try:
+        Dataset.open(path)
+    except DatasetInvalid:
+        return False
+    return True
+
+
+def no_dataset_yet(path: Path) -> DatasetInvalid:
+    """Returns the error about recordings that are in no dataset, where one is needed."""
+    what = "holds recordings, but is no dataset yet"
+    return DatasetInvalid(what, path, f"Run: badc run {_quote(path)}")
+
+
+def make_dataset(path: Path, options: SettingOptions | None = None) -> Path:
+    """Returns the folder of a dataset; for recordings in none, that of a new one.
+
+    Args:
+        path: a `RecordingsFolder`.
+        options: settings of the run, which are checked first; None without any.
+
+    Raises:
+        OptionInvalid, ConfigInvalid: the options cannot be used.
+        DatasetInvalid, OutputUnwritable: it cannot be made.
+    """
+    if is_dataset(path):
+        return path
+    if options is not None:
+        options.settings(place_linked(path)[0] / SETTINGS_FILE)
+    made = make_linked(path)
+    typer.echo(f"{path} is no dataset; results go to a new one: {made}", err=True)
+    return made if path.is_absolute() else Path(os.path.relpath(made))
+
+
 def _open(path: Path, context: typer.Context, find: Callable[[Path], Path | None]) -> Path:
     """Returns the dataset that is meant by a path: that folder, or what is found for recordings.
 
     Raises:
         DatasetInvalid: none is; the message says what was probably meant.
-        OutputUnwritable: it cannot be made.
     """
     try:
         Dataset.open(path)
@@ -58,18 +97,13 @@ def _open(path: Path, context: typer.Context, find: Callable[[Path], Path | None
             raise
         found = find(path)
         if found is None:
-            what = "holds recordings, but is no dataset yet"
-            raise DatasetInvalid(what, path, f"Run: badc run {_quote(path)}") from error
+            raise no_dataset_yet(path) from error
         return found if path.is_absolute() else Path(os.path.relpath(found))
     return path
 
 
-def _find_or_make(path: Path) -> Path:
-    found = find_linked(path)
-    if found is None:
-        found = make_linked(path)
-        typer.echo(f"{path} is no dataset; results go to a new one: {found}", err=True)
-    return found
+def _find_or_keep(path: Path) -> Path:
+    return find_linked(path) or path
 
 
 def _find_dataset_around(path: Path) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, DatasetInvalid, OutputUnwritable
+from badc_core.file_names import absolute
 from badc_core.settings import RecordingSettings
 
 _AUDIO = "audio"
@@ -24,9 +25,20 @@ def has_recordings(path: Path) -> bool:
     return any(one.suffix.lower() in _ENDINGS for one in files)
 
 
+def place_linked(path: Path) -> tuple[Path, Path]:
+    """Returns the folder of the dataset that `make_linked` makes, and the link in it."""
+    whole, here = absolute(path), Path.cwd()
+    if path.is_file():
+        folder = here / f"{whole.stem}-dataset"
+        return folder, folder / _AUDIO / whole.name
+    within = here.resolve().is_relative_to(path.resolve())
+    folder = (whole.parent if within else here) / f"{whole.name}-dataset"
+    return folder, folder / _AUDIO
+
+
 def find_linked(path: Path) -> Path | None:
     """Returns the dataset that `make_linked` made of a recording or a folder of recordings."""
-    folder, link = _place(path)
+    folder, link = place_linked(path)
     with suppress(BadcError, OSError):
         Dataset.open(folder)
         if link.samefile(path):
@@ -41,28 +53,17 @@ def make_linked(path: Path) -> Path:
         DatasetInvalid: something else has its name.
         OutputUnwritable: it cannot be made.
     """
-    folder, link = _place(path)
+    folder, link = place_linked(path)
     if os.path.lexists(folder):
         raise DatasetInvalid("is there already, and is another dataset", folder, "Rename it")
     try:
         link.parent.mkdir(parents=True)
-        link.symlink_to(_absolute(path), path.is_dir())
+        link.symlink_to(absolute(path), path.is_dir())
     except OSError as error:
+        # An empty folder would be taken for another dataset the next time.
+        for made in dict.fromkeys((link.parent, folder)):
+            with suppress(OSError):
+                made.rmdir()
         why = f"cannot be made ({error.strerror})"
         raise OutputUnwritable(why, folder, f"Make another with a link to {path}") from error
     return folder
-
-
-def _place(path: Path) -> tuple[Path, Path]:
-    """Returns the folder of the dataset, and the link in it."""
-    absolute, here = _absolute(path), Path.cwd()
-    if path.is_file():
-        folder = here / f"{absolute.stem}-dataset"
-        return folder, folder / _AUDIO / absolute.name
-    within = here.resolve().is_relative_to(path.resolve())
-    folder = (absolute.parent if within else here) / f"{absolute.name}-dataset"
-    return folder, folder / _AUDIO
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (links are kept)

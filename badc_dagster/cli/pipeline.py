@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from badc_core.cli.dataset_argument import RecordingsFolder
+from badc_core.cli.dataset_argument import RecordingsFolder, make_dataset
 from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -82,6 +82,7 @@ def run(dataset: RecordingsFolder, options: PipelineOptions, out: Output) -> Non
             # Where nothing can be committed, the run says so.
             Commits(opened, lambda _: None).commit([plan], "Plan chunks")
 
+    dataset = make_dataset(dataset, options)
     use = RunUse(options.limit, None, options.bundle_rollup_limit, write_plan)
     try:
         bring_up_to_date(dataset, options, use, out)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.dataset_argument import RecordingsFolder
+from badc_core.cli.dataset_argument import RecordingsFolder, make_dataset
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
@@ -59,7 +59,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
 ) -> None:
     """Analyse new and changed recordings and write all reports."""
-    bring_up_to_date(dataset, options, RunUse(limit, name), out)
+    bring_up_to_date(make_dataset(dataset, options), options, RunUse(limit, name), out)
 
 
 def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: Output) -> None:

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.dataset_argument import RecordingsFolder
+from badc_core.cli.dataset_argument import (
+    RecordingsFolder,
+    is_dataset,
+    make_dataset,
+    no_dataset_yet,
+)
 from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -38,6 +43,7 @@ def scan(
     if explain is not None:
         _explain(dataset, explain, out)
         return
+    dataset = make_dataset(dataset)
     warn_of_other_home(out)
     with Project.open(dataset, name, read_disabled_datalad()) as project:
         forgotten = project.prune() if prune else ()
@@ -82,6 +88,8 @@ def _explain(folder: Path, file: Path, out: Output) -> None:
     from badc_core.datasets.dataset import Dataset  # noqa: PLC0415
     from badc_core.recordings.explain import explain_file  # noqa: PLC0415
 
+    if not is_dataset(folder):
+        raise no_dataset_yet(folder)
     dataset = Dataset.open(folder)
     found = next((one for one in (file, dataset.root / file) if one.is_file()), None)
     if found is None or not found.absolute().is_relative_to(dataset.root):

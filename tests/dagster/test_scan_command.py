@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from support.commands import run_typed
+from support.commands import run_badc, run_typed
 from support.sounds import write_tone
 
 from badc_core.cli.app import build_app
@@ -95,3 +95,20 @@ def test_of_recordings_without_a_dataset_one_is_made_once_and_read(
     with pytest.raises(DatasetInvalid, match="no corpus yet"):
         run_typed(app, "report", typed)
     assert place != "." or {one.name for one in card.rglob("*")} == {"DATA", "b.WAV"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "card", "--min-score", 2), 2),
+        (("pipeline", "run", "card", "--set", "detector.min_score=2"), 2),
+        (("scan", "card", "--explain", "card/b.wav"), 1),
+    ],
+)
+def test_where_a_command_is_refused_or_only_tells_no_dataset_is_made(home, tmp_path, words, code):
+    write_tone(tmp_path / "card" / "b.wav", 2.0)
+    done = run_badc(*words, folder=tmp_path, code=code)
+    assert ("holds recordings, but is no dataset yet. Run: badc run card" in done.stderr) == (
+        code == 1
+    )
+    assert not (tmp_path / "card-dataset").exists()
