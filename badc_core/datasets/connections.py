@@ -5,7 +5,6 @@ carry no prefix: the first connected, except the demo, which is always `demo`. A
 disconnected keeps its row, hence its name and place. No Dagster here.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from badc_core.datasets.names import (
     to_name,
 )
 from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
 from badc_core.locks import locked
 from badc_core.toml_files import read_toml, render_toml
 
@@ -119,7 +119,7 @@ def find_connection(home: Path, root: Path) -> Connection | None:
     Raises:
         ConfigInvalid: `datasets.toml` cannot be read.
     """
-    found = _find_folder(read_known(home), _absolute(root))
+    found = _find_folder(read_known(home), absolute(root))
     return found if found is not None and found.is_connected else None
 
 
@@ -148,11 +148,11 @@ def connect(
             connected under another name, or the demo would become the main dataset.
         DatasetInvalid: the folder's name is not UTF-8.
     """
-    root = _absolute(root)
+    root = absolute(root)
     with locked(home / ".datasets.lock"):
         known = read_known(home)
         before = find_place(known, root, name, wants_main)
-        is_known = before in known and before.is_connected and before.root == root
+        is_known = before in known and before.is_connected
         if is_known and origin is None and before.is_main >= wants_main:
             return before
         now = replace(
@@ -264,10 +264,6 @@ def _is_in_use(one: Connection) -> bool:
     return one.is_connected and one.root.exists()
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (links are kept)
-
-
 def _new_name(root: Path, name: str | None, known: Sequence[Connection]) -> str:
     wanted = to_name(name or (DEMO_NAME if is_demo(root) else root.name))
     names = {one.name for one in known} | (set() if is_demo(root) else {DEMO_NAME})
@@ -275,7 +271,7 @@ def _new_name(root: Path, name: str | None, known: Sequence[Connection]) -> str:
         what = f"the dataset name {name!r} has characters other than a-z, 0-9 and _"
         raise ConfigInvalid(what, root, f"Choose another name, such as {wanted}")
     if name is not None and wanted in names:
-        owner = next((f" by {one.root}" for one in known if one.name == wanted), "")
-        what = f"the dataset name {name!r} is taken{owner}"
-        raise ConfigInvalid(what, root, f"Choose another name, or: badc data disconnect {name}")
+        owner = next((one.root for one in known if one.name == wanted), None)
+        why = "kept for the demo" if owner is None else f"taken by {owner}"
+        raise ConfigInvalid(f"the dataset name {name!r} is {why}", root, "Choose another name")
     return find_free_name(wanted, names)

@@ -35,7 +35,7 @@ def test_the_demo_is_never_the_main_dataset(tmp_path):
 
 def test_no_other_dataset_is_called_demo(tmp_path):
     assert connect(tmp_path, tmp_path / "demo").name == "demo_2"
-    with pytest.raises(ConfigInvalid, match="Choose another"):
+    with pytest.raises(ConfigInvalid, match=r"'demo' is kept for the demo\. Choose another name$"):
         connect(tmp_path, tmp_path / "other", "demo")
 
 
@@ -89,7 +89,7 @@ def test_a_disconnected_dataset_keeps_its_name_and_place(tmp_path):
 def test_a_name_follows_a_dataset_whose_folder_has_moved(tmp_path):
     (tmp_path / "x").mkdir()
     connect(tmp_path, tmp_path / "x")
-    with pytest.raises(ConfigInvalid, match="Choose another"):
+    with pytest.raises(ConfigInvalid, match=r"is taken by .*/x\. Choose another name$"):
         connect(tmp_path, tmp_path / "y", "x")
     (tmp_path / "x").rename(tmp_path / "y")
     moved = connect(tmp_path, tmp_path / "y", "x")
@@ -140,8 +140,10 @@ def test_a_folder_has_one_connection_however_its_path_is_written(tmp_path):
     (tmp_path / "link").symlink_to("a")
     first = connect(tmp_path, tmp_path / "a")
     assert first.root == tmp_path / "a"
+    written = (tmp_path / "datasets.toml").stat().st_ino
     for path in ("other/../a", "a/.", "link"):
         assert connect(tmp_path, tmp_path / path) == first
+        assert (tmp_path / "datasets.toml").stat().st_ino == written
     with pytest.raises(ConfigInvalid, match="already connected as 'a'"):
         connect(tmp_path, tmp_path / "link", "pond")
     assert read_connections(tmp_path) == (first,)
