@@ -21,6 +21,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.json_texts import parse_object
+from badc_core.locks import locked
 from badc_core.stages.fingerprint_files import (
     StoredOutput,
     find_difference,
@@ -32,6 +33,7 @@ from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.partitions import asset_key
 
 _SEEN_FILE = ".fingerprints_seen.json"
+_SEEN_LOCK = ".fingerprints_seen.lock"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class KnownFingerprints:
         }
 
     @property
-    def untold(self) -> set[str]:
+    def not_recorded(self) -> set[str]:
         """Recordings of which files say otherwise than the asset graph."""
         return {one for outputs in self.stored.values() for one in outputs}
 
@@ -134,6 +136,8 @@ def remember_seen(
 ) -> None:
     """Writes down which files need not be read again.
 
+    Processes take turns, since one file says it of all datasets.
+
     Args:
         instance: of the Dagster home.
         dataset: whose files.
@@ -143,9 +147,12 @@ def remember_seen(
     unsettled = [known.changed_ns[one] for one in left if one in known.changed_ns]
     latest = max(known.changed_ns.values(), default=0)
     # The clock of a file system may be coarse: one put in place right after may have this time too.
-    seen = _read_all_seen(instance)
-    seen[str(dataset.root)] = min([*unsettled, latest])
-    write_text(_seen_path(instance), json.dumps(seen, indent=1) + "\n")
+    seen = {str(dataset.root): min([*unsettled, latest])}
+    path = _seen_path(instance)
+    with locked(path.with_name(_SEEN_LOCK)):
+        before = _read_all_seen(instance)
+        if before | seen != before:
+            write_text(path, json.dumps(before | seen, indent=1) + "\n")
 
 
 def _read_seen(instance: dg.DagsterInstance, dataset: Dataset) -> int:

@@ -92,10 +92,9 @@ class TakenOver:
     def warnings(self) -> Iterator[str]:
         """Yields a sentence for each kind of trouble."""
         if self.damaged:
-            n = len(self.damaged)
             yield (
-                f"{n} output{'s' * (n > 1)} will be made again, since files are not as they were "
-                f"written, such as {min(self.damaged.values())}"
+                f"{counted(len(self.damaged), 'output')} will be made again, since files are not "
+                f"as they were written, such as {min(self.damaged.values())}"
             )
         if self.unreadable:
             n = len(self.unreadable)
@@ -139,7 +138,7 @@ def take_over(
     outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}
     unsettled = tick.find_unsettled(known.changed_ns) if tick else set()
     taking = _TakingOver(instance, connection, dataset, known, unsettled)
-    wanted = [one for one in registered if one in known.untold]
+    wanted = [one for one in registered if one in known.not_recorded]
     now = wanted if tick is None else wanted[: tick.at_most]
     for start in range(0, len(now), _AT_ONCE):
         if start and start % (10 * _AT_ONCE) == 0:
@@ -207,8 +206,10 @@ class _TakingOver:
         if recording_id in self._unsettled or self._was_replaced(stage, recording_id):
             self.in_work.add(recording_id)
         elif os.path.lexists(differs):
-            mark_damaged(self._dataset, stage, recording_id)
-            total.damaged[stage, recording_id] = str(differs)
+            if mark_damaged(self._dataset, stage, recording_id):
+                total.damaged[stage, recording_id] = str(differs)
+            else:
+                self.in_work.add(recording_id)
         return False
 
     def _was_replaced(self, stage: str, recording_id: str) -> bool:

@@ -18,8 +18,8 @@ from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 
 
-def mark_damaged(dataset: Dataset, stage: str, recording_id: str) -> None:
-    """Marks an output as damaged; one that another run is at work on is left to that.
+def mark_damaged(dataset: Dataset, stage: str, recording_id: str) -> bool:
+    """Marks an output as damaged, and returns True; leaves it to another run at work on it.
 
     Raises:
         StorageFull, OutputUnwritable: the mark cannot be written.
@@ -27,11 +27,12 @@ def mark_damaged(dataset: Dataset, stage: str, recording_id: str) -> None:
     try:
         begun = Work(dataset.work_folder).begin(stage, recording_id)
     except RecordingBusy:
-        return
+        return False
     try:
         put_output_away(dataset, stage, recording_id)
     finally:
         begun.leave()
+    return True
 
 
 def put_output_away(dataset: Dataset, stage: str, recording_id: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pyarrow.compute as pc
@@ -15,13 +16,14 @@ from support.commands import run_badc
 from badc_core.annexed_files import lacks_content
 from badc_core.errors import UnreadableRecording
 from badc_core.integrity.verifying import verify_dataset
+from badc_core.locks import locked
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import note_failure
-from badc_core.stages.fingerprint_files import read_stored, store_fingerprint
+from badc_core.stages.fingerprint_files import find_difference, read_stored, store_fingerprint
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster import batches, known_fingerprints, taking_over
-from badc_dagster.known_fingerprints import read_known
+from badc_dagster.known_fingerprints import read_known, remember_seen
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -187,6 +189,26 @@ def test_what_another_run_makes_again_meanwhile_is_not_called_damaged(clone, mon
     assert not Work(clone.dataset.work_folder).dirty("recording")
 
 
+def test_damaged_outputs_that_another_run_begins_to_make_are_not_said_to_be_made_again(
+    clone, monkeypatch
+):
+    path = clone.dataset.recording("rec_2")
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    begun = []
+
+    def find_as_a_run_begins(dataset, paths, output, *, in_full):
+        if path in paths:
+            begun.append(Work(dataset.work_folder).begin("recording", "rec_2"))
+        return find_difference(dataset, paths, output, in_full=in_full)
+
+    monkeypatch.setattr(taking_over, "find_difference", find_as_a_run_begins)
+    found = (clone.instance, clone.connection, clone.dataset, IDS)
+    outcome = taking_over.take_over(*found)
+    assert len(begun) == 1
+    assert outcome.damaged == {}
+    assert list(outcome.warnings()) == []
+
+
 def test_results_made_again_with_earlier_settings_are_due(archive):
     path = archive.dataset.detections("rec_1")
     before = path.read_bytes()
@@ -309,6 +331,23 @@ def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
     archive.due()
     assert "rec_1" in read
     assert len(read) <= 2
+
+
+def test_what_was_seen_is_written_only_where_it_changed_and_by_one_process_at_a_time(archive):
+    seen = archive.root.parent / "home" / ".fingerprints_seen.json"
+    known = read_known(archive.instance, archive.connection, archive.dataset)
+    remember_seen(archive.instance, archive.dataset, known, ())
+    before = seen.stat()
+    remember_seen(archive.instance, archive.dataset, known, ())
+    assert (seen.stat().st_ino, seen.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    seen.unlink()
+    with ThreadPoolExecutor(1) as other:
+        with locked(seen.with_suffix(".lock")):
+            ours = other.submit(remember_seen, archive.instance, archive.dataset, known, ())
+            time.sleep(0.3)
+            seen.write_text('{"/another": 7}')
+        ours.result()
+    assert json.loads(seen.read_text()).keys() == {"/another", str(archive.root)}
 
 
 def save(graph):
