@@ -7,6 +7,8 @@ Source: https://www.researchobject.org/ro-crate/specification/1.3; the action is
 Run Crate, whose profile is not claimed, since it asks for version 1.1 of the specification.
 """
 
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,7 +67,7 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
 
     Raises:
         PackageMissing: the package `rocrate` is not installed.
-        DatasetInvalid: there is no corpus yet, or it cannot be read.
+        DatasetInvalid: there is no corpus yet, or no page about it, or it cannot be read.
         ContentMissing: its content is not here.
         StorageFull, OutputUnwritable: the crate cannot be written, or something else is there.
     """
@@ -74,8 +76,12 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
     except ImportError as error:
         remedy = "Run: pip install 'badc[lineage]'"
         raise PackageMissing("the package rocrate is not installed", "", remedy) from error
-    if not (dataset.corpus.duckdb.exists() or dataset.corpus.duckdb.is_symlink()):
-        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, "Run: badc run")
+    for path, what in (
+        (dataset.corpus.duckdb, "there is no corpus yet"),
+        (dataset.corpus.html, "the corpus has no page"),
+    ):
+        if not os.path.lexists(path):
+            raise DatasetInvalid(what, path, f"Run: badc run {shlex.quote(str(dataset.root))}")
     place = place_crate(folder)
     files = list(_corpus_files(dataset))
     for one in files:
@@ -91,10 +97,8 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
 
 def _corpus_files(dataset: Dataset) -> Iterator[Path]:
     """Yields the files that are copied into a crate."""
-    yield dataset.corpus.duckdb
-    for one in (dataset.corpus.html, dataset.root / SETTINGS_FILE, dataset.deployments):
-        if one.exists() or one.is_symlink():
-            yield one
+    yield from (dataset.corpus.duckdb, dataset.corpus.html)
+    yield from filter(os.path.lexists, (dataset.root / SETTINGS_FILE, dataset.deployments))
     yield from sorted(dataset.corpus.summary.glob("*.csv"))
 
 

@@ -165,6 +165,13 @@ def test_the_command_warns_without_a_licence_and_needs_a_corpus(committed, tmp_p
     assert "there is no corpus yet" in failed.stderr
 
 
+def test_a_corpus_without_its_page_is_no_crate(own, tmp_path):
+    Dataset.open(own).corpus.html.unlink()
+    failed = run_badc("data", "export-crate", own, tmp_path / "crate", folder=tmp_path, code=1)
+    assert "report.html: the corpus has no page. Run: badc run" in failed.stderr
+    assert not (tmp_path / "crate").exists()
+
+
 def test_without_the_package_the_extra_is_named(committed, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
     with pytest.raises(BadcError, match=r"pip install 'badc\[lineage\]'"):
