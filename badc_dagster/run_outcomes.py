@@ -20,12 +20,13 @@ class StatusReport:
     """How far a dataset is.
 
     Attributes:
-        rows: of each asset.
+        rows: of each asset; none where there is trouble.
         failures: recordings that failed.
         dead_runs: unfinished runs whose process is gone, of any dataset.
         failed_runs: other runs that failed as a whole, and whose recordings are still due.
         missing: recordings whose file is gone; they are never due.
         total: recordings, with those.
+        trouble: why nobody can say what is due under the settings of now; empty if somebody can.
     """
 
     rows: tuple[StatusRow, ...]
@@ -34,6 +35,7 @@ class StatusReport:
     failed_runs: tuple[str, ...]
     missing: tuple[str, ...]
     total: int
+    trouble: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import dagster as dg
 from badc_core.atomic import remove_abandoned
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, DetectorMissing
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
@@ -152,12 +152,16 @@ class Project:
         return forgotten
 
     def status(self) -> StatusReport:
-        """Returns how far the dataset is."""
+        """Returns how far the dataset is, as far as its settings let anybody say."""
         dead = [run.run_id for run in find_dead_runs(self._instance)]
         registry = read_registry(self.dataset.registry)
         missing = find_missing(self.dataset, registry)
-        progress = self._finder().find(registry.without(missing))
         failures = self._failures(missing)
+        try:
+            progress = self._finder().find(registry.without(missing))
+        except (ConfigInvalid, DetectorMissing) as error:
+            known = (failures, tuple(dead), (), missing, len(registry))
+            return StatusReport((), *known, trouble=str(error))
         rows = tuple(
             StatusRow(
                 stage,

@@ -15,7 +15,7 @@ from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_o
 def status(dataset: DatasetFolder, out: Output) -> None:
     """Show what is done, due, failed and missing.
 
-    Exits with 1 where recordings or runs failed.
+    Exits with 1 where recordings or runs failed, or the settings cannot be used.
     """
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
@@ -23,9 +23,12 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     with Project.open_known(dataset) as project:
         report = project.status()
     warn_of_stub(project.dataset.settings.detector, out)
-    rows = [(row.stage, row.current, row.due, row.failed) for row in report.rows]
-    columns = ("Asset", "Up to date", "Due", "Failed")
-    out.show(make_table(str(project.dataset.root), columns, rows))
+    if report.trouble:
+        out.fail(f"What is due cannot be said: {report.trouble}")
+    else:
+        rows = [(row.stage, row.current, row.due, row.failed) for row in report.rows]
+        columns = ("Asset", "Up to date", "Due", "Failed")
+        out.show(make_table(str(project.dataset.root), columns, rows))
     if report.missing:
         n_missing = len(report.missing)
         out.say(f"{counted(report.total, 'recording')}, {n_missing} of them missing: never due")
@@ -37,5 +40,5 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         why = "some of its recordings are still due; the web interface shows why"
         out.fail(f"Run {run_id} failed: {why}. Run again to continue.")
     out.give({"dataset": project.dataset.root, **vars(report)})
-    if report.failures or report.dead_runs or report.failed_runs:
+    if report.trouble or report.failures or report.dead_runs or report.failed_runs:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ import pytest
 from support.commands import run_typed
 
 from badc_core.datasets.connections import read_connections
-from badc_core.errors import DatasetInvalid
+from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_dagster.partitions import range_tags
 from badc_dagster.recording_step import Step
 
@@ -90,6 +90,22 @@ def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond
     status = json.loads(run_typed(app, "status", pond, "--json").stdout)
     assert sum(one["due"] for one in status["rows"]) > 0
     assert status["failed_runs"] == []
+
+
+def test_status_says_what_it_can_where_settings_cannot_be_used(app, pond):
+    (pond / "audio" / "bad.wav").write_bytes(b"RIFF")
+    run_typed(app, "run", pond, "--quiet", code=1)
+    (pond / "badc.toml").write_text(f'{QUICK}include = ["Ostrich"]\n', encoding="utf-8")
+    status = run_typed(app, "status", pond, code=1)
+    assert "What is due cannot be said: " in status.stderr
+    assert "Ostrich" in status.stderr
+    assert "failed  bad  " in status.stderr
+    assert status.stdout == ""
+    result = json.loads(run_typed(app, "status", pond, "--json", code=1).stdout)
+    assert (result["rows"], result["total"]) == ([], 2)
+    assert "Ostrich" in result["trouble"]
+    with pytest.raises(ConfigInvalid, match="Ostrich"):
+        run_typed(app, "run", pond)
 
 
 def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
