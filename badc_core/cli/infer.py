@@ -23,6 +23,7 @@ from badc_core.cli.run_output import (
     warn_of_stub,
 )
 from badc_core.cli.telemetry import monitor
+from badc_core.errors import DetectionsInvalid
 from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.datalad_commands import render_run
 from badc_core.inference.manifest_run import ManifestRun
@@ -84,10 +85,10 @@ def aggregate(
     """Gather the detections of all chunks below a folder into one table."""
     root = dataset_root or find_root(folder.absolute() / "-")
     result = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))
-    out.give(result)
     if not result.n_files:
-        out.remark(f"No chunk's JSON file below {folder}; nothing written.")
-        return
+        what = "no chunk's JSON file below this folder"
+        raise DetectionsInvalid(what, folder, "Give the folder of badc infer run")
+    out.give(result)
     found, chunks = counted(result.n_detections, "detection"), counted(result.n_chunks, "chunk")
     recordings = counted(result.n_recordings, "recording")
     failed = counted(result.n_failed, "chunk")

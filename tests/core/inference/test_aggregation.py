@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.commands import run_typed
 from support.tables import rows_of
 from typer.testing import CliRunner
 
@@ -119,6 +120,8 @@ def test_an_empty_folder_gives_nothing_and_a_missing_one_an_error(tmp_path):
     made = aggregate_chunks(AggregationRequest(tmp_path / "empty", tmp_path / "a.csv"))
     assert made.n_files == 0
     assert not (tmp_path / "a.csv").exists()
+    with pytest.raises(DetectionsInvalid, match="no chunk's JSON file below this folder"):
+        run_typed(infer, "aggregate", tmp_path / "empty", "--output", tmp_path / "a.csv")
     with pytest.raises(DetectionsInvalid, match="no such folder"):
         aggregate_chunks(AggregationRequest(tmp_path / "none", tmp_path / "a.csv"))
 
