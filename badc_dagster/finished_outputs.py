@@ -5,9 +5,10 @@ each, and an archive has a million. What a commit says is in `badc_core/stages/s
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
+from badc_core.errors import BadcError, RecordingBusy
 from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.stages.step_inputs import StepInputs
@@ -67,8 +68,9 @@ class FinishedOutputs:
         files = [*written_files(stage, dataset, ids), *notes]
         return self._commits.commit(files, self._records.of(ids)), taken
 
-    def commit_failures(self, recording_ids: Collection[str]) -> None:
-        """Commits why recordings have no output."""
-        if recording_ids:
-            notes = [self._inputs.dataset.failure(one) for one in recording_ids]
+    def commit_failures(self, errors: Mapping[str, BadcError]) -> None:
+        """Commits why recordings have no output; what another run is at work on has not failed."""
+        failed = [one for one, error in errors.items() if not isinstance(error, RecordingBusy)]
+        if failed:
+            notes = [self._inputs.dataset.failure(one) for one in failed]
             self._commits.commit(notes, f"{self._inputs.stage}: failed recordings")

@@ -136,6 +136,7 @@ class Step:
                         yield from self._publish()
             except BadcError:
                 yield from self._publish()
+                finished.commit_failures(bad)
                 raise
             yield from self._publish()
         finished.commit_failures(bad)

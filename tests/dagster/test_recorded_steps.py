@@ -3,8 +3,9 @@
 import pytest
 from support.archives import run_in
 
+from badc_core.errors import BadcError, StorageFull
 from badc_core.provenance.commits import Commits
-from badc_core.recordings.failures import read_failures
+from badc_core.recordings.failures import note_failure, read_failures
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_corpus, commit_leftovers
 from badc_core.stages.work import Work
@@ -105,6 +106,28 @@ def test_why_a_recording_failed_is_committed_and_so_is_that_it_does_not_any_more
     assert recorded.run_range("recording", *IDS).success
     assert not recorded.dataset.failure("rec_2").exists()
     assert "artifacts" not in status(recorded)
+
+
+def test_failures_are_committed_also_where_the_step_ends_early(recorded, monkeypatch):
+    class Full(finished_outputs.FinishedOutputs):
+        def add(self, outcome, _output):
+            raise StorageFull("the disk is full", outcome.recording_id)
+
+    monkeypatch.setattr("badc_dagster.recording_step.FinishedOutputs", Full)
+    (recorded.root / "audio" / "S1" / "rec_1.wav").unlink()
+    (recorded.root / "audio" / "S1" / "rec_1.wav").write_bytes(b"RIFF")
+    recorded.scan()
+    assert "the disk is full" in "".join(faults(recorded.run_range("recording", *IDS).all_events))
+    assert commits(recorded)[-1] == "recording: failed recordings"
+
+
+def test_a_note_about_a_recording_that_another_run_is_at_work_on_is_left_to_that(recorded):
+    begun = Work(recorded.dataset.work_folder).begin("recording", "rec_2")
+    note_failure(recorded.dataset, "rec_2", "recording", BadcError("for the other to judge"))
+    recorded.run_range("recording", *IDS)
+    begun.leave()
+    assert "failed recordings" not in "".join(commits(recorded))
+    assert recorded.dataset.failure("rec_2").exists()
 
 
 def test_results_of_a_run_that_was_killed_before_its_commit_are_committed_by_the_next(recorded):
