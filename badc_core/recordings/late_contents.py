@@ -65,9 +65,11 @@ def enter_contents(dataset: Dataset, found: Iterable[LateContent]) -> None:
         StorageFull: the registry cannot be written.
     """
     with locked(prepare_work_file(dataset.work_folder, dataset.lock)):
-        rows = dict(read_registry(dataset.registry).by_id)
+        registry = read_registry(dataset.registry)
+        rows = dict(registry.by_id)
         for one in found:
             recording_id = one.row.recording_id
             if rows.get(recording_id) == one.before and one.is_still_at(dataset):
                 rows[recording_id] = one.row
-        Registry(rows.values()).write(dataset.registry)
+        if rows != registry.by_id:
+            Registry(rows.values()).write(dataset.registry)
