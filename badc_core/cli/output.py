@@ -4,6 +4,7 @@ Results are tables and lines for people, or with --json one JSON value for progr
 """
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -71,17 +72,17 @@ class Output:
             _print(_errors(), line)
 
     def warn(self, text: str) -> None:
-        """Prints a warning."""
-        _print(_errors(), f"Warning: {text}", "yellow")
+        """Prints a warning, on one line."""
+        _print(_errors(), _join_lines(f"Warning: {text}"), "yellow")
 
     def fail(self, text: object) -> None:
-        """Prints what failed, and why."""
-        _print(_errors(), str(text), "red")
+        """Prints what failed, and why, on one line."""
+        _print(_errors(), _join_lines(str(text)), "red")
 
 
 def print_error(error: object) -> None:
-    """Prints what ended a command."""
-    _print(_errors(), f"Error: {error}", "bold red")
+    """Prints what ended a command, on one line."""
+    _print(_errors(), _join_lines(f"Error: {error}"), "bold red")
 
 
 def to_json(value: Any) -> str:
@@ -111,6 +112,11 @@ def make_console(stderr: bool = False, width: int | None = None) -> Console:
 
 def _errors() -> Console:
     return make_console(stderr=True)
+
+
+def _join_lines(text: str) -> str:
+    """Returns a text on one line; git and other programs say why they failed on several."""
+    return re.sub(r"\s*[\r\n]+\s*", " ", text).rstrip()
 
 
 def _print(console: Console, line: str, style: str = "") -> None:

@@ -49,6 +49,7 @@ _BLOCK_BYTES = 16384
 _empty: list[bytes] = []
 """The file of a database without rows, once one has been written."""
 
+_REFUSALS = (errno.EACCES, errno.EROFS)
 _DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
 
 
@@ -82,7 +83,8 @@ def insert_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -
 def create_views(connection: duckdb.DuckDBPyConnection, names: Sequence[str] = VIEWS) -> None:
     """Creates views; the tables must exist."""
     for name in names:
-        connection.execute(_sql(name))
+        view = resources.files(__package__).joinpath("sql", f"{name}.sql")
+        connection.execute(view.read_text(encoding="utf-8"))
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> list[dict[str, Any]]:
@@ -204,16 +206,19 @@ def naming_duckdb_trouble(path: Path) -> Iterator[None]:
     """Turns DuckDB's errors of a database that cannot be written into the system's.
 
     Raises:
-        OSError: the disk is full or broken.
+        OSError: the disk is full or broken, or the folder cannot be written to.
     """
     try:
         yield
     except duckdb.Error as error:
         if is_disk_full(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        if isinstance(error, duckdb.FatalException) or path.name in str(error):
-            raise damaged_write(path) from error
-        raise
+            number = errno.ENOSPC
+        elif isinstance(error, duckdb.FatalException) or path.name in str(error):
+            refusals = (one for one in _REFUSALS if os.strerror(one) in str(error))
+            number = next(refusals, errno.EIO)
+        else:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def is_disk_full(error: duckdb.Error) -> bool:
@@ -273,7 +278,3 @@ def _arriving(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterato
         yield
     finally:
         connection.unregister("arriving")
-
-
-def _sql(name: str) -> str:
-    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

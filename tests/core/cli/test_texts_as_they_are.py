@@ -23,3 +23,13 @@ def test_an_error_and_a_table_are_printed_as_they_are(capsys) -> None:
     printed = capsys.readouterr()
     assert printed.err.count(NAME) == 2
     assert printed.out.count(NAME) == 3
+
+
+def test_what_a_program_says_on_several_lines_is_printed_on_one(capsys) -> None:
+    said = "`git commit` failed: error: no  key\n\n  hint: see gpg\r\nfatal: none\n. Correct that"
+    print_error(said)
+    Output().warn(said)
+    Output().fail(f"  {said}")
+    joined = "`git commit` failed: error: no  key hint: see gpg fatal: none . Correct that"
+    expected = [f"Error: {joined}", f"Warning: {joined}", f"  {joined}"]
+    assert capsys.readouterr().err.splitlines() == expected

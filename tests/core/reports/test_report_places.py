@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.commands import run_badc, run_typed
 from support.disks import fill, small_disk
+from support.forbidden import forbidden
 from support.tables import rows_of
 
 from badc_core.datasets.dataset import Dataset
@@ -107,6 +108,16 @@ def test_a_database_that_somebody_is_writing_is_left_alone(app, table):
             run_typed(app, "report", "bundle", "--parquet", table)
         writer.communicate(b"\n")
     run_typed(app, "report", "bundle", "--parquet", table)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_the_reason(table, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    words = ("report", "duckdb", "--parquet", table, "--database", folder / "x.duckdb")
+    with forbidden(folder):
+        done = run_badc(*words, folder=tmp_path, code=1)
+    assert "x.duckdb: cannot be written (Permission denied). Choose another place" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_bundle_of_badc_run_is_as_it_was_when_it_is_refused(app, workbench):
