@@ -14,6 +14,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.detections.verify import CORPUS_CHECKS, CheckOutcome, verify_corpus
 from badc_core.integrity.findings import Report
 from badc_core.integrity.verifying import verify_sample
+from badc_core.stages.step_records import CORPUS_DETECTIONS
 from badc_dagster.failures import as_failures
 from badc_dagster.partitions import asset_key
 
@@ -30,7 +31,7 @@ _INTACT_DESCRIPTION = (
 def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
     """Returns the checks of a dataset's corpus."""
     resource = connection.scoped("dataset")
-    key = asset_key(connection, "corpus_detections")
+    key = asset_key(connection, CORPUS_DETECTIONS)
 
     @dg.multi_asset_check(
         name=connection.scoped("corpus_checks"),

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.partitions import asset_key
 
@@ -19,10 +20,7 @@ _DESCRIPTIONS = {
 }
 _OTHERS: dict[str, tuple[tuple[str, ...], str]] = {
     "scan_job": (("recordings",), "Look for new recordings and register them."),
-    "corpus_job": (
-        ("corpus_detections", "corpus_report"),
-        "Bring all detections together in one database and report.",
-    ),
+    "corpus_job": (CORPUS_ASSETS, "Bring all detections together in one database and report."),
 }
 
 AnyJob = Any

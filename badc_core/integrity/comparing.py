@@ -20,8 +20,10 @@ from badc_core.outcomes import for_each
 from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import Registry
 from badc_core.reports.finished_database import explain_damage
+from badc_core.stages.corpus_outputs import corpus_file
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 from badc_core.stages.work import Work
 
 
@@ -92,14 +94,13 @@ def look_at_outputs(dataset: Dataset, recording_id: str, stages: Iterable[str]) 
 def look_at_corpus(dataset: Dataset) -> Report:
     """Returns what is wrong with the files about all recordings, and their file of fingerprints."""
     report = Report([])
-    corpus = dataset.corpus
-    stored = _read_stored(dataset, corpus.fingerprints, "", report)
+    stored = _read_stored(dataset, dataset.corpus.fingerprints, "", report)
     for asset, output in stored.items():
         _compare_files(dataset, "", asset, output.files, report)
-    if "corpus_detections" not in stored and corpus.duckdb.exists():
-        _judge_corpus("corpus_detections", dataset, corpus.duckdb, explain_damage, report)
-    if "corpus_report" not in stored and corpus.html.exists():
-        _judge_corpus("corpus_report", dataset, corpus.html, explain_page, report)
+    for asset, explain in ((CORPUS_DETECTIONS, explain_damage), (CORPUS_REPORT, explain_page)):
+        path = corpus_file(dataset, asset)
+        if asset not in stored and path.exists():
+            _judge_corpus(asset, dataset, path, explain, report)
     return report
 
 

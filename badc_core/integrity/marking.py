@@ -12,6 +12,7 @@ from badc_core.errors import BadcError, RecordingBusy
 from badc_core.integrity.comparing import look_at_corpus, look_at_outputs
 from badc_core.integrity.findings import AUDIO, Finding
 from badc_core.recordings.failures import note_failure
+from badc_core.stages.corpus_outputs import corpus_file
 from badc_core.stages.damage import put_contents_away, put_output_away, set_aside
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
@@ -90,11 +91,10 @@ def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding
 
 def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:
     """Takes a damaged file of the corpus away, without which both are made again."""
-    path = dataset.corpus.html if asset == "corpus_report" else dataset.corpus.duckdb
     with Work(dataset.work_folder).writing_corpus():
         found = look_at_corpus(dataset).findings
         still = [one for one in found if one.stage == asset]
         put_contents_away(dataset.root / one.path for one in still)
         if still:
-            set_aside(dataset, path)
+            set_aside(dataset, corpus_file(dataset, asset))
     return still

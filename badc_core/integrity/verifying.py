@@ -40,7 +40,7 @@ def verify_dataset(
 
 
 def verify_sample(dataset: Dataset, n_recordings: int, seed: str) -> Report:
-    """Returns the same of some recordings only, at a cost that does not grow with the dataset.
+    """Returns the same of some recordings; reads the files of these only.
 
     A recording whose file is gone is not among the findings: each scan and run tells of it.
 

@@ -27,6 +27,7 @@ from badc_core.provenance.history import Commit, find_commit
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import read_registry
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS, corpus_file
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
 
@@ -147,12 +148,11 @@ class _Tracing:
                 if os.path.lexists(path):
                     yield self._step(name, path, stored.get(name))
         elif self._named.made_by != REGISTRY:
-            corpus = self._dataset.corpus
-            stored = self._stored(corpus.fingerprints, "")
-            files = {"corpus_detections": corpus.duckdb, "corpus_report": corpus.html}
-            last = list(files).index(self._named.made_by)
-            for name in list(files)[: last + 1]:
-                path = self._named.path if name == self._named.made_by else files[name]
+            stored = self._stored(self._dataset.corpus.fingerprints, "")
+            last = CORPUS_ASSETS.index(self._named.made_by)
+            for name in CORPUS_ASSETS[: last + 1]:
+                is_asked = name == self._named.made_by
+                path = self._named.path if is_asked else corpus_file(self._dataset, name)
                 yield self._step(name, path, stored.get(name))
 
     def _stored(self, path: Path, about: str) -> Mapping[str, StoredOutput]:

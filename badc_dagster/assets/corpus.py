@@ -74,7 +74,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
     @dg.asset(
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
-        deps=[asset_key(connection, "corpus_detections")],
+        deps=[asset_key(connection, CORPUS_DETECTIONS)],
         description="The page about all recordings together.",
         kinds={"html"},
         required_resource_keys={resource},
@@ -83,7 +83,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         with as_failures():
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
-            source = asset_key(connection, "corpus_detections")
+            source = asset_key(connection, CORPUS_DETECTIONS)
             fingerprint = latest_fingerprint(context.instance, source)
             commits = Commits(dataset, context.log.warning)
             with Work(dataset.work_folder).writing_corpus():
