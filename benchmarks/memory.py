@@ -21,7 +21,7 @@ from badc_core.inference.detect import detect_recordings
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.stages.step_inputs import RecordingInput, StepInputs
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import Tail, TelemetryLog
 
 _N_RECORDINGS = 1000
 _N_FIRST = 200
@@ -86,7 +86,7 @@ def _rss_mib() -> float:
 
 def _worker_growth_mib(log: Path, n_first: int) -> float:
     """Returns by how much the largest size of a worker rose after the first recordings."""
-    ends = [event for event in read_events(log) if event["status"] == "success"]
+    ends = [event for event in Tail(log).read() if event["status"] == "success"]
     growth = 0.0
     for worker in {event["worker"] for event in ends}:
         ours = [

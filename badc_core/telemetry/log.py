@@ -184,11 +184,6 @@ def is_something_else(path: Path) -> bool:
     return bool(line) and not line.startswith(b'{"')
 
 
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """Returns the events of a log, without lines that a crash damaged."""
-    return [event for line in path.read_bytes().split(b"\n")[:-1] for event in _parse(line)]
-
-
 def read_last_events(path: Path, limit: int) -> list[dict[str, Any]]:
     """Returns the last events of a log, oldest first, without reading earlier ones.
 

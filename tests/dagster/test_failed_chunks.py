@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.telemetry import read_events
 
 from badc_core.chunks.manifest import read_manifest
 from badc_core.chunks.plan import Chunk
@@ -12,7 +13,6 @@ from badc_core.detections.store import read_effort
 from badc_core.recordings.recording import read_recording
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.work import Work
-from badc_core.telemetry.log import read_events
 from badc_core.telemetry.summary import Summary
 from badc_dagster.runs import Project
 from badc_dagster.step_checks import _check_retries

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from support.commands import BADC
 from support.processes import worker_command_lines
+from support.telemetry import read_events
 from support.waiting import wait_until
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.telemetry.log import read_events
 
 N_RECORDINGS = 6
 

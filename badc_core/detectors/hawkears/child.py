@@ -85,11 +85,6 @@ class HawkEarsChild:
             raise
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
     def returncode(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
         return self._process.poll()

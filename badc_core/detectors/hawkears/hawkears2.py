@@ -60,11 +60,6 @@ class HawkEars(ProgramPerChunk):
         """HawkEars' message when it was ready: `versions`, `device`, `networks`, `ready_s`."""
         return {} if self._child is None else self._child.hello
 
-    @property
-    def child_pid(self) -> int | None:
-        """The process HawkEars runs in; None where it is to be started again."""
-        return None if self._child is None else self._child.pid
-
     def close(self) -> None:
         """Ends HawkEars; a second call does nothing."""
         if self._child is not None:

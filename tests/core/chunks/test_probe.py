@@ -10,6 +10,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
+from support.telemetry import read_events
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.devices.inventory import Gpu, GpuInventory
@@ -17,7 +18,6 @@ from badc_core.errors import ConfigInvalid, DetectorFailed, UnreadableRecording
 from badc_core.probing.measuring import Measured, measure_in_child, read_answer
 from badc_core.probing.memory_limit import MemoryLimit, find_limit
 from badc_core.probing.probe import ProbeRequest, estimate_mib, find_longest_fitting, probe
-from badc_core.telemetry.log import read_events
 
 RATE_HZ = 16_000
 NO_GPU = GpuInventory((), "none here")

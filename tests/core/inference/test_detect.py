@@ -11,6 +11,7 @@ import pytest
 import soundfile as sf
 from support.built_once import build_once
 from support.detecting import cut_recordings, detect, detect_and_select, ids
+from support.telemetry import read_events
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort, read_metadata
@@ -31,7 +32,7 @@ from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registry import register_recordings
 from badc_core.settings import ChunkSettings
 from badc_core.stages.fingerprints import Fingerprints
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watched_by
 
 NAME = "l'été 2024; $HOME"

@@ -17,13 +17,13 @@ import pytest
 from support.commands import BADC, run_badc
 from support.sounds import write_tone
 from support.tables import rows_of, write_rows
+from support.telemetry import read_events
 from support.waiting import wait_until
 from typer.main import get_command
 
 from badc_core.cli.infer import infer
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.detections.store import read_detections
-from badc_core.telemetry.log import read_events
 
 NAME = "Sambaa K'e, été; $HOME"
 

@@ -15,6 +15,7 @@ from support.built_once import build_once
 from support.commands import BADC, run_typed
 from support.sounds import write_tone
 from support.tables import write_rows
+from support.telemetry import read_events
 from support.waiting import wait_until
 
 from badc_core.cli.chunk import chunk
@@ -26,7 +27,6 @@ from badc_core.inference.orchestrate import PLAN_COLUMNS, plan_inference
 from badc_core.locks import is_locked
 from badc_core.plan_files import read_plan
 from badc_core.provenance import commits
-from badc_core.telemetry.log import read_events
 
 NAMES = ("a", "b", "c")
 NO_FOLDER = r'"chunk_output_dir": "\u0000"'

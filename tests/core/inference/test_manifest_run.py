@@ -9,6 +9,7 @@ import pytest
 from support.detecting import cut_recordings, detect_and_select
 from support.sounds import write_tone
 from support.tables import write_rows
+from support.telemetry import read_events
 
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import ConfigInvalid, DatasetInvalid, ManifestMismatch
@@ -17,7 +18,7 @@ from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifest
 from badc_core.inference.run_spec import RunResult, RunSpec
 from badc_core.settings import Settings
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.summary import summary_path
 
 NAME = "Sambaa K'e, été"

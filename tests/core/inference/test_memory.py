@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from support.detecting import IMPORTABLE
-
-from badc_core.telemetry.log import read_events
+from support.telemetry import read_events
 
 N_FIRST, N_ALL = 100, 500
 ALLOWED_GROWTH_MIB = 8.0

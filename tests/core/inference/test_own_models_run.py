@@ -12,8 +12,7 @@ import pytest
 import soundfile as sf
 from support.commands import run_badc
 from support.own_models import write_loudness_model
-
-from badc_core.telemetry.log import read_events
+from support.telemetry import read_events
 
 pytestmark = pytest.mark.slow
 

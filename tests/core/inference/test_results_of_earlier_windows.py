@@ -9,6 +9,7 @@ import pytest
 import soundfile as sf
 from support.detecting import cut_recordings, detect_and_select
 from support.own_models import BIRD_FUNCTION, BIRD_LABELS
+from support.telemetry import read_events
 
 from badc_core.chunks.plan import Chunk, FilePlace
 from badc_core.datasets.dataset import Dataset
@@ -18,7 +19,7 @@ from badc_core.engine.protocol import ChunkTask
 from badc_core.inference import detect
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 
 CHUNK_S = 6
 GRID = WindowGrid(3.0, 0.0, 48_000)

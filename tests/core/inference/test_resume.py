@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.detecting import IMPORTABLE, cut_recordings, detect, detect_and_select, ids
 from support.processes import is_alive, worker_command_lines
+from support.telemetry import read_events
 from support.waiting import wait_until
 
 from badc_core.audio.reader import AudioFile
@@ -40,7 +41,7 @@ from badc_core.recordings.recording import read_recording
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
 from badc_core.telemetry.live import live_path
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watched_by
 from badc_core.telemetry.summary import summary_path, workers_path
 

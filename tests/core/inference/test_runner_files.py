@@ -12,6 +12,7 @@ import pytest
 import soundfile as sf
 from support.built_once import build_once
 from support.detecting import cut_recordings, detect_and_select
+from support.telemetry import read_events
 
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset, InferencePaths
@@ -21,7 +22,7 @@ from badc_core.inference.aggregation import AggregationRequest, aggregate_chunks
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifest
 from badc_core.inference.run_spec import RunSpec
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 
 RATE_HZ = 16_000
 CHUNKS = tuple(f"R_chunk_{2000 * n}_{2000 * n + 2000}" for n in range(3))

@@ -12,6 +12,7 @@ import soundfile as sf
 from support.built_once import build_once
 from support.detecting import cut_recordings, step_inputs
 from support.sounds import write_tone
+from support.telemetry import read_events
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
@@ -25,7 +26,7 @@ from badc_core.inference.detect import detect_recordings
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.select import select_detections
 from badc_core.stages.work import Work
-from badc_core.telemetry.log import TelemetryLog, read_events
+from badc_core.telemetry.log import TelemetryLog
 
 NAMES = ("a", "b")
 

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+from support.telemetry import read_events
+
 from badc_core.telemetry.attempts import record
-from badc_core.telemetry.log import SCHEMA_VERSION, TelemetryLog, read_events
+from badc_core.telemetry.log import SCHEMA_VERSION, TelemetryLog
 
 FIELDS = {
     2: {

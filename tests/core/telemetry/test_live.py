@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.telemetry import read_events
 
 from badc_core.telemetry.live import live_path, newest_part
-from badc_core.telemetry.log import NewestLog, Tail, TelemetryLog, read_events
+from badc_core.telemetry.log import NewestLog, Tail, TelemetryLog
 
 
 def write(path: Path, *numbers: int) -> None:

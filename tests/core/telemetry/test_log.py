@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.telemetry import read_events
 
 from badc_core.errors import StorageFull
 from badc_core.telemetry.live import newest_part
@@ -17,7 +18,6 @@ from badc_core.telemetry.log import (
     Tail,
     TelemetryLog,
     is_something_else,
-    read_events,
     read_last_events,
 )
 
