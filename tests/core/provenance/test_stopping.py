@@ -28,9 +28,11 @@ annex._GIVING_UP = ("-c", "annex.stalldetection=1KB/1s")
 print(annex.fetch([Path(sys.argv[1])]))
 """
 
-# It takes contents, says that it has them, and hangs while it gives them back. That is how an
+# It takes contents, says that it has them, and hangs while it gives them back. It ends only with
+# git-annex: killed alone, it would be the reason that is given. That is how an
 # external special remote speaks: https://git-annex.branchable.com/design/external_special_remote_protocol/
 _HANGING_REMOTE = """#!/bin/sh
+trap "" INT TERM
 echo VERSION 1
 while read -r word one two file; do
     case "$word" in
@@ -131,8 +133,7 @@ def test_a_transfer_that_stalls_is_given_up_where_there_is_no_terminal(sound):
     # With a limit it has no terminal, whatever the tests are started at.
     words = (sys.executable, "-c", FETCH_IMPATIENTLY, str(sound))
     ended = run_program(words, sound.parent, limit_s=60.0)
-    # It says that the transfer stalled, or that its end came unexpectedly, whichever is first.
-    assert ended.stdout.startswith(b"{PosixPath(")
+    assert b"Transfer stalled" in ended.stdout
     assert rb"\n" not in ended.stdout, "a reason is one line"
 
 
