@@ -16,6 +16,7 @@ from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.linked import find_linked, has_recordings, make_linked, place_linked
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.file_names import absolute
 from badc_core.settings import SETTINGS_FILE
 
 
@@ -108,7 +109,7 @@ def _find_or_keep(path: Path) -> Path:
 
 def _find_dataset_around(path: Path) -> Path | None:
     """Returns the dataset that a recording or a folder of recordings is in, as the user typed."""
-    inner = Path(os.path.abspath(path))  # noqa: PTH100
+    inner = absolute(path)
     if not inner.exists():
         return None
     for folder in inner.parents:

@@ -6,7 +6,6 @@ chosen in `table_arguments.py`; they are compared in `comparing.py`.
 """
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from badc_core.detections.store import (
     is_readable,
 )
 from badc_core.errors import ContentMissing, DetectionsInvalid
+from badc_core.file_names import absolute
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.settings import Settings
 from badc_core.stages.work import Work
@@ -117,10 +117,9 @@ def read_table(path: Path) -> ComparedTable:
 def _read_file(path: Path) -> ComparedTable:
     if path.suffix.lower() == ".csv":
         return _read_csv(path)
-    absolute = absolute_path(path)
-    dataset = dataset_of(path)
-    is_of_dataset = dataset is not None and absolute.stem in _finished(dataset)
-    covered = read_covered(dataset, [absolute.stem]) if dataset and is_of_dataset else None
+    recording_id, dataset = absolute(path).stem, dataset_of(path)
+    is_of_dataset = dataset is not None and recording_id in _finished(dataset)
+    covered = read_covered(dataset, [recording_id]) if dataset and is_of_dataset else None
     return _read_parquet(path, [path], covered)
 
 
@@ -140,19 +139,13 @@ def _read_folder(path: Path) -> ComparedTable:
 
 def dataset_of(path: Path) -> Dataset | None:
     """Returns the dataset that a folder is, or whose detections a path is in; else None."""
-    absolute = absolute_path(path)
-    inside = absolute / "x" if path.is_dir() else absolute
+    place = absolute(path)
+    inside = place / "x" if path.is_dir() else place
     for folder in inside.parents[2:3]:
         dataset = Dataset(folder, Settings())
         if dataset.aggregate == inside.parent:
             return dataset
-    return Dataset(absolute, Settings()) if path.is_dir() else None
-
-
-def absolute_path(path: Path) -> Path:
-    """Returns an absolute path, without resolving links."""
-    # Without `..`, as datasets are named everywhere.
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Dataset(place, Settings()) if path.is_dir() else None
 
 
 def _finished(dataset: Dataset) -> set[str]:

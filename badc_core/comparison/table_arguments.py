@@ -11,11 +11,11 @@ from pathlib import Path
 
 from badc_core.comparison.compared_tables import (
     ComparedTable,
-    absolute_path,
     dataset_of,
     read_table,
 )
 from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _runner_and_version(table: ComparedTable) -> str:
 
 
 def _file_name(table: ComparedTable) -> str:
-    return table.path.stem if table.path.is_file() else absolute_path(table.path).name
+    return table.path.stem if table.path.is_file() else absolute(table.path).name
 
 
 def _whole_path(table: ComparedTable) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from badc_core.errors import DatasetInvalid
-from badc_core.file_names import explain_no_folder
+from badc_core.file_names import absolute, explain_no_folder
 from badc_core.hashing import sha256_bytes
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 
@@ -131,8 +131,7 @@ class Dataset:
             DatasetInvalid: the folder, or every recordings folder in it, does not exist.
             ConfigInvalid: `badc.toml` or an override is wrong.
         """
-        # Without `..`, which would give one folder several names; links are kept.
-        root = Path(os.path.abspath(root))  # noqa: PTH100
+        root = absolute(root)
         if not root.is_dir():
             raise DatasetInvalid(explain_no_folder(root), root, "Give the folder that holds audio/")
         dataset = cls(root, load_settings(root / SETTINGS_FILE, overrides))

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from badc_core.errors import OutputUnwritable
+from badc_core.file_names import absolute
 from badc_core.json_texts import parse_object
 
 _METADATA = "ro-crate-metadata.json"
@@ -24,7 +25,7 @@ def place_crate(folder: Path) -> Path:
         OutputUnwritable: something in it is not a crate's.
     """
     # A folder typed as `.` or `..` has no name that could be replaced.
-    place = Path(os.path.abspath(folder))  # noqa: PTH100
+    place = absolute(folder)
     if not os.path.lexists(place):
         return place
     if not folder.is_dir():

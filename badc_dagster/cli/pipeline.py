@@ -5,7 +5,6 @@ otherwise have a line in `badc_core/cli/replaced.py`.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -17,6 +16,7 @@ from badc_core.cli.output import Output
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
+from badc_core.file_names import absolute
 from badc_core.options import OptionSpec
 from badc_core.plan_files import write_plan_json
 from badc_core.provenance.commits import Commits
@@ -78,9 +78,8 @@ def run(dataset: RecordingsFolder, options: PipelineOptions, out: Output) -> Non
     def write_plan(opened: Dataset, registry: Registry) -> None:
         if _write_chunk_plan(opened, registry, options.chunk_plan):
             out.say(f"Plan: {options.chunk_plan}")
-            plan = Path(os.path.abspath(options.chunk_plan))  # noqa: PTH100  (links are kept)
             # Where nothing can be committed, the run says so.
-            Commits(opened, lambda _: None).commit([plan], "Plan chunks")
+            Commits(opened, lambda _: None).commit([absolute(options.chunk_plan)], "Plan chunks")
 
     dataset = make_dataset(dataset, options)
     use = RunUse(options.limit, None, options.bundle_rollup_limit, write_plan)
