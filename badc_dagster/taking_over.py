@@ -250,7 +250,7 @@ def _metadata(
     return {
         TAKEN_OVER: ELSEWHERE,
         "dagster/uri": path.as_uri(),
-        "sha256": output.files[path.relative_to(dataset.root).as_posix()].sha256,
+        "sha256": output.files[dataset.below(path)].sha256,
     }
 
 

@@ -234,7 +234,7 @@ def accepts_truncated(dataset: Dataset | None) -> bool:
 def _recording_id(file: Path, dataset: Dataset | None) -> str:
     if dataset is None or not _is_recording(file, dataset):
         return assign_ids([file.name], {}, ())[file.name]
-    path = file.relative_to(dataset.root).as_posix()
+    path = dataset.below(file)
     registry = read_registry(dataset.registry)
     if path in registry.by_path:
         return registry.by_path[path].recording_id
@@ -245,7 +245,7 @@ def _recording_id(file: Path, dataset: Dataset | None) -> str:
 
 
 def _is_recording(file: Path, dataset: Dataset) -> bool:
-    path = PurePosixPath(file.relative_to(dataset.root).as_posix())
+    path = PurePosixPath(dataset.below(file))
     return any(path.is_relative_to(root) for root in dataset.settings.recordings.roots)
 
 

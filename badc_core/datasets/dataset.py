@@ -195,6 +195,10 @@ class Dataset:
         folders = (example.parent for example in examples)
         return (self.root, *folders, self.corpus.folder)
 
+    def below(self, path: Path) -> str:
+        """A file in the dataset, as tables name it: relative, with forward slashes."""
+        return path.relative_to(self.root).as_posix()
+
     def audio(self, relative_path: str) -> Path:
         """The audio file at a registry path."""
         return self.root / relative_path

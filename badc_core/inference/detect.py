@@ -179,7 +179,7 @@ class RawSink:
         model_hash: str,
     ) -> None:
         self._path = dataset.raw_detections(recording_id)
-        self._output = self._path.relative_to(dataset.root).as_posix()
+        self._output = dataset.below(self._path)
         self._detector = detector
         self._model_hash = model_hash
         self._settings = dataset.settings

@@ -107,7 +107,7 @@ class RunSpec:
     def mention(self, path: Path) -> str:
         """Returns a path as telemetry names it: relative to the dataset where it is in there."""
         if self.dataset is not None and path.is_relative_to(self.dataset.root):
-            return path.relative_to(self.dataset.root).as_posix()
+            return self.dataset.below(path)
         return path.as_posix()
 
     def chunk_files_of(self, recording_id: str) -> Path | None:

@@ -205,4 +205,4 @@ def _judge_corpus(
 
 
 def _below(dataset: Dataset, path: Path) -> str:
-    return path.relative_to(dataset.root).as_posix() if path.is_relative_to(dataset.root) else ""
+    return dataset.below(path) if path.is_relative_to(dataset.root) else ""

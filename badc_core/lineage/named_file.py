@@ -36,7 +36,7 @@ class ResultFile:
     @property
     def below_root(self) -> str:
         """Its path in the dataset."""
-        return self.path.relative_to(self.dataset.root).as_posix()
+        return self.dataset.below(self.path)
 
 
 def name_file(path: Path) -> ResultFile:
@@ -83,7 +83,7 @@ def _part_below(path: Path, folder: Path) -> str:
 
 
 def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
-    below = path.relative_to(dataset.root).as_posix()
+    below = dataset.below(path)
     if below in registry.by_path:
         recording_id = registry.by_path[below].recording_id
         return ResultFile(path, dataset, AUDIO, recording_id, f"sound of {recording_id}")

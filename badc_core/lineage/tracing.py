@@ -163,7 +163,7 @@ class _Tracing:
             return {}
 
     def _step(self, name: str, path: Path, output: StoredOutput | None) -> StepDone:
-        below = path.relative_to(self._dataset.root).as_posix()
+        below = self._dataset.below(path)
         written = output.files.get(below) if output is not None else None
         return StepDone(
             name,

@@ -61,7 +61,7 @@ def set_aside(dataset: Dataset, path: Path) -> None:
     """Moves a file into the work folder; a link into an annex is removed, its content stays."""
     if lacks_content(path) or not path.exists():
         return
-    place = Work(dataset.work_folder).damaged(path.relative_to(dataset.root).as_posix())
+    place = Work(dataset.work_folder).damaged(dataset.below(path))
     with naming_storage_trouble(place):
         if path.is_symlink():
             path.unlink()

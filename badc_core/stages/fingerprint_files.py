@@ -78,7 +78,7 @@ def sum_files(dataset: Dataset, paths: Iterable[Path]) -> dict[str, FileSum]:
     Files whose content is elsewhere are left out: a pointer to a content has other bytes.
     """
     here = [one for one in paths if not lacks_content(one)]
-    return {_below(dataset, one): FileSum(one.stat().st_size, sha256_file(one)) for one in here}
+    return {dataset.below(one): FileSum(one.stat().st_size, sha256_file(one)) for one in here}
 
 
 def store_fingerprint(dataset: Dataset, stage: str, recording_id: str, fingerprint: str) -> None:
@@ -176,7 +176,7 @@ def store_if_other(
     now = describe(before.fingerprint)
     if now.files == before.files:
         return
-    sums = {below: now.files[below] for below in (_below(dataset, one) for one in paths)}
+    sums = {below: now.files[below] for below in (dataset.below(one) for one in paths)}
     if not sums.items() <= before.files.items():
         contents = {below: one.sha256 for below, one in sums.items()}
         now = replace(now, fingerprint=f"remade-{digest_json(contents)}")
@@ -232,7 +232,7 @@ def find_difference(
         in_full: whether every byte counts, or just the sizes.
     """
     for path in paths:
-        wanted = output.files.get(_below(dataset, path))
+        wanted = output.files.get(dataset.below(path))
         if wanted is None or not _is_same(path, wanted, in_full=in_full):
             return path
     return None
@@ -247,7 +247,3 @@ def _is_same(path: Path, wanted: FileSum, *, in_full: bool) -> bool:
         return not in_full or sha256_file(path) == wanted.sha256
     except OSError:
         return False
-
-
-def _below(dataset: Dataset, path: Path) -> str:
-    return path.relative_to(dataset.root).as_posix()

@@ -94,6 +94,6 @@ def _explain(folder: Path, file: Path, out: Output) -> None:
     found = next((one for one in (file, dataset.root / file) if one.is_file()), None)
     if found is None or not found.absolute().is_relative_to(dataset.root):
         raise ContentMissing("no such file in the dataset", file, "Give its path in the dataset")
-    lines = explain_file(dataset, found.absolute().relative_to(dataset.root).as_posix())
+    lines = explain_file(dataset, dataset.below(found.absolute()))
     out.say(*lines)
     out.give(lines)
