@@ -108,7 +108,7 @@ def read_known(home: Path) -> tuple[Connection, ...]:
         return ()
     try:
         rows = read_toml(path, _REMEDY)["dataset"]
-        return _name_all([_read_row(row) for row in rows])
+        return tuple(map(_read_row, rows))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigInvalid(f"not a list of datasets ({error})", path, _REMEDY) from error
 
@@ -203,35 +203,19 @@ def find_place(
 
 
 def _read_row(row: Mapping[str, Any]) -> Connection:
-    """Returns a dataset as it is written in the list.
-
-    Before the main dataset had a name, it was the one with an empty name; and before that the demo
-    could be it.
-    """
-    root, name = Path(row["root"]), str(row["name"])
-    is_unnamed_demo = not name and root == DEMO_ROOT
-    has_origin = "method" in row
+    """Returns a dataset as it is written in the list."""
     return Connection(
-        DEMO_NAME if is_unnamed_demo else name,
-        root,
-        bool(row.get("main", not name and not is_unnamed_demo)),
-        Origin(str(row.get("url", "")), str(row["method"])) if has_origin else None,
-        row.get("status", "connected") == "connected",
+        str(row["name"]),
+        Path(row["root"]),
+        bool(row["main"]),
+        Origin(str(row["url"]), str(row["method"])) if "method" in row else None,
+        row["status"] == "connected",
         _read_time(row.get("last_connected")),
     )
 
 
 def _read_time(value: Any) -> datetime | None:
     return value if value is None or isinstance(value, datetime) else datetime.fromisoformat(value)
-
-
-def _name_all(rows: Sequence[Connection]) -> tuple[Connection, ...]:
-    """Returns the datasets, the one without a name called after its folder."""
-    names = {one.name for one in rows}
-    return tuple(
-        one if one.name else replace(one, name=find_free_name(to_name(one.root.name), names))
-        for one in rows
-    )
 
 
 def _write(home: Path, connections: Sequence[Connection]) -> None:

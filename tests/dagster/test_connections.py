@@ -48,25 +48,6 @@ def test_a_demo_outside_a_checkout_is_recognised_by_its_settings(tmp_path):
     assert connect(tmp_path, tmp_path / "a").is_main
 
 
-def test_a_home_of_the_version_before_keeps_its_places(tmp_path):
-    old = '[[dataset]]\nname = ""\nroot = "/b/Elk Island"\n\n[[dataset]]\nname = "b"\nroot = "/b"\n'
-    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
-    main, other = read_connections(tmp_path)
-    assert (main.name, main.key_prefix, main.partitions_name) == ("elk_island", [], "recordings")
-    assert (other.name, other.key_prefix) == ("b", ["b"])
-    connect(tmp_path, tmp_path / "a")
-    assert read_connections(tmp_path)[:2] == (main, other)
-
-
-def test_a_main_dataset_without_a_name_gets_one_that_is_free(tmp_path):
-    old = '[[dataset]]\nname = "b"\nroot = "/x"\n\n[[dataset]]\nname = ""\nroot = "/b"\n'
-    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
-    assert [(one.name, one.is_main) for one in read_connections(tmp_path)] == [
-        ("b", False),
-        ("b_2", True),
-    ]
-
-
 def test_the_main_dataset_can_be_chosen(tmp_path):
     first = connect(tmp_path, tmp_path / "a")
     second = connect(tmp_path, tmp_path / "b", wants_main=True)
@@ -95,13 +76,6 @@ def test_a_name_follows_a_dataset_whose_folder_has_moved(tmp_path):
     moved = connect(tmp_path, tmp_path / "y", "x")
     assert (moved.name, moved.root, moved.is_main) == ("x", tmp_path / "y", True)
     assert read_connections(tmp_path) == (moved,)
-
-
-def test_a_demo_that_was_the_main_dataset_no_longer_is(tmp_path):
-    old = f'[[dataset]]\nname = ""\nroot = "{DEMO_ROOT}"\n\n[[dataset]]\nname = "b"\nroot = "/b"\n'
-    (tmp_path / "datasets.toml").write_text(old, encoding="utf-8")
-    assert [one.name for one in read_connections(tmp_path)] == ["demo", "b"]
-    assert connect(tmp_path, tmp_path / "a").is_main
 
 
 def test_a_connection_is_found_again_and_looking_for_one_writes_nothing(tmp_path):
