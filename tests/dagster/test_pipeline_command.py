@@ -7,6 +7,8 @@ from support.archives import run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
+from badc_core.errors import DatasetInvalid
+
 QUICK = '[detector]\nname = "band_energy"\n[inference]\ncpu_workers = 1\n'
 
 
@@ -45,6 +47,17 @@ def test_everything_is_done_once_with_a_plan_a_bundle_each_and_a_rollup(app, pon
         "a",
         "b",
     ]
+
+
+def test_a_corpus_that_cannot_be_read_is_named_where_a_run_could_not_make_it_again(app, pond):
+    unknown = "[detector]\nname = 'band_energy'\ninclude = ['Dodo']\n"
+    (pond / "badc.toml").write_text(unknown, encoding="utf-8")
+    corpus = pond / "artifacts" / "corpus" / "corpus.duckdb"
+    corpus.parent.mkdir(parents=True)
+    corpus.write_text("no database")
+    corpus.parent.joinpath("report.html").write_text("")
+    with pytest.raises(DatasetInvalid, match=r"corpus.duckdb: the database cannot be read \("):
+        run_typed(app, "pipeline", "run", pond, "--bundle-rollup-export-dir", "sum")
 
 
 def test_the_stub_runner_marks_what_it_made_and_is_warned_of(app, pond):
