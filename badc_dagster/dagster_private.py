@@ -39,14 +39,18 @@ from dagster._core.executor.multiprocess import (
     execute_step_out_of_process,
 )
 from dagster._core.instance import DagsterInstance
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorageMetadata, SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import stamp_alembic_rev
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 from sqlalchemy.engine import Connection, Engine, make_url
 
 __all__ = [
+    "METADATA_OF_STORAGES",
     "PRIORITY_TAG",
     "ActiveExecution",
     "EngineEventData",
@@ -66,10 +70,24 @@ __all__ = [
     "keep_database_connections",
     "keep_log_readers_from_interrupts",
     "pool_key_for_step",
+    "stamp_alembic_rev",
+    "stores_in_home",
     "storing_at_once",
 ]
 
+METADATA_OF_STORAGES = (
+    RunStorageSqlMetadata,
+    SqlEventLogStorageMetadata,
+    ScheduleStorageSqlMetadata,
+)
+"""The tables of each of Dagster's three storages."""
+
 _MOST_ENGINES = 8
+
+
+def stores_in_home(instance: DagsterInstance) -> bool:
+    """Returns whether runs and events are in files of the home, so that no other home has them."""
+    return isinstance(instance.event_log_storage, SqliteEventLogStorage)
 
 
 def keep_database_connections() -> None:

@@ -1,31 +1,49 @@
 """The Dagster home: where it is, and preparing it once.
 
 A fresh home that several processes use first at the same time is ruined for good (two heads in
-its migration table, dagster#27390), so it is initialised alone, under a lock. The environment is
-read here and nowhere else in this package. `python -m badc_dagster.home` prints where it is.
+its migration table, dagster#27390), so it is initialised alone, under a lock. Which storage it uses
+is in `home_storage.py`. The environment is read here and nowhere else in this package.
+`python -m badc_dagster.home` prints where it is.
 """
 
 import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from badc_core.atomic import STORAGE_FULL, remove_folder, write_text
 from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable, StorageFull
 from badc_core.locks import locked
+from badc_dagster.home_storage import (
+    SETTINGS,
+    name_database,
+    parse_postgres_url,
+    read_postgres,
+    require_local_disk,
+    require_postgres_package,
+    write_postgres,
+)
+from badc_dagster.postgres import (
+    create_tables,
+    explain_postgres_error,
+    kinds_of_postgres_error,
+    note_migrations,
+    one_at_a_time,
+    require_reachable,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from sqlalchemy.engine import URL
 
 _VARIABLE = "DAGSTER_HOME"
 _ORIGINAL_LIST = "BADC_DATA_CONFIG"
 _NEEDED_BYTES = 1 << 16
-_MARK, _BEGUN = ".initialised", ".initialising"
+_MARK, _BEGUN, _LOCK = ".initialised", ".initialising", ".initialise.lock"
 _DATABASES = ("history", "schedules")
-_SETTINGS = Path(__file__).with_name("dagster.yaml")
 _CHECKOUT_HOME = Path(__file__).parent.parent / "dagster_home"
 
 
@@ -80,46 +98,70 @@ def prepare_home() -> Path:
     """Returns the Dagster home, its storage initialised, and sets `DAGSTER_HOME` to it.
 
     Raises:
-        ConfigInvalid: it cannot be written to.
+        ConfigInvalid: it cannot be written to, or is on a network disk.
     """
     home = home_path()
-    try:
+    with _writing_home(home):
+        database = read_postgres(home, os.environ)
+        if database is None:
+            require_local_disk(home)
         home.mkdir(parents=True, exist_ok=True)
-        config = home / _SETTINGS.name
+        config = home / SETTINGS.name
         if not config.exists():
-            write_text(config, _SETTINGS.read_text(encoding="utf-8"))
+            write_text(config, SETTINGS.read_text(encoding="utf-8"))
         os.environ[_VARIABLE] = str(home)
-        if not (home / _MARK).exists():
+        if not _is_ready(home, database):
             with naming_home_trouble():
-                _initialise(home)
-    except (OSError, OutputUnwritable) as error:
-        why = error.strerror if isinstance(error, OSError) else error.what
-        what = f"the Dagster home cannot be used ({why})"
-        raise ConfigInvalid(what, home, f"Set {_VARIABLE} to a folder you may write to") from error
+                _initialise(home, database)
     return home
+
+
+def use_postgres(text: str) -> str:
+    """Has the home keep runs, events and keys in a Postgres database; returns which.
+
+    Nothing changes where the database refuses.
+
+    Args:
+        text: its URL, perhaps with a password.
+
+    Raises:
+        ConfigInvalid: the database or the home cannot be used.
+    """
+    url, home = parse_postgres_url(text), home_path()
+    require_postgres_package(home)
+    with naming_home_trouble():
+        create_tables(url)
+    with _writing_home(home), locked(home / _LOCK):
+        write_postgres(home, url)
+    prepare_home()
+    return name_database(url)
+
+
+def name_storage() -> str:
+    """Returns what the home keeps runs, events and keys in."""
+    database = read_postgres(home_path(), os.environ)
+    return name_database(database) if database else "SQLite files"
 
 
 def open_instance() -> "DagsterInstance":
     """Returns the instance of the prepared home; the same that the UI shows."""
     import dagster as dg  # noqa: PLC0415  (two seconds)
 
-    prepare_home()
+    database = read_postgres(prepare_home(), os.environ)
     with naming_home_trouble():
+        if database:
+            require_reachable(database)
         return dg.DagsterInstance.get()
 
 
 @contextmanager
 def naming_home_trouble() -> Iterator[None]:
-    """Turns errors of the databases in the home into one sentence with advice.
+    """Turns errors of the databases in the home, or of its Postgres, into one sentence with advice.
 
     Raises:
         StorageFull: the disk of the home is full.
-        ConfigInvalid: a database cannot be written, or is damaged.
+        ConfigInvalid: a database cannot be reached or written, or is damaged.
     """
-    import sqlite3  # noqa: PLC0415
-
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  (with Dagster)
-
     try:
         yield
     except OSError as error:
@@ -127,19 +169,37 @@ def naming_home_trouble() -> Iterator[None]:
         if error.errno in STORAGE_FULL and _is_home_full():
             raise _home_full() from error
         raise
-    except (DBAPIError, sqlite3.Error) as error:
-        why = str(getattr(error, "orig", error))
-        # A full disk often is no more than an "I/O error" to the database.
-        if "full" in why or _is_home_full():
-            raise _home_full() from error
-        if "readonly" in why or "unable to open" in why:
-            remedy = f"Make it writable, or set {_VARIABLE} to a local folder"
-        elif "malformed" in why or "not a database" in why:
-            remedy = f"Move the folder aside, or set {_VARIABLE} to a new one, then run again"
-        else:
-            remedy = f"Run again; if it stays, set {_VARIABLE} to a folder on a local disk"
-        what = f"a database of the Dagster home cannot be used ({why})"
-        raise ConfigInvalid(what, home_path(), remedy) from error
+    except _kinds_of_database_error() as error:
+        if why := explain_postgres_error(error):
+            what = f"the Postgres database of the Dagster home cannot be used ({why})"
+            remedy = "Correct that, or choose another database: badc home init --postgres URL"
+            # What Postgres says holds no password; the error that is the cause may.
+            raise ConfigInvalid(what, home_path(), remedy) from None
+        raise _name_sqlite_trouble(error) from error
+
+
+def _kinds_of_database_error() -> tuple[type[Exception], ...]:
+    import sqlite3  # noqa: PLC0415
+
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  (with Dagster)
+
+    return (DBAPIError, sqlite3.Error, *kinds_of_postgres_error())
+
+
+def _name_sqlite_trouble(error: Exception) -> BadcError:
+    why = str(getattr(error, "orig", error))
+    # A full disk often is no more than an "I/O error" to the database.
+    if "full" in why or _is_home_full():
+        return _home_full()
+    if "readonly" in why or "unable to open" in why:
+        remedy = f"Make it writable, or set {_VARIABLE} to a local folder"
+    elif "malformed" in why or "not a database" in why:
+        remedy = f"Move the folder aside, or set {_VARIABLE} to a new one, then run again"
+    else:
+        remedy = f"Run again; if it stays, set {_VARIABLE} to a folder on a local disk"
+    return ConfigInvalid(
+        f"a database of the Dagster home cannot be used ({why})", home_path(), remedy
+    )
 
 
 def _is_home_full() -> bool:
@@ -169,19 +229,44 @@ def _user_home() -> Path:
     return folder / "badc"
 
 
-def _initialise(home: Path) -> None:
-    with locked(home / ".initialise.lock"):
-        if (home / _MARK).exists():
+@contextmanager
+def _writing_home(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OutputUnwritable) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        what = f"the Dagster home cannot be used ({why})"
+        raise ConfigInvalid(what, home, f"Set {_VARIABLE} to a folder you may write to") from error
+
+
+def _initialise(home: Path, database: "URL | None") -> None:
+    with locked(home / _LOCK), ExitStack() as alone:
+        if _is_ready(home, database):
             return
         import dagster as dg  # noqa: PLC0415  (two seconds)
 
-        _remove_half_made(home)
+        if database is None:
+            _remove_half_made(home)
+        else:
+            create_tables(database)
+            alone.enter_context(one_at_a_time(database))
         with dg.DagsterInstance.get() as instance:
             instance.get_runs_count()
             instance.get_dynamic_partitions("recordings")
             instance.all_instigator_state()
-        (home / _MARK).touch()
+            if database is not None:
+                note_migrations(instance)
+        write_text(home / _MARK, name_database(database) if database else "")
         (home / _BEGUN).unlink(missing_ok=True)
+
+
+def _is_ready(home: Path, database: "URL | None") -> bool:
+    """Returns whether the storage that the home uses now was initialised."""
+    try:
+        mark = (home / _MARK).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return mark == (name_database(database) if database else "")
 
 
 def _remove_half_made(home: Path) -> None:

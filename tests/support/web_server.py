@@ -36,7 +36,7 @@ class WebServer:
             program: the name of one that is installed with Dagster.
             words: what stands behind it, without host and port.
         """
-        self.port = _free_port()
+        self.port = free_port()
         self._log = folder / f"{program}.log"
         place = ("-h", "127.0.0.1", "-p", str(self.port))
         with self._log.open("wb") as log:
@@ -75,7 +75,7 @@ class WebServer:
         return self.process.wait(60)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Returns a port that nothing listens on, out of the range of this test worker process."""
     first = 20_000 + 500 * int(WORKER.removeprefix("gw") or 0)
     for port in random.sample(range(first, first + 500), 50):

@@ -1,0 +1,306 @@
+"""A Dagster home in Postgres: like one in SQLite, for several homes at once, without passwords."""
+
+import multiprocessing
+import os
+import shutil
+import stat
+from concurrent.futures import ProcessPoolExecutor
+
+import dagster as dg
+import pytest
+import yaml
+from dagster_postgres import DagsterPostgresStorage
+from support.commands import run_typed
+from support.postgres import PASSWORD, postgres_server
+from support.waiting import wait_until
+
+from badc_core.errors import ConfigInvalid
+from badc_dagster import postgres
+from badc_dagster.home import open_instance, use_postgres
+from badc_dagster.liveness import LOCKS_FIRST_TAG, close_dead_runs, tag_home
+
+QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
+N_PROCESSES = 16
+N_EVENTS = 5
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(server):
+    """Returns the name of an empty database."""
+    return server.create_database()
+
+
+@pytest.fixture
+def enter_home(tmp_path, monkeypatch):
+    """Returns what makes a folder the home from now on."""
+
+    def enter(name):
+        monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
+        return tmp_path / name
+
+    return enter
+
+
+def lay_out(root, field_audio):
+    """Returns a new dataset of two short recordings."""
+    (root / "audio").mkdir(parents=True)
+    for number in (1, 2):
+        shutil.copy2(field_audio / f"aru_{number}.wav", root / "audio" / f"rec_{number}.wav")
+    (root / "badc.toml").write_text(QUICK, encoding="utf-8")
+    return root
+
+
+def written(url):
+    return url.render_as_string(hide_password=False)
+
+
+def materialized():
+    """Returns asset -> the keys that are materialised."""
+    with open_instance() as instance:
+        keys = instance.get_asset_keys()
+        return {key.to_user_string(): instance.get_materialized_partitions(key) for key in keys}
+
+
+def files(folder):
+    """Returns the results of a dataset: path -> content, of tables as text."""
+    parts = {".badc", "telemetry"}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.suffix == ".csv" else b""
+        for path in folder.rglob("*")
+        if path.is_file() and not parts & set(path.relative_to(folder).parts)
+    }
+
+
+@pytest.fixture(scope="module")
+def in_sqlite(app, tmp_path_factory, field_audio):
+    """Returns the folder of a SQLite home and a dataset that was run in it, and what came of it."""
+    folder = tmp_path_factory.mktemp("in_sqlite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(folder / "home"))
+        run_typed(app, "run", lay_out(folder / "pond", field_audio))
+        return folder, materialized(), files(folder / "pond")
+
+
+def test_a_run_ends_as_with_sqlite_and_the_password_is_in_no_readable_file(
+    app, server, database, enter_home, in_sqlite, field_audio
+):
+    _, materialized_in_sqlite, files_of_sqlite = in_sqlite
+    home = enter_home("home")
+    pond = lay_out(home.with_name("pond"), field_audio)
+    done = run_typed(app, "home", "init", "--postgres", written(server.url(database)))
+    place = f"postgresql://badc@127.0.0.1:{server.port}/{database}"
+    assert f"Dagster home {home}: runs and events are in {place}" in done.output
+    run_typed(app, "run", pond)
+    assert materialized_in_sqlite["detections"] == {"rec_1", "rec_2"}
+    assert materialized() == materialized_in_sqlite
+    assert files(pond) == files_of_sqlite
+    assert not list(home.rglob("*.db"))
+    with_password = [
+        path for path in home.rglob("*") if path.is_file() and b"s3cr" in path.read_bytes()
+    ]
+    assert with_password == [home / ".pgpass"]
+    assert stat.S_IMODE(with_password[0].stat().st_mode) == 0o600
+
+
+def register_and_log(home, number):
+    """Uses a home in a process of its own."""
+    os.environ["DAGSTER_HOME"] = home
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", [f"key_{number}"])
+        for one in range(N_EVENTS):
+            event = dg.AssetMaterialization("a", partition=f"{number}_{one}")
+            instance.report_runless_asset_event(event)
+
+
+def forkserver():
+    """Returns what starts processes that need not import everything themselves."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dagster", "dagster_postgres", "pytest", "badc_dagster.home"])
+    return context
+
+
+def test_processes_of_two_homes_that_use_an_empty_database_at_once_lose_nothing(
+    server, database, enter_home, tmp_path
+):
+    homes = [tmp_path / "one", tmp_path / "other"]
+    for home in homes:
+        home.mkdir()
+        url = server.url(database).set(drivername="postgresql+psycopg2")
+        text = yaml.safe_dump({"storage": {"postgres": {"postgres_url": written(url)}}})
+        (home / "dagster.yaml").write_text(text, encoding="utf-8")
+    numbers = range(N_PROCESSES)
+    with ProcessPoolExecutor(N_PROCESSES, forkserver()) as pool:
+        list(pool.map(register_and_log, [str(homes[number % 2]) for number in numbers], numbers))
+    enter_home("one")
+    with open_instance() as instance:
+        keys = instance.get_dynamic_partitions("recordings")
+        events = instance.get_materialized_partitions(dg.AssetKey("a"))
+    assert sorted(keys) == sorted(f"key_{number}" for number in range(N_PROCESSES))
+    assert len(events) == N_PROCESSES * N_EVENTS
+    assert server.ask(database, "SELECT count(*) FROM alembic_version") == [(1,)]
+
+
+def test_tables_of_a_killed_first_use_are_all_there_or_none(
+    server, database, enter_home, monkeypatch
+):
+    enter_home("home")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("badc_dagster.dagster_private.stamp_alembic_rev", killed)
+        with pytest.raises(KeyboardInterrupt):
+            use_postgres(written(server.url(database)))
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert server.ask(database, tables) == [(0,)]
+    use_postgres(written(server.url(database)))
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", ["key"])
+        assert instance.get_dynamic_partitions("recordings") == ["key"]
+    notes = "SELECT name FROM secondary_indexes WHERE migration_completed IS NOT NULL"
+    by_dagster = server.create_database()
+    url = server.url(by_dagster).set(drivername="postgresql+psycopg2")
+    DagsterPostgresStorage(written(url))
+    assert sorted(server.ask(database, notes)) == sorted(server.ask(by_dagster, notes))
+
+
+def test_a_home_in_sqlite_is_moved_with_its_keys_and_nothing_is_analysed_again(
+    app, server, database, in_sqlite, monkeypatch, n_workers
+):
+    folder, before, made = in_sqlite
+    home, pond = folder / "home", folder / "pond"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with open_instance() as instance:
+        n_runs = instance.get_runs_count()
+    own = (home / "dagster.yaml").read_text("utf-8").replace("_runs: 2", "_runs: 5")
+    (home / "dagster.yaml").write_text(own, encoding="utf-8")
+    done = run_typed(app, "home", "init", "--postgres", written(server.url(database)))
+    assert "Those so far stay in its SQLite files. Run badc run on each dataset" in done.output
+    run_typed(app, "run", pond)
+    assert n_workers == []
+    assert files(pond) == made
+    assert materialized() == before
+    with open_instance() as instance:
+        assert sorted(instance.get_dynamic_partitions("recordings")) == ["rec_1", "rec_2"]
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 5
+        assert instance.get_runs_count() < n_runs
+    # The history is still there, for a home that names no other storage.
+    text = (home / "dagster.yaml").read_text("utf-8")
+    (home / "dagster.yaml").write_text(text[: text.index("storage:")], encoding="utf-8")
+    with open_instance() as instance:
+        assert instance.get_runs_count() == n_runs
+
+
+def test_a_run_of_another_home_is_not_taken_for_dead(server, database, enter_home):
+    home = enter_home("one")
+    use_postgres(written(server.url(database)))
+    with open_instance() as instance:
+
+        @dg.job
+        def nothing():
+            pass
+
+        tags = {**LOCKS_FIRST_TAG, **tag_home(instance)}
+        run = instance.create_run_for_job(nothing, tags=tags)
+        enter_home("other")
+        use_postgres(written(server.url(database)))
+        assert close_dead_runs(instance) == []
+        enter_home("one")
+        assert close_dead_runs(instance) == [run.run_id]
+    assert str(home) in tags["badc/home"]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nonsense", "the URL of the database cannot be read"),
+        ("postgresql://badc:s3cret@host:port/badc", "the URL of the database cannot be read"),
+        ("mysql://badc:s3cret@host/badc", "the URL is not one of a Postgres database"),
+        ("postgresql://:s3cret@host/badc", "names no user"),
+        ("postgresql://badc:s3cret@host", "names no database"),
+        ("postgresql://badc@/badc", "names no host"),
+        ("postgresql://badc@host/badc?password=s3cret", "among the options of the URL"),
+    ],
+)
+def test_a_wrong_url_is_one_sentence_without_the_password(app, home, url, why):
+    before = (home / "dagster.yaml").read_bytes()
+    with pytest.raises(ConfigInvalid, match=why) as caught:
+        run_typed(app, "home", "init", "--postgres", url)
+    assert "Write postgresql://USER" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert (home / "dagster.yaml").read_bytes() == before
+
+
+def test_a_database_that_refuses_is_one_sentence_and_the_home_stays_as_it_was(
+    app, server, database, home
+):
+    before = (home / "dagster.yaml").read_bytes()
+    url = server.url(database)
+    for other, why in (
+        (url.set(port=1), "Connection refused"),
+        (url.set(password="s3cret"), "password authentication failed"),  # noqa: S106
+        (url.set(database="none"), 'database "none" does not exist'),
+        (url.set(username="nobody"), "password authentication failed"),
+    ):
+        with pytest.raises(ConfigInvalid, match=why) as caught:
+            run_typed(app, "home", "init", "--postgres", written(other))
+        message = str(caught.value)
+        assert message.startswith(f"{home}: the Postgres database of the Dagster home cannot be us")
+        assert "\n" not in message
+        assert "s3cret" not in message
+    assert (home / "dagster.yaml").read_bytes() == before
+    assert not (home / ".pgpass").exists()
+
+
+def test_a_server_that_has_gone_is_one_sentence_for_every_command(
+    app, enter_home, tmp_path, field_audio
+):
+    enter_home("home")
+    pond = lay_out(tmp_path / "pond", field_audio)
+    with postgres_server() as server:
+        use_postgres(written(server.url(server.create_database())))
+        run_typed(app, "scan", pond)
+        with open_instance() as instance:
+            instance.get_runs_count()
+    for command in ("scan", "status", "run"):
+        with pytest.raises(ConfigInvalid, match="Connection refused") as caught:
+            run_typed(app, command, pond)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_password_may_be_in_a_variable_or_in_the_file_of_postgres(
+    server, database, enter_home, monkeypatch, tmp_path
+):
+    home = enter_home("home")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    use_postgres(written(server.url(database, password=None)))
+    assert not (home / ".pgpass").exists()
+    settings = yaml.safe_load((home / "dagster.yaml").read_text("utf-8"))
+    monkeypatch.delenv("PGPASSWORD")
+    with pytest.raises(ConfigInvalid, match="no password supplied"):
+        open_instance()
+    settings["storage"]["postgres"]["postgres_db"]["password"] = {"env": "BADC_DATABASE_PASSWORD"}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match="the variable BADC_DATABASE_PASSWORD, which it names"):
+        open_instance()
+    monkeypatch.setenv("BADC_DATABASE_PASSWORD", PASSWORD)
+    with open_instance() as instance:
+        assert instance.get_runs_count() == 0
+
+
+def test_only_one_home_at_a_time_makes_a_database_ready(server, database):
+    url = server.url(database).set(drivername="postgresql+psycopg2")
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ProcessPoolExecutor(1, forkserver()) as pool:
+        with postgres.one_at_a_time(url):
+            other = pool.submit(postgres.create_tables, url)
+            wait_until(lambda: server.ask(database, waiting) == [(1,)])
+            assert not other.done()
+        other.result(60)
