@@ -10,7 +10,7 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
-from badc_dagster.liveness import LOCKS_FIRST_TAG, show_alive, show_ended
+from badc_dagster.liveness import LOCKS_FIRST_TAG, show_alive, show_ended, tag_home
 from badc_dagster.partitions import asset_key
 from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
 
@@ -98,7 +98,7 @@ class InProcessRuns:
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                     instance=self._instance,
-                    tags={**LOCKS_FIRST_TAG, **tags},
+                    tags={**LOCKS_FIRST_TAG, **tag_home(self._instance), **tags},
                     asset_selection=[asset_key(self._connection, one) for one in assets],
                     raise_on_error=False,
                     run_id=run_id,

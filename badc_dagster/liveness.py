@@ -5,13 +5,16 @@ ever. Every asset of ours locks a file for its run; `close_dead_runs` ends the r
 not locked.
 """
 
+import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
 from badc_core.atomic import is_process_alive
 from badc_core.locks import is_locked, lock_file, remove_unlocked, unlock
+from badc_dagster.dagster_private import stores_in_home
 from badc_dagster.home import home_path
 
 _GRACE_S = 30.0
@@ -25,8 +28,15 @@ _UNFINISHED = [
 ]
 LOCKS_FIRST_TAG = {"badc/started_by": "badc run"}
 """Of runs in the process of `badc run`, which calls `show_alive` before it creates them."""
+HOME_TAG = "badc/home"
+"""Host and home of a run whose events are in a database that other homes may use too."""
 _locks: dict[str, int] = {}
 """run_id -> the locked file, of runs that this process works on."""
+
+
+def tag_home(instance: dg.DagsterInstance) -> Mapping[str, str]:
+    """Returns a tag that says where the lock of a run is, if it may be elsewhere."""
+    return {} if stores_in_home(instance) else {HOME_TAG: _this_home()}
 
 
 def show_alive(run_id: str) -> None:
@@ -104,7 +114,12 @@ def close_dead_runs(instance: dg.DagsterInstance, grace_s: float = _GRACE_S) -> 
 
 
 def _is_abandoned(run: dg.DagsterRun) -> bool:
-    """Returns whether the run had a lock and no process has it now."""
+    """Returns whether the run had a lock and no process has it now.
+
+    Of a run of another home this is not known here: a command there finds it out.
+    """
+    if run.tags.get(HOME_TAG, _this_home()) != _this_home():
+        return False
     path = _lock_path(run.run_id)
     return not is_locked(path) if path.exists() else _locks_first(run)
 
@@ -143,6 +158,10 @@ def _remove_locks_of_finished_runs(instance: dg.DagsterInstance) -> None:
 
 def _lock_path(run_id: str) -> Path:
     return _folder() / f"{run_id}.lock"
+
+
+def _this_home() -> str:
+    return f"{socket.gethostname()}:{home_path()}"
 
 
 def _folder() -> Path:
