@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from badc_core.chunks.array_script import render_chunk_array
 from badc_core.chunks.orchestrate import (
     PLAN_COLUMNS,
     ChunkPlan,
@@ -14,6 +15,7 @@ from badc_core.chunks.orchestrate import (
 )
 from badc_core.chunks.place import ChunkPlace
 from badc_core.chunks.status import name_status
+from badc_core.cli.array_options import ArrayOptions
 from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
@@ -50,13 +52,15 @@ def _with_record(dataset: Dataset, record: bool | None) -> Dataset:
 def orchestrate_chunks(
     cut: DatasetCut,
     use: PlanUse,
+    array: ArrayOptions,
     out: Output,
     workers: Annotated[int, typer.Option(min=1, help="Recordings written at once.")] = 1,
     record_datalad: RecordDatalad = None,
 ) -> None:
     """Plan the chunk files of a dataset's recordings; with --apply write them."""
     use.require_one_use()
-    plan = plan_dataset(cut, register=use.apply)
+    array.require_fitting(use)
+    plan = plan_dataset(cut, register=use.apply or array.sockeye_script is not None)
     plan = replace(plan, dataset=_with_record(plan.dataset, record_datalad))
     if plan.places and not use.print_datalad_run:
         columns = ("Recording", "Audio", "Manifest", "Chunks dir", "Status")
@@ -71,6 +75,7 @@ def orchestrate_chunks(
     if not plan.places:
         use.note("Nothing to do.", out)
     use.save(PLAN_COLUMNS, plan.entries(), out)
+    array.write(len(plan.places), lambda: render_chunk_array(plan, array.job()), out)
     if not use.apply and not use.print_datalad_run:
         out.give(plan.entries())
     if use.print_datalad_run:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import typer
 from rich.table import Table
 
+from badc_core.cli.array_options import InferArrayOptions
 from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
@@ -24,6 +25,7 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.file_names import absolute
+from badc_core.inference.array_script import ArrayOutputs, render_infer_array
 from badc_core.inference.datalad_commands import render_plan
 from badc_core.inference.orchestrate import (
     PLAN_COLUMNS,
@@ -38,8 +40,8 @@ from badc_core.inference.run_spec import RunResult
 from badc_core.options import OptionSpec
 from badc_core.outcomes import attempt
 from badc_core.plan_files import Entry
-from badc_core.provenance.datalad import require_datalad_dataset
-from badc_core.reports.after_inference import ROLLUP_FOLDER, HandBundles
+from badc_core.provenance.datalad import below, require_datalad_dataset
+from badc_core.reports.after_inference import ROLLUP_FOLDER, HandBundles, is_of_an_asset
 from badc_core.settings import SETTINGS_FILE
 from badc_core.units import counted, format_duration
 
@@ -156,11 +158,18 @@ class BundleUse:
 
 @taking_options
 def orchestrate_inference(
-    options: DatasetRunOptions, use: PlanUse, bundles: BundleUse, out: Output
+    options: DatasetRunOptions,
+    use: PlanUse,
+    bundles: BundleUse,
+    array: InferArrayOptions,
+    out: Output,
 ) -> None:
     """Plan detecting over a dataset's chunk manifests; with --apply run it."""
     use.require_one_use()
     bundles.require_apply(use)
+    array.require_fitting(use)
+    if array.sockeye_resume_completed and not options.resume_completed:
+        raise OptionInvalid("excludes --no-resume-completed", "--sockeye-resume-completed")
     options = options.anchored()
     plan = plan_inference(options.request())
     warn_of_stub(plan.settings.detector, out)
@@ -175,6 +184,7 @@ def orchestrate_inference(
     if not plan.entries:
         use.note("Nothing to do.", out)
     use.save(PLAN_COLUMNS, list(plan.rows()), out)
+    _write_array(plan, options, array, out)
     if use.apply:
         _run(plan, "--no-resume-completed" if not options.resume_completed else "", bundles, out)
         return
@@ -187,6 +197,28 @@ def orchestrate_inference(
         out.print_commands(render_plan(plan, to_argv(unrecorded, InferOptions)))
     else:
         out.give(list(plan.rows()))
+
+
+def _write_array(
+    plan: InferPlan, options: DatasetRunOptions, array: InferArrayOptions, out: Output
+) -> None:
+    entries = [one for one in plan.entries if one.error is None]
+    folder = absolute(plan.root / array.sockeye_bundle_aggregate_dir)
+    bundles = HandBundles(plan.root, folder, array.sockeye_bundle_bucket_minutes)
+    for table in (bundles.table(one.recording_id) for one in entries):
+        if array.sockeye_bundle and is_of_an_asset(table):
+            option = "--sockeye-bundle-aggregate-dir"
+            raise OptionInvalid(f"must be another folder: badc run wrote {table}", option)
+    outputs = ArrayOutputs(
+        resume_completed=array.sockeye_resume_completed,
+        bundle_folder=below(plan.root, folder) if array.sockeye_bundle else None,
+        bucket_minutes=bundles.bucket_minutes,
+        log_dir=array.sockeye_log_dir,
+    )
+    # Tasks on several nodes would wait for each other's commits.
+    unrecorded = replace(options, record_datalad=options.record_datalad or False)
+    words = to_argv(unrecorded, InferOptions)
+    array.write(len(entries), lambda: render_infer_array(plan, words, array.job(), outputs), out)
 
 
 def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:

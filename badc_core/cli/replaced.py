@@ -5,13 +5,8 @@ A line each: what to use instead. Those that still exist are not listed.
 
 from collections.abc import Sequence
 
-_SOCKEYE = (
-    *("script", "job-name", "account", "partition", "gres", "time", "cpus-per-task", "mem"),
-    *("resume-completed", "bundle", "bundle-aggregate-dir", "bundle-bucket-minutes", "log-dir"),
-)
 _ALWAYS = "leave it out: badc run keeps this up to date; a bundle is always whole"
 _PLACES = "not changeable: manifests/, artifacts/aggregate and artifacts/corpus are where they are"
-_SLURM = "Slurm scripts are not there yet; call this command in a batch script of your own"
 _OPTIONS = {
     "pipeline run": {
         "--no-bundle": _ALWAYS,
@@ -25,7 +20,6 @@ _OPTIONS = {
         "--chunk-pattern": "set recordings.extensions, by which a scan finds recordings",
         "--chunk-workers": "leave it out: no sound is copied",
     },
-    "infer orchestrate": {f"--sockeye-{one}": _SLURM for one in _SOCKEYE},
 }
 
 

@@ -126,7 +126,7 @@ def _results(entry: InferEntry) -> Path:
 
 def _require_handmade(table: Path) -> None:
     """Raises OutputUnwritable where a table of `badc run` would be replaced."""
-    if _is_of_an_asset(table):
+    if is_of_an_asset(table):
         raise OutputUnwritable(
             "badc run wrote this, and its bundle",
             table,
@@ -134,7 +134,8 @@ def _require_handmade(table: Path) -> None:
         )
 
 
-def _is_of_an_asset(table: Path) -> bool:
+def is_of_an_asset(table: Path) -> bool:
+    """Returns whether `badc run` wrote a table."""
     try:
         return FINGERPRINT_KEY in read_metadata(table)
     except DetectionsInvalid:

@@ -49,7 +49,7 @@ def test_completion_can_be_installed_and_completes_commands(app):
     ("typed", "instead"),
     [
         ("pipeline run DATASET --no-bundle", "badc run keeps this up to date"),
-        ("infer orchestrate d --sockeye-script=x.sh", "not there yet"),
+        ("pipeline run d --chunk-pattern=x.wav", "set recordings.extensions"),
     ],
 )
 def test_an_old_command_says_in_one_line_what_to_use_instead(app, typed, instead):

@@ -302,7 +302,6 @@ def test_wrong_input_is_one_clear_error(root, tmp_path):
         assert f"{name}: {complaint}" in refusal(chunk_plan=Path(name))
     _, errors = typed(root, "--runner-cmd", "x", "--use-hawkears", code=2)
     assert "--runner-cmd: excludes --use-hawkears" in errors
-    assert "No such option" in typed(root, "--sockeye-script", "x", code=2)[1]
 
 
 def test_a_plan_entry_whose_manifest_is_gone_says_so(root):
