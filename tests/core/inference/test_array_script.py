@@ -376,12 +376,12 @@ def test_a_task_number_that_is_none_of_the_array_is_refused(root, programs):
 # ---- time, telemetry and failures
 
 
-def stop_task(script: Path, sent: signal.Signals, **variables: str) -> tuple[int, str]:
-    """Returns how a task ends that is sent a signal while its command runs, and what it says."""
+def stop_task(script: Path, sent: signal.Signals, begun: Path, **variables: str) -> tuple[int, str]:
+    """Returns how a task ends that is sent a signal once there is a file, and what it says."""
     env = {**os.environ, "SLURM_ARRAY_TASK_ID": "2", **variables}
     words = ["bash", str(script)]
     with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True) as task:
-        wait_until(Path(os.environ["RECORDED"]).exists)
+        wait_until(begun.exists)
         task.send_signal(sent)
         _, errors = task.communicate(timeout=60)
     return task.returncode, errors
@@ -401,9 +401,10 @@ def test_a_task_whose_time_is_over_stops_badc_and_goes_back_into_the_queue(
 ):
     write_program(programs / "badc", BUSY)
     script = written(root, "--sockeye-bundle")
-    ended, errors = stop_task(script, sent, SLURM_ARRAY_JOB_ID="8077", **variables)
+    record = Path(os.environ["RECORDED"])
+    ended, errors = stop_task(script, sent, record, SLURM_ARRAY_JOB_ID="8077", **variables)
     assert ended == code
-    text = Path(os.environ["RECORDED"]).read_text()
+    text = record.read_text()
     assert text.startswith("begun\nstopped\n")
     assert text.removeprefix("begun\nstopped\n").removesuffix("\0\n\0") == after
     assert ("out of time" in errors) == (sent == signal.SIGUSR1)
@@ -412,7 +413,8 @@ def test_a_task_whose_time_is_over_stops_badc_and_goes_back_into_the_queue(
 def test_a_task_that_ends_well_in_spite_of_the_signal_is_done(root, programs):
     patient = BUSY.replace("exit 143", "exit 0")
     write_program(programs / "badc", patient)
-    assert stop_task(written(root), signal.SIGUSR1) == (0, "")
+    record = Path(os.environ["RECORDED"])
+    assert stop_task(written(root), signal.SIGUSR1, record) == (0, "")
 
 
 def test_a_failure_of_badc_is_that_of_the_task_and_is_followed_by_no_bundle(root, programs):
@@ -518,6 +520,49 @@ def test_both_arrays_do_what_apply_does_and_all_their_tables_are_summed_up(root,
     rows = Path("sum/recording_summary.csv").read_text().splitlines()[1:]
     assert sorted(row.partition(",")[0] for row in rows) == list(NAMES)
     assert "Nothing to do." in typed(root, *ENERGY)
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+from badc_core.detectors import band_energy
+
+identify = band_energy.identify
+
+
+class Slow:
+    def __init__(self, detector):
+        self._detector = detector
+
+    def __getattr__(self, name):
+        return getattr(self._detector, name)
+
+    def batches(self, audio, chunk, recording_context):
+        folder = Path(__file__).parent
+        while chunk.chunk_id != "a_chunk_0_3000" and not (folder / "go").exists():
+            time.sleep(0.02)
+        return self._detector.batches(audio, chunk, recording_context)
+
+
+def load(settings):
+    return Slow(band_energy.load(settings))
+"""
+
+
+def test_a_task_that_ran_out_of_time_goes_on_from_the_chunks_it_has(
+    root, monkeypatch, install_detector
+):
+    site = install_detector("slow", SLOW)
+    monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
+    typed(root, "--detector", "slow", "--cpu-workers", 1, "--sockeye-script", "run.sh")
+    first = root / "artifacts/infer/a/a_chunk_0_3000.json"
+    late = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_RESTART_COUNT": "3"}
+    code, errors = stop_task(Path("run.sh"), signal.SIGUSR1, first, **late)
+    assert code == 75
+    assert "submit the script again to go on" in errors
+    (site / "go").touch()
+    assert "chunks: 1 ok, 0 failed, 1 skipped" in run_task(Path("run.sh"), 1)
 
 
 # ---- options
