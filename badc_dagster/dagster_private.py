@@ -69,6 +69,7 @@ __all__ = [
     "get_tag_concurrency_limits_config",
     "keep_database_connections",
     "keep_log_readers_from_interrupts",
+    "keep_postgres_connections",
     "pool_key_for_step",
     "stamp_alembic_rev",
     "stores_in_home",
@@ -102,6 +103,30 @@ def keep_database_connections() -> None:
         create_engine = getattr(module, "create_engine")  # noqa: B009  (not exported)
         if not isinstance(create_engine, _KeptEngines):
             setattr(module, "create_engine", _KeptEngines(create_engine))  # noqa: B010
+
+
+def keep_postgres_connections(instance: DagsterInstance) -> None:
+    """Has the storages of an instance in Postgres share two connections instead of making new ones.
+
+    They make several for each event, and a server starts a process for every one. One that was
+    closed meanwhile is noticed before it is used, and made anew.
+    """
+    from dagster_postgres.utils import create_pg_engine  # noqa: PLC0415  (an extra)
+
+    storages: list[Any] = [
+        instance.event_log_storage,
+        instance.run_storage,
+        instance.schedule_storage,
+    ]
+    engine = create_pg_engine(
+        storages[0].postgres_url,
+        storages[0]._token_provider,  # noqa: SLF001
+        isolation_level="AUTOCOMMIT",
+        pool_size=2,  # some of what they do needs two at once
+        pool_pre_ping=True,
+    )
+    for storage in storages:
+        setattr(storage, "_engine", engine)  # noqa: B010
 
 
 def keep_log_readers_from_interrupts() -> None:

@@ -147,11 +147,16 @@ def open_instance() -> "DagsterInstance":
     """Returns the instance of the prepared home; the same that the UI shows."""
     import dagster as dg  # noqa: PLC0415  (two seconds)
 
+    from badc_dagster.dagster_private import keep_postgres_connections  # noqa: PLC0415
+
     database = read_postgres(prepare_home(), os.environ)
     with naming_home_trouble():
-        if database:
-            require_reachable(database)
-        return dg.DagsterInstance.get()
+        if database is None:
+            return dg.DagsterInstance.get()
+        require_reachable(database)
+        instance = dg.DagsterInstance.get()
+        keep_postgres_connections(instance)
+        return instance
 
 
 @contextmanager

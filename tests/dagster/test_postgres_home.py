@@ -295,6 +295,30 @@ def test_the_password_may_be_in_a_variable_or_in_the_file_of_postgres(
         assert instance.get_runs_count() == 0
 
 
+def test_connections_are_kept_and_made_anew_where_the_server_has_closed_them(
+    server, database, enter_home
+):
+    enter_home("home")
+    use_postgres(written(server.url(database)))
+    others = f"FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+    with open_instance() as instance:
+
+        def use(number):
+            instance.add_dynamic_partitions("recordings", [number])
+            event = dg.AssetMaterialization("a", partition=number)
+            instance.report_runless_asset_event(event)
+            assert instance.get_runs_count() == 0
+            assert instance.all_instigator_state() == []
+            return set(server.ask(database, f"SELECT pid {others}"))
+
+        kept = use("1")
+        assert 1 <= len(kept) <= 2
+        assert use("2") == kept
+        server.ask(database, f"SELECT pg_terminate_backend(pid) {others}")
+        assert use("3").isdisjoint(kept)
+        assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"1", "2", "3"}
+
+
 def test_only_one_home_at_a_time_makes_a_database_ready(server, database):
     url = server.url(database).set(drivername="postgresql+psycopg2")
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
