@@ -235,8 +235,9 @@ def test_every_task_runs_just_the_commands_of_its_recording(
 def test_every_task_cuts_just_its_recording(tmp_path_factory, programs, folder, recordings):
     root = tmp_path_factory.mktemp("any") / folder
     for name in recordings:
-        (root / "audio" / name).mkdir(parents=True)
-        (root / "audio" / name / "-.wav").touch()
+        sound = root / "audio" / f"S{name}" / "-.wav"  # hidden folders are not scanned
+        sound.parent.mkdir(parents=True)
+        sound.touch()
     plan = plan_dataset(DatasetCut(root, overlap_s=3.0, manifest_dir=Path("-m")))
     script = root.parent / "script"
     script.write_text(render_chunk_array(plan, JOB), newline="")
