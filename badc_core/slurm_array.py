@@ -96,7 +96,7 @@ while IFS= read -r ONE; do
   fi
 done <<<"${INPUTS[IDX]}"
 if ((${#FETCHED[@]} > 0)) && command -v datalad >/dev/null; then
-  datalad get -- "${FETCHED[@]}"
+  run datalad get -- "${FETCHED[@]}" || end "$?"
 fi
 """
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -380,11 +381,16 @@ def test_a_task_number_that_is_none_of_the_array_is_refused(root, programs):
 def stop_task(script: Path, sent: signal.Signals, begun: Path, **variables: str) -> tuple[int, str]:
     """Returns how a task ends that is sent a signal once there is a file, and what it says."""
     env = {**os.environ, "SLURM_ARRAY_TASK_ID": "2", **variables}
-    words = ["bash", str(script)]
-    with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True) as task:
-        wait_until(begun.exists)
-        task.send_signal(sent)
-        _, errors = task.communicate(timeout=60)
+    with subprocess.Popen(
+        ["bash", script], env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as task:
+        try:
+            wait_until(begun.exists)
+            task.send_signal(sent)
+            _, errors = task.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):  # all of them have ended
+                os.killpg(task.pid, signal.SIGKILL)
     return task.returncode, errors
 
 
@@ -409,6 +415,15 @@ def test_a_task_whose_time_is_over_stops_badc_and_goes_back_into_the_queue(
     assert text.startswith("begun\nstopped\n")
     assert text.removeprefix("begun\nstopped\n").removesuffix("\0\n\0") == after
     assert ("out of time" in errors) == (sent == signal.SIGUSR1)
+
+
+def test_a_task_whose_time_is_over_while_it_fetches_runs_nothing(root, programs):
+    (root / ".datalad").mkdir()
+    write_program(programs / "datalad", BUSY)
+    record = Path(os.environ["RECORDED"])
+    ended, _ = stop_task(written(root), signal.SIGUSR1, record, SLURM_RESTART_COUNT="3")
+    assert ended == 75
+    assert record.read_text() == "begun\nstopped\n"
 
 
 def test_a_task_that_ends_well_in_spite_of_the_signal_is_done(root, programs):

@@ -117,7 +117,7 @@ while IFS= read -r ONE; do
   fi
 done <<<"${INPUTS[IDX]}"
 if ((${#FETCHED[@]} > 0)) && command -v datalad >/dev/null; then
-  datalad get -- "${FETCHED[@]}"
+  run datalad get -- "${FETCHED[@]}" || end "$?"
 fi
 # Chunk files are analysed only if all of them were written; ranges of recordings have no status.
 STATUS="${CHUNK_STATUS[IDX]}"
