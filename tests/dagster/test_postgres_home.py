@@ -4,20 +4,21 @@ import multiprocessing
 import os
 import shutil
 import stat
+import subprocess
 from concurrent.futures import ProcessPoolExecutor
 
 import dagster as dg
 import pytest
 import yaml
 from dagster_postgres import DagsterPostgresStorage
-from support.commands import run_typed
+from support.commands import BADC, run_typed
 from support.postgres import PASSWORD, postgres_server
 from support.waiting import wait_until
 
 from badc_core.errors import ConfigInvalid
 from badc_dagster import postgres
 from badc_dagster.home import open_instance, use_postgres
-from badc_dagster.liveness import LOCKS_FIRST_TAG, close_dead_runs, tag_home
+from badc_dagster.liveness import LOCKS_FIRST_TAG, close_dead_runs, is_working, tag_home
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 N_PROCESSES = 16
@@ -198,6 +199,26 @@ def test_a_home_in_sqlite_is_moved_with_its_keys_and_nothing_is_analysed_again(
         assert instance.get_runs_count() == n_runs
 
 
+@pytest.mark.slow
+def test_two_homes_that_run_a_dataset_at_once_make_each_output_once(
+    server, database, tmp_path, enter_home, field_audio
+):
+    pond = lay_out(tmp_path / "pond", field_audio)
+    running = []
+    for name in ("one", "other"):
+        enter_home(name)
+        use_postgres(written(server.url(database)))
+        running.append(subprocess.Popen([BADC, "run", pond, "--quiet"], stderr=subprocess.DEVNULL))
+    codes = [process.wait(300) for process in running]
+    assert set(codes) <= {0, 1}  # 1 where all recordings were left to the other run
+    # Between an output and its event another home may take it over, with an event of no run.
+    made = (
+        "SELECT count(*), count(DISTINCT (asset_key, partition)) FROM event_logs WHERE run_id <> ''"
+        " AND dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NOT NULL"
+    )
+    assert server.ask(database, made) == [(10, 10)]
+
+
 def test_a_run_of_another_home_is_not_taken_for_dead(server, database, enter_home):
     home = enter_home("one")
     use_postgres(written(server.url(database)))
@@ -212,6 +233,8 @@ def test_a_run_of_another_home_is_not_taken_for_dead(server, database, enter_hom
         enter_home("other")
         use_postgres(written(server.url(database)))
         assert close_dead_runs(instance) == []
+        (record,) = instance.get_run_records()
+        assert is_working(instance, record)  # so its recordings are left to it
         enter_home("one")
         assert close_dead_runs(instance) == [run.run_id]
     assert str(home) in tags["badc/home"]
