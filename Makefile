@@ -15,7 +15,8 @@ HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev check test test-core test-duckdb test-all bench hawkears crate-validator docs lock clean
+.PHONY: help demo dev check test test-core test-duckdb test-slurm test-all bench hawkears
+.PHONY: crate-validator docs lock clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -37,8 +38,12 @@ check: $(VENV)/.installed-dev ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: $(VENV)/.installed-dev ## all tests, except the long soaks
-	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m "not soak"
+test: $(VENV)/.installed-dev ## all tests, except the long soaks and those on a cluster
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m "not soak and not slurm"
+
+# One after the other, as the tests share a cluster of two nodes, and mostly wait for it.
+test-slurm: $(VENV)/.installed-dev ## tests on a Slurm cluster of their own (Debian: slurm-wlm, as root)
+	@$(BIN)/python -m pytest tests/slurm
 
 # `make test` runs all of these, so a part is enough: collecting imports the whole core, and the part
 # that runs goes through each of its rooms, from recordings to reports.
@@ -61,8 +66,10 @@ test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the
 		$(SQL_TESTS) -m "not soak"
 
 # In one call of make, as `.ci/run` has it, nothing runs twice.
-test-all: test test-core test-duckdb .venv-birdnet/.installed ## all of these, and the long soaks
-	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m soak --hypothesis-profile thorough
+# The longest soaks first, one at a time: else a worker ends minutes after the others.
+test-all: test test-core test-duckdb test-slurm .venv-birdnet/.installed ## all of these, and soaks
+	@$(BIN)/python -m pytest -n auto --dist load --maxschedchunk 1 tests/e2e tests -m soak \
+		--hypothesis-profile thorough
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py

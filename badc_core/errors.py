@@ -131,3 +131,13 @@ class LeasesBusy(BadcError):
     """Another process keeps the lease folder locked."""
 
     retryable = True
+
+
+class SlurmRefused(BadcError):
+    """Slurm refuses a job; its own words are in the message."""
+
+
+class SlurmSilent(BadcError):
+    """Slurm does not answer, so nothing is known of jobs."""
+
+    retryable = True

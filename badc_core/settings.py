@@ -16,6 +16,7 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import PathInside
 from badc_core.settings_section import Section
+from badc_core.slurm_settings import SlurmSettings
 from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
 
@@ -222,6 +223,7 @@ class Settings(Section):
     report: ReportSettings = ReportSettings()
     work: WorkSettings = WorkSettings()
     datalad: DataladSettings = DataladSettings()
+    slurm: SlurmSettings = SlurmSettings()
 
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:

@@ -51,7 +51,7 @@ def _detect_anew(inputs: StepInputs) -> Generator[Outcome[RawResult], None, None
         yield from detect_recordings(inputs, telemetry, resumes=False)
 
 
-_BODIES: Mapping[str, Body] = {
+BODIES: Mapping[str, Body] = {
     "recording": describe_recordings,
     "chunk_manifest": plan_chunks,
     "raw_detections": _detect_anew,
@@ -90,7 +90,7 @@ def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
 
     Where they are other than the dataset says, it says so after.
     """
-    for outcome in _BODIES[inputs.stage](inputs):
+    for outcome in BODIES[inputs.stage](inputs):
         if outcome.error is None:
             store_if_remade(inputs.dataset, inputs.stage, outcome.recording_id)
             outcome.commit()

@@ -23,7 +23,7 @@ from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.in_process import InProcessRuns
 from badc_dagster.jobs import PIPELINE_JOB
-from badc_dagster.partitions import KeyOrder, range_tags
+from badc_dagster.partitions import ON_CLUSTER, KeyOrder, range_tags, run_size
 
 FIRST_BATCH = 50
 """Recordings in the first batch, few, so that there soon is something to look at."""
@@ -141,14 +141,16 @@ class BatchRun:
         self.busy |= busy
         due = [one for one in due if one not in busy]
         with self._watched(stage, due):
-            for some in keys.ranges(due, stage.batch_size):
+            for some in keys.ranges(due, run_size(self._dataset.settings, stage)):
                 self._runs.execute(PIPELINE_JOB, range_tags(some), [stage.name])
         return bool(due)
 
     def _sizes(self) -> tuple[int, int]:
         """Returns how many recordings are in the first batch, and in every other."""
-        drops = self._dataset.settings.datalad.drop_after
-        return (FETCHED_BATCH, FETCHED_BATCH) if drops else (FIRST_BATCH, BATCH)
+        settings = self._dataset.settings
+        if settings.datalad.drop_after:
+            return FETCHED_BATCH, FETCHED_BATCH
+        return (ON_CLUSTER, ON_CLUSTER) if settings.slurm.stages else (FIRST_BATCH, BATCH)
 
     def _keeping_sounds(self, batch: list[str]) -> AbstractContextManager[None]:
         """Keeps what is fetched for a stage for the stages after it, where it is dropped then."""

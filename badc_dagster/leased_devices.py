@@ -11,6 +11,7 @@ from badc_core.detectors.registry import uses_gpu
 from badc_core.devices.current_lease import current_lease
 from badc_core.engine.opening import gpu_request
 from badc_core.errors import BadcError, ConfigInvalid
+from badc_core.inference.recording_run import STAGE
 from badc_dagster.executor.step_leases import DEVICES_TAG, VRAM_TAG
 
 
@@ -22,6 +23,8 @@ def device_tags(connection: Connection) -> dict[str, str]:
     """
     try:
         settings = Dataset.open(connection.root).settings
+        if settings.slurm.on_cluster(STAGE):
+            return {}  # the cluster gives devices to its tasks
         if not uses_gpu(settings.detector):
             return {DEVICES_TAG: "cpu"}
     except BadcError:

@@ -4,7 +4,7 @@ Kept small: every event is stored twice and costs 26-32 ms.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -214,6 +214,30 @@ def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
         "dead_s": made.dead_s,
         "chunks_failed": made.failed_chunks,
         "page_bytes": made.page_bytes,
+    }
+
+
+_MOST_TASKS = 200
+"""Rows of the table of tasks: each event is stored twice."""
+
+
+def slurm_metadata(place: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the metadata of where on a cluster a recording was worked on, and at what cost."""
+    return {f"slurm_{name}": value for name, value in place.items()}
+
+
+def tasks_metadata(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the metadata of all tasks of a step on a cluster: their sums, and a table."""
+    names = list(dict.fromkeys(name for one in tasks for name in one))
+    rows = [[_cell(one.get(name, "")) for name in names] for one in tasks[:_MOST_TASKS]]
+    lines = [names, ["---"] * len(names), *rows]
+    hours = sum(one.get("elapsed_s", 0.0) for one in tasks) / 3600
+    return {
+        "slurm_tasks": len(tasks),
+        "slurm_task_hours": round(hours, 4),
+        "slurm_gpu_hours": round(sum(one.get("gpu_hours", 0.0) for one in tasks), 4),
+        "slurm_peak_rss_mib": max(one.get("max_rss_mib", 0) for one in tasks),
+        "slurm_table": dg.MetadataValue.md("\n".join(f"| {' | '.join(one)} |" for one in lines)),
     }
 
 

@@ -10,6 +10,9 @@ from itertools import groupby
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import BadcError
+from badc_core.settings import Settings
 from badc_core.stages.stage import Stage
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -28,9 +31,28 @@ def recording_partitions(connection: Connection) -> dg.DynamicPartitionsDefiniti
     return dg.DynamicPartitionsDefinition(name=connection.partitions_name)
 
 
-def backfill_policy(stage: Stage) -> dg.BackfillPolicy:
+ON_CLUSTER = 1500
+"""Recordings that one run takes which has them worked on by a cluster: two open files each, of the
+4,096 that systems usually allow."""
+
+
+def backfill_policy(connection: Connection, stage: Stage) -> dg.BackfillPolicy:
     """Returns how many recordings one run of an asset takes."""
-    return dg.BackfillPolicy.multi_run(stage.batch_size)
+    try:
+        settings = Dataset.open(connection.root).settings
+    except BadcError:
+        settings = Settings()  # the run will say what is wrong with them
+    return dg.BackfillPolicy.multi_run(run_size(settings, stage))
+
+
+def run_size(settings: Settings, stage: Stage) -> int:
+    """Returns how many recordings one run of a stage takes.
+
+    A run whose tasks are on a cluster only waits, so one waits for many. The sizes of stages must
+    differ (`stages/stage.py`).
+    """
+    on_cluster = settings.slurm.on_cluster(stage.name) and not settings.datalad.drop_after
+    return stage.batch_size + (ON_CLUSTER if on_cluster else 0)
 
 
 def register_keys(

@@ -38,7 +38,7 @@ def per_recording_asset(
         key_prefix=connection.key_prefix,
         group_name=connection.group_name,
         partitions_def=recording_partitions(connection),
-        backfill_policy=backfill_policy(STAGES[stage]),
+        backfill_policy=backfill_policy(connection, STAGES[stage]),
         deps=[asset_key(connection, name) for name in input_names(stage)],
         description=description,
         kinds=set(kinds),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import dagster as dg
 
@@ -28,6 +28,7 @@ from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.slurm.step_launcher import SlurmStepLauncher
 from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.fingerprints import mark_incomplete
@@ -41,10 +42,11 @@ from badc_dagster.fingerprint_tags import CODE_VERSION_TAG, FINGERPRINT_TAG
 from badc_dagster.finished_outputs import FinishedOutputs
 from badc_dagster.host_inputs import HostInputs
 from badc_dagster.liveness import show_alive
-from badc_dagster.metadata import commit_metadata
+from badc_dagster.metadata import commit_metadata, slurm_metadata, tasks_metadata
 from badc_dagster.partitions import asset_key
 
 T = TypeVar("T")
+Outcomes: TypeAlias = Generator[Outcome[T], None, None]
 Results = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
@@ -69,6 +71,7 @@ class Step:
     Attributes:
         dataset: the dataset it works on.
         inputs: what the body gets.
+        launcher: runs the body on a Slurm cluster; None where it runs here.
     """
 
     def __init__(
@@ -88,14 +91,24 @@ class Step:
         self._commits = Commits(self.dataset, context.log.warning)
         commit_dataset_files(self.dataset, self._commits)
         self._finished = FinishedOutputs(self.inputs, self._commits)
+        is_launched = self.dataset.settings.slurm.on_cluster(stage)
+        self.launcher = SlurmStepLauncher(self.inputs, context.log.info) if is_launched else None
 
     def wanted(self, recording_id: str) -> str:
         """Returns the fingerprint that a recording's output should have."""
         return self._by_id[recording_id].fingerprint
 
+    def outcomes(self, body: Callable[[StepInputs], Outcomes[T]]) -> Outcomes[T]:
+        """Yields what became of the recordings, here or on the cluster.
+
+        Args:
+            body: of the step.
+        """
+        return body(self.inputs) if self.launcher is None else self.launcher.outcomes()
+
     def materialise(
         self,
-        outcomes: Generator[Outcome[T], None, None],
+        outcomes: Outcomes[T],
         describe: Callable[[str, T], RecordingOutput],
         complaint: Callable[[], str] = str,
         checks: Callable[[], Iterable[dg.AssetCheckResult]] = tuple,
@@ -128,7 +141,7 @@ class Step:
                         if self._stops_at(outcome):
                             break
                         continue
-                    output = describe(outcome.recording_id, outcome.value)
+                    output = self._placed(outcome, describe(outcome.recording_id, outcome.value))
                     self._store_fingerprint(outcome.recording_id, output)
                     finished.add(outcome, output)
                     clear_failure(self.dataset, outcome.recording_id)
@@ -139,6 +152,7 @@ class Step:
                 finished.commit_failures(bad)
                 raise
             yield from self._publish()
+        self._tell_tasks()
         finished.commit_failures(bad)
         yield from checks()
         complained = " ".join(filter(None, (complaint(), self._explain_left_stages())))
@@ -153,6 +167,20 @@ class Step:
         finally:
             paths = (log, summary_path(log), workers_path(log))
             self._commits.commit(paths, f"{self._stage.name}: telemetry")
+
+    def _placed(self, outcome: Outcome[T], output: RecordingOutput) -> RecordingOutput:
+        """Returns an output that says where on the cluster it was made."""
+        if self.launcher is None:
+            return output
+        place = self.launcher.metadata(outcome.recording_id)
+        return replace(output, metadata=output.metadata | slurm_metadata(place))
+
+    def _tell_tasks(self) -> None:
+        """Tells the asset graph what the cluster's tasks used, once all have ended."""
+        tasks = self.launcher.list_tasks() if self.launcher else []
+        if tasks:
+            key, metadata = self._context.asset_key, tasks_metadata(tasks)
+            self._context.log_event(dg.AssetObservation(key, metadata=metadata))
 
     def _publish(self) -> Results:
         """Commits what is finished and tells the asset graph, which then knows the commit."""

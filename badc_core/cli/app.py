@@ -18,6 +18,7 @@ from badc_core.cli.infer import infer
 from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
+from badc_core.cli.slurm import slurm
 from badc_core.cli.telemetry import telemetry
 from badc_core.cli.verify import verify
 
@@ -60,6 +61,7 @@ def build_app() -> typer.Typer:
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")
+    app.add_typer(slurm, name="slurm")
     app.command("redo")(redo)
     app.command("version")(show_version)
     return app

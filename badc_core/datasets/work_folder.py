@@ -10,6 +10,9 @@ from badc_core.atomic import naming_storage_trouble, write_text
 
 WORK_FOLDER = ".badc"
 
+ON_CLUSTER = "on_cluster"
+"""Below it: a file for each recording whose output a task on a cluster may write."""
+
 
 def prepare_work_file(folder: Path, path: Path) -> Path:
     """Returns the path of a file in a folder of work in progress, after creating its folder.

@@ -69,6 +69,8 @@ def _label(gpu: Gpu, number: int) -> str:
 
 def usable_cores() -> int:
     """Returns how many CPU cores this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    is_bound = hasattr(os, "sched_getaffinity")
+    n_cores = len(os.sched_getaffinity(0)) if is_bound else os.cpu_count() or 1
+    # A cluster need not bind jobs to the cores that it gives them.
+    given = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(n_cores, max(1, int(given))) if given.isdecimal() else n_cores

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.engine.protocol import ChunkResult
 from badc_core.errors import BadcError, OutputUnwritable, StorageFull
-from badc_core.telemetry.attempts import Attempt, record
+from badc_core.telemetry.attempts import Attempt, attempt_in, record
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watcher
 from badc_core.telemetry.summary import Summary
@@ -74,8 +74,20 @@ class RunRecorder:
         A log that may not be written costs the measurements, not the work; a full disk costs both.
         """
         self._summary.add(attempt)
+        self._append(record(attempt))
+
+    def relayed(self, line: dict[str, Any]) -> None:
+        """Records an attempt that was made on another machine, as `attempted` does.
+
+        Args:
+            line: its telemetry line, which keeps its own time.
+        """
+        self._summary.add(attempt_in(line))
+        self._append(line)
+
+    def _append(self, line: dict[str, Any]) -> None:
         try:
-            self._telemetry.append(**record(attempt))
+            self._telemetry.append(**line)
             self._summary.maybe_write(time.monotonic())
         except OutputUnwritable as error:
             if not self._is_unwritable:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from badc_core.annexed_files import find_root, lacks_content, read_annex_key
 from badc_core.atomic import naming_storage_trouble
-from badc_core.datasets.work_folder import prepare_work_file
+from badc_core.datasets.work_folder import ON_CLUSTER, prepare_work_file
 from badc_core.errors import ProgramMissing, RepositoryFailed
 from badc_core.locks import is_only_lock, lock_file, try_lock_file, unlock
 from badc_core.provenance.annex import drop
@@ -111,6 +111,8 @@ class FetchedSounds:
         """Drops what killed runs fetched, and leaves what may still be arriving to a later run."""
         if not self._drops or not self._folder.is_dir():
             return
+        if any((self._work_folder / ON_CLUSTER).glob("*")):
+            return  # no lock of this machine says what tasks read
         marks = sorted(self._folder.iterdir())
         for start in range(0, len(marks), _SWEPT_AT_ONCE):
             some = marks[start : start + _SWEPT_AT_ONCE]

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from badc_core.atomic import naming_storage_trouble
-from badc_core.datasets.work_folder import prepare_work_file
+from badc_core.atomic import naming_storage_trouble, write_text
+from badc_core.datasets.work_folder import ON_CLUSTER, prepare_work_file
 from badc_core.errors import InputOutdated, RecordingBusy
 from badc_core.locks import is_locked, lock_file, try_lock_file, unlock
 
@@ -61,19 +61,31 @@ class Work:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self, stage: str, recording_id: str) -> RecordingWork:
+    def begin(
+        self, stage: str, recording_id: str, *, takes_over_tasks: bool = False
+    ) -> RecordingWork:
         """Marks a recording as in work, before anything of it is read or written.
+
+        Args:
+            stage: its name.
+            recording_id: which.
+            takes_over_tasks: whether whoever begins knows what to do with tasks on a cluster that
+                are at work on it.
 
         Raises:
             RecordingBusy: another run is at work on it. To wait for that could be to wait for a
                 run that waits for this one.
             StorageFull, OutputUnwritable: there is no place for the file, nor would be for results.
         """
+        if not takes_over_tasks:
+            self._require_no_task(recording_id)
         return self._begin(self._path(stage, recording_id), recording_id)
 
     @contextmanager
-    def analysing(self, recording_id: str) -> Iterator[None]:
+    def analysing(self, recording_id: str, *, takes_over_tasks: bool = False) -> Iterator[None]:
         """Excludes other runs that analyse a recording until the block ends; raises as `begin`."""
+        if not takes_over_tasks:
+            self._require_no_task(recording_id)
         begun = self._begin(self.folder / "analyses" / recording_id, recording_id)
         try:
             yield
@@ -136,8 +148,33 @@ class Work:
         """Returns the recordings whose output is not to be trusted, those in work included."""
         return _names(self.folder / "work" / stage)
 
+    def give_to_task(self, recording_id: str, run: str) -> None:
+        """Writes down that a task on a cluster may write a recording's output from now on.
+
+        No lock of this machine says so, and none ends when this process does.
+        """
+        path = prepare_work_file(self.folder, self.folder / ON_CLUSTER / recording_id)
+        write_text(path, run)
+
+    def take_from_task(self, recording_id: str) -> None:
+        """Writes down that no task writes a recording's output any more."""
+        (self.folder / ON_CLUSTER / recording_id).unlink(missing_ok=True)
+
+    def forget_tasks(self, runs: set[str]) -> None:
+        """Takes recordings from tasks of runs that are gone.
+
+        Args:
+            runs: that are not.
+        """
+        for one in _names(self.folder / ON_CLUSTER):
+            path = self.folder / ON_CLUSTER / one
+            if path.read_text() not in runs:
+                path.unlink(missing_ok=True)
+
     def is_busy(self) -> bool:
-        """Returns whether any run is at work on any recording."""
+        """Returns whether any run, or task on a cluster, is at work on any recording."""
+        if _names(self.folder / ON_CLUSTER):
+            return True
         marks = [*self.folder.glob("work/*/*"), *self.folder.glob("analyses/*")]
         return any(map(is_locked, marks))
 
@@ -195,6 +232,15 @@ class Work:
             yield
         finally:
             begun.commit()
+
+    def _require_no_task(self, recording_id: str) -> None:
+        path = self.folder / ON_CLUSTER / recording_id
+        with suppress(FileNotFoundError, NotADirectoryError):
+            raise RecordingBusy(
+                f"tasks of run {path.read_text()} on the cluster may still write it",
+                recording_id,
+                "To go on with them: badc run --slurm. To end them: badc slurm cancel DATASET",
+            )
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:
         prepare_work_file(self.folder, path)

@@ -16,6 +16,11 @@ TAIL_CHARACTERS = 500
 
 _DIGITS = 4
 
+_AS_THEY_ARE = (
+    *("chunk_id", "recording_id", "status", "worker", "attempt"),
+    *("runtime_s", "audio_s", "detections", "error"),
+)
+
 AttemptStatus = Literal["start", "success", "failure"]
 
 
@@ -107,6 +112,28 @@ def record(attempt: Attempt) -> dict[str, Any]:
         "error": attempt.error,
         "details": _details(attempt.details, attempt.attempt),
     }
+
+
+def attempt_in(line: dict[str, Any]) -> Attempt:
+    """Returns the attempt in a telemetry line of this version of BADC; the inverse of `record`."""
+    details = {name: value for name, value in line["details"].items() if name != "attempt"}
+    metrics = details["gpu_metrics"]
+    command = details["command"]
+    index = line["gpu_index"]
+    return Attempt(
+        gpu=None if index is None else Gpu(index, line["gpu_uuid"], line["gpu_name"], 0),
+        started_at=datetime.fromisoformat(line["timestamp"]),
+        finished_at=datetime.fromisoformat(line["finished_at"]) if line["finished_at"] else None,
+        details=AttemptDetails(
+            **{
+                **details,
+                "command": None if command is None else tuple(command),
+                "notes": tuple(details["notes"]),
+                "gpu_metrics": None if metrics is None else GpuMetrics(**metrics),
+            }
+        ),
+        **{name: line[name] for name in _AS_THEY_ARE},
+    )
 
 
 def _x_realtime(attempt: Attempt) -> float | None:

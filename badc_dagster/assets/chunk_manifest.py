@@ -19,7 +19,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         step = Step(context, connection, "chunk_manifest")
         at_once_s = hears_at_once_s(step.dataset.settings.detector)
         yield from step.materialise(
-            plan_chunks(step.inputs),
+            step.outcomes(plan_chunks),
             lambda _, one: RecordingOutput(manifest_metadata(one, at_once_s)),
         )
 

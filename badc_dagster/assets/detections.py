@@ -23,6 +23,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             path = step.dataset.detections(recording_id)
             return RecordingOutput(detections_metadata(value, path))
 
-        yield from step.materialise(select_detections(step.inputs), describe)
+        yield from step.materialise(step.outcomes(select_detections), describe)
 
     return detections

@@ -39,7 +39,9 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     def raw_detections(context: dg.AssetExecutionContext) -> Results:
         step = Step(context, connection, STAGE)
         dataset, inputs = step.dataset, step.inputs
-        refuse_without_gpu(dataset.settings.detector)
+        launcher = step.launcher
+        if launcher is None:
+            refuse_without_gpu(dataset.settings.detector)
         name = f"{STAGE}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{inputs.run_id[:8]}"
         failed_chunks = FailedChunks(dataset.settings.inference.max_failed_fraction)
         log = dataset.telemetry(name)
@@ -56,7 +58,11 @@ def build(connection: Connection) -> dg.AssetsDefinition:
                 return RecordingOutput(metadata, fingerprint, lacking)
 
             pace = Pace(total_audio_s(dataset, inputs.recording_ids), context.log.info)
-            outcomes = detect_recordings(inputs, telemetry, pace.analysed, summary)
+            recording = telemetry, pace.analysed, summary
+            if launcher is None:
+                outcomes = detect_recordings(inputs, *recording)
+            else:
+                outcomes = launcher.detect(*recording)
             checks = partial(check_chunks, inputs, summary)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
 

@@ -30,6 +30,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
                 fingerprint = mark_truncated(fingerprint)
             return RecordingOutput(recording_metadata(value), fingerprint)
 
-        yield from step.materialise(describe_recordings(step.inputs), describe)
+        yield from step.materialise(step.outcomes(describe_recordings), describe)
 
     return recording

@@ -20,6 +20,6 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:
             return RecordingOutput(bundle_metadata(value, step.dataset.bundle(recording_id)))
 
-        yield from step.materialise(write_bundles(step.inputs), describe)
+        yield from step.materialise(step.outcomes(write_bundles), describe)
 
     return report_bundle

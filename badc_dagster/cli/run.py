@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from badc_core.cli.report import show_report
 from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
+from badc_core.inference.recording_run import STAGE as DETECTING
 from badc_core.recordings.registry import Registry
 from badc_core.settings import SETTINGS_FILE
 from badc_core.units import counted
@@ -27,6 +28,9 @@ from badc_dagster.cli.notices import (
     warn_of_new_doubts,
     warn_of_other_home,
 )
+
+_ON_CLUSTER = f'slurm.stages=["{DETECTING}"]'
+"""The setting that `--slurm` stands for."""
 
 
 def _nothing(_dataset: Dataset, _registry: Registry) -> None:
@@ -57,9 +61,15 @@ def run(
     out: Output,
     limit: Annotated[int, typer.Option(min=0, help="At most this many recordings; 0: all.")] = 0,
     name: Annotated[str | None, typer.Option(help="What to call the dataset in the UI.")] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Detect on the Slurm cluster that jobs go to from here.")
+    ] = False,
 ) -> None:
     """Analyse new and changed recordings and write all reports."""
-    bring_up_to_date(make_dataset(dataset, options), options, RunUse(limit, name), out)
+    root = make_dataset(dataset, options)
+    if slurm and not options.settings(root / SETTINGS_FILE).slurm.stages:
+        options = replace(options, assignments=(*options.assignments, _ON_CLUSTER))
+    bring_up_to_date(root, options, RunUse(limit, name), out)
 
 
 def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: Output) -> None:

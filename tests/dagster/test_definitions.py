@@ -27,6 +27,8 @@ sys.argv = [program, "job", "list", "-m", "badc_dagster"]
 runpy.run_path(program, run_name="__main__")
 """
 
+DUCKDB_LEAKS = ("nanobind: ", " - leaked ", " - ... skipped ")
+
 TAMPERINGS = {
     "confidences_in_range": "UPDATE detections SET confidence = 2",
     "recordings_have_chunks": "DELETE FROM recordings WHERE recording_id = 'rec_1'",
@@ -51,7 +53,8 @@ def test_commands_import_no_dagster_and_dagster_lists_the_jobs_and_warns_of_noth
     assert done.returncode == 0, done.stderr
     listed = {line.removeprefix("Job: ") for line in done.stdout.splitlines() if "Job: " in line}
     assert set(JOBS) <= listed
-    assert done.stderr == ""
+    # DuckDB tells now and then, as a process ends, what it has not taken apart.
+    assert [line for line in done.stderr.splitlines() if not line.startswith(DUCKDB_LEAKS)] == []
 
 
 def test_the_package_has_definitions_and_nothing_it_does_not_have():
@@ -72,7 +75,7 @@ def test_each_asset_names_the_one_before_it(graph):
 def test_per_recording_assets_take_many_recordings_in_a_run(graph):
     for stage in STAGES:
         node = graph.defs.resolve_asset_graph().get(graph.key(stage))
-        assert node.backfill_policy == backfill_policy(STAGES[stage])
+        assert node.backfill_policy == backfill_policy(graph.connection, STAGES[stage])
         assert node.partitions_def == graph.partitions
 
 

@@ -1,0 +1,113 @@
+"""`badc slurm`: what work on a cluster will take, and what is there of it now."""
+
+from typing import Annotated
+
+import typer
+
+from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.groups import make_group
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.setting_options import SettingOptions
+from badc_core.cli.tables import make_table
+from badc_core.datasets.dataset import Dataset
+from badc_core.inference.recording_run import STAGE
+from badc_core.recordings.registry import read_registry
+from badc_core.slurm.commands import Slurm
+from badc_core.slurm.overview import list_runs
+from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
+from badc_core.slurm.run_folders import end_run, following, list_folders, runs_folder
+from badc_core.stages.work import Work
+from badc_core.units import counted, format_bytes
+
+slurm = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
+
+
+@slurm.command()
+@taking_options
+def plan(
+    dataset: DatasetFolder,
+    options: SettingOptions,
+    out: Output,
+    recordings: Annotated[
+        int | None, typer.Option(min=1, help="So many recordings. Default: those there are.")
+    ] = None,
+    audio_hours: Annotated[
+        float | None, typer.Option(min=0.0, help="With so much sound. Default: what they have.")
+    ] = None,
+) -> None:
+    """Estimate tasks, hours, files and bytes before anything is submitted.
+
+    Speed and files are measured on what this dataset's tasks have done; a try over some recordings
+    first makes them true: badc run --slurm --limit 20 DATASET
+    """
+    opened = Dataset.open(dataset, options.overrides())
+    known = [one.recording_id for one in read_registry(opened.registry)]
+    work = read_workload(opened, known, STAGE)
+    wanted = Workload(
+        recordings or work.recordings,
+        work.audio_h if audio_hours is None else audio_hours,
+        work.speed,
+        work.is_measured,
+        work.files,
+        work.size_bytes,
+    )
+    found = estimate(wanted, opened.settings.slurm, STAGE)
+    out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
+    for one in explain_lack_of_room(found, opened.root):
+        out.warn(f"not enough room: {one}")
+    if not wanted.is_measured:
+        out.warn("no task of this dataset has run yet: the speed is an assumption")
+    out.give({"workload": wanted, "estimate": found})
+
+
+@slurm.command()
+@taking_options
+def status(dataset: DatasetFolder, out: Output) -> None:
+    """Show runs on the cluster that are not done, and their tasks."""
+    opened = Dataset.open(dataset)
+    runs = list_runs(opened, Slurm())
+    rows = [(one.name, one.jobs, one.recordings, one.left, one.states) for one in runs]
+    if rows:
+        out.show(make_table("Runs", ("Run", "Jobs", "Recordings", "Left", "Tasks"), rows))
+        out.say(f"Logs: {runs_folder(opened)}/RUN/logs")
+    else:
+        out.say("No work on the cluster.")
+    out.give(runs)
+
+
+@slurm.command()
+@taking_options
+def cancel(dataset: DatasetFolder, out: Output) -> None:
+    """End all work of a dataset on the cluster that no `badc` is following.
+
+    What its tasks have done is kept.
+    """
+    opened = Dataset.open(dataset)
+    cluster, work = Slurm(), Work(opened.work_folder)
+    ended = []
+    for folder in list_folders(opened):
+        with following(folder, work) as is_free:
+            if is_free:
+                end_run(folder, cluster, work, out.remark)
+                ended.append(folder.path.name)
+            else:
+                out.warn(f"{folder.path.name} is followed by a run: end that, with Ctrl-C")
+    work.forget_tasks({one.path.name for one in list_folders(opened)})
+    out.say(f"{counted(len(ended), 'run')} ended")
+    out.give(ended)
+
+
+def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:
+    measured = "measured" if work.is_measured else "assumed"
+    return [
+        ("Recordings", str(work.recordings)),
+        ("Sound", f"{work.audio_h:.1f} h"),
+        ("Speed of a task", f"{work.speed:g} x real time, {measured}"),
+        ("Tasks", f"{found.tasks}, {found.at_once} at a time"),
+        ("Hours of tasks", f"{found.task_h:.1f}"),
+        ("Hours of GPUs", f"{found.gpu_h:.1f}"),
+        ("Time without waiting", f"{found.wall_h:.1f} h"),
+        ("Files", str(found.files)),
+        ("Size of these", format_bytes(found.size_bytes)),
+    ]

@@ -1,0 +1,267 @@
+"""Slurm's own commands: what they are asked, and what their answers mean.
+
+Nothing else of BADC starts them. A controller that does not answer is no news about jobs: that
+raises `SlurmSilent`, never an empty answer.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from badc_core.child_environment import child_environment
+from badc_core.errors import ProgramMissing, SlurmRefused, SlurmSilent
+
+_LIMIT_S = 60.0
+_SILENT = re.compile(
+    r"unable to contact|timed out|connection refused|communication|try again|not responding"
+    r"|zero bytes|unexpected message|backup controller",
+    re.IGNORECASE,
+)
+_TOO_MANY = re.compile(r"submit limit|MaxSubmit|too many|MaxJobs|job array.*(limit|size)", re.I)
+_ADVICE = (
+    (r"account", "Set slurm.account to one of: sacctmgr show associations user=$USER"),
+    (r"partition", "Set slurm.partition to one of: sinfo -s"),
+    (r"qos", "Set slurm.qos to one that your account may use"),
+    (r"gres|generic resource", "Set slurm.gres to devices that a node has: sinfo -o '%N %G'"),
+    (r"feature|constraint", "Set slurm.constraint to features that nodes have: sinfo -o '%N %f'"),
+    (r"time", "Set slurm.time to less than the partition's limit: sinfo -o '%P %l'"),
+    (r"memory|cpu|node configuration", "Ask for less: slurm.mem, slurm.cpus_per_task, slurm.gres"),
+)
+# Clusters of a federation are left out: the jobs of others are not in this one's queue.
+_SETTINGS_OF_COMMANDS = re.compile(r"SBATCH_(?!CLUSTERS)|SLURM_CONF")
+_OF_THIS_MACHINE = {"TMPDIR", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES", "BADC_LEASE"}
+_JOB = re.compile(r"\d+(;\S+)?")
+_OURS = ("--me", "-a", "-h", "-t", "all")
+_NAMES_AT_ONCE = 100
+_ENDED = frozenset(
+    {
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
+        *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What Slurm says of a task.
+
+    Attributes:
+        state: such as `PENDING`, `RUNNING`, `TIMEOUT`.
+        reason: why it waits, or nothing.
+        exit_code: as Slurm writes it, such as `1:0`; empty as long as it has none.
+        max_rss_mib: the most memory it used, where accounting knows.
+    """
+
+    state: str
+    reason: str = ""
+    exit_code: str = ""
+    max_rss_mib: float | None = None
+
+
+Tasks = Mapping[str, TaskState]
+"""By job and index, such as `17_3`."""
+
+
+class Slurm:
+    """The cluster as its commands see it."""
+
+    def __init__(self) -> None:
+        self._has_accounting = True
+
+    def submit(self, options: Sequence[str], script: Path, *arguments: str) -> str:
+        """Returns the id of the job that was submitted.
+
+        Raises:
+            SlurmSilent: nobody knows whether it was.
+            SlurmRefused: it was not, and would not be if it were tried again.
+            TooManyJobs: it was not, since there are as many jobs as there may be.
+        """
+        ended = self._run("sbatch", *options, str(script), *arguments)
+        if ended.returncode == 0:
+            # A site's own sbatch may print more before.
+            last = ended.stdout.strip().splitlines()[-1:] or [""]
+            if _JOB.fullmatch(last[0]):
+                return last[0].partition(";")[0]
+            raise SlurmRefused(f"not an answer with a job id: {ended.stdout!r}", "sbatch")
+        words = _words(ended)
+        if _TOO_MANY.search(words):
+            raise TooManyJobs(words, "sbatch")
+        advice = next((text for like, text in _ADVICE if re.search(like, words, re.I)), "")
+        raise SlurmRefused(f"refused: {words}", "sbatch", advice or "See: man sbatch")
+
+    def find_jobs(self, names: Collection[str]) -> dict[str, str]:
+        """Returns name -> job id, of jobs that are queued, running or just ended."""
+        listed = ",".join(sorted(names))
+        ended = self._run("squeue", "--me", "-h", "-t", "all", "-n", listed, "-o", "%F|%j")
+        found = dict(_pairs(ended.stdout))
+        if self._has_accounting and names - found.keys():
+            asked = ("-n", "-X", "-P", f"--name={listed}", "-S", "now-7days", "-o", "JobID,JobName")
+            found |= {name: job.partition("_")[0] for name, job in _pairs(self._account(*asked))}
+        return found
+
+    def read_queue(self) -> dict[str, TaskState]:
+        """Returns all tasks of the user's arrays that are queued or running."""
+        ended = self._run("squeue", *_OURS, "-r", "-o", "%F_%K|%T|%r")
+        return {
+            job: TaskState(state, "" if reason == "None" else reason)
+            for job, state, reason in (_fields(line, 3) for line in _rows(ended.stdout))
+            if state not in _ENDED
+        }
+
+    def find_ended(self, jobs: Collection[str]) -> dict[str, TaskState]:
+        """Returns what is known of tasks that are in the queue no more, as far as anything is.
+
+        Args:
+            jobs: such as `17_3`.
+        """
+        arrays = sorted({one.partition("_")[0] for one in jobs})
+        found: dict[str, TaskState] = {}
+        for array in arrays:
+            shown = self._run("scontrol", "show", "job", "-o", array, may_fail=True).stdout
+            for line in _rows(shown):
+                found |= _from_scontrol(line)
+        asked = (
+            "-n",
+            "-P",
+            "-j",
+            ",".join(arrays),
+            "--units=M",
+            "-o",
+            "JobID,State,ExitCode,MaxRSS",
+        )
+        for job, state in _from_accounting(self._account(*asked)).items():
+            # It lags behind the controller, but remembers longer, and knows of memory.
+            known = found.get(job, state)
+            found[job] = replace(known, max_rss_mib=state.max_rss_mib)
+        return {one: state for one, state in found.items() if one in jobs and state.state in _ENDED}
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Cancels arrays; those that have ended are passed over."""
+        if jobs:
+            self._run("scancel", "--quiet", *sorted(jobs), may_fail=True)
+
+    def largest_array(self) -> int:
+        """Returns how many tasks an array may have.
+
+        Raises:
+            SlurmSilent: the controller does not answer.
+            SlurmRefused: there is none, as far as this machine knows.
+        """
+        shown = self._run("scontrol", "show", "config").stdout
+        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
+        return max(1, int(found[1]) - 1) if found else 1000
+
+    def _account(self, *words: str) -> str:
+        """Returns what accounting answers; nothing where there is none."""
+        if not self._has_accounting:
+            return ""
+        try:
+            ended = self._run("sacct", *words, may_fail=True)
+        except (SlurmSilent, ProgramMissing):
+            return ""  # the controller knows enough
+        if ended.returncode != 0 and "disabled" in ended.stderr:
+            self._has_accounting = False
+        return ended.stdout if ended.returncode == 0 else ""
+
+    def _run(self, *words: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
+        """Returns how a command ended.
+
+        Raises:
+            ProgramMissing: it is not there.
+            SlurmSilent: the controller does not answer.
+        """
+        if shutil.which(words[0]) is None:
+            what = "this program of Slurm is not on PATH"
+            raise ProgramMissing(what, words[0], "Run BADC where jobs are submitted: a login node")
+        inherited = {
+            name: value
+            for name, value in child_environment().items()
+            if name not in _OF_THIS_MACHINE
+        }
+        own = {
+            name: value for name, value in os.environ.items() if _SETTINGS_OF_COMMANDS.match(name)
+        }
+        try:
+            ended = subprocess.run(
+                words,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=_LIMIT_S,
+                env={**inherited, **own},
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SlurmSilent(f"no answer in {_LIMIT_S:.0f} s", words[0]) from error
+        if ended.returncode != 0 and _SILENT.search(ended.stderr):
+            raise SlurmSilent(_words(ended), words[0], "It is asked again")
+        if ended.returncode != 0 and not may_fail and words[0] != "sbatch":
+            raise SlurmRefused(_words(ended), words[0], "Run BADC where this command works")
+        return ended
+
+
+class TooManyJobs(SlurmRefused):
+    """The user has as many jobs as the cluster lets them have."""
+
+
+def _words(ended: subprocess.CompletedProcess[str]) -> str:
+    """Returns what a command said, in one line."""
+    lines = ended.stderr.strip() or ended.stdout.strip() or f"exit code {ended.returncode}"
+    return " ".join(re.sub(r"^\w+: (error: )?", "", one) for one in lines.splitlines())
+
+
+def _rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _fields(line: str, n: int) -> list[str]:
+    return (line.split("|") + [""] * n)[:n]
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Returns name and job of lines with job and name."""
+    found = (_fields(line, 2) for line in _rows(text))
+    return [(name.strip(), job.strip()) for job, name in found]
+
+
+def _from_scontrol(line: str) -> dict[str, TaskState]:
+    """Returns the tasks of one line; a pending array has one line."""
+    values = dict(part.split("=", 1) for part in line.split() if "=" in part)
+    if "ArrayTaskId" not in values:
+        return {}
+    reason = values.get("Reason", "None")
+    state = TaskState(
+        values["JobState"], "" if reason == "None" else reason, values.get("ExitCode", "")
+    )
+    array = values["ArrayJobId"]
+    return {f"{array}_{index}": state for index in _indices(values["ArrayTaskId"])}
+
+
+def _from_accounting(text: str) -> dict[str, TaskState]:
+    """Returns tasks, with the memory of their steps."""
+    found: dict[str, TaskState] = {}
+    memory: dict[str, float] = {}
+    for line in _rows(text):
+        job, state, code, rss = _fields(line, 4)
+        task, _, step = job.partition(".")
+        if rss.rstrip("M"):
+            memory[task] = max(memory.get(task, 0.0), float(rss.rstrip("M")))
+        array, _, indices = task.partition("_")
+        if not step and indices:
+            # Such as `CANCELLED by 1000`.
+            known = TaskState(state.split()[0], "", code)
+            found |= {f"{array}_{index}": known for index in _indices(indices.strip("[]"))}
+    return {job: replace(one, max_rss_mib=memory.get(job)) for job, one in found.items()}
+
+
+def _indices(text: str) -> Iterator[int]:
+    """Yields the indices in a text such as `3`, `0-4,7%2`; long ones are cut off with dots."""
+    for part in text.partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal() and (last or first).isdecimal():
+            yield from range(int(first), int(last or first) + 1)

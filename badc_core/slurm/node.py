@@ -1,0 +1,195 @@
+"""What runs on a node: one task of an array, through the body that a host would run.
+
+It needs files only: no Dagster, no database, no lock of the host's. What it has to tell goes into
+its own file of events. It ends early, with what is done kept, when its time is nearly over.
+"""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from badc_core.engine import protocol
+from badc_core.errors import BadcError
+from badc_core.hashing import sha256_file
+from badc_core.inference.detect import detect_recordings
+from badc_core.outcomes import Outcome, unexpected
+from badc_core.slurm.run_folder import RunFolder, append_line
+from badc_core.slurm.script import STOPPED
+from badc_core.slurm.values import pack_value
+from badc_core.stages.stage import STAGES
+from badc_core.stages.step_inputs import StepInputs
+from badc_core.steps import BODIES
+from badc_core.telemetry.log import Tail, TelemetryLog
+
+
+class _Told(BaseException):
+    """The task was told to end."""
+
+
+class EventLog:
+    """The file of events of one start of a task.
+
+    Args:
+        path: of the file.
+        place: node, job and submission, for every line.
+    """
+
+    def __init__(self, path: Path, place: dict[str, Any]) -> None:
+        self.path = path
+        self.audio_s = 0.0
+        self._place = place
+
+    def add(self, kind: str, durably: bool = True, **content: Any) -> None:
+        """Adds a line."""
+        line = {"kind": kind, "at": datetime.now(UTC).isoformat(), **self._place, **content}
+        append_line(self.path, line, durably)
+
+
+class _Telemetry(TelemetryLog):
+    """Sends the lines of telemetry to the host among the events, and adds up what was analysed."""
+
+    def __init__(self, events: EventLog, path: Path) -> None:
+        super().__init__(path)
+        self._events = events
+
+    def append(self, **event: Any) -> None:
+        self._events.audio_s += event["audio_s"] if event["status"] == "success" else 0.0
+        stamped = {"timestamp": datetime.now(UTC).isoformat(), **event}
+        self._events.add("attempt", durably=False, attempt=stamped)
+
+
+def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, Any]) -> int:
+    """Runs a task and returns its exit code.
+
+    Args:
+        folder: of the run.
+        submission: the number of the array.
+        index: of the task in the array.
+        place: `node`, `job`, `restart` and `submission`.
+
+    Raises:
+        DatasetInvalid, ConfigInvalid: this is no folder of a run that this BADC can work on.
+    """
+    array = place["job"].partition("_")[0]
+    owner = folder.owner_of(submission, array)
+    if owner != array:
+        sys.stderr.write(f"job {owner} does this work; nothing to do for job {array}\n")
+        return 0
+    number = folder.task_of(submission, index)
+    start = f"{place['job']}.{place['restart']}"
+    events = EventLog(folder.events(number, start), place)
+    started_s = time.monotonic()
+    events.add("started")
+    code = 0
+    try:
+        folder.require_own_version()
+        _run_body(_left(folder, number, start), events)
+    except _Told:
+        code = STOPPED
+    except BadcError as error:
+        events.add("failed", error=protocol.error_to_json(error))
+        code = 1
+    except Exception as error:  # noqa: BLE001  (the host must learn of any defect)
+        events.add("failed", error=protocol.error_to_json(unexpected("", error)))
+        code = 1
+    events.add(
+        "ended",
+        code=code,
+        gpus=len(list(filter(None, os.environ.get("SLURM_JOB_GPUS", "").split(",")))),
+        audio_s=events.audio_s,
+        elapsed_s=time.monotonic() - started_s,
+        max_rss_mib=_rss_mib(),
+    )
+    return code
+
+
+def _left(folder: RunFolder, number: int, start: str) -> StepInputs:
+    """Returns the inputs of the recordings that no earlier start of the task has done well."""
+    inputs = folder.read_task(number)
+    done = {
+        event["recording_id"]
+        for path in folder.list_events()[number]
+        for event in Tail(path).read()
+        if event["kind"] == "outcome" and "error" not in event
+    }
+    folder.go_on_from_earlier_starts(number, start)
+    left = tuple(one for one in inputs.recordings if one.recording_id not in done)
+    return replace(inputs, recordings=left, work_folder=folder.work_folder(number, start))
+
+
+def _run_body(inputs: StepInputs, events: EventLog) -> None:
+    with closing(_body(inputs, events)) as outcomes:
+        for outcome in outcomes:
+            _tell(inputs, outcome, events)
+            outcome.commit()
+
+
+def _body(inputs: StepInputs, events: EventLog) -> Generator[Outcome[Any], None, None]:
+    if not STAGES[inputs.stage].runs_detector:
+        return BODIES[inputs.stage](inputs)
+    path = inputs.work_folder / "telemetry" / events.path.name
+    return detect_recordings(inputs, _Telemetry(events, path))
+
+
+def _tell(inputs: StepInputs, outcome: Outcome[Any], events: EventLog) -> None:
+    """Writes down an outcome, with the sizes and sums of its files as this node sees them."""
+    if outcome.error is not None:
+        error = protocol.error_to_json(outcome.error)
+        events.add("outcome", recording_id=outcome.recording_id, error=error)
+        return
+    outputs = {
+        str(path): [path.stat().st_size, sha256_file(path)]
+        for path in STAGES[inputs.stage].outputs(inputs.dataset, outcome.recording_id)
+    }
+    value = pack_value(outcome.value)
+    events.add("outcome", recording_id=outcome.recording_id, value=value, outputs=outputs)
+
+
+def _rss_mib() -> float:
+    used = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in used) / 1024
+
+
+_told: list[int] = []
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    # Once is enough: what follows closes files and ends workers.
+    if not _told:
+        _told.append(signal_number)
+        raise _Told
+
+
+def main() -> None:
+    """Runs the task that Slurm's variables name; arguments: folder and number of submission."""
+    for one in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(one, _stop)
+    folder, submission = sys.argv[1:]
+    index = int(os.environ["SLURM_ARRAY_TASK_ID"])
+    place = {
+        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "job": f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}",
+        "restart": int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        "submission": int(submission),
+    }
+    try:
+        code = run_task(RunFolder(Path(folder).absolute()), int(submission), index, place)
+    except BadcError as error:
+        sys.exit(f"badc: {error}")
+    except _Told:
+        code = STOPPED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

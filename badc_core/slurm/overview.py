@@ -1,0 +1,63 @@
+"""What runs a dataset has on the cluster, from their files and one look at the queue."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import BadcError
+from badc_core.slurm.commands import Slurm
+from badc_core.slurm.run_folders import list_folders
+from badc_core.telemetry.log import Tail
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run that is not done.
+
+    Attributes:
+        name: of its folder.
+        jobs: ids of its arrays, with spaces between.
+        recordings: in all tasks.
+        left: of these, without an outcome.
+        states: how many tasks are in which state in the queue, for people.
+    """
+
+    name: str
+    jobs: str
+    recordings: int
+    left: int
+    states: str
+
+
+def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
+    """Returns a dataset's runs that are not done.
+
+    Raises:
+        SlurmSilent: the controller does not answer.
+        ProgramMissing: this machine has no Slurm.
+    """
+    folders = list_folders(dataset)
+    queue = slurm.read_queue() if folders else {}
+    found = []
+    for folder in folders:
+        try:
+            tasks = folder.read_tasks()
+        except (BadcError, OSError, ValueError, KeyError, TypeError):
+            continue  # being made, or removed
+        wanted = {one for task in tasks.values() for one in task.recording_ids}
+        done = {
+            event["recording_id"]
+            for paths in folder.list_events().values()
+            for path in paths
+            for event in Tail(path).read()
+            if event["kind"] == "outcome"
+        }
+        jobs = [one.job for one in folder.read_submissions() if one.job]
+        states = Counter(state.state for job, state in queue.items() if job.split("_")[0] in jobs)
+        shown = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))
+        found.append(
+            RunView(
+                folder.path.name, " ".join(jobs), len(wanted), len(wanted - done), shown or "none"
+            )
+        )
+    return found

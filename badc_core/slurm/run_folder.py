@@ -1,0 +1,273 @@
+"""The folder through which a step's host and the nodes that work for it exchange files.
+
+```
+run.json                      what the step is: stage, dataset, version
+tasks/<task>.json             the inputs of a task
+task.sh                       what a task runs
+submissions.jsonl             an array that is about to be submitted, then its job id
+submissions/<number>.txt      the tasks of an array, in the order of their indices
+submissions/<number>.owner    the job that works on it: of two with one number, one does nothing
+events/<task>.<start>.jsonl   what a start of a task has to tell, line by line
+work/<task>/<start>/          its journals, which the next start goes on from
+logs/<job>.out                what it printed
+```
+
+Nodes and host may see a file late, and its last line half. So a line counts once its end is there,
+and nothing is ever written into a file that another start or the host writes.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from badc_core.atomic import naming_storage_trouble, remove_folder, write_text
+from badc_core.datasets.work_folder import prepare_work_file
+from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.json_texts import parse_object
+from badc_core.stages.step_inputs import StepInputs
+from badc_core.stages.work import Work
+from badc_core.telemetry.log import Tail
+
+_HOST = "host"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An array that was submitted, or was about to be.
+
+    Attributes:
+        number: of the run's submissions, from 0.
+        name: of its job, which no other has.
+        tasks: in the order of their indices.
+        job: its id; empty as long as nobody knows it.
+        is_refused: whether Slurm said that there are too many jobs.
+    """
+
+    number: int
+    name: str
+    tasks: tuple[int, ...]
+    job: str = ""
+    is_refused: bool = False
+
+
+class RunFolder:
+    """The folder of one step's run.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def script(self) -> Path:
+        """What every task runs."""
+        return self.path / "task.sh"
+
+    def create(self, inputs: StepInputs, tasks: Sequence[Sequence[str]]) -> None:
+        """Makes the folder and the inputs of its tasks.
+
+        Args:
+            inputs: of the step.
+            tasks: the recordings of each.
+
+        Raises:
+            StorageFull, OutputUnwritable: it cannot be written.
+        """
+        with naming_storage_trouble(self.path):
+            self.path.mkdir(parents=True, mode=0o700)
+            for name in ("tasks", "submissions", "events", "work", "logs"):
+                (self.path / name).mkdir()
+        about = {"version": version("badc"), "stage": inputs.stage, "root": str(inputs.root)}
+        write_text(self.path / "run.json", json.dumps(about) + "\n")
+        by_id = {one.recording_id: one for one in inputs.recordings}
+        for number, ids in enumerate(tasks):
+            own = replace(inputs, recordings=tuple(by_id[one] for one in ids))
+            write_text(self._task(number), own.to_json())
+            host = Work(self.work_folder(number, _HOST))
+            for one in ids:
+                _add_lines(inputs.work.journal(one), host.journal(one))
+
+    def read_about(self) -> dict[str, Any]:
+        """Returns what the run is about.
+
+        Raises:
+            DatasetInvalid: it is no folder of a run.
+        """
+        path = self.path / "run.json"
+        try:
+            return parse_object(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DatasetInvalid(f"no folder of a run ({error})", path, "Run again") from error
+
+    def require_own_version(self) -> None:
+        """Returns if this BADC made the folder.
+
+        Raises:
+            ConfigInvalid: another version did.
+        """
+        made_by = self.read_about().get("version")
+        if made_by != version("badc"):
+            raise ConfigInvalid(
+                f"BADC {made_by} submitted this, and BADC {version('badc')} runs here",
+                self.path,
+                "Use the same environment on nodes as on the host (slurm.python, slurm.image)",
+            )
+
+    def read_tasks(self) -> dict[int, StepInputs]:
+        """Returns the inputs of all tasks, by number."""
+        numbers = sorted(int(one.stem) for one in (self.path / "tasks").glob("*.json"))
+        return {number: self.read_task(number) for number in numbers}
+
+    def read_task(self, number: int) -> StepInputs:
+        """Returns the inputs of a task, as the host wrote them."""
+        return StepInputs.from_json(self._task(number).read_text())
+
+    def note_intent(self, name: str, tasks: Sequence[int]) -> Submission:
+        """Writes down that an array is about to be submitted, and returns it."""
+        number = len(self.read_submissions())
+        listed = "".join(f"{one}\n" for one in tasks)
+        write_text(self.path / "submissions" / f"{number}.txt", listed)
+        self._note({"number": number, "name": f"{name}-{number}", "tasks": list(tasks)})
+        return Submission(number, f"{name}-{number}", tuple(tasks))
+
+    def note_job(self, submission: Submission, job: str) -> Submission:
+        """Writes down the job id of an array, and returns the array with it."""
+        self._note({"number": submission.number, "job": job})
+        return replace(submission, job=job)
+
+    def note_refused(self, submission: Submission) -> None:
+        """Writes down that an array was not submitted."""
+        self._note({"number": submission.number, "refused": True})
+
+    def read_submissions(self) -> list[Submission]:
+        """Returns the arrays that were submitted, or were about to be, in order."""
+        found: list[Submission] = []
+        for line in Tail(self.path / "submissions.jsonl").read():
+            if "name" in line:
+                found.append(Submission(line["number"], line["name"], tuple(line["tasks"])))
+            else:
+                known = found[line["number"]]
+                job, refused = line.get("job", known.job), line.get("refused", False)
+                found[line["number"]] = replace(known, job=job, is_refused=refused)
+        return found
+
+    def task_of(self, submission: int, index: int) -> int:
+        """Returns the number of the task that an index of an array stands for."""
+        listed = (self.path / "submissions" / f"{submission}.txt").read_text()
+        return int(listed.splitlines()[index])
+
+    def owner_of(self, submission: int, job: str = "") -> str:
+        """Returns the job that works on a submission; empty as long as none has started.
+
+        Args:
+            submission: its number.
+            job: claims it if nobody has.
+        """
+        path = self.path / "submissions" / f"{submission}.owner"
+        if job:
+            aside = path.with_name(f".{path.name}.{job}.{os.getpid()}")
+            aside.write_text(job)
+            try:
+                os.link(aside, path)  # whole, or not at all, on any file system that nodes share
+            except FileExistsError:
+                pass
+            finally:
+                aside.unlink()
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def log(self, job: str) -> Path:
+        """Returns where a task's output is; its job is such as `17_3`."""
+        return self.path / "logs" / f"{job}.out"
+
+    def events(self, task: int, start: str) -> Path:
+        """Returns the file of the events of a start of a task."""
+        return self.path / "events" / f"{task}.{start}.jsonl"
+
+    def list_events(self) -> dict[int, list[Path]]:
+        """Returns the files of events of each task that has started."""
+        found: dict[int, list[Path]] = defaultdict(list)
+        for name in sorted(os.listdir(self.path / "events")):  # noqa: PTH208
+            found[int(name.partition(".")[0])].append(self.path / "events" / name)
+        return found
+
+    def work_folder(self, task: int, start: str) -> Path:
+        """Returns where a start of a task keeps its journals."""
+        return self.path / "work" / str(task) / start
+
+    def go_on_from_earlier_starts(self, task: int, start: str) -> None:
+        """Copies what earlier starts of a task know of chunks to where this one looks."""
+        own = self.work_folder(task, start)
+        for path in sorted((self.path / "work" / str(task)).glob("*/journals/*.jsonl")):
+            if path.parent.parent != own:
+                _add_lines(path, Work(own).journal(path.stem))
+
+    def give_back_journal(self, recording_id: str, work: Work) -> None:
+        """Adds what tasks know of a recording's chunks to the host's journal.
+
+        Args:
+            recording_id: which, that the host keeps others away from.
+            work: of the host.
+        """
+        for path in sorted((self.path / "work").glob(f"*/*/journals/{recording_id}.jsonl")):
+            target = prepare_work_file(work.folder, work.journal(recording_id))
+            _add_lines(path, target)
+
+    def shrink(self) -> None:
+        """Removes what only a run at work needs; what tasks printed stays, for people."""
+        for name in ("tasks", "submissions", "events", "work"):
+            remove_folder(self.path / name)
+
+    def _task(self, number: int) -> Path:
+        return self.path / "tasks" / f"{number}.json"
+
+    def _note(self, content: dict[str, Any]) -> None:
+        append_line(self.path / "submissions.jsonl", content, durably=True)
+
+
+def append_line(path: Path, content: dict[str, Any], durably: bool = False) -> None:
+    """Adds a line to a file.
+
+    Args:
+        path: of the file.
+        content: of the line.
+        durably: whether it must outlive a power cut.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
+    with naming_storage_trouble(path), path.open("ab", buffering=0) as file:
+        while line:
+            line = line[file.write(line) :]
+        if durably:
+            os.fsync(file.fileno())
+
+
+def _add_lines(source: Path, target: Path) -> None:
+    """Adds the lines of a journal that another one lacks."""
+    known = set(_whole_lines(target))
+    new = [line for line in _whole_lines(source) if line not in known]
+    if new:
+        with naming_storage_trouble(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("ab") as file:
+                # After a line that a killed process left half.
+                file.write(b"\n" + b"".join(line + b"\n" for line in new))
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    yield from filter(None, content.split(b"\n")[:-1])

@@ -1,0 +1,95 @@
+"""The script that a task of an array runs; pure text."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from badc_core.errors import ConfigInvalid
+from badc_core.slurm_settings import SlurmSettings
+
+STOPPED = 75
+"""Exit code of a task that was told to end before it was done."""
+
+WARNING_S = 120
+"""How long before its time is over a task is told, so that it ends by itself."""
+
+_SCRIPT = """\
+#!/bin/bash -l
+# One task of an array of BADC's. Its argument is the number of the submission.
+exec >>"logs/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.out" 2>&1
+child=
+told=
+trap 'told=yes; [ -z "$child" ] || kill -USR1 "$child"' USR1 TERM
+set -e
+{setup}
+set +e
+{command} . "$1" &
+child=$!
+code=0
+# A signal ends `wait` before its process has ended.
+while :; do
+  wait "$child"
+  code=$?
+  kill -0 "$child" 2>/dev/null || break
+done
+[ "$code" -eq 0 ] || [ -z "$told" ] || code={stopped}
+exit "$code"
+"""
+
+
+def render_script(settings: SlurmSettings, stage: str, folders: Sequence[Path]) -> str:
+    """Returns the script.
+
+    Args:
+        settings: how BADC is started on a node.
+        stage: whose tasks it runs.
+        folders: that a container must see.
+
+    Raises:
+        ConfigInvalid: a container cannot be told of a folder of that name.
+    """
+    for folder in folders if settings.image else ():
+        if {",", ":"} & set(str(folder)):
+            what = "Apptainer cannot bind a folder with a comma or a colon in its name"
+            raise ConfigInvalid(what, folder, "Rename it, or use slurm.python instead of an image")
+    command = shlex.join(_command(settings, stage, folders))
+    return _SCRIPT.format(setup="\n".join(settings.setup), command=command, stopped=STOPPED)
+
+
+def sbatch_options(
+    settings: SlurmSettings, stage: str, name: str, n_tasks: int, folder: Path
+) -> list[str]:
+    """Returns the options of sbatch for an array.
+
+    Args:
+        settings: of the cluster.
+        stage: whose resources are asked for.
+        name: of the job.
+        n_tasks: how many there are.
+        folder: of the run, where tasks start.
+    """
+    limit = f"%{settings.max_running_tasks}" if settings.max_running_tasks else ""
+    return [
+        "--parsable",
+        f"--job-name={name}",
+        f"--array=0-{n_tasks - 1}{limit}",
+        f"--chdir={folder}",
+        # The script opens its log itself: Slurm would take a `%` in the folder's name for more.
+        "--output=/dev/null",
+        "--requeue",
+        f"--signal=B:USR1@{WARNING_S}",
+        *settings.for_stage(stage).options(),
+    ]
+
+
+def _command(settings: SlurmSettings, stage: str, folders: Sequence[Path]) -> Sequence[str]:
+    python = settings.python or ("python3" if settings.image else sys.executable)
+    run = (python, "-m", "badc_core.slurm.node")
+    if not settings.image:
+        return run
+    gpu = ("--nv",) if settings.for_stage(stage).n_gpus else ()
+    # Links lead to where they lead in the container too.
+    places = dict.fromkeys(str(one) for folder in folders for one in (folder, folder.resolve()))
+    binds = tuple(word for one in places for word in ("--bind", one))
+    return ("apptainer", "exec", *gpu, *binds, settings.image, *run)

@@ -1,0 +1,138 @@
+"""Submitting tasks as arrays: each once, however often the host is killed meanwhile.
+
+The intent is written down before each submission, under a name that no other job has. Whoever takes
+up the work looks for a job of that name before submitting anything. Should there be two jobs for
+one submission nevertheless, the nodes let only one of them work (`RunFolder.owner_of`).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from badc_core.errors import SlurmSilent
+from badc_core.slurm.commands import Slurm, TooManyJobs
+from badc_core.slurm.run_folder import RunFolder, Submission
+from badc_core.slurm.script import sbatch_options
+from badc_core.slurm.task import Task
+from badc_core.stages.step_inputs import StepInputs
+from badc_core.units import counted
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
+_FIRST_REST_S, _LONGEST_REST_S = 30.0, 600.0
+T = TypeVar("T")
+
+
+def until_answered(question: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Returns an answer of Slurm's, however long it takes until there is one.
+
+    Args:
+        question: asks Slurm.
+        say: called once if there is none at first.
+    """
+    wait_s = _FIRST_WAIT_S
+    while True:
+        try:
+            return question()
+        except SlurmSilent as error:
+            if wait_s == _FIRST_WAIT_S:
+                say(f"Slurm does not answer, going on when it does: {error}")
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+class Submitter:
+    """Submits the tasks of one run.
+
+    Args:
+        folder: of the run.
+        slurm: the cluster.
+        inputs: of the step.
+        say: called with what a person should know.
+    """
+
+    def __init__(
+        self, folder: RunFolder, slurm: Slurm, inputs: StepInputs, say: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._slurm = slurm
+        self._settings, self._stage = inputs.settings.slurm, inputs.stage
+        self._say = say
+        self._most = 0
+        self._rest_s, self._rests_until_s = _FIRST_REST_S, 0.0
+
+    def attach(self, tasks: Mapping[int, Task]) -> None:
+        """Takes up what an earlier process submitted, so that nothing is submitted twice."""
+        known = [one for one in self._folder.read_submissions() if not one.is_refused]
+        owners = {one.number: self._folder.owner_of(one.number) for one in known}
+        unsure = {one.name for one in known if not (one.job or owners[one.number])}
+        found: dict[str, str] = {}
+        if unsure:
+            found = until_answered(lambda: self._slurm.find_jobs(unsure), self._say)
+        for one in known:
+            job = owners[one.number] or one.job or found.get(one.name, "")
+            if job:
+                self._enter(one if one.job else self._folder.note_job(one, job), tasks)
+        n_tasks = counted(sum(bool(one.job) for one in tasks.values()), "task")
+        self._say(f"taken up again: {self._folder.path.name}, {n_tasks}")
+
+    def submit(self, waiting: Sequence[Task], others: Iterable[Task]) -> None:
+        """Submits as many tasks as the cluster takes now; the rest waits until some have ended.
+
+        Args:
+            waiting: to be submitted.
+            others: that are not done yet.
+
+        Raises:
+            SlurmRefused: it takes none, though none of ours are there.
+        """
+        if time.monotonic() < self._rests_until_s:
+            return
+        self._most = self._most or until_answered(self._slurm.largest_array, self._say)
+        most = self._most
+        while waiting:
+            some, waiting = waiting[:most], waiting[most:]
+            try:
+                self._submit_array(some)
+                self._rest_s = _FIRST_REST_S
+            except TooManyJobs as error:
+                most = max(1, len(some) // 2)
+                if len(some) > 1:
+                    waiting = [*some, *waiting]
+                    continue
+                if not any(one.job for one in others):
+                    raise
+                n_tasks = counted(1 + len(waiting), "task")
+                self._say(f"{n_tasks} wait until others have ended: {error}")
+                self._rests_until_s = time.monotonic() + self._rest_s
+                self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
+                return
+
+    def _submit_array(self, tasks: Sequence[Task]) -> None:
+        name = f"badc-{self._folder.path.name}"
+        submission = self._folder.note_intent(name, [one.number for one in tasks])
+        words = self._settings, self._stage, submission.name, len(tasks), self._folder.path
+        has_tried = False
+
+        def submit() -> str:
+            nonlocal has_tried
+            # An answer that got lost leaves a job behind.
+            found = self._slurm.find_jobs({submission.name}) if has_tried else {}
+            has_tried = True
+            job = found.get(submission.name)
+            number = str(submission.number)
+            return job or self._slurm.submit(sbatch_options(*words), self._folder.script, number)
+
+        try:
+            job = until_answered(submit, self._say)
+        except TooManyJobs:
+            self._folder.note_refused(submission)
+            raise
+        known = self._folder.note_job(submission, job)
+        self._enter(known, {one.number: one for one in tasks})
+        n_left = counted(sum(len(one.left) for one in tasks), "recording")
+        self._say(f"job {job}: {counted(len(tasks), 'task')} with {n_left} submitted")
+
+    def _enter(self, submission: Submission, tasks: Mapping[int, Task]) -> None:
+        for index, number in enumerate(submission.tasks):
+            job = f"{submission.job}_{index}"
+            tasks[number].submitted(job, submission.number, time.time())

@@ -1,0 +1,130 @@
+"""One task of an array, as its host knows it, and what its end means."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from badc_core.errors import BadcError, DetectorFailed
+from badc_core.slurm.commands import TaskState
+from badc_core.slurm.script import STOPPED
+from badc_core.units import counted
+
+_AGAIN = frozenset(
+    {"TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED", "COMPLETED"}
+)
+"""States after which what is left is worth another try."""
+
+_FORGOTTEN = TaskState("a state that Slurm has forgotten")
+_TAIL_CHARACTERS = 600
+
+
+@dataclass
+class Task:
+    """A task.
+
+    Attributes:
+        number: of the task.
+        left: its recordings that have no outcome yet.
+        job: such as `17_3`; empty as long as it is not submitted.
+        submission: the number of its last one.
+        n_submitted: how often it was submitted.
+        submitted_s: when it was the last time, on the wall clock.
+        has_started: whether it has said so since it was submitted.
+        has_ended: whether its last start has said that it ended.
+        failure: why all of it failed, as it said itself.
+        about: where its last start is, and what it used.
+    """
+
+    number: int
+    left: set[str]
+    job: str = ""
+    submission: int = -1
+    n_submitted: int = 0
+    submitted_s: float = 0.0
+    has_started: bool = False
+    has_ended: bool = False
+    failure: BadcError | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def submitted(self, job: str, submission: int, at_s: float) -> None:
+        """Enters that it was submitted."""
+        self.job, self.submission, self.submitted_s = job, submission, at_s
+        self.n_submitted += 1
+        self.has_started, self.has_ended, self.failure = False, False, None
+
+    def started(self, event: dict[str, Any]) -> None:
+        """Takes in what it says at its start; of two jobs of one submission only one speaks."""
+        self.job = event["job"]
+        self.has_started, self.has_ended, self.failure = True, False, None
+        waited_s = datetime.fromisoformat(event["at"]).timestamp() - self.submitted_s
+        self.about = {
+            **{name: event[name] for name in ("node", "job", "restart")},
+            "submissions": self.n_submitted,
+            "queue_wait_s": round(max(0.0, waited_s), 1),
+        }
+
+    def ended(self, event: dict[str, Any]) -> None:
+        """Takes in what it says at its end."""
+        self.has_ended = True
+        elapsed_s = event["elapsed_s"]
+        self.about |= {
+            "exit_code": event["code"],
+            "elapsed_s": round(elapsed_s, 1),
+            "max_rss_mib": round(event["max_rss_mib"]),
+            "gpu_hours": round(event["gpus"] * elapsed_s / 3600, 4),
+        }
+
+    def entered(self, state: TaskState | None) -> None:
+        """Takes in what Slurm says of its end."""
+        if state is not None:
+            self.about |= {"state": state.state}
+            if state.max_rss_mib is not None:
+                self.about["max_rss_mib"] = round(state.max_rss_mib)
+
+    def is_to_go_on(self, state: TaskState | None) -> bool:
+        """Returns whether it ended for a reason that is not its own.
+
+        Args:
+            state: what Slurm says of its end; None if it has forgotten it.
+        """
+        if self.failure is not None or (state and state.state == "CANCELLED"):
+            return False
+        if state is None and not self.has_started:
+            return False  # cancelled, as far as anybody can tell
+        # It only says that it ended before it was done if it was told to.
+        if self.has_ended or state is None or state.state in _AGAIN:
+            return True
+        return state.exit_code.partition(":")[0] == str(STOPPED)
+
+    def explain(self, state: TaskState | None, log: Path) -> BadcError:
+        """Returns why its recordings have no result.
+
+        Args:
+            state: what Slurm says of its end; None if it has forgotten it.
+            log: what it printed.
+        """
+        if self.failure is not None:
+            return self.failure
+        known = state or _FORGOTTEN
+        if self.is_to_go_on(state):
+            times = counted(self.n_submitted, "time")
+            what = f"its task was submitted {times} and did not end well, last with {known.state}"
+            remedy = "Ask for more time (slurm.time), or for shorter tasks (slurm.target_minutes)"
+            return DetectorFailed(what, log, remedy)
+        if known.state == "OUT_OF_MEMORY":
+            return DetectorFailed("its task ran out of memory", log, "Ask for more: slurm.mem")
+        if known.state == "CANCELLED" or state is None:
+            return DetectorFailed("its task was cancelled", log, "Run again to go on")
+        words = _read_tail(log)
+        said = f"; it said last: {words}" if words else ""
+        what = f"its task ended with {known.state} {known.exit_code}".rstrip() + said
+        return DetectorFailed(what, log, "See the log, then run again")
+
+
+def _read_tail(path: Path) -> str:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ""
+    return " ".join(text[-_TAIL_CHARACTERS:].split())

@@ -1,0 +1,64 @@
+"""What a plan for the cluster says before anything is spent."""
+
+import json
+
+import pytest
+from support.commands import run_typed
+from support.sounds import write_tone
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.slurm.plan import Workload, estimate, explain_lack_of_room
+from badc_core.slurm.speeds import Speeds
+from badc_core.slurm_settings import SlurmSettings
+
+SIXTY_TB = Workload(500_000, 170_000.0, 100.0, is_measured=True, files=17.0, size_bytes=300_000.0)
+
+
+def test_sixty_terabytes_on_forty_gpus() -> None:
+    settings = SlurmSettings(gres="gpu:1", target_minutes=60, max_running_tasks=40)
+    found = estimate(SIXTY_TB, settings, "raw_detections")
+    assert (found.tasks, found.at_once) == (1700, 40)
+    assert found.gpu_h == found.task_h == pytest.approx(1700 + 1700 * 20 / 3600)
+    # 43 rounds of an hour and twenty seconds.
+    assert found.wall_h == pytest.approx(43 * (1 + 20 / 3600))
+    assert (found.files, found.size_bytes) == (8_500_000, 150_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("gres", "n"),
+    [("", 0), ("gpu", 1), ("gpu:2", 2), ("gpu:a100:4", 4), ("lscratch:10,gpu:v100", 1)],
+)
+def test_gpus_of_a_task_are_counted(gres, n) -> None:
+    assert SlurmSettings(gres=gres).n_gpus == n
+
+
+def test_there_are_no_more_tasks_than_recordings_and_at_least_one() -> None:
+    few = Workload(3, 300.0, 1.0, is_measured=False)
+    assert estimate(few, SlurmSettings(target_minutes=1), "raw_detections").tasks == 3
+    none = Workload(0, 0.0, 20.0, is_measured=False)
+    assert estimate(none, SlurmSettings(), "raw_detections").tasks == 1
+
+
+def test_a_lack_of_room_is_told(tmp_path) -> None:
+    huge = estimate(
+        Workload(10**12, 1.0, 1.0, is_measured=True, files=1e3, size_bytes=1e9),
+        SlurmSettings(),
+        "raw_detections",
+    )
+    lacking = explain_lack_of_room(huge, tmp_path / "not" / "yet")
+    assert any("GB free" in one for one in lacking)
+    little = estimate(Workload(1, 1.0, 1.0, is_measured=True), SlurmSettings(), "raw_detections")
+    assert explain_lack_of_room(little, tmp_path) == []
+
+
+def test_the_command_reads_what_is_measured(app, tmp_path) -> None:
+    write_tone(tmp_path / "audio" / "A" / "a.wav", 36.0)
+    run_typed(app, "scan", tmp_path)
+    said = run_typed(app, "slurm", "plan", tmp_path, "--recordings", 100, "--audio-hours", 20)
+    assert "20 x real time, assumed" in said.output
+    assert "no task of this dataset has run yet" in said.stderr
+    Speeds(Dataset.open(tmp_path).work_folder).note("raw_detections", 5000.0, 100.0)
+    found = json.loads(run_typed(app, "slurm", "plan", tmp_path, "--json").output)
+    assert found["workload"]["speed"] == 50.0
+    assert found["workload"]["audio_h"] == pytest.approx(0.01, rel=0.7)  # guessed from its size
+    assert found["estimate"]["tasks"] == 1

@@ -1,0 +1,145 @@
+"""What Slurm's commands answer, as Debian's 22.05 wrote it, and what it means."""
+
+import pytest
+
+from badc_core.errors import ProgramMissing, SlurmRefused, SlurmSilent
+from badc_core.slurm.commands import Slurm, TaskState, TooManyJobs
+
+
+@pytest.fixture
+def answers(tmp_path, monkeypatch):
+    """Puts programs on PATH that answer as told."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def answer(name: str, out: str = "", err: str = "", code: int = 0) -> None:
+        for stream, text in (("out", out), ("err", err)):
+            (tmp_path / f"{name}.{stream}").write_text(text)
+        script = f'#!/bin/sh\ncat "{tmp_path}/{name}.out"\ncat "{tmp_path}/{name}.err" >&2\n'
+        (tmp_path / name).write_text(f"{script}exit {code}\n")
+        (tmp_path / name).chmod(0o755)
+
+    return answer
+
+
+def test_the_queue_is_read_task_by_task(answers) -> None:
+    answers(
+        "squeue",
+        "17_0|RUNNING|None\n17_1|PENDING|JobHeldUser\n17_2|CANCELLED|None\n9_N/A|RUNNING|None\n",
+    )
+    queue = Slurm().read_queue()
+    assert "17_2" not in queue
+    assert queue["17_0"] == TaskState("RUNNING")
+    assert queue["17_1"] == TaskState("PENDING", "JobHeldUser")
+
+
+def test_what_ended_is_found_with_and_without_accounting(answers) -> None:
+    answers(
+        "scontrol",
+        "JobId=18 ArrayJobId=17 ArrayTaskId=1 JobName=a UserId=root(0) JobState=TIMEOUT "
+        "Reason=TimeLimit ExitCode=0:15 NodeList=n1 BatchHost=n1\n"
+        "JobId=17 ArrayJobId=17 ArrayTaskId=2-4 JobState=PENDING Reason=Priority NodeList=\n",
+    )
+    answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
+    slurm = Slurm()
+    ended = TaskState("TIMEOUT", "TimeLimit", "0:15")
+    assert slurm.find_ended({"17_1", "17_2"}) == {"17_1": ended}
+    answers(
+        "sacct",
+        "17_1|RUNNING|0:0|\n17_1.batch|CANCELLED|0:15|812.50M\n17_1.extern|COMPLETED|0:0|3M\n"
+        "17_5|OUT_OF_MEMORY|0:125|\n17_9|COMPLETED|0:0|\n17_[6-8,11%2]|CANCELLED by 0|0:0|\n"
+        "17_12|RUNNING|0:0|\n",
+    )
+    found = Slurm().find_ended({"17_1", "17_5", "17_7", "17_11", "17_12"})
+    assert found == {
+        "17_1": TaskState("TIMEOUT", "TimeLimit", "0:15", 812.5),  # the controller knows better
+        "17_5": TaskState("OUT_OF_MEMORY", "", "0:125"),
+        "17_7": TaskState("CANCELLED", "", "0:0"),
+        "17_11": TaskState("CANCELLED", "", "0:0"),
+    }
+
+
+def test_tasks_that_were_cancelled_before_they_began_are_found(answers) -> None:
+    words = "JobId=17 ArrayJobId=17 ArrayTaskId=0-2,4%2 JobState=CANCELLED Reason=None ExitCode=0:0"
+    answers("scontrol", f"{words}\n")
+    answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
+    ended = TaskState("CANCELLED", "", "0:0")
+    assert Slurm().find_ended({"17_1", "17_3", "17_4"}) == {"17_1": ended, "17_4": ended}
+
+
+def test_accounting_that_does_not_answer_is_done_without(answers) -> None:
+    answers("scontrol", "JobId=17 ArrayJobId=17 ArrayTaskId=0 JobState=FAILED ExitCode=1:0\n")
+    answers("sacct", err="sacct: error: Connection refused\n", code=1)
+    assert Slurm().find_ended({"17_0"}) == {"17_0": TaskState("FAILED", "", "1:0")}
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        ("invalid partition specified: gpus", "partition"),
+        ("Invalid account or account/partition combination specified", "account"),
+        ("Invalid qos specification", "qos"),
+        ("Invalid generic resource (gres) specification", "gres"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "time"),
+        ("Requested node configuration is not available", "mem"),
+        ("Invalid feature specification", "constraint"),
+    ],
+)
+def test_a_refusal_names_the_setting_to_change(answers, tmp_path, words, setting) -> None:
+    answers("sbatch", err=f"sbatch: error: Batch job submission failed: {words}\n", code=1)
+    with pytest.raises(SlurmRefused, match=rf"slurm\.{setting}") as refused:
+        Slurm().submit([], tmp_path / "task.sh")
+    assert words.split()[-1] in str(refused.value)
+    assert not isinstance(refused.value, TooManyJobs)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+        "QOSMaxSubmitJobPerUserLimit",
+        "AssocMaxSubmitJobLimit",
+    ],
+)
+def test_too_many_jobs_are_a_refusal_of_their_own(answers, tmp_path, words) -> None:
+    answers("sbatch", err=f"sbatch: error: {words}\n", code=1)
+    with pytest.raises(TooManyJobs):
+        Slurm().submit([], tmp_path / "task.sh")
+
+
+@pytest.mark.parametrize("program", ["sbatch", "squeue", "scontrol"])
+def test_no_answer_is_no_news(answers, tmp_path, program) -> None:
+    words = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"
+    answers(program, err=words, code=1)
+    slurm = Slurm()
+    asked = {
+        "sbatch": lambda: slurm.submit([], tmp_path / "task.sh"),
+        "squeue": slurm.read_queue,
+        "scontrol": lambda: slurm.find_ended({"17_1"}),
+    }
+    with pytest.raises(SlurmSilent):
+        asked[program]()
+
+
+def test_a_machine_without_a_cluster_is_refused_and_not_waited_for(answers) -> None:
+    answers("scontrol", err="fatal: Could not establish a configuration source\n", code=1)
+    with pytest.raises(SlurmRefused, match="configuration source"):
+        Slurm().largest_array()
+
+
+def test_an_answer_without_a_job_id_is_none(answers, tmp_path) -> None:
+    answers("sbatch", "Welcome to the cluster\n")
+    with pytest.raises(SlurmRefused, match="job id"):
+        Slurm().submit([], tmp_path / "task.sh")
+    answers("sbatch", "Welcome to the cluster\n42\n")
+    assert Slurm().submit([], tmp_path / "task.sh") == "42"
+
+
+def test_without_slurm_it_says_where_to_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProgramMissing, match="login node"):
+        Slurm().read_queue()
+
+
+def test_a_job_id_is_taken_from_the_answer_of_a_federation_too(answers, tmp_path) -> None:
+    answers("sbatch", "1234;sockeye\n")
+    assert Slurm().submit([], tmp_path / "task.sh") == "1234"

@@ -1,0 +1,115 @@
+"""`badc run` on a real cluster, with the real detector: as here, and after being killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from support.commands import BADC
+from support.slurm_cluster import Cluster
+from support.sounds import write_tone
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.slurm
+
+_SETTINGS = """\
+[slurm]
+mem = "1500M"
+gres = "gpu:1"
+cpus_per_task = 1
+target_minutes = 0.003
+"""
+
+
+class Home:
+    """A dataset of real recordings, where there are any, and a Dagster home."""
+
+    def __init__(self, folder: Path, audio: list[Path]) -> None:
+        self.dataset = folder / "ds"
+        self._home = folder / "home"
+        self._home.mkdir(parents=True)
+        target = self.dataset / "audio" / "A1"
+        target.mkdir(parents=True)
+        for path in audio:
+            shutil.copy2(path, target)
+        (self.dataset / "badc.toml").write_text(_SETTINGS)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BADC, *words, str(self.dataset)],
+            env={**os.environ, "DAGSTER_HOME": str(self._home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str) -> str:
+        """Returns what a command prints that ends well."""
+        with self.start(*words) as process:
+            said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        return said
+
+    def results(self) -> dict[str, bytes]:
+        folder = self.dataset / "artifacts" / "raw_detections"
+        return {one.name: one.read_bytes() for one in sorted(folder.iterdir())}
+
+    def materialisations(self) -> list[dg.AssetMaterialization]:
+        """Returns the events of the detector's asset, oldest first."""
+        with dg.DagsterInstance.from_config(str(self._home)) as instance:
+            records = instance.fetch_materializations(dg.AssetKey("raw_detections"), 100).records
+        return [one.asset_materialization for one in reversed(records)]
+
+
+@pytest.fixture
+def recordings(field_audio: Path, tmp_path: Path) -> list[Path]:
+    """Real recordings, and one with something for nobody."""
+    return [*sorted(field_audio.glob("aru_*.wav")), write_tone(tmp_path / "tone.wav", 7.0)]
+
+
+def test_a_run_on_the_cluster_gives_what_a_run_here_gives(
+    recordings: list[Path], tmp_path: Path
+) -> None:
+    here, there = Home(tmp_path / "here", recordings), Home(tmp_path / "there", recordings)
+    here.run("run")
+    assert "4 of 4 recordings complete" in there.run("run", "--slurm")
+    assert there.results() == here.results()
+    events = there.materialisations()
+    assert len(events) == 4
+    for one in events:
+        assert one.metadata["slurm_node"].value == "n1"
+        assert one.metadata["slurm_queue_wait_s"].value >= 0
+    assert len({one.metadata["slurm_job"].value for one in events}) == 4
+    assert "Nothing to do" in there.run("run", "--slurm")
+
+
+def test_a_run_that_was_killed_is_taken_up_by_the_next(
+    recordings: list[Path], tmp_path: Path, cluster: Cluster
+) -> None:
+    home = Home(tmp_path / "a", recordings)
+    process = home.start("run", "--slurm")
+    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    n_jobs = len(cluster.call("squeue", "-h", "-r", "-t", "all").splitlines())
+    time.sleep(1)
+    assert "4 of 4 recordings complete" in home.run("run", "--slurm")
+    assert len(cluster.call("squeue", "-h", "-r", "-t", "all").splitlines()) == n_jobs
+    assert len({one.partition for one in home.materialisations()}) == 4
+    assert len(home.materialisations()) == 4
+
+
+def test_ctrl_c_cancels_the_jobs(recordings: list[Path], tmp_path: Path, cluster: Cluster) -> None:
+    home = Home(tmp_path / "a", recordings)
+    process = home.start("run", "--slurm")
+    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 60)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    wait_until(lambda: not cluster.call("squeue", "-h").strip(), 20)
+    assert "4 of 4 recordings complete" in home.run("run")
