@@ -41,9 +41,8 @@ check: $(VENV)/.installed-dev ## format, lint, types, import rules
 test: $(VENV)/.installed-dev ## all tests, except the long soaks and those on a cluster
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests -m "not soak and not slurm"
 
-# One after the other, as the tests share a cluster of two nodes, and mostly wait for it.
-test-slurm: $(VENV)/.installed-dev ## tests on a Slurm cluster of their own (Debian: slurm-wlm, as root)
-	@$(BIN)/python -m pytest tests/slurm
+test-slurm: $(VENV)/.installed-dev ## tests on Slurm clusters of their own (Debian: slurm-wlm, as root)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/slurm
 
 # `make test` runs all of these, so a part is enough: collecting imports the whole core, and the part
 # that runs goes through each of its rooms, from recordings to reports.

@@ -174,7 +174,7 @@ def drop_contents(root: Path) -> Dropped:
         ProgramMissing, RepositoryFailed: git is not there, or refuses.
     """
     if _is_busy(root):
-        raise RecordingBusy(_BUSY, root, "Wait until it has ended: badc status")
+        raise RecordingBusy(_BUSY, root, "Wait until it has ended: badc status, badc slurm status")
     paths = [path for path in list_annexed(root) if path.exists()]
     return Dropped(len(paths), drop(paths))
 

@@ -1,5 +1,6 @@
 """`badc slurm`: what work on a cluster will take, and what is there of it now."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from badc_core.recordings.registry import read_registry
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
+from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import end_run, following, list_folders, runs_folder
 from badc_core.stages.work import Work
 from badc_core.units import counted, format_bytes
@@ -93,7 +95,9 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
                 ended.append(folder.path.name)
             else:
                 out.warn(f"{folder.path.name} is followed by a run: end that, with Ctrl-C")
-    work.forget_tasks({one.path.name for one in list_folders(opened)})
+    for one, run in work.given_to_tasks().items():
+        if RunFolder(Path(run)).is_shrunk:
+            work.take_from_task(one, run)
     out.say(f"{counted(len(ended), 'run')} ended")
     out.give(ended)
 

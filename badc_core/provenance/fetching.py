@@ -17,6 +17,7 @@ from typing import Self
 
 from badc_core.annexed_files import content_missing, lacks_content
 from badc_core.errors import BadcError
+from badc_core.locks import unlock
 from badc_core.provenance.annex import fetch
 from badc_core.provenance.dropping import FetchedSounds, UsedSound
 
@@ -96,6 +97,14 @@ class Fetcher:
     def stop_waiting(self) -> None:
         """Fetches nothing more, and waits no longer for other programs: nobody needs more."""
         self._unneeded.set()
+
+    def keep(self) -> None:
+        """Leaves sounds where they are: another machine still reads them."""
+        with self._lock:
+            used = [*self._released, *self._used.values()]
+            self._released, self._used = [], {}
+        for one in used:
+            unlock(one.descriptor)
 
     @contextmanager
     def using(self, name: str) -> Iterator[None]:

@@ -90,6 +90,8 @@ class ArrayRun:
 
         What failed meanwhile is tried again.
         """
+        for one in self.recording_ids:
+            self.folder.take_back(one)
         self._submitter.attach(self.tasks)
         yield from self._listen(is_old=True)
 

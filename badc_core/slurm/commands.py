@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,15 +94,17 @@ class Slurm:
         advice = next((text for like, text in _ADVICE if re.search(like, words, re.I)), "")
         raise SlurmRefused(f"refused: {words}", "sbatch", advice or "See: man sbatch")
 
-    def find_jobs(self, names: Collection[str]) -> dict[str, str]:
-        """Returns name -> job id, of jobs that are queued, running or just ended."""
-        listed = ",".join(sorted(names))
-        ended = self._run("squeue", "--me", "-h", "-t", "all", "-n", listed, "-o", "%F|%j")
-        found = dict(_pairs(ended.stdout))
-        if self._has_accounting and names - found.keys():
-            asked = ("-n", "-X", "-P", f"--name={listed}", "-S", "now-7days", "-o", "JobID,JobName")
-            found |= {name: job.partition("_")[0] for name, job in _pairs(self._account(*asked))}
-        return found
+    def find_jobs(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Returns name -> job ids, of jobs that are queued, running or just ended."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            listed = ",".join(sorted(names)[start : start + _NAMES_AT_ONCE])
+            ended = self._run("squeue", *_OURS, "-n", listed, "-o", "%F|%j")
+            since = ("-S", "now-7days", "-o", "JobID,JobName")
+            account = self._account("-n", "-X", "-P", f"--name={listed}", *since)
+            for name, job in _pairs(ended.stdout + account):
+                found[name].add(job.partition("_")[0])
+        return {name: sorted(jobs) for name, jobs in found.items()}
 
     def read_queue(self) -> dict[str, TaskState]:
         """Returns all tasks of the user's arrays that are queued or running."""
@@ -124,15 +127,8 @@ class Slurm:
             shown = self._run("scontrol", "show", "job", "-o", array, may_fail=True).stdout
             for line in _rows(shown):
                 found |= _from_scontrol(line)
-        asked = (
-            "-n",
-            "-P",
-            "-j",
-            ",".join(arrays),
-            "--units=M",
-            "-o",
-            "JobID,State,ExitCode,MaxRSS",
-        )
+        fields = "JobID,State,ExitCode,MaxRSS"
+        asked = ("-n", "-P", "-j", ",".join(arrays), "--units=M", "-o", fields)
         for job, state in _from_accounting(self._account(*asked)).items():
             # It lags behind the controller, but remembers longer, and knows of memory.
             known = found.get(job, state)

@@ -122,6 +122,7 @@ def _left(folder: RunFolder, number: int, start: str) -> StepInputs:
         for event in Tail(path).read()
         if event["kind"] == "outcome" and "error" not in event
     }
+    done |= folder.list_released()
     folder.go_on_from_earlier_starts(number, start)
     left = tuple(one for one in inputs.recordings if one.recording_id not in done)
     return replace(inputs, recordings=left, work_folder=folder.work_folder(number, start))

@@ -42,16 +42,16 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
     for folder in folders:
         try:
             tasks = folder.read_tasks()
+            done = {
+                event["recording_id"]
+                for paths in folder.list_events().values()
+                for path in paths
+                for event in Tail(path).read()
+                if event["kind"] == "outcome"
+            }
         except (BadcError, OSError, ValueError, KeyError, TypeError):
             continue  # being made, or removed
         wanted = {one for task in tasks.values() for one in task.recording_ids}
-        done = {
-            event["recording_id"]
-            for paths in folder.list_events().values()
-            for path in paths
-            for event in Tail(path).read()
-            if event["kind"] == "outcome"
-        }
         jobs = [one.job for one in folder.read_submissions() if one.job]
         states = Counter(state.state for job, state in queue.items() if job.split("_")[0] in jobs)
         shown = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))

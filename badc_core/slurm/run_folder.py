@@ -9,6 +9,7 @@ submissions/<number>.txt      the tasks of an array, in the order of their indic
 submissions/<number>.owner    the job that works on it: of two with one number, one does nothing
 events/<task>.<start>.jsonl   what a start of a task has to tell, line by line
 work/<task>/<start>/          its journals, which the next start goes on from
+released/<recording>          one that the host has given up, and that no task may work on
 logs/<job>.out                what it printed
 ```
 
@@ -82,7 +83,7 @@ class RunFolder:
         """
         with naming_storage_trouble(self.path):
             self.path.mkdir(parents=True, mode=0o700)
-            for name in ("tasks", "submissions", "events", "work", "logs"):
+            for name in ("tasks", "submissions", "events", "work", "released", "logs"):
                 (self.path / name).mkdir()
         about = {"version": version("badc"), "stage": inputs.stage, "root": str(inputs.root)}
         write_text(self.path / "run.json", json.dumps(about) + "\n")
@@ -222,9 +223,26 @@ class RunFolder:
             target = prepare_work_file(work.folder, work.journal(recording_id))
             _add_lines(path, target)
 
+    def release(self, recording_id: str) -> None:
+        """Keeps tasks that begin later away from a recording."""
+        (self.path / "released" / recording_id).touch()
+
+    def take_back(self, recording_id: str) -> None:
+        """Lets tasks that begin later work on a recording again."""
+        (self.path / "released" / recording_id).unlink(missing_ok=True)
+
+    def list_released(self) -> set[str]:
+        """Returns the recordings that no task may work on."""
+        return set(os.listdir(self.path / "released"))  # noqa: PTH208
+
+    @property
+    def is_shrunk(self) -> bool:
+        """Whether nobody works through it any more."""
+        return not (self.path / "tasks").is_dir()
+
     def shrink(self) -> None:
         """Removes what only a run at work needs; what tasks printed stays, for people."""
-        for name in ("tasks", "submissions", "events", "work"):
+        for name in ("tasks", "submissions", "events", "released", "work"):
             remove_folder(self.path / name)
 
     def _task(self, number: int) -> Path:

@@ -3,12 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
-from badc_core.errors import BadcError, SlurmSilent
+from badc_core.errors import BadcError, RecordingBusy, SlurmSilent
 from badc_core.hashing import sha256_text
 from badc_core.locks import remove_unlocked, try_lock_file, unlock
 from badc_core.slurm.commands import Slurm
@@ -23,7 +23,7 @@ _ENDING_S = 90.0
 
 def runs_folder(dataset: Dataset) -> Path:
     """Returns the folder that the folders of a dataset's runs are in."""
-    folder, root = dataset.settings.slurm.folder, dataset.root.absolute()
+    folder, root = dataset.settings.slurm.folder, dataset.root.resolve()
     if folder:
         # Datasets of one name share no folder.
         return Path(folder).expanduser().absolute() / f"{root.name}-{sha256_text(str(root))[:8]}"
@@ -31,16 +31,12 @@ def runs_folder(dataset: Dataset) -> Path:
 
 
 def list_folders(dataset: Dataset) -> list[RunFolder]:
-    """Returns the folders of runs that are not done."""
-    found = []
-    for path in sorted(runs_folder(dataset).glob("*/tasks")):
-        folder = RunFolder(path.parent)
-        try:
-            if folder.read_about()["root"] == str(dataset.root):
-                found.append(folder)
-        except (BadcError, KeyError):
-            continue  # one that is just being made
-    return found
+    """Returns the folders of runs that are not done, also those that settings no longer lead to."""
+    given = Work(dataset.work_folder).given_to_tasks().values()
+    paths = {Path(one) for one in given} | {
+        one.parent for one in runs_folder(dataset).glob("*/tasks")
+    }
+    return [one for one in map(RunFolder, sorted(paths)) if not one.is_shrunk]
 
 
 @contextmanager
@@ -75,8 +71,9 @@ def recording_ids_of(folder: RunFolder) -> set[str]:
     """Returns the recordings of a run, whatever version made it."""
     found: set[str] = set()
     for path in (folder.path / "tasks").glob("*.json"):
-        recordings = json.loads(path.read_text())["recordings"]
-        found |= {one["recording_id"] for one in recordings}
+        with suppress(FileNotFoundError):  # its last follower is removing them
+            recordings = json.loads(path.read_text())["recordings"]
+            found |= {one["recording_id"] for one in recordings}
     return found
 
 
@@ -85,7 +82,7 @@ def end_run(
     slurm: Slurm,
     work: Work,
     say: Callable[[str], None],
-    held: Collection[str] | None = None,
+    held: Collection[str] = (),
 ) -> None:
     """Cancels a run's jobs, waits until they have ended, and keeps what they found out.
 
@@ -94,18 +91,20 @@ def end_run(
         slurm: the cluster.
         work: of the dataset.
         say: called with what a person should know.
-        held: its recordings that this process keeps other runs away from; None for none yet.
+        held: its recordings that this process keeps other runs away from.
 
     Raises:
-        SlurmSilent, RecordingBusy: nobody knows whether they have ended; the run stays as it is.
+        SlurmSilent, SlurmRefused: nobody knows whether they have ended; the run stays as it is.
     """
     submissions = [one for one in folder.read_submissions() if not one.is_refused]
     jobs = {one.job for one in submissions if one.job}
-    if unsure := {one.name for one in submissions if not one.job}:
-        jobs |= set(slurm.find_jobs(unsure).values())
+    jobs |= {folder.owner_of(one.number) for one in submissions} - {""}
+    if submissions:
+        known = slurm.find_jobs({one.name for one in submissions})
+        jobs |= {job for found in known.values() for job in found}
     slurm.cancel(jobs)
     until_s = time.monotonic() + _ENDING_S
-    while left := jobs & {one.partition("_")[0] for one in slurm.read_queue()}:
+    while jobs and (left := jobs & {one.partition("_")[0] for one in slurm.read_queue()}):
         if time.monotonic() > until_s:
             what = f"jobs {', '.join(sorted(left))} do not end"
             raise SlurmSilent(what, folder.path, "See: squeue --me; then run again")
@@ -113,21 +112,12 @@ def end_run(
             say(f"waiting for jobs {', '.join(sorted(left))} to end")
         time.sleep(_LOOK_S)
     for one in recording_ids_of(folder):
-        if held is None or one in held:
-            _give_back(folder, one, work, is_held=held is not None)
-        else:
-            work.take_from_task(one)
+        with suppress(RecordingBusy), ExitStack() as own:
+            if one not in held:
+                own.enter_context(work.analysing(one, takes_over_tasks=True))
+            folder.give_back_journal(one, work)
+        work.take_from_task(one, str(folder.path))
     folder.shrink()
-
-
-def _give_back(folder: RunFolder, recording_id: str, work: Work, is_held: bool) -> None:
-    """Gives a recording back to the host, with what tasks found out about its chunks."""
-    if is_held:
-        folder.give_back_journal(recording_id, work)
-    else:
-        with work.analysing(recording_id, takes_over_tasks=True):
-            folder.give_back_journal(recording_id, work)
-    work.take_from_task(recording_id)
 
 
 def _content(inputs: StepInputs) -> str:

@@ -50,15 +50,15 @@ class Speeds:
         """
         if audio_s <= 0 or elapsed_s < _SHORTEST_S:
             return
-        known = self._read()
-        speed = min(audio_s / elapsed_s, _LARGEST_STEP * self.of(stage))
+        before = self.of(stage)
+        speed = min(max(audio_s / elapsed_s, before / _LARGEST_STEP), before * _LARGEST_STEP)
         path = prepare_work_file(self._folder, self._path)
-        write_text(path, json.dumps(known | {stage: round(speed, 2)}) + "\n")
+        write_text(path, json.dumps(self._read() | {stage: float(f"{speed:.4g}")}) + "\n")
 
     def _read(self) -> dict[str, float]:
         try:
             known = parse_object(self._path.read_bytes())
-            return {stage: float(speed) for stage, speed in known.items()}
+            return {stage: float(speed) for stage, speed in known.items() if float(speed) > 0}
         except (OSError, ValueError, TypeError):
             return {}
 

@@ -7,6 +7,7 @@ from their recordings until the next step on the cluster takes the tasks up.
 
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,15 +29,15 @@ from badc_core.slurm.run_folders import (
     end_run,
     following,
     is_same_work,
-    list_folders,
     recording_ids_of,
     runs_folder,
 )
 from badc_core.slurm.script import render_script
 from badc_core.slurm.speeds import Speeds, length_s
+from badc_core.slurm.submitting import until_answered
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import StepInputs, fetching
-from badc_core.stages.work import RecordingWork
+from badc_core.stages.work import RecordingWork, recording_busy
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.summary import Summary
 
@@ -83,18 +84,21 @@ class SlurmStepLauncher:
         """
         self._attempted = attempted
         _open_many_files()
+        # Before anything is given to tasks: this raises where there is no cluster.
+        until_answered(self._slurm.largest_array, self._say)
         with fetching(self._inputs) as contents, ExitStack() as stack:
+            stack.callback(self._leave)
             for one in self._inputs.recording_ids:
-                begun = attempt(one, lambda it: self._hold(it, stack, contents))
+                begun = attempt(one, lambda it: self._hold(it, contents))
                 if begun.error is not None:
                     yield Outcome(one, error=begun.error)
-            yield from self._take_up(stack)
-            if new := [one for one in self._held if not self._is_given(one)]:
-                self._begin(new, stack)
             try:
+                yield from self._take_up(stack)
+                if new := [one for one in self._held if not self._is_given(one)]:
+                    self._begin(new, stack)
                 yield from self._follow()
             except BaseException:
-                self._cancel()
+                self._cancel(contents)
                 raise
 
     def detect(
@@ -117,7 +121,7 @@ class SlurmStepLauncher:
         """Returns where each task was, and what it used; tasks that never started are left out."""
         return [one.about for run in self._runs for one in run.tasks.values() if one.about]
 
-    def _hold(self, recording_id: str, stack: ExitStack, contents: Fetcher) -> None:
+    def _hold(self, recording_id: str, contents: Fetcher) -> None:
         """Keeps other runs away from a recording, and its files here.
 
         Raises:
@@ -131,20 +135,26 @@ class SlurmStepLauncher:
             own.callback(begun.leave)
             self._inputs.require_finished_sources(recording_id)
             own.enter_context(contents.using(recording_id))
-            self._held[recording_id] = _Held(begun, stack.enter_context(own.pop_all()))
+            self._held[recording_id] = _Held(begun, own.pop_all())
 
     def _take_up(self, stack: ExitStack) -> Iterator[Outcome[Any]]:
         """Goes on with what killed runs left; yields what their tasks have done meanwhile.
 
         Where settings or inputs are others now, the jobs are ended: what they find is of no use.
         """
-        for folder in list_folders(self._inputs.dataset):
-            own = self._held.keys() & recording_ids_of(folder)
-            if not own or not stack.enter_context(following(folder, self._work)):
+        given = defaultdict(set)
+        for one in self._held:
+            given[self._work.run_of(one)].add(one)
+        given.pop("", None)
+        for path, own in sorted(given.items()):
+            folder = RunFolder(Path(path))
+            if folder.is_shrunk:
                 continue
-            if folder.read_about()["stage"] == self._inputs.stage and is_same_work(
-                folder, self._inputs
-            ):
+            if not stack.enter_context(following(folder, self._work)):
+                for one in own:
+                    self._held.pop(one).open.close()
+                    yield Outcome(one, error=recording_busy(one))
+            elif is_same_work(folder, self._inputs):
                 run = self._run(folder, own)
                 for outcome in run.attach():
                     yield self._own(outcome, folder)
@@ -165,9 +175,9 @@ class SlurmStepLauncher:
         folder = RunFolder(path)
         stack.enter_context(following(folder, self._work))
         folder.create(self._inputs, tasks)
-        for one in recording_ids:
-            self._work.give_to_task(one, path.name)
         self._run(folder, recording_ids)
+        for one in recording_ids:
+            self._work.give_to_task(one, str(path))
 
     def _run(self, folder: RunFolder, recording_ids: Any) -> ArrayRun:
         folders: tuple[Path, ...] = (self._inputs.root, folder.path)
@@ -186,35 +196,46 @@ class SlurmStepLauncher:
             n_tasks = sum(len(run.tasks) for run in self._runs)
             time.sleep(_LOOK_S + n_tasks / _TASKS_A_SECOND)
         for run in self._runs:
+            path = str(run.folder.path)
+            for one in run.recording_ids:
+                self._work.take_from_task(one, path)
             # Others of its recordings may be in work still, for a step of their own.
-            if recording_ids_of(run.folder) <= run.recording_ids:
+            others = recording_ids_of(run.folder) - run.recording_ids
+            if not any(self._work.run_of(one) == path for one in others):
                 run.folder.shrink()
 
     def _own(self, outcome: Outcome[Any], folder: RunFolder) -> Outcome[Any]:
         """Returns a node's outcome as one of this host."""
-        recording_id = outcome.recording_id
+        recording_id, run = outcome.recording_id, str(folder.path)
         held = self._held.pop(recording_id)
         if outcome.error is not None:
+            folder.release(recording_id)
             folder.give_back_journal(recording_id, self._work)
-            self._work.take_from_task(recording_id)
+            self._work.take_from_task(recording_id, run)
             held.open.close()
             return outcome
 
         def commit() -> None:
             self._work.journal(recording_id).unlink(missing_ok=True)
-            self._work.take_from_task(recording_id)
+            self._work.take_from_task(recording_id, run)
             held.begun.commit()
             held.open.close()
 
         return Outcome(recording_id, outcome.value, on_commit=commit)
 
-    def _cancel(self) -> None:
+    def _cancel(self, contents: Fetcher) -> None:
         """Cancels what is left; what tasks have found out so far stays for the next run."""
         for run in self._runs:
             try:
                 end_run(run.folder, self._slurm, self._work, self._say, held=set(self._held))
             except BadcError as error:
                 self._say(f"run {run.folder.path.name} is left to the next step: {error}")
+                contents.keep()
+
+    def _leave(self) -> None:
+        """Lets go of the recordings that nobody has an outcome of."""
+        while self._held:
+            self._held.popitem()[1].open.close()
 
 
 def _open_many_files() -> None:

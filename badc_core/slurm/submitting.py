@@ -65,11 +65,11 @@ class Submitter:
         known = [one for one in self._folder.read_submissions() if not one.is_refused]
         owners = {one.number: self._folder.owner_of(one.number) for one in known}
         unsure = {one.name for one in known if not (one.job or owners[one.number])}
-        found: dict[str, str] = {}
+        found: dict[str, list[str]] = {}
         if unsure:
             found = until_answered(lambda: self._slurm.find_jobs(unsure), self._say)
         for one in known:
-            job = owners[one.number] or one.job or found.get(one.name, "")
+            job = owners[one.number] or one.job or next(iter(found.get(one.name, ())), "")
             if job:
                 self._enter(one if one.job else self._folder.note_job(one, job), tasks)
         n_tasks = counted(sum(bool(one.job) for one in tasks.values()), "task")
@@ -83,7 +83,7 @@ class Submitter:
             others: that are not done yet.
 
         Raises:
-            SlurmRefused: it takes none, though none of ours are there.
+            SlurmRefused: it takes none, though the user has none there.
         """
         if time.monotonic() < self._rests_until_s:
             return
@@ -99,7 +99,7 @@ class Submitter:
                 if len(some) > 1:
                     waiting = [*some, *waiting]
                     continue
-                if not any(one.job for one in others):
+                if not any(one.job for one in others) and not self._slurm.read_queue():
                     raise
                 n_tasks = counted(1 + len(waiting), "task")
                 self._say(f"{n_tasks} wait until others have ended: {error}")
@@ -118,9 +118,10 @@ class Submitter:
             # An answer that got lost leaves a job behind.
             found = self._slurm.find_jobs({submission.name}) if has_tried else {}
             has_tried = True
-            job = found.get(submission.name)
+            if known := found.get(submission.name):
+                return known[0]
             number = str(submission.number)
-            return job or self._slurm.submit(sbatch_options(*words), self._folder.script, number)
+            return self._slurm.submit(sbatch_options(*words), self._folder.script, number)
 
         try:
             job = until_answered(submit, self._say)

@@ -152,24 +152,28 @@ class Work:
         """Writes down that a task on a cluster may write a recording's output from now on.
 
         No lock of this machine says so, and none ends when this process does.
+
+        Args:
+            recording_id: which.
+            run: the path of its folder.
         """
         path = prepare_work_file(self.folder, self.folder / ON_CLUSTER / recording_id)
         write_text(path, run)
 
-    def take_from_task(self, recording_id: str) -> None:
-        """Writes down that no task writes a recording's output any more."""
-        (self.folder / ON_CLUSTER / recording_id).unlink(missing_ok=True)
+    def take_from_task(self, recording_id: str, run: str) -> None:
+        """Writes down that no task of a run writes a recording's output any more."""
+        if self.run_of(recording_id) == run:
+            (self.folder / ON_CLUSTER / recording_id).unlink(missing_ok=True)
 
-    def forget_tasks(self, runs: set[str]) -> None:
-        """Takes recordings from tasks of runs that are gone.
+    def run_of(self, recording_id: str) -> str:
+        """Returns the run whose tasks may write a recording's output; empty for none."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return (self.folder / ON_CLUSTER / recording_id).read_text()
+        return ""
 
-        Args:
-            runs: that are not.
-        """
-        for one in _names(self.folder / ON_CLUSTER):
-            path = self.folder / ON_CLUSTER / one
-            if path.read_text() not in runs:
-                path.unlink(missing_ok=True)
+    def given_to_tasks(self) -> dict[str, str]:
+        """Returns the recordings that tasks may write, each with its run."""
+        return {one: self.run_of(one) for one in sorted(_names(self.folder / ON_CLUSTER))}
 
     def is_busy(self) -> bool:
         """Returns whether any run, or task on a cluster, is at work on any recording."""
@@ -234,10 +238,9 @@ class Work:
             begun.commit()
 
     def _require_no_task(self, recording_id: str) -> None:
-        path = self.folder / ON_CLUSTER / recording_id
-        with suppress(FileNotFoundError, NotADirectoryError):
+        if run := self.run_of(recording_id):
             raise RecordingBusy(
-                f"tasks of run {path.read_text()} on the cluster may still write it",
+                f"tasks of run {Path(run).name} on the cluster may still write it",
                 recording_id,
                 "To go on with them: badc run --slurm. To end them: badc slurm cancel DATASET",
             )

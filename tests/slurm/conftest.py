@@ -31,7 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if shutil.which("slurmctld") is None or os.geteuid() != 0:
         lacking("slurmctld as root: apt-get install slurm-wlm munge")
     folder = tmp_path_factory.mktemp("cluster")
-    for one in (folder, *folder.parents[:2]):
+    for one in (folder, *folder.parents[:3]):
         one.chmod(0o755)  # munged is no friend of folders that others may write, nor is root
     with running_cluster(folder) as running:
         yield running

@@ -48,12 +48,15 @@ class Step:
         """Runs it to its end, committing what is good."""
         with TelemetryLog(self.telemetry) as telemetry:
             outcomes = self.launcher.detect(telemetry, lambda _: None, Summary(self.telemetry))
+            good = []
             for outcome in outcomes:
                 if outcome.error is not None:
                     self.errors[outcome.recording_id] = str(outcome.error)
                 else:
                     self.good.add(outcome.recording_id)
-                    outcome.commit()
+                    good.append(outcome)
+            for outcome in good:  # as a step does that commits many at once
+                outcome.commit()
         return self
 
     def started(self) -> Counter[str]:
@@ -198,7 +201,7 @@ def test_a_pending_array_that_is_cancelled_stays_cancelled(archive, cluster) -> 
     assert len(step.errors) == 2
     assert "its task was cancelled" in step.errors["r0"]
     assert len(jobs(cluster) - before) == 1
-    assert not list(dataset.work_folder.glob("on_cluster/*"))
+    assert Work(dataset.work_folder).given_to_tasks() == {}
 
 
 def test_requeued_and_on_a_node_that_goes_down_it_begins_again(archive, cluster) -> None:
@@ -325,6 +328,7 @@ def test_a_run_of_other_settings_is_ended_before_anything_else_is_submitted(
     assert step.errors == {}
     assert any("whose settings were others" in one for one in step.said)
     assert len(list(dataset.root.glob(".badc/slurm/*/tasks"))) == 0
+    assert Work(dataset.work_folder).given_to_tasks() == {}
     found = results(dataset, 3)
     assert found == locally(other, 3)
 
@@ -344,6 +348,8 @@ def test_after_the_host_was_killed_nothing_is_submitted_twice(
     step = Step(dataset, ids(3)).run()
     assert step.errors == {}
     assert step.good == set(ids(3))
+    assert Work(dataset.work_folder).dirty("raw_detections") == set()
+    assert list(dataset.root.glob(".badc/slurm/*/tasks")) == []
     assert len(jobs(cluster) - before) == 1
     assert any("taken up again" in one for one in step.said)
     found = results(dataset, 3)
