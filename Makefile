@@ -65,10 +65,11 @@ test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the
 		$(SQL_TESTS) -m "not soak"
 
 # In one call of make, as `.ci/run` has it, nothing runs twice.
-# The longest soaks first, one at a time: else a worker ends minutes after the others.
-test-all: test test-core test-duckdb test-slurm .venv-birdnet/.installed ## all of these, and soaks
-	@$(BIN)/python -m pytest -n auto --dist load --maxschedchunk 1 tests/e2e tests -m soak \
-		--hypothesis-profile thorough
+# The longest first, one at a time: else a worker ends minutes after the others. Tests on a cluster
+# wait for it most of the time, so others run meanwhile.
+test-all: test test-core test-duckdb .venv-birdnet/.installed ## all of these, and soaks
+	@$(BIN)/python -m pytest -n auto --dist load --maxschedchunk 1 tests/e2e tests/slurm tests \
+		-m "soak or slurm" --hypothesis-profile thorough
 
 bench: $(VENV)/.installed-run .venv-birdnet/.installed ## measure speed; last line is one JSON object
 	@$(BIN)/python benchmarks/run.py

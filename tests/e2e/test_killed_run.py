@@ -133,7 +133,6 @@ def test_after_a_kill_the_next_run_ends_as_if_nothing_had_happened(
     ("how", "on_ctrl_c", "exit_code"),
     [
         (signal.SIGINT, signal.SIG_DFL, 130),
-        (signal.SIGTERM, signal.SIG_DFL, 143),
         # As in the background of a script, where Ctrl-C is ignored.
         (signal.SIGTERM, signal.SIG_IGN, 143),
     ],

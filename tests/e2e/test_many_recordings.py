@@ -89,7 +89,7 @@ def _make_bad_recordings(folder: Path, whole: bytes) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [12, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("n", [12, pytest.param(50, marks=pytest.mark.soak)])
 def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
     badc, tmp_path, field_audio, history, n
 ):

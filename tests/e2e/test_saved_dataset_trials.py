@@ -24,8 +24,8 @@ from support.sounds import write_tone
 
 pytestmark = pytest.mark.soak
 
-N_KILLS = 10
-N_RECORDINGS = 6
+N_KILLS = 5
+N_RECORDINGS = 4
 
 HOSTILE = (
     "with space",

@@ -211,7 +211,7 @@ def befall(server: Server, what: str, line: dict[str, Any]) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2])
 def test_random_kills_at_random_moments_leave_no_lease_behind(server, seed):
     chance = random.Random(seed)
     runs = server.launch_all([{"seconds": lengths(chance)} for _ in range(5)])

@@ -695,7 +695,7 @@ def kill_somewhere(runs: Runs, rng: random.Random) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("n_wanted", "n_recordings"), [(3, 6), pytest.param(50, 60, marks=pytest.mark.soak)]
+    ("n_wanted", "n_recordings"), [(3, 6), pytest.param(25, 60, marks=pytest.mark.soak)]
 )
 def test_a_process_killed_at_many_moments_leaves_no_trace_in_what_is_found(
     orders: Path, tmp_path: Path, lacking, n_wanted: int, n_recordings: int
