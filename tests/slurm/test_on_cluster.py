@@ -95,7 +95,7 @@ def jobs(cluster: Cluster) -> set[str]:
     return set(cluster.call("squeue", "-h", "-t", "all", "-o", "%F").split())
 
 
-def wait_for_state(cluster: Cluster, state: str, limit_s: float = 30.0) -> str:
+def wait_for_state(cluster: Cluster, state: str, limit_s: float = 120.0) -> str:
     """Returns the id of the first task that is in a state."""
     found: list[str] = []
 
@@ -174,7 +174,7 @@ def test_cancelled_from_outside_it_says_so_and_the_next_step_goes_on(archive, cl
 
     def cancel() -> None:
         job = wait_for_state(cluster, "RUNNING")
-        wait_until(lambda: bool(list(dataset.root.glob("artifacts/raw_detections/*"))), 30)
+        wait_until(lambda: bool(list(dataset.root.glob("artifacts/raw_detections/*"))), 120)
         cluster.call("scancel", job)
 
     thread = meanwhile(cancel)
@@ -232,7 +232,7 @@ def test_held_jobs_are_told_of_and_a_controller_that_is_away_is_waited_for(
 
     def disturb() -> None:
         job = wait_for_state(cluster, "PENDING")
-        wait_until(lambda: any("is held" in one for one in step.said), 30)
+        wait_until(lambda: any("is held" in one for one in step.said), 120)
         cluster.stop("slurmctld")
         time.sleep(8)
         cluster.start_controller()
@@ -261,14 +261,14 @@ def test_whoever_stops_listening_cancels_and_keeps_what_was_found(archive, clust
 
     def interrupt() -> None:
         wait_for_state(cluster, "RUNNING")
-        wait_until(lambda: bool(list(dataset.root.glob(".badc/slurm/*/work/0/*/journals/*"))), 30)
+        wait_until(lambda: bool(list(dataset.root.glob(".badc/slurm/*/work/0/*/journals/*"))), 120)
         os.kill(os.getpid(), signal.SIGINT)
 
     stop = meanwhile(interrupt)
     with pytest.raises(KeyboardInterrupt):
         list(outcomes)
     stop.join()
-    wait_until(lambda: not cluster.call("squeue", "-h").strip(), 20)
+    wait_until(lambda: not cluster.call("squeue", "-h").strip(), 90)
     again = Step(dataset, ids(1), "b").run()
     assert again.errors == {}
     if again.telemetry.exists():  # else both chunks were known
@@ -296,7 +296,7 @@ def killed_follower(tmp_path: Path, cluster: Cluster, dataset: Dataset) -> None:
     words = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)]
     follower = subprocess.Popen(words, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     wait_for_state(cluster, "RUNNING", 60)
-    wait_until(lambda: bool(list(dataset.root.glob("artifacts/raw_detections/*"))), 30)
+    wait_until(lambda: bool(list(dataset.root.glob("artifacts/raw_detections/*"))), 120)
     follower.kill()
     follower.wait()
 

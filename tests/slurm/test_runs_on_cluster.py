@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
 ) -> None:
     home = Home(tmp_path / "a", recordings)
     process = home.start("run", "--slurm")
-    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 60)
+    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 120)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     n_jobs = len(cluster.call("squeue", "-h", "-r", "-t", "all").splitlines())
@@ -107,9 +107,9 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
 def test_ctrl_c_cancels_the_jobs(recordings: list[Path], tmp_path: Path, cluster: Cluster) -> None:
     home = Home(tmp_path / "a", recordings)
     process = home.start("run", "--slurm")
-    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 60)
+    wait_until(lambda: cluster.call("squeue", "-h", "-t", "R").strip(), 120)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    wait_until(lambda: not cluster.call("squeue", "-h").strip(), 20)
+    wait_until(lambda: not cluster.call("squeue", "-h").strip(), 90)
     assert "4 of 4 recordings complete" in home.run("run")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n1", "n2")
-_START_S = 30.0
+_START_S = 120.0
 
 _CONF = """\
 ClusterName=test
