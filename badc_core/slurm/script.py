@@ -12,7 +12,7 @@ STOPPED = 75
 """Exit code of a task that was told to end before it was done."""
 
 WARNING_S = 120
-"""How long before its time is over a task is told, so that it ends by itself."""
+"""A task is warned this long before its time limit, so that it can end by itself."""
 
 _SCRIPT = """\
 #!/bin/bash -l
