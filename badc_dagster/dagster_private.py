@@ -33,6 +33,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep, IExecutionStep
 from dagster._core.execution.retries import RetryMode, get_retries_config
 from dagster._core.execution.tags import get_tag_concurrency_limits_config
+from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from dagster._core.executor.multiprocess import (
     MultiprocessExecutor,
     MultiprocessExecutorChildProcessCommand,
@@ -53,6 +54,7 @@ __all__ = [
     "METADATA_OF_STORAGES",
     "PRIORITY_TAG",
     "ActiveExecution",
+    "ChildProcessCrashException",
     "EngineEventData",
     "ExecutionPlan",
     "ExecutionStep",

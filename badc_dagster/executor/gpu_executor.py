@@ -18,6 +18,7 @@ from badc_core.devices.leasable import LeasableDevice, leasable_devices, read_de
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.leases import LeaseStore
 from badc_dagster.dagster_private import (
+    ChildProcessCrashException,
     EngineEventData,
     ExecutionPlan,
     ExecutionStep,
@@ -41,6 +42,12 @@ _PRELOAD = ("badc_dagster.executor.step_process", "dagster._cli", "upath.impleme
 _PRELOAD_OF_BADC = ("badc_dagster.assets", "badc_dagster.checks", "pandas")
 _LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
 _STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
+_STEP_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+    dg.DagsterEventType.STEP_SKIPPED,
+}
 _START_METHODS = ["forkserver", "spawn"]
 
 
@@ -141,13 +148,28 @@ class RunParts:
         events = start(processes, job, context, step, *rest)
         yield next(events)  # says that there will be a process
         if self._execution is None or not self._execution.is_interrupted:
-            yield from events
+            yield from _until_over(events)
 
 
 def modules_to_preload() -> list[str]:
     """Returns the modules that every step imports, those of BADC's assets if the run is of them."""
     of_badc = _PRELOAD_OF_BADC if "badc_dagster.definitions" in sys.modules else ()
     return [*_PRELOAD, *of_badc] if sys.platform == "linux" else [*_PRELOAD]
+
+
+def _until_over(events: Iterator[dg.DagsterEvent | None]) -> Iterator[dg.DagsterEvent | None]:
+    """Yields a step's events; that its process is killed once the step is over changes nothing.
+
+    Dagster would fail the run, whose step it does not expect to fail once it has succeeded.
+    """
+    is_over = False
+    try:
+        for event in events:
+            is_over = is_over or (event is not None and event.event_type in _STEP_ENDS)
+            yield event
+    except ChildProcessCrashException:
+        if not is_over:
+            raise
 
 
 def _lease_event(

@@ -6,6 +6,8 @@ Run by real run workers: `dagster job execute -f steps.py`. The trace is a file 
 import json
 import multiprocessing.util
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class Conduct(dg.Config):
     n_facts: int = 0
     fails_once: bool = False
     lingers_s: float = 0.0
+    dies_after_success: bool = False
 
 
 def tell(context: dg.OpExecutionContext, kind: str) -> None:
@@ -54,6 +57,8 @@ def conduct(context: dg.OpExecutionContext, config: Conduct) -> None:
     tell(context, "start")
     if config.lingers_s:
         multiprocessing.util.Finalize(None, linger, (context, config.lingers_s), exitpriority=1)
+    if config.dies_after_success:
+        sys.modules["dagster._core.executor.child_process_executor"].ChildProcessDoneEvent = die
     try:
         end_s = time.monotonic() + config.at_most_s
         while config.go and not Path(config.go).exists() and time.monotonic() < end_s:
@@ -71,6 +76,12 @@ def linger(context: dg.OpExecutionContext, how_long_s: float) -> None:
     """Keeps a process whose step is over."""
     time.sleep(how_long_s)
     tell(context, "gone")
+
+
+def die(**_) -> None:
+    """Kills a process that has sent the last event of its step, before it says that it ends."""
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def op(name: str, tags: dict[str, str] | None = None, **named):

@@ -62,6 +62,16 @@ def test_a_killed_step_frees_its_device_at_once_and_is_tried_again(lab):
     assert any("was terminated by signal 9" in one for one in run.messages("leased_0"))
 
 
+def test_a_process_killed_after_its_step_was_done_changes_nothing(lab):
+    run = lab.start("four", devices=["a"], ops={"leased_0": {"dies_after_success": True}})
+    assert run.finish() is SUCCESS
+    told = [(one["step"], one["kind"]) for one in run.trace]
+    assert sorted(told) == [
+        (f"leased_{number}", kind) for number in range(4) for kind in ("end", "start")
+    ]
+    assert (lab.locked(), lab.tickets()) == ([], [])
+
+
 @pytest.mark.soak
 def test_a_killed_step_without_another_try_fails_its_run_and_leaves_nothing(lab):
     run = lab.start("ranking", select=["rank_0"], ops={"rank_0": lab.waits()})
