@@ -14,6 +14,7 @@ from pathlib import Path
 from badc_core.atomic import replacing
 from badc_core.audio.containers import require_content
 from badc_core.chunks.manifest import StoredChunk, write_rows
+from badc_core.chunks.noting import Finish, noting_chunks
 from badc_core.chunks.place import (
     ChunkPlace,
     CutRequest,
@@ -77,6 +78,8 @@ def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
 def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> WrittenChunks:
     """Writes a recording's chunk files where they go, with their manifest and status.
 
+    If anything was written or failed, a note in the dataset says so.
+
     Args:
         place: where that is, and how the recording is cut.
         include_existing: write again what is there and right.
@@ -84,6 +87,11 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
     Raises:
         ContentMissing, UnreadableRecording, ConfigInvalid, StorageFull: as for `write_chunks`.
     """
+    with noting_chunks(place) as note_finished:
+        return _write(place, include_existing, note_finished)
+
+
+def _write(place: ChunkPlace, include_existing: bool, note_finished: Finish) -> WrittenChunks:
     require_fetched_all([place.folder / STATUS_FILE])
     if not (place.folder / STATUS_FILE).exists():
         _require_sound(place)
@@ -111,6 +119,7 @@ def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> Writte
             n_written = _write_missing(place, source, before)
             n_chunks = len(source.chunks)
             begun.complete(n_chunks, source.n_samples, source.sample_rate_hz).write(place.folder)
+        note_finished(n_chunks, n_written)
         return WrittenChunks(
             place.name.recording_id, place.folder, place.manifest, n_chunks, n_written, n_stale
         )

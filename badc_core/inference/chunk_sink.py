@@ -4,8 +4,9 @@ A file counts as the result of a run if it is of the same sound, place, date, mo
 What is in a file is defined in `chunk_json.py`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Self
 
 from badc_core.audio.channel import name_channel
 from badc_core.chunks.requests import ChunkRequest
@@ -23,23 +24,38 @@ from badc_core.telemetry.counts import Job
 
 @dataclass
 class ChunkCounts:
-    """What became of the chunks of a run so far.
+    """What became of some chunks so far: those of a recording, or of a run.
 
     Attributes:
         n_skipped: whose result was there already.
+        n_written: files whose content is new, of results or of failures.
         n_succeeded: analysed.
         n_kept: failed, but the file still holds an earlier result.
         n_detections: in all results.
         n_redone: done according to the summary to resume from, yet without such a result.
+        audio_s: sound analysed.
+        detector_s: that workers needed for it.
         failed: chunk_id and reason.
     """
 
     n_skipped: int = 0
+    n_written: int = 0
     n_succeeded: int = 0
     n_kept: int = 0
     n_detections: int = 0
     n_redone: int = 0
+    audio_s: float = 0.0
+    detector_s: float = 0.0
     failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def total(cls, several: Iterable[Self]) -> Self:
+        """Returns the sums."""
+        summed = cls()
+        for one in several:
+            for each in fields(cls):
+                setattr(summed, each.name, getattr(summed, each.name) + getattr(one, each.name))
+        return summed
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,7 @@ class ChunkSink:
     Args:
         files: of the run.
         requests: the recording's rows, in the order of its chunks.
-        counts: of the run, added to.
+        counts: of the recording, added to.
         recorder: of the run.
     """
 
@@ -155,11 +171,15 @@ class ChunkSink:
                 return
         kept = self._files.selection.of(result, chunk.task.recording_context)
         files = self._files
+        counts.n_written += not (result.is_resumed and files.find(request, chunk))
         origin = files.spec.origin(request, files.config_hash, chunk.file_key, chunk.task.channel)
         write_chunk_json(files.spec.output, kept, files.detector, origin)
         counts.n_detections += len(kept.detections)
         counts.n_skipped += result.is_resumed
-        counts.n_succeeded += result.error is None and not result.is_resumed
+        if result.error is None and not result.is_resumed:
+            counts.n_succeeded += 1
+            counts.audio_s += result.chunk.duration_s
+            counts.detector_s += result.runtime_s
 
     def finish(self) -> None:
         """Does nothing: all files are there."""

@@ -15,7 +15,7 @@ from badc_core.chunks.requests import ChunkRequest, read_requests
 from badc_core.detectors.registry import find_grid, identify_detector, uses_place
 from badc_core.errors import BadcError, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
-from badc_core.inference.chunk_sink import ChunkCounts, ChunkFiles, ChunkSink
+from badc_core.inference.chunk_sink import ChunkFiles, ChunkSink
 from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
 from badc_core.inference.exclusive_log import exclusive_log
 from badc_core.inference.manifest_contents import (
@@ -27,6 +27,7 @@ from badc_core.inference.manifest_contents import (
 )
 from badc_core.inference.manifest_tasks import make_tasks
 from badc_core.inference.raw_result import known_in_raw_result
+from badc_core.inference.recording_counts import RecordingCounts
 from badc_core.inference.recording_run import (
     Keys,
     Known,
@@ -90,7 +91,7 @@ class ManifestRun:
         self._summary = Summary(spec.telemetry_log)
         self._log = TelemetryLog(spec.telemetry_log)
         self._recorder = RunRecorder(self._log, self._summary)
-        self._counts = ChunkCounts()
+        self._counts = RecordingCounts(spec, self._detector, config_hash, self._requests)
         self._busy: dict[str, RecordingBusy] = {}
         self._left = set(self._requests)
         self._open = ExitStack()
@@ -132,7 +133,8 @@ class ManifestRun:
     @property
     def n_done(self) -> int:
         """Chunks that have their result by now."""
-        return self._counts.n_skipped + self._counts.n_succeeded
+        counts = self._counts.total()
+        return counts.n_skipped + counts.n_succeeded
 
     @property
     def is_done(self) -> bool:
@@ -200,12 +202,10 @@ class ManifestRun:
         """
         recording_id, error = outcome.recording_id, outcome.error
         self._left.discard(recording_id)
-        if isinstance(error, RecordingBusy | ContentMissing):
-            if isinstance(error, RecordingBusy):
-                self._busy[recording_id] = error
-            rows = self._requests[recording_id]
-            self._counts.failed += [(one.chunk_id, str(error)) for one in rows]
-        elif error is not None:
+        self._counts.end(recording_id, error)
+        if isinstance(error, RecordingBusy):
+            self._busy[recording_id] = error
+        elif error is not None and not isinstance(error, ContentMissing):
             raise error
 
     def finish(self) -> RunResult:
@@ -223,6 +223,7 @@ class ManifestRun:
 
     def abandon(self) -> None:
         """Closes log and summary of a run that is not done, as far as the disk lets it."""
+        self._counts.abandon()
         try:
             self._open.close()
         except BadcError as trouble:
@@ -255,28 +256,29 @@ class ManifestRun:
         chunks = self._plan(recording_id)
         known = self._known(recording_id, chunks)
         rows = self._requests[recording_id]
-        sink = ChunkSink(self._files, rows, self._counts, self._recorder)
+        counts = self._counts.begin(recording_id)
+        sink = ChunkSink(self._files, rows, counts, self._recorder)
         return Opened(chunks, known, sink)
 
     def _remove_empty_summary(self) -> None:
         """Removes the summary of a run that had nothing to do: there is no log beside it."""
         log = self._spec.telemetry_log
         n_busy = sum(len(self._requests[one]) for one in self._busy)
-        has_begun = self._counts.n_skipped + n_busy < self.n_chunks or log.exists()
+        has_begun = self._counts.total().n_skipped + n_busy < self.n_chunks or log.exists()
         if self._is_new_summary and self._previous is None and not has_begun:
             for path in (summary_path(log), workers_path(log)):
                 path.unlink(missing_ok=True)
 
     def _retried(self) -> Worst:
         """Returns the worst of the chunks that failed before they succeeded."""
-        failed = {chunk_id for chunk_id, _ in self._counts.failed}
+        failed = {chunk_id for chunk_id, _ in self._counts.total().failed}
         troubled = self._summary.worst(self.n_chunks).hotspots
         retried = tuple(one for one in troubled if one.chunk_id not in failed)
         return Worst(retried[:_RETRIED_SHOWN], len(retried[_RETRIED_SHOWN:]))
 
     def _conclude(self, wall_s: float) -> RunResult:
         chunks = {one.chunk_id for one in self._rows()}
-        counts = self._counts
+        counts = self._counts.total()
         is_tolerated = self._spec.tolerates(len(counts.failed), len(chunks))
         return RunResult(
             n_chunks=len(chunks),
