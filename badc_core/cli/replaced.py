@@ -1,4 +1,4 @@
-"""Options of the original BADC that are called something else now, or are not there.
+"""Options of the original BADC, and commands, that are called something else or are not there.
 
 A line each: what to use instead. Those that still exist are not listed.
 """
@@ -7,6 +7,12 @@ from collections.abc import Sequence
 
 _ALWAYS = "leave it out: badc run keeps this up to date; a bundle is always whole"
 _PLACES = "not changeable: manifests/, artifacts/aggregate and artifacts/corpus are where they are"
+_COMMANDS = {
+    "slurm resubmit": (
+        "type badc run --slurm DATASET again, which submits what is left; or write the array "
+        "script again with --sockeye-script, which lists what is left"
+    ),
+}
 _OPTIONS = {
     "pipeline run": {
         "--no-bundle": _ALWAYS,
@@ -24,7 +30,7 @@ _OPTIONS = {
 
 
 def find_replacement(group: Sequence[str], words: Sequence[str]) -> str:
-    """Returns what to use instead of an option that is not there; else nothing.
+    """Returns what to use instead of an option or command that is not there; else nothing.
 
     Args:
         group: the commands typed before, without `badc`.
@@ -32,6 +38,8 @@ def find_replacement(group: Sequence[str], words: Sequence[str]) -> str:
     """
     typed = [*group, *words]
     name = " ".join(typed[:2])
+    if name in _COMMANDS:
+        return f"badc has no {name}: {_COMMANDS[name]}"
     for word in typed[2:]:
         if word == "--":
             break

@@ -50,6 +50,7 @@ def test_completion_can_be_installed_and_completes_commands(app):
     [
         ("pipeline run DATASET --no-bundle", "badc run keeps this up to date"),
         ("pipeline run d --chunk-pattern=x.wav", "set recordings.extensions"),
+        ("slurm resubmit DATASET", "badc run --slurm DATASET again"),
     ],
 )
 def test_an_old_command_says_in_one_line_what_to_use_instead(app, typed, instead):
