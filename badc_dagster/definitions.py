@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from badc_core.datasets.connections import Connection, read_connections
-from badc_dagster.assets import build_assets
+from badc_dagster.assets import build_assets, by_hand
 from badc_dagster.checks import build_checks
 from badc_dagster.executor import gpu_executor
 from badc_dagster.home import home_path
@@ -30,7 +30,7 @@ def build_defs(connections: Sequence[Connection]) -> dg.Definitions:
 
 def _dataset_defs(connection: Connection) -> dg.Definitions:
     return dg.Definitions(
-        assets=build_assets(connection),
+        assets=[*build_assets(connection), *by_hand.build(connection)],
         asset_checks=build_checks(connection),
         jobs=build_jobs(connection),
         sensors=[build_new_audio_sensor(connection)],

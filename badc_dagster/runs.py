@@ -23,6 +23,7 @@ from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
+    Registry,
     ScanOutcome,
     forget_missing,
     read_registry,
@@ -42,6 +43,7 @@ from badc_dagster.corpus_fingerprint import (
     is_corpus_current,
     take_over_corpus,
 )
+from badc_dagster.done_notes import Collected, collect_and_say
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
@@ -50,7 +52,7 @@ from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
-from badc_dagster.taking_over import GraphPlace, take_over_made_elsewhere
+from badc_dagster.taking_over import GraphPlace, Show, take_over_made_elsewhere
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +130,7 @@ class Project:
     ) -> ScanOutcome:
         """Registers new recordings and their partitions, and says so in the asset graph.
 
-        That gets to know results, too, that were made in another Dagster home.
+        That gets to know results, too, that were made in another Dagster home, or by hand.
 
         Args:
             show: shows what was taken over.
@@ -142,8 +144,14 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
-        take_over_made_elsewhere(self._place, outcome.registry, show, warn)
+        self._enter_made_elsewhere(outcome.registry, show, warn)
         return outcome
+
+    def collect(self, warn: Show) -> Collected:
+        """Has the asset graph know what commands did by hand to registered recordings."""
+        registry = read_registry(self.dataset.registry)
+        register_keys(self._instance, self._connection, registry.ids)
+        return collect_and_say(self._place, registry.by_id, _nothing, warn)
 
     def prune(self) -> tuple[str, ...]:
         """Forgets recordings whose file is gone, and their partitions; returns their names."""
@@ -199,7 +207,7 @@ class Project:
         register_keys(self._instance, self._connection, registry.ids)
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
-        take_over_made_elsewhere(self._place, registry, show, warn)
+        self._enter_made_elsewhere(registry, show, warn)
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
         store_where_lacking(self.dataset, progress.current)
@@ -240,6 +248,11 @@ class Project:
 
     def _finder(self) -> DueFinder:
         return DueFinder(self._instance, self._connection, self.dataset)
+
+    def _enter_made_elsewhere(self, registry: Registry, show: Show, warn: Show) -> None:
+        """Has the asset graph know what another home made, and what commands did by hand."""
+        take_over_made_elsewhere(self._place, registry, show, warn)
+        collect_and_say(self._place, registry.by_id, show, warn)
 
     @property
     def _place(self) -> GraphPlace:

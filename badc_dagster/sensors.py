@@ -1,9 +1,10 @@
 """The sensor that watches for new audio.
 
-Every tick it registers files that stopped growing, then requests what `due.py` says is due and
-was not requested before. A single recording gets all its stages in one run; several together get
-one run per stage, since a range run cannot go on to the next stage past a bad recording. Later
-stages come first in Dagster's queue, so that what was begun is finished before more is begun.
+Every tick it registers files that stopped growing, collects notes of work by hand, then requests
+what `due.py` says is due and was not requested before. A single recording gets all its stages in
+one run; several together get one run per stage, since a range run cannot go on to the next stage
+past a bad recording. Later stages come first in Dagster's queue, so that what was begun is finished
+before more is begun.
 """
 
 import json
@@ -19,6 +20,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
 from badc_core.stages.stage import STAGES, Stage, stages_after
+from badc_dagster.done_notes import collect
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
@@ -32,6 +34,8 @@ _LOST_S = 600.0
 """A request that has had no run at work for so long has lost its run."""
 _MOST_REQUESTS = 3
 """For one recording and stage, if its runs die without a failure of the recording's own."""
+_MOST_NOTES = 500
+"""Of work by hand, that a tick collects."""
 _PRIORITY_TAG = "dagster/priority"
 
 
@@ -137,7 +141,8 @@ def evaluate(
     # The rest in the next ticks; what files say of it counts already.
     tick = Tick(MAX_FILES_PER_TICK, now_s())
     taken = take_over(instance, connection, dataset, outcome.registry.by_id, tick=tick)
-    for sentence in taken.warnings():
+    collected = collect((instance, connection, dataset), outcome.registry.by_id, _MOST_NOTES)
+    for sentence in (*taken.warnings(), *collected.warnings(dataset.root)):
         warn(sentence)
     finder = DueFinder(instance, connection, dataset)
     progress = finder.find(outcome.registry.without({*outcome.missing, *taken.unsettled}))

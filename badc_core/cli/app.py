@@ -2,7 +2,7 @@
 
 Commands that need only `badc_core` are imported here; others are added by the entry-point group
 `badc.commands`, whose entries name a function, its signature being the command line, or a group. An
-entry `data.connect` is `badc data connect`.
+entry `data.connect` is `badc data connect`, and `slurm.collect` is `badc slurm collect`.
 """
 
 from importlib.metadata import entry_points, version
@@ -18,12 +18,11 @@ from badc_core.cli.infer import infer
 from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
-from badc_core.cli.slurm import slurm
+from badc_core.cli.slurm import build_slurm
 from badc_core.cli.telemetry import telemetry
 from badc_core.cli.verify import verify
 
 COMMANDS_GROUP = "badc.commands"
-_OF_DATA = "data."
 _EVERYDAY = ("scan", "run", "status", "report")
 
 
@@ -45,23 +44,25 @@ def build_app() -> typer.Typer:
     data = make_group("Connect and clone datasets. See where they and their results are from.")
     data.command("lineage")(lineage)
     data.command("export-crate")(export_crate)
+    groups = {"data": data, "slurm": build_slurm()}
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         command = entry.load()
+        group, _, name = entry.name.rpartition(".")
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
-        elif entry.name.startswith(_OF_DATA):
-            data.command(entry.name.removeprefix(_OF_DATA))(command)
+        elif group in groups:
+            groups[group].command(name)(command)
         else:
             app.command(entry.name)(command)
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
     app.command("verify")(verify)
-    app.add_typer(data, name="data")
+    app.add_typer(groups["data"], name="data")
     app.add_typer(reports, name="report")
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")
-    app.add_typer(slurm, name="slurm")
+    app.add_typer(groups["slurm"], name="slurm")
     app.command("redo")(redo)
     app.command("version")(show_version)
     return app

@@ -22,10 +22,15 @@ from badc_core.slurm.run_folders import end_run, following, list_folders, runs_f
 from badc_core.stages.work import Work
 from badc_core.units import counted, format_bytes
 
-slurm = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
+
+def build_slurm() -> typer.Typer:
+    """Returns the group, to which others may add commands."""
+    group = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
+    for command in (plan, status, cancel):
+        group.command()(command)
+    return group
 
 
-@slurm.command()
 @taking_options
 def plan(
     dataset: DatasetFolder,
@@ -63,7 +68,6 @@ def plan(
     out.give({"workload": wanted, "estimate": found})
 
 
-@slurm.command()
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
     """Show runs on the cluster that are not done, and their tasks."""
@@ -78,7 +82,6 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     out.give(runs)
 
 
-@slurm.command()
 @taking_options
 def cancel(dataset: DatasetFolder, out: Output) -> None:
     """End all work of a dataset on the cluster that no `badc` is following.

@@ -1,0 +1,305 @@
+"""What commands did by hand shows in the asset graph, once, whatever happens on the way."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from support.commands import BADC, run_badc
+from support.forbidden import forbidden
+
+from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note
+from badc_core.stages.stage import STAGES
+from badc_dagster import sensors
+from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES
+from badc_dagster.runs import Project
+from badc_dagster.sensors import evaluate
+
+IDS = ("rec_1", "rec_2", "rec_3")
+INFER = ("--apply", "--cpu-workers", "1")
+
+DYING = """
+import os, sys
+from pathlib import Path
+import dagster as dg
+from badc_dagster.runs import Project
+target, name = {target}
+done, original = [], getattr(target, name)
+def dying(self, *given, **named):
+    done.append(self)
+    if len(done) == {calls}:
+        os.kill(os.getpid(), 9)
+    return original(self, *given, **named)
+with Project.open(Path(sys.argv[1])) as project:
+    setattr(target, name, dying)
+    project.collect(print)
+"""
+COLLECTING = """
+import sys
+from pathlib import Path
+from badc_dagster.runs import Project
+with Project.open(Path(sys.argv[1])) as project:
+    print(project.collect(print).n_events)
+"""
+
+
+def cut(graph, *words, code=0):
+    return run_badc(
+        *("chunk", "orchestrate", graph.root, "--apply", "--chunk-duration", 1, *words),
+        folder=graph.root.parent,
+        code=code,
+    )
+
+
+def infer(graph, *words, code=0):
+    return run_badc(
+        "infer", "orchestrate", graph.root, *INFER, *words, folder=graph.root.parent, code=code
+    )
+
+
+def scan(graph):
+    return run_badc("scan", graph.root, folder=graph.root.parent)
+
+
+def observations(graph, asset):
+    records = graph.instance.fetch_observations(graph.key(asset), limit=100).records
+    return [one.event_log_entry.asset_observation for one in reversed(records)]
+
+
+def n_events(graph):
+    return sum(
+        graph.n_materialized(one) + len(observations(graph, one))
+        for one in (CHUNK_FILES, CHUNK_DETECTIONS)
+    )
+
+
+def work_by_hand(graph):
+    cut(graph)
+    infer(graph)
+
+
+@pytest.fixture
+def by_hand(build_graph, copy_graph):
+    """Returns three recordings that were cut and analysed by hand, and never scanned."""
+    return copy_graph(build_graph("by_hand", work_by_hand))
+
+
+def test_a_scan_shows_what_was_done_by_hand_and_the_next_one_adds_nothing(by_hand):
+    assert len(list_notes(by_hand.root)) == 6
+    done = scan(by_hand)
+    assert "chunk files of 3 recordings, detections by chunk of 3 recordings" in done.stderr
+    assert list_notes(by_hand.root) == []
+    for asset in (CHUNK_FILES, CHUNK_DETECTIONS):
+        assert by_hand.statuses(asset) == dict.fromkeys(IDS, "MATERIALIZED")
+    assert n_events(by_hand) == 6
+    assert "by hand" not in scan(by_hand).stderr
+    assert n_events(by_hand) == 6
+
+
+def test_events_say_what_was_typed_where_and_what_came_of_it(by_hand):
+    scan(by_hand)
+    chunks = by_hand.latest(CHUNK_FILES, "rec_2").metadata
+    assert chunks["command"].value.startswith("badc chunk orchestrate /")
+    assert chunks["dagster/partition_row_count"].value == 1
+    assert (chunks["chunks_written"].value, chunks["chunk_length_s"].value) == (1, 1.0)
+    assert isinstance(chunks["folder"], dg.PathMetadataValue)
+    assert Path(chunks["folder"].value) == by_hand.dataset.chunk_files("rec_2")
+    assert isinstance(chunks["started"], dg.TimestampMetadataValue)
+    assert 0 < chunks["started"].value <= chunks["finished"].value
+    found = by_hand.latest(CHUNK_DETECTIONS, "rec_2").metadata
+    assert found["command"].value.startswith("badc infer orchestrate /")
+    assert found["detector"].value.startswith("band_energy ")
+    assert (found["chunks"].value, found["chunks_failed"].value) == (1, 0)
+    assert found["audio_s"].value == pytest.approx(3.0)
+    assert found["x_realtime"].value > 0
+    assert Path(found["telemetry"].value).is_file()
+    assert Path(found["manifest"].value) == by_hand.dataset.manifest("rec_2")
+    assert found["host"].value
+    assert not {"slurm_job", "stub"} & found.keys()
+
+
+def test_a_failure_is_an_observation_that_says_why(graph):
+    whole = graph.root / "audio" / "S1" / "rec_2.wav"
+    whole.write_bytes(whole.read_bytes()[:1000])
+    cut(graph, code=1)
+    infer(graph, "--runner-cmd", "false", "--max-retries", 0, code=1)
+    assert "2 recordings, 3 failures" in scan(graph).stderr
+    (unreadable,) = observations(graph, CHUNK_FILES)
+    assert unreadable.partition == "rec_2"
+    assert "rec_2.wav" in unreadable.metadata["failed_because"].value
+    assert graph.n_materialized(CHUNK_FILES) == 2
+    failed = observations(graph, CHUNK_DETECTIONS)
+    assert {one.partition for one in failed} == {"rec_1", "rec_3"}
+    assert "1 of 1 chunk failed" in failed[0].metadata["failed_because"].value
+    assert graph.n_materialized(CHUNK_DETECTIONS) == 0
+
+
+def test_the_stub_runner_is_marked(graph):
+    cut(graph)
+    infer(graph, "--stub-runner")
+    scan(graph)
+    assert graph.latest(CHUNK_DETECTIONS, "rec_1").metadata["stub"].value is True
+
+
+def test_work_that_was_done_already_is_not_shown_again(by_hand):
+    scan(by_hand)
+    cut(by_hand)
+    infer(by_hand, "--include-existing")
+    assert list_notes(by_hand.root) == []
+
+
+def test_assets_leave_no_notes(finished):
+    assert list_notes(finished.root) == []
+
+
+def test_no_job_can_make_what_is_made_by_hand(graph):
+    assets = graph.defs.resolve_asset_graph()
+    keys = {graph.key(CHUNK_FILES), graph.key(CHUNK_DETECTIONS)}
+    assert keys <= set(assets.get_all_asset_keys())
+    assert not keys & set(assets.executable_asset_keys)
+    assert not keys & set(dg.AssetSelection.all().materializable().resolve(assets))
+    assert assets.get(graph.key(CHUNK_DETECTIONS)).parent_keys == {graph.key(CHUNK_FILES)}
+    assert assets.get(graph.key(CHUNK_FILES)).parent_keys == {graph.key("recording")}
+    for key in keys:
+        assert assets.get(key).partitions_def == graph.partitions
+        assert assets.get(key).group_name == "dataset_by_hand"
+    for job in graph.defs.resolve_all_job_defs():
+        assert not keys & job.asset_layer.selected_asset_keys
+
+
+def test_badc_run_shows_it_and_does_what_is_due_as_ever(by_hand):
+    said = []
+    with Project.open(by_hand.root) as project:
+        project.scan()
+        outcome = project.bring_up_to_date(show=said.append, warn=said.append)
+    assert (outcome.n_finished, outcome.failures, outcome.faults) == (3, (), ())
+    assert n_events(by_hand) == 6
+    assert by_hand.due() == {}
+
+
+def test_slurm_collect_says_what_is_not_registered_and_keeps_its_notes(by_hand):
+    scan(by_hand)
+    new = by_hand.add("S1/rec_4.wav")
+    run_badc("chunk", "run", "--chunk-duration", 1, new, folder=by_hand.root.parent)
+    done = run_badc("slurm", "collect", by_hand.root, folder=by_hand.root.parent)
+    assert "Nothing new" in done.stdout
+    assert "1 recording is not shown, such as rec_4" in done.stderr
+    assert len(list_notes(by_hand.root)) == 1
+    assert "chunk files of 1 recording" in scan(by_hand).stderr
+    assert list_notes(by_hand.root) == []
+
+
+def test_slurm_collect_says_how_many(by_hand):
+    done = run_badc("slurm", "collect", by_hand.root, "--json", folder=by_hand.root.parent)
+    assert json.loads(done.stdout) == {
+        "finished": {CHUNK_FILES: 3, CHUNK_DETECTIONS: 3},
+        "failed": {},
+        "unregistered": [],
+        "unreadable": {},
+        "n_kept": 0,
+    }
+    assert n_events(by_hand) == 6
+
+
+def test_a_task_of_an_array_script_shows_its_job(by_hand, tmp_path):
+    scan(by_hand)
+    words = ("infer", "orchestrate", by_hand.root, "--cpu-workers", 1, "--include-existing")
+    words = (*words, "--no-resume-completed", "--sockeye-script", tmp_path / "run.sh")
+    run_badc(*words, folder=tmp_path)
+    task = {"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "2", "SLURM_JOB_ID": "19"}
+    env = {**os.environ, **task, "SLURMD_NODENAME": "n7", "PATH": f"{BADC.parent}:/usr/bin:/bin"}
+    done = subprocess.run(
+        ["bash", tmp_path / "run.sh"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    scan(by_hand)
+    shown = by_hand.latest(CHUNK_DETECTIONS, "rec_2").metadata
+    assert (shown["slurm_job"].value, shown["host"].value) == ("17_2", "n7")
+    assert shown["command"].value.startswith("badc infer run ")
+    assert by_hand.n_materialized(CHUNK_DETECTIONS) == 4
+
+
+def test_the_sensor_collects_a_bounded_number_each_tick(by_hand, monkeypatch):
+    monkeypatch.setattr(sensors, "_MOST_NOTES", 100)
+    scan(by_hand)
+    cut(by_hand, "--include-existing", "--limit", 1)
+    note = read_note(list_notes(by_hand.root)[0])
+    for _ in range(129):
+        leave_note(by_hand.root, note)
+    warnings = []
+    for n_left in (30, 0, 0):
+        place = (by_hand.instance, by_hand.connection, by_hand.dataset)
+        result = evaluate(*place, None, lambda: 1_700_000_000.0, warnings.append)
+        assert len(list_notes(by_hand.root)) == n_left
+        wanted = {key.path[-1] for one in result.run_requests for key in one.asset_selection}
+        assert wanted <= set(STAGES)
+    assert n_events(by_hand) == 6 + 130
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("target", "calls", "n_shown"),
+    [
+        ("Path, 'unlink'", 3, 12 - 2),  # two of six were removed after all were stored
+        ("dg.DagsterInstance, 'report_runless_asset_event'", 4, 6),
+    ],
+)
+def test_a_kill_in_between_loses_nothing(by_hand, target, calls, n_shown):
+    by_hand.scan()
+    script = DYING.format(target=target, calls=calls)
+    done = subprocess.run([sys.executable, "-c", script, by_hand.root], check=False)
+    assert done.returncode == -9
+    with Project.open(by_hand.root) as project:
+        project.collect(print)
+    assert n_events(by_hand) == n_shown
+    for asset in (CHUNK_FILES, CHUNK_DETECTIONS):
+        assert by_hand.statuses(asset) == dict.fromkeys(IDS, "MATERIALIZED")
+    assert list_notes(by_hand.root) == []
+
+
+def test_several_processes_collect_each_note_once(by_hand):
+    by_hand.scan()
+    note = read_note(list_notes(by_hand.root)[0])
+    for _ in range(294):
+        leave_note(by_hand.root, note)
+    words = [sys.executable, "-c", COLLECTING, by_hand.root]
+    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    counts = [int(one.communicate(timeout=120)[0]) for one in started]
+    assert sum(counts) == 300
+    assert n_events(by_hand) == 300
+
+
+def test_what_is_no_note_is_set_aside_and_named_once(by_hand):
+    by_hand.scan()
+    folder = notes_folder(by_hand.root)
+    for name, content in (("0.json", b"{"), ("1.json", b'{"kind": "cake"}'), ("2.json", b"\xff")):
+        (folder / name).write_bytes(content)
+    done = scan(by_hand)
+    assert "3 notes of work by hand give trouble, such as" in done.stderr
+    assert "0.json: not a note" in done.stderr
+    assert n_events(by_hand) == 6
+    assert sorted(one.name for one in folder.iterdir()) == [
+        f"{n}.json.unreadable" for n in range(3)
+    ]
+    assert "trouble" not in scan(by_hand).stderr
+
+
+def test_notes_that_may_not_be_removed_are_left(by_hand, tmp_path):
+    by_hand.scan()
+    folder, closed = notes_folder(by_hand.root), tmp_path / "closed"
+    closed.mkdir()
+    # In the block this thread obeys permissions, though it may be root's.
+    with forbidden(closed), Project.open(by_hand.root) as project:
+        folder.chmod(0o555)
+        warnings = []
+        assert project.collect(warnings.append).n_kept == 6
+        assert "6 notes of work by hand left: you may not remove files" in warnings[0]
+        folder.chmod(0)
+        assert project.collect(warnings.append).n_events == 0
+        assert "Permission denied" in warnings[1]
+        folder.chmod(0o755)
+        assert project.collect(warnings.append).n_events == 6
+    assert n_events(by_hand) == 6
