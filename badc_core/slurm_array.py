@@ -106,7 +106,7 @@ class ArrayJob:
     """What a script asks Slurm for; what is empty is left to the cluster's defaults.
 
     Attributes:
-        name: of the job.
+        job_name: what the queue shows.
         account: that is charged.
         partition: or several with commas.
         gres: devices of each task, such as `gpu:1`.
@@ -115,7 +115,7 @@ class ArrayJob:
         mem: memory of each task.
     """
 
-    name: str
+    job_name: str
     account: str = ""
     partition: str = ""
     gres: str = ""
@@ -129,22 +129,14 @@ class ArrayJob:
         Args:
             n_tasks: in the array.
         """
-        asked = {
-            "job-name": self.name,
-            "account": self.account,
-            "partition": self.partition,
-            "gres": self.gres,
-            "time": self.time,
-            "cpus-per-task": self.cpus_per_task,
-            "mem": self.mem,
-            "array": f"1-{n_tasks}",
-            "signal": f"B:USR1@{_WARNING_S}",
-            "open-mode": "append",
-        }
-        for name, value in asked.items():
-            if value:
-                yield f"#SBATCH --{name}={value}"
-        yield "#SBATCH --requeue"
+        array = {"array": f"1-{n_tasks}", "signal": f"B:USR1@{_WARNING_S}", "open-mode": "append"}
+        for option in (*sbatch_options({**vars(self), **array}), "--requeue"):
+            yield f"#SBATCH {option}"
+
+
+def sbatch_options(asked: Mapping[str, object]) -> list[str]:
+    """Returns the options of sbatch, in the order of their names here; empty values have none."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in asked.items() if value]
 
 
 def render_array(

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from badc_core.settings_section import Section
+from badc_core.slurm_array import sbatch_options
 
 StageName: TypeAlias = Literal[
     "recording", "chunk_manifest", "raw_detections", "detections", "report_bundle"
@@ -46,17 +47,8 @@ class SlurmResources(Section):
 
     def options(self) -> list[str]:
         """Returns the options of sbatch that ask for this."""
-        named = {
-            "account": self.account,
-            "partition": self.partition,
-            "qos": self.qos,
-            "gres": self.gres,
-            "time": self.time,
-            "cpus-per-task": self.cpus_per_task or "",
-            "mem": self.mem,
-            "constraint": self.constraint,
-        }
-        return [*(f"--{name}={value}" for name, value in named.items() if value), *self.extra]
+        named = self.model_dump(include=set(SlurmResources.model_fields) - {"extra"})
+        return [*sbatch_options(named), *self.extra]
 
 
 class SlurmSettings(SlurmResources):

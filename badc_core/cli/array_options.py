@@ -57,7 +57,7 @@ class ArrayOptions:
     def job(self) -> ArrayJob:
         """Returns what the script asks for."""
         return ArrayJob(
-            name=self.sockeye_job_name,
+            job_name=self.sockeye_job_name,
             account=self.sockeye_account,
             partition=self.sockeye_partition,
             gres=self.gres,

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.built_once import build_once
 from support.commands import BADC, run_typed
+from support.held_detector import held_detector
 from support.lacking import lacking
 from support.sounds import write_tone
 from support.waiting import wait_until
@@ -39,7 +40,7 @@ NAMES = ("a", "b", "c")
 ENERGY = ("--detector", "band_energy", "--cpu-workers", "1")
 JOB = ArrayJob("badc-infer")
 EVERYTHING = ArrayJob(
-    name="birds",
+    job_name="birds",
     account="st-owl-1",
     partition="gpu,gpu-long",
     gres="gpu:1",
@@ -170,7 +171,7 @@ def test_the_script_with_everything_is_as_in_the_golden_file(archive):
 def test_the_script_that_cuts_is_as_in_the_golden_file(archive):
     (archive / ".datalad").mkdir()
     plan = plan_dataset(DatasetCut(archive, overlap_s=3.0, include_existing=True))
-    golden("chunks.sh", render_chunk_array(plan, replace(JOB, name="badc-chunk")), archive)
+    golden("chunks.sh", render_chunk_array(plan, replace(JOB, job_name="badc-chunk")), archive)
 
 
 # ---- what tasks run, whatever paths are called
@@ -538,38 +539,10 @@ def test_both_arrays_do_what_apply_does_and_all_their_tables_are_summed_up(root,
     assert "Nothing to do." in typed(root, *ENERGY)
 
 
-SLOW = """
-import time
-from pathlib import Path
-
-from badc_core.detectors import band_energy
-
-identify = band_energy.identify
-
-
-class Slow:
-    def __init__(self, detector):
-        self._detector = detector
-
-    def __getattr__(self, name):
-        return getattr(self._detector, name)
-
-    def batches(self, audio, chunk, recording_context):
-        folder = Path(__file__).parent
-        while chunk.chunk_id != "a_chunk_0_3000" and not (folder / "go").exists():
-            time.sleep(0.02)
-        return self._detector.batches(audio, chunk, recording_context)
-
-
-def load(settings):
-    return Slow(band_energy.load(settings))
-"""
-
-
 def test_a_task_that_ran_out_of_time_goes_on_from_the_chunks_it_has(
     root, monkeypatch, install_detector
 ):
-    site = install_detector("slow", SLOW)
+    site = install_detector("slow", held_detector("a_chunk_0_3000"))
     monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
     typed(root, "--detector", "slow", "--cpu-workers", 1, "--sockeye-script", "run.sh")
     first = root / "artifacts/infer/a/a_chunk_0_3000.json"

@@ -13,6 +13,7 @@ import pytest
 from support.archives import run_in
 from support.built_once import build_once
 from support.commands import BADC, run_typed
+from support.held_detector import held_detector
 from support.sounds import write_tone
 from support.tables import write_rows
 from support.telemetry import read_events
@@ -417,37 +418,6 @@ def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_pat
     assert SettingOptions(runner_cmd="'no end").anchored().runner_cmd == "'no end"
 
 
-SLOW = """
-import time
-from pathlib import Path
-
-from badc_core.detectors import band_energy
-
-identify = band_energy.identify
-
-
-class Slow:
-    def __init__(self, detector):
-        self._detector = detector
-
-    def __getattr__(self, name):
-        return getattr(self._detector, name)
-
-    def batches(self, audio, chunk, recording_context):
-        folder = Path(__file__).parent
-        with (folder / "begun").open("a") as file:
-            file.write(f"{chunk.chunk_id}\\n")
-        until_s = time.monotonic() + 20
-        while not (folder / "go").exists() and time.monotonic() < until_s:
-            time.sleep(0.02)
-        return self._detector.batches(audio, chunk, recording_context)
-
-
-def load(settings):
-    return Slow(band_energy.load(settings))
-"""
-
-
 def locks(root: Path) -> list[Path]:
     """Returns the files by which runs hold recordings."""
     return [
@@ -459,7 +429,7 @@ def locks(root: Path) -> list[Path]:
 @pytest.fixture
 def other_run(root, install_detector):
     """Yields a run of the dataset that is at work on `a`, and a folder: `go` lets it go on."""
-    site = install_detector("slow", SLOW)
+    site = install_detector("slow", held_detector())
     command = [str(BADC), "infer", "orchestrate", str(root)]
     command += ["--detector", "slow", "--cpu-workers", "1", "--apply"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
