@@ -165,8 +165,9 @@ def finish(server: Server, survivors: list[str], others: list[str]) -> None:
     wait_until(lambda: not any(is_alive(line["pid"]) for line in server.trace()), 30)
     assert {one: server.status(one) for one in survivors} == dict.fromkeys(survivors, "SUCCESS")
     for one in survivors:
-        done = sorted(line["step"] for line in server.trace(one) if line["kind"] == "done")
-        assert done == [f"step_{number}" for number in range(N_STEPS)]
+        # One that is killed between its last word and its last event is done again.
+        done = {line["step"] for line in server.trace(one) if line["kind"] == "done"}
+        assert done == {f"step_{number}" for number in range(N_STEPS)}
     check(server)
 
 
