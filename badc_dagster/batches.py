@@ -18,12 +18,13 @@ from badc_core.provenance.dropping import FetchedSounds
 from badc_core.recordings.failures import read_failures
 from badc_core.recordings.recording import total_audio_s
 from badc_core.recordings.registry import read_rows
+from badc_core.slurm.packing import most_recordings
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.telemetry.progress import Watcher, watched_by
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.in_process import InProcessRuns
 from badc_dagster.jobs import PIPELINE_JOB
-from badc_dagster.partitions import ON_CLUSTER, KeyOrder, range_tags, run_size
+from badc_dagster.partitions import KeyOrder, range_tags, run_size
 
 FIRST_BATCH = 50
 """Recordings in the first batch, few, so that there soon is something to look at."""
@@ -150,7 +151,9 @@ class BatchRun:
         settings = self._dataset.settings
         if settings.datalad.drop_after:
             return FETCHED_BATCH, FETCHED_BATCH
-        return (ON_CLUSTER, ON_CLUSTER) if settings.slurm.stages else (FIRST_BATCH, BATCH)
+        if settings.slurm.stages:
+            return most_recordings(), most_recordings()
+        return FIRST_BATCH, BATCH
 
     def _keeping_sounds(self, batch: list[str]) -> AbstractContextManager[None]:
         """Keeps what is fetched for a stage for the stages after it, where it is dropped then."""

@@ -13,6 +13,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.settings import Settings
+from badc_core.slurm.packing import most_recordings
 from badc_core.stages.stage import Stage
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -31,11 +32,6 @@ def recording_partitions(connection: Connection) -> dg.DynamicPartitionsDefiniti
     return dg.DynamicPartitionsDefinition(name=connection.partitions_name)
 
 
-ON_CLUSTER = 1500
-"""Recordings that one run takes which has them worked on by a cluster: two open files each, of the
-4,096 that systems usually allow."""
-
-
 def backfill_policy(connection: Connection, stage: Stage) -> dg.BackfillPolicy:
     """Returns how many recordings one run of an asset takes."""
     try:
@@ -52,7 +48,7 @@ def run_size(settings: Settings, stage: Stage) -> int:
     differ (`stages/stage.py`).
     """
     on_cluster = settings.slurm.on_cluster(stage.name) and not settings.datalad.drop_after
-    return stage.batch_size + (ON_CLUSTER if on_cluster else 0)
+    return stage.batch_size + (most_recordings() if on_cluster else 0)
 
 
 def register_keys(

@@ -24,7 +24,7 @@ from badc_dagster.done_notes import collect
 from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
-from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys
+from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys, run_size
 from badc_dagster.scans import report_scan
 from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
 from badc_dagster.taking_over import Tick, take_over
@@ -172,6 +172,7 @@ class _Requests:
         now_s: float,
     ) -> None:
         self._connection = connection
+        self._settings = dataset.settings
         self._cursor = cursor
         self._now_s = now_s
         self._keys = KeyOrder.read(instance, connection)
@@ -203,7 +204,7 @@ class _Requests:
             for one in wanted
         }
         self._cursor.requested[stage.name] = {**before, **now}
-        ranges = self._keys.ranges(wanted, stage.batch_size)
+        ranges = self._keys.ranges(wanted, run_size(self._settings, stage))
         return [self._request(stage, some, priority) for some in ranges]
 
     def _may_request(self, before: Request | None, has_failed: bool) -> bool:

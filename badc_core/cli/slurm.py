@@ -13,7 +13,6 @@ from badc_core.cli.setting_options import SettingOptions
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.inference.recording_run import STAGE
-from badc_core.recordings.registry import read_registry
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
@@ -37,10 +36,11 @@ def plan(
     options: SettingOptions,
     out: Output,
     recordings: Annotated[
-        int | None, typer.Option(min=1, help="So many recordings. Default: those there are.")
+        int | None, typer.Option(min=1, help="So many recordings. Default: those left to do.")
     ] = None,
     audio_hours: Annotated[
-        float | None, typer.Option(min=0.0, help="With so much sound. Default: what they have.")
+        float | None,
+        typer.Option(min=0.0, help="With so much sound. Default: what they have."),
     ] = None,
 ) -> None:
     """Estimate tasks, hours, files and bytes before anything is submitted.
@@ -49,16 +49,7 @@ def plan(
     first makes them true: badc run --slurm --limit 20 DATASET
     """
     opened = Dataset.open(dataset, options.overrides())
-    known = [one.recording_id for one in read_registry(opened.registry)]
-    work = read_workload(opened, known, STAGE)
-    wanted = Workload(
-        recordings or work.recordings,
-        work.audio_h if audio_hours is None else audio_hours,
-        work.speed,
-        work.is_measured,
-        work.files,
-        work.size_bytes,
-    )
+    wanted = read_workload(opened, STAGE, recordings, audio_hours)
     found = estimate(wanted, opened.settings.slurm, STAGE)
     out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
     for one in explain_lack_of_room(found, opened.root):
@@ -114,7 +105,7 @@ def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:
         ("Tasks", f"{found.tasks}, {found.at_once} at a time"),
         ("Hours of tasks", f"{found.task_h:.1f}"),
         ("Hours of GPUs", f"{found.gpu_h:.1f}"),
-        ("Time without waiting", f"{found.wall_h:.1f} h"),
+        ("Time without queueing", f"{found.wall_h:.1f} h"),
         ("Files", str(found.files)),
         ("Size of these", format_bytes(found.size_bytes)),
     ]

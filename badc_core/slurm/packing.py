@@ -1,7 +1,23 @@
-"""Packing recordings into tasks of about equal length."""
+"""How many recordings a step may have on the cluster, and packing them into tasks."""
 
 import heapq
+import resource
 from collections.abc import Mapping
+
+_AT_LEAST, _AT_MOST = 1_500, 10_000
+_FILES_EACH, _OTHER_FILES = 2, 1_000
+
+
+def most_recordings() -> int:
+    """Returns how many recordings a step may have on the cluster.
+
+    The more, the fuller the cluster: the next step begins when the last task of this one has ended.
+    Of each recording two files are open, of which this machine allows 4,096, or far more.
+    """
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if allowed == resource.RLIM_INFINITY:
+        return _AT_MOST
+    return min(_AT_MOST, max(_AT_LEAST, (allowed - _OTHER_FILES) // _FILES_EACH))
 
 
 def pack(lengths_s: Mapping[str, float], target_s: float) -> list[list[str]]:

@@ -2,12 +2,13 @@
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.slurm.speeds import Speeds, length_s
+from badc_core.recordings.registry import read_registry
+from badc_core.slurm.packing import most_recordings
+from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm_settings import SlurmSettings
 from badc_core.stages.stage import STAGES
 
@@ -51,7 +52,8 @@ class Estimate:
         at_once: of these, that may run at the same time.
         task_h: hours of all tasks together.
         gpu_h: hours of GPUs.
-        wall_h: from the first task's start to the last one's end, without waiting in the queue.
+        wall_h: of tasks, one after another where no more may run, without waiting in the queue and
+            without the stages that run on the host.
         files: written.
         size_bytes: of these.
     """
@@ -65,13 +67,27 @@ class Estimate:
     size_bytes: int
 
 
-def read_workload(dataset: Dataset, recording_ids: Sequence[str], stage: str) -> Workload:
-    """Returns what a stage over recordings would be, from what is known of the dataset."""
+def read_workload(
+    dataset: Dataset, stage: str, recordings: int | None = None, audio_h: float | None = None
+) -> Workload:
+    """Returns what is left to do of a stage, from what is known of the dataset.
+
+    Args:
+        dataset: the dataset.
+        stage: its name.
+        recordings: how many there will be; None for those that have no result yet.
+        audio_h: hours of sound in them; None for as much as those known now have on average.
+    """
+    known = [one.recording_id for one in read_registry(dataset.registry)]
+    made = STAGES[stage].list_made(dataset)
+    left = [one for one in known if one not in made]
+    n = len(left) if recordings is None else recordings
+    if audio_h is None:
+        some = left or known
+        audio_h = sum(lengths_s(dataset, some).values()) / 3600 * n / max(1, len(some))
     speeds = Speeds(dataset.work_folder)
-    audio_s = sum(length_s(dataset, one) for one in recording_ids)
     files, size_bytes = _measure_files(dataset)
-    speed, is_measured = speeds.of(stage), speeds.is_measured(stage)
-    return Workload(len(recording_ids), audio_s / 3600, speed, is_measured, files, size_bytes)
+    return Workload(n, audio_h, speeds.of(stage), speeds.is_measured(stage), files, size_bytes)
 
 
 def estimate(workload: Workload, settings: SlurmSettings, stage: str) -> Estimate:
@@ -79,14 +95,17 @@ def estimate(workload: Workload, settings: SlurmSettings, stage: str) -> Estimat
     work_h = workload.audio_h / workload.speed
     tasks = max(1, math.ceil(work_h * 60 / settings.target_minutes))
     tasks = min(tasks, max(1, workload.recordings))
-    at_once = min(tasks, settings.max_running_tasks or tasks)
+    # One step after the other, each with its own tasks.
+    n_steps = max(1, math.ceil(workload.recordings / most_recordings()))
+    a_step = math.ceil(tasks / n_steps)
+    at_once = min(a_step, settings.max_running_tasks or a_step)
     task_h = work_h + tasks * _START_S / 3600
     return Estimate(
         tasks,
         at_once,
         task_h,
         task_h * settings.for_stage(stage).n_gpus,
-        math.ceil(tasks / at_once) * task_h / tasks,
+        n_steps * math.ceil(a_step / at_once) * task_h / tasks,
         round(workload.recordings * workload.files),
         round(workload.recordings * workload.size_bytes),
     )

@@ -1,6 +1,7 @@
 """How fast tasks were, so that the next ones can be packed to a length of time."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from badc_core.atomic import write_text
@@ -9,6 +10,7 @@ from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import BadcError
 from badc_core.json_texts import parse_object
 from badc_core.recordings.recording import read_recording
+from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import read_rows
 from badc_core.stages.stage import STAGES
 
@@ -63,12 +65,20 @@ class Speeds:
             return {}
 
 
-def length_s(dataset: Dataset, recording_id: str) -> float:
-    """Returns the seconds of sound in a recording, guessed from its size if nobody decoded it."""
-    try:
-        return read_recording(dataset.recording(recording_id)).duration_s
-    except BadcError:
-        row = read_rows(dataset.registry, [recording_id]).get(recording_id)
+def lengths_s(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, float]:
+    """Returns the seconds of sound in recordings, guessed from its size where nobody decoded it."""
+    found: dict[str, float] = {}
+    unread = []
+    for one in recording_ids:
+        try:
+            found[one] = read_recording(dataset.recording(one)).duration_s
+        except BadcError:
+            unread.append(one)
+    rows = read_rows(dataset.registry, unread) if unread else {}
+    return found | {one: _guess_s(dataset, rows.get(one)) for one in unread}
+
+
+def _guess_s(dataset: Dataset, row: RegisteredRecording | None) -> float:
     try:
         return dataset.audio(row.path).stat().st_size / _BYTES_PER_S if row else 0.0
     except OSError:

@@ -33,7 +33,7 @@ from badc_core.slurm.run_folders import (
     runs_folder,
 )
 from badc_core.slurm.script import render_script
-from badc_core.slurm.speeds import Speeds, length_s
+from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm.submitting import until_answered
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import StepInputs, fetching
@@ -168,9 +168,9 @@ class SlurmStepLauncher:
     def _begin(self, recording_ids: list[str], stack: ExitStack) -> None:
         """Makes the folder of a new run over some recordings."""
         settings, stage = self._inputs.settings.slurm, self._inputs.stage
-        lengths_s = {one: length_s(self._inputs.dataset, one) for one in recording_ids}
+        audio_s = lengths_s(self._inputs.dataset, recording_ids)
         speed = Speeds(self._inputs.work_folder).of(stage)
-        tasks = pack(lengths_s, settings.target_minutes * 60 * speed)
+        tasks = pack(audio_s, settings.target_minutes * 60 * speed)
         path = runs_folder(self._inputs.dataset) / f"{stage}-{uuid4().hex[:8]}"
         folder = RunFolder(path)
         stack.enter_context(following(folder, self._work))

@@ -1,27 +1,77 @@
 """What a plan for the cluster says before anything is spent."""
 
 import json
+import resource
 
 import pytest
 from support.commands import run_typed
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.slurm.plan import Workload, estimate, explain_lack_of_room
-from badc_core.slurm.speeds import Speeds
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
+from badc_core.slurm import plan, speeds
+from badc_core.slurm.packing import most_recordings
+from badc_core.slurm.plan import Workload, estimate, explain_lack_of_room, read_workload
+from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm_settings import SlurmSettings
 
 SIXTY_TB = Workload(500_000, 170_000.0, 100.0, is_measured=True, files=17.0, size_bytes=300_000.0)
 
 
-def test_sixty_terabytes_on_forty_gpus() -> None:
+def test_sixty_terabytes_on_forty_gpus(monkeypatch) -> None:
+    monkeypatch.setattr(plan, "most_recordings", lambda: 10_000)
     settings = SlurmSettings(gres="gpu:1", target_minutes=60, max_running_tasks=40)
     found = estimate(SIXTY_TB, settings, "raw_detections")
-    assert (found.tasks, found.at_once) == (1700, 40)
+    # 50 steps, one after another, of 34 tasks each.
+    assert (found.tasks, found.at_once) == (1700, 34)
     assert found.gpu_h == found.task_h == pytest.approx(1700 + 1700 * 20 / 3600)
-    # 43 rounds of an hour and twenty seconds.
-    assert found.wall_h == pytest.approx(43 * (1 + 20 / 3600))
+    assert found.wall_h == pytest.approx(50 * (1 + 20 / 3600))
     assert (found.files, found.size_bytes) == (8_500_000, 150_000_000_000)
+
+
+def test_fewer_tasks_at_a_time_take_several_rounds_of_each_step(monkeypatch) -> None:
+    monkeypatch.setattr(plan, "most_recordings", lambda: 10_000)
+    settings = SlurmSettings(gres="gpu:1", target_minutes=60, max_running_tasks=20)
+    found = estimate(SIXTY_TB, settings, "raw_detections")
+    assert (found.at_once, found.wall_h) == (20, pytest.approx(100 * (1 + 20 / 3600)))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "most"),
+    [(1024, 1_500), (4_096, 1_548), (20_000, 9_500), (1 << 20, 10_000), (-1, 10_000)],
+)
+def test_a_step_has_as_many_recordings_as_files_may_be_open(monkeypatch, allowed, most) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, allowed))
+    assert most_recordings() == most
+
+
+def test_what_is_done_is_left_out_and_more_recordings_have_as_much_sound_each(tmp_path) -> None:
+    for name in ("a", "b"):
+        write_tone(tmp_path / "audio" / "A" / f"{name}.wav", 36.0)
+    dataset = Dataset.open(tmp_path)
+    for registered in register_recordings(dataset).registry:
+        recording = describe_recording(dataset, registered)
+        recording.write(dataset.recording(registered.recording_id))
+    made = dataset.raw_detections("a")
+    made.parent.mkdir(parents=True)
+    made.touch()
+    left = read_workload(dataset, "raw_detections")
+    assert (left.recordings, left.audio_h) == (1, pytest.approx(0.01))
+    more = read_workload(dataset, "raw_detections", 500)
+    assert (more.recordings, more.audio_h) == (500, pytest.approx(5.0))
+
+
+def test_the_registry_is_read_once_for_all_that_nobody_decoded(tmp_path, monkeypatch) -> None:
+    for number in range(20):
+        write_tone(tmp_path / "audio" / "A" / f"{number}.wav", 0.5)
+    dataset = Dataset.open(tmp_path)
+    ids = [one.recording_id for one in register_recordings(dataset).registry]
+    reads = []
+    read = speeds.read_rows
+    monkeypatch.setattr(speeds, "read_rows", lambda *some: reads.append(some) or read(*some))
+    assert len(lengths_s(dataset, ids)) == 20
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize(
