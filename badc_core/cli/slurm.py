@@ -1,5 +1,6 @@
 """`badc slurm`: what work on a cluster will take, and what is there of it now."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,12 @@ from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.setting_options import SettingOptions
-from badc_core.cli.tables import make_table
+from badc_core.cli.slurm_logs import TaskLog, find_logs, list_logs
+from badc_core.cli.tables import EndOf, make_table
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import ProgramMissing, RecordingUnknown, SlurmRefused, SlurmSilent
 from badc_core.inference.recording_run import STAGE
-from badc_core.slurm.commands import Slurm
+from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folder import RunFolder
@@ -25,7 +28,7 @@ from badc_core.units import counted, format_bytes
 def build_slurm() -> typer.Typer:
     """Returns the group, to which others may add commands."""
     group = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
-    for command in (plan, status, cancel):
+    for command in (plan, status, logs, cancel):
         group.command()(command)
     return group
 
@@ -74,6 +77,30 @@ def status(dataset: DatasetFolder, out: Output) -> None:
 
 
 @taking_options
+def logs(
+    dataset: DatasetFolder,
+    out: Output,
+    recording: Annotated[
+        str | None,
+        typer.Argument(metavar="RECORDING", help="Print the log of the task that had it last."),
+    ] = None,
+) -> None:
+    """List what tasks on the cluster have printed, or print the log of a recording's task."""
+    opened = Dataset.open(dataset)
+    queue = _read_queue(out)
+    if recording is None:
+        found = list_logs(opened, queue)
+        rows = [(one.run, one.job, one.state, EndOf(one.shown_log)) for one in found]
+        if rows:
+            out.show(make_table("Tasks", ("Run", "Job", "State", "Log"), rows))
+        else:
+            out.say("No task was submitted yet.")
+        out.give(found)
+        return
+    _print_log(opened, find_logs(opened, queue, recording), recording, out)
+
+
+@taking_options
 def cancel(dataset: DatasetFolder, out: Output) -> None:
     """End all work of a dataset on the cluster that no `badc` is following.
 
@@ -94,6 +121,38 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
             work.take_from_task(one, run)
     out.say(f"{counted(len(ended), 'run')} ended")
     out.give(ended)
+
+
+def _read_queue(out: Output) -> Tasks | None:
+    """Returns the queue; None, after a warning, where it cannot be read: logs are files."""
+    try:
+        return Slurm().read_queue()
+    except (ProgramMissing, SlurmRefused, SlurmSilent) as error:
+        out.warn(f"what is in the queue is not known: {error}")
+        return None
+
+
+def _print_log(dataset: Dataset, found: Sequence[TaskLog], recording: str, out: Output) -> None:
+    """Prints the newest of some logs."""
+    if not found:
+        raise RecordingUnknown(
+            "no task of a run that is not done had it",
+            recording,
+            f"Logs of runs that are done: {runs_folder(dataset)}/*/logs; which job had it is in "
+            "its materialisation, as slurm_job",
+        )
+    last, *earlier = found
+    try:
+        text = last.log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        out.say(f"Job {last.job} ({last.state}) has printed nothing yet.")
+        text = ""
+    else:
+        out.remark(f"Job {last.job} ({last.state}): {last.log}")
+        out.say(*text.splitlines())
+    for one in earlier:
+        out.remark(f"Earlier: job {one.job} ({one.state}): {one.log}")
+    out.give({"tasks": found, "text": text})
 
 
 def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:

@@ -41,12 +41,12 @@ def test_datasets_appear_and_go_without_a_restart(field_audio, tmp_path, request
         nodes = web.ask(_ASSETS)["assetNodes"]
         return {one["groupName"]: one["assetKey"]["path"][:-1] for one in nodes}
 
-    assert groups() == {"pond": []}
+    assert groups() == {"pond": [], "pond_by_hand": []}
     run_badc("data", "connect", tmp_path / "lake", folder=tmp_path)
     run_badc("data", "disconnect", "pond", folder=tmp_path)
     assert not reload_web_interface(tmp_path / "dagster", web.port)
-    assert groups() == {"pond": []}
+    assert groups() == {"pond": [], "pond_by_hand": []}
     assert reload_web_interface(home, web.port)
-    assert groups() == {"lake": ["lake"]}
+    assert groups() == {"lake": ["lake"], "lake_by_hand": ["lake"]}
     web.stop()
     assert not reload_web_interface(home, web.port)

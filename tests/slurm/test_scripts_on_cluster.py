@@ -1,0 +1,103 @@
+"""What shows of tasks on a real cluster: of array scripts in Dagster, and the logs of all runs."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from support.commands import BADC
+from support.slurm_cluster import Cluster
+from support.sounds import write_tone
+from support.waiting import wait_until
+
+from badc_core.datasets.done_notes import list_notes
+
+pytestmark = pytest.mark.slurm
+
+_SETTINGS = (
+    '[detector]\nname = "band_energy"\n[inference]\ncpu_workers = 1\n[slurm]\nmem = "900M"\n'
+)
+
+
+class Archive:
+    """A dataset of three recordings, and a Dagster home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "a dataset's"
+        self._home = folder / "home"
+        self._home.mkdir()
+        for number in range(3):
+            write_tone(self.root / "audio" / "A" / f"r{number}.wav", 6.0, number)
+        (self.root / "badc.toml").write_text(_SETTINGS)
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BADC, *map(str, words)],
+            env={**os.environ, "DAGSTER_HOME": str(self._home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def badc(self, *words: object) -> str:
+        """Returns what a command prints that ends well."""
+        with self.start(*words) as process:
+            said, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, said + errors
+        return said
+
+    def states(self) -> dict[str, str]:
+        """Returns the states of tasks, as badc slurm logs says them."""
+        found = json.loads(self.badc("slurm", "logs", self.root, "--json"))
+        return {one["job"]: one["state"] for one in found}
+
+    def submit(self, cluster: Cluster, group: str, *words: object) -> str:
+        """Runs a script of a group's tasks on the cluster; returns its job."""
+        script = self.root.parent / f"{group}.sh"
+        self.badc(group, "orchestrate", self.root, *words, "--sockeye-script", script)
+        log = f"--output={self.root.parent}/%A_%a.out"
+        job = cluster.call("sbatch", "--parsable", log, "--mem=900M", str(script)).strip()
+        wait_until(lambda: not cluster.call("squeue", "-h", "-j", job).strip(), 180)
+        return job
+
+    def latest(self, asset: str, recording_id: str) -> dg.AssetMaterialization:
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[recording_id])
+        with dg.DagsterInstance.from_config(str(self._home)) as instance:
+            (record,) = instance.fetch_materializations(wanted, 10).records
+        return record.asset_materialization
+
+
+def test_what_tasks_of_array_scripts_did_is_collected_with_node_and_job(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    archive = Archive(tmp_path)
+    cutting = archive.submit(cluster, "chunk", "--chunk-duration", 3)
+    detecting = archive.submit(cluster, "infer")
+    assert len(list_notes(archive.root)) == 6
+    archive.badc("scan", archive.root)
+    assert list_notes(archive.root) == []
+    assert "Nothing new" in archive.badc("slurm", "collect", archive.root)
+    for job, asset in ((cutting, "chunk_files"), (detecting, "chunk_detections")):
+        shown = [archive.latest(asset, f"r{number}").metadata for number in range(3)]
+        assert [one["slurm_job"].value for one in shown] == [f"{job}_{n}" for n in (1, 2, 3)]
+        assert {one["host"].value for one in shown} <= {"n1", "n2"}
+        assert all(one["command"].value.startswith("badc ") for one in shown)
+
+
+def test_logs_of_tasks_are_found_while_they_are_at_work_and_later(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    archive = Archive(tmp_path)
+    cluster.call("scontrol", "update", "nodename=n[1-2]", "state=drain", "reason=test")
+    with archive.start("run", "--slurm", archive.root) as run:
+        wait_until(lambda: bool(archive.states()), 120)
+        (job,) = archive.states()
+        assert archive.states() == {job: "pending"}
+        assert f"{job} (pending) has printed nothing" in archive.badc(
+            "slurm", "logs", archive.root, "r1"
+        )
+        cluster.call("scontrol", "update", "nodename=n[1-2]", "state=resume")
+        assert run.wait(timeout=300) == 0
+    assert archive.states() == {job: "done"}
