@@ -17,7 +17,7 @@ from badc_core.columns import Column
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
-from badc_core.inference.gpu_totals import GpuTotals
+from badc_core.inference.gpu_figures import gpu_figures
 from badc_core.inference.raw_result import RawResult
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
@@ -163,7 +163,7 @@ def raw_detections_metadata(raw: RawResult, path: Path, telemetry: Path) -> dict
         "chunks_failed": len(raw.failed),
         "chunks_resumed": raw.n_resumed,
         "retries": raw.n_retries,
-        **_gpu_metadata(raw.gpu_totals),
+        **{name: round(one, 3) for name, one in gpu_figures(raw.results).items()},
         "detector": f"{raw.detector.name} {raw.detector.version}",
         "device": ", ".join(raw.workers),
         "worker_peak_rss_mib": round(raw.peak_rss_mib, 1),
@@ -189,18 +189,6 @@ def detections_metadata(made: DetectionsResult, path: Path) -> dict[str, Any]:
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "config_hash": made.config_hash,
     }
-
-
-def _gpu_metadata(totals: GpuTotals | None) -> dict[str, Any]:
-    """Returns what a GPU did; nothing where there was none, or where it gives no figures."""
-    if totals is None:
-        return {}
-    figures = {
-        "gpu_utilization_percent": totals.utilization_mean,
-        "gpu_memory_mib": totals.memory_used_mib,
-        "gpu_energy_wh": totals.energy_wh,
-    }
-    return {name: round(value, 3) for name, value in figures.items() if value is not None}
 
 
 def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:

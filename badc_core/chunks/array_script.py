@@ -21,10 +21,6 @@ run "${{CMD[@]}}" || end "$?"
 def render_chunk_array(plan: ChunkPlan, job: ArrayJob) -> str:
     """Returns the script.
 
-    Args:
-        plan: with a recording at least.
-        job: what it asks Slurm for.
-
     Raises:
         ConfigInvalid: a path that a script cannot have.
     """

@@ -8,7 +8,7 @@ outside a dataset's asset graph in `source.py`.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -22,6 +22,9 @@ from badc_core.errors import ContentMissing, ManifestMismatch
 from badc_core.hashing import sha256_text
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.settings import ChunkSettings
+
+if TYPE_CHECKING:
+    from badc_core.chunks.source import ChunkSource
 
 _TEXT, _INTEGER = pa.string(), pa.int64()
 
@@ -58,26 +61,6 @@ class Manifest:
 
     path: Path
     chunks: tuple[Chunk, ...]
-
-
-class ChunkParent(Protocol):
-    """What a row says of the recording its chunk is cut from; a `Recording` will do."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the recording's file, hex."""
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """Its rate."""
-
-    @property
-    def n_channels(self) -> int:
-        """Its channels."""
-
-    @property
-    def subtype(self) -> str:
-        """Its sample format as libsndfile calls it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +120,9 @@ def store_virtually(parent_sha256: str, chunk: Chunk, source_path: str) -> Store
     return StoredChunk(chunk, source_path, chunk_sha256(parent_sha256, chunk), VIRTUAL_NOTE)
 
 
-def write_rows(path: Path, parent: ChunkParent, stored: Iterable[StoredChunk]) -> None:
+def write_rows(
+    path: Path, parent: "Recording | ChunkSource", stored: Iterable[StoredChunk]
+) -> None:
     """Writes a manifest, replacing what was there.
 
     Raises:
@@ -207,7 +192,7 @@ def _mismatch(path: Path, what: str) -> ManifestMismatch:
     return ManifestMismatch(what, path, "Materialise chunk_manifest again: badc run DATASET")
 
 
-def _row(parent: ChunkParent, stored: StoredChunk) -> tuple[str | int, ...]:
+def _row(parent: "Recording | ChunkSource", stored: StoredChunk) -> tuple[str | int, ...]:
     chunk = stored.chunk
     return (
         chunk.recording_id,

@@ -177,12 +177,7 @@ def plan_dataset(cut: DatasetCut, register: bool = False) -> ChunkPlan:
 def cut_dataset(
     plan: ChunkPlan, n_workers: int = 1
 ) -> Generator[Outcome[WrittenChunks], None, None]:
-    """Writes the chunks of every recording of a plan; yields what became of each, in order.
-
-    Args:
-        plan: which recordings.
-        n_workers: how many are written at once.
-    """
+    """Writes the chunks of every recording of a plan; yields what became of each, in order."""
     places = {place.name.recording_id: place for place in plan.places}
     is_anew = plan.cut.include_existing
     dataset = plan.dataset

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from badc_core.chunks.plan import Chunk
-from badc_core.chunks.source import NamedFile, check_cut_settings, name_file
+from badc_core.chunks.source import NamedFile, check_cut_settings
 from badc_core.chunks.status import ChunkStatus, utc_now
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.file_names import absolute
@@ -56,12 +56,7 @@ class CutRequest:
 
 @dataclass(frozen=True)
 class ChunkPlace:
-    """Where a recording's chunks go, and how they are cut.
-
-    Attributes:
-        folder: of chunk files and status.
-        manifest: lists them.
-    """
+    """Where a recording's chunks go, and how they are cut."""
 
     name: NamedFile
     settings: ChunkSettings
@@ -117,17 +112,6 @@ class ChunkPlace:
             status="in_progress",
             fingerprint=fingerprint,
         )
-
-
-def find_place(file: Path, request: CutRequest) -> ChunkPlace:
-    """Returns where the chunks of a file go.
-
-    Raises:
-        ContentMissing: there is no such file.
-        ConfigInvalid: settings that cannot be used.
-        DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
-    """
-    return place_chunks(name_file(file), request)
 
 
 def place_chunks(name: NamedFile, request: CutRequest) -> ChunkPlace:

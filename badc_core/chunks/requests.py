@@ -135,6 +135,11 @@ class ChunkRequest(BaseModel):
             return None
         return self.start_frame, self.end_frame
 
+    def span(self, sample_rate_hz: int) -> tuple[int, int]:
+        """Returns first sample and one past the last, as exactly as the row has them."""
+        rounded = (round(ms * sample_rate_hz / 1000) for ms in (self.start_ms, self.end_ms))
+        return self.frames or (next(rounded), next(rounded))
+
     @property
     def is_file(self) -> bool | None:
         """Whether the audio file holds this chunk alone; None where the row does not say."""

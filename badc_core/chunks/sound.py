@@ -62,10 +62,6 @@ def decode_to_float(file: Path) -> Blocks:
 def decode_exactly(file: Path, subtype: str) -> Blocks:
     """Yields a file as the numbers that are in it.
 
-    Args:
-        file: the file.
-        subtype: its sample format.
-
     Yields:
         int32 with the highest bit first where `choose_wav_subtype` returns PCM, else float32 or
         float64.

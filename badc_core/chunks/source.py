@@ -72,12 +72,7 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class ChunkSource:
-    """An audio file whose header has been read.
-
-    Attributes:
-        name: which recording.
-        sample_rate_hz, n_channels, n_samples, subtype: as the header says.
-    """
+    """An audio file whose header has been read."""
 
     name: NamedFile
     sample_rate_hz: int

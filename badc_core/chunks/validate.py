@@ -128,7 +128,7 @@ class _Validation:
         if row.sample_rate_hz not in {None, rate_hz}:
             what = f"the manifest says {row.sample_rate_hz} Hz, the file {rate_hz}"
             self._report(row, row.audio, what)
-        start, end = _span(row, rate_hz)
+        start, end = row.span(rate_hz)
         spare = _tolerance(row, rate_hz)
         if _is_file(row) and abs(n_samples - (end - start)) > 2 * spare:
             what = f"the manifest counts {end - start} samples, the file holds {n_samples}"
@@ -144,7 +144,7 @@ class _Validation:
             return  # no file can be opened, which is reported already
         before, reached = -1, 0
         for row in rows:
-            start, end = _span(row, rate_hz)
+            start, end = row.span(rate_hz)
             spare = _tolerance(row, rate_hz)
             shared_ms = samples_to_ms(max(0, reached - start), rate_hz)
             if start > reached + spare:
@@ -250,7 +250,7 @@ class _Validation:
         if n_decoded is None or n_decoded >= sound.n_samples:
             self._report(rows[0], path, error.what)
             return
-        broken = next((row for row in rows if n_decoded < _span(row, rate_hz)[1]), rows[-1])
+        broken = next((row for row in rows if n_decoded < row.span(rate_hz)[1]), rows[-1])
         what = f"decoding stops at {n_decoded / rate_hz:.2f} s"
         promised = f"of the {sound.n_samples / rate_hz:.2f} s its header promises"
         self._report(broken, path, f"{what} {promised}")
@@ -267,14 +267,6 @@ def _is_file(row: ChunkRequest) -> bool:
     return row.is_file
 
 
-def _span(row: ChunkRequest, sample_rate_hz: int) -> tuple[int, int]:
-    """Returns first sample and one past the last, as exactly as the row has them."""
-    return row.frames or (
-        round(row.start_ms * sample_rate_hz / 1000),
-        round(row.end_ms * sample_rate_hz / 1000),
-    )
-
-
 def _tolerance(row: ChunkRequest, sample_rate_hz: int) -> int:
     """Returns by how many samples a span may be off: rows in milliseconds are rounded."""
     return 0 if row.frames else math.ceil(sample_rate_hz / 1000)
@@ -289,5 +281,5 @@ def _readable_status(folder: Path) -> ChunkStatus | None:
 
 
 def _chunk(row: ChunkRequest, sample_rate_hz: int) -> Chunk:
-    start, end = _span(row, sample_rate_hz)
+    start, end = row.span(sample_rate_hz)
     return Chunk(row.recording_id, start, end, 0, sample_rate_hz)

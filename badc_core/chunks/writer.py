@@ -18,14 +18,14 @@ from badc_core.chunks.noting import Finish, noting_chunks
 from badc_core.chunks.place import (
     ChunkPlace,
     CutRequest,
-    find_place,
     lock_place,
+    place_chunks,
     remove_chunk_files,
 )
 from badc_core.chunks.plan import Chunk
 from badc_core.chunks.requests import read_requests
 from badc_core.chunks.sound import choose_wav_subtype, decode_exactly, read_chunks
-from badc_core.chunks.source import ChunkSource, NamedFile, open_source
+from badc_core.chunks.source import ChunkSource, NamedFile, name_file, open_source
 from badc_core.chunks.status import STATUS_FILE, ChunkStatus, read_status, record_failure
 from badc_core.chunks.validate import validate_manifest
 from badc_core.chunks.wave_file import WaveForm
@@ -72,17 +72,13 @@ def write_chunks(file: Path, request: CutRequest) -> WrittenChunks:
         DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
         StorageFull: the disk or a quota is full.
     """
-    return write_chunks_at(find_place(file, request), request.include_existing)
+    return write_chunks_at(place_chunks(name_file(file), request), request.include_existing)
 
 
 def write_chunks_at(place: ChunkPlace, include_existing: bool = False) -> WrittenChunks:
     """Writes a recording's chunk files where they go, with their manifest and status.
 
     If anything was written or failed, a note in the dataset says so.
-
-    Args:
-        place: where that is, and how the recording is cut.
-        include_existing: write again what is there and right.
 
     Raises:
         ContentMissing, UnreadableRecording, ConfigInvalid, StorageFull: as for `write_chunks`.
@@ -149,7 +145,7 @@ def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
         DatasetInvalid: the path cannot be written down, or the dataset's registry is malformed.
         StorageFull: the manifest cannot be written.
     """
-    place = find_place(file, request)
+    place = place_chunks(name_file(file), request)
     source = open_source(place.name, place.settings)
     if request.manifest is not None:
         stored = [_stored(place, source, chunk, NOT_WRITTEN) for chunk in source.chunks]
@@ -164,11 +160,7 @@ def _require_sound(place: ChunkPlace) -> None:
 
 
 def _status_before(place: ChunkPlace) -> ChunkStatus | None:
-    """Returns the folder's status; None also where it is torn or the recording has moved away.
-
-    Raises:
-        ConfigInvalid: the folder holds the chunks of another recording of the same name.
-    """
+    """Returns the folder's status; None also where it is torn or the recording has moved away."""
     try:
         status = read_status(place.folder)
     except ManifestMismatch as error:

@@ -38,9 +38,9 @@ def show_run_result(result: RunResult, out: Output) -> None:
     elif result.workers:
         out.show(_workers(result))
     out.say(describe_counts(result))
-    if result.totals.audio_s and result.wall_s:
-        amount, took = format_duration(result.totals.audio_s), format_duration(result.wall_s)
-        speed = result.totals.audio_s / result.wall_s
+    if result.audio_s and result.wall_s:
+        amount, took = format_duration(result.audio_s), format_duration(result.wall_s)
+        speed = result.audio_s / result.wall_s
         out.say(f"{amount} of sound in {took}: {speed:.1f}x real time")
 
 
@@ -86,7 +86,7 @@ def describe_result(result: RunResult) -> dict[str, Any]:
         "skipped": result.n_skipped,
         "detections": result.n_detections,
         "failed": [{"chunk_id": chunk, "error": error} for chunk, error in result.failed],
-        "audio_s": result.totals.audio_s,
+        "audio_s": result.audio_s,
         "wall_s": result.wall_s,
         "workers": result.workers,
     }

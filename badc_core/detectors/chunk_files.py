@@ -113,11 +113,6 @@ def write_chunk_file(
 ) -> ChunkFile:
     """Writes a chunk's samples below `tempfile.gettempdir()`, in a fresh folder.
 
-    Args:
-        audio: the recording.
-        chunk: the part of it that is written, overlap included.
-        recording_context: passed on.
-
     Raises:
         UnreadableRecording: the audio cannot be decoded to the chunk's end.
         StorageFull: there is no room for the file.

@@ -49,11 +49,6 @@ class SoundInput:
 def find_input(inputs: Sequence[Value], n_samples: int, model: Path) -> SoundInput:
     """Returns the input of a model.
 
-    Args:
-        inputs: all there are.
-        n_samples: in a window, as the settings say.
-        model: its file, for errors.
-
     Raises:
         ConfigInvalid: there are several, or it does not take such windows.
     """

@@ -50,10 +50,6 @@ class OwnModel(WindowDetector, ABC):
     def __init__(self, settings: DetectorSettings, identity: DetectorIdentity) -> None:
         """Reads the labels.
 
-        Args:
-            settings: of a detector that `identity` was found for.
-            identity: which model.
-
         Raises:
             ConfigInvalid: the file of labels cannot be used.
         """
@@ -211,13 +207,6 @@ def identify_model(
     uses_gpu: bool,
 ) -> DetectorIdentity:
     """Returns the identity of a model.
-
-    Args:
-        settings: the detector.
-        version: of the model.
-        model: its file; None for a model without one.
-        beside: other files that decide what it finds, each with its SHA-256.
-        uses_gpu: whether it runs on a GPU where there is one.
 
     Raises:
         ConfigInvalid: a setting is missing.

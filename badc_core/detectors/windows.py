@@ -50,10 +50,6 @@ class WindowGrid:
 
         Windows that hold less than a millisecond of sound, which a table could only show as
         nothing, are left out.
-
-        Args:
-            chunk: in the recording, or in a file of its own.
-            n_samples: length of the recording, or of that file.
         """
         in_file = _in_range if chunk.file is None else _in_file
         size = seconds_to_samples(self.window_s, chunk.sample_rate_hz)
@@ -65,10 +61,6 @@ class WindowGrid:
 
         Those padded a window that the end cuts before they resampled it, and began a new grid in
         each file.
-
-        Args:
-            chunk: as in `windows`.
-            n_samples: as in `windows`.
 
         Returns:
             Nothing where the results are the same.
@@ -143,13 +135,7 @@ class WindowDetector:
 
 
 def require_partial_overlap(overlap_s: float, window_s: float, name: str) -> None:
-    """Raises ConfigInvalid where windows would overlap entirely.
-
-    Args:
-        overlap_s: as set.
-        window_s: length of a window.
-        name: of the model, for people.
-    """
+    """Raises ConfigInvalid where windows would overlap entirely."""
     if overlap_s >= window_s:
         raise ConfigInvalid(
             f"detector.window_overlap_s is {overlap_s:g}",

@@ -43,12 +43,6 @@ class Waiting:
 class Ticket:
     """A place in the queue, which ends with this process.
 
-    Args:
-        folder: the host's lease folder.
-        request: what is needed.
-        content: the holder.
-        devices: those that would do, by UUID.
-
     Raises:
         OSError: the folder cannot be written to.
     """

@@ -132,13 +132,7 @@ _HOLDER = TypeAdapter(Holder)
 
 
 def _read(adapter: TypeAdapter[_Content], content: object, **unknown: Any) -> _Content:
-    """Returns a file's content as a dataclass, with other values for those that make no sense.
-
-    Args:
-        adapter: of the dataclass.
-        content: what the file says.
-        unknown: replaces missing and senseless values; other fields get their defaults.
-    """
+    """Returns a file's content as a dataclass, with other values for those that make no sense."""
     fields = {**unknown, **content} if isinstance(content, Mapping) else unknown
     try:
         return adapter.validate_python(fields)

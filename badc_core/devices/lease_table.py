@@ -95,11 +95,6 @@ class OpenSlot:
 class LeaseTable:
     """All slots of a host, while one process decides about them.
 
-    Args:
-        folder: the host's lease folder.
-        devices: those that can be leased.
-        free_mib: UUID -> measured free memory, where it is known.
-
     Raises:
         OSError: the folder cannot be used.
     """

@@ -26,13 +26,7 @@ VERSION_MISMATCH = 18
 
 
 class NvmlFailed(BadcError):
-    """A call of NVML failed.
-
-    Args:
-        what: NVML's message.
-        code: NVML's number.
-        call: the function's name.
-    """
+    """A call of NVML failed."""
 
     def __init__(self, what: str, code: int, call: str) -> None:
         super().__init__(what, call)

@@ -41,15 +41,7 @@ def plan_places(
     n_cores: int,
     descriptors: tuple[int, ...] = (),
 ) -> tuple[Place, ...]:
-    """Returns the places of all workers, at least one, the first of every GPU first.
-
-    Args:
-        settings: how many workers on each device.
-        inventory: the GPUs this process may use.
-        uses_gpu: whether the detector can use one.
-        n_cores: cores this process may use.
-        descriptors: of the lease under which the workers run.
-    """
+    """Returns the places of all workers, at least one, the first of every GPU first."""
     n_gpus = settings.max_gpus or len(inventory.gpus)
     gpus = inventory.gpus[:n_gpus] if uses_gpu else ()
     places = []

@@ -23,11 +23,7 @@ Owner = TypeVar("Owner")
 
 
 class Batching(Generic[Owner]):
-    """Batches of chunks in order, waiting to be given to a detector together.
-
-    Args:
-        detector: says how many windows it likes at once.
-    """
+    """Batches of chunks in order, waiting to be given to a detector together."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector

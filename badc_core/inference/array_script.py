@@ -142,12 +142,6 @@ def render_infer_array(
 ) -> str:
     """Returns the script that runs the recordings of a plan that can be run.
 
-    Args:
-        plan: with such a recording at least.
-        words: options of `badc infer run` that all have in common.
-        job: what it asks Slurm for.
-        outputs: what tasks write beside results.
-
     Raises:
         ConfigInvalid: a path that a script cannot have.
     """

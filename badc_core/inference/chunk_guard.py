@@ -3,8 +3,7 @@
 How far it came is read in `chunks/status.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from badc_core.chunks.requests import ChunkRequest
 from badc_core.chunks.status import read_status
@@ -17,43 +16,20 @@ def check_chunk_files(
 ) -> tuple[str, ...]:
     """Returns warnings of chunk files that are not complete.
 
+    Rows that are ranges of a recording need no such folder, and a folder without a status is not
+    ours to judge.
+
     Args:
-        requests: recording_id -> its rows.
+        requests: recording_id -> its rows; folders that they name are looked at anyway.
         order: says where chunk files are, and whether they may be incomplete.
 
     Raises:
         ManifestMismatch: they are not complete and must be, or a status is malformed.
     """
-    incomplete = find_incomplete(requests, order.chunk_files_of)
-    if incomplete and not order.allow_partial_chunks:
-        raise ManifestMismatch(
-            "; ".join(incomplete),
-            order.manifests[0],
-            "Run: badc chunk run FILE, or give --allow-partial-chunks",
-        )
-    return tuple(incomplete)
-
-
-def find_incomplete(
-    requests: Mapping[str, Sequence[ChunkRequest]], chunk_files_of: Callable[[str], Path | None]
-) -> list[str]:
-    """Returns what is wrong with folders of chunk files, a sentence each.
-
-    Rows that are ranges of a recording need no such folder, and a folder without a status is not
-    ours to judge.
-
-    Args:
-        requests: recording_id -> its rows.
-        chunk_files_of: says where a recording's chunk files would be, if anywhere; folders that
-            rows name are looked at anyway.
-
-    Raises:
-        ManifestMismatch: a status is malformed.
-    """
     incomplete = []
     for recording_id, rows in requests.items():
         folders = {row.audio.parent for row in rows if row.is_file is not False}
-        named = chunk_files_of(recording_id)
+        named = order.chunk_files_of(recording_id)
         if folders and named is not None:
             folders.add(named)
         for folder in sorted(folders):
@@ -62,4 +38,10 @@ def find_incomplete(
                 continue
             if status.status != "completed":
                 incomplete.append(f"chunk files of {recording_id} in {folder}: {status.status}")
-    return incomplete
+    if incomplete and not order.allow_partial_chunks:
+        raise ManifestMismatch(
+            "; ".join(incomplete),
+            order.manifests[0],
+            "Run: badc chunk run FILE, or give --allow-partial-chunks",
+        )
+    return tuple(incomplete)

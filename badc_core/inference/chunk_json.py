@@ -63,12 +63,6 @@ def write_chunk_json(
     A file that says the same already is left alone. A chunk that failed gets a file too, with the
     reason; whether that may take the place of a good one is for the caller to decide.
 
-    Args:
-        paths: where files of chunks are.
-        result: what came of it.
-        identity: what found it.
-        origin: which chunk, and what it was made with.
-
     Raises:
         StorageFull: the disk or a quota is full.
     """

@@ -118,14 +118,7 @@ class ChunkFiles:
 
 
 class ChunkSink:
-    """Writes the files of one recording's chunks as results come.
-
-    Args:
-        files: of the run.
-        requests: the recording's rows, in the order of its chunks.
-        counts: of the recording, added to.
-        recorder: of the run.
-    """
+    """Writes the files of one recording's chunks as results come."""
 
     def __init__(
         self,

@@ -16,10 +16,6 @@ from badc_core.telemetry.summary import summary_path, workers_path
 def render_run(run: ManifestRun, words: Sequence[str]) -> str:
     """Returns a command that has DataLad run a manifest and record it.
 
-    Args:
-        run: of the manifest.
-        words: the command that runs it, typed in the dataset's root.
-
     Raises:
         ConfigInvalid: there is no DataLad dataset with the manifest in it.
     """
@@ -40,12 +36,7 @@ def render_run(run: ManifestRun, words: Sequence[str]) -> str:
 
 
 def render_plan(plan: InferPlan, words: Sequence[str]) -> Iterator[str]:
-    """Yields a command for every recording of a plan that can be run.
-
-    Args:
-        plan: of a dataset.
-        words: options of `badc infer run` that all have in common.
-    """
+    """Yields a command for every recording of a plan that can be run."""
     for one in plan.entries:
         if one.error is None:
             places = ["--output-dir", below(plan.root, one.order.output.folder)]

@@ -15,8 +15,7 @@ from badc_core.chunks.manifest import chunk_sha256, read_manifest
 from badc_core.chunks.plan import Chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.interface import DetectorIdentity, RecordingContext
-from badc_core.detectors.registry import find_grid, identify_detector, uses_place
-from badc_core.detectors.windows import WindowGrid
+from badc_core.detectors.registry import identify_detector
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import (
     ChannelMissing,
@@ -24,7 +23,7 @@ from badc_core.errors import (
     DetectorFailed,
     UnreadableRecording,
 )
-from badc_core.inference.config_hashes import dataset_file_hash, model_hash
+from badc_core.inference.config_hashes import dataset_file_hash
 from badc_core.inference.multiplexer import run_recordings
 from badc_core.inference.raw_result import RawResult, known_in_raw_result
 from badc_core.inference.recording_run import (
@@ -68,9 +67,8 @@ def detect_recordings(
     dataset, settings = inputs.dataset, inputs.settings
     detector = identify_detector(settings.detector)
     recorder = RunRecorder(telemetry, summary, analysed)
-    grid = find_grid(settings.detector)
     journal = inputs.work.journal if resumes else None
-    source = DatasetSource(dataset, detector, journal, grid)
+    source = DatasetSource(dataset, detector, journal)
     if inputs.was_killed:
         for folder in (dataset.raw_detections("x").parent, telemetry.path.parent):
             remove_abandoned(folder)
@@ -100,7 +98,6 @@ class DatasetSource:
         dataset: whose.
         detector: that runs.
         journal: recording_id -> its journal; None where results of earlier runs do not count.
-        grid: of the detector's windows; None where it has none.
     """
 
     def __init__(
@@ -108,17 +105,12 @@ class DatasetSource:
         dataset: Dataset,
         detector: DetectorIdentity,
         journal: Callable[[str], Path] | None,
-        grid: WindowGrid | None,
     ) -> None:
         self._dataset = dataset
         self._detector = detector
         self._journal = journal
-        self._keys = Keys(
-            model_hash(dataset.settings.detector, detector),
-            dataset_file_hash(dataset.settings.detector, detector),
-            uses_place(dataset.settings.detector),
-            grid,
-        )
+        settings = dataset.settings.detector
+        self._keys = Keys.of(settings, detector, dataset_file_hash(settings, detector))
 
     def open(self, recording_id: str) -> Opened[RawResult]:
         """Returns a recording's chunks.
@@ -160,15 +152,7 @@ class DatasetSource:
 
 
 class RawSink:
-    """Keeps the results of one recording, and writes its file once there are all.
-
-    Args:
-        dataset: whose recording.
-        recording_id: which.
-        detector: that runs.
-        chunks: of the recording.
-        model_hash: of what decides what the model gives.
-    """
+    """Keeps the results of one recording, and writes its file once there are all."""
 
     def __init__(
         self,

@@ -48,11 +48,7 @@ class DetectionsResult:
 
 
 class FailedChunks:
-    """Counts chunks without a result over a whole step, and says when they are too many.
-
-    Args:
-        tolerated_fraction: how many may fail.
-    """
+    """Counts chunks without a result over a whole step, and says when they are too many."""
 
     def __init__(self, tolerated_fraction: float) -> None:
         self._tolerated = tolerated_fraction

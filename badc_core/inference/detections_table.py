@@ -28,17 +28,9 @@ def detections_table(
     config_hash: str,
     dataset_name: str,
 ) -> pa.Table:
-    """Returns the detections of a recording, by start, then label; schema `DETECTIONS`.
-
-    Args:
-        recording: where they are.
-        results: one per chunk, in order.
-        detector: what found them.
-        config_hash: of the settings it ran with.
-        dataset_name: name of the dataset's folder.
-    """
+    """Returns the detections of a recording, by start, then label; schema `DETECTIONS`."""
     constant = {
-        **_recording_columns(recording),
+        **recording_columns(recording),
         "dataset_root": dataset_name,
         "runner": detector.name,
         "model_version": detector.version,
@@ -118,7 +110,8 @@ def _effort_row(
     }
 
 
-def _recording_columns(recording: Recording) -> dict[str, Any]:
+def recording_columns(recording: Recording) -> dict[str, Any]:
+    """Returns what every row says of its recording."""
     return {
         "recording_id": recording.recording_id,
         "source_path": recording.path,
@@ -131,22 +124,32 @@ def _recording_columns(recording: Recording) -> dict[str, Any]:
     }
 
 
+def place_columns(
+    chunk_start_ms: int, start_ms: int, end_ms: int, recording: Recording | None
+) -> dict[str, Any]:
+    """Returns when a detection is: in its chunk, in its recording, and by the clock."""
+    start_utc = recording.start_utc if recording is not None else None
+    return {
+        "timestamp_ms": start_ms - chunk_start_ms,
+        "absolute_time_ms": start_ms,
+        "end_ms": end_ms - chunk_start_ms,
+        "absolute_end_ms": end_ms,
+        "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
+    }
+
+
 def _detection_columns(
     recording: Recording, chunk: Chunk, one: Detection, detector: DetectorIdentity
 ) -> dict[str, Any]:
     start_ms = samples_to_ms(one.start_sample, chunk.sample_rate_hz)
     end_ms = samples_to_ms(one.end_sample, chunk.sample_rate_hz)
     label = one.label.code or one.label.name or "unknown"
-    start_utc = recording.start_utc
     return {
+        **place_columns(chunk.start_ms, start_ms, end_ms, recording),
         "chunk_id": chunk.chunk_id,
         "chunk_start_ms": chunk.start_ms,
         "chunk_end_ms": chunk.end_ms,
         "chunk_sha256": chunk_sha256(recording.sha256, chunk),
-        "timestamp_ms": start_ms - chunk.start_ms,
-        "absolute_time_ms": start_ms,
-        "end_ms": end_ms - chunk.start_ms,
-        "absolute_end_ms": end_ms,
         "label": label,
         "label_code": one.label.code or None,
         "label_name": one.label.name or label,
@@ -155,7 +158,6 @@ def _detection_columns(
         "is_expected": one.is_expected,
         "occurrence": one.occurrence,
         "n_merged": one.n_merged,
-        "detection_utc": start_utc and start_utc + timedelta(milliseconds=start_ms),
         "detection_id": make_detection_id(
             *(recording.recording_id, start_ms, end_ms, label),
             *(detector.name, detector.version),

@@ -4,7 +4,7 @@ They are fetched in `provenance/fetching.py`. For stages of a dataset this is sa
 `stages/contents.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest
@@ -12,15 +12,6 @@ from badc_core.chunks.status import STATUS_FILE
 from badc_core.inference.run_spec import RunSpec
 from badc_core.provenance.dropping import FetchedSounds
 from badc_core.provenance.fetching import Fetcher, Needed, require_fetched_all
-
-
-def require_tables(paths: Iterable[Path | None]) -> None:
-    """Returns once manifests, plans and summaries are here; None stands for none.
-
-    Raises:
-        ContentMissing: one could not be fetched.
-    """
-    require_fetched_all(path for path in paths if path is not None)
 
 
 def require_descriptions(spec: RunSpec, requests: Mapping[str, Sequence[ChunkRequest]]) -> None:
@@ -39,13 +30,7 @@ def require_descriptions(spec: RunSpec, requests: Mapping[str, Sequence[ChunkReq
 
 
 def needed_by_rows(spec: RunSpec, recording_id: str, rows: Sequence[ChunkRequest]) -> Needed:
-    """Returns what the analysis of one recording needs.
-
-    Args:
-        spec: the run.
-        recording_id: the recording.
-        rows: its rows.
-    """
+    """Returns what the analysis of one recording needs."""
     audio = sorted({row.audio for row in rows})
     before = results_of(spec, recording_id, rows)
     if spec.dataset is not None:

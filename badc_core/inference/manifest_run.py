@@ -12,17 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from badc_core.chunks.requests import ChunkRequest, read_requests
-from badc_core.detectors.registry import find_grid, identify_detector, uses_place
+from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkFiles, ChunkSink
-from badc_core.inference.config_hashes import dataset_file_hash, file_hash, model_hash
+from badc_core.inference.config_hashes import dataset_file_hash, file_hash
 from badc_core.inference.exclusive_log import exclusive_log
 from badc_core.inference.manifest_contents import (
     fetching_for,
     needed_by_rows,
     require_descriptions,
-    require_tables,
     results_of,
 )
 from badc_core.inference.manifest_tasks import make_tasks
@@ -41,7 +40,7 @@ from badc_core.inference.run_spec import RunResult, RunSpec, load_previous
 from badc_core.inference.select import Selection
 from badc_core.outcomes import Outcome
 from badc_core.provenance.annex import fetch
-from badc_core.provenance.fetching import Fetcher, Needed
+from badc_core.provenance.fetching import Fetcher, Needed, require_fetched_all
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.telemetry.log import TelemetryLog, require_telemetry
 from badc_core.telemetry.summary import Summary, Worst, summary_path, workers_path
@@ -67,7 +66,8 @@ class ManifestRun:
     """
 
     def __init__(self, spec: RunSpec, contents: Fetcher | None = None) -> None:
-        require_tables([*spec.manifests, spec.resume_summary, summary_path(spec.telemetry_log)])
+        tables = *spec.manifests, spec.resume_summary, summary_path(spec.telemetry_log)
+        require_fetched_all(one for one in tables if one is not None)
         require_telemetry(spec.telemetry_log)
         settings = spec.settings.detector
         self._spec = spec
@@ -79,12 +79,7 @@ class ManifestRun:
         self._detector = identify_detector(settings)
         hash_files = file_hash if spec.dataset is None else dataset_file_hash
         config_hash = hash_files(settings, self._detector)
-        self._keys = Keys(
-            model_hash(settings, self._detector),
-            config_hash,
-            uses_place(settings),
-            find_grid(settings),
-        )
+        self._keys = Keys.of(settings, self._detector, config_hash)
         self._previous = load_previous(spec.resume_summary)
         jobs = self._previous.jobs() if self._previous else {}
         self._files = ChunkFiles(spec, self._detector, config_hash, Selection(settings), jobs)
@@ -291,7 +286,7 @@ class ManifestRun:
             is_failure=bool(self._busy) or not is_tolerated,
             n_orphans=len(self._files.jobs.keys() - chunks),
             n_redone=counts.n_redone,
-            totals=self._summary.totals(),
+            audio_s=counts.audio_s,
             wall_s=wall_s,
             workers=self._summary.workers(),
             warnings=tuple(self._warnings),

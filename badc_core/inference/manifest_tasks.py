@@ -94,13 +94,7 @@ class _Sources:
     def task(
         self, request: ChunkRequest, before: ManifestTask | None, after: ChunkRequest | None
     ) -> ManifestTask:
-        """Returns a row's task.
-
-        Args:
-            request: the row.
-            before: that of the row before it.
-            after: the first of those after it that goes on where it ends.
-        """
+        """Returns a row's task."""
         if self._is_file(request):
             chunk, n_samples = self._whole_file(request, before, after)
         else:
@@ -136,11 +130,11 @@ class _Sources:
         if header is not None and _is_close(header, n_samples):
             n_samples = header.n_samples
         held = _overlap_samples(request, before.request if before else None, rate_hz)
-        start = _first_frame(request, rate_hz)
+        start = request.span(rate_hz)[0]
         held_before = held if before is None else _held_by(before, start, held)
         held_after = 0
         if after is not None and after.start_ms < request.end_ms and self._is_readable(after):
-            held_after = max(0, start + n_samples - _first_frame(after, rate_hz))
+            held_after = max(0, start + n_samples - after.span(rate_hz)[0])
         place = FilePlace(start, held_before, held_after)
         overlap = min(held, n_samples - 1)
         return Chunk(request.recording_id, 0, n_samples, overlap, rate_hz, file=place), n_samples
@@ -155,10 +149,7 @@ class _Sources:
     def _range(self, request: ChunkRequest, before: ChunkRequest | None) -> tuple[Chunk, int]:
         """Returns the chunk in its recording, and how long the recording must be."""
         n_samples, rate_hz = self._recording_length(request)
-        start, end = request.frames or (
-            round(request.start_ms * rate_hz / 1000),
-            round(request.end_ms * rate_hz / 1000),
-        )
+        start, end = request.span(rate_hz)
         if request.frames is None and 0 < end - n_samples <= _SPARE_MS * rate_hz / 1000:
             end = n_samples
         overlap = min(_overlap_samples(request, before, rate_hz), end - start - 1)
@@ -248,11 +239,6 @@ def _held_by(before: ManifestTask, start_sample: int, held_samples: int) -> int:
     """Returns how much of a file's start the one before holds, as long as that really is.
 
     So no window falls between the two, whatever their rows were rounded to.
-
-    Args:
-        before: the one before.
-        start_sample: where the file begins in the recording.
-        held_samples: what the rows say.
     """
     chunk = before.task.chunk
     if chunk.file is None:
@@ -260,11 +246,6 @@ def _held_by(before: ManifestTask, start_sample: int, held_samples: int) -> int:
     exact = chunk.file.start_sample + before.task.n_samples - start_sample
     is_close = abs(exact - held_samples) <= _SPARE_MS * chunk.sample_rate_hz / 1000
     return max(0, exact) if is_close else held_samples
-
-
-def _first_frame(request: ChunkRequest, sample_rate_hz: int) -> int:
-    """Returns where a row begins in its recording, as exactly as it says."""
-    return request.frames[0] if request.frames else round(request.start_ms * sample_rate_hz / 1000)
 
 
 def _overlap_samples(

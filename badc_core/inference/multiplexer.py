@@ -51,11 +51,7 @@ def run_recordings(
 
 
 class Multiplexer(Generic[T]):
-    """The recordings in work: hands out their chunks, and gives each its results.
-
-    Args:
-        runs: the recordings.
-    """
+    """The recordings in work: hands out their chunks, and gives each its results."""
 
     def __init__(self, runs: Iterable[RecordingRun[T]]) -> None:
         self._runs = runs
@@ -102,11 +98,7 @@ class Multiplexer(Generic[T]):
             self._fail(run, recorded.error)
 
     def stop(self, failed: ChunkResult) -> None:
-        """Hands out no further chunk; those in work are still finished.
-
-        Args:
-            failed: why.
-        """
+        """Hands out no further chunk; those in work are still finished."""
         self._fatal = self._fatal or failed
 
     def raise_if_stopped(self) -> None:

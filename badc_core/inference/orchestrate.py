@@ -13,7 +13,7 @@ from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
-from badc_core.inference.manifest_contents import fetching_for, require_tables
+from badc_core.inference.manifest_contents import fetching_for
 from badc_core.inference.manifest_list import ListedManifest, count_unlisted, list_manifests
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_manifests, shared_recording
@@ -22,7 +22,7 @@ from badc_core.outcomes import Outcome, attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.annex import fetch
 from badc_core.provenance.datalad import below
-from badc_core.provenance.fetching import Needed
+from badc_core.provenance.fetching import Needed, require_fetched_all
 from badc_core.settings import Settings
 from badc_core.telemetry.summary import summary_path, workers_path
 
@@ -218,7 +218,7 @@ class _Planning:
         self.settings = request.settings
         self._dataset = Dataset(self.root, self.settings)
         identify_detector(self.settings.detector)
-        require_tables([request.chunk_plan])
+        require_fetched_all(filter(None, [request.chunk_plan]))
         self.listed = list_manifests(self.root, request.manifest_dir, request.chunk_plan)
         fetch(one.path for one in self.listed)
         self._chunks_dir = absolute(self.root / request.chunks_dir)

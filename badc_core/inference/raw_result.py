@@ -23,7 +23,6 @@ from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ContentMissing, RawDetectionsInvalid
-from badc_core.inference.gpu_totals import GpuTotals, total_gpu_use
 from badc_core.intervals import length_of
 from badc_core.json_texts import parse_object
 
@@ -121,11 +120,6 @@ class RawResult:
         """Of the largest worker involved."""
         return max(one.peak_rss_mib for one in self.results)
 
-    @property
-    def gpu_totals(self) -> GpuTotals | None:
-        """What GPUs did; None where no chunk ran on one."""
-        return total_gpu_use(self.results)
-
     def write(self, path: Path) -> None:
         """Writes the file, replacing what was there.
 
@@ -180,11 +174,6 @@ def known_in_raw_result(path: Path, recording_id: str, floor: float) -> dict[str
     """Returns the good results in a file, by key; none where there is no such file here.
 
     So a change of other chunks, or of the place, runs no model.
-
-    Args:
-        path: of the file.
-        recording_id: whose.
-        floor: down to which results are needed.
     """
     try:
         raw = read_raw_result(path, recording_id)

@@ -18,14 +18,7 @@ from badc_core.units import counted
 
 
 class RecordingCounts:
-    """The counts of a run, by recording.
-
-    Args:
-        spec: the run.
-        detector: that runs.
-        config_hash: of the settings, as files of chunks have it.
-        requests: recording_id -> its rows of the manifest.
-    """
+    """The counts of a run, by recording."""
 
     def __init__(
         self,

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
-from badc_core.detectors.interface import NO_CONTEXT
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.interface import NO_CONTEXT, DetectorIdentity
+from badc_core.detectors.registry import find_grid, uses_place
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.findings import NO_SCORES
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ManifestMismatch
+from badc_core.inference.config_hashes import model_hash
 from badc_core.inference.journal import Journal, chunk_key, heard
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.intervals import length_of
@@ -66,13 +69,14 @@ class Keys:
     uses_place: bool
     grid: WindowGrid | None = None
 
-    def plan(self, task: ChunkTask, sound: str) -> PlannedChunk:
-        """Returns a chunk with its keys.
+    @classmethod
+    def of(cls, settings: DetectorSettings, detector: DetectorIdentity, file_hash: str) -> Self:
+        """Returns those of a detector under its settings."""
+        model = model_hash(settings, detector)
+        return cls(model, file_hash, uses_place(settings), find_grid(settings))
 
-        Args:
-            task: for a worker.
-            sound: identity of the chunk's sound.
-        """
+    def plan(self, task: ChunkTask, sound: str) -> PlannedChunk:
+        """Returns a chunk with its keys."""
         sound = heard(sound, task.channel)
         overlap, context = task.chunk.overlap_samples, task.recording_context
         model_context = context if self.uses_place else NO_CONTEXT
@@ -98,13 +102,7 @@ class Sink(Protocol[T_co]):
         """Whether the sink has a chunk's result already, which it then counts as its own."""
 
     def write(self, number: int, chunk: PlannedChunk, result: ChunkResult) -> None:
-        """Keeps a result.
-
-        Args:
-            number: of the chunk, in the recording's order.
-            chunk: which.
-            result: of this run, or known from an earlier one.
-        """
+        """Keeps a result."""
 
     def finish(self) -> T_co:
         """Returns what all chunks came to, with the output on disk."""
@@ -253,11 +251,5 @@ class RecordingRun(Generic[T]):
 def find_known(
     chunks: Sequence[PlannedChunk], journal: Path, floor: float
 ) -> dict[str, ChunkResult]:
-    """Returns the results in a recording's journal, by key.
-
-    Args:
-        chunks: of the recording.
-        journal: its file.
-        floor: results must have been kept down to this score.
-    """
+    """Returns the results in a recording's journal, by key."""
     return Journal(journal).known({one.key: one.task for one in chunks}, floor)

@@ -16,7 +16,6 @@ from badc_core.telemetry.attempts import Attempt, attempt_in, record
 from badc_core.telemetry.log import TelemetryLog
 from badc_core.telemetry.progress import watcher
 from badc_core.telemetry.summary import Summary
-from badc_core.telemetry.totals import Totals
 
 _log = logging.getLogger(__name__)
 _WORST_SHOWN = 5
@@ -63,11 +62,6 @@ class RunRecorder:
             _log.warning("the summary could not be written: %s", trouble)
         self._warn_of_the_worst()
 
-    @property
-    def totals(self) -> Totals:
-        """The sums so far."""
-        return self._summary.totals()
-
     def attempted(self, attempt: Attempt) -> None:
         """Records the beginning or the end of an attempt.
 
@@ -95,12 +89,7 @@ class RunRecorder:
             self._is_unwritable = True
 
     def ended(self, result: ChunkResult, output: str) -> None:
-        """Records that a chunk is done with, successfully or not.
-
-        Args:
-            result: of this run or an earlier one.
-            output: the file with its detections.
-        """
+        """Records that a chunk is done with, successfully or not."""
         chunk = result.chunk
         if result.is_resumed:
             names = chunk.chunk_id, chunk.recording_id, result.worker
@@ -109,13 +98,7 @@ class RunRecorder:
         self._analysed(chunk.duration_s)
 
     def found(self, request: ChunkRequest, worker: str, output: str) -> None:
-        """Records that a chunk's file holds its result already.
-
-        Args:
-            request: the chunk.
-            worker: that analysed it, where that is known.
-            output: the file.
-        """
+        """Records that a chunk's file holds its result already."""
         names = request.chunk_id, request.recording_id, worker
         self._summary.resumed(*names, output=output)
         watcher().analysed(request.duration_s)

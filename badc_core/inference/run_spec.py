@@ -18,7 +18,6 @@ from badc_core.settings import Settings
 from badc_core.stages.work import Work
 from badc_core.telemetry.counts import WorkerCounts
 from badc_core.telemetry.summary import Summary, Worst
-from badc_core.telemetry.totals import Totals
 from badc_core.tolerance import is_tolerated
 
 _SUMMARY_ENDING = ".summary.json"
@@ -75,14 +74,7 @@ class RunSpec:
     def origin(
         self, request: ChunkRequest, config_hash: str, key: str, channel: Channel
     ) -> ChunkOrigin:
-        """Returns what a chunk's JSON file says of where the chunk is from.
-
-        Args:
-            request: its row.
-            config_hash: of the settings.
-            key: of the chunk under them, as journals have it.
-            channel: that was analysed.
-        """
+        """Returns what a chunk's JSON file says of where the chunk is from."""
         return ChunkOrigin(
             chunk_id=request.chunk_id,
             recording_id=request.recording_id,
@@ -135,7 +127,7 @@ class RunResult:
         is_failure: more chunks failed than is tolerated, or were left to another run.
         n_orphans: chunks in the summary to resume from that no manifest has.
         n_redone: chunks it calls done whose result is gone or made with other settings.
-        totals: of this run.
+        audio_s: seconds of sound that this run analysed.
         wall_s: how long it took.
         workers: label -> what it did, also in runs before with this log.
         warnings: one sentence each.
@@ -151,7 +143,7 @@ class RunResult:
     is_failure: bool
     n_orphans: int
     n_redone: int
-    totals: Totals
+    audio_s: float
     wall_s: float
     workers: dict[str, WorkerCounts]
     warnings: tuple[str, ...]

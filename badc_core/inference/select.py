@@ -34,10 +34,8 @@ from badc_core.detectors import stub
 from badc_core.detectors.interface import DetectorIdentity, RecordingContext
 from badc_core.detectors.registry import (
     Marker,
-    find_grid,
     find_marker,
     identify_detector,
-    uses_place,
 )
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import InputOutdated
@@ -60,9 +58,6 @@ _DETECT_FIRST = "Materialise raw_detections first, or run: badc run DATASET"
 class Selection:
     """What the settings keep of a chunk's detections, and how those are marked.
 
-    Args:
-        settings: the detector's.
-
     Raises:
         ConfigInvalid: no detector of that name.
     """
@@ -78,11 +73,7 @@ class Selection:
 
 
 def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult], None, None]:
-    """Yields the detections of every recording, in order; the consumer commits them.
-
-    Args:
-        inputs: the recordings and settings.
-    """
+    """Yields the detections of every recording, in order; the consumer commits them."""
     dataset = inputs.dataset
     selection = Selection(inputs.settings.detector)
     detector = identify_detector(inputs.settings.detector)
@@ -187,8 +178,7 @@ def _write_chunk_files(
     """Writes a JSON file for every chunk."""
     settings = dataset.settings.detector
     config_hash = dataset_file_hash(settings, detector)
-    model, place = model_hash(settings, detector), uses_place(settings)
-    keys = Keys(model, config_hash, place, find_grid(settings))
+    keys = Keys.of(settings, detector, config_hash)
     context = RecordingContext.of(recording)
     audio = dataset.audio(recording.path)
     for result, raw_key in zip(results, raw_keys, strict=True):

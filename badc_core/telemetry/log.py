@@ -87,20 +87,13 @@ class Tail:
 
     A last line is read once it is complete. A missing log is empty; one that was cut, or replaced
     by a file that does not begin as it did, is read from its start.
-
-    Args:
-        path: the log.
-        from_start: whether to read the events that it has already.
     """
 
-    def __init__(self, path: Path, from_start: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._file_number: int | None = None
         self._offset_bytes = 0
         self._last_line = b""
-        if not from_start and path.exists():
-            found = path.stat()
-            self._file_number, self._offset_bytes = found.st_ino, found.st_size
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yields the events added since the last call, without damaged lines."""

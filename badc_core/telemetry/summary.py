@@ -2,7 +2,7 @@
 
 It is written repeatedly while a run goes on, so that an interrupted run has one too. An existing
 summary is merged, never shrunk. One run at a time writes a log's summary. Its entries are in
-`counts.py`; sums over attempts are in `totals.py`.
+`counts.py`.
 """
 
 import io
@@ -20,7 +20,6 @@ from badc_core.csv_tables import write_rows
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import Attempt
 from badc_core.telemetry.counts import Job, WorkerCounts
-from badc_core.telemetry.totals import Tally, Totals
 from badc_core.units import counted
 from badc_core.validation import explain_invalid
 
@@ -69,12 +68,7 @@ class Hotspot:
 
 @dataclass(frozen=True)
 class Worst:
-    """The worst chunks of a run.
-
-    Attributes:
-        hotspots: worst first.
-        n_more: how many more there are.
-    """
+    """The worst chunks of a run."""
 
     hotspots: tuple[Hotspot, ...]
     n_more: int
@@ -90,29 +84,20 @@ class Worst:
 
 
 class Summary:
-    """The summary of a telemetry log.
-
-    Args:
-        log: the telemetry log.
-    """
+    """The summary of a telemetry log."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
         self._jobs: dict[str, Job] = {}
         self._workers: dict[str, WorkerCounts] = {}
-        self._ended: dict[str, bool] = {}
-        self._n_succeeded = 0
-        self._n_resumed = 0
+        self._ended: set[str] = set()
+        self._n_retries = 0
         self._troubled: set[str] = set()
-        self._tally = Tally()
         self._due_s = 0.0
 
     @classmethod
     def load(cls, log: Path) -> Self:
         """Returns a log's summary as it was last written; an empty one if there is none.
-
-        Args:
-            log: the telemetry log.
 
         Raises:
             DatasetInvalid: the file is not a summary.
@@ -149,19 +134,10 @@ class Summary:
         attempts: int = 1,
         output: str | None = None,
     ) -> None:
-        """Adds a chunk whose result exists from an interrupted run.
-
-        Args:
-            chunk_id: the chunk's.
-            recording_id: its recording's.
-            worker: the one that made the result, if known.
-            attempts: how many it took.
-            output: file with the result.
-        """
+        """Adds a chunk whose result exists from an interrupted run."""
         if chunk_id in self._ended:
             return
-        self._end(chunk_id, is_success=True)
-        self._n_resumed += 1
+        self._ended.add(chunk_id)
         job = self._jobs.get(chunk_id)
         if job is None or job.status == "failure":
             result = Job("success", recording_id, attempts, attempts - 1, output, worker)
@@ -175,7 +151,7 @@ class Summary:
         """Adds an attempt; starts are not counted."""
         if attempt.status == "start":
             return
-        self._tally.add(attempt)
+        self._n_retries += attempt.attempt > 1
         is_success = attempt.status == "success"
         counts = self._workers.setdefault(attempt.worker, WorkerCounts())
         counts.retries += attempt.attempt > 1
@@ -183,33 +159,23 @@ class Summary:
         counts.failed_retries += not is_success
         if is_success or not attempt.details.will_retry:
             counts.failure += not is_success
-            self._end(attempt.chunk_id, is_success)
+            self._ended.add(attempt.chunk_id)
         if not is_success or attempt.attempt > 1:
             self._troubled.add(attempt.chunk_id)
         self._note(attempt)
 
-    def totals(self) -> Totals:
-        """Returns this run in numbers; chunks of earlier runs count only if resumed."""
-        tally = self._tally
-        return Totals(
-            chunks=len(self._ended),
-            failed=len(self._ended) - self._n_succeeded,
-            retries=tally.retries,
-            resumed=self._n_resumed,
-            audio_s=tally.audio_s,
-            detector_s=tally.detector_s,
-            gpu_utilization_mean=tally.gpu_utilization_mean,
-            peak_vram_mib=tally.peak_vram_mib,
-            energy_wh=tally.energy_wh,
-            peak_rss_mib=tally.peak_rss_mib,
-        )
+    @property
+    def n_chunks(self) -> int:
+        """Chunks that have ended in this run; those of earlier runs count only if resumed."""
+        return len(self._ended)
+
+    @property
+    def n_retries(self) -> int:
+        """This run's attempts after a chunk's first."""
+        return self._n_retries
 
     def worst(self, n: int = 5) -> Worst:
-        """Returns this run's chunks that were tried again or failed: failures first.
-
-        Args:
-            n: how many are named.
-        """
+        """Returns this run's chunks that were tried again or failed: failures first."""
         found = [(chunk_id, self._jobs[chunk_id]) for chunk_id in self._troubled]
         found.sort(key=lambda one: (one[1].status == "success", -one[1].retries, one[0]))
         named = tuple(
@@ -265,11 +231,6 @@ class Summary:
         )
         write_rows(text, WORKER_COLUMNS, ([row[name] for name in WORKER_COLUMNS] for row in rows))
         return text.getvalue()
-
-    def _end(self, chunk_id: str, is_success: bool) -> None:
-        had_succeeded = self._ended.get(chunk_id, False)
-        self._ended[chunk_id] = is_success or had_succeeded
-        self._n_succeeded += is_success and not had_succeeded
 
     def _note(self, attempt: Attempt) -> None:
         """Updates a chunk's own entry."""

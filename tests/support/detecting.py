@@ -9,7 +9,7 @@ from pathlib import Path
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.interface import Detector
-from badc_core.detectors.registry import find_grid, load_detector
+from badc_core.detectors.registry import load_detector
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.engine.worker import Worker
@@ -97,8 +97,7 @@ def detect_in_process(
     What earlier runs found counts, as in a real run; nothing is committed.
     """
     detector = load_detector(dataset.settings.detector)
-    grid = find_grid(dataset.settings.detector)
-    source = DatasetSource(dataset, detector.identity, Work(dataset.work_folder).journal, grid)
+    source = DatasetSource(dataset, detector.identity, Work(dataset.work_folder).journal)
     selection = Selection(dataset.settings.detector)
     found = {}
     for one in recording_ids:

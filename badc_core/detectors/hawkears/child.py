@@ -38,10 +38,6 @@ class HawkEarsChild:
     """HawkEars in a process of its own, its networks loaded.
 
     It ends when this process does, however that happens, because its standard input ends then.
-
-    Attributes:
-        command: the program and its arguments.
-        hello: its message when it was ready.
     """
 
     def __init__(self, home: HawkEarsHome, setup: dict[str, Any]) -> None:

@@ -24,11 +24,7 @@ _OCCURRENCE = "data/occurrence.pkl"
 
 @dataclass(frozen=True)
 class HawkEarsHome:
-    """The folder HawkEars 2 lives in: its Python environment and its data.
-
-    Attributes:
-        root: the folder.
-    """
+    """The folder HawkEars 2 lives in: its Python environment and its data."""
 
     root: Path
 

@@ -150,14 +150,6 @@ def test_where_a_package_is_missing_the_error_names_what_to_install(
     assert "pip install 'badc[birdnet]'" in told.stdout
 
 
-def test_a_window_scores_the_same_alone_and_among_others(load, field_audio: Path) -> None:
-    samples, _ = sf.read(field_audio / "soundscape.flac", frames=5 * 144_000, dtype="float32")
-    windows = samples.reshape(5, 144_000)
-    detector = load("birdnet", min_score=MIN_SCORE)
-    together = detector.score(windows)
-    np.testing.assert_array_equal(detector.score(windows[3:4])[0], together[3])
-
-
 def test_the_labels_are_those_of_the_model() -> None:
     labels = read_labels(find_labels())
     assert len(labels) == len(set(labels)) == 6522

@@ -97,15 +97,6 @@ def test_a_bare_list_will_do_and_so_will_one_name_and_floats(run_writing) -> Non
     }
 
 
-def test_what_begins_in_the_overlap_is_the_chunk_befores(run_writing) -> None:
-    assert run_writing(json.dumps([OVENBIRD])) == []
-
-
-def test_what_reaches_past_the_end_ends_there(run_writing) -> None:
-    (one,) = run_writing(json.dumps([{**OVENBIRD, "timestamp_ms": 9000, "end_ms": 12_000}]))
-    assert (one.start_sample, one.end_sample) == (18 * RATE_HZ, 19 * RATE_HZ)
-
-
 def test_the_minimum_score_counts(run_writing) -> None:
     rows = [{**OVENBIRD, "timestamp_ms": 3000, "confidence": score} for score in (0.2, 0.5, 0.6)]
     found = run_writing(json.dumps(rows), min_score=0.5)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,8 +98,6 @@ class Joiner:
             note("failures", len(batch))
             raise self.error
         peaks = [float(np.abs(window).max()) for window in batch.windows]
-        if max(peaks) > 0.95:
-            raise ValueError("a bug met by loud sound")
         label = Label("How loud", "LOUD")
         spans = zip(batch.starts, batch.ends, peaks)
         return [[Detection(start, end, label, peak)] for start, end, peak in spans]
@@ -233,15 +230,7 @@ def notes(attempts: list[Attempt]) -> list[str]:
     return [note for one in attempts for note in one.details.notes]
 
 
-def make_loud(task: ChunkTask) -> None:
-    """Puts into the middle of a chunk's sound what no noise has."""
-    samples, rate_hz = sf.read(task.audio)
-    middle = (task.chunk.start_sample + task.chunk.end_sample) // 2
-    samples[middle : middle + 100] = 0.99
-    sf.write(task.audio, samples, rate_hz)
-
-
-@pytest.mark.parametrize(("workers", "duration_s"), [(1, 6.0), (2, 15.0), (2, 60.0)])
+@pytest.mark.parametrize(("workers", "duration_s"), [(1, 6.0), (2, 60.0)])
 def test_windows_of_several_chunks_are_joined_up_to_the_limit_and_nobody_can_tell(
     joiner, make_tasks, workers: int, duration_s: float
 ) -> None:
@@ -256,24 +245,6 @@ def test_windows_of_several_chunks_are_joined_up_to_the_limit_and_nobody_can_tel
     assert max(sizes) <= 8
     assert sum(sizes) == 4 * 10
     assert notes(attempts) == []
-
-
-def test_a_detector_that_raises_in_company_costs_the_guilty_chunk_only(joiner, make_tasks) -> None:
-    tasks = make_tasks(3)
-    joiner(batch_windows=1)
-    expected = found(run("joiner", tasks)[0])
-    for guilty in (tasks[1], tasks[5]):
-        make_loud(guilty)
-    joiner(batch_windows=8)
-    results, attempts = run("joiner", tasks)
-    failed = {chunk_id for chunk_id, one in results.items() if one.error}
-    assert failed == {tasks[1].chunk.chunk_id, tasks[5].chunk.chunk_id}
-    for chunk_id in failed:
-        assert isinstance(results[chunk_id].error, DetectorFailed)
-        assert "a bug met by loud sound" in str(results[chunk_id].error)
-    good = {chunk_id: one for chunk_id, one in results.items() if chunk_id not in failed}
-    assert found(good) == {chunk_id: expected[chunk_id] for chunk_id in good}
-    assert {one.chunk_id for one in attempts if one.status == "failure"} == failed
 
 
 @pytest.mark.parametrize("error", ["RuntimeError", "OutOfMemoryError", "MemoryError"])

@@ -106,9 +106,10 @@ def test_a_recording_that_cannot_be_begun_is_free(dataset):
     assert is_free(dataset, "c")
 
 
-def test_a_manifest_of_another_recording_costs_only_its_own(dataset):
+def test_files_of_another_recording_cost_only_their_own(dataset):
     dataset.manifest("c").write_bytes(dataset.manifest("a").read_bytes())
-    dataset.recording("c").write_bytes(dataset.recording("a").read_bytes())
-    errors = {one.recording_id: one.error for one in detecting(dataset)}
-    assert {name for name, error in errors.items() if error is not None} == {"c"}
-    assert "recording a" in str(errors["c"]) or "of a" in str(errors["c"])
+    dataset.recording("b").write_bytes(dataset.recording("a").read_bytes())
+    errors = {one.recording_id: str(one.error) for one in detecting(dataset) if one.error}
+    assert errors.keys() == {"b", "c"}
+    assert "b.json: this is the description of another recording, a" in errors["b"]
+    assert "c.csv: it is the manifest of another recording, a" in errors["c"]

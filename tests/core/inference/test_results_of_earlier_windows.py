@@ -16,7 +16,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import find_grid
 from badc_core.detectors.windows import WindowGrid
 from badc_core.engine.protocol import ChunkTask
-from badc_core.inference import detect
+from badc_core.inference import recording_run
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.telemetry.log import TelemetryLog
@@ -109,7 +109,7 @@ def test_of_a_result_by_the_earlier_rule_only_the_cut_window_is_scored_again(
     dataset = open_dataset(tmp_path / "ds")
     assert find_grid(dataset.settings.detector) == GRID
     with monkeypatch.context() as patch:  # its keys are those of the version before
-        patch.setattr(detect, "find_grid", lambda _: None)
+        patch.setattr(recording_run, "find_grid", lambda _: None)
         assert sum(run(dataset, "before").values()) == 3
     path = dataset.raw_detections("a")
     before = read_raw_result(path, "a").keys

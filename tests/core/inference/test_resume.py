@@ -26,19 +26,15 @@ from support.waiting import wait_until
 
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.manifest import read_manifest
-from badc_core.chunks.plan import plan_chunks
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
-from badc_core.detectors.registry import identify_detector, load_detector
-from badc_core.engine.opening import open_engine
-from badc_core.engine.protocol import ChunkTask
+from badc_core.detectors.registry import load_detector
 from badc_core.errors import ConfigInvalid, StorageFull
 from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.raw_result import RawResult
 from badc_core.outcomes import Outcome
 from badc_core.recordings.recording import read_recording
-from badc_core.settings import Settings
 from badc_core.stages.work import Work
 from badc_core.telemetry.live import live_path
 from badc_core.telemetry.log import TelemetryLog
@@ -310,20 +306,6 @@ def test_a_run_stopped_after_any_chunk_analyses_none_of_those_again(
         assert {each.chunk.chunk_id for each in one.results if each.is_resumed} == kept & ours
     assert analysed(dataset) == dict.fromkeys(all_chunks(dataset), 1)
     assert journaled(dataset) == set()
-
-
-def test_a_run_stopped_again_and_again_ends_as_one_that_was_not(dataset: Dataset) -> None:
-    expected = undisturbed(dataset)
-    recording_id = ids(dataset)[1]
-    n_chunks = len(chunk_ids(dataset, recording_id))
-    for n_known in range(n_chunks - 1):
-        # What is known counts as done with first.
-        stop_after(dataset, n_known + 1, [recording_id])
-        assert len(journaled(dataset)) == n_known + 1
-    assert made(detect(dataset, [recording_id]))[recording_id].n_resumed == n_chunks - 1
-    assert sum(analysed(dataset).values()) == n_chunks
-    for path, content in results(dataset).items():
-        assert content == expected[path]
 
 
 def test_what_is_known_under_other_settings_of_the_model_is_not_taken(dataset: Dataset) -> None:
@@ -867,45 +849,3 @@ def test_whatever_fails_every_chunk_is_accounted_for_and_good_ones_are_right(
         assert {chunk_id: sorted(rows) for chunk_id, rows in found.items()} == {
             chunk_id: rows for chunk_id, rows in chunks.items() if chunk_id not in broken
         }
-
-
-def spans(audio: Path, detector: dict, workers: int, duration_s: float) -> list[tuple]:
-    """Returns every detection in a file, in order."""
-    wanted = Settings.model_validate(
-        {
-            "chunks": {"duration_s": duration_s},
-            "detector": detector,
-            "inference": {"cpu_workers": workers, "workers_per_gpu": workers},
-        }
-    )
-    with AudioFile(audio) as file:
-        n_samples, rate_hz = file.n_samples, file.sample_rate_hz
-    chunks = plan_chunks("rec", n_samples, rate_hz, wanted.chunks)
-    with open_engine(wanted, identify_detector(wanted.detector), lambda _: None) as engine:
-        done = list(engine.run(ChunkTask(audio, n_samples, chunk) for chunk in chunks))
-    assert [one.error for one in done] == [None] * len(chunks)
-    return sorted(
-        (one.start_sample, one.end_sample, one.label.name, one.label.code, one.confidence)
-        for each in done
-        for one in each.detections
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("all_workers", "durations_s"),
-    [
-        ((2,), (3.0,)),
-        pytest.param((1, 2, 4), (3.0, 6.0, 9.0, 30.0), marks=pytest.mark.soak),
-    ],
-)
-def test_workers_and_chunk_lengths_change_no_detection(
-    field_audio: Path, all_workers: tuple[int, ...], durations_s: tuple[float, ...]
-) -> None:
-    audio = field_audio / "soundscape.flac"
-    detector = {"name": "band_energy", "min_score": 0.01}
-    expected = spans(audio, detector, 1, 1000.0)
-    assert len(expected) > 50
-    for workers in all_workers:
-        for duration_s in durations_s:
-            assert spans(audio, detector, workers, duration_s) == expected

@@ -193,17 +193,6 @@ def test_a_tail_reads_every_event_once(tmp_path: Path) -> None:
     assert numbers(tail) == [3]
 
 
-def test_a_tail_may_begin_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    grow(path, {"n": 1})
-    tail = Tail(path, from_start=False)
-    grow(path, {"n": 2})
-    assert numbers(tail) == [2]
-    later = Tail(tmp_path / "later.jsonl", from_start=False)
-    grow(tmp_path / "later.jsonl", {"n": 1})
-    assert numbers(later) == [1]
-
-
 def test_a_tail_goes_on_in_a_log_that_was_closed_and_so_replaced(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     tail = Tail(path)

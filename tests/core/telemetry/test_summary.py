@@ -1,6 +1,5 @@
 import csv
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.summary import Summary, summary_path, workers_path
-from badc_core.telemetry.totals import Stretches
 
 
 @pytest.fixture
@@ -90,7 +88,7 @@ def test_an_interrupted_run_has_a_summary_too(log, attempt) -> None:
     summary.add(attempt("a", "failure", will_retry=True))
     assert summary.maybe_write(0.0)
     assert written(log)["jobs"]["a"]["status"] == "failure"
-    assert summary.totals().failed == 0  # its next attempt is to come
+    assert summary.n_chunks == 0  # its next attempt is to come
 
 
 def test_it_is_written_at_most_every_ten_seconds(log, attempt) -> None:
@@ -133,7 +131,7 @@ def test_a_later_run_adds_to_a_summary_and_never_shrinks_it(log, attempt) -> Non
         "retries": 1,
         "failed_retries": 3,
     }
-    assert second.totals().chunks == 2  # this run's
+    assert second.n_chunks == 2  # this run's
 
 
 def test_loading_and_writing_changes_nothing(log, attempt) -> None:
@@ -187,9 +185,7 @@ def test_resumed_chunks_are_there_and_are_counted_apart(log, attempt) -> None:
     job = written(log)["jobs"]["a"]
     assert (job["status"], job["attempts"], job["retries"]) == ("success", 2, 1)
     assert (job["worker"], job["output"]) == ("gpu-0", "out/a.json")
-    totals = summary.totals()
-    assert (totals.chunks, totals.failed, totals.resumed) == (2, 0, 1)
-    assert totals.audio_s == 60.0
+    assert summary.n_chunks == 2
     assert "gpu-0" not in summary.workers()
 
 
@@ -205,57 +201,12 @@ def test_a_resumed_chunk_keeps_what_is_known_of_it(log, attempt) -> None:
     assert written(log)["jobs"]["a"] == before
 
 
-def test_totals_add_up_a_run(log, attempt) -> None:
-    summary = Summary(log)
-    summary.add(attempt("a", on_gpu=True, runtime_s=2.0))
-    summary.add(attempt("b", "failure", will_retry=True, runtime_s=1.0, peak_rss_mib=900.0))
-    summary.add(attempt("b", attempt=2, runtime_s=1.0, peak_vram_mib=2500.0))
-    summary.add(attempt("c", "failure", runtime_s=4.0))
-    totals = summary.totals()
-    assert (totals.chunks, totals.failed) == (3, 1)
-    assert totals.retries == 1
-    assert totals.audio_s == 120.0
-    assert totals.detector_s == 8.0
-    assert totals.gpu_utilization_mean == 50.0
-    assert totals.peak_vram_mib == 2500.0
-    assert totals.energy_wh == 0.5
-    assert totals.peak_rss_mib == 900.0
-
-
-def test_a_run_without_gpus_has_no_gpu_numbers(log, attempt) -> None:
+def test_chunks_and_retries_of_a_run_are_counted(log, attempt) -> None:
     summary = Summary(log)
     summary.add(attempt("a"))
-    totals = summary.totals()
-    assert (totals.gpu_utilization_mean, totals.peak_vram_mib, totals.energy_wh) == (None,) * 3
-
-
-def test_energy_of_a_gpu_that_workers_share_is_counted_once(log, attempt) -> None:
-    summary = Summary(log)
-    summary.add(attempt("a", on_gpu=True, started_s=8, runtime_s=2.0))
-    summary.add(attempt("b", on_gpu=True, started_s=8, runtime_s=2.0, worker="gpu-0.1"))
-    assert summary.totals().energy_wh == pytest.approx(0.5)
-    summary.add(attempt("c", on_gpu=True, started_s=0, runtime_s=10.0, worker="gpu-0.1"))
-    assert summary.totals().energy_wh == pytest.approx(0.5 + 0.5 * 0.8)
-
-
-@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 60)), max_size=40))
-def test_covering_intervals_counts_every_second_once(intervals) -> None:
-    stretches, covered = Stretches(), set()
-    for start, length in intervals:
-        # At least two seconds apart, so that no gap closes by itself.
-        new = set(range(2 * start, 2 * (start + length)))
-        assert stretches.cover(2.0 * start, 2.0 * (start + length)) == len(new - covered)
-        covered |= new
-    assert stretches.starts_s == sorted(stretches.starts_s)
-    assert sum(stretches.ends_s) - sum(stretches.starts_s) == len(covered)
-
-
-def test_many_chunks_in_a_row_are_one_stretch() -> None:
-    stretches = Stretches()
-    begun_s = datetime(2026, 5, 1, tzinfo=UTC).timestamp()
-    for n in range(1000):
-        stretches.cover(begun_s + n * 1.1, begun_s + n * 1.1 + 1.0)
-    assert len(stretches.starts_s) == 1
+    summary.add(attempt("b", "failure", will_retry=True))
+    summary.add(attempt("b", attempt=2))
+    assert (summary.n_chunks, summary.n_retries) == (2, 1)
 
 
 def test_the_worst_chunks_are_named_failures_first(log, attempt) -> None:
