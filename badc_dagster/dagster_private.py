@@ -24,6 +24,7 @@ import dagster._core.storage.root
 import dagster._core.storage.runs.sqlite
 import dagster._core.storage.schedules.sqlite  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
+from dagster._check import CheckError
 from dagster._core.events import EngineEventData
 from dagster._core.execution import compute_logs
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
@@ -41,9 +42,12 @@ from dagster._core.executor.multiprocess import (
 )
 from dagster._core.instance import DagsterInstance
 from dagster._core.storage.event_log import SqlEventLogStorageMetadata, SqliteEventLogStorage
+from dagster._core.storage.event_log import migration as event_migrations
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs import migration as run_migrations
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules import migration as schedule_migrations
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import stamp_alembic_rev
 from dagster._core.storage.tags import PRIORITY_TAG
@@ -51,9 +55,11 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 from sqlalchemy.engine import Connection, Engine, make_url
 
 __all__ = [
+    "DATA_MIGRATIONS",
     "METADATA_OF_STORAGES",
     "PRIORITY_TAG",
     "ActiveExecution",
+    "CheckError",
     "ChildProcessCrashException",
     "EngineEventData",
     "ExecutionPlan",
@@ -85,6 +91,16 @@ METADATA_OF_STORAGES = (
 )
 """The tables of each of Dagster's three storages."""
 
+DATA_MIGRATIONS = (
+    *event_migrations.EVENT_LOG_DATA_MIGRATIONS,
+    *event_migrations.ASSET_DATA_MIGRATIONS,
+    *run_migrations.REQUIRED_DATA_MIGRATIONS,
+    *run_migrations.OPTIONAL_DATA_MIGRATIONS,
+    *schedule_migrations.REQUIRED_SCHEDULE_DATA_MIGRATIONS,
+    *schedule_migrations.OPTIONAL_SCHEDULE_DATA_MIGRATIONS,
+)
+"""What Dagster notes as done in a database of the current version."""
+
 _MOST_ENGINES = 8
 
 
@@ -108,9 +124,9 @@ def keep_database_connections() -> None:
 
 
 def keep_postgres_connections(instance: DagsterInstance) -> None:
-    """Has the storages of an instance in Postgres share two connections instead of making new ones.
+    """Has the storages of an instance in Postgres share connections and keep two of them.
 
-    They make several for each event, and a server starts a process for every one. One that was
+    They else make several for each event, and a server starts a process for every one. One that was
     closed meanwhile is noticed before it is used, and made anew.
     """
     from dagster_postgres.utils import create_pg_engine  # noqa: PLC0415  (an extra)

@@ -10,34 +10,29 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from badc_core.atomic import STORAGE_FULL, remove_folder, write_text
+from badc_core.atomic import STORAGE_FULL, remove_folder
 from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable, StorageFull
-from badc_core.locks import locked
+from badc_core.locks import is_locked, locked
 from badc_dagster.home_storage import (
     SETTINGS,
+    create_home,
     name_database,
     parse_postgres_url,
     read_postgres,
+    render_postgres,
     require_local_disk,
     require_postgres_package,
-    write_postgres,
+    uses_sqlite,
+    write_settings,
 )
-from badc_dagster.postgres import (
-    create_tables,
-    explain_postgres_error,
-    kinds_of_postgres_error,
-    note_migrations,
-    one_at_a_time,
-    require_reachable,
-)
+from badc_dagster.postgres import create_tables, explain_postgres_error, kinds_of_postgres_error
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
-    from sqlalchemy.engine import URL
 
 _VARIABLE = "DAGSTER_HOME"
 _ORIGINAL_LIST = "BADC_DATA_CONFIG"
@@ -60,8 +55,14 @@ def home_path() -> Path:
 
 
 def is_initialised() -> bool:
-    """Returns whether anything ever was stored in the home."""
-    return (home_path() / _MARK).exists()
+    """Returns whether anything can have been stored in the home."""
+    home = home_path()
+    return (home / _MARK).exists() or read_postgres(home, os.environ) is not None
+
+
+def lock_folder() -> Path:
+    """Returns the folder of the home that has the locks of its runs (`liveness.py`)."""
+    return home_path() / "live"
 
 
 def original_list_path() -> Path:
@@ -98,49 +99,57 @@ def prepare_home() -> Path:
     """Returns the Dagster home, its storage initialised, and sets `DAGSTER_HOME` to it.
 
     Raises:
-        ConfigInvalid: it cannot be written to, or is on a network disk.
+        ConfigInvalid: it cannot be written to, its SQLite files would not be on a local disk, or
+            its database cannot be used.
     """
     home = home_path()
     with _writing_home(home):
         database = read_postgres(home, os.environ)
-        if database is None:
-            require_local_disk(home)
-        home.mkdir(parents=True, exist_ok=True)
-        config = home / SETTINGS.name
-        if not config.exists():
-            write_text(config, SETTINGS.read_text(encoding="utf-8"))
+        require_local_disk(home, os.environ)
+        create_home(home)
         os.environ[_VARIABLE] = str(home)
-        if not _is_ready(home, database):
-            with naming_home_trouble():
-                _initialise(home, database)
+        with naming_home_trouble():
+            if database is not None:
+                create_tables(database)
+            elif not (home / _MARK).exists():
+                _initialise(home)
     return home
 
 
-def use_postgres(text: str) -> str:
-    """Has the home keep runs, events and keys in a Postgres database; returns which.
+def use_postgres(text: str) -> bool:
+    """Has the home keep runs, events and keys in a Postgres database.
 
     Nothing changes where the database refuses.
 
     Args:
-        text: its URL, perhaps with a password.
+        text: its URL, without a password.
+
+    Returns:
+        Whether there are earlier runs, which stay in SQLite files of the home.
 
     Raises:
-        ConfigInvalid: the database or the home cannot be used.
+        ConfigInvalid: the database or the home cannot be used, or a run is going on.
     """
     url, home = parse_postgres_url(text), home_path()
     require_postgres_package(home)
-    with naming_home_trouble():
-        create_tables(url)
-    with _writing_home(home), locked(home / _LOCK):
-        write_postgres(home, url)
-    prepare_home()
-    return name_database(url)
+    with _writing_home(home):
+        before = read_postgres(home, os.environ)
+        settings = render_postgres(home, url)
+        if before != url:
+            _require_no_run(home)
+        with naming_home_trouble():
+            create_tables(url)
+        create_home(home)
+        write_settings(home, settings)
+    return before is None and (home / _DATABASES[0]).exists()
 
 
 def name_storage() -> str:
     """Returns what the home keeps runs, events and keys in."""
-    database = read_postgres(home_path(), os.environ)
-    return name_database(database) if database else "SQLite files"
+    home = home_path()
+    if database := read_postgres(home, os.environ):
+        return name_database(database)
+    return "SQLite files" if uses_sqlite(home) else f"what {home / SETTINGS.name} names"
 
 
 def open_instance() -> "DagsterInstance":
@@ -151,11 +160,9 @@ def open_instance() -> "DagsterInstance":
 
     database = read_postgres(prepare_home(), os.environ)
     with naming_home_trouble():
-        if database is None:
-            return dg.DagsterInstance.get()
-        require_reachable(database)
         instance = dg.DagsterInstance.get()
-        keep_postgres_connections(instance)
+        if database is not None:
+            keep_postgres_connections(instance)
         return instance
 
 
@@ -177,7 +184,7 @@ def naming_home_trouble() -> Iterator[None]:
     except _kinds_of_database_error() as error:
         if why := explain_postgres_error(error):
             what = f"the Postgres database of the Dagster home cannot be used ({why})"
-            remedy = "Correct that, or choose another database: badc home init --postgres URL"
+            remedy = "Correct that, then: badc home init; or choose another with --postgres URL"
             # What Postgres says holds no password; the error that is the cause may.
             raise ConfigInvalid(what, home_path(), remedy) from None
         raise _name_sqlite_trouble(error) from error
@@ -244,34 +251,26 @@ def _writing_home(home: Path) -> Iterator[None]:
         raise ConfigInvalid(what, home, f"Set {_VARIABLE} to a folder you may write to") from error
 
 
-def _initialise(home: Path, database: "URL | None") -> None:
-    with locked(home / _LOCK), ExitStack() as alone:
-        if _is_ready(home, database):
+def _require_no_run(home: Path) -> None:
+    """Raises ConfigInvalid while a run is going on: it would write to the former storage still."""
+    if runs := [one.stem for one in lock_folder().glob("*.lock") if is_locked(one)]:
+        what = f"work is going on in the Dagster home (run {', run '.join(sorted(runs))})"
+        raise ConfigInvalid(what, home, "Wait until it ends, or stop it; then try again")
+
+
+def _initialise(home: Path) -> None:
+    with locked(home / _LOCK):
+        if (home / _MARK).exists():
             return
         import dagster as dg  # noqa: PLC0415  (two seconds)
 
-        if database is None:
-            _remove_half_made(home)
-        else:
-            create_tables(database)
-            alone.enter_context(one_at_a_time(database))
+        _remove_half_made(home)
         with dg.DagsterInstance.get() as instance:
             instance.get_runs_count()
             instance.get_dynamic_partitions("recordings")
             instance.all_instigator_state()
-            if database is not None:
-                note_migrations(instance)
-        write_text(home / _MARK, name_database(database) if database else "")
+        (home / _MARK).touch()
         (home / _BEGUN).unlink(missing_ok=True)
-
-
-def _is_ready(home: Path, database: "URL | None") -> bool:
-    """Returns whether the storage that the home uses now was initialised."""
-    try:
-        mark = (home / _MARK).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return mark == (name_database(database) if database else "")
 
 
 def _remove_half_made(home: Path) -> None:

@@ -9,17 +9,19 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
-from badc_core.atomic import is_process_alive
-from badc_core.locks import is_locked, lock_file, remove_unlocked, unlock
+from badc_core.atomic import is_process_alive, write_text
+from badc_core.locks import is_locked, lock_file, locked, remove_unlocked, unlock
 from badc_dagster.dagster_private import stores_in_home
-from badc_dagster.home import home_path
+from badc_dagster.home import home_path, lock_folder
 
 _GRACE_S = 30.0
 _STARTING_S = 300.0
 _HEARTBEAT_S = 120.0
+_HOME_ID = ".id"
 _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -29,7 +31,7 @@ _UNFINISHED = [
 LOCKS_FIRST_TAG = {"badc/started_by": "badc run"}
 """Of runs in the process of `badc run`, which calls `show_alive` before it creates them."""
 HOME_TAG = "badc/home"
-"""Host and home of a run whose events are in a database that other homes may use too."""
+"""Host, home and the home's id, of a run in a database that other homes may use too."""
 _locks: dict[str, int] = {}
 """run_id -> the locked file, of runs that this process works on."""
 
@@ -118,7 +120,7 @@ def _is_abandoned(run: dg.DagsterRun) -> bool:
 
     Of a run of another home this is not known here: a command there finds it out.
     """
-    if run.tags.get(HOME_TAG, _this_home()) != _this_home():
+    if HOME_TAG in run.tags and run.tags[HOME_TAG] != _this_home():
         return False
     path = _lock_path(run.run_id)
     return not is_locked(path) if path.exists() else _locks_first(run)
@@ -150,19 +152,21 @@ def _is_unfinished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 def _remove_locks_of_finished_runs(instance: dg.DagsterInstance) -> None:
     """Removes lock files; one that is locked may be of a run not yet created."""
-    for path in _folder().glob("*.lock"):
+    for path in lock_folder().glob("*.lock"):
         run = instance.get_run_by_id(path.stem)
         if run is None or run.is_finished:
             remove_unlocked(path)
 
 
 def _lock_path(run_id: str) -> Path:
-    return _folder() / f"{run_id}.lock"
+    return lock_folder() / f"{run_id}.lock"
 
 
 def _this_home() -> str:
-    return f"{socket.gethostname()}:{home_path()}"
-
-
-def _folder() -> Path:
-    return home_path() / "live"
+    """Returns what no other home has: hosts, too, may have the same name."""
+    path = home_path() / _HOME_ID
+    if not path.exists():
+        with locked(path.with_name(f"{_HOME_ID}.lock")):
+            if not path.exists():
+                write_text(path, uuid4().hex[:12])
+    return f"{socket.gethostname()}:{home_path()}:{path.read_text(encoding='utf-8')}"

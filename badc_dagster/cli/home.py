@@ -20,7 +20,7 @@ class InitOptions:
         str,
         OptionSpec(
             "Keep them in this database instead of SQLite files: "
-            "postgresql://USER@HOST:5432/DATABASE. Its password is better in ~/.pgpass."
+            "postgresql://USER@HOST:5432/DATABASE. Its password belongs in ~/.pgpass."
         ),
     ] = ""
 
@@ -32,13 +32,12 @@ def init(options: InitOptions, out: Output) -> None:
     from badc_dagster.home import name_storage, prepare_home, use_postgres  # noqa: PLC0415
 
     warn_of_other_home(out)
-    if options.postgres:
-        use_postgres(options.postgres)
+    has_earlier_runs = bool(options.postgres) and use_postgres(options.postgres)
     folder, storage = prepare_home(), name_storage()
     out.say(f"Dagster home {folder}: runs and events are in {storage}")
-    if options.postgres and (folder / "history").exists():
+    if has_earlier_runs:
         out.say(
-            "Those so far stay in its SQLite files. Run badc run on each dataset: what is finished "
-            "is taken over, not made again"
+            "Earlier runs stay in the SQLite files. Run badc run on each dataset: what is finished "
+            "is taken over, not made again. Restart the web interface and the daemon, if they run"
         )
     out.give({"home": folder, "storage": storage})

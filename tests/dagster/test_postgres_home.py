@@ -3,12 +3,12 @@
 import multiprocessing
 import os
 import shutil
-import stat
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import yaml
 from dagster_postgres import DagsterPostgresStorage
 from support.commands import BADC, run_typed
@@ -17,12 +17,21 @@ from support.waiting import wait_until
 
 from badc_core.errors import ConfigInvalid
 from badc_dagster import postgres
-from badc_dagster.home import open_instance, use_postgres
-from badc_dagster.liveness import LOCKS_FIRST_TAG, close_dead_runs, is_working, tag_home
+from badc_dagster.home import open_instance, prepare_home, use_postgres
+from badc_dagster.home_storage import read_postgres
+from badc_dagster.liveness import (
+    LOCKS_FIRST_TAG,
+    close_dead_runs,
+    is_working,
+    show_alive,
+    show_ended,
+    tag_home,
+)
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 N_PROCESSES = 16
 N_EVENTS = 5
+TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +66,19 @@ def lay_out(root, field_audio):
     return root
 
 
+@pytest.fixture(autouse=True)
+def _password(monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+
+
 def written(url):
-    return url.render_as_string(hide_password=False)
+    """Returns the text of an address without its password."""
+    return url._replace(password=None).render_as_string()
+
+
+def as_dagster_wants(url):
+    """Returns the text of an address with its password, for settings written by hand."""
+    return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
 def materialized():
@@ -88,7 +108,7 @@ def in_sqlite(app, tmp_path_factory, field_audio):
         return folder, materialized(), files(folder / "pond")
 
 
-def test_a_run_ends_as_with_sqlite_and_the_password_is_in_no_readable_file(
+def test_a_run_ends_as_with_sqlite_and_the_password_is_in_no_file(
     app, server, database, enter_home, in_sqlite, field_audio
 ):
     _, materialized_in_sqlite, files_of_sqlite = in_sqlite
@@ -102,11 +122,7 @@ def test_a_run_ends_as_with_sqlite_and_the_password_is_in_no_readable_file(
     assert materialized() == materialized_in_sqlite
     assert files(pond) == files_of_sqlite
     assert not list(home.rglob("*.db"))
-    with_password = [
-        path for path in home.rglob("*") if path.is_file() and b"s3cr" in path.read_bytes()
-    ]
-    assert with_password == [home / ".pgpass"]
-    assert stat.S_IMODE(with_password[0].stat().st_mode) == 0o600
+    assert not [one for one in home.rglob("*") if one.is_file() and b"s3cr" in one.read_bytes()]
 
 
 def register_and_log(home, number):
@@ -132,8 +148,8 @@ def test_processes_of_two_homes_that_use_an_empty_database_at_once_lose_nothing(
     homes = [tmp_path / "one", tmp_path / "other"]
     for home in homes:
         home.mkdir()
-        url = server.url(database).set(drivername="postgresql+psycopg2")
-        text = yaml.safe_dump({"storage": {"postgres": {"postgres_url": written(url)}}})
+        url = as_dagster_wants(server.url(database))
+        text = yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}})
         (home / "dagster.yaml").write_text(text, encoding="utf-8")
     numbers = range(N_PROCESSES)
     with ProcessPoolExecutor(N_PROCESSES, forkserver()) as pool:
@@ -159,16 +175,14 @@ def test_tables_of_a_killed_first_use_are_all_there_or_none(
         patch.setattr("badc_dagster.dagster_private.stamp_alembic_rev", killed)
         with pytest.raises(KeyboardInterrupt):
             use_postgres(written(server.url(database)))
-    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-    assert server.ask(database, tables) == [(0,)]
+    assert server.ask(database, TABLES) == [(0,)]
     use_postgres(written(server.url(database)))
     with open_instance() as instance:
         instance.add_dynamic_partitions("recordings", ["key"])
         assert instance.get_dynamic_partitions("recordings") == ["key"]
     notes = "SELECT name FROM secondary_indexes WHERE migration_completed IS NOT NULL"
     by_dagster = server.create_database()
-    url = server.url(by_dagster).set(drivername="postgresql+psycopg2")
-    DagsterPostgresStorage(written(url))
+    DagsterPostgresStorage(as_dagster_wants(server.url(by_dagster)))
     assert sorted(server.ask(database, notes)) == sorted(server.ask(by_dagster, notes))
 
 
@@ -183,7 +197,10 @@ def test_a_home_in_sqlite_is_moved_with_its_keys_and_nothing_is_analysed_again(
     own = (home / "dagster.yaml").read_text("utf-8").replace("_runs: 2", "_runs: 5")
     (home / "dagster.yaml").write_text(own, encoding="utf-8")
     done = run_typed(app, "home", "init", "--postgres", written(server.url(database)))
-    assert "Those so far stay in its SQLite files. Run badc run on each dataset" in done.output
+    assert "Earlier runs stay in the SQLite files. Run badc run on each dataset" in done.output
+    for database_too in (database, server.create_database()):
+        done = run_typed(app, "home", "init", "--postgres", written(server.url(database_too)))
+        assert "SQLite" not in done.output
     run_typed(app, "run", pond)
     assert n_workers == []
     assert files(pond) == made
@@ -238,7 +255,13 @@ def test_a_run_of_another_home_is_not_taken_for_dead(server, database, enter_hom
         assert close_dead_runs(instance) == []
         (record,) = instance.get_run_records()
         assert is_working(instance, record)  # so its recordings are left to it
+        # One on another host of the same name has the same path, but not its files.
+        home.rename(home.with_name("of_one"))
         enter_home("one")
+        use_postgres(written(server.url(database)))
+        assert close_dead_runs(instance) == []
+        shutil.rmtree(home)
+        home.with_name("of_one").rename(home)
         assert close_dead_runs(instance) == [run.run_id]
     assert str(home) in tags["badc/home"]
 
@@ -252,7 +275,7 @@ def test_a_run_of_another_home_is_not_taken_for_dead(server, database, enter_hom
         ("postgresql://:s3cret@host/badc", "names no user"),
         ("postgresql://badc:s3cret@host", "names no database"),
         ("postgresql://badc@/badc", "names no host"),
-        ("postgresql://badc@host/badc?password=s3cret", "among the options of the URL"),
+        ("postgresql://badc@?host=a:1&host=b&port=2/badc", "cannot be read"),
     ],
 )
 def test_a_wrong_url_is_one_sentence_without_the_password(app, home, url, why):
@@ -264,17 +287,35 @@ def test_a_wrong_url_is_one_sentence_without_the_password(app, home, url, why):
     assert (home / "dagster.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://badc:s3cret@host/badc",
+        "postgresql://badc@host/badc?password=s3cret",
+        "postgresql://badc@host/badc?sslmode=verify-full&sslpassword=s3cret",
+    ],
+)
+def test_a_password_in_the_url_is_refused_with_where_to_write_it(app, home, url):
+    before = (home / "dagster.yaml").read_bytes()
+    with pytest.raises(ConfigInvalid, match="the URL has a password") as caught:
+        run_typed(app, "home", "init", "--postgres", url)
+    assert "write the line HOST:5432:DATABASE:USER:PASSWORD into ~/.pgpass" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert (home / "dagster.yaml").read_bytes() == before
+
+
 def test_a_database_that_refuses_is_one_sentence_and_the_home_stays_as_it_was(
-    app, server, database, home
+    app, server, database, home, monkeypatch
 ):
     before = (home / "dagster.yaml").read_bytes()
     url = server.url(database)
-    for other, why in (
-        (url.set(port=1), "Connection refused"),
-        (url.set(password="s3cret"), "password authentication failed"),  # noqa: S106
-        (url.set(database="none"), 'database "none" does not exist'),
-        (url.set(username="nobody"), "password authentication failed"),
+    for other, password, why in (
+        (url.set(port=1), PASSWORD, "Connection refused"),
+        (url, "s3cret", "password authentication failed"),
+        (url.set(database="none"), PASSWORD, 'database "none" does not exist'),
+        (url.set(username="nobody"), PASSWORD, "password authentication failed"),
     ):
+        monkeypatch.setenv("PGPASSWORD", password)
         with pytest.raises(ConfigInvalid, match=why) as caught:
             run_typed(app, "home", "init", "--postgres", written(other))
         message = str(caught.value)
@@ -282,7 +323,65 @@ def test_a_database_that_refuses_is_one_sentence_and_the_home_stays_as_it_was(
         assert "\n" not in message
         assert "s3cret" not in message
     assert (home / "dagster.yaml").read_bytes() == before
-    assert not (home / ".pgpass").exists()
+
+
+def test_a_home_is_not_moved_while_a_run_is_going_on(server, database, enter_home):
+    home = enter_home("home")
+    prepare_home()
+    before = (home / "dagster.yaml").read_bytes()
+    show_alive("some-run")
+    try:
+        with pytest.raises(
+            ConfigInvalid, match=r"is going on in the Dagster home \(run some-run\)"
+        ):
+            use_postgres(written(server.url(database)))
+        assert (home / "dagster.yaml").read_bytes() == before
+    finally:
+        show_ended("some-run")
+    use_postgres(written(server.url(database)))
+    show_alive("some-run")
+    use_postgres(written(server.url(database)))  # which moves nothing
+    show_ended("some-run")
+
+
+def test_settings_that_cannot_be_changed_are_refused_before_the_database_is_touched(
+    server, database, enter_home
+):
+    home = enter_home("home")
+    home.mkdir()
+    (home / "dagster.yaml").write_text("run_storage:\n  module: x\n", encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match="run_storage name other storage"):
+        use_postgres(written(server.url(database)))
+    assert server.ask(database, TABLES) == [(0,)]
+
+
+def test_a_database_with_several_hosts_is_written_as_it_was_tried(server, database, enter_home):
+    home = enter_home("home")
+    hosts = f"host=127.0.0.1:1&host=127.0.0.1:{server.port}"
+    use_postgres(f"postgresql://badc@/{database}?{hosts}&connect_timeout=5")
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", ["key"])
+    url = server.url(database).set(drivername="postgresql+psycopg2")
+    assert read_postgres(home, {}) != url
+    use_postgres(written(url))
+    assert read_postgres(home, {}) == url._replace(password=None)
+    with open_instance() as instance:
+        assert instance.get_dynamic_partitions("recordings") == ["key"]
+
+
+def test_a_database_that_was_emptied_gets_all_its_tables_again(server, database, enter_home):
+    home = enter_home("home")
+    use_postgres(written(server.url(database)))
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("recordings", ["key"])
+    before = server.ask(database, TABLES)
+    server.ask(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; SELECT 1")
+    settings = yaml.safe_load((home / "dagster.yaml").read_text("utf-8"))["storage"]["postgres"]
+    assert settings["should_autocreate_tables"] is False  # which Dagster does one by one
+    prepare_home()
+    assert server.ask(database, TABLES) == before
+    with open_instance() as instance:
+        assert instance.get_dynamic_partitions("recordings") == []
 
 
 def test_a_server_that_has_gone_is_one_sentence_for_every_command(
@@ -301,22 +400,25 @@ def test_a_server_that_has_gone_is_one_sentence_for_every_command(
         assert "\n" not in str(caught.value)
 
 
-def test_the_password_may_be_in_a_variable_or_in_the_file_of_postgres(
+def test_the_password_may_be_in_the_file_of_postgres_or_the_address_in_a_variable(
     server, database, enter_home, monkeypatch, tmp_path
 ):
     home = enter_home("home")
-    monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    use_postgres(written(server.url(database, password=None)))
-    assert not (home / ".pgpass").exists()
-    settings = yaml.safe_load((home / "dagster.yaml").read_text("utf-8"))
     monkeypatch.delenv("PGPASSWORD")
     with pytest.raises(ConfigInvalid, match="no password supplied"):
-        open_instance()
-    settings["storage"]["postgres"]["postgres_db"]["password"] = {"env": "BADC_DATABASE_PASSWORD"}
+        use_postgres(written(server.url(database)))
+    escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
+    (passwords := tmp_path / "pgpass").write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    use_postgres(written(server.url(database)))
+    monkeypatch.delenv("PGPASSFILE")
+    settings = yaml.safe_load((home / "dagster.yaml").read_text("utf-8"))
+    settings["storage"]["postgres"]["postgres_url"] = {"env": "BADC_DATABASE"}
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    with pytest.raises(ConfigInvalid, match="the variable BADC_DATABASE_PASSWORD, which it names"):
+    with pytest.raises(ConfigInvalid, match="the variable BADC_DATABASE, which it names, is not"):
         open_instance()
-    monkeypatch.setenv("BADC_DATABASE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("BADC_DATABASE", as_dagster_wants(server.url(database)))
     with open_instance() as instance:
         assert instance.get_runs_count() == 0
 
@@ -349,8 +451,10 @@ def test_only_one_home_at_a_time_makes_a_database_ready(server, database):
     url = server.url(database).set(drivername="postgresql+psycopg2")
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with ProcessPoolExecutor(1, forkserver()) as pool:
-        with postgres.one_at_a_time(url):
+        with sa.create_engine(url).begin() as first:
+            first.execute(sa.text(f"SELECT pg_advisory_xact_lock({postgres.LOCK_KEY})"))
             other = pool.submit(postgres.create_tables, url)
             wait_until(lambda: server.ask(database, waiting) == [(1,)])
             assert not other.done()
         other.result(60)
+    assert server.ask(database, TABLES) != [(0,)]
