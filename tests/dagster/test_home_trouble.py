@@ -8,6 +8,7 @@ from support.commands import run_typed
 from support.disks import fill, small_disk
 
 from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, StorageFull
+from badc_dagster import home_storage
 from badc_dagster.home import naming_home_trouble, prepare_home
 
 COMMANDS = ("run", "status", "scan")
@@ -42,6 +43,8 @@ def test_a_damaged_home_is_one_sentence(app, pond, home):
 
 def test_a_home_that_cannot_be_written_says_how_to_choose_another(monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "/sys/kernel")
+    # A place that root cannot write to either; as on a system that does not say what is mounted.
+    monkeypatch.setattr(home_storage, "_read_mounts", lambda: "")
     with pytest.raises(ConfigInvalid, match="Set DAGSTER_HOME to a folder you may write to"):
         prepare_home()
 
