@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from badc_core.recordings.naming import parse_offset_min
+from badc_core.recordings.zones import parse_offset_min
 from badc_core.settings import is_fixed_offset
 
 NO_TIMEZONE = "No time zone is known, so the start has no UTC time."

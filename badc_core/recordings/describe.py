@@ -26,9 +26,10 @@ from badc_core.recordings.clock import (
 )
 from badc_core.recordings.deployments import Deployment, read_deployments
 from badc_core.recordings.findings import Findings
+from badc_core.recordings.folders import read_place
 from badc_core.recordings.guano import read_guano
 from badc_core.recordings.identity import below_root
-from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.naming import read_file_name
 from badc_core.recordings.plausible import (
     keep_plausible,
     keep_plausible_fields,

@@ -10,10 +10,19 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.describe import read_place_and_time
 from badc_core.recordings.findings import Findings
+from badc_core.recordings.folders import (
+    find_doubtful,
+    is_card_slot,
+    is_like_made,
+    is_short_name,
+    original_of,
+    read_place,
+)
 from badc_core.recordings.identity import below_root
-from badc_core.recordings.naming import is_card_slot, read_file_name, read_place
+from badc_core.recordings.naming import read_file_name
 
 _MAX_NAMED = 5
+_CHECK = "if not, correct recordings.templates"
 _FIRST = ("study_area", "location", "start_local", "start_utc", "timezone", "utc_offset_min")
 
 
@@ -88,27 +97,60 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
         ConfigInvalid: the table of deployments is wrong.
     """
     parents: dict[str, set[str]] = defaultdict(set)
+    below: dict[str, dict[str, str]] = defaultdict(dict)
     for reading in readings:
         if reading.location is not None:
             folders = PurePosixPath(unicodedata.normalize("NFC", reading.path)).parent.parts
             known = reading.location in folders
             above = folders[: folders.index(reading.location)] if known else ()
             parents[reading.location].add("/".join(above))
-    digits = sorted(name for name in parents if name.isdigit())
-    slots = sorted(name for name in parents if is_card_slot(name))
-    split = sorted(name for name, above in parents.items() if len(above) > 1)
+            below[reading.location] |= find_doubtful(reading.path, reading.location)
     listed = set(read_deployments(dataset.deployments))
-    unmatched = sorted(listed - set(parents))
-    unlisted = sorted(set(parents) - listed) if listed else []
-    check = "if not, correct recordings.templates"
+    return [
+        *_doubt_names(sorted(parents), listed),
+        *_doubt_folders(parents, below),
+        *_compare_with_table(set(parents), listed),
+    ]
+
+
+def _doubt_names(names: list[str], listed: set[str]) -> list[str]:
+    """Returns a warning for each kind of name that few stations have."""
+    digits = [name for name in names if name.isdigit()]
+    slots = [name for name in names if is_card_slot(name)]
+    made = [name for name in names if is_like_made(name) and name not in {*digits, *listed}]
+    copies = [name for name in names if original_of(name) and name not in {*made, *listed}]
+    what = {
+        "only digits": digits,
+        "named like the slot of a card": slots,
+        "named like a folder for a day, a take or a card": made,
+        "named like a copied folder": copies,
+    }
+    check = f"is that the station's name? {_CHECK}"
+    return [f"station {_few(found)}: {kind}, {check}" for kind, found in what.items() if found]
+
+
+def _doubt_folders(parents: dict[str, set[str]], below: dict[str, dict[str, str]]) -> list[str]:
+    """Returns warnings about stations in several folders, and folders that may be stations."""
+    split = sorted(name for name, above in parents.items() if len(above) > 1)
+    doubts = [f"station {_few(split)}: under several folders, is it one station? {_CHECK}"]
+    for name, found in sorted(below.items()):
+        said = set(found.values())
+        # Frontier Labs' recorders write the same name behind each day.
+        if len(said) > 1 or (len(found) == 1 and not is_short_name(*said)):
+            doubts.append(
+                f"station {name}: its folders {_few(sorted(found))} are read as days or takes, "
+                "are they stations? if so, correct recordings.templates"
+            )
+    return doubts if split else doubts[1:]
+
+
+def _compare_with_table(names: set[str], listed: set[str]) -> list[str]:
+    unmatched, unlisted = sorted(listed - names), sorted(names - listed) if listed else []
     doubts = (
-        (digits, f"only digits, is that the station's name? {check}"),
-        (slots, f"named like the slot of a card, is that the station's name? {check}"),
-        (split, f"under several folders, is it one station? {check}"),
         (unmatched, "in the table of deployments, but no recording is from there; compare names"),
         (unlisted, "has recordings, but no row in the table of deployments; compare names"),
     )
-    return [f"station {_few(names)}: {what}" for names, what in doubts if names]
+    return [f"station {_few(found)}: {what}" for found, what in doubts if found]
 
 
 def _read_path(dataset: Dataset, path: str) -> PathReading:

@@ -1,6 +1,7 @@
-"""The facts in a recording's path and file name: place, start, position.
+"""The facts in a recording's file name: start, offset, position, serial number, place.
 
-Pure functions on text. Identity is in `identity.py`.
+Pure functions on text. Folders are read in `folders.py`, zones beside a time in `zones.py`.
+Identity is in `identity.py`.
 
 Sources of the forms:
     Song Meter: Wildlife Acoustics user guides, `PREFIX_YYYYMMDD_HHMMSS`, SM2 to SM4 with the
@@ -12,48 +13,53 @@ Sources of the forms:
         `20190401T000000+1000_REC [-19.2144+152.8811].flac`,
         `20210617T080000+0000_Rec2_-18.2656+144.5564.flac`.
         Some firmware drops the signs of a position; such a position is ignored.
+    Peersonic: `Wav0012_2024_08_15__21_32_40`; macOS and WhatsApp: `2024-08-15 at 9.11.56 PM`.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import PurePosixPath
 
-from badc_core.errors import ConfigInvalid
 from badc_core.recordings.findings import Findings
+from badc_core.recordings.zones import drop_zone, plain_text, read_zone
 
 _FIRST_HEX_YEAR, _LAST_HEX_YEAR = 2010, 2060
-# One grammar for all forms: a date, a time, perhaps a fraction, perhaps an offset.
+MONTHS = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+# One grammar for all forms: a date, a time, perhaps a fraction, perhaps a half of the day.
 _FRACTION = r"(?P<fraction>[.,]\d{1,9}|\d{3}|_\d{3}(?=[+-]))?(?!\d)"
-_DATE = r"(?P<date>(?:19|20)\d\d[ 01]\d[ 0-3]\d)"
+_HALF = r"(?:[ _.-]?(?P<half>[AaPp])\.?[Mm](?:\.|(?![A-Za-z0-9])))?"
+_YEAR = r"(?:19|20)\d\d"
+_DATE = rf"(?P<date>{_YEAR}[ 01]\d[ 0-3]\d)"
+_SPELT_DATE = (
+    rf"(?P<date>{_YEAR}[-_.]\d\d[-_.]\d\d|\d\d(?P<between>[-_.])\d\d(?P=between){_YEAR}"
+    rf"|{_YEAR}[-_. ]?{MONTHS}[-_. ]?\d\d|\d\d?[-_. ]?{MONTHS}[-_., ]{{0,2}}{_YEAR}"
+    rf"|(?<![A-Za-z]){MONTHS}[-_. ]?\d\d?[-_., ]{{1,2}}{_YEAR})"
+)
 _TIMES = (
     re.compile(
-        rf"(?<!\d){_DATE}(?:[T_\- $]?(?P<time>\d{{6}})|T(?P<padded>[ \d]\d[ \d]\d[ \d]\d))"
-        + _FRACTION
+        rf"(?<!\d){_DATE}(?:(?:[Tt]|[_\- $@.]{{0,3}})(?P<time>\d{{6}})"
+        rf"|T(?P<padded>[ \d]\d[ \d]\d[ \d]\d))" + _FRACTION + _HALF
     ),
     re.compile(
-        r"(?<!\d)(?P<date>(?:19|20)\d\d[-_.]\d\d[-_.]\d\d)(?:[T_\- ]|-birdnet-(?:\w+-)?)"
-        r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?)" + _FRACTION
+        rf"(?<!\d){_SPELT_DATE}"
+        r"(?:T|[_\- ,@]{1,3}|[ _,-]{0,2}(?:at|um|kl)[ _-]|-birdnet-(?:\w+-)?)"
+        r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?|\d[.:h]\d\d(?:[.:m]\d\d)?)(?:(?<=m\d\d)s)?"
+        + _FRACTION
+        + _HALF,
+        re.IGNORECASE,
     ),
-    re.compile(rf"(?<!\d){_DATE}[T_\- ](?P<time>\d{{4}})(?!\d)"),
+    re.compile(rf"(?<!\d){_DATE}(?:[Tt]|[_\- @]{{1,3}})(?P<time>\d{{4}})(?!\d){_HALF}"),
     # Hand-held recorders: year in two digits.
-    re.compile(r"(?<![A-Za-z0-9.])(?P<date>\d{6})[T_\-](?P<time>\d{6}|\d{4})" + _FRACTION),
+    re.compile(r"(?<![A-Za-z0-9.])(?P<date>\d{6})[Tt_\-](?P<time>\d{6}|\d{4})" + _FRACTION + _HALF),
     # SoundTrap: serial number, then all in twelve digits.
     re.compile(r"^(?P<serial>\d{3,10})\.(?P<date>\d{6})(?P<time>\d{6})(?!\d)"),
 )
-_OFFSET = re.compile(
-    r"Z(?![A-Za-z0-9])"
-    r"|[ _]?(?:UTC|GMT)(?:(?P<named>[+-])(?P<named_hours>1[0-4]|0?\d)"
-    r"(?::?(?P<named_minutes>[0-5]\d))?(?![\d.:])|(?![A-Za-z0-9+-]))"
-    r"|(?P<sign>[+-])(?P<hours>0\d|1[0-4])(?::?(?P<minutes>[0-5]\d))?(?![\d.:])"
-)
-_ZONES = "A?[ECW][SD]T|[PM][SD]T|AK[SD]T|N[SD]T|NZ[SD]T|AWST|A[SD]T|CES?T|EES?T|WES?T|BST"
-_LIKE_OFFSET = re.compile(
-    r"[ _]?(?:UTC|GMT)[+-]?\d*|[ _]?[+-]\d\d(?::?\d\d)?(?![\d.])"
-    rf"|[ _]?(?:{_ZONES})(?![A-Za-z0-9])"
-)
+_DAY_OR_MONTH = re.compile(rf"(?<!\d)\d\d([-_.])\d\d\1{_YEAR}(?!\d)")
 # Tascam and Olympus write the number of the file, from 1, where others write hour and minute.
 _NUMBERED = re.compile(r"00(?:0[1-9]|[1-5]\d)")
 _START_AND_END = re.compile(r"_E(?:19|20)\d{6}T")
@@ -63,117 +69,77 @@ _POSITION = re.compile(rf"(?P<latitude>{_SIGNED})[, _]*(?P<longitude>{_SIGNED})\
 _CHANNELS = re.compile(r"(?:__[01]|_[0-]\+[1-])$")
 # Excerpts that BirdNET-Pi and BirdNET-Go keep begin with the species and its score.
 _SPECIES = re.compile(r"_\d{1,3}p_?$")
-_SERIAL = re.compile(r"[0-9A-F]{16}")
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_SHORT_DATE = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
-_MONTH_OR_DAY = re.compile(r"0[1-9]|[12]\d|3[01]")
-# Song Meter's Data, day folders as Frontier Labs makes them, copies sorted by date, and what
-# hand-held recorders make: Zoom, Tascam, Olympus, Sony.
-_RECORDER_FOLDER = re.compile(
-    r"(?i:data|dcim)|(?:19|20)\d\d"
-    r"|(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_]\w{1,4})?)?"
-    r"|ZOOM\d{4}|FOLDER(?:\d\d|_[A-E])|STEREO|MULTI|MUSIC|VOICE|RECORDER|REC_FILE"
+# What phones and programs write before the date.
+_NO_PLACE = re.compile(
+    r"(?i:(?:(?:whatsapp|new|voice|audio|sound|recording|recorder|rec|memo|note|zoom|wav|track|ptt"
+    r"|merlin|message)\d*[ _-]*)+)"
 )
-_CARD_SLOT = re.compile(r"(?i:[ab]|(?:card|slot)[ _-]?[ab12])")
-_CAMERA_FOLDER = re.compile(r"\d{3}\w{3,5}")
-# BirdNET-Pi makes a whole tree, with folders of days and species.
-_RECORDER_TREES = {"BirdSongs", "StreamData", "By_Date"}
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
 _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
-
-
-def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str] | None:
-    """Returns the names that the first matching template captures; None if none matches.
-
-    In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name. A folder
-    that recorders make (`Data`, a date, a year, a card slot in it) is never the location: where a
-    template would take one for it, the templates are tried without such folders.
-
-    Names are in Unicode's composed form: macOS writes the letters of one name in two ways.
-
-    Args:
-        path_below_root: with forward slashes, from below the recordings folder.
-        templates: such as `{study_area}/{location}/*`.
-
-    Raises:
-        ConfigInvalid: a template has unbalanced braces or repeats a name.
-    """
-    for path in (path_below_root, _without_recorder_folders(path_below_root)):
-        for template in templates:
-            match = _compile_template(template).fullmatch(path)
-            if match is not None and not _names_recorder_folder(match, path):
-                return {
-                    name: unicodedata.normalize("NFC", found)
-                    for name, found in match.groupdict().items()
-                }
-    return None
-
-
-def _names_recorder_folder(match: re.Match[str], path: str) -> bool:
-    """Whether a template takes a recorder's folder for the location."""
-    location, folders = match.groupdict().get("location"), path.split("/")[:-1]
-    if not folders or location != folders[-1]:
-        return location is not None and _is_recorder_folder(location)
-    # A folder A may be a station's, unless the one it is in is a recorder's too.
-    decided = folders[:-1] if is_card_slot(location) else folders
-    return bool(decided) and _made_by_recorder(decided)
-
-
-def is_card_slot(name: str) -> bool:
-    """Whether a folder may be named for the slot of the card that was copied into it."""
-    return _CARD_SLOT.fullmatch(name) is not None
-
-
-def _is_recorder_folder(name: str) -> bool:
-    return _RECORDER_FOLDER.fullmatch(name) is not None
-
-
-def _without_recorder_folders(path: str) -> str:
-    """Returns a path without the folders that a recorder made around the file."""
-    *folders, name = path.split("/")
-    while folders and _made_by_recorder(folders):
-        folders.pop()
-    return "/".join([*folders, name])
-
-
-def _made_by_recorder(folders: Sequence[str]) -> bool:
-    """Whether the last of some folders is a recorder's: `2024/05/12` only as a whole."""
-    *above, last = folders
-    if _is_recorder_folder(last) or _RECORDER_TREES.intersection(folders):
-        return True
-    if _MONTH_OR_DAY.fullmatch(last):
-        years = [index for index, name in enumerate(above[-2:]) if _YEAR.fullmatch(name)]
-        return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
-    if not above:
-        return False
-    is_camera = above[-1].upper() == "DCIM" and _CAMERA_FOLDER.fullmatch(last) is not None
-    return is_camera or is_card_slot(last) or _SHORT_DATE.fullmatch(last) is not None
+_SERIAL = re.compile(r"[0-9A-F]{16}")
 
 
 def read_file_name(file_name: str) -> Findings:
     """Returns the start, offset, position, serial number or place that a file name contains."""
-    stem = PurePosixPath(file_name).stem
+    written = PurePosixPath(file_name).stem
+    stem = plain_text(written)
     found = _find_time(stem)
     if found is None:
-        return Findings("filename", clock=_parse_hex(stem), utc_offset_min=_hex_offset(stem))
+        warnings = [_doubt_date(match[0]) for match in _DAY_OR_MONTH.finditer(stem)]
+        hex_clock = _parse_hex(stem)
+        offset_min = None if hex_clock is None else 0
+        return Findings("filename", hex_clock, offset_min, warnings=tuple(warnings))
     match, clock = found
-    suffix = stem[match.end() :]
+    prefix, suffix = stem[: match.start()], stem[match.end() :]
     fields: dict[str, str | float] = {}
     if "serial" in match.groupdict():
         fields["device_serial"] = match["serial"]
-    elif not (stem[: match.start()] == "S" and _START_AND_END.search(suffix)):
+    elif not (prefix == "S" and _START_AND_END.search(suffix)):
         is_birdnet = "-birdnet-" in match[0]
-        fields.update({} if is_birdnet else _read_prefix(stem[: match.start()]))
+        fields.update({} if is_birdnet else _read_prefix(drop_zone(written[: match.start()])))
     fields.update(_read_position(suffix))
-    offset_min = _read_offset(suffix, match[0])
-    warnings: list[str] = []
-    if offset_min is None and (text := _LIKE_OFFSET.match(suffix)):
-        what = f"{text[0]!r} in the file name looks like an offset from UTC but is not read as one"
-        warnings.append(f"{what}; the station's time zone is used.")
+    offset_min, doubtful = read_zone(prefix, suffix, has_t=_has_t(match))
+    warnings = [_doubt_zone(doubtful)] if doubtful else []
+    warnings += _doubt_time(match, clock)
+    return Findings("filename", clock, offset_min, fields, warnings=tuple(warnings))
+
+
+def read_moment(text: str) -> tuple[datetime, int | None] | None:
+    """Returns the time and the offset in a text such as `2024-08-15 09:11:56.5-05:00`.
+
+    None for a text without a time, and for one with a zone that cannot be read.
+    """
+    plain = plain_text(text.strip())
+    if (found := _find_time(plain)) is None:
+        return None
+    match, clock = found
+    offset_min, doubtful = read_zone("", plain[match.end() :], has_t=True)
+    return None if doubtful else (clock, offset_min)
+
+
+def _has_t(match: re.Match[str]) -> bool:
+    return re.search(r"\d[Tt][ \d]", match[0]) is not None
+
+
+def _doubt_zone(text: str) -> str:
+    what = f"{text!r} in the file name looks like an offset from UTC but is not read as one"
+    return f"{what}; the station's time zone is used."
+
+
+def _doubt_date(text: str) -> str:
+    return f"{text!r} in the file name may begin with the day or the month; it is not read."
+
+
+def _doubt_time(match: re.Match[str], clock: datetime) -> list[str]:
+    """Returns warnings about a time that may mean something else."""
+    warnings = []
     if _NUMBERED.fullmatch(match["time"] or ""):
         what = f"{match['time']!r} in the file name is read as the time {clock:%H:%M}"
         warnings.append(f"{what}; some recorders count files there, and then it is wrong.")
-    return Findings("filename", clock, offset_min, fields, warnings=tuple(warnings))
+    half = match.groupdict().get("half")
+    if half and clock.hour != _count_hour(match, clock.hour) and (match["time"] or "").isdigit():
+        what = f"'{half}M' in the file name may be the half of the day"
+        warnings.append(f"{what}; the time is read as {clock:%H:%M}, without it.")
+    return warnings
 
 
 def _find_time(stem: str) -> tuple[re.Match[str], datetime] | None:
@@ -185,48 +151,45 @@ def _find_time(stem: str) -> tuple[re.Match[str], datetime] | None:
     return None
 
 
-def _read_offset(suffix: str, time: str) -> int | None:
-    """Returns the minutes from UTC of an offset right after a time.
-
-    A lone `-05` counts only after a time with `T`: elsewhere it is more often a running number.
-    """
-    match = _OFFSET.match(suffix)
-    if match is None:
-        return None
-    parts = match.groupdict()
-    sign = parts["named"] or parts["sign"]
-    if sign is None:
-        return 0
-    if match[0][0] == "-" and parts["minutes"] is None and "T" not in time:
-        return None
-    hours, minutes = (parts[f"named_{name}"] or parts[name] or 0 for name in ("hours", "minutes"))
-    total_min = int(hours) * 60 + int(minutes)
-    return -total_min if sign == "-" else total_min
-
-
-def parse_offset_min(text: str) -> int | None:
-    """Returns the minutes of `Z`, `+10:00`, `-0330`; None for anything else."""
-    if text == "Z":
-        return 0
-    match = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text)
-    if match is None:
-        return None
-    minutes = int(match[2]) * 60 + int(match[3])
-    return -minutes if match[1] == "-" else minutes
-
-
 def _parse_clock(match: re.Match[str]) -> datetime | None:
     """Returns the date and time of a match; None if the digits are not a date."""
     parts = match.groupdict()
-    time = parts["time"] or parts.get("padded") or ""
-    date, time = (re.sub(r"\D", "", text.replace(" ", "0")) for text in (parts["date"], time))
-    century = "20" if len(date) == 6 else ""  # noqa: PLR2004
+    written = parts["time"] or parts.get("padded") or ""
+    time = re.sub(r"\D", "", written.replace(" ", "0"))
+    time = time.zfill(len(time) + len(time) % 2)
     try:
-        clock = datetime.strptime(f"{century}{date}{time:0<6}", "%Y%m%d%H%M%S")
+        clock = datetime.strptime(f"{_order_date(parts['date'])}{time:0<6}", "%Y%m%d%H%M%S")
     except ValueError:
         return None
+    if not written.isdigit():
+        clock = clock.replace(hour=_count_hour(match, clock.hour))
     has_seconds = len(time) == 6  # noqa: PLR2004
     return clock + parse_fraction(parts.get("fraction") or "") if has_seconds else clock
+
+
+def _count_hour(match: re.Match[str], hour: int) -> int:
+    """Returns the hour of 24 where a time says its half of the day."""
+    half = (match.groupdict().get("half") or "").lower()
+    if not half or not 1 <= hour <= 12:  # noqa: PLR2004
+        return hour
+    return hour % 12 + (12 if half == "p" else 0)
+
+
+def _order_date(text: str) -> str:
+    """Returns a date as YYYYMMDD; digits that are no date where day and month are not certain."""
+    if month := re.search(r"[A-Za-z]{3}", text):
+        number = _MONTHS.index(month[0].lower()) + 1
+        day, year = sorted(re.findall(r"\d+", text), key=len)
+        return f"{year}{number:02}{int(day):02}"
+    digits = re.sub(r"\D", "", text.replace(" ", "0"))
+    if len(digits) == 6:  # noqa: PLR2004
+        return f"20{digits}"
+    if not re.match(r"\d\d\D", text):
+        return digits
+    first, second, year = digits[:2], digits[2:4], digits[4:]
+    if first == second or int(first) > 12:  # noqa: PLR2004
+        return f"{year}{second}{first}"
+    return f"{year}{first}{second}" if int(second) > 12 else ""  # noqa: PLR2004
 
 
 def parse_fraction(text: str) -> timedelta:
@@ -243,16 +206,12 @@ def _parse_hex(stem: str) -> datetime | None:
     return clock if _FIRST_HEX_YEAR <= clock.year < _LAST_HEX_YEAR else None
 
 
-def _hex_offset(stem: str) -> int | None:
-    return None if _parse_hex(stem) is None else 0
-
-
 def _read_prefix(prefix: str) -> dict[str, str]:
     """Returns the part before the date: an AudioMoth's serial number or a place."""
     prefix = unicodedata.normalize("NFC", prefix)
     name = _CHANNELS.sub("", prefix.rstrip("_- =")) or ""
     name = name.rstrip("_- =")
-    if not name or _SPECIES.search(prefix):
+    if not name or _SPECIES.search(prefix) or _NO_PLACE.fullmatch(name):
         return {}
     return {"device_serial" if _SERIAL.fullmatch(name) else "location": name}
 
@@ -265,31 +224,3 @@ def _read_position(suffix: str) -> dict[str, float]:
     if abs(latitude) > _LARGEST_LATITUDE or abs(longitude) > _LARGEST_LONGITUDE:
         return {}
     return {"latitude": latitude, "longitude": longitude}
-
-
-@lru_cache(maxsize=64)
-def _compile_template(template: str) -> re.Pattern[str]:
-    parts: list[str] = []
-    position = 0
-    while position < len(template):
-        match = _PLACEHOLDER.match(template, position)
-        if match is None:
-            raise ConfigInvalid("unbalanced braces", template, "Correct recordings.templates")
-        parts.append(_template_part(match))
-        position = match.end()
-    try:
-        return re.compile("".join(parts))
-    except re.error as error:
-        raise ConfigInvalid(
-            f"not a path template ({error})", template, "Correct recordings.templates"
-        ) from error
-
-
-def _template_part(match: re.Match[str]) -> str:
-    if match[0] == "*":
-        return "[^/]+"
-    if match[1] is None:
-        return re.escape(match[2])
-    if "|" in match[1]:
-        return f"(?:{'|'.join(re.escape(word) for word in match[1].split('|'))})"
-    return f"(?P<{match[1]}>[^/]+)"

@@ -18,8 +18,9 @@ from typing import Any, cast
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import digest_json, sha256_text
 from badc_core.recordings.deployments import read_deployments
+from badc_core.recordings.folders import read_place
 from badc_core.recordings.identity import below_root
-from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.naming import read_file_name
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.stage import STAGES, Stage
 

@@ -43,3 +43,30 @@ def test_a_station_named_like_the_slot_of_a_card_is_doubted(tmp_path: Path) -> N
     paths = ["audio/MARSH/A/x.wav", "audio/MARSH/B/x.wav", "audio/POND/A/Data/x.wav"]
     (slots,) = doubt_stations(dataset, read_paths(dataset, paths))
     assert slots.startswith("station A, B: named like the slot of a card")
+
+
+def test_names_of_days_takes_cards_and_copies_are_doubted_where_they_are_stations(tmp_path) -> None:
+    (tmp_path / "audio").mkdir()
+    paths = ["Night 1/x.wav", "2024-08-15 Marsh/x.wav", "S1 (1)/x.wav", "S1/x.wav"]
+    dataset = Dataset.open(tmp_path)
+    doubts = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
+    assert [one.partition(", ")[0] for one in doubts] == [
+        "station 2024-08-15 Marsh",
+        "station S1 (1): named like a copied folder",
+    ]
+    assert "Night 1: named like a folder for a day" in doubts[0]
+
+
+def test_folders_read_as_days_or_takes_are_doubted_where_they_may_be_stations(tmp_path) -> None:
+    (tmp_path / "audio").mkdir()
+    paths = [
+        "North/20240815_Marsh/x.wav",
+        "North/20240816_Pond/x.wav",
+        "445/20240815_Samford/x.wav",
+        "445/20240816_Samford/x.wav",
+        "S1/240815_001/240815_001_Tr1.WAV",
+    ]
+    dataset = Dataset.open(tmp_path)
+    doubts = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
+    (doubt,) = (one for one in doubts if "days or takes" in one)
+    assert doubt.startswith("station North: its folders 20240815_Marsh, 20240816_Pond are read as")

@@ -10,8 +10,9 @@ from badc_core.audio.tags import read_tags
 from badc_core.errors import ConfigInvalid
 from badc_core.recordings.audiomoth import interpret_comment, read_audiomoth
 from badc_core.recordings.deployments import Deployment, read_deployments
+from badc_core.recordings.folders import read_place
 from badc_core.recordings.guano import interpret_guano, parse_guano, read_guano
-from badc_core.recordings.naming import read_file_name, read_place
+from badc_core.recordings.naming import read_file_name
 
 GUANO = """GUANO|Version:  1.0
 Timestamp:  2012-03-29T03:58:01+04:00

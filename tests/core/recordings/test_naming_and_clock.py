@@ -1,4 +1,6 @@
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
@@ -6,7 +8,9 @@ from hypothesis import strategies as st
 
 from badc_core.errors import ConfigInvalid
 from badc_core.recordings.clock import format_offset, locate_in_time
-from badc_core.recordings.naming import parse_offset_min, read_file_name, read_place
+from badc_core.recordings.folders import read_place
+from badc_core.recordings.naming import read_file_name
+from badc_core.recordings.zones import parse_offset_min, read_zone
 from badc_core.settings import RecordingSettings
 
 TEMPLATES = RecordingSettings().templates
@@ -40,6 +44,16 @@ OFFSET_FORMS = [
     "%Y%m%dT%H%M%S{offset}_Rec2_-18.2656+144.5564",
     "PILLIGA_%Y%m%dT%H%M%S{offset}",
     "%Y-%m-%dT%H-%M-%S{offset}",
+]
+
+
+MADE = [
+    *("Data (1)", "Data - Copy", "Data - Copy (2)", "Data copy 2", "Data 2", "Data_2", "data2"),
+    *("Copy of Data", "Data (copy)", "SOUND", "Sounds", "Recordings", "wav", "Voice Recorder"),
+    *("240815_091156", "240815_001", "20240815_091156", "2024-08-15 09.11.56", "15.08.2024"),
+    *("Card 2", "SD Card 1", "slot b", "Night 3", "Week 33", "2024W33", "Aug 2024", "15 Aug 2024"),
+    *("20240815_Samford", "2024-08-15 night", "Session_20240815_053030", "24Y08M15", "TAKE-001"),
+    *("REC0001", "MTR/PROJ001", "4CH/FOLDER02", "DCIM (1)/100MEDIA", "Data/Data"),
 ]
 
 
@@ -92,6 +106,52 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("240815_0911_01", "91100", None),
         ("20240815_091156-2", "91156", None),
         ("20240815T091156-18.2656+144.5564", "91156", None),
+        # Zones in every writing.
+        ("20240815_091156(UTC-6)", "91156", -360),
+        ("20240815_091156 (UTC-6)", "91156", -360),
+        ("20240815_091156 [UTC+05:45]", "91156", 345),
+        ("20240815_091156_UTC+05_45", "91156", 345),
+        ("20240815_091156_UTC+5.30", "91156", 330),
+        ("20240815_091156_utc-6", "91156", -360),
+        ("20240815_091156{gmt+2}", "91156", 120),
+        ("20240815_091156_GMT0", "91156", 0),
+        ("20240815T091156\u22120600", "91156", -360),
+        ("20240815_091156 UTC\u20136", "91156", -360),
+        ("20240815T091156\uff0b10\ua78930", "91156", 630),
+        ("20240815_091156[-06:00]", "91156", -360),
+        ("20240815_091156 -0600", "91156", -360),
+        ("20240815_091156_-06:00", "91156", -360),
+        ("20240815_091156-06:00 UTC", "91156", -360),
+        ("20240815_091156_REC_UTC-6", "91156", -360),
+        ("UTC_20240815_091156", "91156", 0),
+        ("SITE1 UTC-6 20240815_091156", "91156", -360),
+        ("20240815t091156z", "91156", 0),
+        ("20240815_091156_JST", "91156", 540),
+        ("20240815_091156 (AKST)", "91156", -540),
+        ("20240815_091156-hst", "91156", -600),
+        ("20240815_091156 AEST", "91156", 600),
+        ("20240815T091156Z-18.2656+144.5564", "91156", 0),
+        # What is no zone.
+        ("20240815 091156-0430ABCD", "91156", None),
+        ("20240815_091156-0600e29b-41d4-a716", "91156", None),
+        ("20240815_091156-0600-41d4-a716-446655440000", "91156", None),
+        ("20240815_091156-24bit", "91156", None),
+        ("MARS-20240815T091156Z-16kHz", "91156", 0),
+        ("20240815_091156_BAT", "91156", None),
+        ("20240815_091156_est", "91156", None),
+        # Dates and times as programs and people write them.
+        ("Wav0012_2024_08_15__09_11_56", "91156", None),
+        ("WhatsApp Audio 2024-08-15 at 09.11.56", "91156", None),
+        ("2024-08-15 09-11-56 PM", "211156", None),
+        ("Recording 2024-08-15 at 9.11.56\u202fpm", "211156", None),
+        ("2024-08-15 12-11-56 a.m.", "001156", None),
+        ("Aug 15, 2024, 9.11.56 AM", "91156", None),
+        ("15Aug2024_091156", "91156", None),
+        ("2024-Aug-15_09-11-56", "91156", None),
+        ("15-08-2024_09-11-56", "91156", None),
+        ("08.15.2024 09.11.56", "91156", None),
+        ("2024-08-15T09h11m56s+0200", "91156", 120),
+        ("20240815 - 091156", "91156", None),
     ],
 )
 def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> None:
@@ -107,13 +167,38 @@ def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> 
     "offset",
     [
         *("+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"),
-        *("EDT", "_AEST", " CET", "_PST_1"),
+        *("EDT", "_IST", " MSK", "_PST_1", " (CST)", "_ist", "-BST", "_WET", "_WEST"),
+        *("--0600", "Z-0600", "Z (UTC-6)", "_UTC-6_UTC+2", " UTC 6", "-0600REC", "_UTC-00123"),
     ],
 )
 def test_what_looks_like_an_offset_and_cannot_be_read_is_warned_of(offset: str) -> None:
     found = read_file_name(f"20240815_091156{offset}.wav")
     assert (found.clock, found.utc_offset_min) == (datetime(2024, 8, 15, 9, 11, 56), None)
     assert "looks like an offset" in found.warnings[0]
+
+
+def test_every_abbreviation_that_is_read_has_one_offset_in_the_zone_database() -> None:
+    days = [datetime(year, month, 1, tzinfo=UTC) for year in range(2000, 2027) for month in (1, 7)]
+    offsets = defaultdict(set)
+    for name in available_timezones() - {"Asia/Pyongyang"}:  # KST was 8:30 there for three years
+        for local in (day.astimezone(ZoneInfo(name)) for day in days):
+            offsets[str(local.tzname()).upper()].add(local.utcoffset())
+    read = {name: read_zone("", f"_{name}", has_t=False)[0] for name in offsets}
+    taken = {name: minutes for name, minutes in read.items() if minutes is not None}
+    assert len(taken) > 20
+    for name in taken.keys() - {"UTC", "GMT"}:
+        assert offsets[name] == {timedelta(minutes=taken[name])}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "doubt"),
+    [
+        ("20240815_091156_PM.wav", "half of the day"),
+        ("05-08-2024_09-11-56.wav", "day or the month"),
+    ],
+)
+def test_what_may_mean_another_time_is_warned_of(name: str, doubt: str) -> None:
+    assert doubt in read_file_name(name).warnings[0]
 
 
 def test_a_time_that_may_be_the_number_of_a_file_is_warned_of() -> None:
@@ -162,6 +247,10 @@ def test_a_position_without_both_signs_is_not_believed() -> None:
         ("Solo-3=2023-05-01_05-00-00.wav", {"location": "Solo-3"}),
         ("Turdus_merula-85-2023-05-01-birdnet-05:00:00.mp3", {}),
         ("turdus_merula_85p_20230501T050000Z.wav", {}),
+        ("SITE1 UTC-6 20230501_050000.wav", {"location": "SITE1"}),
+        ("UTC_20230501_050000.wav", {}),
+        ("New Recording 2023-05-01 at 05.00.00.wav", {}),
+        ("WhatsApp Audio 2023-05-01 at 05.00.00.wav", {}),
     ],
 )
 def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields) -> None:
@@ -202,6 +291,23 @@ def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields)
         ("SITE/MUSIC/x.wav", {"location": "SITE"}),
         ("SITE/BirdSongs/Extracted/By_Date/2024-05-12/Parus_major/x.wav", {"location": "SITE"}),
         ("SITE/StreamData/x.wav", {"location": "SITE"}),
+        *[(f"SITE/{folder}/x.wav", {"location": "SITE"}) for folder in MADE],
+        ("F1/240815_091156/240815_091156_Tr1.WAV", {"location": "F1"}),
+        ("F2/240815_001/240815_001_Tr1.WAV", {"location": "F2"}),
+        ("North/F3/MARSH01/MARSH01_TrLR.WAV", {"study_area": "North", "location": "F3"}),
+        ("445/20240815_Samford/20240815T060000+1000_REC.wav", {"location": "445"}),
+        ("F6/PRIVATE/SONY/REC_FILE/FOLDER01/x.wav", {"location": "F6"}),
+        ("S1/S1_20240815/S1_20240815_060000.wav", {"location": "S1"}),
+        ("S1/24-08-15/20240815_091156.wav", {"location": "S1"}),
+        ("S1_20240815/S1_20240815_060000.wav", None),
+        # What may be stations.
+        ("S1/24-08-15/x.wav", {"study_area": "S1", "location": "24-08-15"}),
+        ("S4A01234/S4A01234_20240815_091156.wav", {"location": "S4A01234"}),
+        ("North/S01/S01.wav", {"study_area": "North", "location": "S01"}),
+        ("Night 1/x.wav", {"location": "Night 1"}),
+        ("North/Data Creek/x.wav", {"study_area": "North", "location": "Data Creek"}),
+        ("F6/Private/x.wav", {"study_area": "F6", "location": "Private"}),
+        ("S1 (1)/Data/x.wav", {"location": "S1 (1)"}),
         ("Data/x.wav", None),
         ("20190324_AAO/x.wav", None),
         ("a/b/c/d/e/x.wav", None),

@@ -1,0 +1,227 @@
+"""The place in a recording's folders, and which of them are no place.
+
+Pure functions on text. File names are read in `naming.py`.
+
+A folder is no station where recorders or people make it for a take, a day or a card. Some names
+are so for certain (`Data`, a date), wherever they are; others only where a station is above them
+(`Card 1`, `Night 2`, `SOUND`), since a station may be called so too.
+
+Sources of the names: user guides of Wildlife Acoustics (Song Meter), Frontier Labs, Zoom (H and F
+series), Tascam (DR and Portacapture), Olympus (LS), Sony (PCM, ICD), Sound Devices (7 series,
+`24Y08M15`), JEITA DCF 2.0 (`DCIM/100MEDIA`); BirdNET-Pi. Names of copies: Windows, macOS, GNOME.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from badc_core.errors import ConfigInvalid
+from badc_core.recordings.naming import MONTHS, read_file_name
+
+_YEAR = r"(?:19|20)\d\d"
+_MM, _DD = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_FULL_DATE = rf"(?:{_YEAR}[-_. ]?{_MM}[-_. ]?{_DD}|{_DD}[-_. ]{_MM}[-_. ]{_YEAR})"
+_SHORT_DATE = rf"\d\d{_MM}{_DD}"
+_TIME = r"(?:[T_\- ]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d)?)"
+_DATE = (
+    rf"(?:{_FULL_DATE}{_TIME}?|{_YEAR}[-_.]?(?:{_MM}|W[0-5]\d)|{_SHORT_DATE}(?:[T_\-]\d{{3,6}})?"
+    rf"|\d\dY\d\dM\d\dD?|(?:\d{{1,2}}[-_. ]?)?{MONTHS}(?:[-_., ]*\d{{1,2}}(?!\d))?"
+    rf"(?:[-_., ]*{_YEAR})?|{_YEAR}[-_. ]?{MONTHS}(?:[-_. ]?\d{{1,2}})?|{_YEAR})"
+)
+_SEPARATOR = r"[ _\-.,]{1,3}"
+_NUMBER = r"(?:[ _\-.#]?\d{1,4}|[ _\-][a-e])"
+_WORD = (
+    r"(?:data|dcim|folder|sounds?|music|voices?|memos?|audio|wavs?|wave|flac|mp3|raw|files?|rec"
+    r"|recorders?|recordings?|stereo|mono|multi|mtr|stamina|4ch|zoom|proj(?:ect)?|takes?|sessions?"
+    r"|(?:micro ?)?sd(?= ?card|[ _\-]|$)|sd[ _\-]?cards?|cf[ _\-]?card|cards?|slot|memory|usb"
+    r"|days?|nights?|dawn|dusk|morning|evening|weeks?|months?|visits?|trips?|downloads?"
+    r"|deployments?|backups?|originals?|part|batch|karte|carte|nacht|tag|nuit|jour)"
+)
+_ITEM = rf"(?:{_DATE}|{_WORD}{_NUMBER}?)"
+_LIKELY = re.compile(rf"(?i:{_ITEM}(?:{_SEPARATOR}{_ITEM})*(?:[_\-]\d{{1,4}})?)")
+_LONGEST_CODE = 4
+_CERTAIN = re.compile(
+    rf"(?i:data|dcim)(?:[ _\-]?\d{{1,2}})?|{_YEAR}|{_YEAR}[-_.]?{_MM}"
+    rf"|{_FULL_DATE}(?:{_TIME}|[-_]\w{{1,{_LONGEST_CODE}}})?|\d\dY\d\dM\d\dD?"
+    r"|ZOOM\d{4}|FOLDER(?:\d\d|_[A-E])|STEREO|MULTI|MUSIC|VOICE|RECORDER|REC_FILE"
+)
+_NAMED_DAY = re.compile(rf"(?:{_FULL_DATE}|{_SHORT_DATE})[-_ ]+(?P<name>.*[^\W\d_].*)")
+_ENDS_WITH_DATE = re.compile(rf"(?<!\d){_FULL_DATE}{_TIME}?$")
+_COPY_WORD = r"(?:another |\d+(?:st|nd|rd|th) )?(?:copy|copie|kopie|copia|kopia)"
+_COPY = re.compile(
+    rf"(?i:(?:copy of|copie de|kopie von|copia de) (?P<behind>.+)"
+    rf"|(?P<before>.+?)(?:[ _\-]*(?:\(\d{{1,2}}\)|\({_COPY_WORD}(?: \d+)?\)"
+    rf"|(?<=[ _\-]){_COPY_WORD}(?: ?\(?\d{{1,2}}\)?)?))+)"
+)
+_MONTH_OR_DAY = re.compile(_DD)
+_CARD_SLOT = re.compile(r"(?i:[ab]|(?:sd|cf)\d)")
+_CAMERA_FOLDER = re.compile(r"\d{3}\w{3,5}")
+_AMBIGUOUS_DATE = re.compile(r"\d\d([-_. ])\d\d\1\d\d")
+# Everything below these is a recorder's: BirdNET-Pi's tree, and Sony's.
+_TREE = re.compile(r"(?:^|(?<=/))(?:BirdSongs|StreamData|By_Date|PRIVATE/SONY|MSSONY)(?:/|$)")
+# What the names of a take's files have behind that of their folder.
+_TRACK = re.compile(r"(?i:[ _\-](?:tr|trk|track|ch|mic|mix|lr|ms|l|r|i)[ _\-]?\w{0,6})")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
+
+
+def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str] | None:
+    """Returns the names that the first matching template captures; None if none matches.
+
+    In a template `{name}` captures one folder, `{A|B}` is either word, `*` any one name. A folder
+    that recorders or people make for a take, a day or a card is not the location: where a template
+    would take one for it, the templates are tried without such folders.
+
+    Names are in Unicode's composed form: macOS writes the letters of one name in two ways.
+
+    Args:
+        path_below_root: with forward slashes, from below the recordings folder.
+        templates: such as `{study_area}/{location}/*`.
+
+    Raises:
+        ConfigInvalid: a template has unbalanced braces or repeats a name.
+    """
+    *folders, name = path_below_root.split("/")
+    kept = _keep_places(folders, name)
+    certain = _keep_places(folders, name, only_certain=True)
+    for tried, places in ((folders, kept), (kept, kept), (folders, certain)):
+        path = "/".join([*tried, name])
+        for template in templates:
+            match = _compile_template(template).fullmatch(path)
+            if match is not None and _is_place(match.groupdict().get("location"), tried, places):
+                return {
+                    name: unicodedata.normalize("NFC", found)
+                    for name, found in match.groupdict().items()
+                }
+    return None
+
+
+def is_card_slot(name: str) -> bool:
+    """Whether a folder may be named for the slot of the card that was copied into it."""
+    return _CARD_SLOT.fullmatch(name) is not None
+
+
+def is_like_made(name: str) -> bool:
+    """Whether a name is one that folders for takes, days or cards have, or begins with a date."""
+    return _is_likely(name) or _NAMED_DAY.fullmatch(name) is not None
+
+
+def original_of(name: str) -> str | None:
+    """Returns the name that a copy's name is made from, `Data` of `Data (1)`; None for others."""
+    match = _COPY.fullmatch(name)
+    return None if match is None else match["before"] or match["behind"]
+
+
+def find_doubtful(path_below_root: str, location: str) -> dict[str, str]:
+    """Returns the folders that are read as days or takes of a location and may be stations.
+
+    Folder -> what of its name may be a station's: `Samford` of the day folder `20240815_Samford`,
+    the whole name of a take's folder.
+    """
+    *folders, name = unicodedata.normalize("NFC", path_below_root).split("/")
+    below = folders[folders.index(location) + 1 :] if location in folders else []
+    days = {folder: match["name"] for folder in below if (match := _NAMED_DAY.fullmatch(folder))}
+    takes = {folder: folder for folder in below if _is_take(folder, PurePosixPath(name).stem)}
+    return {folder: said for folder, said in {**takes, **days}.items() if not _is_likely(folder)}
+
+
+def is_short_name(name: str) -> bool:
+    """Whether a name behind a date is so short that only recorders write it there, as `AAO`."""
+    return len(name) <= _LONGEST_CODE
+
+
+def _is_place(location: str | None, folders: Sequence[str], places: Sequence[str]) -> bool:
+    """Whether a template takes for the location what may be one."""
+    return location is None or location in places or location not in folders
+
+
+def _keep_places(
+    folders: Sequence[str], file_name: str, *, only_certain: bool = False
+) -> list[str]:
+    """Returns the folders of a file without those that were made around it."""
+    tree = _TREE.search("/".join(folders))
+    kept = list(folders[: tree.string[: tree.start()].count("/")]) if tree else list(folders)
+    stem = PurePosixPath(file_name).stem
+    while kept and _is_made(kept, stem, only_certain, is_innermost=len(kept) == len(folders)):
+        kept.pop()
+    return kept
+
+
+def _is_made(
+    folders: Sequence[str], stem: str, only_certain: bool, *, is_innermost: bool = False
+) -> bool:
+    """Whether the last of some folders is no place: `2024/05/12` only as a whole."""
+    *above, last = folders
+    if _is_certain(last) or _is_day_of(last, stem):
+        return True
+    if _MONTH_OR_DAY.fullmatch(last):
+        years = [index for index, name in enumerate(above[-2:]) if re.fullmatch(_YEAR, name)]
+        return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
+    if only_certain or not _keep_places(above, ""):
+        return False
+    if is_card_slot(last):
+        # A folder A may be a station's, unless the one it is in is a recorder's too.
+        return not is_innermost or _is_made(above, "", only_certain)
+    is_below_dcim = (original_of(above[-1]) or above[-1]).upper() == "DCIM"
+    if is_below_dcim and _CAMERA_FOLDER.fullmatch(last):
+        return True
+    return is_like_made(last) or _is_take(last, stem) or _is_short_day_of(last, stem)
+
+
+def _is_certain(name: str) -> bool:
+    return _CERTAIN.fullmatch(original_of(name) or name) is not None
+
+
+def _is_likely(name: str) -> bool:
+    return _LIKELY.fullmatch(original_of(name) or name) is not None
+
+
+def _is_day_of(folder: str, stem: str) -> bool:
+    """Whether a folder such as `S1_20240815` was made for a day of files that begin like it."""
+    is_beginning = stem.casefold().startswith(folder.casefold())
+    return is_beginning and _ENDS_WITH_DATE.search(folder) is not None
+
+
+def _is_take(folder: str, stem: str) -> bool:
+    """Whether a folder was made for the tracks of one take, whose names begin as the folder's."""
+    is_beginning = stem.casefold().startswith(folder.casefold())
+    return is_beginning and _TRACK.fullmatch(stem[len(folder) :]) is not None
+
+
+def _is_short_day_of(folder: str, stem: str) -> bool:
+    """Whether a folder such as `24-08-15`, which may be a station's, is the day of the file."""
+    if not _AMBIGUOUS_DATE.fullmatch(folder) or (clock := read_file_name(stem).clock) is None:
+        return False
+    days = (clock, clock - timedelta(days=1))
+    digits = re.sub(r"\D", "", folder)
+    return any(day.strftime(form) == digits for day in days for form in ("%y%m%d", "%d%m%y"))
+
+
+@lru_cache(maxsize=64)
+def _compile_template(template: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    position = 0
+    while position < len(template):
+        match = _PLACEHOLDER.match(template, position)
+        if match is None:
+            raise ConfigInvalid("unbalanced braces", template, "Correct recordings.templates")
+        parts.append(_template_part(match))
+        position = match.end()
+    try:
+        return re.compile("".join(parts))
+    except re.error as error:
+        raise ConfigInvalid(
+            f"not a path template ({error})", template, "Correct recordings.templates"
+        ) from error
+
+
+def _template_part(match: re.Match[str]) -> str:
+    if match[0] == "*":
+        return "[^/]+"
+    if match[1] is None:
+        return re.escape(match[2])
+    if "|" in match[1]:
+        return f"(?:{'|'.join(re.escape(word) for word in match[1].split('|'))})"
+    return f"(?P<{match[1]}>[^/]+)"
