@@ -1,7 +1,7 @@
 """The chunks of a RIFF file (WAV): where each is and how long it claims to be.
 
-Only headers are read, by seeking; sound is never loaded. What the chunks mean is in `guano.py`
-and `audiomoth.py`; whether the sound is complete is judged in `audio/containers.py`.
+Only headers are read, by seeking; sound is never loaded. What the chunks mean is in
+`wave_texts.py`; whether the sound is complete is judged in `audio/containers.py`.
 
 Source: IBM and Microsoft, Multimedia Programming Interface 1.0 (RIFF, LIST INFO); EBU Tech 3306
 (RF64, whose true sizes are in a `ds64` chunk).
@@ -107,17 +107,6 @@ def read_chunk_bytes(path: Path, chunk: RiffChunk) -> bytes:
     with path.open("rb") as file:
         file.seek(chunk.start_bytes)
         return file.read(min(chunk.size_bytes, _MAX_METADATA_BYTES))
-
-
-def read_info_tags(path: Path, layout: RiffLayout) -> dict[str, str]:
-    """Returns the texts of all LIST INFO chunks, tag -> text without its zero padding."""
-    tags: dict[str, str] = {}
-    for chunk in layout.chunks:
-        if chunk.name == "LIST":
-            content = read_chunk_bytes(path, chunk)
-            if content[:4] == b"INFO":
-                tags.update(parse_info(content[4:]))
-    return tags
 
 
 def parse_info(content: bytes) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The texts in a file's header, whatever its format: recorders' comments survive conversion.
 
 Names are those of the format, in capitals: `ICMT` of RIFF is `COMMENT` or `DESCRIPTION` in the
-Vorbis comments of FLAC and Ogg, `COMM` in ID3. A RIFF file's GUANO chunk is `GUAN`. What libsndfile
-does not read, ffmpeg is asked about.
+Vorbis comments of FLAC and Ogg, `COMM` in ID3. Chunks of RIFF are read in `wave_texts.py`.
+What libsndfile does not read, ffmpeg is asked about.
 Only headers are read. Damage in them gives fewer texts and never an error.
 
 Sources: RFC 9639 (FLAC; Vorbis comments in 8.6, foreign `riff` blocks in 8.4), RFC 7845 (Opus),
@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 from badc_core.audio.containers import find_sound_start
 from badc_core.audio.ffmpeg import FfmpegFile, is_for_ffmpeg
-from badc_core.audio.riff import parse_info, read_chunk_bytes, read_info_tags, read_riff_layout
+from badc_core.audio.riff import read_chunk_bytes, read_riff_layout
+from badc_core.audio.wave_texts import TEXT_CHUNKS, clean_text, parse_chunk
 from badc_core.errors import UnreadableRecording
 
 _MAX_BYTES = 1 << 20
@@ -34,12 +35,12 @@ def read_tags(path: Path) -> dict[str, str]:
     """Returns the texts in a file's header, name -> text."""
     start_bytes = find_sound_start(path)
     layout = read_riff_layout(path, start_bytes)
+    tags: dict[str, str] = {}
     if layout is not None:
-        tags = read_info_tags(path, layout)
-        if chunk := layout.find("guan"):
-            tags["GUAN"] = _text(read_chunk_bytes(path, chunk))
+        for chunk in layout.chunks:
+            if chunk.name in TEXT_CHUNKS:
+                tags.update(parse_chunk(chunk.name, read_chunk_bytes(path, chunk)))
         return tags
-    tags = {}
     with path.open("rb") as file, suppress(UnreadableRecording):
         if is_for_ffmpeg(file.read(8)):
             with FfmpegFile(path) as sound:
@@ -88,10 +89,8 @@ def _read_flac(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 def _parse_riff_block(content: bytes) -> Iterator[tuple[str, str]]:
     """Yields what a chunk of the WAV says that `flac --keep-foreign-metadata` was given."""
-    if content[:4] == b"riff" and content[4:8] == b"guan":
-        yield "GUAN", _text(content[12:])
-    elif content[:4] == b"riff" and content[4:8] == b"LIST" and content[12:16] == b"INFO":
-        yield from parse_info(content[16:]).items()
+    if content[:4] == b"riff":
+        yield from parse_chunk(content[4:8].decode("latin-1"), content[12:]).items()
 
 
 def _read_ogg(content: bytes) -> Iterator[tuple[str, str]]:
@@ -118,7 +117,7 @@ def _parse_vorbis(content: bytes) -> Iterator[tuple[str, str]]:
     for _ in range(count):
         (size_bytes,) = struct.unpack_from("<I", content, position)
         position += 4
-        name, equals, text = _text(content[position : position + size_bytes]).partition("=")
+        name, equals, text = clean_text(content[position : position + size_bytes]).partition("=")
         if equals:
             yield name, text
         position += size_bytes
@@ -129,7 +128,7 @@ def _read_aiff(file: BinaryIO) -> Iterator[tuple[str, str]]:
         name, size_bytes = struct.unpack(">4sI", header)
         after = file.tell() + size_bytes + size_bytes % 2
         if name in _AIFF_TEXTS:
-            yield _AIFF_TEXTS[name], _text(file.read(min(size_bytes, _MAX_BYTES)))
+            yield _AIFF_TEXTS[name], clean_text(file.read(min(size_bytes, _MAX_BYTES)))
         elif name in {b"ID3 ", b"id3 "}:
             yield from _parse_id3(file.read(min(size_bytes, _MAX_BYTES)))
         file.seek(after)
@@ -160,7 +159,3 @@ def _parse_id3_frame(name: str, frame: bytes) -> Iterator[tuple[str, str]]:
 
 def _id3_size(digits: bytes) -> int:
     return sum((digit & 0x7F) << 7 * (3 - index) for index, digit in enumerate(digits))
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "replace").strip("\0 \r\n")

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from badc_core.recordings.findings import Findings
 from badc_core.recordings.naming import parse_fraction
+from badc_core.recordings.zones import plain_text
 
 # Of RIFF; of Vorbis comments, as converters name them; of ID3.
 _COMMENT_TAGS = ("ICMT", "COMMENT", "DESCRIPTION", "COMMENTS", "COMM", "TIT3")
@@ -35,7 +36,7 @@ def read_audiomoth(tags: Mapping[str, str]) -> Findings | None:
     artist = next((text for name in _ARTIST_TAGS if (text := tags.get(name))), "")
     if not comment and "AudioMoth" not in artist:
         return None
-    return interpret_comment(comment or next(iter(comments), ""), artist)
+    return interpret_comment(plain_text(comment or next(iter(comments), "")), artist)
 
 
 def interpret_comment(comment: str, artist: str = "") -> Findings:

@@ -1,8 +1,8 @@
 """A recording's description, combined from all sources.
 
-Each field comes from the first source that has it: deployments, guano, audiomoth, filename, path,
-settings. One exception: for `location` the path goes before the file name, whose first part is
-often a recorder's serial number or nickname.
+Each field comes from the first source that has it: deployments, guano, audiomoth, wamd, filename,
+bext, path, settings. One exception: for `location` the path goes before the file name, whose first
+part is often a recorder's serial number or nickname.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ from badc_core.audio.tags import read_tags
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import fingerprint_file, sha256_file
 from badc_core.recordings.audiomoth import read_audiomoth
+from badc_core.recordings.bext import name_other_date, read_bext
 from badc_core.recordings.channels import SILENCE_DBFS
 from badc_core.recordings.clock import (
     Moment,
@@ -38,10 +39,12 @@ from badc_core.recordings.plausible import (
 from badc_core.recordings.quality import Quality, measure_quality
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registered import RegisteredRecording
+from badc_core.recordings.wamd import read_wamd
 
 _DISAGREEMENT = timedelta(minutes=1)
 _CLIPPED_WARNING = 0.01
 _MAX_LENGTH_ERROR_S = 1.0
+_OTHER, _OTHER_DATE = "other", "Other date"
 _PLACE_FIELDS = ("location", "study_area")
 _STATION_FIELDS = ("study_area", "timezone", "latitude", "longitude", "elevation_m")
 
@@ -148,8 +151,10 @@ def _collect(dataset: Dataset, path: str, file: Path) -> list[Findings]:
     """Returns the findings of all sources, the most trusted first."""
     settings = dataset.settings.recordings
     tags = read_tags(file)
-    findings = [read_guano(tags), read_audiomoth(tags)]
-    findings.append(read_file_name(PurePosixPath(path).name))
+    findings = [read_guano(tags), read_audiomoth(tags), read_wamd(tags)]
+    findings += [read_file_name(PurePosixPath(path).name), bext := read_bext(tags)]
+    if (bext is None or bext.clock is None) and (other_date := name_other_date(tags)):
+        findings.append(Findings(_OTHER, comments={_OTHER_DATE: other_date}))
     place = read_place(below_root(path, settings.roots), settings.templates) or {}
     fields: dict[str, str | float] = {name: place[name] for name in _PLACE_FIELDS if name in place}
     return [*(found for found in findings if found is not None), Findings("path", fields=fields)]
@@ -192,7 +197,7 @@ def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | 
     """Adds the start to a draft and returns warnings about it."""
     timed = [found for found in findings if found.clock is not None]
     if not timed or timed[0].clock is None:
-        return ["Neither header nor file name says when it was recorded."]
+        return [_explain_no_start(findings)]
     first = timed[0]
     clock = timed[0].clock + timedelta(seconds=clock_offset_s or 0)
     zoned = next((found for found in timed if found.utc is not None and _agree(first, found)), None)
@@ -207,6 +212,13 @@ def _add_start(draft: _Draft, findings: list[Findings], clock_offset_s: float | 
     if zoned is not None and moment.utc_offset_min is not None:
         draft.add(source, {"timezone": format_offset(moment.utc_offset_min)})
     return [*moment.warnings, *_compare_clocks(timed, named)]
+
+
+def _explain_no_start(findings: list[Findings]) -> str:
+    what = "Neither header nor file name says when it was recorded"
+    dates = [found.comments[_OTHER_DATE] for found in findings if found.source == _OTHER]
+    also = f"; the date in its header, {dates[0]}, may be that of a copy" if dates else ""
+    return f"{what}{also}."
 
 
 def _locate(draft: _Draft, clock: datetime, zoned: Findings | None) -> tuple[Moment, str]:

@@ -1,6 +1,7 @@
 """The facts about a recording from one source, such as a header or a file name.
 
-Sources are read in `naming.py`, `guano.py` and `audiomoth.py`, and combined in `describe.py`.
+Sources are read in `naming.py`, `folders.py`, `guano.py`, `audiomoth.py`, `wamd.py` and `bext.py`,
+and combined in `describe.py`.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ class Findings:
     """The facts from one source.
 
     Attributes:
-        source: guano, audiomoth, filename or path.
+        source: guano, audiomoth, wamd, filename, bext, path, or other.
         clock: start as the recorder's clock showed it, without a zone.
         utc_offset_min: clock minus UTC, if the source says so.
         fields: attribute of `Recording` -> value.

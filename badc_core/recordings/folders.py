@@ -85,8 +85,8 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     """
     *folders, name = path_below_root.split("/")
     kept = _keep_places(folders, name)
-    certain = _keep_places(folders, name, only_certain=True)
-    for tried, places in ((folders, kept), (kept, kept), (folders, certain)):
+    for tried, only_certain in ((folders, False), (kept, False), (folders, True)):
+        places = _keep_places(folders, name, only_certain=True) if only_certain else kept
         path = "/".join([*tried, name])
         for template in templates:
             match = _compile_template(template).fullmatch(path)
@@ -141,8 +141,9 @@ def _keep_places(
     folders: Sequence[str], file_name: str, *, only_certain: bool = False
 ) -> list[str]:
     """Returns the folders of a file without those that were made around it."""
-    tree = _TREE.search("/".join(folders))
-    kept = list(folders[: tree.string[: tree.start()].count("/")]) if tree else list(folders)
+    joined = "/".join(folders)
+    tree = _TREE.search(joined)
+    kept = list(folders[: joined.count("/", 0, tree.start())]) if tree else list(folders)
     stem = PurePosixPath(file_name).stem
     while kept and _is_made(kept, stem, only_certain, is_innermost=len(kept) == len(folders)):
         kept.pop()
@@ -170,17 +171,19 @@ def _is_made(
     return is_like_made(last) or _is_take(last, stem) or _is_short_day_of(last, stem)
 
 
+@lru_cache(maxsize=4096)
 def _is_certain(name: str) -> bool:
     return _CERTAIN.fullmatch(original_of(name) or name) is not None
 
 
+@lru_cache(maxsize=4096)
 def _is_likely(name: str) -> bool:
     return _LIKELY.fullmatch(original_of(name) or name) is not None
 
 
 def _is_day_of(folder: str, stem: str) -> bool:
     """Whether a folder such as `S1_20240815` was made for a day of files that begin like it."""
-    is_beginning = stem.casefold().startswith(folder.casefold())
+    is_beginning = stem[: len(folder)].casefold() == folder.casefold()
     return is_beginning and _ENDS_WITH_DATE.search(folder) is not None
 
 

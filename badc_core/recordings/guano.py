@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from badc_core.recordings.findings import Findings
+from badc_core.recordings.naming import read_moment
 
 _TEXT_FIELDS = {
     "Make": "device_make",
@@ -80,6 +81,8 @@ def _read_timestamp(text: str) -> tuple[datetime | None, int | None, list[str]]:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        if (read := read_moment(text)) is not None:
+            return *read, []
         return None, None, [f"The GUANO timestamp {text!r} is not a time."]
     offset = moment.utcoffset()
     offset_min = None if offset is None else round(offset.total_seconds() / 60)

@@ -47,8 +47,8 @@ class Recording:
             or, if that is known to have run in another zone, the same moment in the station's.
         start_utc: timezone-aware; None when the zone is not known.
         utc_offset_min: `start_local` minus UTC at the start.
-        sources: field -> source of its value (deployments, guano, audiomoth, filename, path,
-            settings).
+        sources: field -> source of its value (deployments, guano, audiomoth, wamd, filename,
+            bext, path, settings).
         comments: everything in the file's header that has no field of its own.
         warnings: one sentence each.
         channels: figures of each channel.

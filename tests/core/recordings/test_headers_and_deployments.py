@@ -73,6 +73,8 @@ def test_guano_fields_are_read_by_the_specification() -> None:
         ("2015-12-31T23:59:59", datetime(2015, 12, 31, 23, 59, 59), None),
         ("2015-12-31T23:59:59.123Z", datetime(2015, 12, 31, 23, 59, 59, 123000), 0),
         ("2015-12-31 23:59:59-03:30", datetime(2015, 12, 31, 23, 59, 59), -210),
+        ("2015-12-31 23:59:59 (UTC-3:30)", datetime(2015, 12, 31, 23, 59, 59), -210),
+        ("2015-12-31T23:59:59\u221203:30", datetime(2015, 12, 31, 23, 59, 59), -210),
     ],
 )
 def test_guano_times_come_with_and_without_offset(text, clock, offset_min) -> None:

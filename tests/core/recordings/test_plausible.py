@@ -1,4 +1,5 @@
 import os
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from badc_core.recordings.registry import register_recordings
 RATE_HZ = 8000
 
 
-def described(root: Path, name: str, guano: str = "", **settings: str) -> Recording:
+def described(
+    root: Path, name: str, guano: str = "", *, chunk: bytes = b"", **settings: str
+) -> Recording:
     """Returns the description of a second of sound under a name, read back from its file."""
     path = root / "audio/S1" / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +27,8 @@ def described(root: Path, name: str, guano: str = "", **settings: str) -> Record
         content += b" " * (len(content) % 2)
         with path.open("ab") as file:
             file.write(b"guan" + len(content).to_bytes(4, "little") + content)
+    with path.open("ab") as file:
+        file.write(chunk)
     dataset = Dataset.open(root, {"recordings": settings})
     registered = register_recordings(dataset).registry.by_path[f"audio/S1/{name}"]
     recording = describe_recording(dataset, registered)
@@ -139,3 +144,74 @@ def test_sources_contradict_each_other_only_if_they_are_different_moments(
         tmp_path, "20230701_050000.wav", f"Timestamp: {timestamp}", timezone="America/Edmonton"
     )
     assert any("is used" in one for one in recording.warnings) == warned
+
+
+def test_a_song_meter_says_when_and_where_in_its_own_chunk(tmp_path: Path) -> None:
+    texts = {
+        1: "SM4",
+        2: "S4A01234",
+        5: "2023-07-01 04:00:00-06:00",
+        6: "WGS84,53.51000,N,113.52000,W,700",
+        21: "12.3C",
+    }
+    name, zone = "S4A01234_20230701_040000.wav", "America/Toronto"
+    recording = described(tmp_path, name, chunk=wamd_chunk(texts), timezone=zone)
+    assert recording.start_utc == datetime(2023, 7, 1, 10, tzinfo=UTC)
+    assert (recording.latitude, recording.longitude) == (53.51, -113.52)
+    assert (recording.elevation_m, recording.temperature_c) == (700, 12.3)
+    assert (recording.device_model, recording.device_serial) == ("SM4", "S4A01234")
+    assert recording.sources["start_utc"] == recording.sources["latitude"] == "wamd"
+
+
+def test_a_position_without_hemispheres_and_an_unknown_version_are_not_believed(tmp_path) -> None:
+    texts = {5: "2023-07-01 04:00:00 (EST)", 6: "WGS84,52.39,-9.74,102"}
+    recording = described(tmp_path, "a.wav", chunk=wamd_chunk(texts))
+    assert (recording.latitude, recording.start_local) == (None, None)
+    assert recording.comments["Position"] == "WGS84,52.39,-9.74,102"
+    assert [one for one in recording.warnings if "is not a time" in one]
+    recording = described(tmp_path, "b.wav", chunk=wamd_chunk({1: "SM9"}, version=2))
+    assert recording.device_model is None
+    assert [one for one in recording.warnings if "of version 2" in one]
+
+
+def wamd_chunk(texts: dict[int, str], version: int = 1) -> bytes:
+    parts = {
+        0: version.to_bytes(2, "little"),
+        **{kind: one.encode() for kind, one in texts.items()},
+    }
+    content = b"".join(struct.pack("<HI", kind, len(one)) + one for kind, one in parts.items())
+    return b"wamd" + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def bext_chunk(day: bytes, time: bytes) -> bytes:
+    content = bytearray(602)
+    content[256:263], content[320:330], content[330:338] = b"Zoom F6", day, time
+    return b"bext" + struct.pack("<I", 602) + bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("day", "time"), [(b"2023-07-01", b"05:00:07"), (b"2023:07:01", b"05-00-07")]
+)
+def test_the_date_of_a_broadcast_wave_counts_where_the_name_has_none(tmp_path, day, time) -> None:
+    chunk = bext_chunk(day, time)
+    recording = described(tmp_path, "ZOOM0001.WAV", chunk=chunk, timezone="America/Edmonton")
+    assert recording.start_local == datetime(2023, 7, 1, 5, 0, 7)
+    assert recording.sources["start_local"] == "bext"
+    assert recording.utc_offset_min == -360
+    recording = described(tmp_path, "20230702_050000.WAV", chunk=chunk, timezone="UTC")
+    assert recording.start_local == datetime(2023, 7, 2, 5)
+    assert [one for one in recording.warnings if "bext at 2023-07-01" in one]
+
+
+def test_an_empty_date_of_a_broadcast_wave_is_none(tmp_path: Path) -> None:
+    recording = described(tmp_path, "ZOOM0001.WAV", chunk=bext_chunk(bytes(10), bytes(8)))
+    assert recording.start_local is None
+    assert "Neither header nor file name says when it was recorded." in recording.warnings
+
+
+def test_another_date_in_the_header_is_named_and_not_believed(tmp_path: Path) -> None:
+    info = b"INFOICRD" + struct.pack("<I", 10) + b"2023-07-01"
+    chunk = b"LIST" + struct.pack("<I", len(info)) + info
+    recording = described(tmp_path, "ZOOM0001.WAV", chunk=chunk)
+    assert recording.start_local is None
+    assert [one for one in recording.warnings if "ICRD 2023-07-01, may be that of a copy" in one]
