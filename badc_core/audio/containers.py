@@ -16,12 +16,19 @@ from badc_core.audio.cut import (
     examine_aiff,
     examine_au,
     examine_caf,
+    examine_nist,
     examine_ogg,
     examine_rifx,
     examine_w64,
 )
-from badc_core.audio.damage import cut_again, explain_damage
-from badc_core.audio.ffmpeg import FfmpegView, is_for_ffmpeg
+from badc_core.audio.damage import cut_again, explain_damage, explain_undecodable
+from badc_core.audio.ffmpeg import (
+    INSTALL,
+    FfmpegFile,
+    FfmpegView,
+    find_ffmpeg,
+    is_for_ffmpeg,
+)
 from badc_core.audio.flac import examine_flac, find_start
 from badc_core.audio.mpeg import after_id3, examine_mpeg, is_mpeg
 from badc_core.audio.riff import read_riff_layout
@@ -37,6 +44,11 @@ _OGG_START = b"OggS\0\x02"  # the first page of a stream
 # In lower case, with what to do about it.
 _OTHER_KINDS = (
     ((b"<!doctype", b"<html", b"<?xml"), "a web page: the download failed", "Download it again"),
+    (
+        (b"creative voice", b".rmf", b"frm8", b"dsd ", b"ajkg"),
+        "of a kind that BADC does not read",
+        "Convert it to WAV or FLAC",
+    ),
     ((b"pk\3\4", b"rar!", b"7z\xbc\xaf", b"\x1f\x8b"), "an archive", "Unpack it"),
 )
 
@@ -48,6 +60,7 @@ _FORMS = {
     b"caff": examine_caf,
     b"riff": examine_w64,
     b"RIFX": examine_rifx,
+    b"NIST": examine_nist,
 }
 
 
@@ -100,6 +113,29 @@ def examine(path: Path) -> View:
     if is_mpeg(head):
         return _examine_tagged(path, head)
     return _examine_behind_junk(path, head)
+
+
+def open_refused(path: Path, view: View, reason: str) -> FfmpegFile:
+    """Returns a file that libsndfile refuses as ffmpeg decodes it, such as ALAC in a CAF.
+
+    Args:
+        path: the file.
+        view: how libsndfile was to read it.
+        reason: why it does not.
+
+    Raises:
+        UnreadableRecording: there is no ffmpeg, it cannot decode it either, or there is more that
+            is wrong with the file.
+    """
+    if view.pieces or view.truncated:
+        raise explain_undecodable(path, reason)
+    if find_ffmpeg() is None:
+        what = f"cannot be decoded by libsndfile ({reason}); ffmpeg may read it"
+        raise UnreadableRecording(what, path, INSTALL)
+    try:
+        return FfmpegView(is_second=True).open(path)
+    except UnreadableRecording as error:
+        raise explain_undecodable(path, f"{reason}; {error.what}") from error
 
 
 def _examine_tagged(path: Path, head: bytes) -> View:

@@ -3,10 +3,13 @@
 libsndfile reads such a file to where it was cut, without a word. Each function returns how to
 read a file; one that is cut is readable too, and says what is missing.
 
-Source: RFC 3533, section 6 (Ogg); Apple, AIFF 1.3 and CAF 1.0; Sun, AU; Sonic Foundry, Wave64.
+Source: RFC 3533, section 6 (Ogg); Apple, AIFF 1.3 and CAF 1.0; Sun, AU; Sonic Foundry, Wave64;
+NIST, SPHERE.
 """
 
+import math
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +24,9 @@ _UNKNOWN_32 = 0xFFFFFFFF
 _UNKNOWN_64 = (1 << 64) - 1
 _UNKNOWN_LENGTH = "Its header does not say how long it is; all that follows is taken."
 _BLOCK_BYTES = 1 << 16
+_NIST_BYTES = 1024
+_NIST_FIELD = re.compile(r"^(\w+) -\w+ (\S+)", re.MULTILINE)
+_NIST_SIZES = ("sample_count", "channel_count", "sample_n_bytes")
 
 
 def examine_ogg(path: Path, size_bytes: int, start_bytes: int = 0) -> View:
@@ -123,6 +129,19 @@ def examine_w64(path: Path, size_bytes: int) -> View:
                 return view.warn(_following(n_following)) if n_following > 0 else view
             position += max(24, claimed + -claimed % 8)
     return WHOLE
+
+
+def examine_nist(path: Path, size_bytes: int) -> View:
+    """A header in plain text says how many samples follow it; speech corpora call it WAV."""
+    with path.open("rb") as file:
+        head = file.read(_NIST_BYTES).decode("latin-1")
+    fields = dict(_NIST_FIELD.findall(head))
+    numbers = [fields.get(name, "") for name in _NIST_SIZES]
+    if fields.get("sample_coding", "pcm") != "pcm" or not all(map(str.isdigit, numbers)):
+        return WHOLE
+    start_bytes = head[8:16].strip()
+    n_head_bytes = int(start_bytes) if start_bytes.isdigit() else _NIST_BYTES
+    return _compare(math.prod(map(int, numbers)), size_bytes - n_head_bytes)
 
 
 def _following(n_bytes: int) -> str:

@@ -35,6 +35,24 @@ def explain_joined(path: Path, what: str) -> UnreadableRecording:
     return UnreadableRecording(what, path, "Split it into those files, and remove it")
 
 
+def explain_undecodable(path: Path, reasons: str) -> UnreadableRecording:
+    """Returns the error for a file that no decoder here reads, which need not be damaged."""
+    remedy = (
+        "If another program plays it, convert it to WAV or FLAC with that; if none does, copy it "
+        "again from the card, or remove it"
+    )
+    return UnreadableRecording(f"cannot be decoded ({reasons})", path, cut_again(path) or remedy)
+
+
+def name_lengths(promised_s: float, there_s: float) -> tuple[str, str]:
+    """Returns two lengths for people, with as many digits as they need to differ."""
+    for n_digits in range(2, 7):
+        texts = f"{promised_s:.{n_digits}f} s", f"{there_s:.{n_digits}f} s"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
 def cut_again(path: Path) -> str:
     """Returns what writes a chunk's file again; empty for a recording."""
     if not _CHUNK_FILE.fullmatch(path.name):

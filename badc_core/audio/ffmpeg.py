@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from badc_core.audio.damage import explain_damage
+from badc_core.audio.damage import explain_damage, explain_undecodable, name_lengths
 from badc_core.audio.ffmpeg_messages import FfmpegReport, parse_report
 from badc_core.audio.view import View
 from badc_core.child_environment import child_environment
@@ -32,12 +32,15 @@ INSTALL = "Run: pip install 'badc[ffmpeg]', or install ffmpeg"
 
 # Only these, since a playlist could make ffmpeg read other files.
 _CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
+_SHARED_CONTAINERS = "ogg,caf,wav,w64,aiff,au,flac,nistsphere"
+"""Those of libsndfile, which may hold an encoding that only ffmpeg decodes."""
 # The values stay the same; handing on small frames took 1.6 times as long.
 _LARGE_PIECES = "asetnsamples=n=65536:p=0"
 _RIFF_BYTES = 12
 _SILENT_FOR_S = 120
 _END_S = 60
 _SHORTER_S = 0.5
+_ROUNDED_S = 0.02
 """The length in a header is that of the longest track, and rounded."""
 
 _BEGINNINGS = (
@@ -75,7 +78,14 @@ def is_for_ffmpeg(head: bytes) -> bool:
 
 @dataclass(frozen=True)
 class FfmpegView(View):
-    """A file that ffmpeg decodes."""
+    """A file that ffmpeg decodes.
+
+    Attributes:
+        is_second: whether libsndfile refused it; then ffmpeg is only believed where it finds no
+            fault, since it decodes much of what is damaged.
+    """
+
+    is_second: bool = False
 
     def open(self, path: Path) -> "FfmpegFile":
         """Returns the file as ffmpeg reads it.
@@ -83,7 +93,7 @@ class FfmpegView(View):
         Raises:
             UnreadableRecording: there is no ffmpeg, or it finds no sound in the file.
         """
-        return FfmpegFile(path)
+        return FfmpegFile(path, is_second=self.is_second)
 
 
 class FfmpegFile:
@@ -98,16 +108,21 @@ class FfmpegFile:
         warnings: one sentence each.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_second: bool = False) -> None:
         """Starts ffmpeg and reads what it says about the file.
+
+        Args:
+            path: the file.
+            is_second: whether libsndfile refused it.
 
         Raises:
             UnreadableRecording: there is no ffmpeg, or it finds no sound in the file.
         """
         self._path = path
+        self._is_second = is_second
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this object)
         try:
-            self._process = _start(path, self._messages.fileno())
+            self._process = _start(path, self._messages.fileno(), is_second)
         except UnreadableRecording:
             self._messages.close()
             raise
@@ -171,17 +186,19 @@ class FfmpegFile:
         promised_s = report.duration_s
         both = f"only {there_s:.2f} s of its sound can be decoded"
         if promised_s is not None:
-            both = f"its header promises {promised_s:.2f} s, {there_s:.2f} s can be decoded"
+            promised, there = name_lengths(promised_s, there_s)
+            both = f"its header promises {promised}, {there} can be decoded"
         if report.errors or code:
             both += f" (ffmpeg: {report.reason})"
-        is_short = promised_s is None or there_s < promised_s - 0.01
+        is_short = self._is_second or promised_s is None or there_s < promised_s - 0.01
         if (report.errors and is_short) or code:
             if report.is_cut_off:
                 return both
-            raise explain_damage(self._path, both)
+            raise (explain_undecodable if self._is_second else explain_damage)(self._path, both)
         # A picture may go on after the sound.
         is_alone = report.n_tracks == 1 and not report.has_picture
-        if promised_s is not None and is_alone and there_s < promised_s - _SHORTER_S:
+        slack_s = _ROUNDED_S if self._is_second else _SHORTER_S
+        if promised_s is not None and is_alone and there_s < promised_s - slack_s:
             return both
         if report.errors:
             self.warnings += (f"ffmpeg says of it: {report.reason}.",)
@@ -239,12 +256,15 @@ class FfmpegFile:
         return parse_report(os.pread(self._messages.fileno(), length, 0).decode(errors="replace"))
 
 
-def _start(path: Path, messages: int) -> "subprocess.Popen[bytes]":
+def _start(path: Path, messages: int, is_second: bool) -> "subprocess.Popen[bytes]":
     program = find_ffmpeg()
     if program is None:
         ending = path.suffix.lower() or "this kind"
         raise UnreadableRecording(f"files of {ending} need ffmpeg", path, INSTALL)
-    reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _CONTAINERS]
+    containers = _SHARED_CONTAINERS if is_second else _CONTAINERS
+    reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", containers]
+    # ffmpeg leaves out the padding of a CAF's last packet, which ALAC does not have: up to 0.1 s.
+    reading += ["-flags2", "+skip_manual"] if is_second else []
     command = [
         program, "-nostdin", "-nostats", "-loglevel", "level+info", *reading, "-threads", "1",
         "-i", f"file:{path}", "-map", "0:a:0", "-af", _LARGE_PIECES, "-f", "wav",

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import soundfile as sf
 
-from badc_core.audio.damage import explain_damage
-from badc_core.audio.view import View
+from badc_core.audio.damage import explain_damage, name_lengths
+from badc_core.audio.view import WHOLE, View
 
 _KBIT_PER_S_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBIT_PER_S_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
@@ -47,41 +47,81 @@ def is_mpeg(head: bytes) -> bool:
     return head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)  # noqa: PLR2004
 
 
-def examine_mpeg(path: Path) -> View:
+def examine_mpeg(path: Path, part: range | None = None) -> View:
     """Returns how to read an MP3.
 
     It is never opened by its path: libsndfile would take the `._` file that macOS puts beside it
     for its sound.
 
+    Args:
+        path: the file.
+        part: the bytes that are the MP3, of a file with more in it.
+
     Raises:
         UnreadableRecording: its beginning is damaged, so that the decoder overlooks the rest.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start_bytes = after_id3(content[:10])
-        first = _first_frame(content, start_bytes)
-        if first is None:
-            return View(is_anonymous=True)
-        n_frames, end_bytes = _count_frames(content, first)
-        place = first.start_bytes + first.xing_offset_bytes
-        if content[place : place + 4] not in _LENGTH_MARKS or not content[place + 7] & 1:
-            body = range(first.start_bytes, len(content))
-            return View((_length_frame(content, first, n_frames), body))
-        view = _compare(content, first, n_frames - 1, end_bytes)
-        n_before = first.start_bytes - start_bytes
-        if n_before and view.is_anonymous:
-            view = View((range(first.start_bytes, len(content)),))
-            view = view.warn(f"{n_before} bytes that are no sound precede its sound.")
-        if view.truncated or _is_sound(content, first):
-            return view
-        n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED
-        if _count_announced(path, view) >= n_least:
-            return view
-        # The frame with the length is damaged in a way that hides it from the decoder.
-        body = range(first.start_bytes + first.size_bytes, end_bytes)
-        view = View((_length_frame(content, first, n_frames - 1), body))
-        if _count_announced(path, view) < n_least:
-            raise explain_damage(path, "its first frames are damaged, so that little is decoded")
-        return view.warn("The frame that says how long it is is damaged; its frames are counted.")
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), part.stop if part else 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return _examine(path, content, View((part,)) if part else View(is_anonymous=True))
+
+
+def examine_mpeg_in_wave(path: Path, part: range) -> View:
+    """Returns how to read a WAV file around an MP3, of which libsndfile guesses the length.
+
+    Args:
+        path: the file.
+        part: the bytes that are the MP3.
+
+    Raises:
+        UnreadableRecording: its beginning is damaged, so that the decoder overlooks the rest.
+    """
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), part.stop, access=mmap.ACCESS_READ) as content,
+    ):
+        first = _first_frame(content, part.start)
+        n_frames = _count_frames(content, first)[0] if first else 0
+        has_length = first is not None and _says_length(content, first)
+    n_samples = n_frames * first.n_samples if first else 0
+    if n_samples and not has_length and _count_announced(path, WHOLE) >= n_samples:
+        return View(n_samples=n_samples)
+    return examine_mpeg(path, part)
+
+
+def _examine(path: Path, content: mmap.mmap, plain: View) -> View:
+    """Returns how to read it: as `plain` does where nothing is wrong with it."""
+    start_bytes = next((piece.start for piece in plain.pieces if isinstance(piece, range)), 0)
+    start_bytes += after_id3(content[start_bytes : start_bytes + 10])
+    first = _first_frame(content, start_bytes)
+    if first is None:
+        return plain
+    n_frames, end_bytes = _count_frames(content, first)
+    if not _says_length(content, first):
+        body = range(first.start_bytes, len(content))
+        return View((_length_frame(content, first, n_frames), body))
+    view = _compare(content, first, n_frames - 1, end_bytes) or plain
+    n_before = first.start_bytes - start_bytes
+    if n_before and view == plain:
+        view = View((range(first.start_bytes, len(content)),))
+        view = view.warn(f"{n_before} bytes that are no sound precede its sound.")
+    if view.truncated or _is_sound(content, first):
+        return view
+    n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED
+    if _count_announced(path, view) >= n_least:
+        return view
+    # The frame with the length is damaged in a way that hides it from the decoder.
+    body = range(first.start_bytes + first.size_bytes, end_bytes)
+    view = View((_length_frame(content, first, n_frames - 1), body))
+    if _count_announced(path, view) < n_least:
+        raise explain_damage(path, "its first frames are damaged, so that little is decoded")
+    return view.warn("The frame that says how long it is is damaged; its frames are counted.")
+
+
+def _says_length(content: mmap.mmap, first: _Frame) -> bool:
+    place = first.start_bytes + first.xing_offset_bytes
+    return content[place : place + 4] in _LENGTH_MARKS and bool(content[place + 7] & 1)
 
 
 def _is_sound(content: mmap.mmap, first: _Frame) -> bool:
@@ -104,12 +144,12 @@ def _count_announced(path: Path, view: View) -> int:
     return 0
 
 
-def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -> View:
-    """Returns how to read a file whose first frame says how many follow."""
+def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -> View | None:
+    """Returns how to read a file whose first frame is wrong about how many follow; else None."""
     place = first.start_bytes + first.xing_offset_bytes
     (n_claimed,) = struct.unpack_from(">I", content, place + 8)
     if n_claimed - n_frames in {0, 1}:  # some count the first frame in
-        return View(is_anonymous=True)
+        return None
     head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
     struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
     n_promised_bytes = 0
@@ -119,7 +159,8 @@ def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -
     body = range(first.start_bytes + first.size_bytes, end_bytes)
     view = View((bytes(head), body))
     frame_s = first.n_samples / first.sample_rate_hz
-    both = f"its header promises {n_claimed * frame_s:.2f} s, {n_frames * frame_s:.2f} s are there"
+    promised, there = name_lengths(n_claimed * frame_s, n_frames * frame_s)
+    both = f"its header promises {promised}, {there} are there"
     is_all_here = 0 < n_promised_bytes <= len(content) - first.start_bytes
     if n_claimed > n_frames and not is_all_here:
         return View(view.pieces, truncated=both)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import soundfile as sf
 
 from badc_core.audio.channel import MEAN, OneChannel, require_channel, take_channel
-from badc_core.audio.containers import examine
-from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation
-from badc_core.audio.ffmpeg import FfmpegFile
+from badc_core.audio.containers import examine, open_refused
+from badc_core.audio.damage import explain_damage, explain_strange, explain_truncation, name_lengths
+from badc_core.audio.ffmpeg import FfmpegFile, FfmpegView
 from badc_core.audio.last_range import LastRange
 from badc_core.audio.view import ForwardFile, OpenSound, is_forward_only
 from badc_core.errors import ChannelMissing, UnreadableRecording
@@ -250,7 +250,9 @@ class AudioFile:
             return self._view.open(self.path)
         except (sf.LibsndfileError, RuntimeError) as error:
             reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
-            raise explain_damage(self.path, f"cannot be decoded ({reason})") from error
+            refused = open_refused(self.path, self._view, reason)
+            self._view = FfmpegView(is_second=True)
+            return refused
 
     def _move_to(self, sample: int) -> None:
         """Brings the decoder to a sample so that what follows is what a full decode gives.
@@ -281,6 +283,7 @@ class AudioFile:
         return block
 
     def _broken_at(self, sample: int) -> UnreadableRecording:
-        promised = f"of its {self.n_samples / self.sample_rate_hz:.2f} s"
-        what = f"decoding stops at {sample / self.sample_rate_hz:.2f} s {promised}"
-        return explain_damage(self.path, what)
+        promised, there = name_lengths(
+            self.n_samples / self.sample_rate_hz, sample / self.sample_rate_hz
+        )
+        return explain_damage(self.path, f"decoding stops at {there} of its {promised}")

@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from badc_core.audio.damage import explain_damage, explain_strange
+from badc_core.audio.damage import explain_damage, explain_strange, name_lengths
+from badc_core.audio.mpeg import examine_mpeg_in_wave
 from badc_core.audio.riff import RiffChunk, RiffLayout, read_chunk_bytes
 from badc_core.audio.view import WHOLE, View
 
@@ -22,6 +23,7 @@ _PLAIN_HEADER_BYTES = 44
 _SHORTEST_SOUND_BYTES = 1024
 _PLAIN_CODES = frozenset({1, 3})
 _EXTENSIBLE = 0xFFFE
+_MP3 = 0x55
 _BLOCK_BYTES = 1 << 20
 _MOST_BYTES = 1 << 44
 """More than any disk of a recorder holds."""
@@ -33,6 +35,7 @@ _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 class _Format:
     """What `fmt ` says, put right."""
 
+    code: int
     content: bytes
     byte_rate: int
     block_bytes: int
@@ -49,9 +52,19 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     Raises:
         UnreadableRecording: there is no sound in it, or its header is wrong in an unknown way.
     """
-    sound, fmt = layout.find("data"), _read_format(path, layout)
-    if sound is None or fmt is None:
+    fmt = _read_format(path, layout)
+    sounds = [one for one in layout.chunks if one.name == "data"]
+    sounds = [one for one in sounds if one.size_bytes] or sounds
+    if not sounds or fmt is None:
         raise explain_damage(path, "its WAV header has no sound in it")
+    if fmt.code == _MP3:
+        return _examine_mp3(path, layout, sounds[0], fmt)
+    if len(sounds) > 1:
+        return _join(sounds, layout, fmt)
+    return _examine_one(path, layout, sounds[0], fmt)
+
+
+def _examine_one(path: Path, layout: RiffLayout, sound: RiffChunk, fmt: _Format) -> View:
     n_present = layout.file_bytes - sound.start_bytes
     if _is_unknown(sound, layout):
         if n_present < _SHORTEST_SOUND_BYTES:
@@ -66,10 +79,38 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     if sound.size_bytes > n_present:
         return _view_short(sound, n_present, fmt)
     warning = _what_follows(path, layout, sound, fmt)
-    n_bytes = sound.size_bytes
-    if warning or fmt.is_mended or layout.form == "BW64" or layout.lacks_padding:
-        return _rebuild(sound, n_bytes, fmt, warning)
+    is_behind = (layout.find("fmt ") or sound).start_bytes > sound.start_bytes
+    is_odd = fmt.is_mended or layout.form == "BW64" or layout.lacks_padding or is_behind
+    if warning or is_odd or layout.find("data") != sound:
+        return _rebuild(sound, sound.size_bytes, fmt, warning)
     return WHOLE
+
+
+def _examine_mp3(path: Path, layout: RiffLayout, sound: RiffChunk, fmt: _Format) -> View:
+    """Returns how to read a WAV file around an MP3, whose length libsndfile guesses."""
+    end_bytes = layout.file_bytes if _is_unknown(sound, layout) else sound.end_bytes
+    view = examine_mpeg_in_wave(path, range(sound.start_bytes, min(end_bytes, layout.file_bytes)))
+    if end_bytes <= layout.file_bytes or view.truncated:
+        return view
+    n_present = layout.file_bytes - sound.start_bytes
+    return replace(view, truncated=_promise(sound.size_bytes, n_present, fmt))
+
+
+def _join(sounds: list[RiffChunk], layout: RiffLayout, fmt: _Format) -> View:
+    """Returns how to read a file whose sound is in several chunks: one after the other."""
+    last = sounds[-1]
+    is_open = _is_unknown(last, layout)
+    ends = [layout.file_bytes if one is last and is_open else one.end_bytes for one in sounds]
+    pieces = [
+        range(one.start_bytes, min(end, layout.file_bytes))
+        for one, end in zip(sounds, ends, strict=True)
+    ]
+    view = _show(pieces, fmt).warn(f"Its sound is in {len(pieces)} parts, taken in their order.")
+    n_promised = sum(end - one.start_bytes for one, end in zip(sounds, ends, strict=True))
+    n_present = sum(map(len, pieces))
+    if n_promised > n_present:
+        return replace(view, truncated=_promise(n_promised, n_present, fmt))
+    return view
 
 
 def _read_format(path: Path, layout: RiffLayout) -> _Format | None:
@@ -81,11 +122,13 @@ def _read_format(path: Path, layout: RiffLayout) -> _Format | None:
     if code == _EXTENSIBLE and len(content) >= 26:  # noqa: PLR2004
         (code,) = struct.unpack_from("<H", content, 24)
     if code not in _PLAIN_CODES:
-        return _Format(content, byte_rate, max(1, block_bytes), is_mended=False)
+        return _Format(code, content, byte_rate, max(1, block_bytes), is_mended=False)
     block_bytes = max(1, n_channels * ((bits + 7) // 8))
     mended = bytearray(content)
     struct.pack_into("<IH", mended, 8, rate_hz * block_bytes & 0xFFFFFFFF, block_bytes & 0xFFFF)
-    return _Format(bytes(mended), rate_hz * block_bytes, block_bytes, is_mended=byte_rate == 0)
+    return _Format(
+        code, bytes(mended), rate_hz * block_bytes, block_bytes, is_mended=byte_rate == 0
+    )
 
 
 def _is_unknown(sound: RiffChunk, layout: RiffLayout) -> bool:
@@ -102,11 +145,19 @@ def _is_unknown(sound: RiffChunk, layout: RiffLayout) -> bool:
 def _view_short(sound: RiffChunk, n_present: int, fmt: _Format) -> View:
     """Returns how to read a file that ends before its header says."""
     n_missing = sound.size_bytes - n_present
-    both = f"its header promises {fmt.length(sound.size_bytes)}, {fmt.length(n_present)} are there"
     if n_missing <= max(sound.start_bytes, _PLAIN_HEADER_BYTES):  # the header counted in
         warning = f"Its header promises {n_missing} bytes more than it holds"
         return _rebuild(sound, n_present, fmt, warning)
-    return replace(_rebuild(sound, n_present, fmt), truncated=both)
+    view = _rebuild(sound, n_present, fmt)
+    return replace(view, truncated=_promise(sound.size_bytes, n_present, fmt))
+
+
+def _promise(n_promised: int, n_present: int, fmt: _Format) -> str:
+    """Returns what a file lacks, in figures that differ."""
+    lengths = f"{n_promised} bytes", f"{n_present}"
+    if fmt.byte_rate:
+        lengths = name_lengths(n_promised / fmt.byte_rate, n_present / fmt.byte_rate)
+    return f"its header promises {lengths[0]}, {lengths[1]} are there"
 
 
 def _what_follows(path: Path, layout: RiffLayout, sound: RiffChunk, fmt: _Format) -> str:
@@ -156,8 +207,16 @@ def _is_note(path: Path, start_bytes: int) -> bool:
 
 
 def _rebuild(sound: RiffChunk, n_bytes: int, fmt: _Format, warning: str = "") -> View:
-    """Returns a view of the sound alone behind a plain header, in whole blocks of samples."""
-    n_bytes -= n_bytes % fmt.block_bytes
+    """Returns a view of one chunk's sound alone, as far as it is there."""
+    view = _show([range(sound.start_bytes, sound.start_bytes + n_bytes)], fmt)
+    length = f"; the {fmt.length(n_bytes - n_bytes % fmt.block_bytes)} that are there are taken."
+    return view.warn(warning + length) if warning else view
+
+
+def _show(sounds: list[range], fmt: _Format) -> View:
+    """Returns a view of sound behind a plain header, in whole blocks of samples."""
+    whole = [one[: len(one) - len(one) % fmt.block_bytes] for one in sounds]
+    n_bytes = sum(map(len, whole))
     content = fmt.content + b"\0" * (len(fmt.content) % 2)
     chunks = struct.pack("<4sI", b"fmt ", len(fmt.content)) + content
     n_all = 4 + len(chunks) + 8 + n_bytes
@@ -167,6 +226,4 @@ def _rebuild(sound: RiffChunk, n_bytes: int, fmt: _Format, warning: str = "") ->
     else:
         sizes = struct.pack("<4sIQQQI", b"ds64", 28, n_all + 36, n_bytes, 0, 0)
         head = b"RF64\xff\xff\xff\xffWAVE" + sizes + chunks + b"data\xff\xff\xff\xff"
-    pieces = (head, range(sound.start_bytes, sound.start_bytes + n_bytes))
-    length = f"; the {fmt.length(n_bytes)} that are there are taken."
-    return View(pieces).warn(warning + length) if warning else View(pieces)
+    return View((head, *whole))

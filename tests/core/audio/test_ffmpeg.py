@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from badc_core.audio import ffmpeg, reader
+from badc_core.audio import containers, ffmpeg, reader
 from badc_core.audio.ffmpeg import FfmpegFile, find_ffmpeg
 from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
@@ -87,6 +87,80 @@ def test_what_is_stored_without_loss_is_read_without_loss(
     options = ("-c:a", "alac") if codec == "alac.m4a" else ()
     samples, _ = decode(encode_with_ffmpeg(source, tmp_path / f"a.{codec}", *options))
     np.testing.assert_array_equal(samples[:, 0], sf.read(source, dtype="float32")[0])
+
+
+REFUSED = {"a.oga": ("flac", "ogg"), "a.caf": ("alac", "caf"), "b.caf": ("flac", "caf")}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_libsndfile_refuses_is_read_by_ffmpeg_without_loss(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    codec, container = REFUSED[name]
+    path = encode_with_ffmpeg(source, tmp_path / name, "-c:a", codec, "-f", container)
+    samples, warnings = decode(path)
+    np.testing.assert_array_equal(samples[:, 0], sf.read(source, dtype="float32")[0])
+    assert warnings == ()
+    with AudioFile(path, expected_samples=N_SAMPLES) as audio:
+        np.testing.assert_array_equal(audio.read(60_000, 61_000), samples[60_000:61_000, 0])
+        np.testing.assert_array_equal(audio.read(100, 5000), samples[100:5000, 0])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_damage_in_what_only_ffmpeg_reads_is_no_sound(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    codec, container = REFUSED[name]
+    path = encode_with_ffmpeg(source, tmp_path / name, "-c:a", codec, "-f", container)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = np.random.default_rng(1).bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableRecording, match=r"cannot be decoded.*If another program plays"):
+        decode(path)
+    path.write_bytes(content[:middle])
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        decode(path)
+
+
+def test_what_libsndfile_refuses_names_ffmpeg_where_there_is_none(
+    source: Path, tmp_path: Path, monkeypatch
+) -> None:
+    path = encode_with_ffmpeg(source, tmp_path / "a.caf", "-c:a", "alac")
+    monkeypatch.setattr(containers, "find_ffmpeg", lambda: None)
+    with pytest.raises(UnreadableRecording, match=r"ffmpeg may read it\. Run: pip") as raised:
+        decode(path)
+    assert "Copy it again" not in str(raised.value)
+
+
+def test_what_nothing_decodes_is_not_said_to_lack_sound(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    content = bytearray(source.read_bytes())
+    content[20:22] = b"\xfe\x7f"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableRecording, match=r"cannot be decoded .*If another program plays"):
+        decode(path)
+
+
+MP3_IN_WAV = {"cbr": ("-b:a", "64k"), "low": ("-b:a", "64k", "-ar", "24000"), "vbr": ("-q:a", "5")}
+
+
+@pytest.mark.parametrize("kind", MP3_IN_WAV)
+def test_an_mp3_in_a_wav_is_read_to_its_end(source: Path, tmp_path: Path, kind: str) -> None:
+    options = ("-c:a", "libmp3lame", *MP3_IN_WAV[kind])
+    path = encode_with_ffmpeg(source, tmp_path / "a.wav", *options)
+    (tmp_path / "decoded").mkdir()
+    decoded = sf.info(encode_with_ffmpeg(path, tmp_path / "decoded/a.wav", "-c:a", "pcm_s16le"))
+    samples, warnings = decode(path)
+    # Of variable rate the delay of the decoder is left out, 529 samples.
+    assert decoded.frames - len(samples) == (529 if kind == "vbr" else 0)
+    assert warnings == ()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        AudioFile(path)
+    half, _ = decode(path, accept_truncated=True)
+    assert 0.3 < len(half) / len(samples) < 0.7
 
 
 def test_any_range_equals_that_slice_of_the_whole(m4a: Path) -> None:

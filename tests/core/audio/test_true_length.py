@@ -76,6 +76,68 @@ def test_a_wav_with_a_size_that_is_known_to_be_wrong_is_read_to_its_end(
     assert "9.00 s that are there are taken" in warnings[0]
 
 
+HALF = len(PCM) // 2 & ~1
+ODD_ORDERS = {
+    "two_parts": (
+        wave(fmt(), chunk(b"data", PCM[:HALF]), chunk(b"data", PCM[HALF:])),
+        "in 2 parts, taken in their order",
+    ),
+    "three_parts": (
+        wave(
+            fmt(),
+            chunk(b"data", PCM[:100]),
+            GUANO,
+            chunk(b"data", PCM[100:HALF]),
+            chunk(b"data", PCM[HALF:], 0xFFFFFFFF),
+        ),
+        "in 3 parts, taken in their order",
+    ),
+    "empty_part": (wave(fmt(), chunk(b"data", b""), chunk(b"data", PCM)), ""),
+    "sound_first": (wave(chunk(b"data", PCM), fmt()), ""),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ORDERS)
+def test_a_wav_whose_chunks_are_in_another_order_is_read_whole(tmp_path: Path, name: str) -> None:
+    content, warning = ODD_ORDERS[name]
+    samples, warnings = read(tmp_path / "a.wav", content)
+    np.testing.assert_array_equal(samples[:, 0] * 32768, np.frombuffer(PCM, "<i2"))
+    assert warning in " ".join(warnings)
+    assert bool(warnings) == bool(warning)
+
+
+def test_a_last_part_that_is_cut_off_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(ODD_ORDERS["two_parts"][0][:-1600])
+    with pytest.raises(UnreadableRecording, match=r"promises 9\.00 s, 8\.90 s are there"):
+        AudioFile(path)
+    samples, _ = read(path, path.read_bytes(), accept_truncated=True)
+    assert len(samples) == N_SAMPLES - 800
+
+
+def test_what_is_promised_and_what_is_there_are_figures_that_differ(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(GOOD[:-70])
+    with pytest.raises(UnreadableRecording, match=r"promises 9\.000 s, 8\.996 s are there"):
+        AudioFile(path)
+
+
+NIST = (
+    "NIST_1A\n   1024\nchannel_count -i 1\nsample_count -i {}\nsample_rate -i {}\n"
+    "sample_n_bytes -i 2\nsample_byte_format -s2 01\nsample_sig_bits -i 16\n"
+    "sample_coding -s3 pcm\nend_head\n"
+)
+
+
+def test_a_wav_of_the_nist_is_read_and_its_end_is_missed(tmp_path: Path) -> None:
+    head = NIST.format(N_SAMPLES, RATE_HZ).encode().ljust(1024)
+    samples, warnings = read(tmp_path / "a.wav", head + PCM)
+    assert (len(samples), warnings) == (N_SAMPLES, ())
+    (tmp_path / "a.wav").write_bytes(head + PCM[:HALF])
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        AudioFile(tmp_path / "a.wav")
+
+
 FOLLOWED = {
     "random_bytes": GOOD + RANDOM,
     "id3": GOOD + b"ID3\x04\0\0\0\0\0\x0aTIT2" + bytes(10),
