@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from badc_core.engine import protocol
-from badc_core.errors import BadcError, SlurmRefused
+from badc_core.errors import BadcError, SlurmRefused, SlurmSilent
 from badc_core.outcomes import Outcome
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.outputs import Arrival
@@ -25,6 +25,8 @@ from badc_core.telemetry.log import Tail
 
 _LAST_WORDS_S = 5.0
 """How long a task may take to end after its last recording."""
+
+_QUESTIONS, _BETWEEN_QUESTIONS_S = 3, 1.0
 
 Hear = Callable[[dict[str, Any]], None]
 Say = Callable[[str], None]
@@ -114,6 +116,21 @@ class ArrayRun:
                     yield from self._give_up(task, error)
         yield from self._judge_gone()
 
+    def ask_for_states(self) -> None:
+        """Asks Slurm how tasks ended that have said so themselves; it may take a moment to know."""
+        for _ in range(_QUESTIONS):
+            about = [one for one in self.tasks.values() if one.about and "state" not in one.about]
+            tasks = {one.about["job"]: one for one in about}
+            try:
+                ended = self._slurm.find_ended(tasks) if tasks else {}
+            except SlurmSilent:
+                return
+            for job, state in ended.items():
+                tasks[job].entered(state)
+            if len(ended) == len(tasks):
+                return
+            time.sleep(_BETWEEN_QUESTIONS_S)
+
     def _open_tasks(self) -> list[Task]:
         return [one for one in self.tasks.values() if one.left]
 
@@ -141,6 +158,8 @@ class ArrayRun:
                 attempt = event["attempt"]
                 self._attempted({**attempt, "worker": f"{event['node']}/{attempt['worker']}"})
         elif kind == "outcome":
+            if event["submission"] == task.submission:
+                task.used(event)
             if event["recording_id"] in task.left and not (is_old and "error" in event):
                 yield from self._outcome(task, event)
         elif event["submission"] == task.submission:

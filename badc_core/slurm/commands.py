@@ -9,12 +9,20 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from badc_core.child_environment import child_environment
 from badc_core.errors import ProgramMissing, SlurmRefused, SlurmSilent
+from badc_core.slurm.answers import (
+    ACCOUNTING_FIELDS,
+    TaskState,
+    read_accounting,
+    read_pairs,
+    read_queue_lines,
+    read_shown_job,
+)
 
 _LIMIT_S = 60.0
 _SILENT = re.compile(
@@ -22,8 +30,15 @@ _SILENT = re.compile(
     r"|zero bytes|unexpected message|backup controller",
     re.IGNORECASE,
 )
-_TOO_MANY = re.compile(r"submit limit|MaxSubmit|too many|MaxJobs|job array.*(limit|size)", re.I)
+_TOO_MANY = re.compile(
+    r"submit limit|Submit\w*Limit|too many|MaxJobs|job array.*(limit|size)", re.I
+)
+_OTHER_LIMIT = re.compile(r"\b(?:Assoc|QOS)(?!\w*(?:Submit|Jobs))\w+")
+"""A limit on single jobs; what Slurm says beside its name goes for a limit on their number too."""
+
 _ADVICE = (
+    (r"\b(Assoc|QOS)\w*Wall", "Set slurm.time to less: sacctmgr show qos format=name,maxwall"),
+    (r"\b(Assoc|QOS)\w+", "Ask for less, or set slurm.qos to another: sacctmgr show qos"),
     (r"account", "Set slurm.account to one of: sacctmgr show associations user=$USER"),
     (r"partition", "Set slurm.partition to one of: sinfo -s"),
     (r"qos", "Set slurm.qos to one that your account may use"),
@@ -44,23 +59,6 @@ _ENDED = frozenset(
         *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
     }
 )
-
-
-@dataclass(frozen=True)
-class TaskState:
-    """What Slurm says of a task.
-
-    Attributes:
-        state: such as `PENDING`, `RUNNING`, `TIMEOUT`.
-        reason: why it waits, or nothing.
-        exit_code: as Slurm writes it, such as `1:0`; empty as long as it has none.
-        max_rss_mib: the most memory it used, where accounting knows.
-    """
-
-    state: str
-    reason: str = ""
-    exit_code: str = ""
-    max_rss_mib: float | None = None
 
 
 Tasks = Mapping[str, TaskState]
@@ -89,8 +87,9 @@ class Slurm:
                 return last[0].partition(";")[0]
             raise SlurmRefused(f"not an answer with a job id: {ended.stdout!r}", "sbatch")
         words = _words(ended)
-        if _TOO_MANY.search(words):
-            raise TooManyJobs(words, "sbatch")
+        if _TOO_MANY.search(words) and not _OTHER_LIMIT.search(words):
+            remedy = "See: sacctmgr show associations user=$USER format=account,qos,maxsubmit"
+            raise TooManyJobs(words, "sbatch", remedy)
         advice = next((text for like, text in _ADVICE if re.search(like, words, re.I)), "")
         raise SlurmRefused(f"refused: {words}", "sbatch", advice or "See: man sbatch")
 
@@ -102,18 +101,15 @@ class Slurm:
             ended = self._run("squeue", *_OURS, "-n", listed, "-o", "%F|%j")
             since = ("-S", "now-7days", "-o", "JobID,JobName")
             account = self._account("-n", "-X", "-P", f"--name={listed}", *since)
-            for name, job in _pairs(ended.stdout + account):
+            for name, job in read_pairs(ended.stdout + account):
                 found[name].add(job.partition("_")[0])
         return {name: sorted(jobs) for name, jobs in found.items()}
 
     def read_queue(self) -> dict[str, TaskState]:
         """Returns all tasks of the user's arrays that are queued or running."""
         ended = self._run("squeue", *_OURS, "-r", "-o", "%F_%K|%T|%r")
-        return {
-            job: TaskState(state, "" if reason == "None" else reason)
-            for job, state, reason in (_fields(line, 3) for line in _rows(ended.stdout))
-            if state not in _ENDED
-        }
+        known = read_queue_lines(ended.stdout)
+        return {job: one for job, one in known.items() if one.state not in _ENDED}
 
     def find_ended(self, jobs: Collection[str]) -> dict[str, TaskState]:
         """Returns what is known of tasks that are in the queue no more, as far as anything is.
@@ -125,11 +121,9 @@ class Slurm:
         found: dict[str, TaskState] = {}
         for array in arrays:
             shown = self._run("scontrol", "show", "job", "-o", array, may_fail=True).stdout
-            for line in _rows(shown):
-                found |= _from_scontrol(line)
-        fields = "JobID,State,ExitCode,MaxRSS"
-        asked = ("-n", "-P", "-j", ",".join(arrays), "--units=M", "-o", fields)
-        for job, state in _from_accounting(self._account(*asked)).items():
+            found |= read_shown_job(shown)
+        asked = ("-n", "-P", "-j", ",".join(arrays), "--units=M", "-o", ACCOUNTING_FIELDS)
+        for job, state in read_accounting(self._account(*asked)).items():
             # It lags behind the controller, but remembers longer, and knows of memory.
             known = found.get(job, state)
             found[job] = replace(known, max_rss_mib=state.max_rss_mib)
@@ -209,55 +203,3 @@ def _words(ended: subprocess.CompletedProcess[str]) -> str:
     """Returns what a command said, in one line."""
     lines = ended.stderr.strip() or ended.stdout.strip() or f"exit code {ended.returncode}"
     return " ".join(re.sub(r"^\w+: (error: )?", "", one) for one in lines.splitlines())
-
-
-def _rows(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def _fields(line: str, n: int) -> list[str]:
-    return (line.split("|") + [""] * n)[:n]
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    """Returns name and job of lines with job and name."""
-    found = (_fields(line, 2) for line in _rows(text))
-    return [(name.strip(), job.strip()) for job, name in found]
-
-
-def _from_scontrol(line: str) -> dict[str, TaskState]:
-    """Returns the tasks of one line; a pending array has one line."""
-    values = dict(part.split("=", 1) for part in line.split() if "=" in part)
-    if "ArrayTaskId" not in values:
-        return {}
-    reason = values.get("Reason", "None")
-    state = TaskState(
-        values["JobState"], "" if reason == "None" else reason, values.get("ExitCode", "")
-    )
-    array = values["ArrayJobId"]
-    return {f"{array}_{index}": state for index in _indices(values["ArrayTaskId"])}
-
-
-def _from_accounting(text: str) -> dict[str, TaskState]:
-    """Returns tasks, with the memory of their steps."""
-    found: dict[str, TaskState] = {}
-    memory: dict[str, float] = {}
-    for line in _rows(text):
-        job, state, code, rss = _fields(line, 4)
-        task, _, step = job.partition(".")
-        if rss.rstrip("M"):
-            memory[task] = max(memory.get(task, 0.0), float(rss.rstrip("M")))
-        array, _, indices = task.partition("_")
-        if not step and indices:
-            # Such as `CANCELLED by 1000`.
-            known = TaskState(state.split()[0], "", code)
-            found |= {f"{array}_{index}": known for index in _indices(indices.strip("[]"))}
-    return {job: replace(one, max_rss_mib=memory.get(job)) for job, one in found.items()}
-
-
-def _indices(text: str) -> Iterator[int]:
-    """Yields the indices in a text such as `3`, `0-4,7%2`; long ones are cut off with dots."""
-    for part in text.partition("%")[0].split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal() and (last or first).isdecimal():
-            yield from range(int(first), int(last or first) + 1)

@@ -5,7 +5,6 @@ its own file of events. It ends early, with what is done kept, when its time is 
 """
 
 import os
-import resource
 import signal
 import socket
 import sys
@@ -23,7 +22,9 @@ from badc_core.errors import BadcError
 from badc_core.hashing import sha256_file
 from badc_core.inference.detect import detect_recordings
 from badc_core.outcomes import Outcome, unexpected
-from badc_core.slurm.run_folder import RunFolder, append_line
+from badc_core.slurm import memory
+from badc_core.slurm.lines import append_line
+from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.script import STOPPED
 from badc_core.slurm.values import pack_value
 from badc_core.stages.stage import STAGES
@@ -37,22 +38,39 @@ class _Told(BaseException):
 
 
 class EventLog:
-    """The file of events of one start of a task.
+    """The file of events of one start of a task, and what that start has used so far.
 
     Args:
         path: of the file.
         place: node, job and submission, for every line.
+
+    Attributes:
+        path: of the file.
+        audio_s: seconds of sound that were analysed.
+        worker_rss_mib: the most memory that a worker used.
     """
 
     def __init__(self, path: Path, place: dict[str, Any]) -> None:
         self.path = path
         self.audio_s = 0.0
+        self.worker_rss_mib = 0.0
         self._place = place
+        self._started_s = time.monotonic()
+        gpus = os.environ.get("SLURM_JOB_GPUS", "").split(",")
+        self._n_gpus = len(list(filter(None, gpus)))
 
     def add(self, kind: str, durably: bool = True, **content: Any) -> None:
         """Adds a line."""
         line = {"kind": kind, "at": datetime.now(UTC).isoformat(), **self._place, **content}
         append_line(self.path, line, durably)
+
+    def usage(self) -> dict[str, Any]:
+        """Returns what this start of the task has used so far."""
+        return {
+            "gpus": self._n_gpus,
+            "elapsed_s": time.monotonic() - self._started_s,
+            "max_rss_mib": max(self.worker_rss_mib, memory.own_peak_mib()),
+        }
 
 
 class _Telemetry(TelemetryLog):
@@ -63,7 +81,9 @@ class _Telemetry(TelemetryLog):
         self._events = events
 
     def append(self, **event: Any) -> None:
-        self._events.audio_s += event["audio_s"] if event["status"] == "success" else 0.0
+        events, rss_mib = self._events, event["details"]["peak_rss_mib"]
+        events.audio_s += event["audio_s"] if event["status"] == "success" else 0.0
+        events.worker_rss_mib = max(events.worker_rss_mib, rss_mib)
         stamped = {"timestamp": datetime.now(UTC).isoformat(), **event}
         self._events.add("attempt", durably=False, attempt=stamped)
 
@@ -88,7 +108,6 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     number = folder.task_of(submission, index)
     start = f"{place['job']}.{place['restart']}"
     events = EventLog(folder.events(number, start), place)
-    started_s = time.monotonic()
     events.add("started")
     code = 0
     try:
@@ -97,19 +116,12 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     except _Told:
         code = STOPPED
     except BadcError as error:
-        events.add("failed", error=protocol.error_to_json(error))
+        events.add("failed", error=_error(error))
         code = 1
     except Exception as error:  # noqa: BLE001  (the host must learn of any defect)
         events.add("failed", error=protocol.error_to_json(unexpected("", error)))
         code = 1
-    events.add(
-        "ended",
-        code=code,
-        gpus=len(list(filter(None, os.environ.get("SLURM_JOB_GPUS", "").split(",")))),
-        audio_s=events.audio_s,
-        elapsed_s=time.monotonic() - started_s,
-        max_rss_mib=_rss_mib(),
-    )
+    events.add("ended", code=code, audio_s=events.audio_s, **events.usage())
     return code
 
 
@@ -145,20 +157,19 @@ def _body(inputs: StepInputs, events: EventLog) -> Generator[Outcome[Any], None,
 def _tell(inputs: StepInputs, outcome: Outcome[Any], events: EventLog) -> None:
     """Writes down an outcome, with the sizes and sums of its files as this node sees them."""
     if outcome.error is not None:
-        error = protocol.error_to_json(outcome.error)
-        events.add("outcome", recording_id=outcome.recording_id, error=error)
+        told = {"error": _error(outcome.error), **events.usage()}
+        events.add("outcome", recording_id=outcome.recording_id, **told)
         return
     outputs = {
         str(path): [path.stat().st_size, sha256_file(path)]
         for path in STAGES[inputs.stage].outputs(inputs.dataset, outcome.recording_id)
     }
-    value = pack_value(outcome.value)
-    events.add("outcome", recording_id=outcome.recording_id, value=value, outputs=outputs)
+    told = {"value": pack_value(outcome.value), "outputs": outputs, **events.usage()}
+    events.add("outcome", recording_id=outcome.recording_id, **told)
 
 
-def _rss_mib() -> float:
-    used = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(who).ru_maxrss for who in used) / 1024
+def _error(error: BadcError) -> dict[str, str]:
+    return protocol.error_to_json(memory.explain_kill(error, memory.given_mib()))
 
 
 _told: list[int] = []

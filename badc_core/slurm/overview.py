@@ -7,6 +7,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.run_folders import list_folders
+from badc_core.stages.work import Work
 from badc_core.telemetry.log import Tail
 
 
@@ -19,7 +20,8 @@ class RunView:
         jobs: ids of its arrays, with spaces between.
         recordings: in all tasks.
         left: of these, without an outcome.
-        states: how many tasks are in which state in the queue, for people.
+        states: how many tasks are in which state in the queue, for people; of another person's run,
+            whose it is.
     """
 
     name: str
@@ -37,9 +39,14 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
         ProgramMissing: this machine has no Slurm.
     """
     folders = list_folders(dataset)
+    marks = Counter(Work(dataset.work_folder).given_to_tasks().values())
     queue = slurm.read_queue() if folders else {}
     found = []
     for folder in folders:
+        if person := folder.other_person:
+            n_given = marks[str(folder.path)]
+            found.append(RunView(folder.path.name, "", n_given, n_given, f"{person}'s"))
+            continue
         try:
             tasks = folder.read_tasks()
             done = {

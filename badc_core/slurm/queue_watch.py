@@ -1,5 +1,6 @@
 """Looking at the user's queue seldom: once for all tasks, and less often while nothing happens."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -26,6 +27,7 @@ class QueueWatch:
         self._next_s = 0.0
         self._missing_since: dict[str, float] = {}
         self._told: set[tuple[str, str]] = set()
+        self._reasons: dict[str, str] = {}
 
     def expect_news(self) -> None:
         """Looks more often again, since something has happened."""
@@ -67,9 +69,9 @@ class QueueWatch:
         kind = reason.partition(",")[0]
         if "held" in reason.lower():
             self._tell(array, f"job {array} is held ({reason}): scontrol release {array}", say)
-        elif kind in _NEEDS_SOMEBODY:
-            why = _NEEDS_SOMEBODY[kind]
+        elif (why := _explain(kind)) and self._reasons.get(job) == kind:
             self._tell(array, f"job {array} does not start ({reason}): {why}", say)
+        self._reasons[job] = kind  # the first that Slurm gives is not always the one that stays
 
     def _tell(self, about: str, words: str, say: Callable[[str], None]) -> None:
         if (about, words) not in self._told:
@@ -77,16 +79,26 @@ class QueueWatch:
             say(words)
 
 
+def _explain(kind: str) -> str:
+    """Returns what to change so that a job starts; nothing if it will in time."""
+    if kind in _NEEDS_SOMEBODY:
+        return _NEEDS_SOMEBODY[kind]
+    if not _OF_SINGLE_JOBS.search(kind):
+        return ""
+    setting = "slurm.time" if "Wall" in kind else "slurm.cpus_per_task, slurm.mem or slurm.gres"
+    return f"{setting} is not what the account or the quality of service allows"
+
+
+_OF_SINGLE_JOBS = re.compile(r"^(Assoc|QOS)(Max|Min)\w*(PerJob|PerNode)")
 _NEEDS_SOMEBODY = {
     "PartitionTimeLimit": "slurm.time is more than the partition allows",
     "PartitionNodeLimit": "it asks for more nodes than the partition has",
-    "PartitionConfig": "the partition does not take such jobs",
+    "PartitionConfig": "the partition has no node for such jobs: ask for less, or for another",
     "BadConstraints": "no node has what slurm.constraint asks for",
     "InvalidAccount": "the account is gone: slurm.account",
     "InvalidQOS": "the quality of service is gone: slurm.qos",
     "AssocGrpCPUMinutesLimit": "the account has used up its allocation",
     "AssocGrpGRESMinutes": "the account has used up its allocation of GPUs",
     "AssocGrpBillingMinutes": "the account has used up its allocation",
-    "QOSMaxWallDurationPerJobLimit": "slurm.time is more than the quality of service allows",
     "ReqNodeNotAvail": "the nodes it needs are down or reserved",
 }

@@ -19,8 +19,10 @@ and nothing is ever written into a file that another start or the host writes.
 
 import json
 import os
+import stat
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,7 @@ from badc_core.atomic import naming_storage_trouble, remove_folder, write_text
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.json_texts import parse_object
+from badc_core.slurm.lines import add_lines, append_line
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import Tail
@@ -45,6 +48,7 @@ class Submission:
         number: of the run's submissions, from 0.
         name: of its job, which no other has.
         tasks: in the order of their indices.
+        at_s: when, on the wall clock.
         job: its id; empty as long as nobody knows it.
         is_refused: whether Slurm said that there are too many jobs.
     """
@@ -52,6 +56,7 @@ class Submission:
     number: int
     name: str
     tasks: tuple[int, ...]
+    at_s: float
     job: str = ""
     is_refused: bool = False
 
@@ -93,7 +98,7 @@ class RunFolder:
             write_text(self._task(number), own.to_json())
             host = Work(self.work_folder(number, _HOST))
             for one in ids:
-                _add_lines(inputs.work.journal(one), host.journal(one))
+                add_lines(inputs.work.journal(one), host.journal(one))
 
     def read_about(self) -> dict[str, Any]:
         """Returns what the run is about.
@@ -135,8 +140,10 @@ class RunFolder:
         number = len(self.read_submissions())
         listed = "".join(f"{one}\n" for one in tasks)
         write_text(self.path / "submissions" / f"{number}.txt", listed)
-        self._note({"number": number, "name": f"{name}-{number}", "tasks": list(tasks)})
-        return Submission(number, f"{name}-{number}", tuple(tasks))
+        intended = Submission(number, f"{name}-{number}", tuple(tasks), time.time())
+        noted = {"name": intended.name, "tasks": list(tasks), "at_s": intended.at_s}
+        self._note({"number": number, **noted})
+        return intended
 
     def note_job(self, submission: Submission, job: str) -> Submission:
         """Writes down the job id of an array, and returns the array with it."""
@@ -152,7 +159,8 @@ class RunFolder:
         found: list[Submission] = []
         for line in Tail(self.path / "submissions.jsonl").read():
             if "name" in line:
-                found.append(Submission(line["number"], line["name"], tuple(line["tasks"])))
+                words = line["number"], line["name"], tuple(line["tasks"]), line["at_s"]
+                found.append(Submission(*words))
             else:
                 known = found[line["number"]]
                 job, refused = line.get("job", known.job), line.get("refused", False)
@@ -210,7 +218,7 @@ class RunFolder:
         own = self.work_folder(task, start)
         for path in sorted((self.path / "work" / str(task)).glob("*/journals/*.jsonl")):
             if path.parent.parent != own:
-                _add_lines(path, Work(own).journal(path.stem))
+                add_lines(path, Work(own).journal(path.stem))
 
     def give_back_journal(self, recording_id: str, work: Work) -> None:
         """Adds what tasks know of a recording's chunks to the host's journal.
@@ -221,7 +229,7 @@ class RunFolder:
         """
         for path in sorted((self.path / "work").glob(f"*/*/journals/{recording_id}.jsonl")):
             target = prepare_work_file(work.folder, work.journal(recording_id))
-            _add_lines(path, target)
+            add_lines(path, target)
 
     def release(self, recording_id: str) -> None:
         """Keeps tasks that begin later away from a recording."""
@@ -236,9 +244,31 @@ class RunFolder:
         return set(os.listdir(self.path / "released"))  # noqa: PTH208
 
     @property
+    def other_person(self) -> str:
+        """The user whose run it is, if that is not the one whose process this is; else empty.
+
+        Slurm shows everybody their own jobs, and others cannot cancel them.
+        """
+        try:
+            uid = self.path.stat().st_uid
+        except OSError:
+            return ""
+        if uid == os.geteuid():
+            return ""
+        try:
+            return self.path.owner()
+        except KeyError:
+            return str(uid)
+
+    @property
     def is_shrunk(self) -> bool:
         """Whether nobody works through it any more."""
-        return not (self.path / "tasks").is_dir()
+        try:
+            return not stat.S_ISDIR((self.path / "tasks").stat().st_mode)
+        except PermissionError:
+            return False
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def shrink(self) -> None:
         """Removes what only a run at work needs; what tasks printed stays, for people."""
@@ -250,42 +280,3 @@ class RunFolder:
 
     def _note(self, content: dict[str, Any]) -> None:
         append_line(self.path / "submissions.jsonl", content, durably=True)
-
-
-def append_line(path: Path, content: dict[str, Any], durably: bool = False) -> None:
-    """Adds a line to a file.
-
-    Args:
-        path: of the file.
-        content: of the line.
-        durably: whether it must outlive a power cut.
-
-    Raises:
-        StorageFull, OutputUnwritable: it cannot be written.
-    """
-    line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
-    with naming_storage_trouble(path), path.open("ab", buffering=0) as file:
-        while line:
-            line = line[file.write(line) :]
-        if durably:
-            os.fsync(file.fileno())
-
-
-def _add_lines(source: Path, target: Path) -> None:
-    """Adds the lines of a journal that another one lacks."""
-    known = set(_whole_lines(target))
-    new = [line for line in _whole_lines(source) if line not in known]
-    if new:
-        with naming_storage_trouble(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("ab") as file:
-                # After a line that a killed process left half.
-                file.write(b"\n" + b"".join(line + b"\n" for line in new))
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    yield from filter(None, content.split(b"\n")[:-1])

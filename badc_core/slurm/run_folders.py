@@ -8,7 +8,7 @@ from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
-from badc_core.errors import BadcError, RecordingBusy, SlurmSilent
+from badc_core.errors import BadcError, RecordingBusy, SlurmRefused, SlurmSilent
 from badc_core.hashing import sha256_text
 from badc_core.locks import remove_unlocked, try_lock_file, unlock
 from badc_core.slurm.commands import Slurm
@@ -86,6 +86,8 @@ def end_run(
 ) -> None:
     """Cancels a run's jobs, waits until they have ended, and keeps what they found out.
 
+    Only whose run it is can do that.
+
     Args:
         folder: of the run, that this process follows.
         slurm: the cluster.
@@ -96,6 +98,9 @@ def end_run(
     Raises:
         SlurmSilent, SlurmRefused: nobody knows whether they have ended; the run stays as it is.
     """
+    if person := folder.other_person:
+        what = f"these jobs are {person}'s, and only {person} can end them"
+        raise SlurmRefused(what, folder.path, f"Ask {person} to type: badc slurm cancel DATASET")
     submissions = [one for one in folder.read_submissions() if not one.is_refused]
     jobs = {one.job for one in submissions if one.job}
     jobs |= {folder.owner_of(one.number) for one in submissions} - {""}

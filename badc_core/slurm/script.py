@@ -75,12 +75,20 @@ def sbatch_options(
         f"--job-name={name}",
         f"--array=0-{n_tasks - 1}{limit}",
         f"--chdir={folder}",
-        # The script opens its log itself: Slurm would take a `%` in the folder's name for more.
-        "--output=/dev/null",
+        f"--output={_output(folder)}",
+        "--open-mode=append",
         "--requeue",
         f"--signal=B:USR1@{WARNING_S}",
         *settings.for_stage(stage).options(),
     ]
+
+
+def _output(folder: Path) -> str:
+    """Returns where Slurm says why it ended a task: where the script prints.
+
+    In the name of a folder it would take a `%` for more, also in that where tasks start.
+    """
+    return "/dev/null" if {"%", "\\"} & set(str(folder)) else "logs/%A_%a.out"
 
 
 def _command(settings: SlurmSettings, stage: str, folders: Sequence[Path]) -> Sequence[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from badc_core.atomic import write_text
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, RecordingBusy
 from badc_core.inference.raw_result import RawResult
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome, attempt
@@ -150,7 +150,11 @@ class SlurmStepLauncher:
             folder = RunFolder(Path(path))
             if folder.is_shrunk:
                 continue
-            if not stack.enter_context(following(folder, self._work)):
+            if person := folder.other_person:
+                for one in own:
+                    self._held.pop(one).open.close()
+                    yield Outcome(one, error=_others_recording(one, person))
+            elif not stack.enter_context(following(folder, self._work)):
                 for one in own:
                     self._held.pop(one).open.close()
                     yield Outcome(one, error=recording_busy(one))
@@ -196,6 +200,7 @@ class SlurmStepLauncher:
             n_tasks = sum(len(run.tasks) for run in self._runs)
             time.sleep(_LOOK_S + n_tasks / _TASKS_A_SECOND)
         for run in self._runs:
+            run.ask_for_states()
             path = str(run.folder.path)
             for one in run.recording_ids:
                 self._work.take_from_task(one, path)
@@ -236,6 +241,12 @@ class SlurmStepLauncher:
         """Lets go of the recordings that nobody has an outcome of."""
         while self._held:
             self._held.popitem()[1].open.close()
+
+
+def _others_recording(recording_id: str, person: str) -> RecordingBusy:
+    what = f"tasks of {person}'s on the cluster may still write it"
+    remedy = f"Let {person} go on with them (badc run --slurm) or end them (badc slurm cancel)"
+    return RecordingBusy(what, recording_id, remedy)
 
 
 def _open_many_files() -> None:

@@ -6,7 +6,7 @@ one submission nevertheless, the nodes let only one of them work (`RunFolder.own
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from badc_core.errors import SlurmSilent
@@ -58,7 +58,8 @@ class Submitter:
         self._settings, self._stage = inputs.settings.slurm, inputs.stage
         self._say = say
         self._most = 0
-        self._rest_s, self._rests_until_s = _FIRST_REST_S, 0.0
+        self._rest_s = 0.0
+        self._refused_s, self._n_at_refusal = 0.0, 0
 
     def attach(self, tasks: Mapping[int, Task]) -> None:
         """Takes up what an earlier process submitted, so that nothing is submitted twice."""
@@ -75,7 +76,7 @@ class Submitter:
         n_tasks = counted(sum(bool(one.job) for one in tasks.values()), "task")
         self._say(f"taken up again: {self._folder.path.name}, {n_tasks}")
 
-    def submit(self, waiting: Sequence[Task], others: Iterable[Task]) -> None:
+    def submit(self, waiting: Sequence[Task], others: Collection[Task]) -> None:
         """Submits as many tasks as the cluster takes now; the rest waits until some have ended.
 
         Args:
@@ -85,7 +86,8 @@ class Submitter:
         Raises:
             SlurmRefused: it takes none, though the user has none there.
         """
-        if time.monotonic() < self._rests_until_s:
+        n_submitted = sum(bool(one.job) for one in others)
+        if self._is_resting(n_submitted):
             return
         self._most = self._most or until_answered(self._slurm.largest_array, self._say)
         most = self._most
@@ -93,19 +95,26 @@ class Submitter:
             some, waiting = waiting[:most], waiting[most:]
             try:
                 self._submit_array(some)
-                self._rest_s = _FIRST_REST_S
+                self._rest_s = 0.0
             except TooManyJobs as error:
                 most = max(1, len(some) // 2)
                 if len(some) > 1:
                     waiting = [*some, *waiting]
                     continue
-                if not any(one.job for one in others) and not self._slurm.read_queue():
+                n_submitted = sum(bool(one.job) for one in others)
+                if not n_submitted and not self._slurm.read_queue():
                     raise
                 n_tasks = counted(1 + len(waiting), "task")
                 self._say(f"{n_tasks} wait until others have ended: {error}")
-                self._rests_until_s = time.monotonic() + self._rest_s
-                self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
+                self._refused_s, self._n_at_refusal = time.monotonic(), n_submitted
+                self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S) or _FIRST_REST_S
                 return
+
+    def _is_resting(self, n_submitted: int) -> bool:
+        """Returns whether the cluster lately refused; not for long once a task has ended."""
+        has_room = n_submitted < self._n_at_refusal
+        rest_s = min(self._rest_s, _FIRST_REST_S) if has_room else self._rest_s
+        return time.monotonic() < self._refused_s + rest_s
 
     def _submit_array(self, tasks: Sequence[Task]) -> None:
         name = f"badc-{self._folder.path.name}"
@@ -136,4 +145,4 @@ class Submitter:
     def _enter(self, submission: Submission, tasks: Mapping[int, Task]) -> None:
         for index, number in enumerate(submission.tasks):
             job = f"{submission.job}_{index}"
-            tasks[number].submitted(job, submission.number, time.time())
+            tasks[number].submitted(job, submission.number, submission.at_s)

@@ -1,12 +1,14 @@
 """One task of an array, as its host knows it, and what its end means."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from badc_core.errors import BadcError, DetectorFailed
-from badc_core.slurm.commands import TaskState
+from badc_core.slurm.answers import TaskState
+from badc_core.slurm.memory import out_of_memory
 from badc_core.slurm.script import STOPPED
 from badc_core.units import counted
 
@@ -15,8 +17,12 @@ _AGAIN = frozenset(
 )
 """States after which what is left is worth another try."""
 
+_OF_ALL_STARTS = ("elapsed_s", "gpu_hours", "max_rss_mib")
+
 _FORGOTTEN = TaskState("a state that Slurm has forgotten")
 _TAIL_CHARACTERS = 600
+_WANTED_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.kill event", re.IGNORECASE)
+"""What Slurm prints where nothing but itself looks after memory: the state says nothing then."""
 
 
 @dataclass
@@ -29,11 +35,12 @@ class Task:
         job: such as `17_3`; empty as long as it is not submitted.
         submission: the number of its last one.
         n_submitted: how often it was submitted.
-        submitted_s: when it was the last time, on the wall clock.
+        waits_since_s: when it was submitted, or ended to be started again, on the wall clock; None
+            if nobody knows.
         has_started: whether it has said so since it was submitted.
         has_ended: whether its last start has said that it ended.
         failure: why all of it failed, as it said itself.
-        about: where its last start is, and what it used.
+        about: where its last start is, and what all starts used.
     """
 
     number: int
@@ -41,15 +48,16 @@ class Task:
     job: str = ""
     submission: int = -1
     n_submitted: int = 0
-    submitted_s: float = 0.0
+    waits_since_s: float | None = None
     has_started: bool = False
     has_ended: bool = False
     failure: BadcError | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    _before: dict[str, float] = field(default_factory=dict)
 
-    def submitted(self, job: str, submission: int, at_s: float) -> None:
-        """Enters that it was submitted."""
-        self.job, self.submission, self.submitted_s = job, submission, at_s
+    def submitted(self, job: str, submission: int, at_s: float | None) -> None:
+        """Enters that it was submitted, and when."""
+        self.job, self.submission, self.waits_since_s = job, submission, at_s
         self.n_submitted += 1
         self.has_started, self.has_ended, self.failure = False, False, None
 
@@ -57,30 +65,45 @@ class Task:
         """Takes in what it says at its start; of two jobs of one submission only one speaks."""
         self.job = event["job"]
         self.has_started, self.has_ended, self.failure = True, False, None
-        waited_s = datetime.fromisoformat(event["at"]).timestamp() - self.submitted_s
+        self._before = {name: self.about[name] for name in _OF_ALL_STARTS if name in self.about}
         self.about = {
             **{name: event[name] for name in ("node", "job", "restart")},
             "submissions": self.n_submitted,
-            "queue_wait_s": round(max(0.0, waited_s), 1),
+            **self._before,
         }
+        if self.waits_since_s is not None:
+            waited_s = _moment_s(event) - self.waits_since_s
+            self.about["queue_wait_s"] = round(max(0.0, waited_s), 1)
+        self.waits_since_s = None
+
+    def used(self, event: dict[str, Any]) -> None:
+        """Takes in what it says that its present start has used so far."""
+        self._use(event["elapsed_s"], event["gpus"])
+        self._remember(event["max_rss_mib"])
 
     def ended(self, event: dict[str, Any]) -> None:
         """Takes in what it says at its end."""
-        self.has_ended = True
-        elapsed_s = event["elapsed_s"]
-        self.about |= {
-            "exit_code": event["code"],
-            "elapsed_s": round(elapsed_s, 1),
-            "max_rss_mib": round(event["max_rss_mib"]),
-            "gpu_hours": round(event["gpus"] * elapsed_s / 3600, 4),
-        }
+        self.has_ended, self.waits_since_s = True, _moment_s(event)
+        self.used(event)
+        self.about["exit_code"] = event["code"]
 
     def entered(self, state: TaskState | None) -> None:
         """Takes in what Slurm says of its end."""
-        if state is not None:
-            self.about |= {"state": state.state}
-            if state.max_rss_mib is not None:
-                self.about["max_rss_mib"] = round(state.max_rss_mib)
+        if state is None or not self.about:
+            return
+        self.about["state"] = state.state
+        self._remember(state.max_rss_mib or 0.0)
+        if not self.has_ended:
+            self.about["exit_code"] = state.exit_code
+            self._use(state.elapsed_s, state.n_gpus)
+
+    def _use(self, elapsed_s: float, n_gpus: int) -> None:
+        elapsed = self._before.get("elapsed_s", 0.0) + elapsed_s
+        gpu_hours = self._before.get("gpu_hours", 0.0) + n_gpus * elapsed_s / 3600
+        self.about |= {"elapsed_s": round(elapsed, 1), "gpu_hours": round(gpu_hours, 4)}
+
+    def _remember(self, rss_mib: float) -> None:
+        self.about["max_rss_mib"] = max(round(rss_mib), self.about.get("max_rss_mib", 0))
 
     def is_to_go_on(self, state: TaskState | None) -> bool:
         """Returns whether it ended for a reason that is not its own.
@@ -112,14 +135,18 @@ class Task:
             what = f"its task was submitted {times} and did not end well, last with {known.state}"
             remedy = "Ask for more time (slurm.time), or for shorter tasks (slurm.target_minutes)"
             return DetectorFailed(what, log, remedy)
-        if known.state == "OUT_OF_MEMORY":
-            return DetectorFailed("its task ran out of memory", log, "Ask for more: slurm.mem")
         if known.state == "CANCELLED" or state is None:
             return DetectorFailed("its task was cancelled", log, "Run again to go on")
         words = _read_tail(log)
+        if known.state == "OUT_OF_MEMORY" or _WANTED_MEMORY.search(words):
+            return out_of_memory(log, known.memory, self.about.get("max_rss_mib"))
         said = f"; it said last: {words}" if words else ""
         what = f"its task ended with {known.state} {known.exit_code}".rstrip() + said
         return DetectorFailed(what, log, "See the log, then run again")
+
+
+def _moment_s(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["at"]).timestamp()
 
 
 def _read_tail(path: Path) -> str:

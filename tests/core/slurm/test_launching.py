@@ -1,15 +1,19 @@
 """Launching where there is no cluster, and the speeds that tasks are packed by."""
 
+import os
+
 import pytest
 from support.commands import run_typed
 from support.detecting import cut_recordings, step_inputs
+from support.forbidden import forbidden
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ProgramMissing, RecordingBusy
+from badc_core.errors import ProgramMissing, RecordingBusy, SlurmRefused
 from badc_core.settings import Settings
+from badc_core.slurm.commands import Slurm
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import list_folders
+from badc_core.slurm.run_folders import end_run, list_folders
 from badc_core.slurm.speeds import Speeds
 from badc_core.slurm.step_launcher import SlurmStepLauncher
 from badc_core.stages.work import Work
@@ -75,3 +79,19 @@ def test_speeds_follow_long_tasks_and_never_leap(tmp_path) -> None:
     for _ in range(40):
         speeds.note("raw_detections", 1e-6, 7200.0)
     assert speeds.of("raw_detections") > 0
+
+
+def test_a_run_of_another_person_is_left_to_them(tmp_path, monkeypatch) -> None:
+    dataset = Dataset(tmp_path / "ds", Settings())
+    (tmp_path / "run" / "tasks").mkdir(parents=True)
+    folder, work = RunFolder(tmp_path / "run"), Work(dataset.work_folder)
+    assert folder.other_person == ""
+    work.give_to_task("r", str(folder.path))
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    person = folder.path.owner()
+    assert folder.other_person == person
+    with forbidden(folder.path):  # as theirs are
+        assert not folder.is_shrunk
+        with pytest.raises(SlurmRefused, match=f"only {person} can end them"):
+            end_run(folder, Slurm(), work, print)
+    assert work.given_to_tasks() == {"r": str(folder.path)}

@@ -9,7 +9,8 @@ import pytest
 
 from badc_core.errors import DatasetInvalid, UnreadableRecording
 from badc_core.outcomes import Outcome
-from badc_core.slurm.run_folder import RunFolder, append_line
+from badc_core.slurm.lines import append_line
+from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.values import pack_value, unpack_value
 from badc_core.stages.work import Work
 

@@ -71,7 +71,8 @@ def test_options_are_those_of_the_stage(tmp_path) -> None:
         "--job-name=badc-x-0",
         "--array=0-9%20",
         f"--chdir={HOSTILE}",
-        "--output=/dev/null",
+        "--output=/dev/null",  # the folder's name has a %
+        "--open-mode=append",
         "--requeue",
         "--signal=B:USR1@120",
         "--account=st-birds",
@@ -80,6 +81,8 @@ def test_options_are_those_of_the_stage(tmp_path) -> None:
     assert options == [*common, "--gres=gpu:1", "--time=4:00:00", "--mem=4G", "--mail-type=FAIL"]
     options = sbatch_options(settings, "report_bundle", "badc-x-0", 10, HOSTILE)
     assert options == [*common, "--time=1:00:00", "--mem=4G", "--mail-type=FAIL"]
+    options = sbatch_options(settings, "report_bundle", "badc-x-0", 10, tmp_path)
+    assert "--output=logs/%A_%a.out" in options
 
 
 @pytest.mark.parametrize(
