@@ -1,14 +1,12 @@
 """A cluster for all tests of this folder, and datasets for it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.lacking import lacking
-from support.slurm_cluster import Cluster, running_cluster
-from support.sounds import write_tone
+import soundfile as sf
+from support.slurm_cluster import Cluster, Kind, running_cluster
+from support.sounds import RATE_HZ, write_tone
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
@@ -21,19 +19,24 @@ import numpy as np
 
 def score(windows):
     time.sleep({slow_s} * len(windows))
+    if max(abs(one).max() for one in windows) > 0.7:
+        kept = np.ones({greedy_mib} << 17)
+        time.sleep(30)
     return np.array([[float(abs(one).max())] for one in windows])
 """
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster that runs."""
-    if shutil.which("slurmctld") is None or os.geteuid() != 0:
-        lacking("slurmctld as root: apt-get install slurm-wlm munge")
-    folder = tmp_path_factory.mktemp("cluster")
-    for one in (folder, *folder.parents[:3]):
-        one.chmod(0o755)  # munged is no friend of folders that others may write, nor is root
-    with running_cluster(folder) as running:
+def cluster() -> Iterator[Cluster]:
+    """A cluster that runs; a module may have one of another kind instead."""
+    with running_cluster(Kind()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def accounting_cluster() -> Iterator[Cluster]:
+    """A cluster with accounting, whose arrays have three tasks at most."""
+    with running_cluster(Kind(max_array=4, has_accounting=True)) as running:
         yield running
 
 
@@ -42,7 +45,7 @@ def on_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """Slurm's commands talk to the cluster, which has no jobs of other tests."""
     monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
     yield
-    cluster.call("scancel", "-u", "root")
+    cluster.call("scancel", "-u", "root,nobody")
     cluster.call("scontrol", "update", "nodename=n[1-2]", "state=resume")
 
 
@@ -50,22 +53,26 @@ class Archive:
     """Datasets of recordings that are cut already, in a folder of a test."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.root = folder / "a dataset's; $(folder) %A"
 
-    def make(self, n: int, slow_s: float = 0.0, **slurm: object) -> Dataset:
+    def make(self, n: int, slow_s: float = 0.0, greedy_mib: int = 0, **slurm: object) -> Dataset:
         """Returns a dataset whose detector takes a while for each window of three seconds.
 
         Args:
             n: how many recordings of six seconds, of two chunks each.
             slow_s: how long each window takes.
+            greedy_mib: memory that the detector wants for the first recording, which is loud; it
+                takes half a minute then.
             slurm: settings.
         """
-        root = self.folder / "a dataset's; $(folder) %A"
+        root = self.root
         for number in range(n):
             path = root / "audio" / "A" / f"r{number}.wav"
             if not path.exists():
                 write_tone(path, 6.0, number)
-        (root / "model.py").write_text(_MODEL.format(slow_s=slow_s))
+                if greedy_mib and number == 0:
+                    sf.write(path, 2 * sf.read(path)[0], RATE_HZ)
+        (root / "model.py").write_text(_MODEL.format(slow_s=slow_s, greedy_mib=greedy_mib))
         (root / "labels.txt").write_text("Tone\n")
         model = {
             "labels": str(root / "labels.txt"),
@@ -79,7 +86,7 @@ class Archive:
             {
                 "chunks": {"duration_s": 3.0},
                 "detector": {"name": "python", "min_score": 0.1, "model": model},
-                "inference": {"cpu_workers": 1},
+                "inference": {"cpu_workers": 1, "max_retries": 0},
                 "slurm": {**defaults, **slurm},
             },
         )

@@ -5,16 +5,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from support.commands import run_badc
 from support.detecting import IMPORTABLE, step_inputs
 from support.slurm_cluster import Cluster
+from support.slurm_steps import (
+    TWO_TASKS,
+    Step,
+    begin_at_once,
+    ids,
+    jobs,
+    locally,
+    meanwhile,
+    results,
+    wait_for_state,
+)
 from support.telemetry import read_events
 from support.waiting import wait_until
 
@@ -22,100 +29,14 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import RecordingBusy, SlurmRefused
 from badc_core.inference.detect import detect_recordings
 from badc_core.slurm import script
-from badc_core.slurm.step_launcher import SlurmStepLauncher
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import TelemetryLog
-from badc_core.telemetry.summary import Summary
 
 pytestmark = pytest.mark.slurm
 
-_TWO_TASKS = 12 / 60 / 20
-"""Minutes that two recordings of six seconds take at the speed that is assumed at first."""
-
-
-class Step:
-    """A step on the cluster, and what it said."""
-
-    def __init__(self, dataset: Dataset, ids: list[str], log: str = "a") -> None:
-        self.said: list[str] = []
-        self.inputs = step_inputs(dataset, ids)
-        self.launcher = SlurmStepLauncher(self.inputs, self.said.append)
-        self.telemetry = dataset.telemetry(log)
-        self.errors: dict[str, str] = {}
-        self.good: set[str] = set()
-
-    def run(self) -> "Step":
-        """Runs it to its end, committing what is good."""
-        with TelemetryLog(self.telemetry) as telemetry:
-            outcomes = self.launcher.detect(telemetry, lambda _: None, Summary(self.telemetry))
-            good = []
-            for outcome in outcomes:
-                if outcome.error is not None:
-                    self.errors[outcome.recording_id] = str(outcome.error)
-                else:
-                    self.good.add(outcome.recording_id)
-                    good.append(outcome)
-            for outcome in good:  # as a step does that commits many at once
-                outcome.commit()
-        return self
-
-    def started(self) -> Counter[str]:
-        """Returns how often each chunk was begun."""
-        events = read_events(self.telemetry)
-        return Counter(one["chunk_id"] for one in events if one["status"] == "start")
-
-
-def ids(n: int) -> list[str]:
-    return [f"r{number}" for number in range(n)]
-
-
-def results(dataset: Dataset, n: int) -> list[bytes]:
-    return [dataset.raw_detections(one).read_bytes() for one in ids(n)]
-
-
-def locally(dataset: Dataset, n: int) -> list[bytes]:
-    """Returns the bytes that a run on this machine gives."""
-    inputs = replace(step_inputs(dataset, ids(n)), work_folder=dataset.root / "local")
-    with TelemetryLog(dataset.root / "local.jsonl") as telemetry:
-        for outcome in detect_recordings(inputs, telemetry, resumes=False):
-            outcome.require()
-            outcome.commit()
-    return results(dataset, n)
-
-
-def meanwhile(act: Callable[[], None]) -> Thread:
-    """Starts something that happens while a step runs."""
-    thread = Thread(target=act)
-    thread.start()
-    return thread
-
-
-def jobs(cluster: Cluster) -> set[str]:
-    """Returns all arrays that the controller knows."""
-    return set(cluster.call("squeue", "-h", "-t", "all", "-o", "%F").split())
-
-
-def wait_for_state(cluster: Cluster, state: str, limit_s: float = 120.0) -> str:
-    """Returns the id of the first task that is in a state."""
-    found: list[str] = []
-
-    def look() -> bool:
-        found[:] = cluster.call("squeue", "-h", "-r", "-t", state, "-o", "%i").split()
-        return bool(found)
-
-    wait_until(look, limit_s)
-    return found[0]
-
-
-def begin_at_once(cluster: Cluster) -> None:
-    """Lets a job that was queued again begin, for which Slurm waits two minutes."""
-    job = wait_for_state(cluster, "PENDING").partition("_")[0]
-    time.sleep(4)  # for its node to be done with it: else the launch fails, and the job is held
-    cluster.call("scontrol", "update", f"jobid={job}", "starttime=now")
-
 
 def test_a_step_gives_what_it_gives_here(archive, cluster) -> None:
-    dataset = archive.make(5, target_minutes=_TWO_TASKS, gres="gpu:1", cpus_per_task=1)
+    dataset = archive.make(5, target_minutes=TWO_TASKS, gres="gpu:1", cpus_per_task=1)
     step = Step(dataset, ids(5)).run()
     assert step.errors == {}
     assert step.good == set(ids(5))
@@ -135,7 +56,7 @@ def test_a_step_gives_what_it_gives_here(archive, cluster) -> None:
 
 def test_a_bad_recording_and_a_task_that_dies_cost_their_recordings_only(archive) -> None:
     dies = 'if [ "$SLURM_ARRAY_TASK_ID" = 1 ]; then echo out of luck; kill -9 $$; fi'
-    dataset = archive.make(4, target_minutes=_TWO_TASKS, setup=[dies])
+    dataset = archive.make(4, target_minutes=TWO_TASKS, setup=[dies])
     dataset.audio("audio/A/r0.wav").write_bytes(b"RIFF")
     step = Step(dataset, ids(4)).run()
     assert len(step.good) == 1

@@ -65,6 +65,12 @@ class Home:
             records = instance.fetch_materializations(dg.AssetKey("raw_detections"), 100).records
         return [one.asset_materialization for one in reversed(records)]
 
+    def observed(self) -> dict[str, dg.MetadataValue]:
+        """Returns the metadata of the last observation of the detector's asset."""
+        with dg.DagsterInstance.from_config(str(self._home)) as instance:
+            records = instance.fetch_observations(dg.AssetKey("raw_detections"), 1).records
+        return dict(records[0].asset_observation.metadata)
+
 
 @pytest.fixture
 def recordings(field_audio: Path, tmp_path: Path) -> list[Path]:
@@ -84,7 +90,15 @@ def test_a_run_on_the_cluster_gives_what_a_run_here_gives(
     for one in events:
         assert one.metadata["slurm_node"].value == "n1"
         assert one.metadata["slurm_queue_wait_s"].value >= 0
+        assert one.metadata["slurm_elapsed_s"].value > 0
+        assert one.metadata["slurm_max_rss_mib"].value > 100
+        assert one.metadata["slurm_gpu_hours"].value > 0
     assert len({one.metadata["slurm_job"].value for one in events}) == 4
+    observed = there.observed()
+    assert observed["slurm_tasks"].value == 4
+    assert observed["slurm_gpu_hours"].value > 0
+    table = observed["slurm_table"].value
+    assert all(one in table for one in ("| state |", "COMPLETED", "exit_code", "elapsed_s"))
     assert "Nothing to do" in there.run("run", "--slurm")
 
 
