@@ -11,7 +11,7 @@ from support.commands import run_typed
 
 from badc_core.errors import ConfigInvalid, PackageMissing
 from badc_dagster import home_storage
-from badc_dagster.home import open_instance, prepare_home
+from badc_dagster.home import name_storage, open_instance, prepare_home
 from badc_dagster.home_storage import (
     SETTINGS,
     find_file_system,
@@ -123,6 +123,12 @@ def test_a_home_on_a_network_disk_whose_database_is_elsewhere_is_used(on_network
     (on_network_disk / "dagster.yaml").write_text(storage, encoding="utf-8")
     require_local_disk(on_network_disk, {"LOCAL": "/var/lib/badc"})
     assert read_postgres(on_network_disk, {"LOCAL": ""}) is None
+
+
+def test_storage_that_is_not_ours_is_not_called_sqlite(home):
+    assert name_storage() == "SQLite files"
+    (home / "dagster.yaml").write_text("storage:\n  mysql:\n    mysql_url: x\n", encoding="utf-8")
+    assert name_storage() == f"what {home / 'dagster.yaml'} names"
 
 
 def test_a_local_home_whose_sqlite_files_are_on_a_network_disk_is_refused(tmp_path):
