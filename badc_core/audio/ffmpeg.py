@@ -40,8 +40,9 @@ _RIFF_BYTES = 12
 _SILENT_FOR_S = 120
 _END_S = 60
 _SHORTER_S = 0.5
-_ROUNDED_S = 0.02
 """The length in a header is that of the longest track, and rounded."""
+_PADDING_S = 0.2
+"""Where there is one track alone, it may count what the encoder put around the sound."""
 
 _BEGINNINGS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -197,7 +198,7 @@ class FfmpegFile:
             raise (explain_undecodable if self._is_second else explain_damage)(self._path, both)
         # A picture may go on after the sound.
         is_alone = report.n_tracks == 1 and not report.has_picture
-        slack_s = _ROUNDED_S if self._is_second else _SHORTER_S
+        slack_s = _PADDING_S if self._is_second else _SHORTER_S
         if promised_s is not None and is_alone and there_s < promised_s - slack_s:
             return both
         if report.errors:
@@ -264,7 +265,8 @@ def _start(path: Path, messages: int, is_second: bool) -> "subprocess.Popen[byte
     containers = _SHARED_CONTAINERS if is_second else _CONTAINERS
     reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", containers]
     # ffmpeg leaves out the padding of a CAF's last packet, which ALAC does not have: up to 0.1 s.
-    reading += ["-flags2", "+skip_manual"] if is_second else []
+    is_caf = is_second and path.suffix.lower() == ".caf"
+    reading += ["-flags2", "+skip_manual"] if is_caf else []
     command = [
         program, "-nostdin", "-nostats", "-loglevel", "level+info", *reading, "-threads", "1",
         "-i", f"file:{path}", "-map", "0:a:0", "-af", _LARGE_PIECES, "-f", "wav",

@@ -54,9 +54,13 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     """
     fmt = _read_format(path, layout)
     sounds = [one for one in layout.chunks if one.name == "data"]
-    sounds = [one for one in sounds if one.size_bytes] or sounds
     if not sounds or fmt is None:
-        raise explain_damage(path, "its WAV header has no sound in it")
+        is_long = layout.file_bytes > _SHORTEST_SOUND_BYTES
+        explain = explain_strange if is_long else explain_damage
+        raise explain(path, "its WAV header has no sound in it")
+    is_open = _is_unknown(sounds[-1], layout)
+    filled = [one for one in sounds if one.size_bytes or (is_open and one is sounds[-1])]
+    sounds = filled or sounds
     if fmt.code == _MP3:
         return _examine_mp3(path, layout, sounds[0], fmt)
     if len(sounds) > 1:

@@ -23,9 +23,10 @@ from badc_core.recordings.naming import MONTHS, read_file_name
 
 _YEAR = r"(?:19|20)\d\d"
 _MM, _DD = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_YEAR_AND_MONTH = rf"{_YEAR}[-_.]?{_MM}"
 _FULL_DATE = rf"(?:{_YEAR}[-_. ]?{_MM}[-_. ]?{_DD}|{_DD}[-_. ]{_MM}[-_. ]{_YEAR})"
 _SHORT_DATE = rf"\d\d{_MM}{_DD}"
-_TIME = r"(?:[T_\- ]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d)?)"
+_TIME = r"(?:[T_\- ]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d(?:Z|[+-]\d{4})?)?)"
 _DATE = (
     rf"(?:{_FULL_DATE}{_TIME}?|{_YEAR}[-_.]?(?:{_MM}|W[0-5]\d)|{_SHORT_DATE}(?:[T_\-]\d{{3,6}})?"
     rf"|\d\dY\d\dM\d\dD?|(?:\d{{1,2}}[-_. ]?)?{MONTHS}(?:[-_., ]*\d{{1,2}}(?!\d))?"
@@ -38,13 +39,15 @@ _WORD = (
     r"|recorders?|recordings?|stereo|mono|multi|mtr|stamina|4ch|zoom|proj(?:ect)?|takes?|sessions?"
     r"|(?:micro ?)?sd(?= ?card|[ _\-]|$)|sd[ _\-]?cards?|cf[ _\-]?card|cards?|slot|memory|usb"
     r"|days?|nights?|dawn|dusk|morning|evening|weeks?|months?|visits?|trips?|downloads?"
-    r"|deployments?|backups?|originals?|part|batch|karte|carte|nacht|tag|nuit|jour)"
+    r"|deployments?|backups?|originals?|part|batch|karte|carte|nacht|tag|nuit|jour|archives?|[ap]m"
+    r"|uploads?|new folder|untitled(?: folder)?|neuer ordner|nouveau dossier|nueva carpeta|no name"
+    r"|(?:sd)?card[a-d]|slot[a-d])"
 )
 _ITEM = rf"(?:{_DATE}|{_WORD}{_NUMBER}?)"
 _LIKELY = re.compile(rf"(?i:{_ITEM}(?:{_SEPARATOR}{_ITEM})*(?:[_\-]\d{{1,4}})?)")
 _LONGEST_CODE = 4
 _CERTAIN = re.compile(
-    rf"(?i:data|dcim)(?:[ _\-]?\d{{1,2}})?|{_YEAR}|{_YEAR}[-_.]?{_MM}"
+    rf"(?i:data|dcim)(?:[ _\-]?\d{{1,2}})?|{_YEAR}|{_YEAR_AND_MONTH}"
     rf"|{_FULL_DATE}(?:{_TIME}|[-_]\w{{1,{_LONGEST_CODE}}})?|\d\dY\d\dM\d\dD?"
     r"|ZOOM\d{4}|FOLDER(?:\d\d|_[A-E])|STEREO|MULTI|MUSIC|VOICE|RECORDER|REC_FILE"
 )
@@ -108,6 +111,11 @@ def is_like_made(name: str) -> bool:
     return _is_likely(name) or _NAMED_DAY.fullmatch(name) is not None
 
 
+def ends_with_date(name: str) -> bool:
+    """Whether a station's name, such as `MARSH_20240815`, would be another on another date."""
+    return _ENDS_WITH_DATE.search(name) is not None
+
+
 def original_of(name: str) -> str | None:
     """Returns the name that a copy's name is made from, `Data` of `Data (1)`; None for others."""
     match = _COPY.fullmatch(name)
@@ -159,8 +167,11 @@ def _is_made(
         return True
     if _MONTH_OR_DAY.fullmatch(last):
         years = [index for index, name in enumerate(above[-2:]) if re.fullmatch(_YEAR, name)]
-        return bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
-    if only_certain or not _keep_places(above, ""):
+        is_below_month = bool(above) and re.fullmatch(_YEAR_AND_MONTH, above[-1]) is not None
+        return is_below_month or (
+            bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
+        )
+    if only_certain or not (places := _keep_places(above, "")):
         return False
     if is_card_slot(last):
         # A folder A may be a station's, unless the one it is in is a recorder's too.
@@ -168,7 +179,8 @@ def _is_made(
     is_below_dcim = (original_of(above[-1]) or above[-1]).upper() == "DCIM"
     if is_below_dcim and _CAMERA_FOLDER.fullmatch(last):
         return True
-    return is_like_made(last) or _is_take(last, stem) or _is_short_day_of(last, stem)
+    is_repeated = is_like_made(_without_station(last, places[-1]))
+    return is_repeated or _is_take(last, stem) or _is_short_day_of(last, stem)
 
 
 @lru_cache(maxsize=4096)
@@ -179,6 +191,12 @@ def _is_certain(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _is_likely(name: str) -> bool:
     return _LIKELY.fullmatch(original_of(name) or name) is not None
+
+
+def _without_station(folder: str, station: str) -> str:
+    """Returns the name of a folder without its station's before or behind it, as in `S1_Data`."""
+    name = re.escape(station)
+    return re.sub(rf"(?i:^{name}[ _-]+|[ _-]+{name}$)", "", folder)
 
 
 def _is_day_of(folder: str, stem: str) -> bool:

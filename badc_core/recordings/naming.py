@@ -47,13 +47,16 @@ _TIMES = (
     ),
     re.compile(
         rf"(?<!\d){_SPELT_DATE}"
-        r"(?:T|[_\- ,@]{1,3}|[ _,-]{0,2}(?:at|um|kl)[ _-]|-birdnet-(?:\w+-)?)"
-        r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?|\d[.:h]\d\d(?:[.:m]\d\d)?)(?:(?<=m\d\d)s)?"
-        + _FRACTION
-        + _HALF,
+        r"(?:[_ ]?T[_ ]?|[_\- ,@]{1,3}|[ _,-]{0,2}(?:at|um|kl)[ _-]|-birdnet-(?:\w+-)?)"
+        r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?|\d[.:h]\d\d(?:[.:m]\d\d)?"
+        r"|\d-\d\d-\d\d(?=[ _]?[ap]\.?m))(?:(?<=m\d\d)s)?" + _FRACTION + _HALF,
         re.IGNORECASE,
     ),
     re.compile(rf"(?<!\d){_DATE}(?:[Tt]|[_\- @]{{1,3}})(?P<time>\d{{4}})(?!\d){_HALF}"),
+    re.compile(
+        rf"(?<!\d){_DATE}(?:[Tt]|[_\- @]{{1,3}})"
+        r"(?P<time>\d\d(?P<apart>[-_.:h])\d\d(?:(?P=apart)|m)\d\d|\d\d[:h]\d\d)" + _FRACTION + _HALF
+    ),
     # Hand-held recorders: year in two digits.
     re.compile(r"(?<![A-Za-z0-9.])(?P<date>\d{6})[Tt_\-](?P<time>\d{6}|\d{4})" + _FRACTION + _HALF),
     # SoundTrap: serial number, then all in twelve digits.
@@ -218,7 +221,7 @@ def _read_prefix(prefix: str) -> dict[str, str]:
 
 def _read_position(suffix: str) -> dict[str, float]:
     match = _POSITION.search(suffix)
-    if match is None:
+    if match is None or "." not in match[0]:
         return {}
     latitude, longitude = float(match["latitude"]), float(match["longitude"])
     if abs(latitude) > _LARGEST_LATITUDE or abs(longitude) > _LARGEST_LONGITUDE:

@@ -24,32 +24,44 @@ _AMBIGUOUS = frozenset(
         "IST BST EST EDT CST CDT MST PST AST ADT MSK MSD SST GST WST PHT PHST SGT MYT ICT NPT BDT"
         " BDST AMT AMST BRT BRST CLT CLST COT PET ECT VET GFT UYT PYT PYST FKT IRST IRDT TRT AZT"
         " GET UZT YEKT OMST NOVT KRAT IRKT YAKT VLAT MAGT PETT FJT NCT LINT EGT AZOT CVT WAST MMT"
-        " LHST",
+        " LHST DST",
     )
 )
 # Words too, so that only capitals are taken for a zone, and then doubted.
 _WORDS = frozenset({"WET", "WEST", "CAT", "EAT", "WAT", "EST", "PET", "GET", "ACT", "ECT"})
 _MINUTES = r"(?P<minutes>[0-5]\d)"
+_SIGN_WORD = r"(?:minus|plus|[mp](?=\d))"
 _NAMED = (
-    r"(?P<named>UTC?|GMT)(?:[ _]?(?P<sign>[+-]) ?"
+    rf"(?P<named>UTC?|GMT)(?:[ _]?(?P<sign>[+-]|{_SIGN_WORD})[ _]?"
     r"(?:(?P<hours>0\d|1[0-4])(?:[:_h-]?(?P<minutes>[0-5]\d)|\.(?P<decimal>00|15|30|45)(?!\d))?"
     r"|(?P<hour>\d)(?:[:h]?(?P<minute>[0-5]\d)|\.(?P<point>00|15|30|45)(?!\d))?)(?![\d.:])"
-    r"|(?<=UTC|GMT)(?:[ _]?\u00b1?0{1,2}(?::?00)?)?(?![A-Za-z0-9]|[ _]?[+-] ?\d| \d))"
+    r"|(?<=UTC|GMT)(?:[ _]?\u00b1?0{1,2}(?::?00)?)?(?![A-Za-z0-9]|[ _]?[+-] ?\d| \d)"
+    rf"(?![ _]{_SIGN_WORD}))"
 )
 _BESIDE = re.compile(rf"[ _-]{{0,2}}[(\[{{]? ?{_NAMED}", re.IGNORECASE)
 _ANYWHERE = re.compile(rf"(?<![A-Za-z0-9])[(\[{{]?{_NAMED}[)\]}}]?", re.IGNORECASE)
 _ZULU = re.compile(r"[Zz](?![A-Za-z0-9])")
-_UUID_OR_UNIT = r"(?![A-Za-z0-9.:]|-[0-9A-Fa-f]{4}(?![0-9A-Fa-f]))"
+_NO_UUID_OR_UNIT = (
+    r"(?:(?=(?![0-9A-F]+\b)[A-Z]{3,4}(?![A-Za-z0-9]))"
+    r"|(?![A-Za-z0-9.:]|-[0-9A-Fa-f]{4}(?![0-9A-Fa-f])))"
+)
 _PLAIN = re.compile(
     r"(?P<before>[ _]?[(\[{]|[ _]?(?=[+-]\d\d:)| (?=[+-]\d{4})|)(?P<sign>[+-])(?P<hours>0\d|1[0-4])"
-    rf"(?::?{_MINUTES})?{_UUID_OR_UNIT}"
+    rf"(?::?{_MINUTES}|-(?P<minute>00|15|30|45)(?=_|$))?{_NO_UUID_OR_UNIT}"
 )
-_ABBREVIATION = re.compile(r"[ _-]?[(\[{]?(?P<name>[A-Za-z]{3,5})(?![A-Za-z0-9])")
+_SHORT_HOUR = re.compile(r"[ _]?[(\[{]?(?P<sign>[+-])(?P<hours>\d):(?P<minutes>[0-5]\d)(?![\d.:])")
+_ABBREVIATION = re.compile(r"[ _.-]?[(\[{]?(?P<name>[A-Za-z]{3,5})(?![A-Za-z0-9])")
 _LIKE_OFFSET = re.compile(
     r"[ _-]{0,2}[(\[{]?[+-](?:\d\d(?::?\d\d)?(?![\dA-Za-z.])(?!-[0-9A-Fa-f]{4}(?![0-9A-Fa-f]))"
     r"|(?:0\d|1[0-4])[0-5]\d(?!\w*[Hh]z|m?s\b|dB)(?![0-9A-Fa-f]{4})[G-Zg-z]\w*)"
 )
-_LIKE_NAMED = re.compile(r"(?<![A-Za-z])(?:UTC|GMT)(?![A-Za-z])[ _]?[+-]?[\d.:]*", re.IGNORECASE)
+_LIKE_NAMED = re.compile(
+    r"(?<![A-Za-z])(?:(?:UTC|GMT)(?![A-Za-z])[ _]?[+-]?[\d.:]*|(?:UTC|GMT)(?:plus|minus)\S*"
+    r"|tz[ _]?[+-]?\d+|zulu(?![A-Za-z])|[A-Z]{3}\d[A-Z]{3}(?![A-Za-z0-9])"
+    r"|(?:Africa|America|Asia|Atlantic|Australia|Europe|Indian|Pacific)[-_][A-Za-z_]+)",
+    re.IGNORECASE,
+)
+_LIKE_Z = re.compile(r"[ _-][Zz](?![A-Za-z0-9])|-\d(?![\d.])")
 _PLAIN_LETTERS = {
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
     **dict.fromkeys("\uff0b\ufe62", "+"),
@@ -84,7 +96,7 @@ def read_zone(before: str, behind: str, *, has_t: bool) -> tuple[int | None, str
         second = _read_beside(behind[match.end() :].lstrip(")]}"), has_t=False)
         is_same = second is None or second[0] == offset_min or _is_bare(second[1])
         return (offset_min, "") if is_same else (None, behind[: match.end() + second[1].end()])  # type: ignore[index]
-    if doubtful := _find_doubtful(behind):
+    if doubtful := _find_doubtful(behind, has_t):
         return None, doubtful
     elsewhere = [*_ANYWHERE.finditer(before), *_ANYWHERE.finditer(behind)]
     offsets = {_minutes(match) for match in elsewhere}
@@ -120,14 +132,18 @@ def _read_beside(behind: str, has_t: bool) -> tuple[int, re.Match[str]] | None:
         is_running_number = match["sign"] == "-" and match["minutes"] is None
         if not (is_running_number and match["before"][-1:] not in {*"([{"} and not has_t):
             return _minutes(match), match
+    if match := _SHORT_HOUR.match(behind):
+        return _minutes(match), match
     match = _ABBREVIATION.match(behind)
     name = "" if match is None else match["name"].upper()
     return (round(_OFFSETS_H[name] * 60), match) if match and name in _OFFSETS_H else None
 
 
-def _find_doubtful(behind: str) -> str:
+def _find_doubtful(behind: str, has_t: bool) -> str:
     """Returns what looks like an offset right after a time."""
     if match := _LIKE_OFFSET.match(behind):
+        return match[0]
+    if (match := _LIKE_Z.match(behind)) and (has_t or match[0][-1] in {*"Zz"}):
         return match[0]
     match = _ABBREVIATION.match(behind)
     name = "" if match is None else match["name"]
@@ -146,4 +162,5 @@ def _minutes(match: re.Match[str]) -> int:
     names = ("minutes", "minute", "decimal", "point")
     minutes = next((int(parts[name]) for name in names if parts.get(name)), 0)
     total_min = hours * 60 + minutes
-    return -total_min if parts["sign"] == "-" else total_min
+    is_west = parts["sign"] is not None and parts["sign"].lower() in {"-", "minus", "m"}
+    return -total_min if is_west else total_min

@@ -92,6 +92,10 @@ ODD_ORDERS = {
         ),
         "in 3 parts, taken in their order",
     ),
+    "last_part_open": (
+        wave(fmt(), chunk(b"data", PCM[:HALF]), chunk(b"data", PCM[HALF:], 0)),
+        "in 2 parts, taken in their order",
+    ),
     "empty_part": (wave(fmt(), chunk(b"data", b""), chunk(b"data", PCM)), ""),
     "sound_first": (wave(chunk(b"data", PCM), fmt()), ""),
 }

@@ -53,6 +53,8 @@ MADE = [
     *("240815_091156", "240815_001", "20240815_091156", "2024-08-15 09.11.56", "15.08.2024"),
     *("Card 2", "SD Card 1", "slot b", "Night 3", "Week 33", "2024W33", "Aug 2024", "15 Aug 2024"),
     *("20240815_Samford", "2024-08-15 night", "Session_20240815_053030", "24Y08M15", "TAKE-001"),
+    *("2024-08-15T091156Z", "2024-08/15", "20240815/am", "SITE_Data", "Data_SITE", "SITE_CardA"),
+    *("New folder (2)", "untitled folder", "NO NAME", "uploads", "Neuer Ordner", "WAV files"),
     *("REC0001", "MTR/PROJ001", "4CH/FOLDER02", "DCIM (1)/100MEDIA", "Data/Data"),
 ]
 
@@ -131,6 +133,14 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("20240815_091156-hst", "91156", -600),
         ("20240815_091156 AEST", "91156", 600),
         ("20240815T091156Z-18.2656+144.5564", "91156", 0),
+        ("20240815_091156_UTC_minus_6", "91156", -360),
+        ("20240815_091156_UTCplus2", "91156", 120),
+        ("20240815_091156+5:30", "91156", 330),
+        ("20240815_091156.JST", "91156", 540),
+        ("20240815T091156+0200CEST", "91156", 120),
+        ("20240815T091156-0600REC", "91156", -360),
+        ("2024-08-15T09-11-56-06-00", "91156", -360),
+        ("20240815T09:11:56.123456-06:00", "91156.123", -360),
         # What is no zone.
         ("20240815 091156-0430ABCD", "91156", None),
         ("20240815_091156-0600e29b-41d4-a716", "91156", None),
@@ -152,6 +162,10 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("08.15.2024 09.11.56", "91156", None),
         ("2024-08-15T09h11m56s+0200", "91156", 120),
         ("20240815 - 091156", "91156", None),
+        ("2024-08-15 9-11-56 AM", "91156", None),
+        ("2024-08-15_T_09-11-56", "91156", None),
+        ("20240815_09-11-56", "91156", None),
+        ("20240815 09h11", "91100", None),
     ],
 )
 def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> None:
@@ -168,7 +182,8 @@ def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> 
     [
         *("+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"),
         *("EDT", "_IST", " MSK", "_PST_1", " (CST)", "_ist", "-BST", "_WET", "_WEST"),
-        *("--0600", "Z-0600", "Z (UTC-6)", "_UTC-6_UTC+2", " UTC 6", "-0600REC", "_UTC-00123"),
+        *("--0600", "Z-0600", "Z (UTC-6)", "_UTC-6_UTC+2", " UTC 6", "-0600rec", "_UTC-00123"),
+        *("_Z", " Z", "_Z+0200", "_EST5EDT", "_America-Edmonton", "_tz-6", "_zulu", "_DST"),
     ],
 )
 def test_what_looks_like_an_offset_and_cannot_be_read_is_warned_of(offset: str) -> None:
