@@ -15,7 +15,7 @@ from pathlib import Path
 
 import soundfile as sf
 
-from badc_core.audio.damage import explain_damage, explain_joined
+from badc_core.audio.damage import explain_damage, explain_joined, name_lengths
 from badc_core.audio.flac_sums import header_sum, is_frame
 from badc_core.audio.view import WHOLE, ForwardFile, View
 
@@ -149,7 +149,10 @@ def _examine_odd(path: Path, content: mmap.mmap, stream: _Stream, *, is_clean: b
         return view.warn("Something that is no sound follows its sound, which is whole.")
     if stream.total == 0:
         return view.warn(f"Its header does not say how long it is: {there} are there and taken.")
-    both = f"its header promises {stream.seconds(stream.total)}, {there} are there"
+    promised, present = name_lengths(
+        stream.total / stream.sample_rate_hz, n_samples / stream.sample_rate_hz
+    )
+    both = f"its header promises {promised}, {present} are there"
     if n_samples > stream.total or is_clean or stream.total == 2 * n_samples:
         return view.warn(f"{both[0].upper()}{both[1:]} and taken.")
     return View(view.pieces, n_samples, truncated=both)

@@ -11,10 +11,9 @@ from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.describe import read_place_and_time
 from badc_core.recordings.findings import Findings
 from badc_core.recordings.folders import (
-    ends_with_date,
     find_doubtful,
     is_card_slot,
-    is_like_made,
+    is_doubtful,
     is_short_name,
     original_of,
     read_place,
@@ -118,10 +117,7 @@ def _doubt_names(names: list[str], listed: set[str]) -> list[str]:
     """Returns a warning for each kind of name that few stations have."""
     digits = [name for name in names if name.isdigit()]
     slots = [name for name in names if is_card_slot(name)]
-    known = {*digits, *listed}
-    made = [
-        name for name in names if name not in known and (is_like_made(name) or ends_with_date(name))
-    ]
+    made = [name for name in names if is_doubtful(name) and name not in {*digits, *listed}]
     copies = [name for name in names if original_of(name) and name not in {*made, *listed}]
     what = {
         "only digits": digits,

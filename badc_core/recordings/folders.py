@@ -24,28 +24,36 @@ from badc_core.recordings.naming import MONTHS, read_file_name
 _YEAR = r"(?:19|20)\d\d"
 _MM, _DD = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _YEAR_AND_MONTH = rf"{_YEAR}[-_.]?{_MM}"
+_FULL_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+)
 _FULL_DATE = rf"(?:{_YEAR}[-_. ]?{_MM}[-_. ]?{_DD}|{_DD}[-_. ]{_MM}[-_. ]{_YEAR})"
 _SHORT_DATE = rf"\d\d{_MM}{_DD}"
 _TIME = r"(?:[T_\- ]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d(?:Z|[+-]\d{4})?)?)"
 _DATE = (
     rf"(?:{_FULL_DATE}{_TIME}?|{_YEAR}[-_.]?(?:{_MM}|W[0-5]\d)|{_SHORT_DATE}(?:[T_\-]\d{{3,6}})?"
-    rf"|\d\dY\d\dM\d\dD?|(?:\d{{1,2}}[-_. ]?)?{MONTHS}(?:[-_., ]*\d{{1,2}}(?!\d))?"
-    rf"(?:[-_., ]*{_YEAR})?|{_YEAR}[-_. ]?{MONTHS}(?:[-_. ]?\d{{1,2}})?|{_YEAR})"
+    rf"|\d\dY\d\dM\d\dD?|{_FULL_MONTH}(?:[-_ ]\d{{1,2}})?|{_MM}[-_.]{_YEAR}"
+    rf"|(?:\d{{1,2}}[-_. ]?)?{MONTHS}(?:[-_., ]*\d{{1,2}}(?!\d))?[-_., ]*{_YEAR}"
+    rf"|\d{{1,2}}[-_. ]{MONTHS}|{_YEAR}[-_. ]?{MONTHS}(?:[-_. ]?\d{{1,2}})?|{_YEAR})"
 )
 _SEPARATOR = r"[ _\-.,]{1,3}"
-_NUMBER = r"(?:[ _\-.#]?\d{1,4}|[ _\-][a-e])"
-_WORD = (
-    r"(?:data|dcim|folder|sounds?|music|voices?|memos?|audio|wavs?|wave|flac|mp3|raw|files?|rec"
-    r"|recorders?|recordings?|stereo|mono|multi|mtr|stamina|4ch|zoom|proj(?:ect)?|takes?|sessions?"
+# Words that are counted; and words that a number makes a station's, unless it has many digits.
+_COUNTED = (
+    r"(?:data|dcim|folder|stereo|multi|mtr|stamina|4ch|zoom|proj(?:ect)?|takes?|sessions?"
     r"|(?:micro ?)?sd(?= ?card|[ _\-]|$)|sd[ _\-]?cards?|cf[ _\-]?card|cards?|slot|memory|usb"
-    r"|days?|nights?|dawn|dusk|morning|evening|weeks?|months?|visits?|trips?|downloads?"
-    r"|deployments?|backups?|originals?|part|batch|karte|carte|nacht|tag|nuit|jour|archives?|[ap]m"
-    r"|uploads?|new folder|untitled(?: folder)?|neuer ordner|nouveau dossier|nueva carpeta|no name"
-    r"|(?:sd)?card[a-d]|slot[a-d])"
+    r"|days?|nights?|weeks?|months?|visits?|deployments?|part|batch|karte|carte|nacht|nuit|jour"
+    r"|new folder|untitled(?: folder)?|(?:sd)?card[a-d]|slot[a-d])"
 )
-_ITEM = rf"(?:{_DATE}|{_WORD}{_NUMBER}?)"
+_WORD = (
+    r"(?:sounds?|music|voices?|memos?|audio|wavs?|wave|flac|mp3|raw|files?|rec|recorders?"
+    r"|recordings?|mono|dawn|dusk|morning|evening|week of|trips?|downloads?|backups?|originals?"
+    r"|archives?|[ap]m|uploads?|neuer ordner|nouveau dossier|nueva carpeta|no name|tag)"
+)
+_NUMBER = r"(?:[ _\-.#]?\d{1,4}|[ _\-][a-e])"
+_ITEM = rf"(?:{_DATE}|{_COUNTED}{_NUMBER}?|{_WORD}(?:[ _\-.#]?\d{{3,4}})?)"
 _LIKELY = re.compile(rf"(?i:{_ITEM}(?:{_SEPARATOR}{_ITEM})*(?:[_\-]\d{{1,4}})?)")
 _LONGEST_CODE = 4
+_NUMBERED = re.compile(rf"(?i:{_WORD}{_NUMBER})")
 _CERTAIN = re.compile(
     rf"(?i:data|dcim)(?:[ _\-]?\d{{1,2}})?|{_YEAR}|{_YEAR_AND_MONTH}"
     rf"|{_FULL_DATE}(?:{_TIME}|[-_]\w{{1,{_LONGEST_CODE}}})?|\d\dY\d\dM\d\dD?"
@@ -111,9 +119,13 @@ def is_like_made(name: str) -> bool:
     return _is_likely(name) or _NAMED_DAY.fullmatch(name) is not None
 
 
-def ends_with_date(name: str) -> bool:
-    """Whether a station's name, such as `MARSH_20240815`, would be another on another date."""
-    return _ENDS_WITH_DATE.search(name) is not None
+def is_doubtful(name: str) -> bool:
+    """Whether a station's name may be that of a made folder.
+
+    Such as `MARSH_20240815`, which would be another on another date, and `Recording 2`.
+    """
+    is_made = is_like_made(name) or _NUMBERED.fullmatch(name) is not None
+    return is_made or _ENDS_WITH_DATE.search(name) is not None
 
 
 def original_of(name: str) -> str | None:

@@ -36,7 +36,7 @@ _HALF = r"(?:[ _.-]?(?P<half>[AaPp])\.?[Mm](?:\.|(?![A-Za-z0-9])))?"
 _YEAR = r"(?:19|20)\d\d"
 _DATE = rf"(?P<date>{_YEAR}[ 01]\d[ 0-3]\d)"
 _SPELT_DATE = (
-    rf"(?P<date>{_YEAR}[-_.]\d\d[-_.]\d\d|\d\d(?P<between>[-_.])\d\d(?P=between){_YEAR}"
+    rf"(?P<date>{_YEAR}[-_. ]\d\d[-_. ]\d\d|\d\d(?P<between>[-_.])\d\d(?P=between){_YEAR}"
     rf"|{_YEAR}[-_. ]?{MONTHS}[-_. ]?\d\d|\d\d?[-_. ]?{MONTHS}[-_., ]{{0,2}}{_YEAR}"
     rf"|(?<![A-Za-z]){MONTHS}[-_. ]?\d\d?[-_., ]{{1,2}}{_YEAR})"
 )
@@ -47,7 +47,7 @@ _TIMES = (
     ),
     re.compile(
         rf"(?<!\d){_SPELT_DATE}"
-        r"(?:[_ ]?T[_ ]?|[_\- ,@]{1,3}|[ _,-]{0,2}(?:at|um|kl)[ _-]|-birdnet-(?:\w+-)?)"
+        r"(?:[_ ]?T[_ ]?|[_\- ,@.]{1,3}|[ _,-]{0,2}(?:at|um|kl)[ _-]|-birdnet-(?:\w+-)?)"
         r"(?P<time>\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?|\d[.:h]\d\d(?:[.:m]\d\d)?"
         r"|\d-\d\d-\d\d(?=[ _]?[ap]\.?m))(?:(?<=m\d\d)s)?" + _FRACTION + _HALF,
         re.IGNORECASE,

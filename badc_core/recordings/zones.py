@@ -61,6 +61,7 @@ _LIKE_NAMED = re.compile(
     r"|(?:Africa|America|Asia|Atlantic|Australia|Europe|Indian|Pacific)[-_][A-Za-z_]+)",
     re.IGNORECASE,
 )
+_CAPITALS = re.compile(r"(?<![A-Za-z0-9])[A-Z]{3,5}(?![A-Za-z0-9])")
 _LIKE_Z = re.compile(r"[ _-][Zz](?![A-Za-z0-9])|-\d(?![\d.])")
 _PLAIN_LETTERS = {
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
@@ -103,6 +104,10 @@ def read_zone(before: str, behind: str, *, has_t: bool) -> tuple[int | None, str
     if len(offsets) == 1:
         return offsets.pop(), ""
     like = [match[0] for part in (before, behind) for match in _LIKE_NAMED.finditer(part)]
+    known = (_OFFSETS_H.keys() | _AMBIGUOUS) - _WORDS
+    # Before the date there is more often a place; but not where there is nothing else.
+    near = f"{before.strip('_- ')} {behind}" if before.strip("_- ") in known else behind
+    like += [match[0] for match in _CAPITALS.finditer(near) if match[0] in known]
     return None, " and ".join(like)
 
 

@@ -1,5 +1,6 @@
 """The length of a recording is what decodes, whatever its header says and whatever is around it."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -285,7 +286,7 @@ def test_a_flac_with_a_wrong_total_is_read_to_its_end(tmp_path: Path, total: int
     samples, warnings = read(tmp_path / "a.flac", flac_with_total(FLAC, total))
     np.testing.assert_array_equal(samples[:, 0], sf.read(_written(tmp_path, FLAC))[0])
     assert len(warnings) == 1
-    assert "9.00 s are there" in warnings[0]
+    assert re.search(r"9\.00+ s are there", warnings[0])
 
 
 @pytest.mark.parametrize("tail", [bytes(4096), RANDOM, GOOD[20000:60000], b"TAG" + RANDOM[:125]])

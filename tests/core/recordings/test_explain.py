@@ -53,6 +53,7 @@ def test_names_of_days_takes_cards_and_copies_are_doubted_where_they_are_station
         "S1 (1)/x.wav",
         "S1/x.wav",
         "P_20240815/x.wav",
+        "REC12/x.wav",
     ]
     dataset = Dataset.open(tmp_path)
     doubts = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
@@ -60,7 +61,7 @@ def test_names_of_days_takes_cards_and_copies_are_doubted_where_they_are_station
         "station 2024-08-15 Marsh",
         "station S1 (1): named like a copied folder",
     ]
-    assert "Night 1, P_20240815: named like a folder for a day" in doubts[0]
+    assert "Night 1, P_20240815, REC12: named like a folder for a day" in doubts[0]
 
 
 def test_folders_read_as_days_or_takes_are_doubted_where_they_may_be_stations(tmp_path) -> None:

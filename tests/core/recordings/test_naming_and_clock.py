@@ -54,9 +54,21 @@ MADE = [
     *("Card 2", "SD Card 1", "slot b", "Night 3", "Week 33", "2024W33", "Aug 2024", "15 Aug 2024"),
     *("20240815_Samford", "2024-08-15 night", "Session_20240815_053030", "24Y08M15", "TAKE-001"),
     *("2024-08-15T091156Z", "2024-08/15", "20240815/am", "SITE_Data", "Data_SITE", "SITE_CardA"),
-    *("New folder (2)", "untitled folder", "NO NAME", "uploads", "Neuer Ordner", "WAV files"),
+    *(
+        "New folder (2)",
+        "untitled folder",
+        "NO NAME",
+        "uploads",
+        "Neuer Ordner",
+        "WAV files",
+        "07-2024",
+        "August 15",
+        "2024/July",
+    ),
     *("REC0001", "MTR/PROJ001", "4CH/FOLDER02", "DCIM (1)/100MEDIA", "Data/Data"),
 ]
+
+CODES = ["MAY01", "DEC-3", "SEP12", "MAR2", "REC12", "Recorder 3", "WAV1", "TAG7", "A3", "Dusk 2"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -164,6 +176,7 @@ def test_an_offset_in_a_name_is_read_back(form: str, moment: datetime, offset_mi
         ("20240815 - 091156", "91156", None),
         ("2024-08-15 9-11-56 AM", "91156", None),
         ("2024-08-15_T_09-11-56", "91156", None),
+        ("2024-08-15.09-11-56", "91156", None),
         ("20240815_09-11-56", "91156", None),
         ("20240815 09h11", "91100", None),
     ],
@@ -183,7 +196,18 @@ def test_a_time_is_read_with_all_that_belongs_to_it(name, clock, offset_min) -> 
         *("+2460", "-1575", "UTC+99", "-05", "_+1000", " UTC+2.5"),
         *("EDT", "_IST", " MSK", "_PST_1", " (CST)", "_ist", "-BST", "_WET", "_WEST"),
         *("--0600", "Z-0600", "Z (UTC-6)", "_UTC-6_UTC+2", " UTC 6", "-0600rec", "_UTC-00123"),
-        *("_Z", " Z", "_Z+0200", "_EST5EDT", "_America-Edmonton", "_tz-6", "_zulu", "_DST"),
+        *(
+            "_Z",
+            " Z",
+            "_Z+0200",
+            "_EST5EDT",
+            "_America-Edmonton",
+            "_tz-6",
+            "_zulu",
+            "_DST",
+            "_REC_JST",
+            "_S1_IST",
+        ),
     ],
 )
 def test_what_looks_like_an_offset_and_cannot_be_read_is_warned_of(offset: str) -> None:
@@ -210,6 +234,7 @@ def test_every_abbreviation_that_is_read_has_one_offset_in_the_zone_database() -
     [
         ("20240815_091156_PM.wav", "half of the day"),
         ("05-08-2024_09-11-56.wav", "day or the month"),
+        ("JST_20240815_091156.wav", "looks like an offset"),
     ],
 )
 def test_what_may_mean_another_time_is_warned_of(name: str, doubt: str) -> None:
@@ -320,6 +345,7 @@ def test_what_stands_before_the_date_is_a_serial_number_or_a_place(name, fields)
         ("S4A01234/S4A01234_20240815_091156.wav", {"location": "S4A01234"}),
         ("North/S01/S01.wav", {"study_area": "North", "location": "S01"}),
         ("Night 1/x.wav", {"location": "Night 1"}),
+        *[(f"North/{code}/x.wav", {"study_area": "North", "location": code}) for code in CODES],
         ("North/Data Creek/x.wav", {"study_area": "North", "location": "Data Creek"}),
         ("F6/Private/x.wav", {"study_area": "F6", "location": "Private"}),
         ("S1 (1)/Data/x.wav", {"location": "S1 (1)"}),
