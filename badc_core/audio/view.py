@@ -47,8 +47,8 @@ class OpenSound(Protocol):
 # starts inside it and is off by up to 0.04 of full scale where nothing is decoded before.
 _FORWARD_FORMATS = frozenset({"MP3", "OGG"})
 
-# libsndfile cannot move within these.
-_FORWARD_SUBTYPES = ("GSM610", "G721", "G723", "NMS_ADPCM", "DWVW", "DPCM")
+# libsndfile cannot move within these; nor, as in an MP3, within one that is in a WAV.
+_FORWARD_SUBTYPES = ("MPEG_LAYER", "GSM610", "G721", "G723", "NMS_ADPCM", "DWVW", "DPCM")
 
 _BUFFER_BYTES = 1 << 16
 

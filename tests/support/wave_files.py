@@ -52,3 +52,21 @@ def flac_with_total(content: bytes, total: int) -> bytes:
     """Returns a FLAC whose header promises another number of samples."""
     packed = int.from_bytes(content[18:26], "big")
     return content[:18] + (packed >> 36 << 36 | total).to_bytes(8, "big") + content[26:]
+
+
+def wamd_chunk(texts: dict[int, str], version: int = 1) -> bytes:
+    """Returns Wildlife Acoustics' chunk, with texts by their numbers."""
+    parts = {
+        0: version.to_bytes(2, "little"),
+        **{kind: one.encode() for kind, one in texts.items()},
+    }
+    return chunk(
+        b"wamd", b"".join(struct.pack("<HI", kind, len(one)) + one for kind, one in parts.items())
+    )
+
+
+def bext_chunk(day: bytes, time: bytes) -> bytes:
+    """Returns the chunk of a Broadcast WAV that says when it was made."""
+    content = bytearray(602)
+    content[256:263], content[320:330], content[330:338] = b"Zoom F6", day, time
+    return chunk(b"bext", bytes(content))

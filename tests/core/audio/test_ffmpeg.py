@@ -155,6 +155,9 @@ def test_an_mp3_in_a_wav_is_read_to_its_end(source: Path, tmp_path: Path, kind: 
     # Of variable rate the delay of the decoder is left out, 529 samples.
     assert decoded.frames - len(samples) == (529 if kind == "vbr" else 0)
     assert warnings == ()
+    with AudioFile(path) as audio:
+        for start, end in ((30_000, 40_000), (20_000, 21_000), (100, 5000)):
+            np.testing.assert_array_equal(audio.read(start, end), samples[start:end, 0])
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UnreadableRecording, match="truncated"):

@@ -17,12 +17,14 @@ from badc_core.errors import BadcError
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.registry import RegisteredRecording
 from tests.support.ffmpeg_files import encode_with_ffmpeg
-from tests.support.wave_files import chunk, encode, fmt, sound, wave
+from tests.support.wave_files import bext_chunk, chunk, encode, fmt, sound, wamd_chunk, wave
 
 N_SAMPLES = 4000
 SHORT = sound(N_SAMPLES)
 PCM = (SHORT * 32767).astype("<i2").tobytes()
 GUANO = chunk(b"guan", b"GUANO|Version: 1.0\nTimestamp: 2023-05-11T13:30:00-06:00\n")
+WAMD = wamd_chunk({1: "SM4", 5: "2023-05-11 13:30:00-06:00", 6: "WGS84,53.5,N,113.5,W,700"})
+PARTS = (chunk(b"data", PCM[:1000]), chunk(b"data", PCM[1000:]))
 COMMENT = b"INFOICMT\x04\0\0\0abc\0"
 
 
@@ -35,7 +37,8 @@ def encode_m4a() -> bytes:
 
 
 SEEDS: dict[str, bytes] = {
-    "wav": wave(fmt(), chunk(b"LIST", COMMENT), chunk(b"data", PCM), GUANO),
+    "wav": wave(fmt(), WAMD, bext_chunk(b"2023-05-11", b"13:30:00"), chunk(b"data", PCM), GUANO),
+    "parts.wav": wave(fmt(), chunk(b"LIST", COMMENT), *PARTS),
     "float.wav": encode(SHORT, "WAV", "FLOAT"),
     "adpcm.wav": encode(SHORT, "WAV", "IMA_ADPCM"),
     "gsm.wav": encode(SHORT, "WAV", "GSM610"),

@@ -11,6 +11,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registry import register_recordings
+from tests.support.wave_files import bext_chunk, wamd_chunk
 
 RATE_HZ = 8000
 
@@ -172,21 +173,6 @@ def test_a_position_without_hemispheres_and_an_unknown_version_are_not_believed(
     recording = described(tmp_path, "b.wav", chunk=wamd_chunk({1: "SM9"}, version=2))
     assert recording.device_model is None
     assert [one for one in recording.warnings if "of version 2" in one]
-
-
-def wamd_chunk(texts: dict[int, str], version: int = 1) -> bytes:
-    parts = {
-        0: version.to_bytes(2, "little"),
-        **{kind: one.encode() for kind, one in texts.items()},
-    }
-    content = b"".join(struct.pack("<HI", kind, len(one)) + one for kind, one in parts.items())
-    return b"wamd" + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-
-
-def bext_chunk(day: bytes, time: bytes) -> bytes:
-    content = bytearray(602)
-    content[256:263], content[320:330], content[330:338] = b"Zoom F6", day, time
-    return b"bext" + struct.pack("<I", 602) + bytes(content)
 
 
 @pytest.mark.parametrize(
