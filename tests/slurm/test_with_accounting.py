@@ -80,6 +80,19 @@ def test_what_tasks_used_is_told_with_recordings_and_in_the_end(archive, cluster
         assert one["max_rss_mib"] >= max(float(it[:-1]) for it in told.split()) - 1
 
 
+def test_accounting_that_is_away_is_done_without(archive, cluster) -> None:
+    dies = 'if [ "$SLURM_ARRAY_TASK_ID" = 1 ]; then sleep 1; exit 3; fi'
+    dataset = archive.make(4, target_minutes=TWO_TASKS, setup=[dies])
+    cluster.stop("slurmdbd")
+    try:
+        step = Step(dataset, ids(4)).run()
+    finally:
+        cluster.start_accounting()
+    assert step.good == {"r0", "r2"}
+    assert "its task ended with FAILED 3:0" in step.errors["r1"]
+    assert [one["state"] for one in step.launcher.list_tasks()] == ["COMPLETED"]
+
+
 @pytest.mark.parametrize("partition", ["main", "cheap"])
 def test_preempted_by_requeue_or_by_cancel_it_goes_on_where_it_was(
     archive, cluster, partition
