@@ -40,6 +40,7 @@ def cluster(accounting_cluster: Cluster) -> Cluster:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """This cluster is fast, so nothing has to settle for long."""
+    monkeypatch.setattr(queue_watch, "_SOONEST_S", 2.0)
     monkeypatch.setattr(queue_watch, "_SETTLING_S", 2.0)
     monkeypatch.setattr(submitting, "_FIRST_REST_S", 1.0)
 
@@ -124,9 +125,9 @@ def test_preempted_by_requeue_or_by_cancel_it_goes_on_where_it_was(
     assert any("ended with PREEMPTED and is submitted again" in one for one in step.said) != (
         is_requeued
     )
-    # Of both starts, and without the time in which it waited for the second.
-    last = next(one for one in step.places.values() if one["job"] == task["job"])
-    assert task["elapsed_s"] > last["elapsed_s"]
+    # Of both starts: the second had three chunks to do at least.
+    first = next(iter(step.places.values()))
+    assert task["elapsed_s"] >= first["elapsed_s"] + 3 * 0.8
     assert task["gpu_hours"] == pytest.approx(task["elapsed_s"] / 3600, abs=1e-3)
     found = results(dataset, 3)
     assert found == locally(dataset, 3)
@@ -139,7 +140,7 @@ def test_what_slurm_itself_kills_for_its_memory_says_so(archive, cluster) -> Non
     assert step.good == {"r1", "r3"}
     for why in step.errors.values():
         assert re.search(
-            r"its task ran out of memory: it had 600M, and was seen with [67]\d\d", why
+            r"its task ran out of memory: it had 600M, and was seen with [6-9]\d\d", why
         )
         assert "Set slurm.mem to more" in why
     used = {one["job"][-2:]: one["max_rss_mib"] for one in step.launcher.list_tasks()}
