@@ -187,6 +187,6 @@ def _compare(claimed: int, present: int, unknown: int = 0) -> View:
         return WHOLE.warn(_UNKNOWN_LENGTH)
     if claimed <= present + 1:
         return WHOLE
-    share = present / claimed
-    what = f"its header promises {claimed} bytes of sound, {present} are there ({share:.0%})"
-    return View(truncated=what)
+    what = f"its header promises {claimed} bytes of sound, {present} are there"
+    share = f"{present / claimed:.0%}"
+    return View(truncated=what if share == "100%" else f"{what} ({share})")

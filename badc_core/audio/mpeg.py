@@ -148,13 +148,17 @@ def _compare(content: mmap.mmap, first: _Frame, n_frames: int, end_bytes: int) -
     """Returns how to read a file whose first frame is wrong about how many follow; else None."""
     place = first.start_bytes + first.xing_offset_bytes
     (n_claimed,) = struct.unpack_from(">I", content, place + 8)
-    if n_claimed - n_frames in {0, 1}:  # some count the first frame in
-        return None
-    head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
-    struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
     n_promised_bytes = 0
     if content[place + 7] & 2:
         (n_promised_bytes,) = struct.unpack_from(">I", content, place + 12)
+    n_left_bytes = len(content) - end_bytes
+    ends_in_frame = 0 < n_left_bytes < _frame_size(content[end_bytes : end_bytes + 4])
+    # Some count the first frame in.
+    if n_claimed == n_frames or (n_claimed == n_frames + 1 and not ends_in_frame):
+        return None
+    head = bytearray(content[first.start_bytes : first.start_bytes + first.size_bytes])
+    struct.pack_into(">I", head, first.xing_offset_bytes + 8, n_frames)
+    if content[place + 7] & 2:
         struct.pack_into(">I", head, first.xing_offset_bytes + 12, end_bytes - first.start_bytes)
     body = range(first.start_bytes + first.size_bytes, end_bytes)
     view = View((bytes(head), body))

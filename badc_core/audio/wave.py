@@ -57,7 +57,8 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     if not sounds or fmt is None:
         is_long = layout.file_bytes > _SHORTEST_SOUND_BYTES
         explain = explain_strange if is_long else explain_damage
-        raise explain(path, "its WAV header has no sound in it")
+        lacks = "does not say what its sound is" if sounds else "has no sound in it"
+        raise explain(path, f"its WAV header {lacks}")
     is_open = _is_unknown(sounds[-1], layout)
     filled = [one for one in sounds if one.size_bytes or (is_open and one is sounds[-1])]
     sounds = filled or sounds

@@ -142,6 +142,16 @@ def test_what_nothing_decodes_is_not_said_to_lack_sound(source: Path, tmp_path: 
         decode(path)
 
 
+def test_an_mp3_whose_last_frame_is_cut_is_truncated(source: Path, tmp_path: Path) -> None:
+    path = encode_with_ffmpeg(source, tmp_path / "a.mp3")
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UnreadableRecording, match="truncated"):
+        decode(path)
+    samples, (warning,) = decode(path, accept_truncated=True)
+    assert 0 <= N_SAMPLES - len(samples) <= 2 * 1152
+    assert "It is cut off" in warning
+
+
 MP3_IN_WAV = {"cbr": ("-b:a", "64k"), "low": ("-b:a", "64k", "-ar", "24000"), "vbr": ("-q:a", "5")}
 
 
