@@ -7,7 +7,7 @@ range of a batch, so that a bad recording never costs another its later stages.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TypeAlias
 
 import dagster as dg
 
@@ -36,20 +36,9 @@ BATCH = min(stage.batch_size for stage in STAGES.values())
 """Recordings in every other batch: a batch takes one run of each stage."""
 
 
-class Watch(Protocol):
-    """Returns what shows a stage's progress."""
-
-    def __call__(
-        self, stage: str, n_recordings: int, audio_s: float | None, n_later: int
-    ) -> Watcher:
-        """Returns the watcher of a stage over one batch.
-
-        Args:
-            stage: its name.
-            n_recordings: of the batch, that the stage takes.
-            audio_s: seconds of sound in them; None where no detector runs.
-            n_later: recordings of the batches after this one that the stage may take.
-        """
+Watch: TypeAlias = Callable[[str, int, float | None, int], Watcher]
+"""Returns the watcher of a stage over one batch: the stage's name, how many recordings of the batch
+it takes, seconds of sound in them (None where no detector runs), and how many of later batches."""
 
 
 class BatchRun:

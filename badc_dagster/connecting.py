@@ -153,21 +153,10 @@ def leave(connection: Connection) -> None:
     _update_original(connection.name, disconnect(prepare_home(), connection))
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """What dropping the contents of a dataset did.
+def drop_contents(root: Path) -> tuple[int, dict[Path, str]]:
+    """Drops the contents of a dataset's annexed files that are elsewhere often enough.
 
-    Attributes:
-        n_files: files that had a content here.
-        kept: path -> why, of those that have it still.
-    """
-
-    n_files: int
-    kept: dict[Path, str]
-
-
-def drop_contents(root: Path) -> Dropped:
-    """Drops the contents of all annexed files of a dataset that are elsewhere often enough.
+    Returns how many files had theirs here, and path -> why of those that still have it.
 
     Raises:
         RecordingBusy: a run is at work on the dataset.
@@ -176,7 +165,7 @@ def drop_contents(root: Path) -> Dropped:
     if _is_busy(root):
         raise RecordingBusy(_BUSY, root, "Wait until it has ended: badc status, badc slurm status")
     paths = [path for path in list_annexed(root) if path.exists()]
-    return Dropped(len(paths), drop(paths))
+    return len(paths), drop(paths)
 
 
 def _is_busy(root: Path) -> bool:

@@ -93,10 +93,10 @@ class HostInputs:
     def _from_inputs(self, fingerprints: Fingerprints) -> list[RecordingInput]:
         found: list[RecordingInput] = []
         for one in self._recording_ids:
-            sources = {name: self._versions[name].get(one, "") for name in self._stage.inputs}
+            sources = (self._versions[name].get(one, "") for name in self._stage.inputs)
             choices = fingerprints.choices(self._stage.name, one)
-            fingerprint = fingerprints.of(self._stage.name, *sources.values(), *choices)
-            found.append(RecordingInput(one, fingerprint, sources))
+            fingerprint = fingerprints.of(self._stage.name, *sources, *choices)
+            found.append(RecordingInput(one, fingerprint))
         return found
 
     def _from_files(self, fingerprints: Fingerprints) -> list[RecordingInput]:

@@ -217,15 +217,14 @@ def slurm_metadata(place: Mapping[str, Any]) -> dict[str, Any]:
 def tasks_metadata(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the metadata of all tasks of a step on a cluster: their sums, and a table."""
     names = list(dict.fromkeys(name for one in tasks for name in one))
-    rows = [[_cell(one.get(name, "")) for name in names] for one in tasks[:_MOST_TASKS]]
-    lines = [names, ["---"] * len(names), *rows]
+    rows = [[one.get(name, "") for name in names] for one in tasks[:_MOST_TASKS]]
     hours = sum(one.get("elapsed_s", 0.0) for one in tasks) / 3600
     return {
         "slurm_tasks": len(tasks),
         "slurm_task_hours": round(hours, 4),
         "slurm_gpu_hours": round(sum(one.get("gpu_hours", 0.0) for one in tasks), 4),
         "slurm_peak_rss_mib": max(one.get("max_rss_mib", 0) for one in tasks),
-        "slurm_table": dg.MetadataValue.md("\n".join(f"| {' | '.join(one)} |" for one in lines)),
+        "slurm_table": table(names, rows),
     }
 
 

@@ -36,7 +36,7 @@ def per_recording_asset(
     declare = dg.asset(
         name=stage,
         key_prefix=connection.key_prefix,
-        group_name=connection.group_name,
+        group_name=connection.name,
         partitions_def=recording_partitions(connection),
         backfill_policy=backfill_policy(connection, STAGES[stage]),
         deps=[asset_key(connection, name) for name in input_names(stage)],

@@ -32,7 +32,7 @@ from badc_core.recordings.registry import (
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
-from badc_core.stages.lacking_fingerprints import store_where_lacking
+from badc_core.stages.fingerprint_files import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work

@@ -181,7 +181,3 @@ def _show_attempts(outcome: ProbeOutcome, out: Output) -> None:
         for one in outcome.attempts
     ]
     out.show(make_table(title, columns, rows))
-
-
-def _write_mib(peak_mib: float | None) -> str:
-    return "" if peak_mib is None else f"{peak_mib:.0f}"

@@ -75,11 +75,6 @@ class Connection:
         """Name of its dynamic partitions."""
         return "recordings" if self.is_main else f"recordings/{self.name}"
 
-    @property
-    def group_name(self) -> str:
-        """Asset group it is shown in."""
-        return self.name
-
     def scoped(self, name: str) -> str:
         """Returns a name for a job, sensor or resource of this dataset."""
         return name if self.is_main else f"{self.name}__{name}"

@@ -29,7 +29,6 @@ class Commit:
 
     sha: str
     author: str
-    email: str
     date: str
     subject: str
     command: str = ""
@@ -75,13 +74,13 @@ def read_authors(folder: Path) -> tuple[str, ...]:
 
 def _read_commit(repository: Repository, real: Path) -> Commit | None:
     # Names as .mailmap has them, like those of `shortlog`.
-    wanted = "--format=%H%x00%aN%x00%aE%x00%aI%x00%B"
+    wanted = "--format=%H%x00%aN%x00%aI%x00%B"
     text = repository.read("log", "--max-count=1", wanted, "--", _below(repository, real))
     if not text:
         return None
-    sha, author, email, date, message = text.split("\0", 4)
+    sha, author, date, message = text.split("\0", 3)
     subject = message.partition("\n")[0].removeprefix("[DATALAD RUNCMD] ")
-    return Commit(sha, author, email, date, subject, _read_command(message))
+    return Commit(sha, author, date, subject, _read_command(message))
 
 
 def _read_command(message: str) -> str:

@@ -73,13 +73,11 @@ def _is_ignored(repository: Repository, folder: Path) -> bool:
     below = folder.relative_to(repository.root)
     if below == Path():
         return False
-    options = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
     try:
-        listed = repository.git("--literal-pathspecs", "ls-files", *options, "--", str(below))
+        repository.git("check-ignore", "--quiet", "--", str(below))
     except (ProgramMissing, RepositoryFailed):
         return False
-    # Git lists the outermost folder that it ignores.
-    return any(f"{below}/".startswith(one) for one in listed.split("\0") if one.endswith("/"))
+    return True
 
 
 def _add_block(path: Path, lines: Sequence[str]) -> bytes | None:

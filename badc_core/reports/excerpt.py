@@ -3,9 +3,7 @@
 Its picture is in `spectrogram.py`. Detectors never get these sounds.
 """
 
-import base64
 import io
-from dataclasses import dataclass
 
 import numpy as np
 import soundfile as sf
@@ -20,26 +18,8 @@ _PEAK = 0.7
 _MAX_GAIN = 30.0
 
 
-@dataclass(frozen=True)
-class Excerpt:
-    """An encoded sound.
-
-    Attributes:
-        media_type: such as `audio/mpeg`.
-        content: the encoded file.
-    """
-
-    media_type: str
-    content: bytes
-
-    @property
-    def data_uri(self) -> str:
-        """The sound as a data URI."""
-        return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode('ascii')}"
-
-
-def encode_excerpt(samples: Samples, sample_rate_hz: int) -> Excerpt:
-    """Returns a sound as MP3, or as WAV if libsndfile cannot write MP3.
+def encode_excerpt(samples: Samples, sample_rate_hz: int) -> bytes:
+    """Returns a sound as MP3.
 
     Args:
         samples: float32, shape [n_samples], n_samples > 0.
@@ -50,13 +30,8 @@ def encode_excerpt(samples: Samples, sample_rate_hz: int) -> Excerpt:
     peak = float(np.abs(sound).max())
     gain = min(_PEAK / peak, _MAX_GAIN) if peak > 0 else 1.0
     file = io.BytesIO()
-    if "MP3" in sf.available_formats():
-        media_type = "audio/mpeg"
-        sf.write(file, sound * gain, rate_hz, format="MP3", compression_level=_COMPRESSION)
-    else:
-        media_type = "audio/wav"
-        sf.write(file, sound * gain, rate_hz, format="WAV", subtype="PCM_16")
-    return Excerpt(media_type, file.getvalue())
+    sf.write(file, sound * gain, rate_hz, format="MP3", compression_level=_COMPRESSION)
+    return file.getvalue()
 
 
 def _choose_rate(sample_rate_hz: int) -> int:

@@ -16,8 +16,8 @@ from badc_core.audio.channel import Channel
 from badc_core.audio.channel_files import open_channels
 from badc_core.audio.reader import AudioFile
 from badc_core.reports.database import query
-from badc_core.reports.excerpt import Excerpt, encode_excerpt
-from badc_core.reports.page import png_uri
+from badc_core.reports.excerpt import encode_excerpt
+from badc_core.reports.page import data_uri
 from badc_core.reports.spectrogram import render_spectrogram
 from badc_core.units import seconds_to_samples
 
@@ -58,7 +58,7 @@ class Exhibit:
     shown_s: float
     mark_start: float
     mark_end: float
-    sound: Excerpt
+    sound: str
 
 
 def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
@@ -116,10 +116,10 @@ def _exhibit(files: Sequence[AudioFile], detection: dict[str, Any], padding_s: f
         confidence=detection["confidence"],
         start_ms=detection["absolute_time_ms"],
         end_ms=detection["absolute_end_ms"],
-        picture=png_uri(spectrogram.png),
+        picture=data_uri("image/png", spectrogram.png),
         top_hz=spectrogram.top_hz,
         shown_s=shown_s,
         mark_start=(start_s - first / rate_hz) / shown_s,
         mark_end=min(1.0, (end_s - first / rate_hz) / shown_s),
-        sound=encode_excerpt(samples, rate_hz),
+        sound=data_uri("audio/mpeg", encode_excerpt(samples, rate_hz)),
     )

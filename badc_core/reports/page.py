@@ -93,9 +93,9 @@ def describe_selection(detector: DetectorSettings) -> str:
     return "; ".join(f"{name}: {labels}" for name, labels in parts.items() if labels)
 
 
-def png_uri(png: bytes) -> str:
-    """Returns a picture as a data URI."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def data_uri(media_type: str, content: bytes) -> str:
+    """Returns a picture or a sound as a data URI."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 @cache

@@ -4,7 +4,6 @@ Its looks are in `templates/report.html`; the positions of chart marks in `chart
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,20 +62,6 @@ _DETECTOR = """
         any_value(model_sha256) AS model_sha256
     FROM real_detections
 """
-
-
-@dataclass(frozen=True)
-class DetectorSummary:
-    """The detector that made the detections."""
-
-    name: str
-    version: str
-    model_sha256: str
-
-    @property
-    def is_birdnet(self) -> bool:
-        """Whether the page must name BirdNET's licence."""
-        return self.name.lower().startswith("birdnet")
 
 
 def render_recording_page(
@@ -154,14 +139,16 @@ def _exhibits(
 
 def _detector(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, stored: Mapping[str, str]
-) -> DetectorSummary:
+) -> dict[str, Any]:
     """Returns the detector; without detections, as the metadata of their file says."""
     (found,) = query(connection, _DETECTOR)
-    return DetectorSummary(
-        found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name),
-        found["model_version"] or stored.get(MODEL_VERSION_KEY, ""),
-        found["model_sha256"] or stored.get(MODEL_SHA256_KEY, ""),
-    )
+    name = found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name)
+    return {
+        "name": name,
+        "version": found["model_version"] or stored.get(MODEL_VERSION_KEY, ""),
+        "model_sha256": found["model_sha256"] or stored.get(MODEL_SHA256_KEY, ""),
+        "is_birdnet": name.lower().startswith("birdnet"),
+    }
 
 
 def _timeline_rows(

@@ -6,7 +6,7 @@ whole archive. How they are computed is in `badc_dagster/host_inputs.py`.
 
 import json
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -32,13 +32,11 @@ class RecordingInput:
         recording_id: which.
         fingerprint: the output should get; empty where it follows from the file's content, which
             only the step reads.
-        sources: stage -> fingerprint of the output that this one is made from.
         registered: the recording's row of the registry, for a stage that reads the file itself.
     """
 
     recording_id: str
     fingerprint: str = ""
-    sources: dict[str, str] = field(default_factory=dict)
     registered: RegisteredRecording | None = None
 
     def require_row(self) -> RegisteredRecording:

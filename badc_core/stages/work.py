@@ -132,14 +132,6 @@ class Work:
             f"{stage} was not finished, or is damaged", recording_id, f"Materialise {stage} first"
         )
 
-    def mark_dirty(self, stage: str, recording_id: str) -> None:
-        """Marks a recording's output as damaged, so that it will be made again.
-
-        Raises:
-            StorageFull, OutputUnwritable: the mark cannot be written.
-        """
-        self._touch(self._path(stage, recording_id))
-
     def is_dirty(self, stage: str, recording_id: str) -> bool:
         """Whether a recording's output is not to be trusted, or is in work."""
         return self._path(stage, recording_id).exists()

@@ -35,7 +35,7 @@ def build(connection: Connection) -> list[dg.AssetSpec]:
             asset_key(connection, name),
             deps=[asset_key(connection, before)],
             description=_DESCRIPTIONS[name],
-            group_name=f"{connection.group_name}_by_hand",
+            group_name=f"{connection.name}_by_hand",
             partitions_def=recording_partitions(connection),
             kinds={kind},
         )

@@ -33,7 +33,7 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
 
     @dg.asset(
         key_prefix=connection.key_prefix,
-        group_name=connection.group_name,
+        group_name=connection.name,
         deps=[asset_key(connection, "detections")],
         description="Every recording's detections, effort and failures in one DuckDB file.",
         kinds={"duckdb"},
@@ -73,7 +73,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
 
     @dg.asset(
         key_prefix=connection.key_prefix,
-        group_name=connection.group_name,
+        group_name=connection.name,
         deps=[asset_key(connection, CORPUS_DETECTIONS)],
         description="The page about all recordings together.",
         kinds={"html"},

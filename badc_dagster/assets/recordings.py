@@ -23,7 +23,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
 
     @dg.asset(
         key_prefix=connection.key_prefix,
-        group_name=connection.group_name,
+        group_name=connection.name,
         description=__doc__,
         kinds={"csv"},
         required_resource_keys={resource},

@@ -104,13 +104,13 @@ def disconnect(
         return
     n_kept = 0
     if here_bytes is not None and connection.root.exists():
-        dropped = connecting.drop_contents(connection.root)
-        n_kept = len(dropped.kept)
+        n_files, kept = connecting.drop_contents(connection.root)
+        n_kept = len(kept)
         before_bytes, here_bytes = here_bytes, _size_here(connection)
-        n_dropped = counted(dropped.n_files - n_kept, "file")
+        n_dropped = counted(n_files - n_kept, "file")
         out.say(f"Dropped {format_bytes(before_bytes - here_bytes)} of {n_dropped}")
-        if dropped.kept:
-            file, why = next(iter(dropped.kept.items()))
+        if kept:
+            file, why = next(iter(kept.items()))
             out.warn(f"{counted(n_kept, 'file')} kept, such as {file}: {why}")
     connecting.leave(connection)
     out.say(f"{connection.name} is disconnected; its files stay in {connection.root}")

@@ -82,17 +82,6 @@ def test_each_batch_says_how_many_recordings_come_later(graph, small_batches):
     assert seen == [(stage, 1, 2) for stage in STAGES] + [(stage, 2, 0) for stage in STAGES]
 
 
-def test_a_bad_recording_of_a_batch_costs_only_itself(analysed, small_batches):
-    analysed.add("S1/rec_2.wav").write_bytes(b"RIFF")
-    with Project.open(analysed.root) as project:
-        project.scan()
-        outcome = project.bring_up_to_date()
-    assert outcome.n_finished == 2
-    assert [one.recording_id for one in outcome.failures] == ["rec_2"]
-    assert outcome.faults == ()
-    assert analysed.due() == {"recording": ["rec_2"]}
-
-
 def watching(do, at_stage):
     """Returns a watch that does something before a stage, the first time only."""
     done = []

@@ -106,12 +106,3 @@ def test_the_corpus_job_needs_no_partition(finished, documented):
     done = documented("corpus_job")
     assert done.returncode == 0, done.stderr
     assert finished.dataset.corpus.html.exists()
-
-
-def test_a_bad_recording_ends_the_command_with_its_sentence(graph, documented):
-    graph.add("S1/bad.wav").write_bytes(b"RIFF")
-    graph.scan()
-    done = documented("pipeline_job", KEY="bad")
-    assert done.returncode != 0
-    assert "bad failed: " in done.stderr
-    assert materialized(graph) == {stage: [] for stage in STAGES}

@@ -48,15 +48,6 @@ def test_a_demo_outside_a_checkout_is_recognised_by_its_settings(tmp_path):
     assert connect(tmp_path, tmp_path / "a").is_main
 
 
-def test_the_main_dataset_can_be_chosen(tmp_path):
-    first = connect(tmp_path, tmp_path / "a")
-    second = connect(tmp_path, tmp_path / "b", wants_main=True)
-    assert first.is_main
-    assert second.is_main
-    now = {one.name: one.key_prefix for one in read_connections(tmp_path)}
-    assert now == {"a": ["a"], "b": []}
-
-
 def test_a_disconnected_dataset_keeps_its_name_and_place(tmp_path):
     first = connect(tmp_path, tmp_path / "a", origin=Origin("https://x/a", "git"))
     disconnect(tmp_path, first)
@@ -89,7 +80,7 @@ def test_a_connection_is_found_again_and_looking_for_one_writes_nothing(tmp_path
 def test_the_first_dataset_has_no_prefix_and_the_second_has_its_folders_name(tmp_path):
     first = connect(tmp_path, tmp_path / "Elk Island")
     second = connect(tmp_path, tmp_path / "Sambaa K'e 2024")
-    assert (first.name, first.key_prefix, first.group_name) == ("elk_island", [], "elk_island")
+    assert (first.name, first.key_prefix) == ("elk_island", [])
     assert (first.partitions_name, first.scoped("pipeline_job")) == ("recordings", "pipeline_job")
     assert second.name == "sambaa_k_e_2024"
     assert second.partitions_name == "recordings/sambaa_k_e_2024"

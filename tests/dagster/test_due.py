@@ -69,14 +69,6 @@ def test_a_changed_deployments_table_makes_recordings_due(finished):
     assert finished.due() == {"recording": IDS}
 
 
-def test_remaking_what_a_setting_decides_remakes_all_after_it(finished):
-    finished.configure("label_length = 'variable'\n")
-    for stage in ("detections", "report_bundle"):
-        assert finished.due() == {stage: IDS}
-        finished.run_range(stage, *IDS)
-    assert finished.due() == {}
-
-
 def test_a_setting_put_back_needs_everything_made_since_made_again(finished):
     finished.configure("[chunks]\nduration_s = 2\n")
     finished.run_range("chunk_manifest", *IDS)

@@ -281,18 +281,6 @@ def test_a_recording_without_any_chunk_fails_the_check_too(graph, poison) -> Non
     assert checks(detect(graph, "rec_2"))["chunks_complete"].passed
 
 
-@pytest.mark.soak
-def test_recordings_mended_by_several_runs_are_no_fault(graph, poison) -> None:
-    lacking = ("rec_1_chunk_0_1000", "rec_3_chunk_0_1000")
-    poison(*lacking, chunk_s=1.0)
-    assert bring_up_to_date(graph).n_incomplete == 2
-    poison.asked()
-    poison(chunk_s=1.0)
-    mended = bring_up_to_date(graph)
-    assert sorted(poison.asked()) == sorted(lacking)
-    assert (mended.n_finished, mended.n_incomplete, mended.faults) == (3, 0, ())
-
-
 def test_a_recording_that_was_pruned_is_no_longer_missed(graph, poison) -> None:
     poison("rec_2_chunk_0_3000")
     assert not checks(detect(graph))["chunks_complete"].passed

@@ -1,7 +1,5 @@
 """The model runs once: what is only about selecting its results starts no worker."""
 
-import pytest
-
 from badc_core.stages.stage import STAGES
 from badc_dagster.runs import Project
 
@@ -26,13 +24,3 @@ def test_selecting_otherwise_runs_no_model(finished, n_workers):
     after = {stage: finished.n_materialized(stage) for stage in STAGES}
     assert n_workers == []
     assert after == before | {"detections": 6, "report_bundle": 6}
-
-
-@pytest.mark.soak
-def test_a_score_below_the_floor_or_another_model_runs_it(finished, n_workers):
-    for setting in ("min_score = 0.05\n", "min_score = 0.05\nsensitivity = 1.2\n"):
-        n_workers.clear()
-        finished.configure("", f"[detector]\nname = 'band_energy'\n{setting}")
-        with Project.open(finished.root) as project:
-            assert project.bring_up_to_date().n_finished == 3
-        assert n_workers

@@ -211,15 +211,6 @@ def test_data_versions_are_the_fingerprints_that_are_expected(finished):
     assert len(versions) == 1, "recordings with the same sound differ in nothing that counts"
 
 
-def test_an_unknown_detector_is_one_sentence_that_names_the_known_ones(graph):
-    graph.scan()
-    graph.configure("", detector='[detector]\nname = "owlnet"\n')
-    sentence = sentence_of(graph.run_one("rec_1"))
-    assert "no detector is called 'owlnet'" in sentence
-    assert "band_energy, birdnet" in sentence
-    assert "\n" not in sentence
-
-
 def test_settings_that_cannot_be_used_fail_the_run_and_name_the_valid_ones(graph):
     graph.scan()
     graph.configure("[chunks]\nlength = 3\n")

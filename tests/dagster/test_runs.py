@@ -102,7 +102,7 @@ def test_fingerprints_and_event_ids_are_asked_for_in_pieces(graph, monkeypatch):
 def test_nothing_of_a_forgotten_recording_stays_in_the_work_folder(graph, project):
     work = Work(graph.dataset.work_folder)
     for one in ("rec_1", "rec_2"):
-        work.mark_dirty("raw_detections", one)
+        work.begin("raw_detections", one).leave()
         work.mark_lacking("raw_detections", one, lacks=True)
         work.journal(one).parent.mkdir(exist_ok=True)
         work.journal(one).touch()

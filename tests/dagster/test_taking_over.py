@@ -88,13 +88,6 @@ def test_a_changed_recording_in_a_clone_is_due_alone(clone):
     assert clone.progress().finished == {"rec_1", "rec_3"}
 
 
-def test_a_lost_home_costs_nothing(archive, in_fresh_home, n_workers):
-    again = in_fresh_home(archive.root)
-    assert run(archive.root)[0].nothing_to_do
-    assert materialised_by_runs(again) == NOTHING
-    assert n_workers == []
-
-
 def test_status_counts_what_could_be_taken_over_and_writes_nothing(clone):
     clone.scan()
     with Project.open_known(clone.root) as project:

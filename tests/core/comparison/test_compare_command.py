@@ -248,14 +248,6 @@ def test_parquet_alone_cannot_tell_of_silence_and_that_is_noted(two, tmp_path):
     assert totals(path) == [("birdnet", 3, 2), ("hawkears", 1, 1)]
 
 
-def test_a_failed_chunk_is_no_silence(two, gathered, tmp_path):
-    failed = gathered("f", HAWKEARS, {"one": [[], DetectorFailed("no luck")], "two": [[]]})
-    path = tmp_path / "a.json"
-    shown = run(two[0], failed, "--output", path)
-    assert "parts that all tables analysed: one." in shown
-    assert totals(path) == [("birdnet", 3, 0), ("hawkears", 0, 0)]
-
-
 @pytest.mark.parametrize("given", ["", "artifacts/aggregate", "artifacts/aggregate/../aggregate/."])
 def test_a_dataset_tells_what_it_analysed(dataset, two, given):
     (table,) = read(dataset.root / given)
@@ -274,7 +266,7 @@ def test_a_file_of_a_dataset_has_its_effort_beside_it(dataset):
 
 
 def test_what_a_dataset_has_not_finished_does_not_count(dataset, two):
-    Work(dataset.work_folder).mark_dirty("detections", "one")
+    Work(dataset.work_folder).begin("detections", "one").leave()
     dataset.effort("two").unlink()
     shutil.copy(two[0].with_suffix(".parquet"), dataset.aggregate / "gathered.parquet")
     (table,) = read(dataset.root)
@@ -312,12 +304,6 @@ def test_results_of_several_detectors_are_named_for_the_file_and_noted(gathered,
     mixed = gathered("mixed", BIRDNET, {"one": [[at(0)]]})
     gathered("mixed", HAWKEARS, {"two": [[at(0)]]})
     assert "Note: mixed has results of 2 detectors or settings." in run(mixed, two[1])
-
-
-def test_the_same_table_twice_agrees_throughout(two, tmp_path):
-    path = tmp_path / "a.json"
-    run(f"a={two[0]}", f"b={two[0]}", "--output", path)
-    assert totals(path) == [("a", 4, 4), ("b", 4, 4)]
 
 
 def overlapping(paths, outcomes, detector=HAWKEARS):

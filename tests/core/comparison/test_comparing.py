@@ -71,43 +71,6 @@ def row_of(comparison, table, other, common="American Robin"):
     return row
 
 
-def compared(first, second, **rule):
-    """Returns how many of two tables' robins in one recording agree."""
-    tables = [
-        a_table(name, [("rec", *times, ROBIN, 0.5) for times in found], [("rec", 0, 10_000)])
-        for name, found in (("a", first), ("b", second))
-    ]
-    totals = compare_tables(tables, Rule(**rule)).totals.to_pylist()
-    return tuple(row["agreed"] for row in totals)
-
-
-def test_a_long_detection_and_the_short_ones_in_it_agree_once_each():
-    assert compared([(0, 9000)], [(0, 3000), (3000, 6000), (6000, 9000)]) == (1, 3)
-
-
-def test_detections_that_only_touch_do_not_agree_and_a_millisecond_is_enough():
-    assert compared([(0, 3000)], [(3000, 6000)]) == (0, 0)
-    assert compared([(0, 3001)], [(3000, 6000)]) == (1, 1)
-
-
-def test_a_least_overlap_is_asked_for_to_the_millisecond():
-    assert compared([(0, 3000)], [(2000, 5000)], min_overlap_ms=1000) == (1, 1)
-    assert compared([(0, 3000)], [(2000, 5000)], min_overlap_ms=1001) == (0, 0)
-    assert compared([(2000, 2500)], [(0, 9000)], min_overlap_ms=500) == (1, 1)
-    assert compared([(2000, 2500)], [(0, 9000)], min_overlap_ms=501) == (0, 0), "it has no more"
-
-
-def test_a_tolerance_lets_those_agree_that_are_less_far_apart():
-    assert compared([(0, 3000)], [(3999, 6000)], tolerance_ms=1000) == (1, 1)
-    assert compared([(0, 3000)], [(4000, 6000)], tolerance_ms=1000) == (0, 0)
-    assert compared([(0, 500)], [(0, 9000)], min_overlap_ms=1000, tolerance_ms=500) == (1, 1)
-
-
-def test_an_earlier_long_detection_is_found_behind_later_short_ones():
-    short = [(one, one + 10) for one in range(100, 5000, 100)]
-    assert compared([(8000, 8100)], [(0, 9000), *short]) == (1, 1)
-
-
 def test_the_figures_of_a_species():
     covered = [("one", 0, 9000), ("two", 0, 9000), ("three", 0, 9000)]
     a = [("one", 0, 3000, ROBIN, 0.5), ("one", 3000, 6000, ROBIN, 0.75), ("two", 0, 1, ROBIN, 1.0)]
@@ -135,39 +98,6 @@ def test_the_figures_of_a_species():
     assert (made.effort_s, made.recordings) == (27.0, ["one", "three", "two"])
 
 
-def test_where_one_did_not_listen_nothing_counts_as_missed():
-    everywhere = [("rec", 0, 5000), ("rec", 5000, 10_000), ("only a", 0, 5000)]
-    found = [
-        ("rec", 1000, 2000, ROBIN, 0.5),
-        ("rec", 6000, 7000, ROBIN, 0.5),
-        ("only a", 0, 1000, ROBIN, 0.5),
-    ]
-    a, b = a_table("a", found, everywhere), a_table("b", found[:1], [("rec", 0, 5000)])
-    made = compare_tables([a, b], Rule())
-    assert row_of(made, "a", "b")["share_agreed"] == 1.0
-    assert made.n_compared == {"a": 1, "b": 1}
-    assert (made.effort_s, made.partly) == (5.0, ["rec"])
-    assert made.left_out == {"not analysed by b": ["only a"]}
-
-
-def test_silence_that_was_listened_to_counts():
-    found = [("rec", 1000, 2000, ROBIN, 0.5)]
-    tables = [a_table("a", found, [("rec", 0, 5000)]), a_table("b", [], [("rec", 0, 5000)])]
-    made = compare_tables(tables, Rule())
-    assert row_of(made, "a", "b")["agreed"] == 0
-    assert row_of(made, "a", "b")["recordings_only"] == 1
-
-
-def test_a_table_that_cannot_tell_counts_where_it_found_something():
-    found = [("one", 1000, 2000, ROBIN, 0.5), ("two", 1000, 2000, ROBIN, 0.5)]
-    known = [("one", 0, 5000), ("two", 0, 5000)]
-    made = compare_tables([a_table("a", found, known), a_table("b", found[:1])], Rule())
-    assert (made.recordings, made.effort_s) == (["one"], 5.0)
-    assert made.left_out == {"not analysed by b": ["two"]}
-    made = compare_tables([a_table("a", found), a_table("b", found[:1])], Rule())
-    assert (made.recordings, made.effort_s, made.partly) == (["one"], None, [])
-
-
 @pytest.mark.parametrize(
     ("covered", "complaint"),
     [
@@ -183,31 +113,6 @@ def test_nothing_in_common_is_an_error_that_says_what_each_has(covered, complain
         compare_tables(tables, Rule())
 
 
-def test_what_begins_before_the_common_part_and_reaches_into_it_was_there():
-    covered = [("rec", 5000, 9000)]
-    a = a_table("a", [("rec", 5000, 8000, ROBIN, 0.5)], covered)
-    b = a_table("b", [("rec", 4000, 7000, ROBIN, 0.5)], [("rec", 0, 9000)])
-    made = compare_tables([a, b], Rule())
-    one, other = row_of(made, "a", "b"), row_of(made, "b", "a")
-    assert (one["detections"], one["agreed"]) == (1, 1), "also what begins outside is a partner"
-    assert (other["detections"], other["agreed"]) == (0, 0), "it begins where a did not listen"
-    figures = ("recordings", "recordings_only", "recordings_all")
-    assert [[row[name] for name in figures] for row in (one, other)] == [[1, 0, 1]] * 2
-
-
-def test_a_species_that_only_reaches_into_the_common_part_has_a_row():
-    found = [("rec", 4000, 7000, ROBIN, 0.5)]
-    tables = [a_table(name, found, [("rec", 5000, 9000)]) for name in ("a", "b")]
-    row = row_of(compare_tables(tables, Rule()), "a", "b")
-    assert (row["detections"], row["share_agreed"], row["recordings_all"]) == (0, None, 1)
-
-
-def test_what_ends_where_the_common_part_begins_was_not_there():
-    found = [("rec", 4000, 5000, ROBIN, 0.5), ("rec", 9000, 9500, ROBIN, 0.5)]
-    tables = [a_table(name, found, [("rec", 5000, 9000)]) for name in ("a", "b")]
-    assert len(compare_tables(tables, Rule()).species) == 0
-
-
 def test_names_are_compared_however_their_accents_are_encoded():
     composed, apart = "Merle d'Am\u00e9rique", "Merle d'Ame\u0301rique"
     assert composed != apart
@@ -220,13 +125,6 @@ def chunks_of(*rows):
     columns = list(zip(*rows, strict=True))
     arrays = [pa.array(one) for one in columns[:4]]
     return conform(pa.table(arrays, CHUNK.names), CHUNK, ""), np.array(columns[4])
-
-
-def test_an_overlap_belongs_to_the_earlier_chunk_although_that_failed():
-    chunks = chunks_of(("r", 0, 5000, 0, False), ("r", 4000, 9000, 1000, True))
-    assert find_covered(*chunks).to_pylist() == [
-        {"recording_id": "r", "start_ms": 5000, "end_ms": 9000}
-    ]
 
 
 def test_a_chunk_without_an_overlap_counts_from_its_start():

@@ -62,7 +62,7 @@ def test_what_another_run_is_at_work_on_costs_no_other_recording(root):
 
 def test_a_recording_that_was_dirty_stays_so_for_the_assets(root):
     manifest = make_manifest(root, "a", "b")
-    Work(root / ".badc").mark_dirty(STAGE, "a")
+    Work(root / ".badc").begin(STAGE, "a").leave()
     run_typed(infer, "run", manifest, "--cpu-workers", 1)
     assert Work(root / ".badc").dirty(STAGE) == {"a"}
 

@@ -733,7 +733,7 @@ def test_what_a_killed_writer_left_aside_goes_when_the_file_is_made(
         killed = subprocess.run([sys.executable, "-c", _KILLED_WRITER, str(path)], check=False)
         assert killed.returncode == -signal.SIGKILL
         assert len(list(path.parent.glob(".*.part"))) == 1
-    Work(dataset.work_folder).mark_dirty("detections", first)  # as it is while they are written
+    Work(dataset.work_folder).begin("detections", first).leave()  # as it is while they are written
     made(detect(dataset, [first]))
     assert [path.name for path in dataset.artifacts.rglob("*.part")] == []
 

@@ -246,7 +246,7 @@ def test_raw_detections_of_another_model_are_refused(dataset):
 
 def test_raw_detections_that_were_not_finished_are_not_read(dataset):
     work = Work(dataset.work_folder)
-    work.mark_dirty("raw_detections", "a")
+    work.begin("raw_detections", "a").leave()
     assert "a: raw_detections was not finished" in refusals(dataset)["a"]
     assert not dataset.detections("a").exists()
     assert dataset.detections("b").exists()

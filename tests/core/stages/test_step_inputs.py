@@ -23,7 +23,7 @@ def inputs(tmp_path):
         work_folder=dataset.work_folder,
         run_id="run",
         recordings=(
-            RecordingInput("a", "fp@0.1", {"chunk_manifest": "source"}),
+            RecordingInput("a", "fp@0.1"),
             RecordingInput("é", registered=row),
         ),
     )

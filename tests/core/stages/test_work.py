@@ -86,8 +86,8 @@ def test_analysing_excludes_others_and_leaves_no_stage_dirty(work):
 
 
 def test_what_is_marked_dirty_stays_so_until_it_was_made_again(work):
-    work.mark_dirty("recording", "a")
-    work.mark_dirty("recording", "a")
+    work.begin("recording", "a").leave()
+    work.begin("recording", "a").leave()
     assert work.dirty("recording") == {"a"}
     work.begin("recording", "a").commit()
     assert work.dirty("recording") == set()
@@ -122,7 +122,7 @@ def test_where_nothing_can_be_written_the_error_says_so(work):
     with pytest.raises(OutputUnwritable):
         work.begin("detections", "a")
     with pytest.raises(OutputUnwritable):
-        work.mark_dirty("detections", "a")
+        work.mark_lacking("detections", "a", lacks=True)
 
 
 def test_the_folder_is_in_the_dataset_unless_the_setting_puts_it_elsewhere(tmp_path):

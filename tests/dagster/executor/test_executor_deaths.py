@@ -72,14 +72,6 @@ def test_a_process_killed_after_its_step_was_done_changes_nothing(lab):
     assert (lab.locked(), lab.tickets()) == ([], [])
 
 
-@pytest.mark.soak
-def test_a_killed_step_without_another_try_fails_its_run_and_leaves_nothing(lab):
-    run = lab.start("ranking", select=["rank_0"], ops={"rank_0": lab.waits()})
-    os.kill(run.started()[0]["pid"], signal.SIGKILL)
-    assert run.finish() is FAILURE
-    assert (lab.locked(), lab.tickets()) == ([], [])
-
-
 def test_a_killed_run_workers_step_keeps_its_device_until_it_ends_however_much_it_says(lab):
     run = lab.start("one", devices=["a"], ops={"leased_0": lab.waits(n_facts=300)})
     [step] = run.started()
