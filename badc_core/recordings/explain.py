@@ -91,14 +91,17 @@ def count_kinds(readings: Iterable[PathReading]) -> list[str]:
 
 
 def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[str]:
-    """Returns a warning for each doubt about the names of stations.
+    """Returns a warning for each doubt about the names of stations, and of files.
 
     Raises:
         ConfigInvalid: the table of deployments is wrong.
     """
     parents: dict[str, set[str]] = defaultdict(set)
     below: dict[str, dict[str, str]] = defaultdict(dict)
+    doubts: dict[str, list[str]] = defaultdict(list)
     for reading in readings:
+        for warning in reading.name.warnings:
+            doubts[warning].append(reading.path)
         if reading.location is not None:
             folders = PurePosixPath(unicodedata.normalize("NFC", reading.path)).parent.parts
             known = reading.location in folders
@@ -110,7 +113,14 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
         *_doubt_names(sorted(parents), listed),
         *_doubt_folders(parents, below),
         *_compare_with_table(set(parents), listed),
+        *_count_doubts(doubts),
     ]
+
+
+def _count_doubts(doubts: dict[str, list[str]]) -> list[str]:
+    """Returns the most frequent doubts about file names, with how many files have them."""
+    frequent = sorted(doubts.items(), key=lambda item: -len(item[1]))[:_MAX_NAMED]
+    return [f"{len(paths)} x {doubt} Such as {paths[0]}" for doubt, paths in frequent]
 
 
 def _doubt_names(names: list[str], listed: set[str]) -> list[str]:

@@ -77,3 +77,12 @@ def test_folders_read_as_days_or_takes_are_doubted_where_they_may_be_stations(tm
     doubts = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
     (doubt,) = (one for one in doubts if "days or takes" in one)
     assert doubt.startswith("station North: its folders 20240815_Marsh, 20240816_Pond are read as")
+
+
+def test_zones_in_names_that_are_not_read_are_told_with_their_number(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    paths = [f"audio/S1/20240815_09115{digit}_IST.wav" for digit in range(3)]
+    dataset = Dataset.open(tmp_path)
+    (doubt,) = doubt_stations(dataset, read_paths(dataset, paths))
+    assert doubt.startswith("3 x '_IST' in the file name looks like an offset from UTC")
+    assert doubt.endswith("Such as audio/S1/20240815_091150_IST.wav")
