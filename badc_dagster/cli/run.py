@@ -114,6 +114,8 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     report_failures(outcome.failures, out)
     has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
     found = show_report(project.dataset, None, use.n_shown, out) if has_corpus else None
+    if has_corpus and outcome.faults:
+        out.warn("the report may be of an earlier run, and lack what this one did.")
     incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
     missing = f"{outcome.n_missing} missing, " if outcome.n_missing else ""
     out.say(

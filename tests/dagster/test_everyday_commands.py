@@ -7,7 +7,8 @@ import pytest
 from support.commands import run_typed
 
 from badc_core.datasets.connections import read_connections
-from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.errors import ConfigInvalid, DatasetInvalid, StorageFull
+from badc_dagster.assets import corpus
 from badc_dagster.partitions import range_tags
 from badc_dagster.recording_step import Step
 
@@ -90,6 +91,20 @@ def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond
     status = json.loads(run_typed(app, "status", pond, "--json").stdout)
     assert sum(one["due"] for one in status["rows"]) > 0
     assert status["failed_runs"] == []
+
+
+def test_a_report_of_an_earlier_run_is_called_one(app, pond, monkeypatch):
+    run_typed(app, "run", pond)
+
+    def fill_the_disk(_):
+        raise StorageFull("the disk is full", pond, "Free some space, then run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "gather_corpus", fill_the_disk)
+        said = run_typed(app, "run", pond, "--min-score", 0.9, code=1)
+    assert "the disk is full" in said.stderr
+    assert "the report may be of an earlier run" in said.stderr
+    assert "earlier run" not in run_typed(app, "run", pond, "--min-score", 0.9).stderr
 
 
 def test_status_says_what_it_can_where_settings_cannot_be_used(app, pond):
