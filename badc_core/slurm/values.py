@@ -5,6 +5,8 @@ import io
 import pickle
 from typing import Any
 
+import pyarrow as pa
+
 from badc_core.errors import DatasetInvalid
 
 _PLAIN_MODULES = frozenset({"badc_core", "pathlib", "datetime"})
@@ -12,7 +14,9 @@ _PLAIN_MODULES = frozenset({"badc_core", "pathlib", "datetime"})
 
 def pack_value(value: Any) -> str:
     """Returns an outcome's value as text."""
-    return base64.b64encode(pickle.dumps(value)).decode()
+    content = io.BytesIO()
+    _Packer(content).dump(value)
+    return base64.b64encode(content.getvalue()).decode()
 
 
 def unpack_value(text: str) -> Any:
@@ -28,8 +32,25 @@ def unpack_value(text: str) -> Any:
         raise DatasetInvalid(what, remedy="Run again") from error
 
 
+class _Packer(pickle.Pickler):
+    """Writes tables as Arrow does: their own pickles call functions."""
+
+    def persistent_id(self, value: Any) -> bytes | None:
+        if not isinstance(value, pa.Table):
+            return None
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, value.schema) as stream:
+            stream.write_table(value)
+        return bytes(sink.getvalue())
+
+
 class _Values(pickle.Unpickler):
-    """Makes objects of BADC's own classes only, so that no text can call anything else."""
+    """Makes tables, and objects of BADC's own classes only: no text can call anything else."""
+
+    def persistent_load(self, content: Any) -> pa.Table:
+        if not isinstance(content, bytes):
+            raise pickle.UnpicklingError("no table")
+        return pa.ipc.open_stream(content).read_all()
 
     def find_class(self, module: str, name: str) -> Any:
         is_plain = module.partition(".")[0] in _PLAIN_MODULES and "." not in name
