@@ -25,11 +25,20 @@ from badc_core.slurm.answers import (
 )
 
 _LIMIT_S = 60.0
+# Slurm's own phrases, whole: a site's words of refusal may have any of theirs.
 _SILENT = re.compile(
-    r"unable to contact|timed out|connection refused|communication|try again|not responding"
-    r"|zero bytes|unexpected message|backup controller",
+    r"unable to contact slurm controller|socket timed out on send/recv|zero bytes were transmitted"
+    r"|communication (connection|shutdown) failure|message (send|receive) failure"
+    r"|temporarily unable to accept job|backup controller in standby|unexpected message received",
     re.IGNORECASE,
 )
+_OUT_OF_ORDER = re.compile(
+    r"protocol authentication error|configuration source|transport endpoint is not connected",
+    re.IGNORECASE,
+)
+"""Of a machine without a cluster too: no answer only where there was one before."""
+
+_NO_SUCH_JOB = re.compile(r"invalid job id specified|already completing or completed", re.I)
 _TOO_MANY = re.compile(
     r"submit limit|Submit\w*Limit|too many|MaxJobs|job array.*(limit|size)", re.I
 )
@@ -48,15 +57,18 @@ _ADVICE = (
     (r"memory|cpu|node configuration", "Ask for less: slurm.mem, slurm.cpus_per_task, slurm.gres"),
 )
 # Clusters of a federation are left out: the jobs of others are not in this one's queue.
-_SETTINGS_OF_COMMANDS = re.compile(r"SBATCH_(?!CLUSTERS)|SLURM_CONF")
-_OF_THIS_MACHINE = {"TMPDIR", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES", "BADC_LEASE"}
-_JOB = re.compile(r"\d+(;\S+)?")
+_SETTINGS_OF_COMMANDS = re.compile(r"SBATCH_(?!CLUSTERS)|SLURM_CONF|SLURM_JWT")
+# Also of the job that BADC itself may be in.
+_OF_THIS_MACHINE = re.compile(
+    r"TMPDIR|XDG_RUNTIME_DIR|CUDA_VISIBLE_DEVICES|BADC_LEASE|OMP_NUM_THREADS|SLURM_.+"
+)
+_JOB = re.compile(r"^\s*(\d+)(?:;\S+)?\s*$", re.MULTILINE)
 _OURS = ("--me", "-a", "-h", "-t", "all")
 _NAMES_AT_ONCE = 100
 _ENDED = frozenset(
     {
         *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
-        *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+        *("OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
     }
 )
 
@@ -70,6 +82,8 @@ class Slurm:
 
     def __init__(self) -> None:
         self._has_accounting = True
+        self._has_answered = False
+        self._largest_array = 0
 
     def submit(self, options: Sequence[str], script: Path, *arguments: str) -> str:
         """Returns the id of the job that was submitted.
@@ -81,11 +95,11 @@ class Slurm:
         """
         ended = self._run("sbatch", *options, str(script), *arguments)
         if ended.returncode == 0:
-            # A site's own sbatch may print more before.
-            last = ended.stdout.strip().splitlines()[-1:] or [""]
-            if _JOB.fullmatch(last[0]):
-                return last[0].partition(";")[0]
-            raise SlurmRefused(f"not an answer with a job id: {ended.stdout!r}", "sbatch")
+            # A site's own sbatch may print more.
+            if found := _JOB.findall(ended.stdout):
+                return str(found[-1])
+            what = f"not an answer with a job id: {ended.stdout!r}"
+            raise SlurmRefused(what, "sbatch", "Ask the site's staff about their sbatch")
         words = _words(ended)
         if _TOO_MANY.search(words) and not _OTHER_LIMIT.search(words):
             remedy = "See: sacctmgr show associations user=$USER format=account,qos,maxsubmit"
@@ -120,8 +134,7 @@ class Slurm:
         arrays = sorted({one.partition("_")[0] for one in jobs})
         found: dict[str, TaskState] = {}
         for array in arrays:
-            shown = self._run("scontrol", "show", "job", "-o", array, may_fail=True).stdout
-            found |= read_shown_job(shown)
+            found |= read_shown_job(self._run("scontrol", "show", "job", "-o", array).stdout)
         asked = ("-n", "-P", "-j", ",".join(arrays), "--units=M", "-o", ACCOUNTING_FIELDS)
         for job, state in read_accounting(self._account(*asked)).items():
             # It lags behind the controller, but remembers longer, and knows of memory.
@@ -129,10 +142,19 @@ class Slurm:
             found[job] = replace(known, max_rss_mib=state.max_rss_mib)
         return {one: state for one, state in found.items() if one in jobs and state.state in _ENDED}
 
+    def find_queued(self, names: Collection[str]) -> set[str]:
+        """Returns the ids of arrays of some names that are queued or running."""
+        found = set()
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            listed = ",".join(sorted(names)[start : start + _NAMES_AT_ONCE])
+            ended = self._run("squeue", *_OURS, "-n", listed, "-o", "%F|%T")
+            found |= {job for state, job in read_pairs(ended.stdout) if state not in _ENDED}
+        return found
+
     def cancel(self, jobs: Collection[str]) -> None:
         """Cancels arrays; those that have ended are passed over."""
         if jobs:
-            self._run("scancel", "--quiet", *sorted(jobs), may_fail=True)
+            self._run("scancel", "--quiet", *sorted(jobs))
 
     def largest_array(self) -> int:
         """Returns how many tasks an array may have.
@@ -141,36 +163,42 @@ class Slurm:
             SlurmSilent: the controller does not answer.
             SlurmRefused: there is none, as far as this machine knows.
         """
-        shown = self._run("scontrol", "show", "config").stdout
-        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
-        return max(1, int(found[1]) - 1) if found else 1000
+        if not self._largest_array:
+            shown = self._run("scontrol", "show", "config").stdout
+            found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
+            self._largest_array = max(1, int(found[1]) - 1) if found else 1000
+        return self._largest_array
 
     def _account(self, *words: str) -> str:
         """Returns what accounting answers; nothing where there is none."""
         if not self._has_accounting:
             return ""
         try:
-            ended = self._run("sacct", *words, may_fail=True)
-        except (SlurmSilent, ProgramMissing):
+            return self._run("sacct", *words).stdout
+        except (SlurmSilent, SlurmRefused, ProgramMissing) as error:
+            self._has_accounting = "accounting storage is disabled" not in str(error)
             return ""  # the controller knows enough
-        if ended.returncode != 0 and "disabled" in ended.stderr:
-            self._has_accounting = False
-        return ended.stdout if ended.returncode == 0 else ""
 
-    def _run(self, *words: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
-        """Returns how a command ended.
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Returns how a command ended: well, about a job that nobody knows, or sbatch refused.
+
+        Once a command has worked here, any other failure is no answer: nobody gives up work of
+        days because a daemon or a package is being replaced.
 
         Raises:
-            ProgramMissing: it is not there.
+            ProgramMissing: it is not there, nor was another that worked.
+            SlurmRefused: it failed, and none has worked.
             SlurmSilent: the controller does not answer.
         """
         if shutil.which(words[0]) is None:
             what = "this program of Slurm is not on PATH"
+            if self._has_answered:
+                raise SlurmSilent(what, words[0])
             raise ProgramMissing(what, words[0], "Run BADC where jobs are submitted: a login node")
         inherited = {
             name: value
             for name, value in child_environment().items()
-            if name not in _OF_THIS_MACHINE
+            if not _OF_THIS_MACHINE.fullmatch(name)
         }
         own = {
             name: value for name, value in os.environ.items() if _SETTINGS_OF_COMMANDS.match(name)
@@ -188,9 +216,15 @@ class Slurm:
             )
         except subprocess.TimeoutExpired as error:
             raise SlurmSilent(f"no answer in {_LIMIT_S:.0f} s", words[0]) from error
-        if ended.returncode != 0 and _SILENT.search(ended.stderr):
+        except OSError as error:
+            raise SlurmSilent(str(error), words[0]) from error
+        if ended.returncode == 0 or _NO_SUCH_JOB.search(ended.stderr):
+            self._has_answered = True
+            return ended
+        refuses = words[0] == "sbatch" and not _OUT_OF_ORDER.search(ended.stderr)
+        if _SILENT.search(ended.stderr) or (self._has_answered and not refuses):
             raise SlurmSilent(_words(ended), words[0], "It is asked again")
-        if ended.returncode != 0 and not may_fail and words[0] != "sbatch":
+        if words[0] != "sbatch":
             raise SlurmRefused(_words(ended), words[0], "Run BADC where this command works")
         return ended
 

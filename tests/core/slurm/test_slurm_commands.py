@@ -9,21 +9,6 @@ from badc_core.slurm.commands import Slurm, TooManyJobs
 _ANY_LIMIT = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
 
 
-@pytest.fixture
-def answers(tmp_path, monkeypatch):
-    """Puts programs on PATH that answer as told."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-
-    def answer(name: str, out: str = "", err: str = "", code: int = 0) -> None:
-        for stream, text in (("out", out), ("err", err)):
-            (tmp_path / f"{name}.{stream}").write_text(text)
-        script = f'#!/bin/sh\ncat "{tmp_path}/{name}.out"\ncat "{tmp_path}/{name}.err" >&2\n'
-        (tmp_path / name).write_text(f"{script}exit {code}\n")
-        (tmp_path / name).chmod(0o755)
-
-    return answer
-
-
 def test_the_queue_is_read_task_by_task(answers) -> None:
     answers(
         "squeue",
@@ -151,6 +136,8 @@ def test_an_answer_without_a_job_id_is_none(answers, tmp_path) -> None:
         Slurm().submit([], tmp_path / "task.sh")
     answers("sbatch", "Welcome to the cluster\n42\n")
     assert Slurm().submit([], tmp_path / "task.sh") == "42"
+    answers("sbatch", "42\nThis will cost you 12 hours\n")
+    assert Slurm().submit([], tmp_path / "task.sh") == "42"
 
 
 def test_without_slurm_it_says_where_to_run(tmp_path, monkeypatch) -> None:
@@ -162,3 +149,66 @@ def test_without_slurm_it_says_where_to_run(tmp_path, monkeypatch) -> None:
 def test_a_job_id_is_taken_from_the_answer_of_a_federation_too(answers, tmp_path) -> None:
     answers("sbatch", "1234;sockeye\n")
     assert Slurm().submit([], tmp_path / "task.sh") == "1234"
+
+
+def test_once_slurm_has_answered_trouble_is_no_news(answers, tmp_path, monkeypatch) -> None:
+    slurm = Slurm()
+    answers("squeue", "17_0|RUNNING|None\n")
+    slurm.read_queue()
+    asked = {
+        "squeue": slurm.read_queue,
+        "scontrol": lambda: slurm.find_ended({"17_1"}),
+        "scancel": lambda: slurm.cancel({"17"}),
+        "sbatch": lambda: slurm.submit([], tmp_path / "task.sh"),
+    }
+    for program, question in asked.items():
+        for words in (
+            "slurm_load_jobs error: Protocol authentication error",
+            "fatal: Could not establish a configuration source",
+            "error: Transport endpoint is not connected",
+        ):
+            answers(program, err=f"{program}: {words}\n", code=1)
+            with pytest.raises(SlurmSilent):
+                question()
+    monkeypatch.setenv("PATH", "")  # Slurm is being replaced
+    with pytest.raises(SlurmSilent, match="not on PATH"):
+        slurm.read_queue()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Please set --account and try again", "Your last job timed out: see our communication of May"],
+)
+def test_what_a_site_says_of_a_job_is_a_refusal(answers, tmp_path, words) -> None:
+    answers("sbatch", err=f"sbatch: error: {words}\n", code=1)
+    with pytest.raises(SlurmRefused, match=words):
+        Slurm().submit([], tmp_path / "task.sh")
+
+
+def test_only_a_job_that_the_controller_does_not_know_is_forgotten(answers) -> None:
+    answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
+    answers("scontrol", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
+    slurm = Slurm()
+    assert slurm.find_ended({"17_1"}) == {}
+    answers("scontrol", err="slurm_load_jobs error: Invalid user id\n", code=1)
+    with pytest.raises(SlurmSilent):
+        slurm.find_ended({"17_1"})
+
+
+def test_variables_of_the_job_that_badc_is_in_are_not_passed_on(
+    answers, tmp_path, monkeypatch
+) -> None:
+    for name in ("SLURM_RESTART_COUNT", "SLURM_JOB_GPUS", "SLURM_CLUSTERS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    asked = answers("sbatch", "1\n")
+    Slurm().submit([], tmp_path / "task.sh")
+    given = asked.with_suffix(".env").read_text().splitlines()
+    assert [one for one in given if one.startswith(("SLURM", "OMP"))] == [
+        "SLURM_CONF=/etc/slurm.conf"
+    ]
+
+
+def test_a_job_that_another_cluster_has_taken_is_not_over(answers) -> None:
+    answers("squeue", "17_0|REVOKED|None\n")
+    assert Slurm().read_queue() == {"17_0": TaskState("REVOKED")}
