@@ -14,6 +14,9 @@ StageName: TypeAlias = Literal[
 """Names of the table in `stages/stage.py`, which is far above here."""
 
 
+_GPUS = re.compile(r"(?:--gpus(?:-per-(?:node|task|socket))?=|-G *)(.+)")
+
+
 class SlurmResources(Section):
     """What a job asks Slurm for; what is empty is left to the cluster's defaults."""
 
@@ -34,7 +37,7 @@ class SlurmResources(Section):
     def _are_options(cls, extra: tuple[str, ...]) -> tuple[str, ...]:
         for one in extra:
             if not one.startswith("-"):
-                raise ValueError(f"{one!r} is no option of sbatch: it does not begin with -")
+                raise ValueError(f"invalid sbatch option {one!r}; it must start with -")
             if one.startswith(("-M", "--clusters")):
                 raise ValueError("jobs must go to the cluster that squeue shows: not --clusters")
         return extra
@@ -42,8 +45,8 @@ class SlurmResources(Section):
     @property
     def n_gpus(self) -> int:
         """How many GPUs a task has."""
-        asked = re.findall(r"gpu(?::[A-Za-z]\w*)?(?::(\d+))?", self.gres)
-        return sum(int(one or 1) for one in asked)
+        asked = [f"--gres={self.gres}", *self.extra]
+        return max(map(_count_gpus, asked))
 
     def options(self) -> list[str]:
         """Returns the options of sbatch that ask for this."""
@@ -97,3 +100,12 @@ class SlurmSettings(SlurmResources):
     def on_cluster(self, stage: str) -> bool:
         """Returns whether the steps of a stage run on the cluster."""
         return stage in self.stages
+
+
+def _count_gpus(option: str) -> int:
+    """Returns how many GPUs an option of sbatch asks for, such as `--gres=gpu:a100:2`."""
+    if option.startswith("--gres="):
+        counts = re.findall(r"\bgpu\b(?::[A-Za-z][\w.-]*)?(?::(\d+))?", option)
+        return sum(int(one or 1) for one in counts)
+    found = _GPUS.fullmatch(option)
+    return sum(int(one) for one in re.findall(r"(?:^|[:,])(\d+)(?=,|$)", found[1])) if found else 0

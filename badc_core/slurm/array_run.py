@@ -7,13 +7,14 @@ it was.
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 from badc_core.engine import protocol
 from badc_core.errors import BadcError, SlurmRefused, SlurmSilent
 from badc_core.outcomes import Outcome
 from badc_core.slurm.commands import Slurm
-from badc_core.slurm.outputs import Arrival
+from badc_core.slurm.outputs import PATIENCE_S, Arrival
 from badc_core.slurm.queue_watch import QueueWatch
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.speeds import Speeds
@@ -74,7 +75,7 @@ class ArrayRun:
         self.recording_ids = {one for task in self.tasks.values() for one in task.left}
         self.about: dict[str, dict[str, Any]] = {}
         self._tails: dict[str, Tail] = {}
-        self._arriving: list[tuple[Arrival, Outcome[Any]]] = []
+        self._arriving: dict[str, list[tuple[Arrival, Outcome[Any]]]] = {}
         self._done_s: float | None = None
 
     @property
@@ -154,14 +155,12 @@ class ArrayRun:
         """
         kind = event["kind"]
         if kind == "attempt":
-            if not is_old:
-                attempt = event["attempt"]
+            attempt = event["attempt"]
+            # Of those that the step still wants, no host has told, in a log that is new now.
+            if not is_old or attempt["recording_id"] in task.left:
                 self._attempted({**attempt, "worker": f"{event['node']}/{attempt['worker']}"})
         elif kind == "outcome":
-            if event["submission"] == task.submission:
-                task.used(event)
-            if event["recording_id"] in task.left and not (is_old and "error" in event):
-                yield from self._outcome(task, event)
+            yield from self._heard_outcome(task, event, is_old)
         elif event["submission"] == task.submission:
             self._queue.expect_news()
             if kind == "started":
@@ -172,6 +171,18 @@ class ArrayRun:
                 task.ended(event)
                 self._speeds.note(self._stage, event["audio_s"], event["elapsed_s"])
 
+    def _heard_outcome(
+        self, task: Task, event: dict[str, Any], is_old: bool
+    ) -> Iterator[Outcome[Any]]:
+        if event["submission"] == task.submission:
+            task.used(event)
+        recording_id, is_good = event["recording_id"], "value" in event
+        if recording_id in task.left and (is_good or not is_old):
+            yield from self._outcome(task, event)
+        elif is_good and recording_id in self._arriving:
+            with suppress(BadcError):
+                self._expect(event)  # another start has replaced the files
+
     def _outcome(self, task: Task, event: dict[str, Any]) -> Iterator[Outcome[Any]]:
         """Yields an outcome; one with files once this machine sees them."""
         recording_id = event["recording_id"]
@@ -181,23 +192,28 @@ class ArrayRun:
             yield Outcome(recording_id, error=protocol.error_from_json(event["error"]))
             return
         try:
-            outcome = Outcome(recording_id, unpack_value(event["value"]))
+            self._expect(event)
         except BadcError as error:
             yield Outcome(recording_id, error=error)
         else:
-            self._arriving.append((Arrival(event["outputs"]), outcome))
             yield from self._take_arrived()
 
+    def _expect(self, event: dict[str, Any]) -> None:
+        recording_id = event["recording_id"]
+        outcome = Outcome(recording_id, unpack_value(event["value"]))
+        found = self._arriving.setdefault(recording_id, [])
+        found.append((Arrival(event["outputs"]), outcome))
+
     def _take_arrived(self) -> Iterator[Outcome[Any]]:
-        waiting, self._arriving = self._arriving, []
-        for arrival, outcome in waiting:
-            error = arrival.explain_absence()
-            if error is None:
-                yield outcome
-            elif arrival.is_late:
-                yield Outcome(outcome.recording_id, error=error)
-            else:
-                self._arriving.append((arrival, outcome))
+        """Yields outcomes whose files are here; of several of a recording, one."""
+        for recording_id, found in list(self._arriving.items()):
+            errors = [arrival.explain_absence() for arrival, _ in found]
+            if None in errors:
+                del self._arriving[recording_id]
+                yield found[errors.index(None)][1]
+            elif all(arrival.is_late for arrival, _ in found):
+                del self._arriving[recording_id]
+                yield Outcome(recording_id, error=errors[-1])
 
     def _judge_gone(self) -> Iterator[Outcome[Any]]:
         """Submits tasks again that ended before they were done, or yields why they failed."""
@@ -209,18 +225,27 @@ class ArrayRun:
         yield from self._listen()  # what they said before they ended
         for job in sorted(gone):
             task, state = running[job], ended.get(job)
+            array, _, index = job.partition("_")
+            owner = self.folder.owner_of(task.submission) or array
+            if task.job != job:
+                continue  # another job of its submission works on it
+            if owner != array:
+                task.job = f"{owner}_{index}"
+                continue
+            if task.left and task.may_speak_yet(state) and self._queue.missing_s(job) < PATIENCE_S:
+                continue
             task.entered(state)
             if not task.left:
                 continue
             if task.is_to_go_on(state) and task.n_submitted < self._most_submissions:
-                why = "was told to end" if state is None else f"ended with {state.state}"
-                self._say(f"task {task.number} (job {job}) {why} and is submitted again")
+                why = "stopped early" if state is None else f"ended with {state.state}"
+                self._say(f"task {task.number} (job {job}) {why}; resubmitted")
                 task.job = ""
             else:
                 yield from self._give_up(task, task.explain(state, self.folder.log(job)))
 
     def _give_up(self, task: Task, error: BadcError) -> Iterator[Outcome[Any]]:
-        self._say(f"task {task.number} (job {task.job}) is given up: {error}")
+        self._say(f"task {task.number} (job {task.job}) failed: {error}")
         left, task.left = sorted(task.left), set()
         for recording_id in left:
             self.about[recording_id] = task.about

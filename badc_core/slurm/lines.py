@@ -10,7 +10,7 @@ from badc_core.atomic import naming_storage_trouble
 
 
 def append_line(path: Path, content: dict[str, Any], durably: bool = False) -> None:
-    """Adds a line to a file.
+    """Adds a line to a file, after one that was left half as well.
 
     Args:
         path: of the file.
@@ -21,7 +21,10 @@ def append_line(path: Path, content: dict[str, Any], durably: bool = False) -> N
         StorageFull, OutputUnwritable: it cannot be written.
     """
     line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
-    with naming_storage_trouble(path), path.open("ab", buffering=0) as file:
+    with naming_storage_trouble(path), path.open("a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
         while line:
             line = line[file.write(line) :]
         if durably:

@@ -101,7 +101,7 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
         DatasetInvalid, ConfigInvalid: this is no folder of a run that this BADC can work on.
     """
     array = place["job"].partition("_")[0]
-    owner = folder.owner_of(submission, array)
+    owner = folder.claim(submission, place["job"])
     if owner != array:
         sys.stderr.write(f"job {owner} does this work; nothing to do for job {array}\n")
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 from badc_core.errors import BadcError, ContentMissing
 from badc_core.hashing import sha256_file
 
-_PATIENCE_S = 150.0
+PATIENCE_S = 150.0
 """NFS asks anew after a minute at the latest, for a folder and for a file."""
 
 
@@ -21,7 +21,7 @@ class Arrival:
 
     def __init__(self, outputs: Mapping[str, Sequence[Any]]) -> None:
         self._outputs = outputs
-        self._until_s = time.monotonic() + _PATIENCE_S
+        self._until_s = time.monotonic() + PATIENCE_S
 
     @property
     def is_late(self) -> bool:

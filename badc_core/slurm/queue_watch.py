@@ -64,6 +64,11 @@ class QueueWatch:
                 self.expect_news()
         return gone
 
+    def missing_s(self, job: str) -> float:
+        """Returns for how long a job has been gone."""
+        now_s = time.monotonic()
+        return now_s - self._missing_since.get(job, now_s)
+
     def _explain_waiting(self, job: str, reason: str, say: Callable[[str], None]) -> None:
         array = job.partition("_")[0]
         kind = reason.partition(",")[0]

@@ -6,7 +6,8 @@ tasks/<task>.json             the inputs of a task
 task.sh                       what a task runs
 submissions.jsonl             an array that is about to be submitted, then its job id
 submissions/<number>.txt      the tasks of an array, in the order of their indices
-submissions/<number>.owner    the job that works on it: of two with one number, one does nothing
+submissions/<number>.owner    the job that works on it: of two with one number, one does nothing;
+                              or the host, so that none does
 events/<task>.<start>.jsonl   what a start of a task has to tell, line by line
 work/<task>/<start>/          its journals, which the next start goes on from
 released/<recording>          one that the host has given up, and that no task may work on
@@ -19,6 +20,7 @@ and nothing is ever written into a file that another start or the host writes.
 
 import json
 import os
+import socket
 import stat
 import time
 from collections import defaultdict
@@ -29,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble, remove_folder, write_text
-from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.json_texts import parse_object
 from badc_core.slurm.lines import add_lines, append_line
@@ -37,7 +38,7 @@ from badc_core.stages.step_inputs import StepInputs
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import Tail
 
-_HOST = "host"
+HOST = "host"
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,13 @@ class RunFolder:
             self.path.mkdir(parents=True, mode=0o700)
             for name in ("tasks", "submissions", "events", "work", "released", "logs"):
                 (self.path / name).mkdir()
-        about = {"version": version("badc"), "stage": inputs.stage, "root": str(inputs.root)}
-        write_text(self.path / "run.json", json.dumps(about) + "\n")
+        about = {"version": version("badc"), "host": socket.gethostname(), "stage": inputs.stage}
+        write_text(self.path / "run.json", json.dumps({**about, "root": str(inputs.root)}) + "\n")
         by_id = {one.recording_id: one for one in inputs.recordings}
         for number, ids in enumerate(tasks):
             own = replace(inputs, recordings=tuple(by_id[one] for one in ids))
             write_text(self._task(number), own.to_json())
-            host = Work(self.work_folder(number, _HOST))
+            host = Work(self.work_folder(number, HOST))
             for one in ids:
                 add_lines(inputs.work.journal(one), host.journal(one))
 
@@ -137,7 +138,7 @@ class RunFolder:
 
     def note_intent(self, name: str, tasks: Sequence[int]) -> Submission:
         """Writes down that an array is about to be submitted, and returns it."""
-        number = len(self.read_submissions())
+        number = max((one.number for one in self.read_submissions()), default=-1) + 1
         listed = "".join(f"{one}\n" for one in tasks)
         write_text(self.path / "submissions" / f"{number}.txt", listed)
         intended = Submission(number, f"{name}-{number}", tuple(tasks), time.time())
@@ -153,46 +154,52 @@ class RunFolder:
     def note_refused(self, submission: Submission) -> None:
         """Writes down that an array was not submitted."""
         self._note({"number": submission.number, "refused": True})
+        (self.path / "submissions" / f"{submission.number}.txt").unlink(missing_ok=True)
 
     def read_submissions(self) -> list[Submission]:
         """Returns the arrays that were submitted, or were about to be, in order."""
-        found: list[Submission] = []
+        found: dict[int, Submission] = {}
         for line in Tail(self.path / "submissions.jsonl").read():
+            number = line["number"]
             if "name" in line:
-                words = line["number"], line["name"], tuple(line["tasks"]), line["at_s"]
-                found.append(Submission(*words))
-            else:
-                known = found[line["number"]]
+                words = line["name"], tuple(line["tasks"]), line["at_s"]
+                found[number] = Submission(number, *words)
+            elif known := found.get(number):
                 job, refused = line.get("job", known.job), line.get("refused", False)
-                found[line["number"]] = replace(known, job=job, is_refused=refused)
-        return found
+                found[number] = replace(known, job=job, is_refused=refused)
+        return [found[number] for number in sorted(found)]
 
     def task_of(self, submission: int, index: int) -> int:
         """Returns the number of the task that an index of an array stands for."""
         listed = (self.path / "submissions" / f"{submission}.txt").read_text()
         return int(listed.splitlines()[index])
 
-    def owner_of(self, submission: int, job: str = "") -> str:
-        """Returns the job that works on a submission; empty as long as none has started.
+    def owner_of(self, submission: int) -> str:
+        """Returns the array that works on a submission; empty as long as none has started."""
+        try:
+            owner = (self.path / "submissions" / f"{submission}.owner").read_text()
+        except FileNotFoundError:
+            return ""
+        return "" if owner == HOST else owner
+
+    def claim(self, submission: int, claimant: str = HOST) -> str:
+        """Claims a submission if nobody has; returns the array that has it, or `HOST`.
 
         Args:
             submission: its number.
-            job: claims it if nobody has.
+            claimant: a task, such as `17_3`; or the host, so that no job works on it.
         """
         path = self.path / "submissions" / f"{submission}.owner"
-        if job:
-            aside = path.with_name(f".{path.name}.{job}.{os.getpid()}")
-            aside.write_text(job)
-            try:
-                os.link(aside, path)  # whole, or not at all, on any file system that nodes share
-            except FileExistsError:
-                pass
-            finally:
-                aside.unlink()
+        # Two nodes may have processes of one number.
+        aside = path.with_name(f".{path.name}.{claimant}.{os.getpid()}")
+        aside.write_text(claimant.partition("_")[0])
         try:
-            return path.read_text()
-        except FileNotFoundError:
-            return ""
+            os.link(aside, path)  # whole, or not at all, on any file system that nodes share
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink(missing_ok=True)
+        return path.read_text()
 
     def log(self, job: str) -> Path:
         """Returns where a task's output is; its job is such as `17_3`."""
@@ -220,16 +227,12 @@ class RunFolder:
             if path.parent.parent != own:
                 add_lines(path, Work(own).journal(path.stem))
 
-    def give_back_journal(self, recording_id: str, work: Work) -> None:
-        """Adds what tasks know of a recording's chunks to the host's journal.
-
-        Args:
-            recording_id: which, that the host keeps others away from.
-            work: of the host.
-        """
+    def find_journals(self, recording_id: str = "*") -> dict[str, list[Path]]:
+        """Returns what tasks know of the chunks of each recording, or of one."""
+        found: dict[str, list[Path]] = defaultdict(list)
         for path in sorted((self.path / "work").glob(f"*/*/journals/{recording_id}.jsonl")):
-            target = prepare_work_file(work.folder, work.journal(recording_id))
-            add_lines(path, target)
+            found[path.stem].append(path)
+        return found
 
     def release(self, recording_id: str) -> None:
         """Keeps tasks that begin later away from a recording."""

@@ -1,22 +1,30 @@
 """Where the folders of runs are, who follows them, and how a run is ended."""
 
 import json
+import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
-from badc_core.errors import BadcError, RecordingBusy, SlurmRefused, SlurmSilent
+from badc_core.errors import (
+    BadcError,
+    DatasetInvalid,
+    RecordingBusy,
+    SlurmRefused,
+    SlurmSilent,
+)
 from badc_core.hashing import sha256_text
 from badc_core.locks import remove_unlocked, try_lock_file, unlock
 from badc_core.slurm.commands import Slurm
+from badc_core.slurm.lines import add_lines
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.stages.work import Work
 
-_LOOK_S = 1.0
+_FIRST_LOOK_S, _LOOK_S = 1.0, 5.0
 _ENDING_S = 90.0
 """For cancelled tasks to end: Slurm kills them after its own KillWait, usually 30 s."""
 
@@ -50,6 +58,23 @@ def following(folder: RunFolder, work: Work) -> Iterator[bool]:
         if descriptor is not None:
             unlock(descriptor)
             remove_unlocked(path)
+
+
+def other_host(folder: RunFolder, work: Work) -> str:
+    """Returns the machine that follows a run where this one cannot see it; else empty.
+
+    Its marks and locks are in a work folder of its own. Where both have one, anybody may go on.
+
+    Args:
+        folder: of the run.
+        work: of the dataset, as this machine has it.
+    """
+    try:
+        host = str(folder.read_about().get("host", ""))
+    except DatasetInvalid:
+        return ""
+    is_ours = host == socket.gethostname() or str(folder.path) in work.given_to_tasks().values()
+    return "" if is_ours else host
 
 
 def is_same_work(folder: RunFolder, inputs: StepInputs) -> bool:
@@ -101,28 +126,49 @@ def end_run(
     if person := folder.other_person:
         what = f"these jobs are {person}'s, and only {person} can end them"
         raise SlurmRefused(what, folder.path, f"Ask {person} to type: badc slurm cancel DATASET")
+    if host := other_host(folder, work):
+        what = f"a run of {host} that this machine cannot see may follow these jobs"
+        raise SlurmRefused(what, folder.path, f"On {host}: badc slurm cancel DATASET")
     submissions = [one for one in folder.read_submissions() if not one.is_refused]
-    jobs = {one.job for one in submissions if one.job}
-    jobs |= {folder.owner_of(one.number) for one in submissions} - {""}
-    if submissions:
-        known = slurm.find_jobs({one.name for one in submissions})
-        jobs |= {job for found in known.values() for job in found}
-    slurm.cancel(jobs)
-    until_s = time.monotonic() + _ENDING_S
-    while jobs and (left := jobs & {one.partition("_")[0] for one in slurm.read_queue()}):
-        if time.monotonic() > until_s:
-            what = f"jobs {', '.join(sorted(left))} do not end"
-            raise SlurmSilent(what, folder.path, "See: squeue --me; then run again")
-        if until_s - time.monotonic() < _ENDING_S - 2 * _LOOK_S:
-            say(f"waiting for jobs {', '.join(sorted(left))} to end")
-        time.sleep(_LOOK_S)
-    for one in recording_ids_of(folder):
+    for one in submissions:
+        if not one.job:  # a job that sbatch still submits does nothing
+            folder.claim(one.number)
+    _end_jobs({one.name for one in submissions}, slurm, say)
+    journals = folder.find_journals()
+    for recording_id in recording_ids_of(folder):
         with suppress(RecordingBusy), ExitStack() as own:
-            if one not in held:
-                own.enter_context(work.analysing(one, takes_over_tasks=True))
-            folder.give_back_journal(one, work)
-        work.take_from_task(one, str(folder.path))
+            if recording_id not in held:
+                own.enter_context(work.analysing(recording_id, takes_over_tasks=True))
+            give_back(journals.get(recording_id, []), recording_id, work)
+        work.take_from_task(recording_id, str(folder.path))
     folder.shrink()
+
+
+def give_back(journals: Iterable[Path], recording_id: str, work: Work) -> None:
+    """Adds what tasks know of a recording's chunks to the host's journal.
+
+    Args:
+        journals: of the tasks.
+        recording_id: which, that the host keeps others away from.
+        work: of the host.
+    """
+    for path in journals:
+        add_lines(path, prepare_work_file(work.folder, work.journal(recording_id)))
+
+
+def _end_jobs(names: Collection[str], slurm: Slurm, say: Callable[[str], None]) -> None:
+    """Cancels the jobs of some names and waits until they have ended; raises as `end_run`."""
+    # Not by what was written down: ids may have been given to other jobs since.
+    jobs = slurm.find_queued(names)
+    slurm.cancel(jobs)
+    until_s, n_looks = time.monotonic() + _ENDING_S, 0
+    while jobs and (left := ", ".join(sorted(slurm.find_queued(names)))):
+        if time.monotonic() > until_s:
+            raise SlurmSilent(f"jobs {left} do not end", "", "See: squeue --me; then run again")
+        if n_looks == 1:
+            say(f"waiting for jobs {left} to end")
+        time.sleep(_LOOK_S if n_looks else _FIRST_LOOK_S)
+        n_looks += 1
 
 
 def _content(inputs: StepInputs) -> str:

@@ -24,8 +24,10 @@ trap 'told=yes; [ -z "$child" ] || kill -USR1 "$child"' USR1 TERM
 set -e
 {setup}
 set +e
+[ -z "$told" ] || exit {stopped}
 {command} . "$1" &
 child=$!
+[ -z "$told" ] || kill -USR1 "$child"
 code=0
 # A signal ends `wait` before its process has ended.
 while :; do
@@ -44,7 +46,7 @@ def render_script(settings: SlurmSettings, stage: str, folders: Sequence[Path]) 
     Args:
         settings: how BADC is started on a node.
         stage: whose tasks it runs.
-        folders: that a container must see.
+        folders: that a container must see (`binds.py`).
 
     Raises:
         ConfigInvalid: a container cannot be told of a folder of that name.
@@ -93,11 +95,10 @@ def _output(folder: Path) -> str:
 
 def _command(settings: SlurmSettings, stage: str, folders: Sequence[Path]) -> Sequence[str]:
     python = settings.python or ("python3" if settings.image else sys.executable)
-    run = (python, "-m", "badc_core.slurm.node")
+    run = ("-m", "badc_core.slurm.node")
     if not settings.image:
-        return run
+        return (python, *run)
     gpu = ("--nv",) if settings.for_stage(stage).n_gpus else ()
-    # Links lead to where they lead in the container too.
-    places = dict.fromkeys(str(one) for folder in folders for one in (folder, folder.resolve()))
-    binds = tuple(word for one in places for word in ("--bind", one))
-    return ("apptainer", "exec", *gpu, *binds, settings.image, *run)
+    binds = tuple(word for one in folders for word in ("--bind", str(one)))
+    # Packages of the host's Python, or of its user, are for another Python.
+    return ("apptainer", "exec", *gpu, *binds, settings.image, python, "-E", "-s", *run)

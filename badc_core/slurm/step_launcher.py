@@ -11,24 +11,29 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from badc_core.atomic import write_text
+from badc_core.atomic import remove_folder, write_text
 from badc_core.errors import BadcError, RecordingBusy
 from badc_core.inference.raw_result import RawResult
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome, attempt
 from badc_core.provenance.fetching import Fetcher
 from badc_core.slurm.array_run import ArrayRun
+from badc_core.slurm.binds import list_binds
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.packing import pack
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import (
     end_run,
     following,
+    give_back,
     is_same_work,
+    list_folders,
+    other_host,
     recording_ids_of,
     runs_folder,
 )
@@ -142,22 +147,23 @@ class SlurmStepLauncher:
 
         Where settings or inputs are others now, the jobs are ended: what they find is of no use.
         """
+        elsewhere = self._list_elsewhere()
         given = defaultdict(set)
         for one in self._held:
             given[self._work.run_of(one)].add(one)
+        for one in given.pop("", ()):
+            given[elsewhere.get(one, "")].add(one)
         given.pop("", None)
         for path, own in sorted(given.items()):
             folder = RunFolder(Path(path))
             if folder.is_shrunk:
                 continue
             if person := folder.other_person:
-                for one in own:
-                    self._held.pop(one).open.close()
-                    yield Outcome(one, error=_others_recording(one, person))
+                yield from self._refuse(own, partial(_others_recording, person=person))
+            elif host := other_host(folder, self._work):
+                yield from self._refuse(own, partial(_elsewhere, host=host))
             elif not stack.enter_context(following(folder, self._work)):
-                for one in own:
-                    self._held.pop(one).open.close()
-                    yield Outcome(one, error=recording_busy(one))
+                yield from self._refuse(own, recording_busy)
             elif is_same_work(folder, self._inputs):
                 run = self._run(folder, own)
                 for outcome in run.attach():
@@ -165,6 +171,22 @@ class SlurmStepLauncher:
             else:
                 self._say(f"ending run {folder.path.name}, whose settings were others")
                 end_run(folder, self._slurm, self._work, self._say, held=own)
+
+    def _list_elsewhere(self) -> dict[str, str]:
+        """Returns the recordings of runs of other machines, whose marks are not in this folder."""
+        return {
+            one: str(folder.path)
+            for folder in list_folders(self._inputs.dataset)
+            if not folder.other_person and other_host(folder, self._work)
+            for one in recording_ids_of(folder)
+        }
+
+    def _refuse(
+        self, recording_ids: set[str], why: Callable[[str], RecordingBusy]
+    ) -> Iterator[Outcome[Any]]:
+        for one in sorted(recording_ids):
+            self._held.pop(one).open.close()
+            yield Outcome(one, error=why(one))
 
     def _is_given(self, recording_id: str) -> bool:
         return any(recording_id in run.recording_ids for run in self._runs)
@@ -178,14 +200,22 @@ class SlurmStepLauncher:
         path = runs_folder(self._inputs.dataset) / f"{stage}-{uuid4().hex[:8]}"
         folder = RunFolder(path)
         stack.enter_context(following(folder, self._work))
-        folder.create(self._inputs, tasks)
-        self._run(folder, recording_ids)
-        for one in recording_ids:
-            self._work.give_to_task(one, str(path))
+        # Before the folder: whoever finds that knows that all its recordings are marked.
+        try:
+            for one in recording_ids:
+                self._work.give_to_task(one, str(path))
+            folder.create(self._inputs, tasks)
+            self._run(folder, recording_ids)
+        except BaseException:
+            for one in recording_ids:
+                self._work.take_from_task(one, str(path))
+            remove_folder(path)
+            raise
 
     def _run(self, folder: RunFolder, recording_ids: Any) -> ArrayRun:
-        folders: tuple[Path, ...] = (self._inputs.root, folder.path)
-        script = render_script(self._inputs.settings.slurm, self._inputs.stage, folders)
+        settings = self._inputs.settings.slurm
+        folders = list_binds(self._inputs, folder.path) if settings.image else ()
+        script = render_script(settings, self._inputs.stage, folders)
         write_text(folder.script, script)
         say, attempted = self._say, self._attempted
         run = ArrayRun(folder, self._slurm, self._inputs, recording_ids, attempted, say)
@@ -215,7 +245,8 @@ class SlurmStepLauncher:
         held = self._held.pop(recording_id)
         if outcome.error is not None:
             folder.release(recording_id)
-            folder.give_back_journal(recording_id, self._work)
+            journals = folder.find_journals(recording_id)[recording_id]
+            give_back(journals, recording_id, self._work)
             self._work.take_from_task(recording_id, run)
             held.open.close()
             return outcome
@@ -247,6 +278,11 @@ def _others_recording(recording_id: str, person: str) -> RecordingBusy:
     what = f"tasks of {person}'s on the cluster may still write it"
     remedy = f"Let {person} go on with them (badc run --slurm) or end them (badc slurm cancel)"
     return RecordingBusy(what, recording_id, remedy)
+
+
+def _elsewhere(recording_id: str, host: str) -> RecordingBusy:
+    what = f"a run of {host} is at work on it on the cluster"
+    return RecordingBusy(what, recording_id, f"Go on with it, or end it, on {host}")
 
 
 def _open_many_files() -> None:

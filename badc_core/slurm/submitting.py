@@ -7,11 +7,12 @@ one submission nevertheless, the nodes let only one of them work (`RunFolder.own
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from badc_core.errors import SlurmSilent
+from badc_core.errors import SlurmRefused, SlurmSilent
 from badc_core.slurm.commands import Slurm, TooManyJobs
-from badc_core.slurm.run_folder import RunFolder, Submission
+from badc_core.slurm.run_folder import HOST, RunFolder, Submission
 from badc_core.slurm.script import sbatch_options
 from badc_core.slurm.task import Task
 from badc_core.stages.step_inputs import StepInputs
@@ -71,10 +72,12 @@ class Submitter:
             found = until_answered(lambda: self._slurm.find_jobs(unsure), self._say)
         for one in known:
             job = owners[one.number] or one.job or next(iter(found.get(one.name, ())), "")
+            job = job or self._write_off(one)
             if job:
-                self._enter(one if one.job else self._folder.note_job(one, job), tasks)
+                known_job = one if one.job else self._folder.note_job(one, job)
+                self._enter(replace(known_job, job=job), tasks)
         n_tasks = counted(sum(bool(one.job) for one in tasks.values()), "task")
-        self._say(f"taken up again: {self._folder.path.name}, {n_tasks}")
+        self._say(f"resuming run {self._folder.path.name} with {n_tasks}")
 
     def submit(self, waiting: Sequence[Task], others: Collection[Task]) -> None:
         """Submits as many tasks as the cluster takes now; the rest waits until some have ended.
@@ -89,20 +92,20 @@ class Submitter:
         n_submitted = sum(bool(one.job) for one in others)
         if self._is_resting(n_submitted):
             return
-        self._most = self._most or until_answered(self._slurm.largest_array, self._say)
-        most = self._most
+        largest = until_answered(self._slurm.largest_array, self._say)
+        self._most = self._most or largest
         while waiting:
-            some, waiting = waiting[:most], waiting[most:]
+            some, waiting = waiting[: self._most], waiting[self._most :]
             try:
                 self._submit_array(some)
-                self._rest_s = 0.0
+                self._rest_s, self._most = 0.0, min(2 * self._most, largest)
             except TooManyJobs as error:
-                most = max(1, len(some) // 2)
+                self._most = max(1, len(some) // 2)
                 if len(some) > 1:
                     waiting = [*some, *waiting]
                     continue
                 n_submitted = sum(bool(one.job) for one in others)
-                if not n_submitted and not self._slurm.read_queue():
+                if not n_submitted and not until_answered(self._slurm.read_queue, self._say):
                     raise
                 n_tasks = counted(1 + len(waiting), "task")
                 self._say(f"{n_tasks} wait until others have ended: {error}")
@@ -125,22 +128,36 @@ class Submitter:
         def submit() -> str:
             nonlocal has_tried
             # An answer that got lost leaves a job behind.
-            found = self._slurm.find_jobs({submission.name}) if has_tried else {}
-            has_tried = True
-            if known := found.get(submission.name):
+            if has_tried and (known := self._find(submission)):
                 return known[0]
+            has_tried = True
             number = str(submission.number)
             return self._slurm.submit(sbatch_options(*words), self._folder.script, number)
 
         try:
             job = until_answered(submit, self._say)
-        except TooManyJobs:
-            self._folder.note_refused(submission)
-            raise
+        except SlurmRefused:
+            # An earlier try may have been accepted, or this one, for all that sbatch says.
+            job = next(iter(self._find(submission)), "") or self._write_off(submission)
+            if not job:
+                raise
         known = self._folder.note_job(submission, job)
         self._enter(known, {one.number: one for one in tasks})
         n_left = counted(sum(len(one.left) for one in tasks), "recording")
         self._say(f"job {job}: {counted(len(tasks), 'task')} with {n_left} submitted")
+
+    def _find(self, submission: Submission) -> list[str]:
+        names = {submission.name}
+        found = until_answered(lambda: self._slurm.find_jobs(names), self._say)
+        return found.get(submission.name, [])
+
+    def _write_off(self, submission: Submission) -> str:
+        """Keeps a job that Slurm may still accept from working; returns it if it does already."""
+        owner = self._folder.claim(submission.number)
+        if owner != HOST:
+            return owner
+        self._folder.note_refused(submission)
+        return ""
 
     def _enter(self, submission: Submission, tasks: Mapping[int, Task]) -> None:
         for index, number in enumerate(submission.tasks):

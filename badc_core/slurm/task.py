@@ -12,9 +12,7 @@ from badc_core.slurm.memory import out_of_memory
 from badc_core.slurm.script import STOPPED
 from badc_core.units import counted
 
-_AGAIN = frozenset(
-    {"TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED", "COMPLETED"}
-)
+_AGAIN = frozenset({"TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "COMPLETED"})
 """States after which what is left is worth another try."""
 
 _OF_ALL_STARTS = ("elapsed_s", "gpu_hours", "max_rss_mib")
@@ -118,7 +116,13 @@ class Task:
         # It only says that it ended before it was done if it was told to.
         if self.has_ended or state is None or state.state in _AGAIN:
             return True
-        return state.exit_code.partition(":")[0] == str(STOPPED)
+        return _exit_code(state) == STOPPED
+
+    def may_speak_yet(self, state: TaskState | None) -> bool:
+        """Returns whether it ended as one does that says so, which nobody has seen yet."""
+        if state is None or self.has_ended:
+            return False
+        return state.state == "COMPLETED" or _exit_code(state) == STOPPED
 
     def explain(self, state: TaskState | None, log: Path) -> BadcError:
         """Returns why its recordings have no result.
@@ -137,12 +141,20 @@ class Task:
             return DetectorFailed(what, log, remedy)
         if known.state == "CANCELLED" or state is None:
             return DetectorFailed("its task was cancelled", log, "Run again to go on")
+        if not self.about and not log.exists():
+            what = "its node could not write this log"
+            remedy = "Put the dataset, or slurm.folder, where nodes can write"
+            return DetectorFailed(what, log, remedy)
         words = _read_tail(log)
         if known.state == "OUT_OF_MEMORY" or _WANTED_MEMORY.search(words):
             return out_of_memory(log, known.memory, self.about.get("max_rss_mib"))
         said = f"; it said last: {words}" if words else ""
         what = f"its task ended with {known.state} {known.exit_code}".rstrip() + said
         return DetectorFailed(what, log, "See the log, then run again")
+
+
+def _exit_code(state: TaskState) -> int:
+    return int(state.exit_code.partition(":")[0] or 0)
 
 
 def _moment_s(event: dict[str, Any]) -> float:

@@ -72,7 +72,7 @@ def test_a_task_out_of_time_goes_on_where_it_was(archive, monkeypatch) -> None:
     dataset = archive.make(5, slow_s=3.0, time="1")
     step = Step(dataset, ids(5)).run()
     assert step.errors == {}
-    assert any("is submitted again" in one for one in step.said)
+    assert any("; resubmitted" in one for one in step.said)
     places = [step.launcher.metadata(one) for one in ids(5)]
     n_submissions = max(one["submissions"] for one in places)
     assert n_submissions >= 2
@@ -272,6 +272,6 @@ def test_after_the_host_was_killed_nothing_is_submitted_twice(
     assert Work(dataset.work_folder).dirty("raw_detections") == set()
     assert list(dataset.root.glob(".badc/slurm/*/tasks")) == []
     assert len(jobs(cluster) - before) == 1
-    assert any("taken up again" in one for one in step.said)
+    assert any("resuming run" in one for one in step.said)
     found = results(dataset, 3)
     assert found == locally(dataset, 3)

@@ -122,9 +122,7 @@ def test_preempted_by_requeue_or_by_cancel_it_goes_on_where_it_was(
     is_requeued = partition == "main"
     assert (task["restart"], task["submissions"]) == ((1, 1) if is_requeued else (0, 2))
     assert len(jobs(cluster) - before - set(urgent)) == (1 if is_requeued else 2)
-    assert any("ended with PREEMPTED and is submitted again" in one for one in step.said) != (
-        is_requeued
-    )
+    assert any("ended with PREEMPTED; resubmitted" in one for one in step.said) != is_requeued
     # Of both starts: the second had three chunks to do at least.
     first = next(iter(step.places.values()))
     assert task["elapsed_s"] >= first["elapsed_s"] + 3 * 0.8

@@ -1,6 +1,7 @@
 """Launching where there is no cluster, and the speeds that tasks are packed by."""
 
 import os
+import socket
 
 import pytest
 from support.commands import run_typed
@@ -9,8 +10,16 @@ from support.forbidden import forbidden
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ProgramMissing, RecordingBusy, SlurmRefused
+from badc_core.errors import (
+    ProgramMissing,
+    RecordingBusy,
+    SlurmRefused,
+    SlurmSilent,
+    StorageFull,
+)
 from badc_core.settings import Settings
+from badc_core.slurm import run_folders
+from badc_core.slurm.binds import list_binds
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import end_run, list_folders
@@ -95,3 +104,86 @@ def test_a_run_of_another_person_is_left_to_them(tmp_path, monkeypatch) -> None:
         with pytest.raises(SlurmRefused, match=f"only {person} can end them"):
             end_run(folder, Slurm(), work, print)
     assert work.given_to_tasks() == {"r": str(folder.path)}
+
+
+@pytest.fixture
+def cut(tmp_path) -> Dataset:
+    """A dataset of two recordings."""
+    for name in "ab":
+        write_tone(tmp_path / "ds" / "audio" / "A" / f"{name}.wav", 3.0)
+    dataset = Dataset.open(tmp_path / "ds", {"detector": {"name": "band_energy"}})
+    cut_recordings(dataset)
+    return dataset
+
+
+def test_recordings_are_marked_before_there_is_a_folder(cut, answers, monkeypatch) -> None:
+    answers("scontrol", "MaxArraySize = 1001\n")
+    work, marked = Work(cut.work_folder), []
+
+    def fill_the_disk(folder: RunFolder, *_: object) -> None:
+        folder.path.mkdir(parents=True)
+        marked.extend(work.given_to_tasks())
+        raise StorageFull("no space left", folder.path)
+
+    monkeypatch.setattr(RunFolder, "create", fill_the_disk)
+    with pytest.raises(StorageFull):
+        list(SlurmStepLauncher(step_inputs(cut, ["a", "b"])).outcomes())
+    assert marked == ["a", "b"]
+    assert work.given_to_tasks() == {}
+    assert list(cut.root.glob(".badc/slurm/*")) == []
+
+
+def test_what_another_machine_follows_is_left_to_it(cut, answers, monkeypatch) -> None:
+    answers("scontrol", "MaxArraySize = 1001\n")
+    answers("squeue")
+    answers("sacct")
+    answers("scancel")
+    folder, work = RunFolder(cut.root / ".badc" / "slurm" / "run"), Work(cut.work_folder)
+    with monkeypatch.context() as there:
+        there.setattr(socket, "gethostname", lambda: "login01")
+        folder.create(step_inputs(cut, ["a"]), [["a"]])
+    (outcome,) = SlurmStepLauncher(step_inputs(cut, ["a"])).outcomes()
+    assert isinstance(outcome.error, RecordingBusy)
+    assert "login01" in str(outcome.error)
+    with pytest.raises(SlurmRefused, match="On login01: badc slurm cancel"):
+        end_run(folder, Slurm(), work, print)
+    assert not folder.is_shrunk
+    work.give_to_task("a", str(folder.path))  # both have one work folder, so locks are seen
+    end_run(folder, Slurm(), work, print)
+    assert folder.is_shrunk
+
+
+def test_only_jobs_of_the_run_are_cancelled_and_waited_for_in_few_words(
+    tmp_path, answers, monkeypatch
+) -> None:
+    monkeypatch.setattr(run_folders, "_FIRST_LOOK_S", 0.0)
+    monkeypatch.setattr(run_folders, "_LOOK_S", 0.1)
+    monkeypatch.setattr(run_folders, "_ENDING_S", 1.0)
+    folder, said = RunFolder(tmp_path / "run"), []
+    (folder.path / "submissions").mkdir(parents=True)
+    folder.note_job(folder.note_intent("badc-run", [0]), "17")  # a number that Slurm gave again
+    folder.note_intent("badc-run", [0])
+    answers("squeue", "18|RUNNING\n")
+    cancelled = answers("scancel")
+    with pytest.raises(SlurmSilent, match="jobs 18 do not end"):
+        end_run(folder, Slurm(), Work(tmp_path / "work"), said.append)
+    assert cancelled.read_text() == "--quiet 18\n"
+    assert said == ["waiting for jobs 18 to end"]
+    assert folder.claim(1, "19_0") == "host"  # if sbatch should be accepted now
+
+
+def test_a_container_sees_what_links_and_settings_lead_to(tmp_path) -> None:
+    for name in ("project/A", "models", "runtime", "git/ds", "ds/audio", "run"):
+        (tmp_path / name).mkdir(parents=True)
+    write_tone(tmp_path / "project" / "A" / "a.wav", 1.0)
+    (tmp_path / "ds" / "audio" / "A").symlink_to(tmp_path / "project" / "A")
+    (tmp_path / "ds" / ".git").write_text("gitdir: ../git/ds\n")
+    (tmp_path / "short").symlink_to(tmp_path / "ds")
+    (tmp_path / "models" / "m.onnx").touch()
+    model = {"file": str(tmp_path / "models" / "m.onnx"), "function": "a.module:f"}
+    detector = {"name": "onnx", "model": model, "runtime": str(tmp_path / "runtime")}
+    dataset = Dataset.open(tmp_path / "short", {"detector": detector})
+    cut_recordings(dataset)
+    found = list_binds(step_inputs(dataset, ["a"]), tmp_path / "run", tmp_path / "ds" / "audio")
+    names = ("ds", "git/ds", "models", "project/A", "run", "runtime", "short")
+    assert found == [tmp_path / one for one in names]

@@ -5,12 +5,14 @@ import os
 import pickle
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from badc_core.errors import DatasetInvalid, UnreadableRecording
 from badc_core.outcomes import Outcome
 from badc_core.slurm.lines import append_line
 from badc_core.slurm.run_folder import RunFolder
+from badc_core.slurm.run_folders import give_back
 from badc_core.slurm.values import pack_value, unpack_value
 from badc_core.stages.work import Work
 
@@ -31,10 +33,36 @@ def test_submissions_are_read_back_also_half_written(tmp_path) -> None:
     assert second.name == "badc-x-1"
 
 
+def test_a_line_that_was_left_half_costs_no_other(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "submissions").mkdir()
+    folder.note_job(folder.note_intent("badc-x", [0]), "17")
+    with (tmp_path / "submissions.jsonl").open("a") as file:
+        file.write('{"number":1,"na')  # the disk was full
+    folder.note_job(folder.note_intent("badc-x", [1, 2]), "18")
+    append_line(tmp_path / "submissions.jsonl", {"number": 7, "job": "19"})
+    known = folder.read_submissions()
+    assert [(one.number, one.job, one.tasks) for one in known] == [
+        (0, "17", (0,)),
+        (1, "18", (1, 2)),
+    ]
+
+
+def test_what_was_refused_leaves_no_list_behind(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "submissions").mkdir()
+    folder.note_refused(folder.note_intent("badc-x", [0]))
+    assert list((tmp_path / "submissions").iterdir()) == []
+    assert folder.note_intent("badc-x", [0]).number == 1
+
+
 def test_values_come_back_and_texts_call_nothing() -> None:
     outcome = Outcome("r", error=UnreadableRecording("cut", "r.wav", "Copy it"))
     back = unpack_value(pack_value(outcome.error))
     assert (type(back), str(back)) == (UnreadableRecording, str(outcome.error))
+
+    table = pa.table({"label": ["a", None], "start_ms": [1, 2]})
+    assert unpack_value(pack_value([table])) == [table]
 
     class Evil:
         def __reduce__(self):
@@ -47,6 +75,8 @@ def test_values_come_back_and_texts_call_nothing() -> None:
         base64.b64encode(
             b"\x80\x04\x8c\x19badc_core.slurm.commands\x8c\x10subprocess.Popen\x93)R."
         ).decode(),
+        base64.b64encode(b"Pevil\n.").decode(),
+        base64.b64encode(b"C\x04evilQ.").decode(),
         "no base64!",
         "",
     ):
@@ -58,10 +88,12 @@ def test_of_two_jobs_for_one_submission_one_works(tmp_path) -> None:
     folder = RunFolder(tmp_path)
     (tmp_path / "submissions").mkdir()
     assert folder.owner_of(0) == ""
-    assert folder.owner_of(0, "17") == "17"
-    assert folder.owner_of(0, "18") == "17"
+    assert folder.claim(0, "17_2") == "17"
+    assert folder.claim(0, "18_2") == folder.claim(0) == "17"
     assert folder.owner_of(0) == "17"
     assert [one.name for one in (tmp_path / "submissions").iterdir()] == ["0.owner"]
+    assert folder.claim(1) == folder.claim(1, "18_0") == "host"
+    assert folder.owner_of(1) == ""
 
 
 def test_journals_come_back_once_however_often(tmp_path) -> None:
@@ -74,7 +106,7 @@ def test_journals_come_back_once_however_often(tmp_path) -> None:
     with second.open("a") as file:
         file.write("three\n")
     for _ in range(3):
-        folder.give_back_journal("r", host)
+        give_back(folder.find_journals()["r"], "r", host)
     lines = [line for line in host.journal("r").read_text().splitlines() if line]
     assert sorted(lines) == ["one", "three", "two"]
 

@@ -59,6 +59,41 @@ def test_a_script_passes_signals_on_and_ends_as_its_program_does(tmp_path, given
     assert said == ["set up", "-m badc_core.slurm.node . 5", *(["told"] if given else [])]
 
 
+def test_a_task_that_is_stopped_while_it_is_set_up_starts_nothing(tmp_path) -> None:
+    (tmp_path / "logs").mkdir()
+    script = tmp_path / "task.sh"
+    settings = SlurmSettings(python="/bin/false", setup=("kill -USR1 $$", "sleep 0.1"))
+    script.write_text(render_script(settings, "raw_detections", []))
+    variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+    words = ["bash", "-x", str(script), "5"]
+    ended = subprocess.run(words, cwd=tmp_path, env={**os.environ, **variables}, check=False)
+    assert ended.returncode == 75
+    assert "/bin/false" not in (tmp_path / "logs" / "7_2.out").read_text()
+
+
+def test_an_image_has_packages_of_its_own_only() -> None:
+    script = render_script(SlurmSettings(image="b.sif"), "raw_detections", [Path("/d")])
+    assert "apptainer exec --bind /d b.sif python3 -E -s -m badc_core.slurm.node" in script
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_gpus"),
+    [
+        ({}, 0),
+        ({"gres": "gpu"}, 1),
+        ({"gres": "gpu:nvidia-a100:2"}, 2),
+        ({"gres": "gpu:v100:1,gpu:a100-40gb:2,nvme:9"}, 3),
+        ({"gres": "gpu_mem:80G"}, 0),
+        ({"extra": ("--mail-type=FAIL", "--gpus-per-node=4")}, 4),
+        ({"extra": ("--gpus=a100:2,v100:1",)}, 3),
+        ({"extra": ("--gres=gpu:a100",)}, 1),
+        ({"extra": ("-G2",), "gres": "gpu:1"}, 2),
+    ],
+)
+def test_gpus_are_counted_however_they_are_asked_for(asked, n_gpus) -> None:
+    assert SlurmResources(**asked).n_gpus == n_gpus
+
+
 def test_options_are_those_of_the_stage(tmp_path) -> None:
     (tmp_path / "badc.toml").write_text(
         "[slurm]\naccount = 'st-birds'\ntime = '1:00:00'\nmax_running_tasks = 20\nmem = '4G'\n"
@@ -88,7 +123,7 @@ def test_options_are_those_of_the_stage(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("extra = ['4G']", "no option of sbatch"),
+        ("extra = ['4G']", "invalid sbatch option"),
         ("stages = ['detektions']", "detektions"),
         ("cpus_per_task = 0", "cpus_per_task"),
         ("resources = {detektions = {mem = '4G'}}", "detektions"),

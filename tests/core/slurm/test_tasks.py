@@ -101,6 +101,14 @@ def test_the_memory_of_a_task_is_what_slurm_says(monkeypatch) -> None:
     assert memory.given_mib() == 900
 
 
+def test_a_node_that_cannot_write_where_the_run_is_is_said_so(tmp_path) -> None:
+    task, state = Task(0, {"r"}, job="17_0"), TaskState("FAILED", "", "1:0")
+    assert "node could not write this log" in str(task.explain(state, tmp_path / "17_0.out"))
+    assert "slurm.folder" in str(task.explain(state, tmp_path / "17_0.out"))
+    (tmp_path / "17_0.out").write_text("no module named badc\n")
+    assert "no module named badc" in str(task.explain(state, tmp_path / "17_0.out"))
+
+
 def test_where_nothing_is_known_of_groups_nothing_is_said(monkeypatch) -> None:
     monkeypatch.setattr(memory, "_OWN", Path("/nowhere"))
     died = DetectorFailed("worker cpu-0 ended with exit code -9", "r0")
