@@ -29,8 +29,8 @@ _LAST_WORDS_S = 5.0
 
 _QUESTIONS, _BETWEEN_QUESTIONS_S = 3, 1.0
 
-Hear = Callable[[dict[str, Any]], None]
-Say = Callable[[str], None]
+AttemptHandler = Callable[[dict[str, Any]], None]
+MessageHandler = Callable[[str], None]
 
 
 class ArrayRun:
@@ -57,8 +57,8 @@ class ArrayRun:
         slurm: Slurm,
         inputs: StepInputs,
         held: Collection[str],
-        attempted: Hear,
-        say: Say,
+        attempted: AttemptHandler,
+        say: MessageHandler,
     ) -> None:
         self.folder = folder
         self._slurm = slurm
@@ -89,14 +89,14 @@ class ArrayRun:
         return time.monotonic() - self._done_s > _LAST_WORDS_S
 
     def attach(self) -> Iterator[Outcome[Any]]:
-        """Takes up what an earlier process submitted, and yields what tasks have done since.
+        """Resumes what an earlier process submitted, and yields what tasks have done since.
 
         What failed meanwhile is tried again.
         """
         for one in self.recording_ids:
-            self.folder.take_back(one)
+            self.folder.unrelease(one)
         self._submitter.attach(self.tasks)
-        yield from self._listen(is_old=True)
+        yield from self._read_events(is_old=True)
 
     def look(self) -> Iterator[Outcome[Any]]:
         """Submits what waits, and yields what has become of recordings since the last look.
@@ -104,8 +104,8 @@ class ArrayRun:
         Raises:
             SlurmRefused: nothing can be submitted.
         """
-        yield from self._listen()
-        yield from self._take_arrived()
+        yield from self._read_events()
+        yield from self._list_arrived()
         left = self._open_tasks()
         if waiting := [one for one in left if not one.job]:
             try:
@@ -135,7 +135,7 @@ class ArrayRun:
     def _open_tasks(self) -> list[Task]:
         return [one for one in self.tasks.values() if one.left]
 
-    def _listen(self, is_old: bool = False) -> Iterator[Outcome[Any]]:
+    def _read_events(self, is_old: bool = False) -> Iterator[Outcome[Any]]:
         for number, paths in self.folder.list_events().items():
             task = self.tasks[number]
             if task.has_ended and not task.left:
@@ -143,9 +143,11 @@ class ArrayRun:
             for path in paths:
                 tail = self._tails.setdefault(path.name, Tail(path))
                 for event in tail.read():
-                    yield from self._heard(task, event, is_old)
+                    yield from self._handle_event(task, event, is_old)
 
-    def _heard(self, task: Task, event: dict[str, Any], is_old: bool) -> Iterator[Outcome[Any]]:
+    def _handle_event(
+        self, task: Task, event: dict[str, Any], is_old: bool
+    ) -> Iterator[Outcome[Any]]:
         """Takes in an event; yields the outcome that it tells.
 
         Args:
@@ -156,11 +158,11 @@ class ArrayRun:
         kind = event["kind"]
         if kind == "attempt":
             attempt = event["attempt"]
-            # Of those that the step still wants, no host has told, in a log that is new now.
+            # Of those that the step still wants, no line is in the log of this step.
             if not is_old or attempt["recording_id"] in task.left:
                 self._attempted({**attempt, "worker": f"{event['node']}/{attempt['worker']}"})
         elif kind == "outcome":
-            yield from self._heard_outcome(task, event, is_old)
+            yield from self._handle_outcome(task, event, is_old)
         elif event["submission"] == task.submission:
             self._queue.expect_news()
             if kind == "started":
@@ -171,7 +173,7 @@ class ArrayRun:
                 task.ended(event)
                 self._speeds.note(self._stage, event["audio_s"], event["elapsed_s"])
 
-    def _heard_outcome(
+    def _handle_outcome(
         self, task: Task, event: dict[str, Any], is_old: bool
     ) -> Iterator[Outcome[Any]]:
         if event["submission"] == task.submission:
@@ -196,7 +198,7 @@ class ArrayRun:
         except BadcError as error:
             yield Outcome(recording_id, error=error)
         else:
-            yield from self._take_arrived()
+            yield from self._list_arrived()
 
     def _expect(self, event: dict[str, Any]) -> None:
         recording_id = event["recording_id"]
@@ -204,7 +206,7 @@ class ArrayRun:
         found = self._arriving.setdefault(recording_id, [])
         found.append((Arrival(event["outputs"]), outcome))
 
-    def _take_arrived(self) -> Iterator[Outcome[Any]]:
+    def _list_arrived(self) -> Iterator[Outcome[Any]]:
         """Yields outcomes whose files are here; of several of a recording, one."""
         for recording_id, found in list(self._arriving.items()):
             errors = [arrival.explain_absence() for arrival, _ in found]
@@ -222,7 +224,7 @@ class ArrayRun:
         if not gone:
             return
         ended = until_answered(lambda: self._slurm.find_ended(gone), self._say)
-        yield from self._listen()  # what they said before they ended
+        yield from self._read_events()  # what they said before they ended
         for job in sorted(gone):
             task, state = running[job], ended.get(job)
             array, _, index = job.partition("_")

@@ -33,8 +33,8 @@ from badc_core.steps import BODIES
 from badc_core.telemetry.log import Tail, TelemetryLog
 
 
-class _Told(BaseException):
-    """The task was told to end."""
+class _Stopped(BaseException):
+    """The task must end."""
 
 
 class EventLog:
@@ -113,7 +113,7 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     try:
         folder.require_own_version()
         _run_body(_left(folder, number, start), events)
-    except _Told:
+    except _Stopped:
         code = STOPPED
     except BadcError as error:
         events.add("failed", error=_error(error))
@@ -143,7 +143,7 @@ def _left(folder: RunFolder, number: int, start: str) -> StepInputs:
 def _run_body(inputs: StepInputs, events: EventLog) -> None:
     with closing(_body(inputs, events)) as outcomes:
         for outcome in outcomes:
-            _tell(inputs, outcome, events)
+            _write_outcome(inputs, outcome, events)
             outcome.commit()
 
 
@@ -154,32 +154,32 @@ def _body(inputs: StepInputs, events: EventLog) -> Generator[Outcome[Any], None,
     return detect_recordings(inputs, _Telemetry(events, path))
 
 
-def _tell(inputs: StepInputs, outcome: Outcome[Any], events: EventLog) -> None:
+def _write_outcome(inputs: StepInputs, outcome: Outcome[Any], events: EventLog) -> None:
     """Writes down an outcome, with the sizes and sums of its files as this node sees them."""
     if outcome.error is not None:
-        told = {"error": _error(outcome.error), **events.usage()}
-        events.add("outcome", recording_id=outcome.recording_id, **told)
+        content = {"error": _error(outcome.error), **events.usage()}
+        events.add("outcome", recording_id=outcome.recording_id, **content)
         return
     outputs = {
         str(path): [path.stat().st_size, sha256_file(path)]
         for path in STAGES[inputs.stage].outputs(inputs.dataset, outcome.recording_id)
     }
-    told = {"value": pack_value(outcome.value), "outputs": outputs, **events.usage()}
-    events.add("outcome", recording_id=outcome.recording_id, **told)
+    content = {"value": pack_value(outcome.value), "outputs": outputs, **events.usage()}
+    events.add("outcome", recording_id=outcome.recording_id, **content)
 
 
 def _error(error: BadcError) -> dict[str, str]:
     return protocol.error_to_json(memory.explain_kill(error, memory.given_mib()))
 
 
-_told: list[int] = []
+_signals: list[int] = []
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     # Once is enough: what follows closes files and ends workers.
-    if not _told:
-        _told.append(signal_number)
-        raise _Told
+    if not _signals:
+        _signals.append(signal_number)
+        raise _Stopped
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
         code = run_task(RunFolder(Path(folder).absolute()), int(submission), index, place)
     except BadcError as error:
         sys.exit(f"badc: {error}")
-    except _Told:
+    except _Stopped:
         code = STOPPED
     sys.exit(code)
 

@@ -26,7 +26,7 @@ class QueueWatch:
         self._delay_s = _SOONEST_S
         self._next_s = 0.0
         self._missing_since: dict[str, float] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._said: set[tuple[str, str]] = set()
         self._reasons: dict[str, str] = {}
 
     def expect_news(self) -> None:
@@ -49,7 +49,7 @@ class QueueWatch:
         try:
             queue = self._slurm.read_queue()
         except SlurmSilent as error:
-            self._tell("", f"Slurm does not answer, going on when it does: {error}", say)
+            self._say_once("", f"Slurm does not answer, going on when it does: {error}", say)
             return set()
         gone = set()
         for job, task in running.items():
@@ -73,14 +73,14 @@ class QueueWatch:
         array = job.partition("_")[0]
         kind = reason.partition(",")[0]
         if "held" in reason.lower():
-            self._tell(array, f"job {array} is held ({reason}): scontrol release {array}", say)
+            self._say_once(array, f"job {array} is held ({reason}): scontrol release {array}", say)
         elif (why := _explain(kind)) and self._reasons.get(job) == kind:
-            self._tell(array, f"job {array} does not start ({reason}): {why}", say)
+            self._say_once(array, f"job {array} does not start ({reason}): {why}", say)
         self._reasons[job] = kind  # the first that Slurm gives is not always the one that stays
 
-    def _tell(self, about: str, words: str, say: Callable[[str], None]) -> None:
-        if (about, words) not in self._told:
-            self._told.add((about, words))
+    def _say_once(self, about: str, words: str, say: Callable[[str], None]) -> None:
+        if (about, words) not in self._said:
+            self._said.add((about, words))
             say(words)
 
 

@@ -238,7 +238,7 @@ class RunFolder:
         """Keeps tasks that begin later away from a recording."""
         (self.path / "released" / recording_id).touch()
 
-    def take_back(self, recording_id: str) -> None:
+    def unrelease(self, recording_id: str) -> None:
         """Lets tasks that begin later work on a recording again."""
         (self.path / "released" / recording_id).unlink(missing_ok=True)
 

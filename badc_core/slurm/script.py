@@ -9,7 +9,7 @@ from badc_core.errors import ConfigInvalid
 from badc_core.slurm_settings import SlurmSettings
 
 STOPPED = 75
-"""Exit code of a task that was told to end before it was done."""
+"""Exit code of a task that stopped before it was done."""
 
 WARNING_S = 120
 """A task is warned this long before its time limit, so that it can end by itself."""
@@ -19,15 +19,15 @@ _SCRIPT = """\
 # One task of an array of BADC's. Its argument is the number of the submission.
 exec >>"logs/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.out" 2>&1
 child=
-told=
-trap 'told=yes; [ -z "$child" ] || kill -USR1 "$child"' USR1 TERM
+warned=
+trap 'warned=yes; [ -z "$child" ] || kill -USR1 "$child"' USR1 TERM
 set -e
 {setup}
 set +e
-[ -z "$told" ] || exit {stopped}
+[ -z "$warned" ] || exit {stopped}
 {command} . "$1" &
 child=$!
-[ -z "$told" ] || kill -USR1 "$child"
+[ -z "$warned" ] || kill -USR1 "$child"
 code=0
 # A signal ends `wait` before its process has ended.
 while :; do
@@ -35,7 +35,7 @@ while :; do
   code=$?
   kill -0 "$child" 2>/dev/null || break
 done
-[ "$code" -eq 0 ] || [ -z "$told" ] || code={stopped}
+[ "$code" -eq 0 ] || [ -z "$warned" ] || code={stopped}
 exit "$code"
 """
 
@@ -49,7 +49,7 @@ def render_script(settings: SlurmSettings, stage: str, folders: Sequence[Path]) 
         folders: that a container must see (`binds.py`).
 
     Raises:
-        ConfigInvalid: a container cannot be told of a folder of that name.
+        ConfigInvalid: a container cannot have a folder of that name.
     """
     for folder in folders if settings.image else ():
         if {",", ":"} & set(str(folder)):

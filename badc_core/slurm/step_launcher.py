@@ -98,7 +98,7 @@ class SlurmStepLauncher:
                 if begun.error is not None:
                     yield Outcome(one, error=begun.error)
             try:
-                yield from self._take_up(stack)
+                yield from self._resume_runs(stack)
                 if new := [one for one in self._held if not self._is_given(one)]:
                     self._begin(new, stack)
                 yield from self._follow()
@@ -142,7 +142,7 @@ class SlurmStepLauncher:
             own.enter_context(contents.using(recording_id))
             self._held[recording_id] = _Held(begun, own.pop_all())
 
-    def _take_up(self, stack: ExitStack) -> Iterator[Outcome[Any]]:
+    def _resume_runs(self, stack: ExitStack) -> Iterator[Outcome[Any]]:
         """Goes on with what killed runs left; yields what their tasks have done meanwhile.
 
         Where settings or inputs are others now, the jobs are ended: what they find is of no use.

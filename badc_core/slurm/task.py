@@ -113,7 +113,7 @@ class Task:
             return False
         if state is None and not self.has_started:
             return False  # cancelled, as far as anybody can tell
-        # It only says that it ended before it was done if it was told to.
+        # It only says that it ended before it was done if it was warned.
         if self.has_ended or state is None or state.state in _AGAIN:
             return True
         return _exit_code(state) == STOPPED
