@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from support.commands import BADC
 from support.slurm_cluster import Cluster
+from support.slurm_steps import begin_at_once
 from support.sounds import write_tone
 from support.waiting import wait_until
 
@@ -21,6 +22,16 @@ _SETTINGS = (
 )
 
 
+_HELD = """\
+#!/bin/bash
+# --input CHUNK.wav --output OUT.json
+if [[ "$2" == *_3000_6000.wav ]]; then
+  until [[ -e "${0%/*}/go" ]]; do sleep 0.1; done
+fi
+echo '{"detections": []}' >"$4"
+"""
+
+
 class Archive:
     """A dataset of three recordings, and a Dagster home."""
 
@@ -28,6 +39,7 @@ class Archive:
         self.root = folder / "a dataset's"
         self._home = folder / "home"
         self._home.mkdir()
+        self.held = ("--runner-cmd", folder / "held")
         for number in range(3):
             write_tone(self.root / "audio" / "A" / f"r{number}.wav", 6.0, number)
         (self.root / "badc.toml").write_text(_SETTINGS)
@@ -54,13 +66,28 @@ class Archive:
         return {one["job"]: one["state"] for one in found}
 
     def submit(self, cluster: Cluster, group: str, *words: object) -> str:
-        """Runs a script of a group's tasks on the cluster; returns its job."""
+        """Submits a script of a group's tasks to the cluster; returns its job."""
         script = self.root.parent / f"{group}.sh"
         self.badc(group, "orchestrate", self.root, *words, "--sockeye-script", script)
         log = f"--output={self.root.parent}/%A_%a.out"
-        job = cluster.call("sbatch", "--parsable", log, "--mem=900M", str(script)).strip()
-        wait_until(lambda: not cluster.call("squeue", "-h", "-j", job).strip(), 180)
+        return cluster.call("sbatch", "--parsable", log, "--mem=900M", str(script)).strip()
+
+    def submit_held(self, cluster: Cluster) -> str:
+        """Submits a script whose one task waits with its second chunk until there is `go`."""
+        self.badc("chunk", "orchestrate", self.root, "--chunk-duration", 3, "--limit", 1, "--apply")
+        _, program = self.held
+        program.write_text(_HELD)
+        program.chmod(0o755)
+        words = (*self.held, "--sockeye-time", "00:01:00")
+        job = self.submit(cluster, "infer", *words, "--sockeye-log-dir", "$SCRATCH/badc")
+        wait_until((self.root / "artifacts/infer/r0/r0_chunk_0_3000.json").exists, 60)
         return job
+
+    def attempts(self) -> dict[str, int]:
+        """Returns how often each chunk was tried, by the telemetry in the dataset."""
+        summary = self.root / "artifacts/telemetry/infer/r0.jsonl.summary.json"
+        jobs = json.loads(summary.read_text())["jobs"]
+        return {chunk_id: one["attempts"] for chunk_id, one in jobs.items()}
 
     def latest(self, asset: str, recording_id: str) -> dg.AssetMaterialization:
         wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[recording_id])
@@ -69,12 +96,19 @@ class Archive:
         return record.asset_materialization
 
 
+def is_queued(cluster: Cluster, job: str) -> bool:
+    """Returns whether a job waits, runs or ends."""
+    return bool(cluster.call("squeue", "-h", "-j", job).strip())
+
+
 def test_what_tasks_of_array_scripts_did_is_collected_with_node_and_job(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     archive = Archive(tmp_path)
     cutting = archive.submit(cluster, "chunk", "--chunk-duration", 3)
+    wait_until(lambda: not is_queued(cluster, cutting), 180)
     detecting = archive.submit(cluster, "infer")
+    wait_until(lambda: not is_queued(cluster, detecting), 180)
     assert len(list_notes(archive.root)) == 6
     archive.badc("scan", archive.root)
     assert list_notes(archive.root) == []
@@ -101,3 +135,35 @@ def test_logs_of_tasks_are_found_while_they_are_at_work_and_later(
         cluster.call("scontrol", "update", "nodename=n[1-2]", "state=resume")
         assert run.wait(timeout=300) == 0
     assert archive.states() == {job: "done"}
+
+
+def test_a_task_of_an_array_script_that_is_out_of_time_requeues_itself_and_goes_on(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
+    archive = Archive(tmp_path)
+    job = archive.submit_held(cluster)
+    log = tmp_path / f"{job}_1.out"
+    # The controller looks at times every half minute; two minutes before the end of one are over.
+    wait_until(lambda: "badc: out of time: requeued, to continue" in log.read_text(), 90)
+    (tmp_path / "go").touch()
+    begin_at_once(cluster)
+    wait_until(lambda: not is_queued(cluster, job), 90)
+    assert "chunks: 1 ok, 0 failed, 1 skipped" in log.read_text()
+    assert "Restarts=1" in cluster.call("scontrol", "show", "job", job)
+    assert archive.attempts() == {"r0_chunk_0_3000": 1, "r0_chunk_3000_6000": 1}
+    assert (tmp_path / "scratch/badc" / f"{job}_1" / "r0.jsonl").is_file()
+
+
+def test_a_cancelled_task_of_an_array_script_keeps_what_is_done(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
+    archive = Archive(tmp_path)
+    job = archive.submit_held(cluster)
+    cluster.call("scancel", job)
+    wait_until(lambda: not is_queued(cluster, job), 60)
+    assert archive.attempts()["r0_chunk_0_3000"] == 1
+    left = archive.badc("infer", "orchestrate", archive.root, *archive.held, "--json")
+    (entry,) = json.loads(left)
+    assert entry["n_left"] == 1
