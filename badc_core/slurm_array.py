@@ -14,7 +14,7 @@ _WARNING_S = 120
 """How long before its time is over a task learns of it, so that it ends by itself."""
 _MOST_RESTARTS = 3
 """A chunk that never gets done in the time of a task must not be tried for ever."""
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 _PLAIN = re.compile(r"--[a-z]+(-[a-z]+)*|[0-9]+")
 
 _SCRIPT = """\
@@ -22,7 +22,7 @@ _SCRIPT = """\
 {directives}
 # {title}
 # Submit it with sbatch.
-# Texts in single quotes are meant as they are:
+# Single-quoted strings are literal:
 # shellcheck disable=SC1003,SC1110,SC1111,SC1112,SC2016,SC2088
 set -euo pipefail
 
@@ -39,7 +39,7 @@ CHILD=""
 STOPPED=""
 SIGNALLED=""
 
-# Has the command that runs end with what it has done.
+# Stops the running command; what it has done is kept.
 stop() {{
   SIGNALLED=yes
   if [[ -z "$STOPPED" && -n "$CHILD" ]]; then
@@ -77,7 +77,7 @@ end() {{
     exit "$1"
   fi
   if ((${{SLURM_RESTART_COUNT:-0}} < {most_restarts})) && scontrol requeue "$task"; then
-    printf 'badc: out of time; in the queue again, to go on\\n' >&2
+    printf 'badc: out of time: requeued, to continue\\n' >&2
   else
     printf 'badc: out of time; submit the script again to go on\\n' >&2
   fi

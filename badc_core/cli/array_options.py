@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from badc_core.atomic import write_text
+from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.cli.output import Output
 from badc_core.cli.plan_use import PlanUse
 from badc_core.cli.setting_options import OptionInvalid
+from badc_core.datasets.dataset import Dataset
 from badc_core.options import OptionSpec, option_fields
 from badc_core.slurm_array import ArrayJob
 
 _SPECIAL = frozenset("\"'\\#")
-"""sbatch takes these in the lines it reads for more than letters."""
+"""sbatch gives these a special meaning in the lines it reads."""
+_MOST_TASKS = 1000
+"""Of an array, where the cluster has Slurm's default of MaxArraySize."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class ArrayOptions:
     """Whether a script is written, and what it asks Slurm for."""
 
     sockeye_script: Annotated[
-        Path | None, OptionSpec("Write a Slurm script that does it, a task for each recording.")
+        Path | None,
+        OptionSpec("Write a Slurm script that carries out the plan, a task for each recording."),
     ] = None
     sockeye_job_name: Annotated[str, OptionSpec("Name of the Slurm job.")] = "badc-chunk"
     sockeye_account: Annotated[str, OptionSpec("Account charged.", "the cluster's")] = ""
@@ -33,11 +37,6 @@ class ArrayOptions:
         int | None, OptionSpec("Cores of a task.", "the cluster's", least=1)
     ] = None
     sockeye_mem: Annotated[str, OptionSpec("Memory of a task, such as 8G.", "the cluster's")] = ""
-
-    @property
-    def gres(self) -> str:
-        """Devices of a task."""
-        return ""
 
     def require_fitting(self, use: PlanUse) -> None:
         """Raises OptionInvalid for options without a script, or with another use of the plan."""
@@ -52,39 +51,50 @@ class ArrayOptions:
         ):
             if is_given:
                 raise OptionInvalid(f"excludes {option}", "--sockeye-script")
-        self._require_plain()
+        for one in option_fields(ArrayOptions):
+            value = getattr(self, one.name)
+            if isinstance(value, str):
+                _require_word(value, one.option)
 
-    def job(self) -> ArrayJob:
-        """Returns what the script asks for."""
+    def job(self, gres: str = "") -> ArrayJob:
+        """Returns what the script asks for, and devices for each task."""
         return ArrayJob(
             job_name=self.sockeye_job_name,
             account=self.sockeye_account,
             partition=self.sockeye_partition,
-            gres=self.gres,
+            gres=gres,
             time=self.sockeye_time,
             cpus_per_task=self.sockeye_cpus_per_task,
             mem=self.sockeye_mem,
         )
 
-    def write(self, n_tasks: int, render: Callable[[], str], out: Output) -> None:
-        """Writes the script, if it is asked for and has tasks.
+    def write(
+        self, n_tasks: int, render: Callable[[], str], out: Output, unsaved: Dataset | None
+    ) -> None:
+        """Writes the script, if it is asked for; removes an old one where there are no tasks.
 
         Args:
             n_tasks: it would have.
             render: returns its text.
             out: where to say so.
+            unsaved: the dataset, unless tasks commit their results.
         """
-        if self.sockeye_script is not None and n_tasks:
-            write_text(self.sockeye_script, render())
-            out.say(f"Slurm script: {self.sockeye_script}; submit it with sbatch.")
-
-    def _require_plain(self) -> None:
-        """Raises OptionInvalid for a value that is more than a word to sbatch."""
-        for one in option_fields(ArrayOptions):
-            value = getattr(self, one.name)
-            if isinstance(value, str):
-                _require_word(value, one.option)
-        _require_word(self.gres, "--sockeye-gres")
+        path = self.sockeye_script
+        if path is None:
+            return
+        if not n_tasks:
+            out.warn(f"there is no {path}: no recording is left for its tasks.")
+            if path.is_file():
+                with naming_storage_trouble(path):
+                    path.unlink()
+            return
+        write_text(path, render())
+        out.say(f"Slurm script: {path}; submit it with sbatch.")
+        if n_tasks > _MOST_TASKS:
+            more = f"{n_tasks:,} tasks are more than most clusters allow in an array"
+            out.warn(f"{more}: if sbatch refuses the script, give --limit {_MOST_TASKS}.")
+        if unsaved is not None and _is_committed_to(unsaved):
+            out.say("Tasks do not commit: type datalad save when all have ended.")
 
 
 @dataclass(frozen=True)
@@ -114,10 +124,18 @@ class InferArrayOptions(ArrayOptions):
         ),
     ] = ""
 
-    @property
-    def gres(self) -> str:
-        """Devices of a task."""
-        return self.sockeye_gres
+    def require_fitting(self, use: PlanUse) -> None:
+        """Raises OptionInvalid as above, and for a folder that no node would find."""
+        super().require_fitting(use)
+        _require_word(self.sockeye_gres, "--sockeye-gres")
+        if self.sockeye_log_dir.startswith("~"):
+            raise OptionInvalid("write '$HOME' in place of ~", "--sockeye-log-dir")
+
+
+def _is_committed_to(dataset: Dataset) -> bool:
+    """Returns whether commands other than these scripts commit their results."""
+    record = dataset.settings.datalad.record
+    return record == "require" or (record == "auto" and (dataset.root / ".datalad").is_dir())
 
 
 def _require_word(value: str, option: str) -> None:

@@ -1,6 +1,7 @@
 """`badc chunk orchestrate`: plans a dataset's chunk files, and writes them."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
+from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import describe_written
 from badc_core.datasets.dataset import Dataset
@@ -60,6 +62,8 @@ def orchestrate_chunks(
     """Plan the chunk files of a dataset's recordings; with --apply write them."""
     use.require_one_use()
     array.require_fitting(use)
+    if array.sockeye_script is not None and record_datalad:
+        raise OptionInvalid("excludes --record-datalad", "--sockeye-script")
     plan = plan_dataset(cut, register=use.apply or array.sockeye_script is not None)
     plan = replace(plan, dataset=_with_record(plan.dataset, record_datalad))
     if plan.places and not use.print_datalad_run:
@@ -75,7 +79,8 @@ def orchestrate_chunks(
     if not plan.places:
         use.note("Nothing to do.", out)
     use.save(PLAN_COLUMNS, plan.entries(), out)
-    array.write(len(plan.places), lambda: render_chunk_array(plan, array.job()), out)
+    render = partial(render_chunk_array, plan, array.job())
+    array.write(len(plan.places), render, out, plan.dataset)
     if not use.apply and not use.print_datalad_run:
         out.give(plan.entries())
     if use.print_datalad_run:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import typer
 from rich.table import Table
 
+from badc_core.chunks.status import STATUS_FILE
 from badc_core.cli.array_options import InferArrayOptions
 from badc_core.cli.options import taking_options, to_argv
 from badc_core.cli.output import Output, print_error
@@ -25,7 +26,11 @@ from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.file_names import absolute
-from badc_core.inference.array_script import ArrayOutputs, render_infer_array
+from badc_core.inference.array_script import (
+    ArrayOutputs,
+    count_without_status,
+    render_infer_array,
+)
 from badc_core.inference.datalad_commands import render_plan
 from badc_core.inference.orchestrate import (
     PLAN_COLUMNS,
@@ -168,8 +173,7 @@ def orchestrate_inference(
     use.require_one_use()
     bundles.require_apply(use)
     array.require_fitting(use)
-    if array.sockeye_resume_completed and not options.resume_completed:
-        raise OptionInvalid("excludes --no-resume-completed", "--sockeye-resume-completed")
+    _require_fitting(options, array)
     options = options.anchored()
     plan = plan_inference(options.request())
     warn_of_stub(plan.settings.detector, out)
@@ -199,6 +203,14 @@ def orchestrate_inference(
         out.give(list(plan.rows()))
 
 
+def _require_fitting(options: DatasetRunOptions, array: InferArrayOptions) -> None:
+    """Raises OptionInvalid for options of tasks that exclude options of all commands."""
+    if array.sockeye_resume_completed and not options.resume_completed:
+        raise OptionInvalid("excludes --no-resume-completed", "--sockeye-resume-completed")
+    if array.sockeye_log_dir and options.record_datalad:  # telemetry comes after the commit
+        raise OptionInvalid("excludes --record-datalad", "--sockeye-log-dir")
+
+
 def _write_array(
     plan: InferPlan, options: DatasetRunOptions, array: InferArrayOptions, out: Output
 ) -> None:
@@ -216,9 +228,13 @@ def _write_array(
         log_dir=array.sockeye_log_dir,
     )
     # Tasks on several nodes would wait for each other's commits.
-    unrecorded = replace(options, record_datalad=options.record_datalad or False)
-    words = to_argv(unrecorded, InferOptions)
-    array.write(len(entries), lambda: render_infer_array(plan, words, array.job(), outputs), out)
+    words = to_argv(replace(options, record_datalad=bool(options.record_datalad)), InferOptions)
+    job = array.job(array.sockeye_gres)
+    dataset = None if options.record_datalad else Dataset(plan.root, plan.settings)
+    array.write(len(entries), lambda: render_infer_array(plan, words, job, outputs), out, dataset)
+    if array.sockeye_script is not None and (n_refused := count_without_status(plan)):
+        refused = f"tasks refuse {counted(n_refused, 'recording')} with exit code 2"
+        out.warn(f"{refused}: no {STATUS_FILE} of chunk files; or give --allow-partial-chunks.")
 
 
 def _run(plan: InferPlan, anew: str, bundles: BundleUse, out: Output) -> None:

@@ -30,13 +30,14 @@ KEPT="${TELEMETRY[IDX]}"
 _GUARD = """\
 # Chunk files are analysed only if all of them were written; ranges of recordings have no status.
 STATUS="${CHUNK_STATUS[IDX]}"
+OR=', or make this script with --allow-partial-chunks'
 COMPLETED='"status"[[:space:]]*:[[:space:]]*"completed"'
 if [[ -n "$STATUS" && ! -e "$STATUS" ]]; then
-  printf 'badc: %s: there is no such file; run badc chunk orchestrate\\n' "$STATUS" >&2
+  printf 'badc: %s: there is no such file; run badc chunk orchestrate%s\\n' "$STATUS" "$OR" >&2
   exit 2
 fi
 if [[ -n "$STATUS" ]] && ! grep -Eq -e "$COMPLETED" -- "$STATUS"; then
-  printf 'badc: %s: not completed; run badc chunk orchestrate\\n' "$STATUS" >&2
+  printf 'badc: %s: not completed; run badc chunk orchestrate%s\\n' "$STATUS" "$OR" >&2
   exit 3
 fi
 """
@@ -49,10 +50,15 @@ _LOG_DIR = """\
 # Telemetry is written in LOG_DIR, goes on from what is kept in the dataset, and is copied back.
 # shellcheck disable=SC2154
 LOG_DIR={folder}
-mkdir -p -- "$LOG_DIR"
-LOG="$LOG_DIR/${{KEPT##*/}}"
-for END in '' {endings}; do
-  if [[ -f "$KEPT$END" && ! "$KEPT$END" -ef "$LOG$END" ]]; then
+# The folder is of this task alone: other datasets have recordings of the same name.
+LOG="$LOG_DIR/${{SLURM_ARRAY_JOB_ID:-$$}}_$SLURM_ARRAY_TASK_ID/${{KEPT##*/}}"
+mkdir -p -- "${{LOG%/*}}"
+for END in '' {summary}; do
+  if [[ -L "$KEPT$END" && ! -e "$KEPT$END" ]]; then
+    printf 'badc: %s: its content is not here; run datalad get\\n' "$KEPT$END" >&2
+    exit 1
+  fi
+  if [[ -f "$KEPT$END" ]]; then
     cp -u --no-preserve=mode -- "$KEPT$END" "$LOG$END"
   fi
 done
@@ -66,10 +72,10 @@ CMD=(
 """
 
 _RESUME = """\
-RESUME="${RESUMES[IDX]}"
-if [[ -f "$RESUME" ]]; then
+RESUME="${{RESUMES[IDX]}}"
+if [[ -e "$LOG{summary}" || -L "$LOG{summary}" ]]; then
   printf 'Resume: what succeeded according to %s is skipped\\n' "$RESUME"
-  CMD+=(--resume-summary "$RESUME")
+  CMD+=(--resume-summary "$LOG{summary}")
 else
   printf 'Resume: there is no %s; what has a result is skipped\\n' "$RESUME"
 fi
@@ -81,11 +87,12 @@ run "${CMD[@]}" -- "$MANIFEST" || CODE=$?
 """
 
 _COPY_BACK = """\
-mkdir -p -- "${{KEPT%/*}}"
-for END in '' {endings}; do
-  if [[ -f "$LOG$END" ]]; then
-    cp -- "$LOG$END" "$KEPT$END.part"
-    mv -f -- "$KEPT$END.part" "$KEPT$END"
+mkdir -p -- "${{KEPT%/*}}" || true
+for END in '' {summary} {workers}; do
+  PART="${{KEPT%/*}}/.${{KEPT##*/}}$END.part"
+  if [[ -f "$LOG$END" ]] && ! {{ cp -- "$LOG$END" "$PART" && mv -f -- "$PART" "$KEPT$END"; }}; then
+    printf 'badc: %s: cannot be copied into the dataset\\n' "$LOG$END" >&2
+    ((CODE != 0)) || CODE=1
   fi
 done
 """
@@ -109,7 +116,9 @@ run "${{BUNDLE_CMD[@]}}" || end "$?"
 
 _PLACES = """\
 printf 'Results: %s\\n' "$OUTPUT"
-printf 'Telemetry summary: %s\\n' "$KEPT{summary}"
+if [[ -f "$KEPT{summary}" ]]; then
+  printf 'Telemetry summary: %s\\n' "$KEPT{summary}"
+fi
 """
 
 _BUNDLE_PLACES = """\
@@ -162,7 +171,11 @@ def render_infer_array(
     if outputs.bundle_folder is not None:
         columns["RECORDINGS"] = [one.recording_id for one in entries]
     read = [
-        [below(root, path) for path in (one.manifest, *one.sources, status) if path is not None]
+        [
+            below(root, path)
+            for path in (one.manifest, *one.sources, status, *one.outputs[1:3])
+            if path
+        ]
         for one, status in zip(entries, statuses, strict=True)
     ]
     inputs, fetch = list_inputs(root, read)
@@ -171,23 +184,30 @@ def render_infer_array(
     return render_array(job, title, root, {**columns, **inputs}, body)
 
 
+def count_without_status(plan: InferPlan) -> int:
+    """Returns how many recordings have chunk files without a status: tasks refuse them."""
+    allowed = [one for one in plan.entries if one.error is None]
+    guarded = [_status_file(one) for one in allowed if not one.order.allow_partial_chunks]
+    return sum(one is not None and not os.path.lexists(one) for one in guarded)
+
+
 def _name(root: Path, path: Path) -> str:
     return require_line(below(root, path))
 
 
 def _render_body(words: Sequence[str], outputs: ArrayOutputs) -> str:
-    log = Path("log")
-    endings = [path(log).name.removeprefix(log.name) for path in (summary_path, workers_path)]
-    logs = {"folder": expand_variables(outputs.log_dir), "endings": " ".join(endings)}
+    log, files = Path("log"), {"summary": summary_path, "workers": workers_path}
+    endings = {name: path(log).name.removeprefix(log.name) for name, path in files.items()}
+    logs = {"folder": expand_variables(outputs.log_dir), **endings}
     parts = [
         _LOG_DIR.format(**logs) if outputs.log_dir else _LOG_HERE,
         _COMMAND.format(words=" ".join(map(quote, words))),
-        _RESUME * outputs.resume_completed,
+        _RESUME.format(**endings) * outputs.resume_completed,
         _RUN,
         _COPY_BACK.format(**logs) if outputs.log_dir else "",
         _REQUIRE,
     ]
-    places = _PLACES.format(summary=endings[0])
+    places = _PLACES.format(**endings)
     if outputs.bundle_folder is None:
         return "".join([*parts, places])
     folder = quote(require_line(outputs.bundle_folder))

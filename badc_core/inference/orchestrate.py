@@ -48,7 +48,7 @@ class DatasetRun:
         output_dir: holds a folder of results for each recording.
         telemetry_dir: holds `infer/<recording_id>.jsonl`.
         include_existing: also take recordings of which no chunk is left.
-        limit: at most this many recordings; 0: all.
+        limit: at most this many recordings that can be run; 0: all.
         resume: whether results in journals count.
         allow_partial_chunks: whether chunk files that are not complete are run too.
     """
@@ -168,7 +168,7 @@ def plan_inference(request: DatasetRun) -> InferPlan:
     planning = _Planning(request)
     entries: list[InferEntry] = []
     for listed in planning.listed:
-        if request.limit and len(entries) == request.limit:
+        if request.limit and sum(one.error is None for one in entries) == request.limit:
             break
         entry = planning.entry(listed)
         if entry is not None:

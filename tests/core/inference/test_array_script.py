@@ -26,6 +26,7 @@ from badc_core.chunks.status import STATUS_FILE
 from badc_core.cli.array_options import InferArrayOptions
 from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
+from badc_core.cli.output import Output
 from badc_core.cli.reports import reports
 from badc_core.datasets.dataset import InferencePaths
 from badc_core.errors import ConfigInvalid
@@ -33,7 +34,7 @@ from badc_core.inference.array_script import ArrayOutputs, render_infer_array
 from badc_core.inference.orchestrate import InferEntry, InferPlan
 from badc_core.inference.run_spec import RunSpec
 from badc_core.settings import Settings
-from badc_core.slurm_array import ArrayJob
+from badc_core.slurm_array import ArrayJob, expand_variables
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("a", "b", "c")
@@ -103,7 +104,8 @@ def recorded() -> list[list[str]]:
 
 def run_task(script: Path, index: int, code: int = 0, **variables: str) -> str:
     """Returns what a task prints, errors included."""
-    env = {**os.environ, **variables, "SLURM_ARRAY_TASK_ID": str(index)}
+    job = {"SLURM_ARRAY_JOB_ID": "8077", "SLURM_ARRAY_TASK_ID": str(index)}
+    env = {**os.environ, **job, **variables}
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(["bash", script], env=env, **output, text=True, check=False)
     assert done.returncode == code, done.stdout
@@ -217,7 +219,9 @@ def test_every_task_runs_just_the_commands_of_its_recording(
     for number, name in enumerate(recordings):
         run_task(script, number + 1)
         run, aggregate, bundle = recorded()
-        log = f"{log_dir}/{number}.jsonl" if log_dir else f"{name}/{number}.jsonl"
+        log = f"{name}/{number}.jsonl"
+        if log_dir:
+            log = f"{log_dir}/8077_{number + 1}/{number}.jsonl"
         assert run == [
             *("badc", "infer", "run", "--output-dir", f"out/{name}", "--telemetry-log", log),
             *("--dataset-root", ".", "--any", *words, "--", f"{name}.csv"),
@@ -293,7 +297,9 @@ def test_a_task_refuses_chunk_files_without_a_status_with_2_and_unfinished_ones_
 ):
     script = written(root)
     (root / "artifacts/chunks/a" / STATUS_FILE).unlink()
-    assert "artifacts/chunks/a/.chunk_status.json: there is no such file" in run_task(script, 1, 2)
+    shown = run_task(script, 1, 2)
+    assert "artifacts/chunks/a/.chunk_status.json: there is no such file" in shown
+    assert "or make this script with --allow-partial-chunks" in shown
     status = root / "artifacts/chunks/b" / STATUS_FILE
     for spoilt in ('"in_progress"', '"failed", "error": "\\"status\\": \\"completed\\""'):
         whole = (root / "artifacts/chunks/c" / STATUS_FILE).read_text()
@@ -344,8 +350,36 @@ def test_what_cannot_be_run_is_said_and_not_in_the_script(root):
 
 def test_without_anything_to_do_there_is_no_script(root):
     typed(root, *ENERGY, "--apply")
-    assert "Nothing to do." in typed(root, *ENERGY, "--sockeye-script", "run.sh")
+    Path("run.sh").write_text("of before")
+    shown = typed(root, *ENERGY, "--sockeye-script", "run.sh")
+    assert "Nothing to do." in shown
+    assert "there is no run.sh: no recording is left for its tasks" in shown
     assert not Path("run.sh").exists()
+
+
+def test_recordings_that_cannot_be_run_take_no_place_of_the_limit(root):
+    (root / "manifests/a.csv").write_text("none")
+    text = written(root, "--limit", "1").read_text()
+    assert "--array=1-1\n" in text
+    assert "manifests/b.csv" in text
+
+
+def test_more_tasks_than_most_clusters_allow_are_warned_of(tmp_path, capsys):
+    options = InferArrayOptions(sockeye_script=tmp_path / "s")
+    options.write(1000, str, Output(), None)
+    assert not capsys.readouterr().err
+    options.write(1001, str, Output(), None)
+    assert "if sbatch refuses the script, give --limit 1000" in capsys.readouterr().err
+
+
+def test_chunk_files_without_a_status_are_warned_of(root):
+    for name in NAMES[:2]:
+        (root / "artifacts/chunks" / name / STATUS_FILE).unlink()
+    said = "tasks refuse 2 recordings with exit code 2"
+    assert said in typed(root, *ENERGY, "--sockeye-script", "s")
+    partial = typed(root, *ENERGY, "--sockeye-script", "s", "--allow-partial-chunks")
+    assert said not in partial
+    assert said not in typed(root, *ENERGY)
 
 
 def test_datalad_fetches_what_a_task_reads_and_only_in_its_dataset(root, programs):
@@ -460,7 +494,7 @@ def test_telemetry_in_a_folder_of_the_node_goes_on_and_is_copied_back(root, prog
     (root / TELEMETRY).chmod(0o444)
     run_task(script, 1, **scratch)
     run_task(script, 1, 1, FAILING="1", **scratch)
-    log = tmp_path / "scr/it's a b/$(touch y)/a.jsonl"
+    log = tmp_path / "scr/it's a b/$(touch y)/8077_1/a.jsonl"
     assert Path(os.environ["RECORDED"]).read_text().splitlines() == [str(log)] * 2
     assert (root / TELEMETRY).read_text() == log.read_text() == "before\nmore\nmore\n"
     assert log.stat().st_mode & stat.S_IWUSR
@@ -471,13 +505,57 @@ def test_telemetry_in_a_folder_of_the_node_goes_on_and_is_copied_back(root, prog
 
 def test_a_relative_log_folder_begins_at_the_dataset(root, programs, tmp_path):
     write_program(programs / "badc", LOGGING)
-    same = "artifacts/telemetry/infer"
-    written(root, "--sockeye-log-dir", same).rename("same.sh")
     run_task(written(root, "--sockeye-log-dir", "-logs"), 1)
-    assert (root / "-logs/a.jsonl").read_text() == "more\n"
+    assert (root / "-logs/8077_1/a.jsonl").read_text() == "more\n"
     assert not (tmp_path / "-logs").exists()
-    run_task(Path("same.sh"), 1)
-    assert (root / TELEMETRY).read_text() == "more\n" * 2
+
+
+def test_datasets_that_share_a_folder_of_the_node_do_not_mix_their_telemetry(root, programs):
+    write_program(programs / "badc", LOGGING)
+    other = root.with_name("other")
+    shutil.copytree(root, other)
+    shared = ("--sockeye-log-dir", root.parent / "scratch")
+    run_task(written(root, *shared), 1, SLURM_ARRAY_JOB_ID="1")
+    script = written(other, *shared)
+    run_task(script, 1, SLURM_ARRAY_JOB_ID="2")
+    assert (other / TELEMETRY).read_text() == "more\n"
+    shutil.rmtree(other / "artifacts/telemetry")  # to start anew
+    run_task(script, 1, SLURM_ARRAY_JOB_ID="3")
+    assert (other / TELEMETRY).read_text() == "more\n"
+    run_task(script, 1, SLURM_ARRAY_JOB_ID="3", SLURM_RESTART_COUNT="1")
+    assert (other / TELEMETRY).read_text() == "more\n" * 2
+
+
+def test_annexed_telemetry_is_fetched_and_never_replaced_where_that_is_impossible(root, programs):
+    (root / ".datalad").mkdir()
+    (root / TELEMETRY).parent.mkdir(parents=True)
+    for ending in ("", ".summary.json"):
+        (root / f"{TELEMETRY}{ending}").symlink_to("elsewhere")
+    shown = run_task(written(root, "--sockeye-log-dir", "logs"), 1, 1)
+    ((*words,),) = recorded()
+    assert words[-2:] == [TELEMETRY, f"{TELEMETRY}.summary.json"]
+    assert f"{TELEMETRY}: its content is not here; run datalad get" in shown
+    assert (root / TELEMETRY).is_symlink()
+    run_task(written(root, "--sockeye-resume-completed"), 1)
+    assert "--resume-summary" in recorded()[1]  # badc fetches it, or says that it cannot
+
+
+def test_telemetry_that_cannot_be_copied_back_changes_no_exit_code_of_badc(root, programs):
+    write_program(programs / "badc", LOGGING)
+    script = written(root, "--sockeye-log-dir", "logs")
+    (root / "artifacts/telemetry").write_text("in the way")
+    assert "a.jsonl: cannot be copied into the dataset" in run_task(script, 1, 7, FAILING="7")
+    assert "a.jsonl.summary.json: cannot be copied" in run_task(script, 1, 1)
+    (root / "artifacts/telemetry").unlink()
+    run_task(script, 1)
+    assert (root / TELEMETRY).read_text() == "more\n" * 3
+
+
+def test_half_copied_telemetry_is_hidden_from_version_control(root, programs):
+    write_program(programs / "badc", LOGGING)
+    write_program(programs / "mv", "#!/bin/bash\nexit 1\n")
+    run_task(written(root, "--sockeye-log-dir", "logs"), 1, 1)
+    assert not [one for one in (root / TELEMETRY).parent.iterdir() if one.name[0] != "."]
 
 
 def test_an_earlier_summary_is_taken_up_only_where_it_is_asked_for_and_there(root, programs):
@@ -506,6 +584,29 @@ def detections(folder: Path) -> dict[str, list[object]]:
         path.relative_to(folder).as_posix(): json.loads(path.read_text())["detections"]
         for path in found
     }
+
+
+def test_telemetry_is_not_counted_twice_where_it_is_taken_up_in_a_folder_of_the_node(
+    root, monkeypatch
+):
+    monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
+    script = written(root, "--sockeye-resume-completed", "--sockeye-log-dir", "logs")
+    summary = root / f"{TELEMETRY}.summary.json"
+    shown = [run_task(script, 1, SLURM_ARRAY_JOB_ID=job) for job in ("1", "2")]
+    jobs = json.loads(summary.read_text())["jobs"]
+    assert [one["attempts"] for one in jobs.values()] == [1, 1]
+    (workers,) = json.loads(summary.read_text())["workers"].values()
+    assert workers["success"] == 2
+    assert f"according to {TELEMETRY}.summary.json is skipped" in shown[1]
+    assert "2 skipped" in shown[1]
+
+
+def test_a_summary_that_badc_does_not_leave_is_not_named(root, monkeypatch):
+    monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
+    script = written(root)
+    assert f"Telemetry summary: {TELEMETRY}.summary.json" in run_task(script, 1)
+    shutil.rmtree(root / "artifacts/telemetry")
+    assert "Telemetry summary" not in run_task(script, 1)
 
 
 @pytest.mark.slow
@@ -568,6 +669,14 @@ def test_a_task_that_ran_out_of_time_goes_on_from_the_chunks_it_has(
         (("--sockeye-script", "s", "--sockeye-mem", "8G\n#"), "--sockeye-mem: '8G\\n#' has"),
         (("--sockeye-script", "s", "--sockeye-gres", "'"), '--sockeye-gres: "\'" has'),
         (
+            ("--sockeye-script", "s", "--sockeye-log-dir", "~/logs"),
+            "--sockeye-log-dir: write '$HOME' in place of ~",
+        ),
+        (
+            ("--sockeye-script", "s", "--sockeye-log-dir", "l", "--record-datalad"),
+            "--sockeye-log-dir: excludes --record-datalad",
+        ),
+        (
             ("--sockeye-script", "s", "--sockeye-resume-completed", "--no-resume-completed"),
             "--sockeye-resume-completed: excludes --no-resume-completed",
         ),
@@ -586,6 +695,31 @@ def test_what_the_options_ask_for_is_in_the_script(root):
     lines = written(root, *words).read_text().splitlines()
     assert lines[1:12] == [*EVERYTHING.directives(3)]
     assert InferArrayOptions().job() == JOB
+
+
+def test_a_number_after_a_dollar_is_no_variable():
+    assert expand_variables("$A/run$5/${6}/$_b") == """"${A}"'/run$5/${6}/'"${_b}\""""
+
+
+def test_a_script_of_chunks_that_tasks_would_commit_is_refused(root):
+    words = ("--include-existing", "--sockeye-script", "s", "--record-datalad")
+    errors = run_typed(chunk, "orchestrate", root, *words, code=2).stderr
+    assert "excludes --record-datalad" in errors
+
+
+def test_that_tasks_do_not_commit_is_said_where_other_commands_do(root):
+    script, said = ("--sockeye-script", "s"), "Tasks do not commit: type datalad save"
+    cut = ("orchestrate", root, "--include-existing", *script)
+    assert said not in typed(root, *ENERGY, *script)
+    (root / ".datalad").mkdir()
+    assert said in typed(root, *ENERGY, *script)
+    assert said in run_typed(chunk, *cut).output
+    for option in ("--record-datalad", "--no-record-datalad"):
+        assert said not in typed(root, *ENERGY, *script, option)
+    assert said not in run_typed(chunk, *cut, "--no-record-datalad").output
+    (root / ".datalad").rmdir()
+    (root / "badc.toml").write_text('[datalad]\nrecord = "require"\n')
+    assert said in typed(root, *ENERGY, *script)
 
 
 def test_a_table_of_badc_run_is_not_replaced(root, monkeypatch):

@@ -6,7 +6,7 @@
 #SBATCH --requeue
 # badc chunk orchestrate: writes chunk files.
 # Submit it with sbatch.
-# Texts in single quotes are meant as they are:
+# Single-quoted strings are literal:
 # shellcheck disable=SC1003,SC1110,SC1111,SC1112,SC2016,SC2088
 set -euo pipefail
 
@@ -42,7 +42,7 @@ CHILD=""
 STOPPED=""
 SIGNALLED=""
 
-# Has the command that runs end with what it has done.
+# Stops the running command; what it has done is kept.
 stop() {
   SIGNALLED=yes
   if [[ -z "$STOPPED" && -n "$CHILD" ]]; then
@@ -80,7 +80,7 @@ end() {
     exit "$1"
   fi
   if ((${SLURM_RESTART_COUNT:-0} < 3)) && scontrol requeue "$task"; then
-    printf 'badc: out of time; in the queue again, to go on\n' >&2
+    printf 'badc: out of time: requeued, to continue\n' >&2
   else
     printf 'badc: out of time; submit the script again to go on\n' >&2
   fi

@@ -12,7 +12,7 @@
 #SBATCH --requeue
 # badc infer orchestrate: runs a detector over chunks.
 # Submit it with sbatch.
-# Texts in single quotes are meant as they are:
+# Single-quoted strings are literal:
 # shellcheck disable=SC1003,SC1110,SC1111,SC1112,SC2016,SC2088
 set -euo pipefail
 
@@ -44,10 +44,14 @@ RECORDINGS=(
 INPUTS=(
   'a.csv
 chunks/a
-chunks/a/.chunk_status.json'
+chunks/a/.chunk_status.json
+a/0.jsonl
+a/0.jsonl.summary.json'
   'b.csv
 chunks/b
-chunks/b/.chunk_status.json'
+chunks/b/.chunk_status.json
+b/1.jsonl
+b/1.jsonl.summary.json'
 )
 
 IDX=$((SLURM_ARRAY_TASK_ID - 1))
@@ -60,7 +64,7 @@ CHILD=""
 STOPPED=""
 SIGNALLED=""
 
-# Has the command that runs end with what it has done.
+# Stops the running command; what it has done is kept.
 stop() {
   SIGNALLED=yes
   if [[ -z "$STOPPED" && -n "$CHILD" ]]; then
@@ -98,7 +102,7 @@ end() {
     exit "$1"
   fi
   if ((${SLURM_RESTART_COUNT:-0} < 3)) && scontrol requeue "$task"; then
-    printf 'badc: out of time; in the queue again, to go on\n' >&2
+    printf 'badc: out of time: requeued, to continue\n' >&2
   else
     printf 'badc: out of time; submit the script again to go on\n' >&2
   fi
@@ -121,22 +125,28 @@ if ((${#FETCHED[@]} > 0)) && command -v datalad >/dev/null; then
 fi
 # Chunk files are analysed only if all of them were written; ranges of recordings have no status.
 STATUS="${CHUNK_STATUS[IDX]}"
+OR=', or make this script with --allow-partial-chunks'
 COMPLETED='"status"[[:space:]]*:[[:space:]]*"completed"'
 if [[ -n "$STATUS" && ! -e "$STATUS" ]]; then
-  printf 'badc: %s: there is no such file; run badc chunk orchestrate\n' "$STATUS" >&2
+  printf 'badc: %s: there is no such file; run badc chunk orchestrate%s\n' "$STATUS" "$OR" >&2
   exit 2
 fi
 if [[ -n "$STATUS" ]] && ! grep -Eq -e "$COMPLETED" -- "$STATUS"; then
-  printf 'badc: %s: not completed; run badc chunk orchestrate\n' "$STATUS" >&2
+  printf 'badc: %s: not completed; run badc chunk orchestrate%s\n' "$STATUS" "$OR" >&2
   exit 3
 fi
 # Telemetry is written in LOG_DIR, goes on from what is kept in the dataset, and is copied back.
 # shellcheck disable=SC2154
 LOG_DIR='/scratch/'"${USER}"'/badc'
-mkdir -p -- "$LOG_DIR"
-LOG="$LOG_DIR/${KEPT##*/}"
-for END in '' .summary.json .summary.json.workers.csv; do
-  if [[ -f "$KEPT$END" && ! "$KEPT$END" -ef "$LOG$END" ]]; then
+# The folder is of this task alone: other datasets have recordings of the same name.
+LOG="$LOG_DIR/${SLURM_ARRAY_JOB_ID:-$$}_$SLURM_ARRAY_TASK_ID/${KEPT##*/}"
+mkdir -p -- "${LOG%/*}"
+for END in '' .summary.json; do
+  if [[ -L "$KEPT$END" && ! -e "$KEPT$END" ]]; then
+    printf 'badc: %s: its content is not here; run datalad get\n' "$KEPT$END" >&2
+    exit 1
+  fi
+  if [[ -f "$KEPT$END" ]]; then
     cp -u --no-preserve=mode -- "$KEPT$END" "$LOG$END"
   fi
 done
@@ -145,19 +155,20 @@ CMD=(
   --use-hawkears
 )
 RESUME="${RESUMES[IDX]}"
-if [[ -f "$RESUME" ]]; then
+if [[ -e "$LOG.summary.json" || -L "$LOG.summary.json" ]]; then
   printf 'Resume: what succeeded according to %s is skipped\n' "$RESUME"
-  CMD+=(--resume-summary "$RESUME")
+  CMD+=(--resume-summary "$LOG.summary.json")
 else
   printf 'Resume: there is no %s; what has a result is skipped\n' "$RESUME"
 fi
 CODE=0
 run "${CMD[@]}" -- "$MANIFEST" || CODE=$?
-mkdir -p -- "${KEPT%/*}"
+mkdir -p -- "${KEPT%/*}" || true
 for END in '' .summary.json .summary.json.workers.csv; do
-  if [[ -f "$LOG$END" ]]; then
-    cp -- "$LOG$END" "$KEPT$END.part"
-    mv -f -- "$KEPT$END.part" "$KEPT$END"
+  PART="${KEPT%/*}/.${KEPT##*/}$END.part"
+  if [[ -f "$LOG$END" ]] && ! { cp -- "$LOG$END" "$PART" && mv -f -- "$PART" "$KEPT$END"; }; then
+    printf 'badc: %s: cannot be copied into the dataset\n' "$LOG$END" >&2
+    ((CODE != 0)) || CODE=1
   fi
 done
 if ((CODE != 0)); then
@@ -172,6 +183,8 @@ BUNDLE_CMD=(badc report bundle --parquet "$PREFIX.parquet" --bucket-minutes 30)
 run "${AGG_CMD[@]}" || end "$?"
 run "${BUNDLE_CMD[@]}" || end "$?"
 printf 'Results: %s\n' "$OUTPUT"
-printf 'Telemetry summary: %s\n' "$KEPT.summary.json"
+if [[ -f "$KEPT.summary.json" ]]; then
+  printf 'Telemetry summary: %s\n' "$KEPT.summary.json"
+fi
 printf 'Table: %s\n' "${PREFIX}_summary.csv" "$PREFIX.parquet"
 printf 'Database: %s\n' "$PREFIX.duckdb"

@@ -6,7 +6,7 @@
 #SBATCH --requeue
 # badc infer orchestrate: runs a detector over chunks.
 # Submit it with sbatch.
-# Texts in single quotes are meant as they are:
+# Single-quoted strings are literal:
 # shellcheck disable=SC1003,SC1110,SC1111,SC1112,SC2016,SC2088
 set -euo pipefail
 
@@ -38,7 +38,7 @@ CHILD=""
 STOPPED=""
 SIGNALLED=""
 
-# Has the command that runs end with what it has done.
+# Stops the running command; what it has done is kept.
 stop() {
   SIGNALLED=yes
   if [[ -z "$STOPPED" && -n "$CHILD" ]]; then
@@ -76,7 +76,7 @@ end() {
     exit "$1"
   fi
   if ((${SLURM_RESTART_COUNT:-0} < 3)) && scontrol requeue "$task"; then
-    printf 'badc: out of time; in the queue again, to go on\n' >&2
+    printf 'badc: out of time: requeued, to continue\n' >&2
   else
     printf 'badc: out of time; submit the script again to go on\n' >&2
   fi
@@ -89,13 +89,14 @@ OUTPUT="${OUTPUTS[IDX]}"
 KEPT="${TELEMETRY[IDX]}"
 # Chunk files are analysed only if all of them were written; ranges of recordings have no status.
 STATUS="${CHUNK_STATUS[IDX]}"
+OR=', or make this script with --allow-partial-chunks'
 COMPLETED='"status"[[:space:]]*:[[:space:]]*"completed"'
 if [[ -n "$STATUS" && ! -e "$STATUS" ]]; then
-  printf 'badc: %s: there is no such file; run badc chunk orchestrate\n' "$STATUS" >&2
+  printf 'badc: %s: there is no such file; run badc chunk orchestrate%s\n' "$STATUS" "$OR" >&2
   exit 2
 fi
 if [[ -n "$STATUS" ]] && ! grep -Eq -e "$COMPLETED" -- "$STATUS"; then
-  printf 'badc: %s: not completed; run badc chunk orchestrate\n' "$STATUS" >&2
+  printf 'badc: %s: not completed; run badc chunk orchestrate%s\n' "$STATUS" "$OR" >&2
   exit 3
 fi
 LOG="$KEPT"
@@ -109,4 +110,6 @@ if ((CODE != 0)); then
   end "$CODE"
 fi
 printf 'Results: %s\n' "$OUTPUT"
-printf 'Telemetry summary: %s\n' "$KEPT.summary.json"
+if [[ -f "$KEPT.summary.json" ]]; then
+  printf 'Telemetry summary: %s\n' "$KEPT.summary.json"
+fi
