@@ -19,9 +19,11 @@ from badc_core.datasets.done_notes import (
     ChunkNote,
     DetectionNote,
     DoneNote,
+    claim_note,
     list_notes,
     may_remove_notes,
     notes_folder,
+    put_aside_unregistered,
     read_note,
     set_aside,
 )
@@ -31,7 +33,7 @@ from badc_core.locks import locked
 from badc_core.units import counted
 from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES
 from badc_dagster.dagster_private import storing_at_once
-from badc_dagster.partitions import asset_key
+from badc_dagster.partitions import asset_key, in_pieces
 from badc_dagster.taking_over import GraphPlace, Show
 
 _AT_ONCE = 100
@@ -67,7 +69,7 @@ class Collected:
         parts = [f"{names[one]} of {counted(n, 'recording')}" for one, n in self.finished.items()]
         if failed := self.failed.total():
             parts.append(counted(failed, "failure"))
-        return f"Made by hand, and now in the asset graph: {', '.join(parts)}."
+        return f"Work by hand, now in the asset graph: {', '.join(parts)}."
 
     def warnings(self, root: Path) -> Iterator[str]:
         """Yields a sentence for each kind of trouble.
@@ -85,7 +87,7 @@ class Collected:
         if self.unreadable:
             path, why = min(self.unreadable.items())
             n = counted(len(self.unreadable), "note")
-            yield f"{n} of work by hand give trouble, such as {path}: {why}"
+            yield f"{n} of work by hand cannot be used, such as {path}: {why}"
         if self.n_kept:
             yield (
                 f"{counted(self.n_kept, 'note')} of work by hand left: you may not remove files "
@@ -113,31 +115,25 @@ def collect(
     Args:
         place: the dataset, and where it is in the asset graph.
         registered: its recordings, which have partitions.
-        at_most: so many notes; None for all.
+        at_most: so many notes, without those put aside; None for all.
     """
     dataset, outcome = place[2], Collected()
     try:
-        n_notes = len(list_notes(dataset.root))
+        notes = list_notes(dataset.root, with_unregistered=at_most is None)
     except OSError as error:
         outcome.unreadable[str(notes_folder(dataset.root))] = str(error.strerror)
         return outcome
-    if not n_notes:
+    if not notes:
         return outcome
     if not may_remove_notes(dataset.root):
-        outcome.n_kept = n_notes
+        outcome.n_kept = len(notes)
         return outcome
     remove_abandoned(notes_folder(dataset.root))
     collecting = _Collecting(place, registered, outcome)
     lock = prepare_work_file(dataset.work_folder, dataset.work_folder / "done.lock")
-    passed: set[Path] = set()
-    while at_most is None or outcome.n_events < at_most:
+    for some in in_pieces(notes[:at_most], _AT_ONCE):
         with locked(lock):
-            # Another process may have collected some meanwhile.
-            now = [one for one in list_notes(dataset.root) if one not in passed][:_AT_ONCE]
-            collecting.take(now)
-        passed.update(now)
-        if not now:
-            break
+            collecting.take(some)
     return outcome
 
 
@@ -152,15 +148,22 @@ class _Collecting:
     def take(self, paths: Collection[Path]) -> None:
         """Stores the events of some notes, then removes these."""
         notes = {path: note for path in paths if (note := self._read(path)) is not None}
+        claimed = {self._claim(path): note for path, note in notes.items()}
+        claimed.pop(None, None)
         with storing_at_once(self._instance):
-            for note in notes.values():
+            for note in claimed.values():
                 self._instance.report_runless_asset_event(self._event(note))
-        for path, note in notes.items():
-            try:
+        for path, note in claimed.items():
+            if path is not None:
                 path.unlink(missing_ok=True)
-            except OSError as error:
-                self._outcome.unreadable[str(path)] = f"cannot be removed ({error.strerror})"
             (self._outcome.failed if note.error else self._outcome.finished)[note.kind] += 1
+
+    def _claim(self, path: Path) -> Path | None:
+        try:
+            return claim_note(path)
+        except OSError:
+            self._outcome.n_kept += 1
+            return None
 
     def _read(self, path: Path) -> DoneNote | None:
         """Returns a note about a registered recording; None for others, which stay."""
@@ -178,6 +181,8 @@ class _Collecting:
             return None
         if note.recording_id not in self._registered:
             self._outcome.unregistered.add(note.recording_id)
+            with suppress(OSError):
+                put_aside_unregistered(path)
             return None
         return note
 

@@ -60,7 +60,9 @@ def parse_postgres_url(text: str) -> "URL":
     if missing := [name for name, part in parts.items() if not part]:
         what = f"the URL of the database names no {' and no '.join(missing)}"
         raise ConfigInvalid(what, "--postgres", _FORM)
-    if url.password or any("password" in option for option in url.query):
+    if url.password or any(
+        "password" in one for pair in url.query.items() for one in map(str, pair)
+    ):
         what = "the URL has a password, which other users of this host can see"
         raise ConfigInvalid(what, "--postgres", _WHERE_INSTEAD)
     return url.set(port=5432) if url.host and not url.port else url

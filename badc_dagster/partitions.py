@@ -6,6 +6,7 @@ in the table of stages.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import dagster as dg
 
@@ -15,6 +16,8 @@ from badc_core.errors import BadcError
 from badc_core.settings import Settings
 from badc_core.slurm.packing import most_recordings
 from badc_core.stages.stage import Stage
+
+T = TypeVar("T")
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -112,7 +115,7 @@ def range_tags(keys: Sequence[str]) -> dict[str, str]:
     return {_RANGE_START: keys[0], _RANGE_END: keys[-1]}
 
 
-def in_pieces(keys: Sequence[str], size: int) -> Iterator[list[str]]:
-    """Yields keys in pieces of a size, the last one shorter."""
+def in_pieces(keys: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Yields keys, or others, in pieces of a size, the last one shorter."""
     for start in range(0, len(keys), size):
         yield list(keys[start : start + size])

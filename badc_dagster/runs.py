@@ -23,7 +23,6 @@ from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
-    Registry,
     ScanOutcome,
     forget_missing,
     read_registry,
@@ -32,7 +31,7 @@ from badc_core.recordings.registry import (
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
 from badc_core.reports.corpus import explain_corpus_damage
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
-from badc_core.stages.fingerprint_files import store_where_lacking
+from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import Work
@@ -144,7 +143,8 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
-        self._enter_made_elsewhere(outcome.registry, show, warn)
+        take_over_made_elsewhere(self._place, outcome.registry, show, warn)
+        collect_and_say(self._place, outcome.registry.by_id, show, warn)
         return outcome
 
     def collect(self, warn: Show) -> Collected:
@@ -207,7 +207,7 @@ class Project:
         register_keys(self._instance, self._connection, registry.ids)
         runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
         batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
-        self._enter_made_elsewhere(registry, show, warn)
+        take_over_made_elsewhere(self._place, registry, show, warn)
         missing = find_missing(self.dataset, registry)
         progress = batches.finder.find(registry.without(missing))
         store_where_lacking(self.dataset, progress.current)
@@ -248,11 +248,6 @@ class Project:
 
     def _finder(self) -> DueFinder:
         return DueFinder(self._instance, self._connection, self.dataset)
-
-    def _enter_made_elsewhere(self, registry: Registry, show: Show, warn: Show) -> None:
-        """Has the asset graph know what another home made, and what commands did by hand."""
-        take_over_made_elsewhere(self._place, registry, show, warn)
-        collect_and_say(self._place, registry.by_id, show, warn)
 
     @property
     def _place(self) -> GraphPlace:

@@ -25,7 +25,8 @@ from badc_core.errors import BadcError, DatasetInvalid
 from badc_core.validation import explain_invalid
 
 _log = logging.getLogger(__name__)
-_ENDING = ".json"
+_ENDING, _CLAIMED = ".json", ".claimed"
+_UNREGISTERED = "unregistered"
 _warned_of: set[Path] = set()
 
 
@@ -148,19 +149,47 @@ def leave_note(root: Path, note: DoneNote) -> None:
         _warned_of.add(root)
 
 
-def list_notes(root: Path) -> list[Path]:
+def list_notes(root: Path, *, with_unregistered: bool = True) -> list[Path]:
     """Returns the files of a dataset's notes, the oldest first.
+
+    Args:
+        root: of the dataset.
+        with_unregistered: whether those are among them that were put aside, since the registry did
+            not have their recordings.
 
     Raises:
         OSError: their folder cannot be read.
     """
     folder = notes_folder(root)
-    try:
-        names = os.listdir(folder)  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    whole = [one for one in names if one.endswith(_ENDING) and not one.startswith(".")]
-    return [folder / one for one in sorted(whole)]
+    folders = (folder, folder / _UNREGISTERED) if with_unregistered else (folder,)
+    notes = [
+        one / name
+        for one in folders
+        for name in _names(one)
+        if name.endswith((_ENDING, _CLAIMED)) and not name.startswith(".")
+    ]
+    return sorted(notes, key=lambda note: note.name)
+
+
+def claim_note(path: Path) -> Path:
+    """Renames a note that is about to be shown: one that could not be removed would be for ever.
+
+    Raises:
+        OSError: this user may not.
+    """
+    return path.rename(path.with_suffix(_CLAIMED))
+
+
+def put_aside_unregistered(path: Path) -> None:
+    """Puts a note where only those look who look at all of them.
+
+    Raises:
+        OSError: this user may not.
+    """
+    folder = path.parent / _UNREGISTERED
+    if path.parent.name != _UNREGISTERED:
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
 
 
 def read_note(path: Path) -> DoneNote:
@@ -198,6 +227,13 @@ def mention(root: Path, path: Path) -> str:
 def utc_now() -> datetime:
     """Returns the time in UTC."""
     return datetime.now(UTC)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _typed(words: list[str]) -> str:

@@ -3,15 +3,16 @@
 Reading one is in `chunk_output.py`; all of them become one table in `aggregation.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from badc_core.chunks.manifest import FILE_MARK, VIRTUAL_MARK
-from badc_core.chunks.plan import parse_times
 from badc_core.datasets.dataset import HAWKEARS_ENDING, RUNNER_ENDING
 from badc_core.errors import DetectionsInvalid
 from badc_core.file_names import explain_no_folder
 from badc_core.inference.chunk_json import ChunkOrigin
+from badc_core.json_texts import parse_object
 
 _SUMMARY_ENDING = ".summary.json"
 _MARKS = (VIRTUAL_MARK, FILE_MARK)
@@ -30,12 +31,13 @@ def find_chunk_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DetectionsInvalid(explain_no_folder(folder), folder, _REMEDY)
+    holds_chunks = cache(_holds_chunks)
     return sorted(
         path
         for path in folder.rglob("*.json")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.name.endswith(_SUMMARY_ENDING)
-        and not _is_runners(path, folder)
+        and not _is_runners(path, folder, holds_chunks)
     )
 
 
@@ -67,16 +69,36 @@ def _times(origin: ChunkOrigin) -> tuple[int, int]:
     return origin.start_ms or 0, origin.end_ms or 0
 
 
-def _is_runners(path: Path, top: Path) -> bool:
+def _is_runners(path: Path, top: Path, holds_chunks: Callable[[Path, str], bool]) -> bool:
     """Whether a file lies in a folder that a runner made for itself.
 
-    Such a folder is called as its chunk's file is, which may be missing: a killed run left it so.
+    The folder's chunk may have no file beside it yet: a killed run left it so. A recording's own
+    folder, or one of many recordings, may have such a name too; those hold files of chunks.
     """
     for inside in path.relative_to(top).parents:
         for ending in (HAWKEARS_ENDING, RUNNER_ENDING):
             chunk_id = inside.name.removesuffix(ending)
-            has_times = parse_times(chunk_id) != (None, None)
+            if chunk_id == inside.name:
+                continue
             is_beside_it = (top / inside).with_name(f"{chunk_id}.json").is_file()
-            if chunk_id != inside.name and (has_times or is_beside_it):
+            if is_beside_it or not holds_chunks(path.parent, chunk_id):
                 return True
     return False
+
+
+def _holds_chunks(folder: Path, chunk_id: str) -> bool:
+    """Whether files of chunks lie in a folder, rather than a runner's about one chunk."""
+    return any(_is_chunks(path, chunk_id) for path in folder.glob("*.json"))
+
+
+def _is_chunks(path: Path, chunk_id: str) -> bool:
+    """Whether a file says whose chunk it is: of the recording it lies under, or another."""
+    try:
+        content = parse_object(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    if not content.get("chunk_id"):
+        return False
+    recording_id = content.get("recording_id")
+    is_others = bool(recording_id) and content["chunk_id"] != chunk_id
+    return recording_id == path.parent.name or is_others

@@ -74,7 +74,7 @@ def _is_ignored(repository: Repository, folder: Path) -> bool:
     if below == Path():
         return False
     try:
-        repository.git("check-ignore", "--quiet", "--", str(below))
+        repository.git("check-ignore", "--quiet", "--", f"./{below}")
     except (ProgramMissing, RepositoryFailed):
         return False
     return True

@@ -183,39 +183,6 @@ def store_if_other(
     store_outputs(dataset, path, about, {name: now})
 
 
-def store_where_lacking(dataset: Dataset, current: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes files of fingerprints where there are none, such as of results from before there were.
-
-    A recording is left out while a run is at work on it, or the content of any of its files is
-    elsewhere: which bytes that has cannot be known here.
-
-    Args:
-        dataset: whose recordings.
-        current: stage -> recording_id -> fingerprint of outputs made by the code of now.
-
-    Raises:
-        StorageFull, OutputUnwritable: a file cannot be written.
-    """
-    known = list_stored(dataset)
-    for one in {one: None for made in current.values() for one in made if one not in known}:
-        made_from = {stage: made[one] for stage, made in current.items() if one in made}
-        # One that a run is replacing it will write down itself.
-        with suppress(FileNotFoundError):
-            if all(_is_settled(dataset, stage, one) for stage in made_from):
-                outputs = {
-                    stage: describe_output(dataset, stage, one, fingerprint)
-                    for stage, fingerprint in made_from.items()
-                }
-                # What a run stores meanwhile is about newer outputs.
-                store_outputs(dataset, dataset.fingerprints(one), one, outputs, replaces=False)
-
-
-def _is_settled(dataset: Dataset, stage: str, recording_id: str) -> bool:
-    """Returns whether an output is here as a whole, and no run at work on it."""
-    is_dirty = Work(dataset.work_folder).is_dirty(stage, recording_id)
-    return not is_dirty and not any(map(lacks_content, STAGES[stage].files(dataset, recording_id)))
-
-
 def read_stored(path: Path, about: str) -> Mapping[str, StoredOutput]:
     """Returns what a file says of each output; nothing where there is no such file.
 

@@ -13,7 +13,7 @@ from support.forbidden import forbidden
 
 from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note
 from badc_core.stages.stage import STAGES
-from badc_dagster import sensors
+from badc_dagster import done_notes, sensors
 from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
@@ -240,6 +240,38 @@ def test_the_sensor_collects_a_bounded_number_each_tick(by_hand, monkeypatch):
     assert warnings == []
 
 
+def test_notes_about_recordings_that_are_not_registered_hold_no_tick_up(by_hand, monkeypatch):
+    monkeypatch.setattr(sensors, "_MOST_NOTES", 5)
+    scan(by_hand)
+    cut(by_hand, "--include-existing", "--limit", 1)
+    (path,) = list_notes(by_hand.root)
+    note = read_note(path)
+    path.unlink()
+    for number in range(20):
+        leave_note(by_hand.root, note.model_copy(update={"recording_id": f"gone_{number}"}))
+    leave_note(by_hand.root, note)
+    reads = []
+    monkeypatch.setattr(done_notes, "read_note", lambda one: reads.append(one) or read_note(one))
+    place = (by_hand.instance, by_hand.connection, by_hand.dataset)
+    for _ in range(8):
+        evaluate(*place, None, lambda: 1_700_000_000.0)
+    assert len(reads) == 21, "each is looked at once"
+    assert n_events(by_hand) == 6 + 1
+    # Whoever looks at all of them is told, and finds them once they are registered.
+    assert "on 20 recordings is not shown" in scan(by_hand).stderr
+    assert len(list_notes(by_hand.root)) == 20
+    found = done_notes.collect(place, {f"gone_{number}" for number in range(20)})
+    assert (found.n_events, list_notes(by_hand.root)) == (20, [])
+
+
+def test_badc_run_says_a_warning_once(by_hand):
+    cut(by_hand, "--include-existing", "--limit", 1)
+    note = read_note(list_notes(by_hand.root)[0])
+    leave_note(by_hand.root, note.model_copy(update={"recording_id": "gone"}))
+    said = run_badc("run", by_hand.root, folder=by_hand.root.parent).stderr
+    assert said.count("is not shown, such as gone") == 1
+
+
 @pytest.mark.parametrize(
     ("target", "calls", "n_shown"),
     [
@@ -278,7 +310,7 @@ def test_what_is_no_note_is_set_aside_and_named_once(by_hand):
     for name, content in (("0.json", b"{"), ("1.json", b'{"kind": "cake"}'), ("2.json", b"\xff")):
         (folder / name).write_bytes(content)
     done = scan(by_hand)
-    assert "3 notes of work by hand give trouble, such as" in done.stderr
+    assert "3 notes of work by hand cannot be used, such as" in done.stderr
     assert "0.json: not a note" in done.stderr
     assert n_events(by_hand) == 6
     assert sorted(one.name for one in folder.iterdir()) == [

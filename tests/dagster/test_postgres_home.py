@@ -293,6 +293,7 @@ def test_a_wrong_url_is_one_sentence_without_the_password(app, home, url, why):
         "postgresql://badc:s3cret@host/badc",
         "postgresql://badc@host/badc?password=s3cret",
         "postgresql://badc@host/badc?sslmode=verify-full&sslpassword=s3cret",
+        "postgresql://badc@host/badc?dsn=password%3Ds3cret",
     ],
 )
 def test_a_password_in_the_url_is_refused_with_where_to_write_it(app, home, url):

@@ -266,6 +266,15 @@ def test_a_function_may_be_in_an_installed_module_which_is_only_imported_to_run(
     assert load_detector(by_path).score(windows(1)).tolist() == [[0.5, 0.25]]
 
 
+def test_an_installed_module_that_its_package_imports_is_executed_once(
+    settings, package: Path, capfd
+) -> None:
+    (package.parent / "__init__.py").write_text("from our_lab.deep.birds import score")
+    package.write_text("print('executed')\n" + package.read_text())
+    assert load_detector(settings("our_lab.deep.birds:score")).score(windows(1)).size
+    assert capfd.readouterr().out.split().count("executed") == 1
+
+
 @pytest.mark.parametrize("is_installed", [False, True])
 def test_bytecode_of_an_earlier_source_never_runs_under_the_name_of_the_new(
     settings, package: Path, is_installed: bool

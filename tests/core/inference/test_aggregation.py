@@ -185,9 +185,10 @@ def test_what_our_own_file_leaves_out_is_not_fetched_from_hawkears_table(tmp_pat
     assert aggregate_chunks(AggregationRequest(paths.folder, tmp_path / "a.csv")).n_detections == 0
 
 
+@pytest.mark.parametrize("name", ["REC", "PLOT_3_14"])
 @pytest.mark.parametrize("ending", ["_hawkears", "_runner"])
-def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path, ending):
-    (folder / NAME).rename(folder / f"REC{ending}")
+def test_a_recording_may_be_called_as_a_runners_folder_is(folder, tmp_path, name, ending):
+    (folder / NAME).rename(folder / f"{name}{ending}")
     made = aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv"))
     assert (made.n_files, made.n_detections) == (4, 3)
     (chunk, *_) = find_chunk_files(folder)

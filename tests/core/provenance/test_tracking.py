@@ -110,3 +110,10 @@ def test_a_dataset_that_its_repository_ignores_gets_none(repository: Path, ignor
     assert write_tracking_rules(root) == ()
     (repository / ".gitignore").write_text("*.bak\n")
     assert len(write_tracking_rules(root)) == 2
+
+
+def test_an_ignored_folder_may_begin_with_a_colon(repository: Path) -> None:
+    root = repository / ":y"
+    (root / "audio").mkdir(parents=True)
+    (repository / ".gitignore").write_text(":y/\n")
+    assert write_tracking_rules(root) == ()
