@@ -100,6 +100,9 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     Raises:
         DatasetInvalid, ConfigInvalid: this is no folder of a run that this BADC can work on.
     """
+    if folder.is_shrunk:
+        sys.stderr.write("the run is over; nothing to do\n")
+        return 0
     array = place["job"].partition("_")[0]
     owner = folder.claim(submission, place["job"])
     if owner != array:

@@ -90,6 +90,8 @@ def test_a_submission_that_nobody_finds_is_written_off_for_good(host) -> None:
     list(host.run.look())
     assert host.jobs == ["11_0", "11_1"]
     assert host.folder.read_submissions()[1].name == "badc-run-1"
+    host.folder.shrink()
+    assert run_task(host.folder, 0, 0, place) == 0
 
 
 @pytest.mark.parametrize("claimed", [True, False])
