@@ -137,8 +137,11 @@ class Submitter:
         try:
             job = until_answered(submit, self._say)
         except SlurmRefused:
-            # An earlier try may have been accepted, or this one, for all that sbatch says.
-            job = next(iter(self._find(submission)), "") or self._write_off(submission)
+            # An earlier try may have been accepted, or this one, for all that sbatch says. Slurm
+            # lists some that it did not accept, as failed.
+            names = {submission.name}
+            found = until_answered(lambda: self._slurm.find_queued(names), self._say)
+            job = next(iter(found), "") or self._write_off(submission)
             if not job:
                 raise
         known = self._folder.note_job(submission, job)

@@ -100,7 +100,7 @@ def test_a_submission_that_sbatch_refuses_may_have_been_accepted(host, answers, 
     if claimed:
         host.folder.claim(0, "5_0")
     else:
-        answers("squeue", "5|badc-run-0\n")
+        answers("squeue", "4|FAILED\n5|PENDING\n")
     list(host.run.look())
     assert all(one.submission == 0 for one in host.run.tasks.values())
     assert [one.job for one in host.folder.read_submissions()] == ["5"]
@@ -108,7 +108,9 @@ def test_a_submission_that_sbatch_refuses_may_have_been_accepted(host, answers, 
 
 def test_what_the_cluster_takes_at_once_is_remembered(host, answers) -> None:
     answers("sbatch", err=_TOO_MANY, code=1)
-    answers("squeue", "9_0|RUNNING|None\n")
+    squeue = answers("squeue", "9_0|RUNNING|None\n").with_suffix("")
+    of_others = '#!/bin/sh\ncase "$*" in *" -n "*) exit 0 ;; esac\n'
+    squeue.write_text(of_others + squeue.read_text())
     for n_submissions in (2, 3, 4):
         list(host.run.look())
         assert len(host.folder.read_submissions()) == n_submissions
