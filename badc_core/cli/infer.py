@@ -93,6 +93,8 @@ def aggregate(
     recordings = counted(result.n_recordings, "recording")
     failed = counted(result.n_failed, "chunk")
     out.say(f"{found} in {chunks} of {recordings}; {failed} failed and have no result")
+    if result.n_left_out:
+        out.say(f"{counted(result.n_left_out, 'chunk')} left out: not in the manifest.")
     if result.n_settings > 1:
         kinds = f"{result.n_settings} different settings, see the column config_hash"
         out.warn(f"these results are of {kinds}.")

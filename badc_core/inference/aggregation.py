@@ -53,7 +53,8 @@ class AggregationRequest:
         folder: all chunks' JSON files below it count.
         output: the CSV.
         parquet: the same without rows of chunks without detections; None for none.
-        manifest: tells of chunks what their files do not.
+        manifest: tells of chunks what their files do not; of the recordings in it, chunks that it
+            does not list were cut otherwise before, and are left out.
         root: of the dataset, whose descriptions of recordings are used; None outside.
     """
 
@@ -75,6 +76,7 @@ class AggregationCounts:
         n_settings: how many different settings the results were made with.
         n_repeated: detections that have more than one row, from chunks cut in several ways.
         n_stub: chunks on which no model ran, but the stub runner.
+        n_left_out: chunks that the manifest does not list.
     """
 
     n_files: int = 0
@@ -85,6 +87,7 @@ class AggregationCounts:
     n_settings: int = 0
     n_repeated: int = 0
     n_stub: int = 0
+    n_left_out: int = 0
 
 
 def aggregate_chunks(wanted: AggregationRequest) -> AggregationCounts:
@@ -158,6 +161,9 @@ class _Reading:
 
     def _recording(self, recording_id: str, outputs: list[ChunkOutput]) -> list[dict[str, Any]]:
         recording = self._describe(recording_id)
+        n_all = len(outputs)
+        listed = [one for one in outputs if (recording_id, one.origin.chunk_id) in self._requests]
+        outputs = listed or outputs
         good = [one for one in outputs if one.status != "error"]
         self._hashes |= {one.origin.config_hash for one in good}
         self._detectors |= {(one.runner, one.model_version, one.model_sha256) for one in good}
@@ -168,6 +174,7 @@ class _Reading:
             n_chunks=self.counts.n_chunks + len(good),
             n_failed=self.counts.n_failed + len(outputs) - len(good),
             n_stub=self.counts.n_stub + sum(one.status == stub.NAME for one in good),
+            n_left_out=self.counts.n_left_out + n_all - len(outputs),
         )
         overlaps = overlaps_ms(one.origin for one in outputs)
         rows = [

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from badc_core.annexed_files import read_annex_key
+from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
 from badc_core.provenance.commits import IN_A_BATCH, Commits
 from badc_core.provenance.datalad import below
@@ -42,7 +44,16 @@ def dataset_files(dataset: Dataset) -> tuple[Path, ...]:
 
 
 def commit_dataset_files(dataset: Dataset, commits: Commits) -> None:
-    """Commits the files about a dataset as a whole, where they have changed."""
+    """Commits the files about a dataset as a whole, where they have changed.
+
+    One that was annexed, by a save before BADC's rules were there, is put into git: no clone could
+    read its settings.
+    """
+    if commits.are_made:
+        for path in dataset_files(dataset):
+            if path.is_symlink() and read_annex_key(path) and path.exists():
+                with replacing(path) as aside:
+                    aside.write_bytes(path.read_bytes())
     rules = (dataset.root / ".gitignore", dataset.root / ".gitattributes")
     changed = commits.find_changed(one for one in (*rules, *dataset_files(dataset)))
     if changed:

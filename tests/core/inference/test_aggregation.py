@@ -257,6 +257,20 @@ def test_the_originals_own_results_leave_nothing_to_the_chunk_before(tmp_path):
     assert overlaps_of(tmp_path, *chunks, notes="", config_hash="") == ["0", "0"]
 
 
+def test_chunks_of_an_earlier_cut_which_the_manifest_does_not_list_do_not_count(folder, tmp_path):
+    manifest = tmp_path / "m.csv"
+    ids = [f'"{a_result(number).chunk.chunk_id}"' for number in (0, 1)]
+    lines = (f'"{NAME}",{one},a.wav,{n}000,{n + 1}000,,,' for n, one in enumerate(ids))
+    head = "recording_id,chunk_id,source_path,start_ms,end_ms,overlap_ms,sha256,notes"
+    manifest.write_text("\n".join((head, *lines)) + "\n")
+    made = aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv", manifest=manifest))
+    assert (made.n_chunks, made.n_detections, made.n_left_out) == (2, 2, 2)
+    others = manifest.read_text().replace("_chunk_", "_piece_")
+    manifest.write_text(others)
+    made = aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv", manifest=manifest))
+    assert (made.n_detections, made.n_left_out) == (3, 0), "a manifest of other names tells nothing"
+
+
 def test_detections_that_chunks_of_several_cuts_share_are_counted(folder, tmp_path):
     assert aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv")).n_repeated == 0
     owl = Detection(4000, 8000, OWL, 0.75)

@@ -8,8 +8,9 @@ from support.archives import run_in
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.provenance.commits import Commits
+from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.stages import step_records
-from badc_core.stages.step_records import commit_leftovers
+from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
 from badc_core.stages.work import RecordingWork, Work
 
 
@@ -49,3 +50,20 @@ def test_leftovers_are_committed_in_portions_until_another_run_begins(dataset, m
     begun.pop().commit()
     commit_leftovers(dataset, Commits(dataset, pytest.fail))
     assert committed(dataset.root) == ["a.json", "b.json", "c.json", "d.json"]
+
+
+def test_settings_that_an_early_save_annexed_are_put_into_git_so_that_clones_have_them(
+    dataset, tmp_path_factory
+) -> None:
+    settings = dataset.root / "badc.toml"
+    settings.write_text("[detector]\nmin_score = 0.5\n")
+    run_in(dataset.root, "git", "annex", "add", "-q", "badc.toml")
+    run_in(dataset.root, "git", "commit", "-q", "-m", "An early save")
+    assert settings.is_symlink()
+    write_tracking_rules(dataset.root)
+    for _ in range(2):
+        commit_dataset_files(dataset, Commits(dataset, pytest.fail))
+    assert run_in(dataset.root, "git", "status", "--porcelain", "badc.toml", ".gitattributes") == ""
+    clone = tmp_path_factory.mktemp("clones") / "clone"
+    run_in(dataset.root, "git", "clone", "-q", dataset.root, clone)
+    assert (clone / "badc.toml").read_text() == "[detector]\nmin_score = 0.5\n"
