@@ -31,31 +31,32 @@ _FULL_DATE = rf"(?:{_YEAR}[-_. ]?{_MM}[-_. ]?{_DD}|{_DD}[-_. ]{_MM}[-_. ]{_YEAR}
 _SHORT_DATE = rf"\d\d{_MM}{_DD}"
 _TIME = r"(?:[T_\- ]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d(?:Z|[+-]\d{4})?)?)"
 _DATE = (
-    rf"(?:{_FULL_DATE}{_TIME}?|{_YEAR}[-_.]?(?:{_MM}|W[0-5]\d)|{_SHORT_DATE}(?:[T_\-]\d{{3,6}})?"
+    rf"(?:{_FULL_DATE}(?:{_TIME}|[_\-]\d{{1,4}})?|{_YEAR}[-_.]?(?:{_MM}|W[0-5]\d)|{_SHORT_DATE}(?:[T_\-]\d{{3,6}})?"
     rf"|\d\dY\d\dM\d\dD?|{_FULL_MONTH}(?:[-_ ]\d{{1,2}})?|{_MM}[-_.]{_YEAR}"
     rf"|(?:\d{{1,2}}[-_. ]?)?{MONTHS}(?:[-_., ]*\d{{1,2}}(?!\d))?[-_., ]*{_YEAR}"
     rf"|\d{{1,2}}[-_. ]{MONTHS}|{_YEAR}[-_. ]?{MONTHS}(?:[-_. ]?\d{{1,2}})?|{_YEAR})"
 )
 _SEPARATOR = r"[ _\-.,]{1,3}"
-# Words that are counted; and words that a number makes a station's, unless it has many digits.
+# Words that are counted, and words that a number makes a station's: REC101, SD1.
 _COUNTED = (
     r"(?:data|dcim|folder|stereo|multi|mtr|stamina|4ch|zoom|proj(?:ect)?|takes?|sessions?"
-    r"|(?:micro ?)?sd(?= ?card|[ _\-]|$)|sd[ _\-]?cards?|cf[ _\-]?card|cards?|slot|memory|usb"
+    r"|(?:(?:micro ?)?sd|cf)[ _\-]?cards?|cards?|slot|memory|usb"
     r"|days?|nights?|weeks?|months?|visits?|deployments?|part|batch|karte|carte|nacht|nuit|jour"
     r"|new folder|untitled(?: folder)?|(?:sd)?card[a-d]|slot[a-d])"
 )
 _WORD = (
     r"(?:sounds?|music|voices?|memos?|audio|wavs?|wave|flac|mp3|raw|files?|rec|recorders?"
     r"|recordings?|mono|dawn|dusk|morning|evening|week of|trips?|downloads?|backups?|originals?"
-    r"|archives?|[ap]m|uploads?|neuer ordner|nouveau dossier|nueva carpeta|no name|tag)"
+    r"|archives?|uploads?|neuer ordner|nouveau dossier|nueva carpeta|no name|tag|(?:micro ?)?sd)"
 )
 _NUMBER = r"(?:[ _\-.#]?\d{1,4}|[ _\-][a-e])"
-_ITEM = rf"(?:{_DATE}|{_COUNTED}{_NUMBER}?|{_WORD}(?:[ _\-.#]?\d{{3,4}})?)"
-_LIKELY = re.compile(rf"(?i:{_ITEM}(?:{_SEPARATOR}{_ITEM})*(?:[_\-]\d{{1,4}})?)")
-_LONGEST_CODE = 4
-_NUMBERED = re.compile(rf"(?i:{_WORD}{_NUMBER})")
+_ITEM = rf"(?:{_DATE}|{_COUNTED}{_NUMBER}?|{_WORD}|REC\d{{4}})"
+_LIKELY = re.compile(rf"(?i:[ap]m|{_ITEM}(?:{_SEPARATOR}(?:{_ITEM}|[ap]m)){{0,3}})")
+_LONGEST_CODE, _LONGEST_MADE = 4, 60
+_NUMBERED = re.compile(rf"(?i:(?:{_WORD}|cf){_NUMBER})")
+_ONE_OF_SEVERAL = re.compile(rf"(?i:(?P<word>{_COUNTED}){_NUMBER})")
 _CERTAIN = re.compile(
-    rf"(?i:data|dcim)(?:[ _\-]?\d{{1,2}})?|{_YEAR}|{_YEAR_AND_MONTH}"
+    rf"(?i:data|dcim)|{_YEAR}|{_YEAR_AND_MONTH}"
     rf"|{_FULL_DATE}(?:{_TIME}|[-_]\w{{1,{_LONGEST_CODE}}})?|\d\dY\d\dM\d\dD?"
     r"|ZOOM\d{4}|FOLDER(?:\d\d|_[A-E])|STEREO|MULTI|MUSIC|VOICE|RECORDER|REC_FILE"
 )
@@ -65,16 +66,16 @@ _COPY_WORD = r"(?:another |\d+(?:st|nd|rd|th) )?(?:copy|copie|kopie|copia|kopia)
 _COPY = re.compile(
     rf"(?i:(?:copy of|copie de|kopie von|copia de) (?P<behind>.+)"
     rf"|(?P<before>.+?)(?:[ _\-]*(?:\(\d{{1,2}}\)|\({_COPY_WORD}(?: \d+)?\)"
-    rf"|(?<=[ _\-]){_COPY_WORD}(?: ?\(?\d{{1,2}}\)?)?))+)"
+    rf"|(?<=[ _\-]){_COPY_WORD}(?: ?\(?\d{{1,2}}\)?)?))++)"
 )
 _MONTH_OR_DAY = re.compile(_DD)
-_CARD_SLOT = re.compile(r"(?i:[ab]|(?:sd|cf)\d)")
+_CARD_SLOT = re.compile(r"(?i:[ab])")
 _CAMERA_FOLDER = re.compile(r"\d{3}\w{3,5}")
 _AMBIGUOUS_DATE = re.compile(r"\d\d([-_. ])\d\d\1\d\d")
 # Everything below these is a recorder's: BirdNET-Pi's tree, and Sony's.
 _TREE = re.compile(r"(?:^|(?<=/))(?:BirdSongs|StreamData|By_Date|PRIVATE/SONY|MSSONY)(?:/|$)")
 # What the names of a take's files have behind that of their folder.
-_TRACK = re.compile(r"(?i:[ _\-](?:tr|trk|track|ch|mic|mix|lr|ms|l|r|i)[ _\-]?\w{0,6})")
+_TRACK = re.compile(r"(?i:[ _\-](?:tr|trk|track)[ _\-]?\w{0,6})")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
 
 
@@ -96,8 +97,11 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     """
     *folders, name = path_below_root.split("/")
     kept = _keep_places(folders, name)
-    for tried, only_certain in ((folders, False), (kept, False), (folders, True)):
-        places = _keep_places(folders, name, only_certain=True) if only_certain else kept
+    certain = _keep_places(folders, name, only_certain=True)
+    tries = [(folders, kept), (kept, kept), (folders, certain)]
+    if kept and is_card_slot(kept[-1]):
+        tries.append((kept[:-1], kept))
+    for tried, places in tries:
         path = "/".join([*tried, name])
         for template in templates:
             match = _compile_template(template).fullmatch(path)
@@ -163,18 +167,44 @@ def _keep_places(
     """Returns the folders of a file without those that were made around it."""
     joined = "/".join(folders)
     tree = _TREE.search(joined)
-    kept = list(folders[: joined.count("/", 0, tree.start())]) if tree else list(folders)
+    inner = tuple(folders[: joined.count("/", 0, tree.start())] if tree else folders)
+    counts, made = _count_places(inner, only_certain)
     stem = PurePosixPath(file_name).stem
-    while kept and _is_made(kept, stem, only_certain, is_innermost=len(kept) == len(folders)):
-        kept.pop()
-    return kept
+    kept = len(inner)
+    while kept and _is_made(inner[:kept], counts[kept - 1], stem, only_certain):
+        # A folder A may be a station's, unless the one it is in is a recorder's too.
+        if kept == len(folders) and is_card_slot(inner[-1]) and not made[kept - 1]:
+            break
+        kept -= 1
+    return list(inner[:kept])
 
 
-def _is_made(
-    folders: Sequence[str], stem: str, only_certain: bool, *, is_innermost: bool = False
-) -> bool:
-    """Whether the last of some folders is no place: `2024/05/12` only as a whole."""
-    *above, last = folders
+@lru_cache(maxsize=1024)
+def _count_places(folders: Sequence[str], only_certain: bool) -> tuple[list[int], list[bool]]:
+    """Returns for the first 0, 1, 2 ... folders how many are left without made ones at their end.
+
+    Also whether the last of them is made, where others are in it.
+    """
+    counts, inside, made = [0], [0], [False]
+    for n_folders, name in enumerate(folders, 1):
+        is_made = _is_made(folders[:n_folders], counts[-1], "", only_certain)
+        is_left_out = is_made and (made[-1] or not is_card_slot(name))
+        counts.append(inside[-1] if is_left_out else n_folders)
+        inside.append(inside[-1] if is_made else n_folders)
+        made.append(is_made)
+    return counts, made
+
+
+def _is_made(folders: Sequence[str], n_places: int, stem: str, only_certain: bool) -> bool:
+    """Whether the last of some folders is no place: `2024/05/12` only as a whole.
+
+    Args:
+        folders: from below the root.
+        n_places: how many of those above the last are left without made ones at their end.
+        stem: of the file in them, or nothing.
+        only_certain: whether to leave names that may be a station's.
+    """
+    *above, last = folders[-4:]
     if _is_certain(last) or _is_day_of(last, stem):
         return True
     if _MONTH_OR_DAY.fullmatch(last):
@@ -183,16 +213,15 @@ def _is_made(
         return is_below_month or (
             bool(years) and all(map(_MONTH_OR_DAY.fullmatch, above[-2:][years[-1] + 1 :]))
         )
-    if only_certain or not (places := _keep_places(above, "")):
-        return False
-    if is_card_slot(last):
-        # A folder A may be a station's, unless the one it is in is a recorder's too.
-        return not is_innermost or _is_made(above, "", only_certain)
-    is_below_dcim = (original_of(above[-1]) or above[-1]).upper() == "DCIM"
+    is_below_dcim = bool(above) and (original_of(above[-1]) or above[-1]).upper() == "DCIM"
     if is_below_dcim and _CAMERA_FOLDER.fullmatch(last):
         return True
-    is_repeated = is_like_made(_without_station(last, places[-1]))
-    return is_repeated or _is_take(last, stem) or _is_short_day_of(last, stem)
+    if only_certain or not n_places:
+        return False
+    if is_card_slot(last) or is_like_made(_without_station(last, folders[n_places - 1])):
+        return True
+    # Zoom names a take's folder as it is told to: below a lone folder it is more often a station's.
+    return (n_places > 1 and _is_take(last, stem)) or _is_short_day_of(last, stem)
 
 
 @lru_cache(maxsize=4096)
@@ -202,7 +231,8 @@ def _is_certain(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_likely(name: str) -> bool:
-    return _LIKELY.fullmatch(original_of(name) or name) is not None
+    is_short = len(name) <= _LONGEST_MADE  # with longer ones the search would take too long
+    return is_short and _LIKELY.fullmatch(original_of(name) or name) is not None
 
 
 def _without_station(folder: str, station: str) -> str:

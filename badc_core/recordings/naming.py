@@ -35,10 +35,15 @@ _FRACTION = r"(?P<fraction>[.,]\d{1,9}|\d{3}|_\d{3}(?=[+-]))?(?!\d)"
 _HALF = r"(?:[ _.-]?(?P<half>[AaPp])\.?[Mm](?:\.|(?![A-Za-z0-9])))?"
 _YEAR = r"(?:19|20)\d\d"
 _DATE = rf"(?P<date>{_YEAR}[ 01]\d[ 0-3]\d)"
+# What is before a date in the usual order is a station's: `MAY-1_2024-08-15`.
+_LAST_YEAR = (
+    rf"{_YEAR}(?![-_.](?:0[1-9]|1[0-2])[-_.](?:0[1-9]|[12]\d|3[01])"
+    r"[T_\- ,@.]{1,3}\d\d[-_.:h]?\d\d)(?!(?:-\d\d-|_\d\d_|\.\d\d\.)\d\d(?![-_.]?\d))"
+)
 _SPELT_DATE = (
-    rf"(?P<date>{_YEAR}[-_. ]\d\d[-_. ]\d\d|\d\d(?P<between>[-_.])\d\d(?P=between){_YEAR}"
-    rf"|{_YEAR}[-_. ]?{MONTHS}[-_. ]?\d\d|\d\d?[-_. ]?{MONTHS}[-_., ]{{0,2}}{_YEAR}"
-    rf"|(?<![A-Za-z]){MONTHS}[-_. ]?\d\d?[-_., ]{{1,2}}{_YEAR})"
+    rf"(?P<date>{_YEAR}[-_. ]\d\d[-_. ]\d\d|\d\d(?P<between>[-_.])\d\d(?P=between){_LAST_YEAR}"
+    rf"|{_YEAR}[-_. ]?{MONTHS}[-_. ]?\d\d|\d\d?[-_. ]?{MONTHS}[-_., ]{{0,2}}{_LAST_YEAR}"
+    rf"|(?<![A-Za-z]){MONTHS}[-_. ]?\d\d?[-_., ]{{1,2}}{_LAST_YEAR})"
 )
 _TIMES = (
     re.compile(
@@ -62,7 +67,7 @@ _TIMES = (
     # SoundTrap: serial number, then all in twelve digits.
     re.compile(r"^(?P<serial>\d{3,10})\.(?P<date>\d{6})(?P<time>\d{6})(?!\d)"),
 )
-_DAY_OR_MONTH = re.compile(rf"(?<!\d)\d\d([-_.])\d\d\1{_YEAR}(?!\d)")
+_DAY_OR_MONTH = re.compile(rf"(?<!\d)\d\d([-_.])\d\d\1{_LAST_YEAR}(?!\d)")
 # Tascam and Olympus write the number of the file, from 1, where others write hour and minute.
 _NUMBERED = re.compile(r"00(?:0[1-9]|[1-5]\d)")
 _START_AND_END = re.compile(r"_E(?:19|20)\d{6}T")
@@ -74,8 +79,8 @@ _CHANNELS = re.compile(r"(?:__[01]|_[0-]\+[1-])$")
 _SPECIES = re.compile(r"_\d{1,3}p_?$")
 # What phones and programs write before the date.
 _NO_PLACE = re.compile(
-    r"(?i:(?:(?:whatsapp|new|voice|audio|sound|recording|recorder|rec|memo|note|zoom|wav|track|ptt"
-    r"|merlin|message)\d*[ _-]*)+)"
+    r"(?i:(?:(?:whatsapp|new|voice|audio|sound|recording|recorder|rec|memo|note|zoom|wav(?:\d{4})?"
+    r"|track|ptt|merlin|message)[ _-]*)+)"
 )
 _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90, 180
 _SERIAL = re.compile(r"[0-9A-F]{16}")
@@ -100,7 +105,8 @@ def read_file_name(file_name: str) -> Findings:
         is_birdnet = "-birdnet-" in match[0]
         fields.update({} if is_birdnet else _read_prefix(drop_zone(written[: match.start()])))
     fields.update(_read_position(suffix))
-    offset_min, doubtful = read_zone(prefix, suffix, has_t=_has_t(match))
+    has_seconds = len(re.sub(r"\D", "", match["time"] or "padded")) != len("HHMM")
+    offset_min, doubtful = read_zone(prefix, suffix, has_t=_has_t(match), has_seconds=has_seconds)
     warnings = [_doubt_zone(doubtful)] if doubtful else []
     warnings += _doubt_time(match, clock)
     return Findings("filename", clock, offset_min, fields, warnings=tuple(warnings))
