@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from badc_core.audio.damage import explain_damage, explain_strange, name_lengths
+from badc_core.audio.damage import explain_damage, explain_joined, explain_strange, name_lengths
 from badc_core.audio.mpeg import examine_mpeg_in_wave
 from badc_core.audio.riff import RiffChunk, RiffLayout, read_chunk_bytes
 from badc_core.audio.view import WHOLE, View
@@ -63,6 +63,8 @@ def examine_wave(path: Path, layout: RiffLayout) -> View:
     filled = [one for one in sounds if one.size_bytes or (is_open and one is sounds[-1])]
     sounds = filled or sounds
     if fmt.code == _MP3:
+        if len(sounds) > 1:
+            raise explain_joined(path, f"it is a WAV around {len(sounds)} MP3s")
         return _examine_mp3(path, layout, sounds[0], fmt)
     if len(sounds) > 1:
         return _join(sounds, layout, fmt)

@@ -20,7 +20,7 @@ _BEXT_FIELDS = {
     "BEXT DATE": (320, 10),
     "BEXT TIME": (330, 8),
 }
-_WAMD_VERSION, _KNOWN_WAMD_VERSION = 0, 1
+_WAMD_VERSION, _KNOWN_WAMD_VERSION, _VERSION_BYTES = 0, 1, 2
 _WAMD_TEXTS = {
     1: "MODEL",
     2: "SERIAL",
@@ -63,14 +63,17 @@ def clean_text(content: bytes) -> str:
 
 
 def _parse_wamd(content: bytes) -> dict[str, str]:
-    """Returns the texts in `wamd`; of an unknown version only that."""
+    """Returns the texts in `wamd`; of an unknown version only that.
+
+    Zeros behind them are no entry.
+    """
     texts: dict[str, str] = {}
     position = 0
     while position + 6 <= len(content):
         kind, size_bytes = struct.unpack_from("<HI", content, position)
         value = content[position + 6 : position + 6 + size_bytes]
         number = int.from_bytes(value[:2], "little")
-        if kind == _WAMD_VERSION and number != _KNOWN_WAMD_VERSION:
+        if kind == _WAMD_VERSION and size_bytes >= _VERSION_BYTES and number != _KNOWN_WAMD_VERSION:
             return {"WAMD VERSION": str(number)}
         if kind == _WAMD_TIME_EXPANSION and number > 1:
             texts["WAMD TIME EXPANSION"] = str(number)

@@ -1,7 +1,7 @@
 """How paths are read: where and when each recording is said to be from, before anything is run."""
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,6 +12,7 @@ from badc_core.recordings.describe import read_place_and_time
 from badc_core.recordings.findings import Findings
 from badc_core.recordings.folders import (
     find_doubtful,
+    find_numbered,
     is_card_slot,
     is_doubtful,
     is_short_name,
@@ -98,6 +99,7 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
     """
     parents: dict[str, set[str]] = defaultdict(set)
     below: dict[str, dict[str, str]] = defaultdict(dict)
+    numbered: dict[str, dict[str, str]] = defaultdict(dict)
     doubts: dict[str, list[str]] = defaultdict(list)
     for reading in readings:
         for warning in reading.name.warnings:
@@ -108,10 +110,12 @@ def doubt_stations(dataset: Dataset, readings: Iterable[PathReading]) -> list[st
             above = folders[: folders.index(reading.location)] if known else ()
             parents[reading.location].add("/".join(above))
             below[reading.location] |= find_doubtful(reading.path, reading.location)
+            numbered[reading.location] |= find_numbered(reading.path, reading.location)
     listed = set(read_deployments(dataset.deployments))
     return [
         *_doubt_names(sorted(parents), listed),
         *_doubt_folders(parents, below),
+        *_doubt_numbered(numbered),
         *_compare_with_table(set(parents), listed),
         *_count_doubts(doubts),
     ]
@@ -146,12 +150,27 @@ def _doubt_folders(parents: dict[str, set[str]], below: dict[str, dict[str, str]
     for name, found in sorted(below.items()):
         said = set(found.values())
         # Frontier Labs' recorders write the same name behind each day.
-        if len(said) > 1 or (len(found) == 1 and not is_short_name(*said)):
+        is_recorders = all(is_short_name(said) and one[0].isdigit() for one, said in found.items())
+        if len(said) > 1 or (len(found) == 1 and not is_recorders):
             doubts.append(
                 f"station {name}: its folders {_few(sorted(found))} are read as days or takes, "
                 "are they stations? if so, correct recordings.templates"
             )
     return doubts if split else doubts[1:]
+
+
+def _doubt_numbered(numbered: dict[str, dict[str, str]]) -> list[str]:
+    """Returns a warning if stations have several folders that a number tells apart."""
+    several: dict[str, list[str]] = {}
+    for station, found in sorted(numbered.items()):
+        words = Counter(found.values())
+        if folders := sorted(folder for folder, word in found.items() if words[word] > 1):
+            several[station] = folders
+    if not several:
+        return []
+    folders = sorted({folder for found in several.values() for folder in found})
+    what = "are read as days, takes or cards of theirs, are they stations? if so, correct"
+    return [f"station {_few(list(several))}: {_few(folders)} {what} recordings.templates"]
 
 
 def _compare_with_table(names: set[str], listed: set[str]) -> list[str]:

@@ -18,8 +18,8 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from badc_core.errors import ConfigInvalid
 from badc_core.recordings.naming import MONTHS, read_file_name
+from badc_core.recordings.path_templates import compile_template
 
 _YEAR = r"(?:19|20)\d\d"
 _MM, _DD = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
@@ -54,7 +54,7 @@ _ITEM = rf"(?:{_DATE}|{_COUNTED}{_NUMBER}?|{_WORD}|REC\d{{4}})"
 _LIKELY = re.compile(rf"(?i:[ap]m|{_ITEM}(?:{_SEPARATOR}(?:{_ITEM}|[ap]m)){{0,3}})")
 _LONGEST_CODE, _LONGEST_MADE = 4, 60
 _NUMBERED = re.compile(rf"(?i:(?:{_WORD}|cf){_NUMBER})")
-_ONE_OF_SEVERAL = re.compile(rf"(?i:(?P<word>{_COUNTED}){_NUMBER})")
+_ONE_OF_SEVERAL = re.compile(rf"(?i:(?P<word>{_COUNTED}|REC(?=\d{{4}})){_NUMBER})")
 _CERTAIN = re.compile(
     rf"(?i:data|dcim)|{_YEAR}|{_YEAR_AND_MONTH}"
     rf"|{_FULL_DATE}(?:{_TIME}|[-_]\w{{1,{_LONGEST_CODE}}})?|\d\dY\d\dM\d\dD?"
@@ -76,7 +76,6 @@ _AMBIGUOUS_DATE = re.compile(r"\d\d([-_. ])\d\d\1\d\d")
 _TREE = re.compile(r"(?:^|(?<=/))(?:BirdSongs|StreamData|By_Date|PRIVATE/SONY|MSSONY)(?:/|$)")
 # What the names of a take's files have behind that of their folder.
 _TRACK = re.compile(r"(?i:[ _\-](?:tr|trk|track)[ _\-]?\w{0,6})")
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*|([^{}*]+)")
 
 
 def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str] | None:
@@ -104,7 +103,7 @@ def read_place(path_below_root: str, templates: Sequence[str]) -> dict[str, str]
     for tried, places in tries:
         path = "/".join([*tried, name])
         for template in templates:
-            match = _compile_template(template).fullmatch(path)
+            match = compile_template(template).fullmatch(path)
             if match is not None and _is_place(match.groupdict().get("location"), tried, places):
                 return {
                     name: unicodedata.normalize("NFC", found)
@@ -141,14 +140,37 @@ def original_of(name: str) -> str | None:
 def find_doubtful(path_below_root: str, location: str) -> dict[str, str]:
     """Returns the folders that are read as days or takes of a location and may be stations.
 
-    Folder -> what of its name may be a station's: `Samford` of the day folder `20240815_Samford`,
-    the whole name of a take's folder.
+    Folder -> what of its name may be a station's: `Samford` of the day folders `20240815_Samford`
+    and `Samford_20240815`, the whole name of a take's folder.
     """
+    below, stem = _split_below(path_below_root, location)
+    days = {folder: match["name"] for folder in below if (match := _NAMED_DAY.fullmatch(folder))}
+    takes = {folder: folder for folder in below if _is_take(folder, stem)}
+    named = {
+        folder: _ENDS_WITH_DATE.sub("", folder).strip("_- ")
+        for folder in below
+        if _is_day_of(folder, stem)
+    }
+    own = {location, ""}
+    found = {**takes, **days, **named}
+    return {one: said for one, said in found.items() if said not in own and not _is_likely(one)}
+
+
+def find_numbered(path_below_root: str, location: str) -> dict[str, str]:
+    """Returns the folders below a location that are numbered, with their word: `Card 2` -> `card`.
+
+    Where there are several, they may be stations.
+    """
+    below, _ = _split_below(path_below_root, location)
+    numbered = {one: _ONE_OF_SEVERAL.fullmatch(one) for one in below if not _is_certain(one)}
+    return {one: match["word"].casefold() for one, match in numbered.items() if match is not None}
+
+
+def _split_below(path_below_root: str, location: str) -> tuple[list[str], str]:
+    """Returns the folders below a location, and the stem of the file in them."""
     *folders, name = unicodedata.normalize("NFC", path_below_root).split("/")
     below = folders[folders.index(location) + 1 :] if location in folders else []
-    days = {folder: match["name"] for folder in below if (match := _NAMED_DAY.fullmatch(folder))}
-    takes = {folder: folder for folder in below if _is_take(folder, PurePosixPath(name).stem)}
-    return {folder: said for folder, said in {**takes, **days}.items() if not _is_likely(folder)}
+    return below, PurePosixPath(name).stem
 
 
 def is_short_name(name: str) -> bool:
@@ -260,31 +282,3 @@ def _is_short_day_of(folder: str, stem: str) -> bool:
     days = (clock, clock - timedelta(days=1))
     digits = re.sub(r"\D", "", folder)
     return any(day.strftime(form) == digits for day in days for form in ("%y%m%d", "%d%m%y"))
-
-
-@lru_cache(maxsize=64)
-def _compile_template(template: str) -> re.Pattern[str]:
-    parts: list[str] = []
-    position = 0
-    while position < len(template):
-        match = _PLACEHOLDER.match(template, position)
-        if match is None:
-            raise ConfigInvalid("unbalanced braces", template, "Correct recordings.templates")
-        parts.append(_template_part(match))
-        position = match.end()
-    try:
-        return re.compile("".join(parts))
-    except re.error as error:
-        raise ConfigInvalid(
-            f"not a path template ({error})", template, "Correct recordings.templates"
-        ) from error
-
-
-def _template_part(match: re.Match[str]) -> str:
-    if match[0] == "*":
-        return "[^/]+"
-    if match[1] is None:
-        return re.escape(match[2])
-    if "|" in match[1]:
-        return f"(?:{'|'.join(re.escape(word) for word in match[1].split('|'))})"
-    return f"(?P<{match[1]}>[^/]+)"

@@ -176,6 +176,17 @@ def test_an_mp3_in_a_wav_is_read_to_its_end(source: Path, tmp_path: Path, kind: 
     assert 0.3 < len(half) / len(samples) < 0.7
 
 
+def test_a_wav_around_two_mp3s_is_refused(source: Path, tmp_path: Path) -> None:
+    path = encode_with_ffmpeg(source, tmp_path / "a.wav", "-c:a", "libmp3lame")
+    content = bytearray(path.read_bytes())
+    sound = content[content.index(b"data") :]
+    content += bytes(len(content) % 2) + sound
+    content[4:8] = (len(content) - 8).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(UnreadableRecording, match="a WAV around 2 MP3s"):
+        AudioFile(path)
+
+
 def test_any_range_equals_that_slice_of_the_whole(m4a: Path) -> None:
     whole, _ = decode(m4a)
     with AudioFile(m4a, expected_samples=len(whole)) as audio:

@@ -86,3 +86,34 @@ def test_zones_in_names_that_are_not_read_are_told_with_their_number(tmp_path: P
     (doubt,) = doubt_stations(dataset, read_paths(dataset, paths))
     assert doubt.startswith("3 x '_IST' in the file name looks like an offset from UTC")
     assert doubt.endswith("Such as audio/S1/20240815_091150_IST.wav")
+
+
+def test_numbered_folders_of_one_station_are_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    paths = [
+        *("North/Card 1/x.wav", "North/Card 2/x.wav", "South/Data1/x.wav", "South/Data2/x.wav"),
+        *("East/Night 1/x.wav", "West/FOLDER01/x.wav", "West/FOLDER02/x.wav"),
+        *("Bay/REC0001/x.wav", "Bay/REC0002/x.wav"),
+    ]
+    dataset = Dataset.open(tmp_path)
+    (doubt,) = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
+    assert doubt.startswith(
+        "station Bay, North, South: Card 1, Card 2, Data1, Data2, REC0001 and 1"
+    )
+
+
+def test_a_day_folder_with_the_name_of_another_station_is_told(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    paths = [f"Forest/{one}_20240815/{one}_20240815_060000.wav" for one in ("P1", "P2", "Forest")]
+    dataset = Dataset.open(tmp_path)
+    doubts = doubt_stations(dataset, read_paths(dataset, [f"audio/{one}" for one in paths]))
+    (doubt,) = (one for one in doubts if "days or takes" in one)
+    assert doubt.startswith("station Forest: its folders P1_20240815, P2_20240815 are read as days")
+
+
+def test_recorders_that_may_be_called_like_a_take_or_a_card_are_doubted(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    dataset = Dataset.open(tmp_path)
+    paths = [f"audio/Forest/{one}/Data/x.wav" for one in ("REC101", "REC102", "SD1", "AM101")]
+    (doubt,) = doubt_stations(dataset, read_paths(dataset, paths))
+    assert doubt.startswith("station REC101, REC102, SD1: named like a folder for a day, a take")

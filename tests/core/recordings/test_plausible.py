@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from badc_core.audio.wave_texts import parse_chunk
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.recording import Recording, read_recording
@@ -173,6 +174,13 @@ def test_a_position_without_hemispheres_and_an_unknown_version_are_not_believed(
     recording = described(tmp_path, "b.wav", chunk=wamd_chunk({1: "SM9"}, version=2))
     assert recording.device_model is None
     assert [one for one in recording.warnings if "of version 2" in one]
+
+
+@pytest.mark.parametrize("n_zeros", [0, 5, 6, 7, 12, 600])
+def test_zeros_behind_what_a_song_meter_says_are_no_version(n_zeros: int) -> None:
+    content = wamd_chunk({1: "SM4"})[8:] + bytes(n_zeros)
+    assert parse_chunk("wamd", content) == {"WAMD MODEL": "SM4"}
+    assert parse_chunk("wamd", bytes(n_zeros)) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Names and folders in which a station or an hour was once taken for something else."""
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
 
-from badc_core.recordings.folders import read_place
+from badc_core.recordings.folders import is_like_made, original_of, read_place
 from badc_core.recordings.naming import read_file_name
 from badc_core.settings import RecordingSettings
 
@@ -133,3 +134,15 @@ def test_numbered_recorders_are_stations(folder: str, below: str) -> None:
 )
 def test_a_folder_that_may_be_a_station_is_not_stepped_over(path: str, station) -> None:
     assert (read_place(path, TEMPLATES) or {}).get("location") == station
+
+
+def test_no_path_takes_long_however_its_folders_are_nested_and_named() -> None:
+    started = time.process_time()
+    for folder in ("Night 1/", "A/Data/", "A/", "2024/05/12/"):
+        assert read_place(f"S/{folder * 2000}x.wav", TEMPLATES) is not None
+    assert original_of("S" + " - copy (2)" * 22) == "S"
+    assert original_of("S" + " - copy (2)" * 22 + " Creek") is None
+    cards = " ".join(f"sd card {number}" for number in range(25))
+    dates = "-".join(["2024-08-01"] * 23)
+    assert not any(map(is_like_made, (f"{cards} Creek", f"{cards[:50]}_Creek", f"S_{dates}")))
+    assert time.process_time() - started < 2
