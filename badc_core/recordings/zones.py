@@ -61,7 +61,8 @@ _NO_UNIT = r"(?!(?:k?[Hh]z|d[Bb]|bit|m?s|secs?|[ckm]?m|h|[a-z]*min\w*)(?![A-Za-z
 _PLAIN = re.compile(
     rf"(?P<before>[ _]?[(\[{{]|[ _]?(?=[+-]\d\d:)| (?=[+-]\d{{4}})|)(?P<sign>[+-]){_NO_UUID}"
     rf"(?P<hours>0\d|1[0-4])(?::?(?P<minutes>{_QUARTERS})|-(?P<minute>{_QUARTERS})(?=_|$))?"
-    rf"(?![0-9.:]){_NO_UNIT}"
+    # Hours alone are no degrees, volts or bearing: `-10C`, `-12V`.
+    rf"(?![0-9.:]){_NO_UNIT}(?(minutes)|(?![A-Za-z]{{1,2}}(?![A-Za-z])))"
 )
 _SHORT_HOUR = re.compile(
     rf"[ _]?[(\[{{]?(?P<sign>[+-])(?P<hours>\d):(?P<minutes>{_QUARTERS})(?![\d.:])"
