@@ -29,6 +29,7 @@ from badc_core.inference.datalad_commands import render_run
 from badc_core.inference.manifest_run import ManifestRun
 from badc_core.inference.manifest_runs import run_and_commit
 from badc_core.inference.run_spec import RunSpec
+from badc_core.reports.after_inference import require_handmade
 from badc_core.units import counted
 
 infer = make_group("Run detectors over chunk manifests. Aggregate and compare results.")
@@ -84,6 +85,8 @@ def aggregate(
 ) -> None:
     """Gather the detections of all chunks below a folder into one table."""
     root = dataset_root or find_root(folder.absolute() / "-")
+    if parquet is not None:
+        require_handmade(parquet)
     result = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))
     if not result.n_files:
         what = "no chunk's JSON file below this folder"

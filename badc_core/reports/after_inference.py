@@ -105,7 +105,7 @@ class HandBundles:
     def _write(self, entry: InferEntry) -> Path:
         name = entry.recording_id
         table = self.table(name)
-        _require_handmade(table)
+        require_handmade(table)
         aggregate_chunks(
             AggregationRequest(
                 folder=_results(entry),
@@ -124,13 +124,13 @@ def _results(entry: InferEntry) -> Path:
     return entry.order.output.recording(entry.recording_id)
 
 
-def _require_handmade(table: Path) -> None:
+def require_handmade(table: Path) -> None:
     """Raises OutputUnwritable where a table of `badc run` would be replaced."""
     if is_of_an_asset(table):
         raise OutputUnwritable(
             "badc run wrote this, and its bundle",
             table,
-            "Give another --bundle-aggregate-dir, or use what is there: badc report DATASET",
+            "Write elsewhere, or use what is there: badc report DATASET",
         )
 
 

@@ -12,15 +12,17 @@ from badc_core.chunks.plan import Chunk
 from badc_core.cli.infer import infer
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.detections.store import (
+    FINGERPRINT_KEY,
     MODEL_SHA256_KEY,
     MODEL_VERSION_KEY,
     RUNNER_KEY,
     read_detections,
     read_metadata,
+    write_detections,
 )
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
-from badc_core.errors import DetectionsInvalid, DetectorFailed
+from badc_core.errors import DetectionsInvalid, DetectorFailed, OutputUnwritable
 from badc_core.inference.aggregation import (
     CSV_COLUMNS,
     AggregationRequest,
@@ -269,6 +271,19 @@ def test_chunks_of_an_earlier_cut_which_the_manifest_does_not_list_do_not_count(
     manifest.write_text(others)
     made = aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv", manifest=manifest))
     assert (made.n_detections, made.n_left_out) == (3, 0), "a manifest of other names tells nothing"
+
+
+def test_a_table_of_badc_run_is_not_replaced(folder, tmp_path):
+    parquet = tmp_path / "a.parquet"
+    aggregate_chunks(AggregationRequest(folder, tmp_path / "a.csv", parquet))
+    words = ("aggregate", folder, "--output", tmp_path / "b.csv", "--parquet", parquet)
+    run_typed(infer, *words)
+    write_detections(parquet, read_detections(parquet), {FINGERPRINT_KEY: "of the asset"})
+    before = parquet.read_bytes()
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(OutputUnwritable, match="badc run wrote this"):
+        run_typed(infer, *words)
+    assert (parquet.read_bytes(), (tmp_path / "b.csv").exists()) == (before, False)
 
 
 def test_detections_that_chunks_of_several_cuts_share_are_counted(folder, tmp_path):
