@@ -242,7 +242,7 @@ def _is_made(folders: Sequence[str], n_places: int, stem: str, only_certain: boo
         return False
     if is_card_slot(last) or is_like_made(_without_station(last, folders[n_places - 1])):
         return True
-    # Zoom names a take's folder as it is told to: below a lone folder it is more often a station's.
+    # Zoom lets users name a take; below a lone folder such a name is more often a station's.
     return (n_places > 1 and _is_take(last, stem)) or _is_short_day_of(last, stem)
 
 

@@ -257,7 +257,7 @@ def test_notes_about_recordings_that_are_not_registered_hold_no_tick_up(by_hand,
         evaluate(*place, None, lambda: 1_700_000_000.0)
     assert len(reads) == 21, "each is looked at once"
     assert n_events(by_hand) == 6 + 1
-    # Whoever looks at all of them is told, and finds them once they are registered.
+    # A scan reads all of them and warns; once registered, they become events.
     assert "on 20 recordings is not shown" in scan(by_hand).stderr
     assert len(list_notes(by_hand.root)) == 20
     found = done_notes.collect(place, {f"gone_{number}" for number in range(20)})

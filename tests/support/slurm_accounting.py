@@ -44,7 +44,7 @@ PEOPLE = (
     ("add", "account", "birds", "cluster=test"),
     ("add", "user", "root,nobody", "account=birds", "defaultaccount=birds"),
 )
-"""What sacctmgr is told at first."""
+"""Commands that set up accounting once slurmdbd runs."""
 
 
 def write_daemon_settings(folder: Path, host: str, dbd_port: int) -> None:
