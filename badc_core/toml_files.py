@@ -64,11 +64,27 @@ def render_toml(content: Mapping[str, Any]) -> str:
     return "\n".join(_render_table(content, ())).lstrip("\n") + "\n"
 
 
+def render_value(value: Any) -> str:
+    """Returns a value as TOML on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        pairs = (f"{_render_key(key)} = {render_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(render_value, value))}]"
+    return _render_text(value)
+
+
 def _render_table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if _is_tables(value)}
     for key, value in table.items():
         if key not in inner:
-            yield f"{_render_key(key)} = {_render_value(value)}"
+            yield f"{_render_key(key)} = {render_value(value)}"
     for key, value in inner.items():
         place = (*path, _render_key(key))
         is_one = isinstance(value, Mapping)
@@ -86,21 +102,6 @@ def _is_tables(value: Any) -> bool:
 
 def _render_key(key: str) -> str:
     return key if _BARE_KEY.fullmatch(key) else _render_text(key)
-
-
-def _render_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        pairs = (f"{_render_key(key)} = {_render_value(one)}" for key, one in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_render_value, value))}]"
-    return _render_text(value)
 
 
 def _render_text(text: str) -> str:

@@ -23,9 +23,11 @@ from badc_core.provenance.clones import (
     find_url,
     update,
 )
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.provenance.repository_state import list_annexed
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import require_recordings
+from badc_core.settings import SETTINGS_FILE
 from badc_core.stages.work import Work
 from badc_core.units import counted
 from badc_dagster.home import (
@@ -107,6 +109,7 @@ def carry_out(plan: Plan) -> str:
     Raises:
         ProgramMissing, RepositoryFailed: git or DataLad is not there or refuses.
         OutputUnwritable, StorageFull: it cannot be written.
+        ContentMissing: its settings are annexed, and could not be fetched.
         DatasetInvalid, ConfigInvalid: what is here is no dataset with recordings.
     """
     root = plan.target.root
@@ -118,20 +121,23 @@ def carry_out(plan: Plan) -> str:
         outcome = Update(why_not=_BUSY) if _is_busy(root) else update(root)
         new = counted(outcome.n_commits, "new commit")
         done = f"{root}: {new}" if not outcome.why_not else f"{done}; {outcome.why_not}"
-    require_recordings(Dataset.open(root))
+    require_recordings(_open(root))
     return done
 
 
 def enter(plan: Plan, wants_main: bool) -> Connection:
-    """Puts a dataset that is here into the asset graph, with the recordings known so far."""
-    target, home = plan.target, prepare_home()
+    """Puts a dataset that is here into the asset graph, with the recordings known so far.
+
+    Raises:
+        ContentMissing, ConfigInvalid, DatasetInvalid: it cannot be read, and is not connected.
+    """
+    target, known_ids = plan.target, _read_ids(plan.target.root)
     origin = Origin(target.url or find_url(target.root), find_method(target.root))
-    connection = connect(home, target.root, target.name, origin, wants_main)
+    connection = connect(prepare_home(), target.root, target.name, origin, wants_main)
     _update_original(target.key, connection)
-    if has_recordings_folder(target.root):
-        registry = read_registry(Dataset.open(target.root).registry)
+    if known_ids:
         with open_instance() as instance:
-            register_keys(instance, connection, registry.ids)
+            register_keys(instance, connection, known_ids)
     return connection
 
 
@@ -139,10 +145,11 @@ def has_recordings_folder(root: Path) -> bool:
     """Returns whether a folder can be opened as a dataset; a new clone may have no recordings yet.
 
     Raises:
+        ContentMissing: its settings are annexed, and could not be fetched.
         ConfigInvalid: its settings are wrong.
     """
     try:
-        Dataset.open(root)
+        _open(root)
     except DatasetInvalid:
         return False
     return True
@@ -168,9 +175,24 @@ def drop_contents(root: Path) -> tuple[int, dict[Path, str]]:
     return len(paths), drop(paths)
 
 
+def _open(root: Path) -> Dataset:
+    """Returns the dataset in a folder, whose settings may be annexed."""
+    require_fetched_all([root / SETTINGS_FILE])
+    return Dataset.open(root)
+
+
+def _read_ids(root: Path) -> Sequence[str]:
+    """Returns the recordings that a dataset knows so far."""
+    if not has_recordings_folder(root):
+        return ()
+    dataset = _open(root)
+    require_fetched_all([dataset.registry])
+    return read_registry(dataset.registry).ids
+
+
 def _is_busy(root: Path) -> bool:
     """Returns whether a run is at work on a folder, whose files are not to change meanwhile."""
-    return has_recordings_folder(root) and Work(Dataset.open(root).work_folder).is_busy()
+    return has_recordings_folder(root) and Work(_open(root).work_folder).is_busy()
 
 
 def _is_there(root: Path) -> bool:

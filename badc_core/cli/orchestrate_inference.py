@@ -197,8 +197,8 @@ def orchestrate_inference(
             print_error(one.error)
     if use.print_datalad_run:
         require_datalad_dataset(plan.root)
-        unrecorded = replace(options, record_datalad=False)  # DataLad itself does
-        out.print_commands(render_plan(plan, to_argv(unrecorded, InferOptions)))
+        # DataLad itself records what it runs.
+        out.print_commands(render_plan(plan, to_argv(options.unrecorded(), InferOptions)))
     else:
         out.give(list(plan.rows()))
 

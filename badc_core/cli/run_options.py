@@ -8,10 +8,10 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from badc_core.cli.options import to_argv
-from badc_core.cli.setting_options import SettingOptions
+from badc_core.cli.setting_options import Place, SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
@@ -20,6 +20,9 @@ from badc_core.options import OptionSpec
 from badc_core.provenance.datalad import below
 from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS
+from badc_core.toml_files import render_value
+
+_RECORD: Place = ("datalad", "record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,17 @@ class InferOptions(SettingOptions):
             "artifacts/chunks, in the dataset if there is one",
         ),
     ] = None
+
+    def unrecorded(self) -> Self:
+        """Returns the same options, all of the command line, for a command that another records."""
+        of_file = (
+            f"{section}.{key}={render_value(value)}"
+            for section, values in self.sections.items()
+            for key, value in values.items()
+        )
+        both = replace(self, assignments=(*of_file, *self.assignments), sections={}).anchored()
+        others = tuple(one for one in both.assignments if both.parse(one)[0] != _RECORD)
+        return replace(both, assignments=others, record_datalad=False)
 
 
 @dataclass(frozen=True)
@@ -114,16 +128,13 @@ class RunOptions(InferOptions):
             spec: what `order` returned.
         """
         root = spec.dataset.root if spec.dataset else absolute(self.here)
-        if self.config is not None:
-            return ["badc", "infer", "run-config", below(root, self.config)]
         places = ["--output-dir", below(root, spec.output.folder)]
         places += ["--telemetry-log", below(root, spec.telemetry_log), "--dataset-root", "."]
         if spec.resume_summary is not None:
             places += ["--resume-summary", below(root, spec.resume_summary)]
         chosen = self.chunks_dir and Path(below(root, absolute(self.chunks_dir)))
         # DataLad itself records what it runs.
-        unrecorded = replace(self.anchored(), chunks_dir=chosen, record_datalad=False)
-        options = to_argv(unrecorded, InferOptions)
+        options = to_argv(replace(self.unrecorded(), chunks_dir=chosen), InferOptions)
         manifest = below(root, spec.manifests[0])
         return ["badc", "infer", "run", *places, *options, "--", manifest]
 

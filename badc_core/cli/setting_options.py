@@ -174,7 +174,7 @@ class SettingOptions:
             for key, value in values.items()
         }
         for assignment in self.assignments:
-            place, value = self._parse(assignment)
+            place, value = self.parse(assignment)
             given[place] = value, f"{self._called('assignments')} {'.'.join(place)}"
         for place, value, called in self._named():
             if place in given and given[place][0] != value:
@@ -213,7 +213,7 @@ class SettingOptions:
         elif self.use_hawkears:
             yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")
 
-    def _parse(self, assignment: str) -> tuple[Place, Any]:
+    def parse(self, assignment: str) -> tuple[Place, Any]:
         """Returns the place and value of `section.key=value`: TOML, where bare words are text."""
         key, equals, text = assignment.partition("=")
         try:
@@ -230,7 +230,7 @@ class SettingOptions:
 
     def _anchored_assignment(self, assignment: str) -> str:
         """Returns an assignment, with absolute paths if it is of `detector.command`."""
-        place, value = self._parse(assignment)
+        place, value = self.parse(assignment)
         if place != _COMMAND or not isinstance(value, str):
             return assignment
         command = absolute_command(value)

@@ -3,7 +3,6 @@
 How commits are made is in `badc_core/provenance/`. The command is `badc redo` (`cli/redo.py`).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from badc_core.recordings.registry import read_rows
 from badc_core.settings import SETTINGS_FILE, Settings, load_settings
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
+from badc_core.toml_files import render_value
 
 _DECIDING = ("recordings", "chunks", "detector", "report")
 """Sections of settings that decide results."""
@@ -190,7 +190,7 @@ def setting_words(dataset: Dataset) -> list[str]:
     used["recordings"]["dataset_name"] = dataset.name
     words: list[str] = []
     for place, value in _differences(used, _decide(plain)):
-        words += ["--set", f"{'.'.join(place)}={_write_toml(value)}"]
+        words += ["--set", f"{'.'.join(place)}={render_value(value)}"]
     return words
 
 
@@ -222,13 +222,3 @@ def _differences(
             yield from _differences(value, plain[key], (*place, key))
         else:
             yield (*place, key), value
-
-
-def _write_toml(value: Any) -> str:
-    """Returns a value as TOML, in which JSON's texts, numbers and lists are right as they are."""
-    if isinstance(value, dict):
-        inside = ", ".join(f"{json.dumps(key)} = {_write_toml(one)}" for key, one in value.items())
-        return f"{{{inside}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_write_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)

@@ -10,9 +10,16 @@ from support.archives import HOSTILE_NAMES, copy_archive, enable_store, make_arc
 from support.built_once import build_once
 from support.commands import run_typed
 
+from badc_core.annexed_files import lacks_content
 from badc_core.atomic import _process_space
 from badc_core.datasets.connections import read_connections, read_known
-from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy, RepositoryFailed
+from badc_core.errors import (
+    ConfigInvalid,
+    ContentMissing,
+    DatasetInvalid,
+    RecordingBusy,
+    RepositoryFailed,
+)
 from badc_core.stages.work import Work
 from badc_dagster.home import open_instance
 from badc_dagster.resources import DatasetResource
@@ -140,6 +147,30 @@ def test_a_clone_is_brought_up_to_date_without_a_merge(app, home, user, archive)
         assert "a run is at work" in run_typed(app, "data", "connect", "bogus").stdout
     run_in(root, "git", "checkout", "-q", "--detach")
     assert "follows none" in run_typed(app, "data", "connect", "bogus").stdout
+
+
+def test_settings_and_registry_that_are_annexed_are_fetched_or_nothing_is_connected(
+    app, home, user, archive
+):
+    (archive / "badc.toml").write_text('[recordings]\ntimezone = "America/Edmonton"\n')
+    columns = "recording_id,path,size_bytes,modified_ns,fingerprint\n"
+    row = f"plain,audio/S1/plain.wav,900,0,{'0' * 64}\n"
+    (archive / "recordings.csv").write_text(columns + row)
+    added = ("badc.toml", "recordings.csv")
+    run_in(archive, "git", "annex", "add", "--quiet", "--force-large", *added)
+    run_in(archive, "git", "commit", "--quiet", "-m", "Add settings")
+    run_in(archive, "git", "annex", "move", "--quiet", "--to", "store", *added)
+    words = ("data", "connect", "bogus", "--method", "git")
+    with pytest.raises(ContentMissing, match=r"badc\.toml: .*could not be .*datalad get .*bogus"):
+        run_typed(app, *words, "--url", archive)
+    assert read_known(home) == ()
+    root = user / "data/datalad/bogus"
+    use_store(root, archive)
+    run_typed(app, *words)
+    assert names(home) == {"bogus": []}
+    assert not lacks_content(root / "badc.toml")
+    with open_instance() as instance:
+        assert instance.get_dynamic_partitions("recordings") == ["plain"]
 
 
 def test_an_unknown_name_says_what_is_missing(app, home, user):

@@ -6,6 +6,7 @@ come aggregate and bundle. Paths in its files begin at the folder around `data/d
 
 import hashlib
 import json
+import shlex
 import shutil
 
 import pyarrow.parquet as pq
@@ -206,6 +207,29 @@ def test_commands_for_datalad_are_printed_for_one_manifest_too(badc, repository)
     (repository / BOGUS / ".datalad").rmdir()
     for one in (words, ("infer", "orchestrate", BOGUS, *STUB, "--print-datalad-run")):
         assert "no DataLad dataset" in badc(*one, code=1).stderr
+
+
+def test_the_command_for_datalad_of_a_run_config_file_does_not_commit_and_has_its_settings(
+    badc, repository
+):
+    root = repository / BOGUS
+    lines = ["[runner]", f'manifest = "{BOGUS}/manifests/{NAME}.csv"', "cpu_workers = 1"]
+    lines += ["record_datalad = true", "set = ['detector.min_score=0.25']", "[datalad]"]
+    lines += ["record = 'require'", "drop_after = true", "[detector]", "name = 'band_energy'"]
+    lines += ["thresholds = {'2-4 kHz' = 0.5}"]
+    (repository / "run.toml").write_text("\n".join(lines))
+    (line,) = badc("infer", "run-config", "run.toml", "--print-datalad-run").stdout.splitlines()
+    assert f"-i manifests/{NAME}.csv -i artifacts/chunks/{NAME}" in line
+    words = shlex.split(line)
+    command = [one.replace("{{", "{").replace("}}", "}") for one in words[words.index("--") + 1 :]]
+    assert command[command.index("--telemetry-log") + 1] in words[: words.index("--")]
+    shutil.rmtree(root / ".datalad")
+    assert "3 ok" in badc(*command[1:], folder=root).stdout, "in no git repository"
+    result = json.loads(next((root / "artifacts/infer" / NAME).glob("*.json")).read_text())
+    assert result["runner"] == "band_energy"
+    for setting in ("datalad.drop_after=true", "detector.min_score=0.25"):
+        assert setting in command
+    assert 'detector.thresholds={"2-4 kHz" = 0.5}' in command
 
 
 def test_bundles_do_not_replace_those_of_badc_run_and_need_apply(badc, repository):
