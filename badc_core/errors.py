@@ -127,6 +127,10 @@ class RecordingBusy(BadcError):
     retryable = True
 
 
+class RecordingUnattended(RecordingBusy):
+    """Tasks on a cluster may still write a recording, and no process is known to follow them."""
+
+
 class LeasesBusy(BadcError):
     """Another process keeps the lease folder locked."""
 

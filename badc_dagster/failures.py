@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from badc_core.errors import BadcError, RecordingBusy
+from badc_core.errors import BadcError, RecordingBusy, RecordingUnattended
 from badc_core.units import counted, shorten
 
 RECORDINGS_FAILED = "failed"
@@ -13,6 +13,9 @@ RECORDINGS_FAILED = "failed"
 
 LEFT_TO_OTHERS = "left_to_other_runs"
 """Metadata entry of a failure: the recordings that other runs are at work on."""
+
+UNATTENDED = "left_on_the_cluster"
+"""Metadata entry of a failure: those of them whose run nobody is known to follow, and why."""
 
 COMPLAINT = "complaint"
 """Metadata entry of a failure: what is wrong apart from the recordings that failed."""
@@ -36,6 +39,13 @@ def failure_of(bad: Mapping[str, BadcError], n_recordings: int, complaint: str =
     busy = [one for one, why in bad.items() if isinstance(why, RecordingBusy)]
     if busy:
         metadata[LEFT_TO_OTHERS] = dg.MetadataValue.json(busy)
+    unattended = {
+        one: f"{why.what}. {why.remedy}"
+        for one, why in bad.items()
+        if isinstance(why, RecordingUnattended)
+    }
+    if unattended:
+        metadata[UNATTENDED] = dg.MetadataValue.json(unattended)
     if complaint:
         metadata[COMPLAINT] = dg.MetadataValue.text(complaint)
     return dg.Failure("\n".join(filter(None, paragraphs)), metadata=metadata, allow_retries=False)

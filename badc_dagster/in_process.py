@@ -1,6 +1,7 @@
 """Executing asset jobs in this process, as runs that the UI shows like any other."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,9 +11,16 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
+from badc_core.units import counted
 from badc_dagster.liveness import LOCKS_FIRST_TAG, show_alive, show_ended, tag_home
 from badc_dagster.partitions import asset_key
-from badc_dagster.run_events import faults, left_to_others, warnings, was_interrupted
+from badc_dagster.run_events import (
+    faults,
+    left_to_others,
+    unattended,
+    warnings,
+    was_interrupted,
+)
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -44,6 +52,7 @@ class InProcessRuns:
         faults: what stopped a run or a step, as against a recording; checks that failed.
         warnings: checks that only warn.
         busy: recordings that steps left to other runs.
+        unattended: those of them whose run nobody is known to follow, and why.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class InProcessRuns:
         self.faults: list[str] = []
         self.warnings: list[str] = []
         self.busy: set[str] = set()
+        self.unattended: dict[str, str] = {}
         self._instance = instance
         self._root = dataset.root
         self._overrides = dict(overrides)
@@ -76,8 +86,16 @@ class InProcessRuns:
         """Adds faults; the same sentence from every batch is given once."""
         self.faults += [one for one in found if one not in self.faults]
 
-    def execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> None:
-        """Executes some assets of a job.
+    def explain_unattended(self) -> Iterator[str]:
+        """Yields a sentence for each reason that recordings were left alone for."""
+        by_reason = defaultdict(list)
+        for one, why in self.unattended.items():
+            by_reason[why].append(one)
+        for why, ids in by_reason.items():
+            yield f"{counted(len(ids), 'recording')} not done, {min(ids)} for example: {why}"
+
+    def execute(self, job_name: str, tags: Mapping[str, str], assets: Sequence[str]) -> bool:
+        """Executes some assets of a job; returns whether all went well.
 
         Raises:
             KeyboardInterrupt: somebody pressed Ctrl-C.
@@ -106,11 +124,13 @@ class InProcessRuns:
         finally:
             show_ended(run_id)
         self._record(result.all_events)
+        return bool(result.success)
 
     def _record(self, events: Sequence[dg.DagsterEvent]) -> None:
         if was_interrupted(events):
             raise KeyboardInterrupt
         self.n_runs += 1
         self.busy |= left_to_others(events)
+        self.unattended |= unattended(events)
         self.add_faults(faults(events))
         self.warnings += [one for one in warnings(events) if one not in self.warnings]

@@ -28,6 +28,7 @@ from badc_core.outcomes import Outcome
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
+from badc_core.slurm.run_folders import end_runs_of_other_stages
 from badc_core.slurm.step_launcher import SlurmStepLauncher
 from badc_core.stages.damage import mark_damaged
 from badc_core.stages.fingerprint_files import store_fingerprint
@@ -91,8 +92,16 @@ class Step:
         self._commits = Commits(self.dataset, context.log.warning)
         commit_dataset_files(self.dataset, self._commits)
         self._finished = FinishedOutputs(self.inputs, self._commits)
-        is_launched = self.dataset.settings.slurm.on_cluster(stage)
-        self.launcher = SlurmStepLauncher(self.inputs, context.log.info) if is_launched else None
+        self.launcher: SlurmStepLauncher | None = None
+        if self.dataset.settings.slurm.on_cluster(stage):
+            self.launcher = SlurmStepLauncher(self.inputs, self._say)
+        else:
+            end_runs_of_other_stages(self.inputs, self._say)
+
+    def _say(self, sentence: str) -> None:
+        """Says what a person should know, in the run's log and to whoever watches."""
+        self._context.log.info(sentence)
+        watcher().said(sentence)
 
     def wanted(self, recording_id: str) -> str:
         """Returns the fingerprint that a recording's output should have."""

@@ -4,12 +4,12 @@ How our own errors become failures is in `failures.py`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import dagster as dg
 
-from badc_dagster.failures import COMPLAINT, LEFT_TO_OTHERS, RECORDINGS_FAILED
+from badc_dagster.failures import COMPLAINT, LEFT_TO_OTHERS, RECORDINGS_FAILED, UNATTENDED
 from badc_dagster.step_checks import CHUNKS_COMPLETE
 
 
@@ -46,13 +46,25 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
 
 
 def left_to_others(events: Sequence[dg.DagsterEvent]) -> set[str]:
-    """Returns the recordings that steps left to other runs, which are at work on them."""
-    left: set[str] = set()
+    """Returns the recordings that steps left alone, since another run is or was at work on them."""
+    found = _metadata(events, LEFT_TO_OTHERS)
+    return {one for listed in found for one in cast("Sequence[str]", listed)}
+
+
+def unattended(events: Sequence[dg.DagsterEvent]) -> dict[str, str]:
+    """Returns those of them whose run nobody is known to follow, each with why and what to do."""
+    found: dict[str, str] = {}
+    for reasons in _metadata(events, UNATTENDED):
+        found |= cast("Mapping[str, str]", reasons)
+    return found
+
+
+def _metadata(events: Sequence[dg.DagsterEvent], name: str) -> Iterator[Any]:
+    """Yields a metadata entry of the failures of steps."""
     for event in events:
         failure = event.step_failure_data.user_failure_data if event.is_step_failure else None
-        if failure is not None and LEFT_TO_OTHERS in failure.metadata:
-            left |= set(cast("Sequence[str]", failure.metadata[LEFT_TO_OTHERS].value))
-    return left
+        if failure is not None and name in failure.metadata:
+            yield failure.metadata[name].value
 
 
 def warnings(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:

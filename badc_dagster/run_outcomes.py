@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from badc_core.recordings.failures import StandingFailure
+from badc_core.units import counted
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ class RunOutcome:
         faults: what stopped a whole run, as against a recording, and checks that failed.
         warnings: checks that only warn.
         n_busy: recordings left alone because another run is at work on them.
+        unattended: recordings that tasks on a cluster may still write, although nobody follows
+            them: how many, why, and what to do.
         nothing_to_do: no run was needed.
         nothing_done: no recording was taken, since other runs are at work on all that are due.
+        has_old_report: the report of all recordings is of an earlier run, as no new one was made.
     """
 
     n_finished: int
@@ -61,5 +65,25 @@ class RunOutcome:
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
     n_busy: int
+    unattended: tuple[str, ...]
     nothing_to_do: bool
     nothing_done: bool
+    has_old_report: bool
+
+    def summarise(self, total: int) -> str:
+        """Returns a line that counts every recording once.
+
+        Args:
+            total: recordings of the dataset.
+        """
+        n_failed = len(self.failures)
+        n_left = total - self.n_finished - self.n_incomplete - self.n_missing - n_failed
+        counts = {
+            "without some chunks": self.n_incomplete,
+            "missing": self.n_missing,
+            "not done": max(0, n_left),
+        }
+        parts = [f"{n} {what}" for what, n in counts.items() if n]
+        if n_failed or n_left <= 0:
+            parts.append(f"{n_failed} failed")
+        return ", ".join([f"{self.n_finished} of {counted(total, 'recording')} complete", *parts])

@@ -225,7 +225,7 @@ class Project:
         busy = batches.busy | runs.busy
         nothing_done = runs.n_runs == 0 and bool(busy)
         self._report_still_due(progress, wanted, busy, runs)
-        self._bring_corpus_up_to_date(runs, warn)
+        is_reported = self._bring_corpus_up_to_date(runs, warn)
         self._refresh_changed(progress, batches, busy, runs)
         commit_leftovers(self.dataset, Commits(self.dataset, warn))
         return RunOutcome(
@@ -235,9 +235,11 @@ class Project:
             n_missing=len(missing),
             faults=tuple(runs.faults),
             warnings=tuple(runs.warnings),
-            n_busy=len(busy),
+            n_busy=len(busy - runs.unattended.keys()),
+            unattended=tuple(runs.explain_unattended()),
             nothing_to_do=runs.n_runs == 0 and not busy,
             nothing_done=nothing_done,
+            has_old_report=not is_reported and os.path.lexists(self.dataset.corpus.duckdb),
         )
 
     def _failures(self, missing: Collection[str]) -> tuple[StandingFailure, ...]:
@@ -282,7 +284,8 @@ class Project:
         except BadcError as error:
             runs.add_faults([str(error)])
 
-    def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> None:
+    def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> bool:
+        """Makes the report of all recordings where it is due; returns whether it is good then."""
         registry = read_registry(self.dataset.registry)
         wanted = corpus_fingerprint(*self._place, registry)
         judged = (*self._place, wanted)
@@ -291,4 +294,5 @@ class Project:
         if damage:
             warn(f"The corpus is made again: {damage}.")
         if damage or not is_current:
-            runs.execute("corpus_job", {}, CORPUS_ASSETS)
+            return runs.execute("corpus_job", {}, CORPUS_ASSETS)
+        return True

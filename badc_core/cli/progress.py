@@ -31,6 +31,7 @@ class ShownProgress:
     def __init__(self, output: Output, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._console = make_console(stderr=True)
         self._shows_bars = self._console.is_terminal and not output.quiet
+        self._shows_words = not output.quiet
         self._shows_lines = not self._console.is_terminal and not output.quiet
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Amount())
         self._bars = Progress(*columns, console=self._console, disable=not self._shows_bars)
@@ -64,7 +65,8 @@ class ShownProgress:
         """
         if stage not in self._stages:
             bar = self._bars.add_task(stage, stage=None)
-            self._stages[stage] = _Stage(stage, audio_s is not None, bar, self._show, self._clock_s)
+            shows = self._show, self._say
+            self._stages[stage] = _Stage(stage, audio_s is not None, bar, shows, self._clock_s)
             self._bars.update(bar, stage=self._stages[stage])
         found = self._stages[stage]
         found.expect(n_recordings, audio_s or 0.0, n_later)
@@ -80,6 +82,10 @@ class ShownProgress:
             left_s = sum(one.left_s for one in self._stages.values())
             left = f"about {format_duration(left_s)} left"
             self._print(f"{stage.name}: {stage.amount}, {left}")
+
+    def _say(self, sentence: str) -> None:
+        if self._shows_words:
+            self._print(sentence)
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
@@ -115,13 +121,13 @@ class _Stage:
         name: str,
         is_audio: bool,
         bar: TaskID,
-        show: Callable[["_Stage"], None],
+        shows: tuple[Callable[["_Stage"], None], Callable[[str], None]],
         clock_s: Callable[[], float],
     ) -> None:
         self.name, self.is_audio, self.bar = name, is_audio, bar
         self.done = self.total = 0.0
         self._n_begun, self._begun = 0, 0.0
-        self._show, self._clock_s = show, clock_s
+        (self._show, self._say), self._clock_s = shows, clock_s
         self._took_s, self._since_s = 0.0, clock_s()
 
     @property
@@ -153,6 +159,10 @@ class _Stage:
         """Records that a recording has ended."""
         if not self.is_audio:
             self._advance(1)
+
+    def said(self, sentence: str) -> None:
+        """Shows what a person should know."""
+        self._say(sentence)
 
     def _advance(self, amount: float) -> None:
         now_s = self._clock_s()

@@ -50,7 +50,7 @@ def list_folders(dataset: Dataset) -> list[RunFolder]:
 @contextmanager
 def following(folder: RunFolder, work: Work) -> Iterator[bool]:
     """Keeps other processes of this machine from following a run; yields whether none does."""
-    path = work.folder / "followed" / folder.path.name
+    path = work.follower(str(folder.path))
     descriptor = try_lock_file(prepare_work_file(work.folder, path))
     try:
         yield descriptor is not None
@@ -142,6 +142,42 @@ def end_run(
             give_back(journals.get(recording_id, []), recording_id, work)
         work.take_from_task(recording_id, str(folder.path))
     folder.shrink()
+
+
+def end_runs_of_other_stages(inputs: StepInputs, say: Callable[[str], None]) -> None:
+    """Ends what killed runs left on the cluster at work on recordings of a step that runs here.
+
+    What the step writes is not what those tasks began with. Tasks of the step's own stage are left
+    alone, as they do what it would. So are tasks that somebody follows, or that cannot be ended
+    from here: their recordings stay busy.
+
+    Args:
+        inputs: of the step.
+        say: called with what a person should know.
+    """
+    work = inputs.work
+    for path in sorted({work.run_of(one) for one in inputs.recording_ids} - {""}):
+        folder = RunFolder(Path(path))
+        with following(folder, work) as is_free:
+            if not is_free:
+                continue
+            if folder.is_shrunk:  # its host was killed before the folder was made
+                for one in inputs.recording_ids:
+                    work.take_from_task(one, path)
+            elif _stage_of(folder) != inputs.stage:
+                say(f"ending run {folder.path.name}, which nobody follows any more")
+                try:
+                    end_run(folder, Slurm(), work, say)
+                except BadcError as error:
+                    say(f"run {folder.path.name} stays on the cluster: {error}")
+
+
+def _stage_of(folder: RunFolder) -> str:
+    """Returns the stage of a run; empty if it was killed before it had written that down."""
+    try:
+        return str(folder.read_about().get("stage", ""))
+    except DatasetInvalid:
+        return ""
 
 
 def give_back(journals: Iterable[Path], recording_id: str, work: Work) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from badc_core.atomic import remove_folder, write_text
-from badc_core.errors import BadcError, RecordingBusy
+from badc_core.errors import BadcError, RecordingBusy, RecordingUnattended
 from badc_core.inference.raw_result import RawResult
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.outcomes import Outcome, attempt
@@ -277,12 +277,12 @@ class SlurmStepLauncher:
 def _others_recording(recording_id: str, person: str) -> RecordingBusy:
     what = f"tasks of {person}'s on the cluster may still write it"
     remedy = f"Let {person} go on with them (badc run --slurm) or end them (badc slurm cancel)"
-    return RecordingBusy(what, recording_id, remedy)
+    return RecordingUnattended(what, recording_id, remedy)
 
 
 def _elsewhere(recording_id: str, host: str) -> RecordingBusy:
     what = f"a run of {host} is at work on it on the cluster"
-    return RecordingBusy(what, recording_id, f"Go on with it, or end it, on {host}")
+    return RecordingUnattended(what, recording_id, f"Go on with it, or end it, on {host}")
 
 
 def _open_many_files() -> None:

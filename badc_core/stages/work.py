@@ -16,7 +16,7 @@ from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.datasets.work_folder import ON_CLUSTER, prepare_work_file
-from badc_core.errors import InputOutdated, RecordingBusy
+from badc_core.errors import InputOutdated, RecordingBusy, RecordingUnattended
 from badc_core.locks import is_locked, lock_file, try_lock_file, unlock
 
 _LOOKS, _BETWEEN_LOOKS_S = 3, 0.002
@@ -167,6 +167,14 @@ class Work:
         """Returns the recordings that tasks may write, each with its run."""
         return {one: self.run_of(one) for one in sorted(_names(self.folder / ON_CLUSTER))}
 
+    def follower(self, run: str) -> Path:
+        """Returns the file that is locked as long as a process follows a run's tasks.
+
+        Args:
+            run: the path of its folder.
+        """
+        return self.folder / "followed" / Path(run).name
+
     def is_busy(self) -> bool:
         """Returns whether any run, or task on a cluster, is at work on any recording."""
         if _names(self.folder / ON_CLUSTER):
@@ -231,10 +239,14 @@ class Work:
 
     def _require_no_task(self, recording_id: str) -> None:
         if run := self.run_of(recording_id):
-            raise RecordingBusy(
-                f"tasks of run {Path(run).name} on the cluster may still write it",
+            if is_locked(self.follower(run)):
+                raise recording_busy(recording_id)
+            raise RecordingUnattended(
+                f"tasks of run {Path(run).name} on the cluster may still write it, and no badc "
+                "follows them",
                 recording_id,
-                "To go on with them: badc run --slurm. To end them: badc slurm cancel DATASET",
+                "To go on with them: badc run --slurm DATASET. "
+                "To end them: badc slurm cancel DATASET",
             )
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:

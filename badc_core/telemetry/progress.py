@@ -20,12 +20,18 @@ class Watcher(Protocol):
     def ended(self) -> None:
         """Adds a recording that has ended, successfully or not."""
 
+    def said(self, sentence: str) -> None:
+        """Shows what a person should know while it runs."""
+
 
 class _Ignore:
     def analysed(self, audio_s: float) -> None:
         """Ignores it."""
 
     def ended(self) -> None:
+        """Ignores it."""
+
+    def said(self, sentence: str) -> None:
         """Ignores it."""
 
 

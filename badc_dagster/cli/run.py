@@ -28,6 +28,7 @@ from badc_dagster.cli.notices import (
     warn_of_new_doubts,
     warn_of_other_home,
 )
+from badc_dagster.run_outcomes import RunOutcome
 
 _ON_CLUSTER = f'slurm.stages=["{DETECTING}"]'
 """The setting that `--slurm` stands for."""
@@ -102,26 +103,12 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         use.after_scan(project.dataset, scanned.registry)
         with ShownProgress(out) as shown:
             outcome = project.bring_up_to_date(use.limit, shown.stage, out.remark, out.warn)
-    if outcome.nothing_to_do:
-        is_all = not outcome.n_missing
-        out.say(f"Nothing to do: every recording {'' if is_all else 'with a file '}is up to date.")
-    if outcome.n_busy:
-        out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs.")
-    for warning in outcome.warnings:
-        out.warn(warning)
-    for fault in outcome.faults:
-        out.fail(fault)
-    report_failures(outcome.failures, out)
+    _show_outcome(outcome, out)
     has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
     found = show_report(project.dataset, None, use.n_shown, out) if has_corpus else None
-    if has_corpus and outcome.faults:
-        out.warn("the report may be of an earlier run, and lack what this one did.")
-    incomplete = f"{outcome.n_incomplete} without some chunks, " if outcome.n_incomplete else ""
-    missing = f"{outcome.n_missing} missing, " if outcome.n_missing else ""
-    out.say(
-        f"{outcome.n_finished} of {counted(scanned.total, 'recording')} complete, {incomplete}"
-        f"{missing}{len(outcome.failures)} failed"
-    )
+    if outcome.has_old_report:
+        out.warn("the report is of an earlier run, and lacks what this one did.")
+    out.say(outcome.summarise(scanned.total))
     if scanned.added:
         show_way_to_the_web_interface(out)
     out.give(
@@ -135,5 +122,21 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     )
     if outcome.nothing_done:
         out.fail("Nothing was done. Run again when the other runs have ended: badc status")
-    if outcome.failures or outcome.faults or outcome.nothing_done:
+    if outcome.failures or outcome.faults or outcome.unattended or outcome.nothing_done:
         raise typer.Exit(1)
+
+
+def _show_outcome(outcome: RunOutcome, out: Output) -> None:
+    """Prints what a run left, and what went wrong."""
+    if outcome.nothing_to_do:
+        is_all = not outcome.n_missing
+        out.say(f"Nothing to do: every recording {'' if is_all else 'with a file '}is up to date.")
+    if outcome.n_busy:
+        out.say(f"{counted(outcome.n_busy, 'recording')} left to other runs, which work on them.")
+    for one in outcome.unattended:
+        out.fail(one)
+    for warning in outcome.warnings:
+        out.warn(warning)
+    for fault in outcome.faults:
+        out.fail(fault)
+    report_failures(outcome.failures, out)

@@ -1,6 +1,13 @@
 """Recordings that another run is at work on, as a step of the asset graph meets them."""
 
+import pytest
+from support.commands import run_typed
+from support.detecting import step_inputs
+
+from badc_core.cli.app import build_app
 from badc_core.recordings.failures import read_failures
+from badc_core.slurm.run_folder import RunFolder
+from badc_core.slurm.run_folders import following
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster.runs import Project
@@ -24,3 +31,44 @@ def test_badc_run_counts_what_it_leaves_to_others_and_goes_on(cut):
         assert (outcome.failures, outcome.faults) == ((), ())
         again = project.bring_up_to_date()
         assert (again.n_finished, again.failures) == (3, ())
+
+
+@pytest.fixture
+def left_on_cluster(cut):
+    """The folder of a run of the detector over two recordings, whose host was killed."""
+    folder = RunFolder(cut.root / ".badc" / "slurm" / "raw_detections-1")
+    for one in ("rec_1", "rec_2"):
+        Work(cut.dataset.work_folder).give_to_task(one, str(folder.path))
+    folder.create(step_inputs(cut.dataset, ["rec_1", "rec_2"]), [["rec_1"], ["rec_2"]])
+    return folder
+
+
+def test_a_killed_run_on_the_cluster_is_ended_where_an_earlier_stage_is_due(cut, left_on_cluster):
+    cut.configure("[chunks]\nduration_s = 7\n")
+    work = Work(cut.dataset.work_folder)
+    work.give_to_task("rec_3", str(cut.root / "killed before its folder was made"))
+    done = run_typed(build_app(), "run", cut.root)
+    assert "ending run raw_detections-1, which nobody follows any more" in done.stderr
+    assert "3 of 3 recordings complete, 0 failed" in done.stdout
+    assert work.given_to_tasks() == {}
+    assert left_on_cluster.is_shrunk
+
+
+def test_a_run_on_the_cluster_that_somebody_follows_is_left_alone(cut, left_on_cluster):
+    cut.configure("[chunks]\nduration_s = 7\n")
+    with following(left_on_cluster, Work(cut.dataset.work_folder)):
+        done = run_typed(build_app(), "run", cut.root)
+    assert "2 recordings left to other runs, which work on them" in done.stdout
+    assert "1 of 3 recordings complete, 2 not done" in done.stdout
+    assert not left_on_cluster.is_shrunk
+
+
+def test_whoever_leaves_recordings_that_nobody_works_on_says_so_and_fails(cut, left_on_cluster):
+    done = run_typed(build_app(), "run", cut.root, code=1)
+    assert (
+        "2 recordings not done, rec_1 for example: tasks of run raw_detections-1 on the cluster "
+        "may still write it, and no badc follows them. To go on with them: badc run --slurm"
+    ) in " ".join(done.stderr.split())
+    assert "1 of 3 recordings complete, 2 not done" in done.stdout
+    assert "left to other runs" not in done.stdout
+    assert not left_on_cluster.is_shrunk

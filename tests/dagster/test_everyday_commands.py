@@ -93,6 +93,17 @@ def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond
     assert status["failed_runs"] == []
 
 
+def test_recordings_that_no_step_took_are_counted_and_no_report_is_called_old(
+    app, pond, monkeypatch
+):
+    monkeypatch.setenv("PATH", "/usr/share")  # no Slurm there
+    said = run_typed(app, "run", pond, "--slurm", code=1)
+    assert "Run BADC where jobs are submitted" in said.stderr
+    assert "0 of 1 recording complete, 1 not done" in said.stdout
+    assert "failed" not in said.stdout
+    assert "earlier run" not in said.stderr
+
+
 def test_a_report_of_an_earlier_run_is_called_one(app, pond, monkeypatch):
     run_typed(app, "run", pond)
 
@@ -103,7 +114,7 @@ def test_a_report_of_an_earlier_run_is_called_one(app, pond, monkeypatch):
         patch.setattr(corpus, "gather_corpus", fill_the_disk)
         said = run_typed(app, "run", pond, "--min-score", 0.9, code=1)
     assert "the disk is full" in said.stderr
-    assert "the report may be of an earlier run" in said.stderr
+    assert "the report is of an earlier run" in said.stderr
     assert "earlier run" not in run_typed(app, "run", pond, "--min-score", 0.9).stderr
 
 

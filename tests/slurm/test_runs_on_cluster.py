@@ -49,11 +49,11 @@ class Home:
             start_new_session=True,
         )
 
-    def run(self, *words: str) -> str:
-        """Returns what a command prints that ends well."""
+    def run(self, *words: str, code: int = 0) -> str:
+        """Returns what a command prints."""
         with self.start(*words) as process:
             said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+        assert process.returncode == code, said
         return said
 
     def results(self) -> dict[str, bytes]:
@@ -117,6 +117,25 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
     assert jobs(cluster) <= known
     assert len({one.partition for one in home.materialisations()}) == 4
     assert len(home.materialisations()) == 4
+
+
+def test_a_killed_run_is_ended_by_the_next_if_an_earlier_stage_has_other_settings(
+    recordings: list[Path], tmp_path: Path, cluster: Cluster
+) -> None:
+    home = Home(tmp_path / "a", recordings[:2])
+    process = home.start("run", "--slurm", "--set", 'slurm.extra=["--hold"]')
+    wait_until(lambda: cluster.call("squeue", "-h").strip(), 120)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    settings = home.dataset / "badc.toml"
+    settings.write_text(f"{settings.read_text()}\n[chunks]\nduration_s = 9\n")
+    said = home.run("run", "--slurm", "--set", "slurm.partition=nowhere", code=1)
+    assert "which nobody follows any more" in said
+    assert not cluster.call("squeue", "-h").strip()
+    assert "refused: invalid partition" in said
+    assert "0 of 2 recordings complete, 2 not done\n" in said
+    assert "earlier run" not in said
+    assert "2 of 2 recordings complete" in home.run("run", "--slurm")
 
 
 def test_ctrl_c_cancels_the_jobs(recordings: list[Path], tmp_path: Path, cluster: Cluster) -> None:

@@ -64,6 +64,13 @@ def test_a_terminal_has_a_bar_for_each_stage_over_the_whole_run(clock, capsys, m
     assert last.count("6 of 6 recordings") == 1
 
 
+def test_what_a_step_says_is_shown_at_once_unless_quiet(clock, capsys):
+    for out in (Output(quiet=True), Output()):
+        with ShownProgress(out, clock) as shown:
+            shown.stage("raw_detections", 1, 60.0).said("job 17 is held")
+            assert capsys.readouterr().err == ("" if out.quiet else "job 17 is held\n")
+
+
 def test_nothing_is_on_standard_output_and_quiet_shows_nothing(clock, capsys):
     for out in (Output(as_json=True), Output(quiet=True)):
         with ShownProgress(out, clock) as shown:
