@@ -20,10 +20,12 @@ from badc_core.chunks.source import (
     find_dataset,
     hash_samples,
 )
-from badc_core.chunks.status import ChunkStatus, read_status
+from badc_core.chunks.status import STATUS_FILE, ChunkStatus, read_status
 from badc_core.errors import BadcError, ContentMissing, ManifestMismatch, UnreadableRecording
 from badc_core.file_names import absolute
 from badc_core.hashing import sha256_file
+from badc_core.provenance.annex import fetch
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.units import samples_to_ms
 
 
@@ -53,15 +55,19 @@ class _Sound:
 def check_chunks(manifest: Path, check_hash: bool = False) -> list[Problem]:
     """Returns what is wrong, and marks the folders of wrong chunk files as failed.
 
+    Annexed files are fetched; one that cannot be is a problem.
+
     Args:
         manifest: the file.
         check_hash: also read and decode every file in full and compare its hash.
 
     Raises:
         ManifestMismatch: it is not a manifest.
+        ContentMissing: it is annexed and could not be fetched.
         StorageFull: a status cannot be written.
     """
-    problems = validate_manifest(manifest, check_hash)
+    require_fetched_all([absolute(manifest)])
+    problems = validate_manifest(manifest, check_hash, fetches=True)
     for folder in {one.damaged_folder for one in problems if one.damaged_folder is not None}:
         status = _readable_status(folder)
         if status is not None:
@@ -70,12 +76,15 @@ def check_chunks(manifest: Path, check_hash: bool = False) -> list[Problem]:
     return problems
 
 
-def validate_manifest(manifest: Path, check_hash: bool = False) -> list[Problem]:
+def validate_manifest(
+    manifest: Path, check_hash: bool = False, *, fetches: bool = False
+) -> list[Problem]:
     """Returns what is wrong with a manifest and its files; nothing where all is well.
 
     Args:
         manifest: the file.
         check_hash: also read every file in full and compare its hash.
+        fetches: whether annexed files are fetched.
 
     Raises:
         ManifestMismatch: it is not a manifest.
@@ -85,6 +94,9 @@ def validate_manifest(manifest: Path, check_hash: bool = False) -> list[Problem]
     roots = [manifest.parent] if dataset is None else [dataset.root, manifest.parent]
     problems: list[Problem] = []
     for rows in read_requests([manifest], roots[0]).values():
+        if fetches:
+            audio = {row.audio for row in rows}
+            fetch([*audio, *(folder / STATUS_FILE for folder in {one.parent for one in audio})])
         problems += _Validation(roots, check_hash, accepts_truncated(dataset)).check(rows)
     return problems
 
@@ -120,7 +132,8 @@ class _Validation:
                 self._sounds[path] = None
                 # A link without content is a chunk that is elsewhere, not one that is broken.
                 is_away = isinstance(error, ContentMissing) and path.is_symlink()
-                self._report(row, path, error.what, is_damaged=path == row.audio and not is_away)
+                what = f"{error.what}. {error.remedy}" if is_away else error.what
+                self._report(row, path, what, is_damaged=path == row.audio and not is_away)
         return self._sounds[path]
 
     def _compare(self, row: ChunkRequest, sound: _Sound) -> None:

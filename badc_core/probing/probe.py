@@ -22,6 +22,7 @@ from badc_core.options import OptionSpec
 from badc_core.probing.answers import Answer, find_answer, save_answer
 from badc_core.probing.measuring import Measure, Measured, measure_in_child
 from badc_core.probing.memory_limit import MemoryLimit, find_limit
+from badc_core.provenance.fetching import require_fetched_all
 from badc_core.telemetry.log import TelemetryLog
 
 SCHEMA_VERSION = 1
@@ -193,7 +194,7 @@ def probe(
         inventory: the GPUs there are; None to look.
 
     Raises:
-        ContentMissing: the file or its annexed content is not here.
+        ContentMissing: there is no such file, or it is annexed and could not be fetched.
         UnreadableRecording: it cannot be decoded.
         ConfigInvalid: a length that cannot be used, no such GPU or no such detector.
         DetectorMissing: the detector is not installed.
@@ -206,6 +207,7 @@ def probe(
         settings = settings.model_copy(update={"name": request.detector})
     identity = identify_detector(settings)
     limit = find_limit(inventory or find_gpus(), request.gpu_index, identity.uses_gpu)
+    require_fetched_all([name.file])
     with AudioFile(name.file, accept_truncated=accepts_truncated(name.dataset)) as audio:
         question = _question(identity, settings, limit, audio, request.max_s)
     strategy = MEASURED if request.is_measured else ESTIMATED

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from support.archives import make_archive, run_in
 from support.commands import run_typed
 from support.tables import rows_of
 
+from badc_core.annexed_files import lacks_content
 from badc_core.cli.chunk import chunk
 from badc_core.errors import ConfigInvalid, ContentMissing
 
@@ -160,3 +162,22 @@ def test_one_chunk_is_not_chunks(folder: Path) -> None:
 
 def test_the_help_says_how_to_give_a_name_that_begins_with_a_dash(folder: Path) -> None:
     assert "behind --" in " ".join(typed("split", "--help").replace("│", " ").split())
+
+
+def test_every_command_fetches_the_sound_that_it_reads_or_says_how(tmp_path, monkeypatch) -> None:
+    sound = np.random.default_rng(2).normal(0, 0.1, RATE_HZ * 4)
+    sf.write(tmp_path / "a.wav", sound, RATE_HZ)
+    make_archive(tmp_path, [("audio/a.wav", (tmp_path / "a.wav").read_bytes())])
+    archive = tmp_path / "archive"
+    monkeypatch.chdir(archive)
+    audio = archive / "audio" / "a.wav"
+    words = ("manifest", "audio/a.wav", "--output", "ranges.csv")
+    commands = (words, ("validate", "ranges.csv"), ("probe", "audio/a.wav", "--no-measure"))
+    for words in commands:
+        typed(*words)
+        assert not lacks_content(audio), words
+        run_in(archive, "git", "annex", "drop", "--quiet", "audio/a.wav")
+    (tmp_path / "store").rename(tmp_path / "unplugged")
+    assert f"Run: datalad get {audio}" in typed(*commands[1], code=1)
+    with pytest.raises(ContentMissing, match=r"could not be .* Run: datalad get .*a\.wav"):
+        typed(*commands[2])
