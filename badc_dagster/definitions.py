@@ -31,7 +31,7 @@ def build_defs(connections: Sequence[Connection]) -> dg.Definitions:
 def _dataset_defs(connection: Connection) -> dg.Definitions:
     return dg.Definitions(
         assets=[*build_assets(connection), *by_hand.build(connection)],
-        asset_checks=build_checks(connection),
+        asset_checks=[*build_checks(connection), *by_hand.build_checks(connection)],
         jobs=build_jobs(connection),
         sensors=[build_new_audio_sensor(connection)],
         resources={connection.scoped("dataset"): DatasetResource(root=str(connection.root))},

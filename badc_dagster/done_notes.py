@@ -31,8 +31,9 @@ from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import DatasetInvalid
 from badc_core.locks import locked
 from badc_core.units import counted
-from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES
+from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, evaluate
 from badc_dagster.dagster_private import storing_at_once
+from badc_dagster.failures import RECORDINGS_FAILED
 from badc_dagster.partitions import asset_key, in_pieces
 from badc_dagster.taking_over import GraphPlace, Show
 
@@ -153,6 +154,9 @@ class _Collecting:
         with storing_at_once(self._instance):
             for note in claimed.values():
                 self._instance.report_runless_asset_event(self._event(note))
+        for kind in {note.kind for note in claimed.values()}:
+            found = evaluate(self._instance, asset_key(self._connection, kind))
+            self._instance.report_runless_asset_event(found)
         for path, note in claimed.items():
             if path is not None:
                 path.unlink(missing_ok=True)
@@ -190,8 +194,13 @@ class _Collecting:
         key = asset_key(self._connection, note.kind)
         metadata = _metadata(self._dataset, note)
         if note.error:
-            metadata = {"failed_because": note.error, **metadata}
-            return dg.AssetObservation(key, partition=note.recording_id, metadata=metadata)
+            metadata = {RECORDINGS_FAILED: note.error, **metadata}
+            return dg.AssetObservation(
+                key,
+                partition=note.recording_id,
+                description=f"Failed: {note.error}",
+                metadata=metadata,
+            )
         return dg.AssetMaterialization(key, partition=note.recording_id, metadata=metadata)
 
 

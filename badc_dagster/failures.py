@@ -9,7 +9,7 @@ from badc_core.errors import BadcError, RecordingBusy, RecordingUnattended
 from badc_core.units import counted, shorten
 
 RECORDINGS_FAILED = "failed"
-"""Metadata entry of a failure: the recordings that failed, and why."""
+"""Metadata entry of a failure: the recordings that failed, and why, or of one why it did."""
 
 LEFT_TO_OTHERS = "left_to_other_runs"
 """Metadata entry of a failure: the recordings that other runs are at work on."""

@@ -1,16 +1,28 @@
 """Files about chunks that commands make by hand: shown in the asset graph, made outside of it.
 
 Their events come from notes (`badc_dagster/done_notes.py`). Dagster cannot run them, so no job,
-backfill or sensor does.
+backfill or sensor does. It shows a partition as failed only where a run of its own failed; so a
+check of each asset says which recordings did.
 """
+
+from collections.abc import Sequence
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.units import shorten
+from badc_dagster.fingerprint_tags import recorded_event_ids
 from badc_dagster.partitions import asset_key, recording_partitions
 
 CHUNK_FILES = "chunk_files"
 CHUNK_DETECTIONS = "chunk_detections"
+NOTHING_FAILED = "nothing_failed"
+
+_SHOWN = 5
+_CHECK_DESCRIPTION = (
+    "No recording's latest work by hand failed. The newest observation of one whose work did says "
+    "why."
+)
 
 _DESCRIPTIONS = {
     CHUNK_FILES: (
@@ -41,3 +53,43 @@ def build(connection: Connection) -> list[dg.AssetSpec]:
         )
         for before, name, kind in zip(chain, chain[1:], ("wav", "json"), strict=False)
     ]
+
+
+def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
+    """Returns the checks of these assets."""
+    return [_build_check(asset_key(connection, name)) for name in _DESCRIPTIONS]
+
+
+def evaluate(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetCheckEvaluation:
+    """Returns what the check of one of these assets finds in its events."""
+    failed = _list_failed(instance, key)
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=NOTHING_FAILED,
+        passed=not failed,
+        description=_CHECK_DESCRIPTION,
+        metadata={
+            "violations": len(failed),
+            "examples": "; ".join(shorten(failed, _SHOWN)) or "-",
+        },
+    )
+
+
+def _build_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=key, name=NOTHING_FAILED, description=_CHECK_DESCRIPTION)
+    def nothing_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        found = evaluate(context.instance, key)
+        return dg.AssetCheckResult(
+            passed=found.passed, description=found.description, metadata=found.metadata
+        )
+
+    return nothing_failed
+
+
+def _list_failed(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[str]:
+    """Returns the recordings whose latest event is an observation, which tells of a failure."""
+    observed = instance.event_log_storage.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_OBSERVATION
+    )
+    made = recorded_event_ids(instance, key, list(observed))
+    return sorted(one for one, number in observed.items() if number > made.get(one, -1))

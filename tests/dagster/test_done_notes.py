@@ -14,7 +14,7 @@ from support.forbidden import forbidden
 from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note
 from badc_core.stages.stage import STAGES
 from badc_dagster import done_notes, sensors
-from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES
+from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, NOTHING_FAILED
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -121,20 +121,42 @@ def test_events_say_what_was_typed_where_and_what_came_of_it(by_hand):
     assert not {"slurm_job", "stub"} & found.keys()
 
 
-def test_a_failure_is_an_observation_that_says_why(graph):
+def failed_check(graph, asset):
+    """Returns the examples of an asset's check as the web interface shows it; None if passed."""
+    key = dg.AssetCheckKey(graph.key(asset), NOTHING_FAILED)
+    (record,) = graph.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    found = record.event.dagster_event.asset_check_evaluation_data
+    return None if found.passed else found.metadata["examples"].value
+
+
+def test_a_failure_fails_the_check_of_its_asset_and_says_why_until_it_is_done(graph):
     whole = graph.root / "audio" / "S1" / "rec_2.wav"
-    whole.write_bytes(whole.read_bytes()[:1000])
+    sound = whole.read_bytes()
+    whole.write_bytes(sound[:1000])
     cut(graph, code=1)
     infer(graph, "--runner-cmd", "false", "--max-retries", 0, code=1)
     assert "2 recordings, 3 failures" in scan(graph).stderr
     (unreadable,) = observations(graph, CHUNK_FILES)
     assert unreadable.partition == "rec_2"
-    assert "rec_2.wav" in unreadable.metadata["failed_because"].value
+    assert next(iter(unreadable.metadata)) == "failed"
+    assert "rec_2.wav" in unreadable.metadata["failed"].value
+    assert unreadable.description == f"Failed: {unreadable.metadata['failed'].value}"
+    assert failed_check(graph, CHUNK_FILES) == "rec_2"
     assert graph.n_materialized(CHUNK_FILES) == 2
     failed = observations(graph, CHUNK_DETECTIONS)
     assert {one.partition for one in failed} == {"rec_1", "rec_3"}
-    assert "1 of 1 chunk failed" in failed[0].metadata["failed_because"].value
+    assert "1 of 1 chunk failed" in failed[0].metadata["failed"].value
+    assert failed_check(graph, CHUNK_DETECTIONS) == "rec_1; rec_3"
     assert graph.n_materialized(CHUNK_DETECTIONS) == 0
+    whole.write_bytes(sound)
+    cut(graph)
+    scan(graph)
+    assert failed_check(graph, CHUNK_FILES) is None
+    check = dg.AssetCheckKey(graph.key(CHUNK_DETECTIONS), NOTHING_FAILED)
+    job = graph.defs.resolve_implicit_global_asset_job_def()
+    done = job.get_subset(asset_check_selection={check}).execute_in_process(instance=graph.instance)
+    (evaluated,) = done.get_asset_check_evaluations()
+    assert evaluated.metadata["examples"].value == "rec_1; rec_3", "as the web interface runs it"
 
 
 def test_the_stub_runner_is_marked(graph):
