@@ -3,7 +3,7 @@
 Every file holds the same sound but starts elsewhere in it, so that no two are alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,17 @@ def make_corpus(folder: Path) -> list[Path]:
             sound = np.resize(rotated, lengths[path])
             soundfile.write(path, sound, SAMPLE_RATE_HZ, subtype="PCM_16")
     return list(lengths)
+
+
+def write_noise(folder: Path, numbers: Iterable[int]) -> list[Path]:
+    """Returns recordings of three seconds (16 kHz, mono), each written with other content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in numbers:
+        noise = np.random.default_rng(number).uniform(-0.1, 0.1, 3 * 16_000)
+        paths.append(folder / f"rec_{number:04d}.wav")
+        soundfile.write(paths[-1], noise, 16_000, subtype="PCM_16")
+    return paths
 
 
 def _numbered() -> Iterator[tuple[int, float]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import soundfile
+from corpus import write_noise
 
 from badc_core.chunks.manifest import write_manifest
 from badc_core.datasets.dataset import Dataset
@@ -32,7 +32,6 @@ from badc_core.telemetry.log import TelemetryLog
 
 _AUDIO_ENDINGS = {".wav", ".flac", ".mp3", ".ogg", ".aif", ".aiff"}
 _N_SMALL = 200
-_SMALL_S = 3
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def measure_orchestration() -> float:
     planning included, but for the corpus at its end.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files = _small_recordings(Path(folder))
+        files = write_noise(Path(folder), range(_N_SMALL))
         settings = '[detector]\nname = "band_energy"\n'
         for _ in range(2):
             with _project(files, settings) as root:
@@ -145,15 +144,6 @@ def _exhaust(outcomes: Iterator[Outcome[object]]) -> None:
         if outcome.error is not None:
             raise outcome.error
         outcome.commit()
-
-
-def _small_recordings(folder: Path) -> list[Path]:
-    """Returns short recordings, each another, since equal content is no fair test."""
-    noise = np.random.default_rng(1)
-    paths = [folder / f"rec_{number:03d}.wav" for number in range(_N_SMALL)]
-    for path in paths:
-        soundfile.write(path, noise.uniform(-0.1, 0.1, _SMALL_S * 16_000), 16_000, "PCM_16")
-    return paths
 
 
 @contextmanager
