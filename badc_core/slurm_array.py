@@ -14,6 +14,9 @@ _WARNING_S = 120
 """How long before its time is over a task learns of it, so that it ends by itself."""
 _MOST_RESTARTS = 3
 """A chunk that never gets done in the time of a task must not be tried for ever."""
+NOTES_FOLDER = ".badc/array_tasks"
+"""In the dataset: a file for each task, with recording, log and, in the end, exit code, by line."""
+
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 _PLAIN = re.compile(r"--[a-z]+(-[a-z]+)*|[0-9]+")
 
@@ -85,6 +88,16 @@ end() {{
 }}
 
 cd -- "$DATASET"
+# For badc slurm logs: the recording, where all this is printed, and in the end the exit code.
+NOTE="{notes}/${{SLURM_ARRAY_JOB_ID:-}}_$SLURM_ARRAY_TASK_ID"
+note() {{
+  {{ mkdir -p -- "${{NOTE%/*}}" && printf '%s\\n' "$@" >>"$NOTE"; }} 2>/dev/null || true
+}}
+if [[ -n "${{SLURM_ARRAY_JOB_ID:-}}" ]]; then
+  rm -f -- "$NOTE" 2>/dev/null || true
+  note "${{RECORDINGS[IDX]}}" "$(readlink "/proc/$$/fd/1" || true)"
+  trap 'note "$?"' EXIT
+fi
 {body}"""
 
 _FETCH = """\
@@ -148,7 +161,8 @@ def render_array(
         job: what it asks for.
         title: what it does, in a line.
         root: of the dataset, where tasks start; absolute.
-        columns: name of an array -> its text for each task; all as long.
+        columns: name of an array -> its text for each task; all as long. `RECORDINGS` has the
+            recording_ids.
         body: what a task runs; `IDX` is its place in the arrays.
 
     Raises:
@@ -163,6 +177,7 @@ def render_array(
         columns="\n".join(arrays),
         n_tasks=n_tasks,
         most_restarts=_MOST_RESTARTS,
+        notes=NOTES_FOLDER,
         body=body,
     )
 

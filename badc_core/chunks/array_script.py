@@ -28,6 +28,7 @@ def render_chunk_array(plan: ChunkPlan, job: ArrayJob) -> str:
     audio = [below(root, one.name.file) for one in plan.places]
     inputs, fetch = list_inputs(root, [[one] for one in audio])
     columns = {
+        "RECORDINGS": [require_line(one.name.recording_id) for one in plan.places],
         "AUDIO": [*map(require_line, audio)],
         "MANIFESTS": [require_line(below(root, one.manifest)) for one in plan.places],
         "OUTPUTS": [require_line(below(root, one.folder)) for one in plan.places],

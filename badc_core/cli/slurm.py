@@ -11,16 +11,17 @@ from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.setting_options import SettingOptions
-from badc_core.cli.slurm_logs import TaskLog, find_logs, list_logs
 from badc_core.cli.tables import EndOf, make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ProgramMissing, RecordingUnknown, SlurmRefused, SlurmSilent
 from badc_core.inference.recording_run import STAGE
+from badc_core.recordings.registry import read_registry
 from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import end_run, following, list_folders, runs_folder
+from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
 from badc_core.units import counted, format_bytes
 
@@ -85,19 +86,23 @@ def logs(
         typer.Argument(metavar="RECORDING", help="Print the log of the task that had it last."),
     ] = None,
 ) -> None:
-    """List what tasks on the cluster have printed, or print the log of a recording's task."""
-    opened = Dataset.open(dataset)
-    queue = _read_queue(out)
-    if recording is None:
-        found = list_logs(opened, queue)
-        rows = [(one.run, one.job, one.state, EndOf(one.shown_log)) for one in found]
-        if rows:
-            out.show(make_table("Tasks", ("Run", "Job", "State", "Log"), rows))
-        else:
-            out.say("No task was submitted yet.")
-        out.give(found)
+    """List the tasks of all runs and array scripts, or print the log of a recording's task."""
+    opened, slurm = Dataset.open(dataset), Slurm()
+    if recording is not None:
+        read_registry(opened.registry).require(recording)
+    found = list_logs(opened, slurm, _read_queue(slurm, out))
+    if recording is not None:
+        _print_log(find_logs(found, recording), recording, out)
         return
-    _print_log(opened, find_logs(opened, queue, recording), recording, out)
+    rows = [
+        (one.run, one.job, one.state, _counts(one), EndOf(one.shown_log or "nothing yet"))
+        for one in found
+    ]
+    if rows:
+        out.show(make_table("Tasks", ("Run", "Job", "State", "Recordings", "Log"), rows))
+    else:
+        out.say("No task was submitted yet.")
+    out.give(found)
 
 
 @taking_options
@@ -123,29 +128,31 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
     out.give(ended)
 
 
-def _read_queue(out: Output) -> Tasks | None:
+def _counts(log: TaskLog) -> str:
+    failed = f", {len(log.failed)} failed" if log.failed else ""
+    return f"{len(log.recording_ids) or '?'}{failed}"
+
+
+def _read_queue(slurm: Slurm, out: Output) -> Tasks | None:
     """Returns the queue; None, after a warning, where it cannot be read: logs are files."""
     try:
-        return Slurm().read_queue()
+        return slurm.read_queue()
     except (ProgramMissing, SlurmRefused, SlurmSilent) as error:
-        out.warn(f"what is in the queue is not known: {error}")
+        out.warn(f"the queue cannot be read, so states may be old: {error}")
         return None
 
 
-def _print_log(dataset: Dataset, found: Sequence[TaskLog], recording: str, out: Output) -> None:
+def _print_log(found: Sequence[TaskLog], recording: str, out: Output) -> None:
     """Prints the newest of some logs."""
     if not found:
-        raise RecordingUnknown(
-            "no task of a run that is not done had it",
-            recording,
-            f"Logs of runs that are done: {runs_folder(dataset)}/*/logs; which job had it is in "
-            "its materialisation, as slurm_job",
-        )
+        what = "no task on the cluster has worked on this recording, as far as is known"
+        raise RecordingUnknown(what, recording, "All tasks: badc slurm logs DATASET")
     last, *earlier = found
     try:
         text = last.log.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        out.say(f"Job {last.job} ({last.state}) has printed nothing yet.")
+    except OSError as error:
+        why = "has printed nothing yet" if isinstance(error, FileNotFoundError) else str(error)
+        out.say(f"Job {last.job} ({last.state}): {why}.")
         text = ""
     else:
         out.remark(f"Job {last.job} ({last.state}): {last.log}")

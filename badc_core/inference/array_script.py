@@ -163,13 +163,12 @@ def render_infer_array(
         "TELEMETRY": [one.order.telemetry_log for one in entries],
     }
     columns = {name: [_name(root, one) for one in column] for name, column in paths.items()}
+    columns["RECORDINGS"] = [require_line(one.recording_id) for one in entries]
     has_guard = not any(one.order.allow_partial_chunks for one in entries)
     if has_guard:
         columns["CHUNK_STATUS"] = [_name(root, one) if one else "" for one in statuses]
     if outputs.resume_completed:
         columns["RESUMES"] = [_name(root, summary_path(log)) for log in paths["TELEMETRY"]]
-    if outputs.bundle_folder is not None:
-        columns["RECORDINGS"] = [one.recording_id for one in entries]
     read = [
         [
             below(root, path)

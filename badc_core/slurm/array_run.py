@@ -17,6 +17,7 @@ from badc_core.slurm.commands import Slurm
 from badc_core.slurm.outputs import PATIENCE_S, Arrival
 from badc_core.slurm.queue_watch import QueueWatch
 from badc_core.slurm.run_folder import RunFolder
+from badc_core.slurm.run_tasks import note_ends
 from badc_core.slurm.speeds import Speeds
 from badc_core.slurm.submitting import Submitter, until_answered
 from badc_core.slurm.task import Task
@@ -126,6 +127,7 @@ class ArrayRun:
                 ended = self._slurm.find_ended(tasks) if tasks else {}
             except SlurmSilent:
                 return
+            note_ends(self.folder, ended)
             for job, state in ended.items():
                 tasks[job].entered(state)
             if len(ended) == len(tasks):
@@ -237,6 +239,7 @@ class ArrayRun:
             if task.left and task.may_speak_yet(state) and self._queue.missing_s(job) < PATIENCE_S:
                 continue
             task.entered(state)
+            note_ends(self.folder, {job: state} if state else {})
             if not task.left:
                 continue
             if task.is_to_go_on(state) and task.n_submitted < self._most_submissions:

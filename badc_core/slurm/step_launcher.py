@@ -37,6 +37,7 @@ from badc_core.slurm.run_folders import (
     recording_ids_of,
     runs_folder,
 )
+from badc_core.slurm.run_tasks import close_run
 from badc_core.slurm.script import render_script
 from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm.submitting import until_answered
@@ -237,7 +238,7 @@ class SlurmStepLauncher:
             # Others of its recordings may be in work still, for a step of their own.
             others = recording_ids_of(run.folder) - run.recording_ids
             if not any(self._work.run_of(one) == path for one in others):
-                run.folder.shrink()
+                close_run(run.folder)
 
     def _own(self, outcome: Outcome[Any], folder: RunFolder) -> Outcome[Any]:
         """Returns a node's outcome as one of this host."""

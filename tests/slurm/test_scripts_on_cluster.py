@@ -118,6 +118,10 @@ def test_what_tasks_of_array_scripts_did_is_collected_with_node_and_job(
         assert [one["slurm_job"].value for one in shown] == [f"{job}_{n}" for n in (1, 2, 3)]
         assert {one["host"].value for one in shown} <= {"n1", "n2"}
         assert all(one["command"].value.startswith("badc ") for one in shown)
+    ended = {f"{job}_{n}": "completed" for job in (cutting, detecting) for n in (1, 2, 3)}
+    assert archive.states() == ended
+    printed = (tmp_path / f"{detecting}_2.out").read_text()
+    assert archive.badc("slurm", "logs", archive.root, "r1") == printed
 
 
 def test_logs_of_tasks_are_found_while_they_are_at_work_and_later(
@@ -129,12 +133,14 @@ def test_logs_of_tasks_are_found_while_they_are_at_work_and_later(
         wait_until(lambda: bool(archive.states()), 120)
         (job,) = archive.states()
         assert archive.states() == {job: "pending"}
-        assert f"{job} (pending) has printed nothing" in archive.badc(
+        assert f"{job} (pending): has printed nothing" in archive.badc(
             "slurm", "logs", archive.root, "r1"
         )
         cluster.call("scontrol", "update", "nodename=n[1-2]", "state=resume")
         assert run.wait(timeout=300) == 0
-    assert archive.states() == {job: "done"}
+    assert archive.states() == {job: "completed"}
+    found = json.loads(archive.badc("slurm", "logs", archive.root, "r1", "--json"))
+    assert [one["job"] for one in found["tasks"]] == [job]
 
 
 def test_a_task_of_an_array_script_that_is_out_of_time_requeues_itself_and_goes_on(
@@ -164,6 +170,7 @@ def test_a_cancelled_task_of_an_array_script_keeps_what_is_done(
     cluster.call("scancel", job)
     wait_until(lambda: not is_queued(cluster, job), 60)
     assert archive.attempts()["r0_chunk_0_3000"] == 1
+    assert set(archive.states().values()) == {"cancelled"}
     left = archive.badc("infer", "orchestrate", archive.root, *archive.held, "--json")
     (entry,) = json.loads(left)
     assert entry["n_left"] == 1

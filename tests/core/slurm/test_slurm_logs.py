@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 from support.commands import run_badc
@@ -9,9 +10,11 @@ from support.detecting import cut_recordings, step_inputs
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.slurm.answers import TaskState
 from badc_core.slurm.node import EventLog
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import runs_folder
+from badc_core.slurm.run_tasks import close_run, note_ends
 
 
 @pytest.fixture
@@ -36,10 +39,12 @@ def run(dataset):
     return folder
 
 
-def start(folder, task, job, code=None, text="", at_s=1000):
-    """Has a job of a task start, print a text, and end with a code."""
+def start(folder, task, job, code=None, text="", *, at_s=1000, outcomes=()):
+    """Has a job of a task start, have outcomes, print a text, and end with a code."""
     events = EventLog(folder.events(task, f"{job}.0"), {"job": job, "node": "n1"})
     events.add("started")
+    for recording_id, content in outcomes:
+        events.add("outcome", recording_id=recording_id, **content)
     if code is not None:
         events.add("ended", code=code)
     folder.log(job).write_text(text)
@@ -50,25 +55,32 @@ def logs(dataset, *words, code=0):
     return run_badc("slurm", "logs", dataset.root, *words, folder=dataset.root, code=code)
 
 
+def states(dataset):
+    """Returns job -> state, as shown."""
+    return {one["job"]: one["state"] for one in json.loads(logs(dataset, "--json").stdout)}
+
+
 def test_without_a_run_it_says_so(dataset):
     done = logs(dataset)
     assert "No task was submitted yet." in done.stdout
-    assert "what is in the queue is not known" in done.stderr
+    assert "the queue cannot be read, so states may be old" in done.stderr
 
 
 def test_tasks_are_listed_with_state_and_log(dataset, run):
-    start(run, 0, "17_0", 0, "fine\n")
+    start(run, 0, "17_0", 0, "fine\n", outcomes=[("a", {"value": ""}), ("b", {"error": {}})])
     start(run, 1, "17_1", 75)
     found = json.loads(logs(dataset, "--json").stdout)
-    assert [(one["job"], one["state"]) for one in found] == [
-        ("17_0", "ended"),
-        ("17_1", "ended with code 75"),
-        ("18_0", "submitted"),
+    assert [(one["job"], one["state"], one["failed"]) for one in found] == [
+        ("17_0", "completed", ["b"]),
+        ("17_1", "out of time", []),
+        ("18_0", "submitted", []),
     ]
     assert found[0]["log"] == str(run.log("17_0"))
     lines = logs(dataset).stdout.splitlines()
-    assert str(run.log("17_0")) in next(one for one in lines if "17_0" in one)
-    assert ".out" not in next(one for one in lines if "18_0" in one)
+    line = next(one for one in lines if "17_0" in one)
+    assert str(run.log("17_0")) in line
+    assert "2, 1 failed" in line
+    assert "nothing yet" in next(one for one in lines if "18_0" in one)
 
 
 def test_the_log_of_a_recordings_task_is_printed_the_last_one_first(dataset, run):
@@ -79,18 +91,75 @@ def test_the_log_of_a_recordings_task_is_printed_the_last_one_first(dataset, run
     start(run, 1, "18_0", 0, "c: [red]better :x:\n", at_s=2000)
     done = logs(dataset, "c")
     assert done.stdout == "c: [red]better :x:\n"
-    assert f"Earlier: job 17_1 (ended with code 1): {run.log('17_1')}" in done.stderr
+    assert f"Earlier: job 17_1 (failed with exit code 1): {run.log('17_1')}" in done.stderr
 
 
 def test_a_task_that_has_printed_nothing_is_named(dataset, run):
-    assert "Job 17_0 (submitted) has printed nothing yet." in logs(dataset, "a").stdout
+    assert "Job 17_0 (submitted): has printed nothing yet." in logs(dataset, "a").stdout
 
 
-def test_of_a_run_that_is_done_logs_are_listed_and_the_way_to_them_is_told(dataset, run):
+def test_when_a_run_is_over_states_and_recordings_of_its_tasks_are_still_known(dataset, run):
+    start(run, 0, "17_0", 0, "about a and b\n", outcomes=[("a", {"value": ""})])
+    start(run, 1, "17_1", text="killed\n")
+    start(run, 1, "18_0", 0, "c at last\n", at_s=2000, outcomes=[("c", {"value": ""})])
+    note_ends(run, {"17_1": TaskState("TIMEOUT", "", "0:0")})
+    close_run(run)
+    assert run.is_shrunk
+    assert states(dataset) == {"17_0": "completed", "17_1": "timeout", "18_0": "completed"}
+    assert logs(dataset, "a").stdout == "about a and b\n"
+    done = logs(dataset, "c")
+    assert done.stdout == "c at last\n"
+    assert f"Earlier: job 17_1 (timeout): {run.log('17_1')}" in done.stderr
+
+
+def test_a_recording_that_was_done_is_not_of_the_next_try_of_its_task(dataset):
+    folder = RunFolder(runs_folder(dataset) / "raw_detections-2")
+    folder.create(step_inputs(dataset, ["a", "b"]), [["a", "b"]])
+    for job in ("17", "18"):
+        folder.note_job(folder.note_intent("badc-x", [0]), job)
+    start(folder, 0, "17_0", 75, "a is done\n", at_s=1000, outcomes=[("a", {"value": ""})])
+    start(folder, 0, "18_0", 0, "b too\n", at_s=2000, outcomes=[("b", {"value": ""})])
+    assert logs(dataset, "a").stdout == "a is done\n"
+    assert logs(dataset, "b").stdout == "b too\n"
+
+
+def test_how_tasks_ended_that_nobody_follows_is_asked_of_slurm(dataset, run, answers):
+    answers("squeue", "18_0|PENDING|Priority\n")
+    said = "ArrayJobId=17 ArrayTaskId={} JobState={} Reason=None ExitCode={}\n".format
+    answers("scontrol", said(0, "CANCELLED", "0:15") + said(1, "FAILED", "0:9"))
+    answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
+    expected = {"17_0": "cancelled", "17_1": "ended by signal 9", "18_0": "pending"}
+    assert states(dataset) == expected
+    answers("squeue")
+    answers("scancel")
+    run_badc("slurm", "cancel", dataset.root, folder=dataset.root)
+    assert states(dataset) == {**expected, "18_0": "unknown"}
+
+
+def test_of_runs_of_an_older_badc_the_logs_are_listed(dataset, run):
     start(run, 0, "17_0", 0, "fine\n")
     run.shrink()
-    found = json.loads(logs(dataset, "--json").stdout)
-    assert [(one["job"], one["state"]) for one in found] == [("17_0", "done")]
-    done = logs(dataset, "a", code=1)
-    assert len(done.stderr.splitlines()) == 2
-    assert "a: no task of a run that is not done had it. Logs of runs that are done:" in done.stderr
+    assert states(dataset) == {"17_0": "unknown"}
+
+
+def test_the_task_of_an_array_script_is_found_by_its_recording(dataset, tmp_path):
+    script = tmp_path / "cut.sh"
+    words = ("--sockeye-script", script, "--include-existing")
+    run_badc("chunk", "orchestrate", dataset.root, *words, folder=tmp_path)
+    badc = tmp_path / "badc"
+    badc.write_text('#!/bin/sh\necho "at work: $*"\ncase "$*" in *S/b.wav) exit 1 ;; esac\n')
+    badc.chmod(0o755)
+    for index in (1, 2):
+        job = {"SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": str(index)}
+        with (tmp_path / f"slurm-40_{index}.out").open("w") as log:
+            env = {"PATH": f"{tmp_path}:/usr/bin:/bin", **job}
+            subprocess.run(["bash", script], env=env, stdout=log, check=False)
+    assert states(dataset) == {"40_1": "completed", "40_2": "failed with exit code 1"}
+    assert "audio/S/b.wav" in logs(dataset, "b").stdout
+    assert str(tmp_path / "slurm-40_2.out") in logs(dataset, "b").stderr
+    assert "no task on the cluster has worked on this" in logs(dataset, "c", code=1).stderr
+
+
+def test_a_mistyped_recording_is_said_to_be_none(dataset, run):
+    done = logs(dataset, "aa", code=1)
+    assert "aa: no recording of this name in the dataset. Did you mean a?" in done.stderr

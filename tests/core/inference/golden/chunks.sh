@@ -11,6 +11,11 @@
 set -euo pipefail
 
 DATASET='/data/archive'
+RECORDINGS=(
+  'a'
+  'b'
+  'c'
+)
 AUDIO=(
   'audio/a.wav'
   'audio/b.wav'
@@ -88,6 +93,16 @@ end() {
 }
 
 cd -- "$DATASET"
+# For badc slurm logs: the recording, where all this is printed, and in the end the exit code.
+NOTE=".badc/array_tasks/${SLURM_ARRAY_JOB_ID:-}_$SLURM_ARRAY_TASK_ID"
+note() {
+  { mkdir -p -- "${NOTE%/*}" && printf '%s\n' "$@" >>"$NOTE"; } 2>/dev/null || true
+}
+if [[ -n "${SLURM_ARRAY_JOB_ID:-}" ]]; then
+  rm -f -- "$NOTE" 2>/dev/null || true
+  note "${RECORDINGS[IDX]}" "$(readlink "/proc/$$/fd/1" || true)"
+  trap 'note "$?"' EXIT
+fi
 # Fetches what git-annex keeps elsewhere; on a node without DataLad, badc does as far as it can.
 FETCHED=()
 while IFS= read -r ONE; do

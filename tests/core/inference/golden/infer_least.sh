@@ -23,6 +23,10 @@ TELEMETRY=(
   'a/0.jsonl'
   'b/1.jsonl'
 )
+RECORDINGS=(
+  'a'
+  'b'
+)
 CHUNK_STATUS=(
   'chunks/a/.chunk_status.json'
   'chunks/b/.chunk_status.json'
@@ -84,6 +88,16 @@ end() {
 }
 
 cd -- "$DATASET"
+# For badc slurm logs: the recording, where all this is printed, and in the end the exit code.
+NOTE=".badc/array_tasks/${SLURM_ARRAY_JOB_ID:-}_$SLURM_ARRAY_TASK_ID"
+note() {
+  { mkdir -p -- "${NOTE%/*}" && printf '%s\n' "$@" >>"$NOTE"; } 2>/dev/null || true
+}
+if [[ -n "${SLURM_ARRAY_JOB_ID:-}" ]]; then
+  rm -f -- "$NOTE" 2>/dev/null || true
+  note "${RECORDINGS[IDX]}" "$(readlink "/proc/$$/fd/1" || true)"
+  trap 'note "$?"' EXIT
+fi
 MANIFEST="${MANIFESTS[IDX]}"
 OUTPUT="${OUTPUTS[IDX]}"
 KEPT="${TELEMETRY[IDX]}"

@@ -1,0 +1,162 @@
+"""The tasks that a run submitted: their recordings, and how they ended; also when the run is over.
+
+```
+ends.jsonl    how tasks ended, as Slurm says
+jobs.jsonl    when the run is over: its tasks, from files that are removed then
+```
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from badc_core.atomic import write_text
+from badc_core.errors import BadcError, ProgramMissing, SlurmRefused, SlurmSilent
+from badc_core.slurm.answers import TaskState
+from badc_core.slurm.commands import Slurm
+from badc_core.slurm.lines import append_line
+from badc_core.slurm.run_folder import RunFolder
+from badc_core.slurm.script import STOPPED
+from badc_core.telemetry.log import Tail
+
+UNKNOWN = "unknown"
+"""How a task ended that nobody has seen end."""
+
+COMPLETED = "completed"
+
+_SIGNALS = 128
+"""An exit code above it is that of a program that a signal has ended, as shells have it."""
+
+
+@dataclass(frozen=True)
+class SubmittedTask:
+    """A task that was submitted once.
+
+    Attributes:
+        job: such as `17_3`.
+        recording_ids: that it had to work on: without those that an earlier one had done well.
+        failed: of these, the ones that failed in it.
+        end: how it ended, for people; empty as long as nobody knows that it has.
+        has_started: whether it has said so.
+    """
+
+    job: str
+    recording_ids: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    end: str = ""
+    has_started: bool = False
+
+
+def describe_end(state: TaskState) -> str:
+    """Returns how a task ended, for people."""
+    code, _, signal = state.exit_code.partition(":")
+    if state.state != "FAILED":
+        return state.state.lower().replace("_", " ")
+    if signal.strip("0"):
+        return _describe_signal(int(signal))
+    return describe_code(int(code)) if code.isdecimal() else "failed"
+
+
+def describe_code(code: int) -> str:
+    """Returns how a task ended that had an exit code, for people."""
+    if code == STOPPED:
+        return "out of time"
+    if code > _SIGNALS:
+        return _describe_signal(code - _SIGNALS)
+    return f"failed with exit code {code}" if code else COMPLETED
+
+
+def _describe_signal(signal: int) -> str:
+    return f"ended by signal {signal}"
+
+
+def note_ends(folder: RunFolder, ended: Mapping[str, TaskState]) -> None:
+    """Writes down how tasks ended.
+
+    Args:
+        folder: of the run.
+        ended: job, such as `17_3` -> what Slurm says of it.
+    """
+    for job, state in ended.items():
+        append_line(folder.path / "ends.jsonl", {"job": job, "end": describe_end(state)})
+
+
+def ask_and_note_ends(folder: RunFolder, slurm: Slurm) -> None:
+    """Writes down how tasks ended that have not said that all went well, as far as Slurm knows."""
+    with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
+        note_ends(
+            folder, ask_ends(slurm, [one for one in read_tasks(folder) if one.end != COMPLETED])
+        )
+
+
+def ask_ends(slurm: Slurm, tasks: Collection[SubmittedTask]) -> dict[str, TaskState]:
+    """Returns what Slurm says of tasks that have ended; nothing where it does not answer."""
+    try:
+        return slurm.find_ended({one.job for one in tasks}) if tasks else {}
+    except (ProgramMissing, SlurmRefused, SlurmSilent):
+        return {}
+
+
+def read_tasks(folder: RunFolder) -> list[SubmittedTask]:
+    """Returns the tasks of a run, of every time that it was submitted, in that order."""
+    if folder.is_shrunk:
+        return _read_kept(folder)
+    ends = {one["job"]: one["end"] for one in Tail(folder.path / "ends.jsonl").read()}
+    events = _read_events(folder)
+    done: dict[int, set[str]] = defaultdict(set)
+    found = []
+    for submission in folder.read_submissions():
+        array = submission.job or folder.owner_of(submission.number)
+        for index, number in enumerate(submission.tasks if array else ()):
+            job, ids = f"{array}_{index}", folder.read_task(number).recording_ids
+            own = events.get(job, [])
+            was_good = {
+                one["recording_id"]: "error" not in one for one in own if one["kind"] == "outcome"
+            }
+            last = own[-1] if own else {}
+            said = describe_code(last["code"]) if last.get("kind") == "ended" else ""
+            had = tuple(one for one in ids if one not in done[number])
+            failed = tuple(one for one in had if was_good.get(one) is False)
+            found.append(SubmittedTask(job, had, failed, ends.get(job, said), bool(own)))
+            done[number] |= {one for one, is_good in was_good.items() if is_good}
+    return found
+
+
+def close_run(folder: RunFolder) -> None:
+    """Removes what only a run at work needs; which task had what, and what it printed, stays."""
+    with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
+        if not folder.is_shrunk:
+            lines = (json.dumps(asdict(one)) + "\n" for one in read_tasks(folder))
+            write_text(folder.path / "jobs.jsonl", "".join(lines))
+    folder.shrink()
+
+
+def _read_kept(folder: RunFolder) -> list[SubmittedTask]:
+    kept = folder.path / "jobs.jsonl"
+    if not kept.exists():  # of a BADC that did not write it
+        return [SubmittedTask(one.stem, ()) for one in _by_age(folder.path.glob("logs/*.out"))]
+    return [
+        SubmittedTask(
+            **{**one, "recording_ids": tuple(one["recording_ids"]), "failed": tuple(one["failed"])}
+        )
+        for one in Tail(kept).read()
+    ]
+
+
+def _by_age(paths: Any) -> list[Path]:
+    return sorted(paths, key=lambda one: one.stat().st_mtime)
+
+
+def _read_events(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    """Returns what each job has said since it began, in order."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for paths in folder.list_events().values():
+        for path in paths:
+            for event in Tail(path).read():
+                if event["kind"] != "attempt":
+                    found[event["job"]].append(event)
+    return found
