@@ -3,6 +3,8 @@
 import os
 import re
 
+from badc_core.secret_values import is_secret
+
 _INHERITED = re.compile(
     # Finding programs, libraries and files; language and clock.
     r"PATH|HOME|USER|LOGNAME|SHELL|PWD|LANG|LANGUAGE|LC_.+|TZ|TZDIR|TMPDIR|TEMP|TMP|XDG_.+"
@@ -14,8 +16,6 @@ _INHERITED = re.compile(
     # Settings of BADC, and variables for a user's own model.
     r"|BADC_.+"
 )
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|(^|_)KEY(_|$)|AUTH")
-_URL_WITH_PASSWORD = re.compile(r"://[^/]*@")
 
 
 def child_environment() -> dict[str, str]:
@@ -23,7 +23,5 @@ def child_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if _INHERITED.fullmatch(name)
-        and not _SECRET.search(name.upper())
-        and not _URL_WITH_PASSWORD.search(value)
+        if _INHERITED.fullmatch(name) and not is_secret(name, value)
     }

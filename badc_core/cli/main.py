@@ -5,8 +5,8 @@ Nothing heavy is imported before Ctrl-C is handled; the commands are in `app.py`
 
 import sys
 
-from badc_core.cli.signals import INTERRUPTED, Interruptible
 from badc_core.errors import BadcError
+from badc_core.interruptions import INTERRUPTED, Interruptible
 
 
 def main() -> None:

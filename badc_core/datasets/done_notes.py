@@ -6,7 +6,6 @@ leave a note for each recording that they finished or failed, in `.badc/done` of
 own: lines that several nodes add to one file over a network get lost.
 """
 
-import getpass
 import logging
 import os
 import shlex
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from badc_core.accounts import user_name
 from badc_core.atomic import write_text
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.errors import BadcError, DatasetInvalid
@@ -124,7 +124,7 @@ def describe_command() -> dict[str, Any]:
     """Returns what notes say of the command that runs: what was typed, who by, and where."""
     return {
         "command": _typed(sys.argv),
-        "user": _user(),
+        "user": user_name(),
         "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         "slurm_job": _slurm_job(os.environ),
     }
@@ -247,13 +247,6 @@ def _slurm_job(environment: Mapping[str, str]) -> str:
     if array:
         return f"{array}_{environment.get('SLURM_ARRAY_TASK_ID', '')}"
     return environment.get("SLURM_JOB_ID", "")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container need not know its users
-        return str(os.getuid())
 
 
 def _printable(text: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from badc_core.errors import ConfigInvalid, LeasesBusy
 from badc_core.json_texts import parse_object
 from badc_core.locks import try_lock, try_lock_file, unlock
+from badc_core.shared_folders import TEMPORARY, make_shared_folder
 
 FOLDER_VARIABLE = "BADC_LEASE_DIR"
 _USUAL_FOLDER = Path("/run/lock")
@@ -26,7 +27,6 @@ _USUAL_FOLDER = Path("/run/lock")
 _OTHER_FOLDER = Path("/tmp")  # noqa: S108
 _NAME = "badc-leases"
 _MUTEX = "mutex.lock"
-_TEMPORARY = ".new-"
 _MAX_WAIT_S = 10.0
 _POLL_S = 0.001
 _MAX_BYTES = 65_536
@@ -77,18 +77,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be created.
     """
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed once its mode is right, so that no user finds a folder that is closed to them.
-    aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder.parent))
-    try:
-        aside.chmod(0o1777)
-        aside.rename(folder)
-    except OSError:
-        aside.rmdir()
-        if not folder.is_dir():
-            raise
+    make_shared_folder(folder, 0o1777)
 
 
 def open_shared(path: Path) -> int:
@@ -115,7 +104,7 @@ def create_shared(path: Path, content: Mapping[str, Any] | None = None) -> int:
     Raises:
         OSError: it cannot be created, or exists.
     """
-    descriptor, aside = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+    descriptor, aside = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         os.fchmod(descriptor, 0o666)
         if content is not None:

@@ -3,7 +3,6 @@
 Other users write such files too, so reading never fails: a value that makes no sense is replaced.
 """
 
-import getpass
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
+from badc_core.accounts import user_name
 from badc_core.errors import ConfigInvalid
 
 _COUNT = re.compile(r"(?P<least>[1-9][0-9]{0,3})(?P<more>\+|-(?P<most>[1-9][0-9]{0,3}))?")
@@ -28,14 +28,6 @@ def _to_line(text: str) -> str:
 _Line = Annotated[str, Strict(), AfterValidator(_to_line)]
 _Number = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
 _Content = TypeVar("_Content")
-
-
-def user_name() -> str:
-    """Returns this user's name, or number if they have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 @dataclass(frozen=True)

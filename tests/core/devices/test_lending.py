@@ -8,7 +8,7 @@ import time
 import pytest
 from leasing import CPU, ONE, A, B, C, D, got
 
-from badc_core.devices import lease_request
+from badc_core.accounts import user_name
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_request import DeviceRequest, Holder
 from badc_core.devices.leases import LeaseRefusal, LeaseStore
@@ -178,7 +178,7 @@ def test_a_holder_says_who_it_is() -> None:
     read = Holder.read(json.loads(json.dumps(vars(holder))))
     assert read == holder
     assert "step detections of run 01234567 (" in str(holder)
-    assert lease_request.user_name() in str(holder)
+    assert user_name() in str(holder)
 
 
 def test_taking_and_releasing_uncontended_takes_less_than_five_milliseconds(folder) -> None:

@@ -1,4 +1,4 @@
-"""Ending a command by Ctrl-C or SIGTERM: orderly, and with the exit code that says which it was.
+"""Ending a process by Ctrl-C or SIGTERM: orderly, and with the exit code that says which it was.
 
 Dagster gives both signals one handler of its own while it runs, so which of them came is read from
 the bytes that Python writes for every signal.
@@ -51,5 +51,5 @@ class Interruptible:
         return TERMINATED if signal.SIGTERM in received else INTERRUPTED
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -1,0 +1,84 @@
+"""What a secret looks like, and keeping secrets out of what others may read.
+
+A variable is secret by its name, or because its value is a URL with a password in it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MASK = "***"
+
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|(^|[_-])KEY([_-]|$)|AUTH(?!ORS?([_-]|$))"
+)
+_URL_PASSWORD = re.compile(r"(?<=://)[^/\s]*(?=@)")
+_NO_SECRETS = frozenset({"true", "false", "none", "null", "auto"})
+_SHORTEST = 4
+_SHORTEST_IN_PATHS = 12
+
+
+def is_secret(name: str, value: str = "") -> bool:
+    """Returns whether the value of a variable must not be seen by others."""
+    return bool(_SECRET.search(name.upper()) or _URL_PASSWORD.search(value))
+
+
+class Secrets:
+    """The secret values of some variables, which it replaces by `***` wherever they occur.
+
+    In texts those of four letters and more are replaced. In paths, which must stay usable, only
+    those of twelve and more are: a password may also be the name of a folder.
+
+    Args:
+        variables: name -> value, of secret variables and others.
+    """
+
+    def __init__(self, *variables: Mapping[str, str | None]) -> None:
+        found = {
+            secret
+            for one in variables
+            for name, value in one.items()
+            if value and is_secret(name, value)
+            for secret in _parts(value)
+        }
+        self._in_texts = _any_of(found, _SHORTEST)
+        self._in_paths = _any_of(found, _SHORTEST_IN_PATHS)
+
+    def mask_text(self, text: str) -> str:
+        """Returns a text without secrets."""
+        return _URL_PASSWORD.sub(MASK, self._in_texts.sub(MASK, text))
+
+    def mask_path(self, path: str) -> str:
+        """Returns a path without secrets that nobody would have as the name of a folder."""
+        return self._in_paths.sub(MASK, path)
+
+    def mask_json(self, value: Any, name: str = "") -> Any:
+        """Returns a JSON value without secrets.
+
+        Args:
+            value: what `json` can write.
+            name: its key. Under the name of a secret every text is one.
+        """
+        if isinstance(value, dict):
+            return {self.mask_text(key): self.mask_json(one, key) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.mask_json(one, name) for one in value]
+        if isinstance(value, str):
+            return MASK if value and is_secret(name) else self.mask_text(value)
+        return value
+
+
+def _parts(value: str) -> Iterable[str]:
+    """Yields a secret value, its lines, and the password of a URL."""
+    yield value
+    yield from value.splitlines()
+    for found in _URL_PASSWORD.findall(value):
+        yield found
+        yield found.partition(":")[2]
+
+
+def _any_of(secrets: Iterable[str], shortest: int) -> re.Pattern[str]:
+    """Returns what finds any of some texts, the longest first."""
+    kept = {one.strip() for one in secrets if one.strip().lower() not in _NO_SECRETS}
+    long_enough = sorted((one for one in kept if len(one) >= shortest), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, long_enough)) or r"(?!)")

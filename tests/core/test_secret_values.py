@@ -1,0 +1,60 @@
+"""What a secret looks like, and that it is replaced wherever it occurs."""
+
+import pytest
+
+from badc_core.secret_values import Secrets, is_secret
+
+PLANTED = "hf_3f9ab77c21d0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("HF_TOKEN", "x", True),
+        ("tmdb_api_key", "x", True),
+        ("api-key", "x", True),
+        ("SSH_AUTH_SOCK", "x", True),
+        ("GIT_AUTHOR_NAME", "A Tester", False),
+        ("AUTHOR", "A Tester", False),
+        ("DATABASE_URL", "postgres://me:pw@host", True),
+        ("HOMEPAGE", "https://example.org/a", False),
+        ("KEYBOARD", "x", False),
+        ("USER_ID", "1", False),
+    ],
+)
+def test_names_and_urls_say_what_is_secret(name, value, expected) -> None:
+    assert is_secret(name, value) is expected
+
+
+def test_secrets_are_replaced_in_every_text() -> None:
+    key = "-----BEGIN KEY-----\nAAAAB3NzaC1yc2E\n-----END KEY-----"
+    secrets = Secrets(
+        {"HF_TOKEN": PLANTED, "DB_URL": "postgres://me:s3cr@host", "SSH_KEY": key, "LANG": "de_DE"},
+        {"PIN_TOKEN": "1", "USE_AUTH": "true"},
+    )
+    found = secrets.mask_json(
+        {
+            "error": f"401 for {PLANTED}",
+            "nested": [{"line": "AAAAB3NzaC1yc2E", "password": "short"}],
+            "url": "see https://me:other@host/x",
+            PLANTED: "true, 1, de_DE",
+            "n": 17,
+        }
+    )
+    assert found == {
+        "error": "401 for ***",
+        "nested": [{"line": "***", "password": "***"}],
+        "url": "see https://***@host/x",
+        "***": "true, 1, de_DE",
+        "n": 17,
+    }
+
+
+def test_a_password_that_is_also_a_folder_leaves_paths_usable() -> None:
+    secrets = Secrets({"PGPASSWORD": "badc", "HF_TOKEN": PLANTED})
+    assert secrets.mask_path(f"/srv/badc/{PLANTED}.wav") == "/srv/badc/***.wav"
+    assert secrets.mask_text("password badc refused") == "password *** refused"
+
+
+def test_nothing_secret_changes_nothing() -> None:
+    assert Secrets({"TZ": "UTC", "EMPTY_TOKEN": "", "NO_KEY": None}).mask_text("UTC") == "UTC"
