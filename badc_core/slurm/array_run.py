@@ -173,7 +173,8 @@ class ArrayRun:
                 task.failure = protocol.error_from_json(event["error"])
             elif kind == "ended":
                 task.ended(event)
-                self._speeds.note(self._stage, event["audio_s"], event["elapsed_s"])
+                work_s = event["elapsed_s"] - task.about.get("setup_s", 0.0)
+                self._speeds.note(self._stage, event["audio_s"], work_s)
 
     def _handle_outcome(
         self, task: Task, event: dict[str, Any], is_old: bool

@@ -25,7 +25,7 @@ from badc_core.outcomes import Outcome, unexpected
 from badc_core.slurm import memory
 from badc_core.slurm.lines import append_line
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.script import STOPPED
+from badc_core.slurm.script import STARTED_AT, STOPPED
 from badc_core.slurm.values import pack_value
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import StepInputs
@@ -48,6 +48,7 @@ class EventLog:
         path: of the file.
         audio_s: seconds of sound that were analysed.
         worker_rss_mib: the most memory that a worker used.
+        setup_s: from the start of the task to BADC's own.
     """
 
     def __init__(self, path: Path, place: dict[str, Any]) -> None:
@@ -55,6 +56,7 @@ class EventLog:
         self.audio_s = 0.0
         self.worker_rss_mib = 0.0
         self._place = place
+        self.setup_s = _setup_s()
         self._started_s = time.monotonic()
         gpus = os.environ.get("SLURM_JOB_GPUS", "").split(",")
         self._n_gpus = len(list(filter(None, gpus)))
@@ -65,12 +67,18 @@ class EventLog:
         append_line(self.path, line, durably)
 
     def usage(self) -> dict[str, Any]:
-        """Returns what this start of the task has used so far."""
+        """Returns what this start of the task has used so far, from Slurm's start of it on."""
         return {
             "gpus": self._n_gpus,
-            "elapsed_s": time.monotonic() - self._started_s,
+            "elapsed_s": self.setup_s + time.monotonic() - self._started_s,
             "max_rss_mib": max(self.worker_rss_mib, memory.own_peak_mib()),
         }
+
+
+def _setup_s() -> float:
+    """Returns for how long the task was at `slurm.setup`, and at starting Python."""
+    started_at = os.environ.get(STARTED_AT, "")
+    return max(0.0, time.time() - int(started_at)) if started_at.isdecimal() else 0.0
 
 
 class _Telemetry(TelemetryLog):
@@ -111,7 +119,7 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     number = folder.task_of(submission, index)
     start = f"{place['job']}.{place['restart']}"
     events = EventLog(folder.events(number, start), place)
-    events.add("started")
+    events.add("started", setup_s=events.setup_s)
     code = 0
     try:
         folder.require_own_version()

@@ -8,6 +8,9 @@ from pathlib import Path
 from badc_core.errors import ConfigInvalid
 from badc_core.slurm_settings import SlurmSettings
 
+STARTED_AT = "BADC_TASK_STARTED_AT"
+"""A variable of a task: when it was started, in seconds since 1970."""
+
 STOPPED = 75
 """Exit code of a task that stopped before it was done."""
 
@@ -18,6 +21,7 @@ _SCRIPT = """\
 #!/bin/bash -l
 # One task of an array of BADC's. Its argument is the number of the submission.
 exec >>"logs/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.out" 2>&1
+export {started_at}=$(($(date +%s) - SECONDS)) # of the shell, before what it reads at its start
 child=
 warned=
 trap 'warned=yes; [ -z "$child" ] || kill -USR1 "$child"' USR1 TERM
@@ -56,7 +60,8 @@ def render_script(settings: SlurmSettings, stage: str, folders: Sequence[Path]) 
             what = "Apptainer cannot bind a folder with a comma or a colon in its name"
             raise ConfigInvalid(what, folder, "Rename it, or use slurm.python instead of an image")
     command = shlex.join(_command(settings, stage, folders))
-    return _SCRIPT.format(setup="\n".join(settings.setup), command=command, stopped=STOPPED)
+    setup = "\n".join(settings.setup)
+    return _SCRIPT.format(setup=setup, command=command, stopped=STOPPED, started_at=STARTED_AT)
 
 
 def sbatch_options(

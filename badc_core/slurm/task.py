@@ -69,8 +69,11 @@ class Task:
             "submissions": self.n_submitted,
             **self._before,
         }
+        setup_s = event.get("setup_s", 0.0)
+        self.about["setup_s"] = round(setup_s, 1)
         if self.waits_since_s is not None:
-            waited_s = _moment_s(event) - self.waits_since_s
+            # Until Slurm started it; it speaks once it is set up.
+            waited_s = _moment_s(event) - setup_s - self.waits_since_s
             self.about["queue_wait_s"] = round(max(0.0, waited_s), 1)
         self.waits_since_s = None
 

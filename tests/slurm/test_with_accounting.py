@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from support.slurm_cluster import Cluster
@@ -59,15 +60,15 @@ def limit(cluster: Cluster) -> Iterator[object]:
 
 
 def test_what_tasks_used_is_told_with_recordings_and_in_the_end(archive, cluster) -> None:
-    dataset = archive.make(8, slow_s=0.5, target_minutes=TWO_TASKS, gres="gpu:1", cpus_per_task=1)
+    asked = {"gres": "gpu:1", "cpus_per_task": 1, "setup": ["sleep 2"]}
+    dataset = archive.make(8, slow_s=0.5, target_minutes=TWO_TASKS, **asked)
     before = jobs(cluster)
     step = Step(dataset, ids(8)).run()
     assert len(jobs(cluster) - before) == 2  # arrays of three tasks, and of one
     assert step.errors == {}
     for place in step.places.values():
         assert place["node"] == "n1"
-        assert place["queue_wait_s"] >= 0
-        assert 1 < place["elapsed_s"] < 60
+        assert 2 <= place["setup_s"] < place["elapsed_s"] < 60
         assert place["max_rss_mib"] > 50
         assert place["gpu_hours"] > 0
     tasks = step.launcher.list_tasks()
@@ -77,6 +78,11 @@ def test_what_tasks_used_is_told_with_recordings_and_in_the_end(archive, cluster
         own = [it for it in step.places.values() if it["job"] == one["job"]]
         assert one["elapsed_s"] >= max(it["elapsed_s"] for it in own)
         assert one["gpu_hours"] == pytest.approx(one["elapsed_s"] / 3600, abs=1e-4)
+        times = ("sacct", "-nPX", "-o", "Submit,Start,End", "-j", one["job"])
+        moments = map(datetime.fromisoformat, cluster.call(*times).strip().split("|"))
+        submitted, started, ended = (it.timestamp() for it in moments)
+        assert one["queue_wait_s"] == pytest.approx(started - submitted, abs=1.5)
+        assert one["elapsed_s"] == pytest.approx(ended - started, abs=1.5)
         told = cluster.call("sacct", "-nP", "--units=M", "-o", "MaxRSS", "-j", one["job"])
         assert one["max_rss_mib"] >= max(float(it[:-1]) for it in told.split()) - 1
 

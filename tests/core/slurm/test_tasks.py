@@ -43,6 +43,13 @@ def test_what_a_task_used_adds_up_over_its_starts() -> None:
     assert task.about["max_rss_mib"] == 900
 
 
+def test_setting_a_task_up_is_not_waiting() -> None:
+    task = Task(0, {"r"})
+    task.submitted("17_0", 0, START_S)
+    task.started(event(5, setup_s=60.0))
+    assert (task.about["queue_wait_s"], task.about["setup_s"]) == (240.0, 60.0)
+
+
 def test_a_wait_that_nobody_knows_is_not_told() -> None:
     task = Task(0, {"r"})
     task.submitted("17_0", 0, START_S)
