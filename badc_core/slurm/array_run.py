@@ -224,6 +224,7 @@ class ArrayRun:
         """Submits tasks again that ended before they were done, or yields why they failed."""
         running = {one.job: one for one in self._open_tasks() if one.job}
         gone = self._queue.find_gone(running, self._say)
+        self._queue.count(self.folder.path.name, self.tasks.values(), self._say)
         if not gone:
             return
         ended = until_answered(lambda: self._slurm.find_ended(gone), self._say)

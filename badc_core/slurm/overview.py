@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.slurm.commands import Slurm
+from badc_core.slurm.reasons import describe_states
 from badc_core.slurm.run_folders import list_folders
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import Tail
@@ -20,8 +21,8 @@ class RunView:
         jobs: ids of its arrays, with spaces between.
         recordings: in all tasks.
         left: of these, without an outcome.
-        states: how many tasks are in which state in the queue, for people; of another person's run,
-            whose it is.
+        states: how many tasks are in which state in the queue, and why they wait, for people; of
+            another person's run, whose it is.
     """
 
     name: str
@@ -60,11 +61,14 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
             continue  # being made, or removed
         wanted = {one for task in tasks.values() for one in task.recording_ids}
         jobs = [one.job for one in folder.read_submissions() if one.job]
-        states = Counter(state.state for job, state in queue.items() if job.split("_")[0] in jobs)
-        shown = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))
+        own = [state for job, state in queue.items() if job.split("_")[0] in jobs]
         found.append(
             RunView(
-                folder.path.name, " ".join(jobs), len(wanted), len(wanted - done), shown or "none"
+                folder.path.name,
+                " ".join(jobs),
+                len(wanted),
+                len(wanted - done),
+                describe_states(own) or "none",
             )
         )
     return found

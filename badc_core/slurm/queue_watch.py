@@ -1,15 +1,17 @@
 """Looking at the user's queue seldom: once for all tasks, and less often while nothing happens."""
 
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from badc_core.errors import SlurmSilent
+from badc_core.slurm.answers import TaskState
 from badc_core.slurm.commands import Slurm
+from badc_core.slurm.reasons import describe_states, is_held, kind_of, what_to_change
 from badc_core.slurm.task import Task
 
 _SOONEST_S, _LATEST_S = 5.0, 60.0
 _GROWTH = 1.5
+_BETWEEN_COUNTS_S = 60.0
 _SETTLING_S = 10.0
 """A job may be missing for a moment after it was submitted, and its last words come late."""
 
@@ -28,6 +30,10 @@ class QueueWatch:
         self._missing_since: dict[str, float] = {}
         self._said: set[tuple[str, str]] = set()
         self._reasons: dict[str, str] = {}
+        self._states: list[TaskState] = []
+        self._counted = ""
+        self._kinds: set[tuple[str, str]] = set()
+        self._counted_s = 0.0
 
     def expect_news(self) -> None:
         """Looks more often again, since something has happened."""
@@ -51,6 +57,7 @@ class QueueWatch:
         except SlurmSilent as error:
             self._say_once("", f"Slurm does not answer, going on when it does: {error}", say)
             return set()
+        self._states = [queue[job] for job in running if job in queue]
         gone = set()
         for job, task in running.items():
             if job in queue:
@@ -64,6 +71,31 @@ class QueueWatch:
                 self.expect_news()
         return gone
 
+    def count(self, name: str, tasks: Collection[Task], say: Callable[[str], None]) -> None:
+        """Says after a look how many tasks are in which state, if that is news.
+
+        The first task in a state, or that waits for a reason, is news at once; other numbers are
+        at most once a minute.
+
+        Args:
+            name: of the run.
+            tasks: all of the run.
+            say: called with a line.
+        """
+        states, self._states = self._states, []
+        others = {
+            "ended": sum(not one.left for one in tasks),
+            "not submitted": sum(bool(one.left) and not one.job for one in tasks),
+        }
+        line = ", ".join([describe_states(states), *(f"{n} {it}" for it, n in others.items() if n)])
+        kinds = {(one.state, kind_of(one.reason)) for one in states}
+        now_s = time.monotonic()
+        is_news = kinds - self._kinds or now_s - self._counted_s >= _BETWEEN_COUNTS_S
+        if states and line != self._counted and is_news:
+            self._counted, self._counted_s = line, now_s
+            self._kinds |= kinds
+            say(f"tasks of run {name}: {line}")
+
     def missing_s(self, job: str) -> float:
         """Returns for how long a job has been gone."""
         now_s = time.monotonic()
@@ -71,10 +103,10 @@ class QueueWatch:
 
     def _explain_waiting(self, job: str, reason: str, say: Callable[[str], None]) -> None:
         array = job.partition("_")[0]
-        kind = reason.partition(",")[0]
-        if "held" in reason.lower():
+        kind = kind_of(reason)
+        if is_held(reason):
             self._say_once(array, f"job {array} is held ({reason}): scontrol release {array}", say)
-        elif (why := _explain(kind)) and self._reasons.get(job) == kind:
+        elif (why := what_to_change(reason)) and self._reasons.get(job) == kind:
             self._say_once(array, f"job {array} does not start ({reason}): {why}", say)
         self._reasons[job] = kind  # the first that Slurm gives is not always the one that stays
 
@@ -82,28 +114,3 @@ class QueueWatch:
         if (about, words) not in self._said:
             self._said.add((about, words))
             say(words)
-
-
-def _explain(kind: str) -> str:
-    """Returns what to change so that a job starts; nothing if it will in time."""
-    if kind in _NEEDS_SOMEBODY:
-        return _NEEDS_SOMEBODY[kind]
-    if not _OF_SINGLE_JOBS.search(kind):
-        return ""
-    setting = "slurm.time" if "Wall" in kind else "slurm.cpus_per_task, slurm.mem or slurm.gres"
-    return f"{setting} is not what the account or the quality of service allows"
-
-
-_OF_SINGLE_JOBS = re.compile(r"^(Assoc|QOS)(Max|Min)\w*(PerJob|PerNode)")
-_NEEDS_SOMEBODY = {
-    "PartitionTimeLimit": "slurm.time is more than the partition allows",
-    "PartitionNodeLimit": "it asks for more nodes than the partition has",
-    "PartitionConfig": "the partition has no node for such jobs: ask for less, or for another",
-    "BadConstraints": "no node has what slurm.constraint asks for",
-    "InvalidAccount": "the account is gone: slurm.account",
-    "InvalidQOS": "the quality of service is gone: slurm.qos",
-    "AssocGrpCPUMinutesLimit": "the account has used up its allocation",
-    "AssocGrpGRESMinutes": "the account has used up its allocation of GPUs",
-    "AssocGrpBillingMinutes": "the account has used up its allocation",
-    "ReqNodeNotAvail": "the nodes it needs are down or reserved",
-}

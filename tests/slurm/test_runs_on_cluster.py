@@ -124,7 +124,13 @@ def test_a_killed_run_is_ended_by_the_next_if_an_earlier_stage_has_other_setting
 ) -> None:
     home = Home(tmp_path / "a", recordings[:2])
     process = home.start("run", "--slurm", "--set", 'slurm.extra=["--hold"]')
-    wait_until(lambda: cluster.call("squeue", "-h").strip(), 120)
+    assert process.stdout
+    said = next(line for line in process.stdout if "is held" in line)
+    job = cluster.call("squeue", "-h", "-o", "%F").strip()
+    assert said == f"job {job} is held (JobHeldUser): scontrol release {job}\n"
+    said = process.stdout.readline()
+    assert ": 2 pending (JobHeldUser: held, until: scontrol release JOB)" in said
+    assert "held, until" in home.run("slurm", "status")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     settings = home.dataset / "badc.toml"
