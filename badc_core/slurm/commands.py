@@ -45,17 +45,32 @@ _TOO_MANY = re.compile(
 _OTHER_LIMIT = re.compile(r"\b(?:Assoc|QOS)(?!\w*(?:Submit|Jobs))\w+")
 """A limit on single jobs; what Slurm says beside its name goes for a limit on their number too."""
 
+_ASSOCIATIONS = "sacctmgr show associations user=$USER format"
 _ADVICE = (
-    (r"\b(Assoc|QOS)\w*Wall", "Set slurm.time to less: sacctmgr show qos format=name,maxwall"),
-    (r"\b(Assoc|QOS)\w+", "Ask for less, or set slurm.qos to another: sacctmgr show qos"),
-    (r"account", "Set slurm.account to one of: sacctmgr show associations user=$USER"),
-    (r"partition", "Set slurm.partition to one of: sinfo -s"),
-    (r"qos", "Set slurm.qos to one that your account may use"),
-    (r"gres|generic resource", "Set slurm.gres to devices that a node has: sinfo -o '%N %G'"),
-    (r"feature|constraint", "Set slurm.constraint to features that nodes have: sinfo -o '%N %f'"),
-    (r"time", "Set slurm.time to less than the partition's limit: sinfo -o '%P %l'"),
-    (r"memory|cpu|node configuration", "Ask for less: slurm.mem, slurm.cpus_per_task, slurm.gres"),
+    (r"\b(Assoc|QOS)\w*Wall", "Set slurm.time to less", "sacctmgr show qos format=name,maxwall"),
+    (r"\b(Assoc|QOS)\w+", "Ask for less, or set slurm.qos to another one", "sacctmgr show qos"),
+    (r"account", "Set slurm.account to one of yours", f"{_ASSOCIATIONS}=account,partition"),
+    (r"partition", "Set slurm.partition to another one", "sinfo -s"),
+    (r"qos", "Set slurm.qos to one that your account may use", f"{_ASSOCIATIONS}=account,qos"),
+    (
+        r"gres|generic resource",
+        "Set slurm.gres to devices that a node has",
+        "sinfo -o '%N %G'",
+    ),
+    (
+        r"feature|constraint",
+        "Set slurm.constraint to features that nodes have",
+        "sinfo -o '%N %f'",
+    ),
+    (r"time", "Set slurm.time to less than the partition's limit", "sinfo -o '%P %l'"),
+    (
+        r"memory|cpu|node configuration",
+        "Ask for less: slurm.mem, slurm.cpus_per_task, slurm.gres",
+        "sinfo -o '%N %c %m %G'",
+    ),
 )
+"""What is in Slurm's words -> what to do, and the command that shows what there is."""
+
 # Clusters of a federation are left out: the jobs of others are not in this one's queue.
 _SETTINGS_OF_COMMANDS = re.compile(r"SBATCH_(?!CLUSTERS)|SLURM_CONF|SLURM_JWT")
 # Also of the job that BADC itself may be in.
@@ -102,10 +117,9 @@ class Slurm:
             raise SlurmRefused(what, "sbatch", "Ask the site's staff about their sbatch")
         words = _words(ended)
         if _TOO_MANY.search(words) and not _OTHER_LIMIT.search(words):
-            remedy = "See: sacctmgr show associations user=$USER format=account,qos,maxsubmit"
+            remedy = f"To see how many you may have, run: {_ASSOCIATIONS}=account,qos,maxsubmit"
             raise TooManyJobs(words, "sbatch", remedy)
-        advice = next((text for like, text in _ADVICE if re.search(like, words, re.I)), "")
-        raise SlurmRefused(f"refused: {words}", "sbatch", advice or "See: man sbatch")
+        raise SlurmRefused(f"refused: {words}", "sbatch", _advise(words))
 
     def find_jobs(self, names: Collection[str]) -> dict[str, list[str]]:
         """Returns name -> job ids, of jobs that are queued, running or just ended."""
@@ -236,4 +250,12 @@ class TooManyJobs(SlurmRefused):
 def _words(ended: subprocess.CompletedProcess[str]) -> str:
     """Returns what a command said, in one line."""
     lines = ended.stderr.strip() or ended.stdout.strip() or f"exit code {ended.returncode}"
-    return " ".join(re.sub(r"^\w+: (error: )?", "", one) for one in lines.splitlines())
+    return "; ".join(re.sub(r"^\w+: (error: )?", "", one) for one in lines.splitlines())
+
+
+def _advise(words: str) -> str:
+    """Returns what to do where sbatch refused, by what it said."""
+    for like, what_to_do, command in _ADVICE:
+        if re.search(like, words, re.IGNORECASE):
+            return f"{what_to_do}. To see what there is, run: {command}"
+    return "To read about the options of sbatch, run: man sbatch"

@@ -105,7 +105,8 @@ class QueueWatch:
         array = job.partition("_")[0]
         kind = kind_of(reason)
         if is_held(reason):
-            self._say_once(array, f"job {array} is held ({reason}): scontrol release {array}", say)
+            release = f"To release it, run: scontrol release {array}"
+            self._say_once(array, f"job {array} is held ({reason}). {release}", say)
         elif (why := what_to_change(reason)) and self._reasons.get(job) == kind:
             self._say_once(array, f"job {array} does not start ({reason}): {why}", say)
         self._reasons[job] = kind  # the first that Slurm gives is not always the one that stays

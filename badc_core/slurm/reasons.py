@@ -64,7 +64,7 @@ def what_to_change(reason: str) -> str:
 def explain_reason(reason: str) -> str:
     """Returns why a task waits, in plain words; nothing if there are none but Slurm's."""
     if is_held(reason):
-        return "held, until: scontrol release JOB"
+        return "held; to release it, run: scontrol release JOB"
     kind = kind_of(reason)
     if known := what_to_change(reason) or _ENDS_BY_ITSELF.get(kind, ""):
         return known

@@ -126,10 +126,10 @@ def end_run(
     """
     if person := folder.other_person:
         what = f"these jobs are {person}'s, and only {person} can end them"
-        raise SlurmRefused(what, folder.path, f"Ask {person} to type: badc slurm cancel DATASET")
+        raise SlurmRefused(what, folder.path, f"Ask {person} to run: badc slurm cancel DATASET")
     if host := other_host(folder, work):
         what = f"a run of {host} that this machine cannot see may follow these jobs"
-        raise SlurmRefused(what, folder.path, f"On {host}: badc slurm cancel DATASET")
+        raise SlurmRefused(what, folder.path, f"On {host}, run: badc slurm cancel DATASET")
     submissions = [one for one in folder.read_submissions() if not one.is_refused]
     for one in submissions:
         if not one.job:  # a job that sbatch still submits does nothing
@@ -202,7 +202,11 @@ def _end_jobs(names: Collection[str], slurm: Slurm, say: Callable[[str], None]) 
     until_s, n_looks = time.monotonic() + _ENDING_S, 0
     while jobs and (left := ", ".join(sorted(slurm.find_queued(names)))):
         if time.monotonic() > until_s:
-            raise SlurmSilent(f"jobs {left} do not end", "", "See: squeue --me; then run again")
+            raise SlurmSilent(
+                f"jobs {left} do not end",
+                "",
+                "To see them, run: squeue --me. When they have ended, run again",
+            )
         if n_looks == 1:
             say(f"waiting for jobs {left} to end")
         time.sleep(_LOOK_S if n_looks else _FIRST_LOOK_S)

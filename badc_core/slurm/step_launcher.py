@@ -277,7 +277,10 @@ class SlurmStepLauncher:
 
 def _others_recording(recording_id: str, person: str) -> RecordingBusy:
     what = f"tasks of {person}'s on the cluster may still write it"
-    remedy = f"Let {person} go on with them (badc run --slurm) or end them (badc slurm cancel)"
+    remedy = (
+        f"Let {person} go on with them, by: badc run --slurm DATASET. "
+        "Or end them, by: badc slurm cancel DATASET"
+    )
     return RecordingUnattended(what, recording_id, remedy)
 
 

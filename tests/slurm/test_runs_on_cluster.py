@@ -127,10 +127,10 @@ def test_a_killed_run_is_ended_by_the_next_if_an_earlier_stage_has_other_setting
     assert process.stdout
     said = next(line for line in process.stdout if "is held" in line)
     job = cluster.call("squeue", "-h", "-o", "%F").strip()
-    assert said == f"job {job} is held (JobHeldUser): scontrol release {job}\n"
+    assert said == f"job {job} is held (JobHeldUser). To release it, run: scontrol release {job}\n"
     said = process.stdout.readline()
-    assert ": 2 pending (JobHeldUser: held, until: scontrol release JOB)" in said
-    assert "held, until" in home.run("slurm", "status")
+    assert ": 2 pending (JobHeldUser: held; to release it, run: scontrol release JOB)" in said
+    assert "to release it, run" in home.run("slurm", "status")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     settings = home.dataset / "badc.toml"

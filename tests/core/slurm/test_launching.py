@@ -145,7 +145,7 @@ def test_what_another_machine_follows_is_left_to_it(cut, answers, monkeypatch) -
     (outcome,) = SlurmStepLauncher(step_inputs(cut, ["a"])).outcomes()
     assert isinstance(outcome.error, RecordingBusy)
     assert "login01" in str(outcome.error)
-    with pytest.raises(SlurmRefused, match="On login01: badc slurm cancel"):
+    with pytest.raises(SlurmRefused, match="On login01, run: badc slurm cancel"):
         end_run(folder, Slurm(), work, print)
     assert not folder.is_shrunk
     work.give_to_task("a", str(folder.path))  # both have one work folder, so locks are seen

@@ -39,8 +39,8 @@ def test_what_never_starts_names_what_to_change(reason, words):
     ("reason", "words"),
     [
         ("Priority", "other jobs come first"),
-        ("JobHeldUser", "held, until: scontrol release JOB"),
-        ("launch failed requeued held", "held, until: scontrol release JOB"),
+        ("JobHeldUser", "held; to release it, run: scontrol release JOB"),
+        ("launch failed requeued held", "held; to release it, run: scontrol release JOB"),
         ("AssocGrpCpuLimit", "all jobs of the account together use as much as they may"),
         (
             "QOSMaxJobsPerUserLimit",

@@ -1,5 +1,7 @@
 """What Slurm's commands answer, as Debian's 22.05 wrote it, and what it means."""
 
+import re
+
 import pytest
 
 from badc_core.errors import ProgramMissing, SlurmRefused, SlurmSilent
@@ -83,6 +85,7 @@ def test_accounting_that_does_not_answer_is_done_without(answers) -> None:
         ("Requested time limit is invalid (missing or exceeds some limit)", "time"),
         ("Requested node configuration is not available", "mem"),
         ("Invalid feature specification", "constraint"),
+        ("Memory specification can not be satisfied", "mem"),
         (f"QOSMaxWallDurationPerJobLimit {_ANY_LIMIT}", "time"),
         (f"AssocMaxCpuPerJobLimit {_ANY_LIMIT}", "qos"),
     ],
@@ -92,6 +95,7 @@ def test_a_refusal_names_the_setting_to_change(answers, tmp_path, words, setting
     with pytest.raises(SlurmRefused, match=rf"slurm\.{setting}") as refused:
         Slurm().submit([], tmp_path / "task.sh")
     assert words.split()[-1] in str(refused.value)
+    assert re.search(r"\. To [a-z ]+, run: (sinfo|sacctmgr) [^:]+$", str(refused.value))
     assert not isinstance(refused.value, TooManyJobs)
 
 
