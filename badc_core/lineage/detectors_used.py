@@ -133,7 +133,17 @@ def read_recording_detectors(dataset: Dataset, recording_id: str) -> UsedIn:
     stored = read_metadata(path)
     if FINGERPRINT_KEY in stored:
         return UsedIn((_from_metadata(dataset, recording_id, stored),))
-    table = read_detections(path)
+    return read_gathered_detectors(path)
+
+
+def read_gathered_detectors(path: Path) -> UsedIn:
+    """Returns what detected in the chunks whose detections were gathered into a table.
+
+    Raises:
+        ContentMissing: its content is not here.
+        DetectionsInvalid: it cannot be read.
+    """
+    stored, table = read_metadata(path), read_detections(path)
     columns = [table[name].to_pylist() for name in _MODEL]
     rows = [
         dict(zip(_MODEL, row, strict=True)) for row in dict.fromkeys(zip(*columns, strict=True))

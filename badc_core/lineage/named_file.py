@@ -1,4 +1,4 @@
-"""Which output of a dataset a file is, by its path alone."""
+"""Which output of a dataset a file is: by its path, or else by the record of its commit."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ from badc_core.chunks.source import find_dataset
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute
+from badc_core.provenance.history import find_commit
 from badc_core.recordings.registry import Registry, read_registry
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 
-AUDIO, REGISTRY, CHUNK_FILE = "audio", "recordings", "chunk file"
+AUDIO, REGISTRY, CHUNK_FILE, OTHER = "audio", "recordings", "chunk file", "other"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ResultFile:
     Attributes:
         path: absolute, links kept.
         dataset: that it is in.
-        made_by: the stage or asset that writes it; or `audio`, `recordings`, `chunk file`.
+        made_by: the stage or asset that writes it; or `audio`, `recordings`, `chunk file`, `other`.
         recording_id: whose; empty for a file about all recordings.
         what: it is, in words.
     """
@@ -43,7 +44,7 @@ def name_file(path: Path) -> ResultFile:
     """Returns which output of which dataset a file is.
 
     Raises:
-        DatasetInvalid: there is no such file, it is in no dataset, or not one that BADC writes.
+        DatasetInvalid: there is no such file, it is in no dataset, or BADC did not write it.
     """
     path = absolute(path)
     if not os.path.lexists(path):
@@ -74,7 +75,11 @@ def _places(dataset: Dataset) -> Iterator[tuple[str, Path, str]]:
     yield "report_bundle", bundle.duckdb_exports, "exported view"
     yield "report_bundle", bundle.duckdb, "database"
     yield "detections", dataset.detections("x"), "detections"
+    yield "detections", dataset.aggregate / "x_summary.csv", "table by hand"
     yield CHUNK_FILE, dataset.inference.recording("x"), "file of a chunk"
+    yield "recording", dataset.chunk_files("x"), "sound or status of the chunks"
+    yield AUDIO, dataset.failure("x"), "last failure"
+    yield AUDIO, dataset.fingerprints("x"), "list of what the outputs were made from"
 
 
 def _part_below(path: Path, folder: Path) -> str:
@@ -93,8 +98,18 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
         return ResultFile(path, dataset, CORPUS_REPORT, "", "page about all recordings")
     if path == dataset.corpus.duckdb or path.parent == dataset.corpus.summary:
         return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")
+    for folder, what in (
+        (dataset.telemetry("x").parent.parent, "telemetry: what runs measured"),
+        (dataset.corpus.folder, "list of what the results of all recordings were made from"),
+        (dataset.aggregate, "table or report that was made by hand"),
+    ):
+        if path.is_relative_to(folder):
+            return ResultFile(path, dataset, OTHER, "", what)
+    commit = find_commit(path)
+    if commit is not None and commit.command:
+        return ResultFile(path, dataset, OTHER, "", "file that the command of its commit wrote")
     raise DatasetInvalid(
-        "not a recording, nor a file that BADC writes about recordings",
+        "not a recording, nor a file that BADC is known to have written",
         path,
         "Give a report page, table, database, manifest or recording of the dataset",
     )

@@ -19,10 +19,18 @@ from badc_core.lineage.detectors_used import (
     UsedIn,
     read_chunk_detectors,
     read_corpus_detectors,
+    read_gathered_detectors,
     read_page_detectors,
     read_recording_detectors,
 )
-from badc_core.lineage.named_file import AUDIO, CHUNK_FILE, REGISTRY, ResultFile, name_file
+from badc_core.lineage.named_file import (
+    AUDIO,
+    CHUNK_FILE,
+    OTHER,
+    REGISTRY,
+    ResultFile,
+    name_file,
+)
 from badc_core.provenance.history import Commit, find_commit
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registered import RegisteredRecording
@@ -147,7 +155,7 @@ class _Tracing:
                 path = self._named.path if is_asked else main
                 if os.path.lexists(path):
                     yield self._step(name, path, stored.get(name))
-        elif self._named.made_by != REGISTRY:
+        elif self._named.made_by not in {REGISTRY, OTHER}:
             stored = self._stored(self._dataset.corpus.fingerprints, "")
             last = CORPUS_ASSETS.index(self._named.made_by)
             for name in CORPUS_ASSETS[: last + 1]:
@@ -180,6 +188,9 @@ class _Tracing:
         if named.made_by in {"recording", "chunk_manifest", REGISTRY}:
             return UsedIn()
         try:
+            if named.made_by == OTHER:
+                is_table = named.path.suffix == ".parquet"
+                return read_gathered_detectors(named.path) if is_table else UsedIn()
             if not named.recording_id:
                 return read_corpus_detectors(self._dataset)
             if named.made_by == CHUNK_FILE:

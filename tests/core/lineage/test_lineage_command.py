@@ -11,10 +11,14 @@ from support.commands import run_typed
 from support.finished_dataset import BROKEN, MARSH_1, copy_finished
 from typer import Typer
 
+from badc_core.cli.chunk import chunk
+from badc_core.cli.infer import infer
 from badc_core.cli.lineage import lineage
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import sha256_file
+from badc_core.lineage.named_file import name_file
+from badc_core.lineage.tracing import trace
 from badc_core.provenance.records import RunRecord
 
 _COMMAND = ("badc", "redo", "report_bundle", "--", MARSH_1)
@@ -115,6 +119,32 @@ def test_the_corpus_is_traced_to_its_detectors(committed):
         assert found["steps"]
 
 
+def test_every_file_that_commands_write_by_hand_is_traced(own):
+    cut = ("--apply", "--chunk-duration", "3", "--manifest-dir", "by_hand")
+    run_typed(chunk, "orchestrate", own.root, *cut, code=1)
+    detected = ("--apply", "--manifest-dir", "by_hand", "--bundle", "--bundle-rollup")
+    detected += ("--bundle-aggregate-dir", "artifacts/aggregate/by_hand")
+    run_typed(infer, "orchestrate", own.root, *detected)
+    table = own.aggregate / "summary.parquet"
+    gathered = ("--output", table.with_suffix(".csv"), "--parquet", table)
+    run_typed(infer, "aggregate", own.inference.folder, *gathered)
+    written = [path for path in own.artifacts.rglob("*") if path.is_file()]
+    expected = {"label_summary.csv", f"{MARSH_1}.jsonl.summary.json.workers.csv"}
+    assert expected <= {path.name for path in written}
+    for path in (own.manifest(MARSH_1), *written):
+        assert ".badc" in path.parts or name_file(path).what, path
+    assert [one["name"] for one in traced(table)["detectors"]] == ["band_energy"]
+    log = own.telemetry(MARSH_1)
+    assert "telemetry: what runs measured" in shown(log)
+    (plan,) = (own.root / "by_hand").glob(f"{MARSH_1}.csv")
+    with pytest.raises(DatasetInvalid, match="known to have written"):
+        trace(plan)
+    run_in(own.root, "git", "add", "by_hand")
+    record = RunRecord("Cut", (("badc", "chunk", "orchestrate", "."),), outputs=("by_hand",))
+    run_in(own.root, "git", "commit", "--quiet", "-m", record.render())
+    assert "made by: badc chunk orchestrate ." in shown(plan)
+
+
 def test_what_was_changed_or_is_not_known_is_said(own):
     page = own.bundle(MARSH_1).html
     page.write_text(page.read_text(encoding="utf-8") + " ", encoding="utf-8")
@@ -138,7 +168,7 @@ def test_other_files_are_refused_with_a_reason(own, tmp_path):
     (tmp_path / "elsewhere.csv").touch()
     for path, why in (
         (tmp_path / "elsewhere.csv", "it is in no dataset"),
-        (own.root / "badc.toml", "nor a file that BADC writes about recordings"),
+        (own.root / "badc.toml", "nor a file that BADC is known to have written"),
         (own.root / "nothing.csv", "there is no such file"),
     ):
         with pytest.raises(DatasetInvalid, match=why):
