@@ -1,5 +1,6 @@
 """`badc data lineage`, `badc data export-crate`: where results come from, and publishing that."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,8 +108,9 @@ def _describe_commit(commit: Commit | None) -> Iterator[str]:
         return
     yield f"Commit: {commit.sha}, {commit.date}, {commit.author}: {commit.subject}"
     if commit.command:
-        yield f"  made by: {commit.command}"
-        yield f"  again: datalad rerun {commit.sha}"
+        folder = f"cd {shlex.quote(commit.folder)} &&"
+        yield f"  made by: {folder} {commit.command}"
+        yield f"  again: {folder} datalad rerun {commit.sha}"
 
 
 @taking_options

@@ -174,7 +174,7 @@ def orchestrate_inference(
     bundles.require_apply(use)
     array.require_fitting(use)
     _require_fitting(options, array)
-    options = options.anchored()
+    options = options.anchored(options.dataset)
     plan = plan_inference(options.request())
     warn_of_stub(plan.settings.detector, out)
     if plan.entries and not use.print_datalad_run:

@@ -46,15 +46,15 @@ class InferOptions(SettingOptions):
     ] = None
 
     def unrecorded(self) -> Self:
-        """Returns the same options, all of the command line, for a command that another records."""
+        """Returns the same options, all of the command line, for a command that DataLad records."""
         of_file = (
             f"{section}.{key}={render_value(value)}"
             for section, values in self.sections.items()
             for key, value in values.items()
         )
-        both = replace(self, assignments=(*of_file, *self.assignments), sections={}).anchored()
-        others = tuple(one for one in both.assignments if both.parse(one)[0] != _RECORD)
-        return replace(both, assignments=others, record_datalad=False)
+        all_of_them = (*of_file, *self.assignments)
+        others = tuple(one for one in all_of_them if self.parse(one)[0] != _RECORD)
+        return replace(self, assignments=others, sections={}, record_datalad=False)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class RunOptions(InferOptions):
         """
         manifest = absolute(self.manifest)
         root = self._root(manifest)
-        settings = self.settings((root or manifest.parent) / SETTINGS_FILE)
+        options = self if root is None else self.anchored(root)
+        settings = options.settings((root or manifest.parent) / SETTINGS_FILE)
         dataset = None if root is None else Dataset(root, settings)
         artifacts = absolute(self.here) / "artifacts" if dataset is None else dataset.artifacts
         return RunSpec(
@@ -134,7 +135,8 @@ class RunOptions(InferOptions):
             places += ["--resume-summary", below(root, spec.resume_summary)]
         chosen = self.chunks_dir and Path(below(root, absolute(self.chunks_dir)))
         # DataLad itself records what it runs.
-        options = to_argv(replace(self.unrecorded(), chunks_dir=chosen), InferOptions)
+        unrecorded = self.unrecorded().anchored(root)
+        options = to_argv(replace(unrecorded, chunks_dir=chosen), InferOptions)
         manifest = below(root, spec.manifests[0])
         return ["badc", "infer", "run", *places, *options, "--", manifest]
 

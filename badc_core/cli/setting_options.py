@@ -121,11 +121,16 @@ class SettingOptions:
     config: Path | None = None
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def anchored(self) -> Self:
+    def anchored(self, root: Path | None = None) -> Self:
         """Returns the same options with absolute paths in `detector.command`, good in every folder.
 
         Absolute are the program, where it is not looked for in PATH, and arguments that are files.
+
+        Args:
+            root: of a dataset; paths typed there stay, so that they are good in a clone of it too.
         """
+        if root is not None and Path.cwd() == root.resolve():
+            return self
         return replace(
             self,
             runner_cmd=None if self.runner_cmd is None else absolute_command(self.runner_cmd),

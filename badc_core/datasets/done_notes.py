@@ -12,6 +12,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -36,7 +37,7 @@ class _DoneNote(BaseModel):
     Attributes:
         recording_id: which recording.
         started_at, finished_at: UTC.
-        command: as it was typed.
+        command: as it was typed, behind a `cd` to the folder it was typed in.
         user, host: who typed it, and on which machine.
         slurm_job: that it ran in, such as `17_3`; empty for none.
         error: why the recording failed; empty if it did not.
@@ -237,9 +238,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def _typed(words: list[str]) -> str:
-    if Path(words[0]).stem == "badc":
-        return _printable(shlex.join(["badc", *words[1:]]))
-    return "Python (badc_core.api)"
+    if Path(words[0]).stem != "badc":
+        return "Python (badc_core.api)"
+    command = shlex.join(["badc", *words[1:]])
+    with suppress(OSError):  # the folder may be gone
+        command = f"cd {shlex.quote(str(Path.cwd()))} && {command}"
+    return _printable(command)
 
 
 def _slurm_job(environment: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ Commits are made in `committer.py`; how a run record is written is in `records.p
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Commit:
     Attributes:
         date: ISO 8601.
         command: of its run record, which `datalad rerun` runs again; empty without one.
+        folder: in which that is run, absolute; empty without one.
     """
 
     sha: str
@@ -32,6 +34,7 @@ class Commit:
     date: str
     subject: str
     command: str = ""
+    folder: str = ""
 
 
 def find_commit(path: Path) -> Commit | None:
@@ -80,18 +83,23 @@ def _read_commit(repository: Repository, real: Path) -> Commit | None:
         return None
     sha, author, date, message = text.split("\0", 3)
     subject = message.partition("\n")[0].removeprefix("[DATALAD RUNCMD] ")
-    return Commit(sha, author, date, subject, _read_command(message))
+    return Commit(sha, author, date, subject, *_read_command(repository.root, message))
 
 
-def _read_command(message: str) -> str:
+def _read_command(root: Path, message: str) -> tuple[str, str]:
+    """Returns the command of a run record and the folder it is run in; nothing without one."""
     found = _RECORD.search(message)
     if found is None:
-        return ""
+        return "", ""
     try:
-        command = parse_object(found[1]).get("cmd", "")
+        record = parse_object(found[1])
     except json.JSONDecodeError:
-        return ""
-    return command if isinstance(command, str) else " ".join(map(str, command))
+        return "", ""
+    command = record.get("cmd", "")
+    text = command if isinstance(command, str) else shlex.join(map(str, command))
+    # As DataLad reads it: a single brace begins a placeholder.
+    text = text.replace("{{", "{").replace("}}", "}")
+    return text, str(root / str(record.get("pwd", ".")))
 
 
 def _below(repository: Repository, real: Path) -> str:

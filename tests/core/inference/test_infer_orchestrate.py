@@ -22,6 +22,7 @@ from support.waiting import wait_until
 from badc_core.cli.chunk import chunk
 from badc_core.cli.infer import infer
 from badc_core.cli.orchestrate_inference import DatasetRunOptions
+from badc_core.cli.run_options import RunOptions
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.errors import ConfigInvalid, DatasetInvalid, StoppedAtFailure
 from badc_core.inference.orchestrate import PLAN_COLUMNS, plan_inference
@@ -414,8 +415,14 @@ def test_a_program_beside_the_caller_is_found_from_the_dataset_too(root, tmp_pat
         run_typed(infer, *command)
     assert len(results(root, "a")) == 3
     assert "1 recording left out: all chunks have a result." in typed(root, *given)[0]
-    assert SettingOptions(runner_cmd="python3 -m x").anchored().runner_cmd == "python3 -m x"
-    assert SettingOptions(runner_cmd="'no end").anchored().runner_cmd == "'no end"
+    for given in ("python3 -m x", "'no end"):
+        assert SettingOptions(runner_cmd=given).anchored(root).runner_cmd == given
+    shutil.copy(tmp_path / "mine.py", root)
+    with contextlib.chdir(root):
+        here = SettingOptions(runner_cmd="python3 mine.py")
+        assert here.anchored(root) == here, "good in a clone, too"
+    single = RunOptions(manifest=root / "manifests" / "a.csv", runner_cmd="python3 mine.py")
+    assert single.order().settings.detector.command == f"python3 {tmp_path / 'mine.py'}"
 
 
 def locks(root: Path) -> list[Path]:

@@ -74,8 +74,8 @@ def test_a_report_page_is_traced_to_the_sound_the_model_and_the_commit(committed
         "config_hash",
         "A Tester",
         "Report",
-        f"made by: badc redo report_bundle -- {MARSH_1}",
-        "again: datalad rerun",
+        f"made by: cd {committed} && badc redo report_bundle -- {MARSH_1}",
+        f"again: cd {committed} && datalad rerun",
     ):
         assert part in text, part
     assert len(text.splitlines()) <= 30
@@ -140,9 +140,9 @@ def test_every_file_that_commands_write_by_hand_is_traced(own):
     with pytest.raises(DatasetInvalid, match="known to have written"):
         trace(plan)
     run_in(own.root, "git", "add", "by_hand")
-    record = RunRecord("Cut", (("badc", "chunk", "orchestrate", "."),), outputs=("by_hand",))
+    record = RunRecord("Cut", (("badc", "chunk", "run", "{a}.wav"),), outputs=("by_hand",))
     run_in(own.root, "git", "commit", "--quiet", "-m", record.render())
-    assert "made by: badc chunk orchestrate ." in shown(plan)
+    assert f"made by: cd {own.root} && badc chunk run '{{a}}.wav'" in shown(plan)
 
 
 def test_what_was_changed_or_is_not_known_is_said(own):
