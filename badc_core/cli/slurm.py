@@ -21,9 +21,20 @@ from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import end_run, following, list_folders, runs_folder
+from badc_core.slurm.speeds import SpeedSource
 from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
 from badc_core.units import counted, format_bytes
+
+_SOURCES: dict[SpeedSource, str] = {
+    "measured": "measured",
+    "short tasks": "measured on short tasks",
+    "assumed": "assumed",
+}
+_UNSURE: dict[SpeedSource, str] = {
+    "short tasks": "all tasks so far took less than a minute: the speed is a rough measurement",
+    "assumed": "no task has analysed recordings of this dataset yet: the speed is an assumption",
+}
 
 
 def build_slurm() -> typer.Typer:
@@ -49,17 +60,23 @@ def plan(
 ) -> None:
     """Estimate tasks, hours, files and bytes before anything is submitted.
 
-    Speed and files are measured on what this dataset's tasks have done; a try over some recordings
-    first makes them true: badc run --slurm --limit 20 DATASET
+    Speed and files are measured on what this dataset's tasks have done, so let it run over some
+    recordings first: badc run --slurm --limit 20 DATASET
     """
     opened = Dataset.open(dataset, options.overrides())
     wanted = read_workload(opened, STAGE, recordings, audio_hours)
     found = estimate(wanted, opened.settings.slurm, STAGE)
-    out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
+    if wanted.recordings:
+        out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
+    else:
+        out.say("No recordings are left to analyse.")
+    if recordings is None and wanted.unscanned:
+        n_files = counted(wanted.unscanned, "audio file")
+        out.warn(f"{n_files} not scanned yet, and left out of this plan; type: badc scan DATASET")
     for one in explain_lack_of_room(found, opened.root):
         out.warn(f"not enough room: {one}")
-    if not wanted.is_measured:
-        out.warn("no task of this dataset has run yet: the speed is an assumption")
+    if wanted.recordings and (why := _UNSURE.get(wanted.speed_source)):
+        out.warn(f"{why}. To measure it: badc run --slurm --limit 20 DATASET")
     out.give({"workload": wanted, "estimate": found})
 
 
@@ -163,15 +180,14 @@ def _print_log(found: Sequence[TaskLog], recording: str, out: Output) -> None:
 
 
 def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:
-    measured = "measured" if work.is_measured else "assumed"
     return [
         ("Recordings", str(work.recordings)),
         ("Sound", f"{work.audio_h:.1f} h"),
-        ("Speed of a task", f"{work.speed:g} x real time, {measured}"),
+        ("Speed of a task", f"{work.speed:g} x real time, {_SOURCES[work.speed_source]}"),
         ("Tasks", f"{found.tasks}, {found.at_once} at a time"),
         ("Hours of tasks", f"{found.task_h:.1f}"),
         ("Hours of GPUs", f"{found.gpu_h:.1f}"),
         ("Time without queueing", f"{found.wall_h:.1f} h"),
-        ("Files", str(found.files)),
+        ("Files and folders", str(found.files)),
         ("Size of these", format_bytes(found.size_bytes)),
     ]

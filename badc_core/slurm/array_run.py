@@ -174,7 +174,8 @@ class ArrayRun:
             elif kind == "ended":
                 task.ended(event)
                 work_s = event["elapsed_s"] - task.about.get("setup_s", 0.0)
-                self._speeds.note(self._stage, event["audio_s"], work_s)
+                done = event["audio_s"], work_s, event.get("analysing_s", 0.0)
+                self._speeds.note(self._stage, *done)
 
     def _handle_outcome(
         self, task: Task, event: dict[str, Any], is_old: bool

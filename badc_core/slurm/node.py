@@ -49,12 +49,14 @@ class EventLog:
         audio_s: seconds of sound that were analysed.
         worker_rss_mib: the most memory that a worker used.
         setup_s: from the start of the task to BADC's own.
+        analysing_s: from the first chunk to the end of the last.
     """
 
     def __init__(self, path: Path, place: dict[str, Any]) -> None:
         self.path = path
         self.audio_s = 0.0
         self.worker_rss_mib = 0.0
+        self.analysing_s = 0.0
         self._place = place
         self.setup_s = _setup_s()
         self._started_s = time.monotonic()
@@ -87,10 +89,14 @@ class _Telemetry(TelemetryLog):
     def __init__(self, events: EventLog, path: Path) -> None:
         super().__init__(path)
         self._events = events
+        self._first_s: float | None = None
 
     def append(self, **event: Any) -> None:
+        self._first_s = self._first_s or time.monotonic()
         events, rss_mib = self._events, event["details"]["peak_rss_mib"]
-        events.audio_s += event["audio_s"] if event["status"] == "success" else 0.0
+        if event["status"] == "success":
+            events.audio_s += event["audio_s"]
+            events.analysing_s = time.monotonic() - self._first_s
         events.worker_rss_mib = max(events.worker_rss_mib, rss_mib)
         stamped = {"timestamp": datetime.now(UTC).isoformat(), **event}
         self._events.add("attempt", durably=False, attempt=stamped)
@@ -132,7 +138,13 @@ def run_task(folder: RunFolder, submission: int, index: int, place: dict[str, An
     except Exception as error:  # noqa: BLE001  (the host must learn of any defect)
         events.add("failed", error=protocol.error_to_json(unexpected("", error)))
         code = 1
-    events.add("ended", code=code, audio_s=events.audio_s, **events.usage())
+    events.add(
+        "ended",
+        code=code,
+        audio_s=events.audio_s,
+        analysing_s=events.analysing_s,
+        **events.usage(),
+    )
     return code
 
 

@@ -2,21 +2,27 @@
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registry import read_registry
+from badc_core.recordings.scan import list_folders
 from badc_core.slurm.packing import most_recordings
-from badc_core.slurm.speeds import Speeds, lengths_s
+from badc_core.slurm.speeds import Speeds, SpeedSource, lengths_s
 from badc_core.slurm_settings import SlurmSettings
 from badc_core.stages.stage import STAGES
 
 _SAMPLE = 100
 """Finished recordings whose files are counted."""
 
-_ASSUMED_FILES, _ASSUMED_BYTES = 25, 600_000
-"""Of a recording of which nothing is known; a recording of five minutes with twenty detections."""
+_ASSUMED_FILES, _ASSUMED_BYTES = 21, 600_000
+"""Of a recording of which nothing is known.
+
+Source: 18 files and 3 folders, counted after `badc run` on a cluster with default settings; bytes
+of a recording of five minutes with twenty detections.
+"""
 
 _START_S = 20.0
 """That a task takes to start Python and load a model from a shared file system: an assumption."""
@@ -30,17 +36,19 @@ class Workload:
         recordings: how many.
         audio_h: hours of sound in them.
         speed: x real time of one task.
-        is_measured: whether tasks of this dataset were as fast, or nobody knows.
-        files: for each recording, of all stages.
+        speed_source: where that is from.
+        files: for each recording, of all stages; its folders count as files, as in quotas.
         size_bytes: of these.
+        unscanned: audio files that no scan has seen yet, and that are left out.
     """
 
     recordings: int
     audio_h: float
     speed: float
-    is_measured: bool
+    speed_source: SpeedSource
     files: float = _ASSUMED_FILES
     size_bytes: float = _ASSUMED_BYTES
+    unscanned: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Estimate:
         gpu_h: hours of GPUs.
         wall_h: of tasks, one after another where no more may run, without waiting in the queue and
             without the stages that run on the host.
-        files: written.
+        files: written, and folders.
         size_bytes: of these.
     """
 
@@ -78,7 +86,8 @@ def read_workload(
         recordings: how many there will be; None for those that have no result yet.
         audio_h: hours of sound in them; None for as much as those known now have on average.
     """
-    known = [one.recording_id for one in read_registry(dataset.registry)]
+    registry = read_registry(dataset.registry)
+    known = list(registry.ids)
     made = STAGES[stage].list_made(dataset)
     left = [one for one in known if one not in made]
     n = len(left) if recordings is None else recordings
@@ -86,15 +95,17 @@ def read_workload(
         some = left or known
         audio_h = sum(lengths_s(dataset, some).values()) / 3600 * n / max(1, len(some))
     speeds = Speeds(dataset.work_folder)
-    files, size_bytes = _measure_files(dataset)
-    return Workload(n, audio_h, speeds.of(stage), speeds.is_measured(stage), files, size_bytes)
+    speed = speeds.of(stage), speeds.source(stage)
+    unscanned = len(list_folders(dataset).audio.keys() - {one.path for one in registry})
+    return Workload(n, audio_h, *speed, *_measure_files(dataset), unscanned)
 
 
 def estimate(workload: Workload, settings: SlurmSettings, stage: str) -> Estimate:
     """Returns what a workload takes under settings."""
     work_h = workload.audio_h / workload.speed
-    tasks = max(1, math.ceil(work_h * 60 / settings.target_minutes))
-    tasks = min(tasks, max(1, workload.recordings))
+    tasks = min(workload.recordings, max(1, math.ceil(work_h * 60 / settings.target_minutes)))
+    if not tasks:
+        return Estimate(0, 0, 0.0, 0.0, 0.0, 0, 0)
     # One step after the other, each with its own tasks.
     n_steps = max(1, math.ceil(workload.recordings / most_recordings()))
     a_step = math.ceil(tasks / n_steps)
@@ -131,12 +142,21 @@ def explain_lack_of_room(wanted: Estimate, folder: Path) -> list[str]:
 
 
 def _measure_files(dataset: Dataset) -> tuple[float, float]:
-    """Returns files and bytes of a recording that went through all stages, on average."""
+    """Returns files, with folders, and bytes of a recording that went through all stages."""
     made = sorted(set.intersection(*(one.list_made(dataset) for one in STAGES.values())))
     some = made[:: max(1, len(made) // _SAMPLE)][:_SAMPLE]
-    files = [
-        path for one in some for stage in STAGES.values() for path in stage.files(dataset, one)
-    ]
     if not some:
         return _ASSUMED_FILES, _ASSUMED_BYTES
-    return len(files) / len(some), sum(path.stat().st_size for path in files) / len(some)
+    sizes = [size for one in some for size in _sizes(dataset, one)]
+    return len(sizes) / len(some), sum(sizes) / len(some)
+
+
+def _sizes(dataset: Dataset, recording_id: str) -> Iterator[int]:
+    """Yields the bytes of each file and folder that is about one recording only."""
+    written = [path for one in STAGES.values() for path in one.writes(dataset, recording_id)]
+    for path in (*written, dataset.fingerprints(recording_id)):
+        for one in (path, *path.rglob("*")):
+            if one.is_file():
+                yield one.stat().st_size
+            elif one.is_dir() or one.is_symlink():  # or content that is elsewhere
+                yield 0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from badc_core.atomic import write_text
 from badc_core.datasets.dataset import Dataset
@@ -20,6 +21,10 @@ _BYTES_PER_S = 96_000
 """Of a recording that nothing is known of: 48 kHz, 16 bits, one channel."""
 
 
+SpeedSource: TypeAlias = Literal["measured", "short tasks", "assumed"]
+"""Tasks of a minute or more; shorter ones only; none that has analysed sound."""
+
+
 class Speeds:
     """The speed of the last tasks of each stage, in a file.
 
@@ -32,37 +37,46 @@ class Speeds:
         self._path = work_folder / "slurm_speeds.json"
 
     def of(self, stage: str) -> float:
-        """Returns seconds of sound that a task does in a second; an assumption before the first."""
-        measured = self._read().get(stage)
-        if measured is not None:
-            return measured
-        return _ASSUMED_DETECTOR if STAGES[stage].runs_detector else _ASSUMED_OTHER
+        """Returns seconds of sound that a task does in a second, by the best that is known."""
+        known = self._read()
+        assumed = _ASSUMED_DETECTOR if STAGES[stage].runs_detector else _ASSUMED_OTHER
+        return known.get(stage, known.get(_short(stage), assumed))
 
-    def is_measured(self, stage: str) -> bool:
-        """Returns whether a task of the stage has run."""
-        return stage in self._read()
+    def source(self, stage: str) -> SpeedSource:
+        """Returns where that is from."""
+        known = self._read()
+        if stage in known:
+            return "measured"
+        return "short tasks" if _short(stage) in known else "assumed"
 
-    def note(self, stage: str, audio_s: float, elapsed_s: float) -> None:
-        """Writes down how fast a task was, from its start to its end; short ones tell nothing.
+    def note(self, stage: str, audio_s: float, elapsed_s: float, analysing_s: float) -> None:
+        """Writes down how fast a task was, unless it was short and longer ones are known.
 
         Args:
             stage: whose.
             audio_s: seconds of sound that it did.
-            elapsed_s: seconds that it took.
+            elapsed_s: seconds that it took, from BADC's start to its end.
+            analysing_s: of these, from its first chunk on. Of a short task the rest would be most.
         """
-        if audio_s <= 0 or elapsed_s < _SHORTEST_S:
+        is_short = elapsed_s < _SHORTEST_S
+        took_s = analysing_s if is_short else elapsed_s
+        if audio_s <= 0 or took_s <= 0 or (is_short and self.source(stage) == "measured"):
             return
-        before = self.of(stage)
-        speed = min(max(audio_s / elapsed_s, before / _LARGEST_STEP), before * _LARGEST_STEP)
+        before, name = self.of(stage), _short(stage) if is_short else stage
+        speed = min(max(audio_s / took_s, before / _LARGEST_STEP), before * _LARGEST_STEP)
         path = prepare_work_file(self._folder, self._path)
-        write_text(path, json.dumps(self._read() | {stage: float(f"{speed:.4g}")}) + "\n")
+        write_text(path, json.dumps(self._read() | {name: float(f"{speed:.4g}")}) + "\n")
 
     def _read(self) -> dict[str, float]:
         try:
             known = parse_object(self._path.read_bytes())
-            return {stage: float(speed) for stage, speed in known.items() if float(speed) > 0}
+            return {name: float(speed) for name, speed in known.items() if float(speed) > 0}
         except (OSError, ValueError, TypeError):
             return {}
+
+
+def _short(stage: str) -> str:
+    return f"{stage}, short tasks"
 
 
 def lengths_s(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, float]:

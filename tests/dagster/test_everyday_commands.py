@@ -1,6 +1,7 @@
 """`badc run` and `badc status`: exit codes, JSON, options, and that looking adds nothing."""
 
 import json
+import re
 
 import dagster as dg
 import pytest
@@ -29,6 +30,12 @@ def listed(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+def planned_files(app, root):
+    """Returns how many files of a recording badc slurm plan counts with."""
+    said = run_typed(app, "slurm", "plan", root, "--recordings", 1, "--json").stdout
+    return json.loads(said)["workload"]["files"]
+
+
 def test_status_of_an_unknown_dataset_adds_nothing(app, pond, home):
     before = listed(pond), listed(home)
     with pytest.raises(DatasetInvalid, match=r"not in the asset graph yet\. Run: badc run"):
@@ -55,7 +62,10 @@ def test_a_wrong_option_adds_nothing_either(app, pond, home):
 def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):
     (pond / "badc.toml").write_text("", encoding="utf-8")
     words = ("--detector", "band_energy", "--set", "inference.cpu_workers=1", "--json")
+    assumed = planned_files(app, pond)
     done = run_typed(app, "run", pond, *words)
+    written = [one for one in listed(pond) if re.search("/a[._]", one) and one != "audio/a.wav"]
+    assert planned_files(app, pond) == assumed == len(written)
     result = json.loads(done.stdout)
     assert (result["recordings"], result["n_finished"], result["failures"]) == (1, 1, [])
     assert result["found"]["recordings"] == 1

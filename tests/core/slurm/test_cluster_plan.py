@@ -16,7 +16,7 @@ from badc_core.slurm.plan import Workload, estimate, explain_lack_of_room, read_
 from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm_settings import SlurmSettings
 
-SIXTY_TB = Workload(500_000, 170_000.0, 100.0, is_measured=True, files=17.0, size_bytes=300_000.0)
+SIXTY_TB = Workload(500_000, 170_000.0, 100.0, "measured", files=21.0, size_bytes=300_000.0)
 
 
 def test_sixty_terabytes_on_forty_gpus(monkeypatch) -> None:
@@ -27,7 +27,7 @@ def test_sixty_terabytes_on_forty_gpus(monkeypatch) -> None:
     assert (found.tasks, found.at_once) == (1700, 34)
     assert found.gpu_h == found.task_h == pytest.approx(1700 + 1700 * 20 / 3600)
     assert found.wall_h == pytest.approx(50 * (1 + 20 / 3600))
-    assert (found.files, found.size_bytes) == (8_500_000, 150_000_000_000)
+    assert (found.files, found.size_bytes) == (10_500_000, 150_000_000_000)
 
 
 def test_fewer_tasks_at_a_time_take_several_rounds_of_each_step(monkeypatch) -> None:
@@ -82,33 +82,54 @@ def test_gpus_of_a_task_are_counted(gres, n) -> None:
     assert SlurmSettings(gres=gres).n_gpus == n
 
 
-def test_there_are_no_more_tasks_than_recordings_and_at_least_one() -> None:
-    few = Workload(3, 300.0, 1.0, is_measured=False)
-    assert estimate(few, SlurmSettings(target_minutes=1), "raw_detections").tasks == 3
-    none = Workload(0, 0.0, 20.0, is_measured=False)
-    assert estimate(none, SlurmSettings(), "raw_detections").tasks == 1
+@pytest.mark.parametrize(("n", "audio_h", "n_tasks"), [(3, 300.0, 3), (1, 0.0, 1), (0, 0.0, 0)])
+def test_there_are_no_more_tasks_than_recordings(n, audio_h, n_tasks) -> None:
+    work = Workload(n, audio_h, 1.0, "assumed")
+    found = estimate(work, SlurmSettings(target_minutes=1), "raw_detections")
+    assert (found.tasks, found.at_once) == (n_tasks, n_tasks)
+    assert bool(found.wall_h) == bool(n)
 
 
 def test_a_lack_of_room_is_told(tmp_path) -> None:
     huge = estimate(
-        Workload(10**12, 1.0, 1.0, is_measured=True, files=1e3, size_bytes=1e9),
+        Workload(10**12, 1.0, 1.0, "measured", files=1e3, size_bytes=1e9),
         SlurmSettings(),
         "raw_detections",
     )
     lacking = explain_lack_of_room(huge, tmp_path / "not" / "yet")
     assert any("GB free" in one for one in lacking)
-    little = estimate(Workload(1, 1.0, 1.0, is_measured=True), SlurmSettings(), "raw_detections")
+    little = estimate(Workload(1, 1.0, 1.0, "measured"), SlurmSettings(), "raw_detections")
     assert explain_lack_of_room(little, tmp_path) == []
 
 
-def test_the_command_reads_what_is_measured(app, tmp_path) -> None:
+def test_the_command_says_what_its_speed_is_from(app, tmp_path) -> None:
     write_tone(tmp_path / "audio" / "A" / "a.wav", 36.0)
     run_typed(app, "scan", tmp_path)
     said = run_typed(app, "slurm", "plan", tmp_path, "--recordings", 100, "--audio-hours", 20)
     assert "20 x real time, assumed" in said.output
-    assert "no task of this dataset has run yet" in said.stderr
-    Speeds(Dataset.open(tmp_path).work_folder).note("raw_detections", 5000.0, 100.0)
+    assert "no task has analysed recordings of this dataset yet" in said.stderr
+    speeds = Speeds(Dataset.open(tmp_path).work_folder)
+    speeds.note("raw_detections", 300.0, 25.0, 10.0)
+    said = run_typed(app, "slurm", "plan", tmp_path)
+    assert "30 x real time, measured on short tasks" in said.output
+    assert "all tasks so far took less than a minute" in said.stderr
+    speeds.note("raw_detections", 5000.0, 100.0, 90.0)
+    said = run_typed(app, "slurm", "plan", tmp_path)
+    assert "50 x real time, measured" in said.output
+    assert said.stderr == ""
     found = json.loads(run_typed(app, "slurm", "plan", tmp_path, "--json").output)
-    assert found["workload"]["speed"] == 50.0
     assert found["workload"]["audio_h"] == pytest.approx(0.01, rel=0.7)  # guessed from its size
     assert found["estimate"]["tasks"] == 1
+
+
+def test_the_command_says_so_where_nothing_is_left_or_was_never_scanned(app, tmp_path) -> None:
+    write_tone(tmp_path / "audio" / "A" / "a.wav", 1.0)
+    said = run_typed(app, "slurm", "plan", tmp_path)
+    assert said.stdout == "No recordings are left to analyse.\n"
+    assert "1 audio file not scanned yet" in said.stderr
+    assert "badc scan" in said.stderr
+    assert "no task" not in said.stderr
+    run_typed(app, "scan", tmp_path)
+    said = run_typed(app, "slurm", "plan", tmp_path)
+    assert "not scanned" not in said.stderr
+    assert "Tasks" in said.stdout

@@ -78,15 +78,18 @@ def test_runs_are_found_where_settings_no_longer_lead(tmp_path) -> None:
 def test_speeds_follow_long_tasks_and_never_leap(tmp_path) -> None:
     speeds = Speeds(tmp_path)
     assert speeds.of("raw_detections") == 20.0
-    speeds.note("raw_detections", 1e9, 30.0)  # over in no time
-    speeds.note("raw_detections", 0.0, 7200.0)  # everything was known, or nothing could be read
-    assert not speeds.is_measured("raw_detections")
-    speeds.note("raw_detections", 1e9, 100.0)
-    assert speeds.of("raw_detections") == 80.0
-    speeds.note("raw_detections", 1.0, 7200.0)
-    assert speeds.of("raw_detections") == 20.0
+    speeds.note("raw_detections", 0.0, 7200.0, 0.0)  # all was known, or nothing could be read
+    assert speeds.source("raw_detections") == "assumed"
+    speeds.note("raw_detections", 300.0, 30.0, 10.0)  # most of it to load the model
+    assert (speeds.of("raw_detections"), speeds.source("raw_detections")) == (30.0, "short tasks")
+    speeds.note("raw_detections", 1e9, 100.0, 90.0)
+    assert (speeds.of("raw_detections"), speeds.source("raw_detections")) == (120.0, "measured")
+    speeds.note("raw_detections", 300.0, 30.0, 1.0)
+    assert speeds.of("raw_detections") == 120.0
+    speeds.note("raw_detections", 1.0, 7200.0, 7100.0)
+    assert speeds.of("raw_detections") == 30.0
     for _ in range(40):
-        speeds.note("raw_detections", 1e-6, 7200.0)
+        speeds.note("raw_detections", 1e-6, 7200.0, 7100.0)
     assert speeds.of("raw_detections") > 0
 
 
