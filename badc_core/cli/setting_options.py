@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 from pydantic import ValidationError
 
 from badc_core.cli.absolute_command import absolute_command
+from badc_core.cli.assigned_values import read_value
 from badc_core.cli.disabled_datalad import VARIABLE, read_disabled_datalad
 from badc_core.detectors import stub
 from badc_core.detectors.registry import list_detectors
@@ -219,7 +220,7 @@ class SettingOptions:
             yield _NAME, "hawkears1" if is_first else "hawkears", self._called("use_hawkears")
 
     def parse(self, assignment: str) -> tuple[Place, Any]:
-        """Returns the place and value of `section.key=value`: TOML, where bare words are text."""
+        """Returns the place and value of `section.key=value`."""
         key, equals, text = assignment.partition("=")
         try:
             place = tuple(_places(tomllib.loads(f"{key} = 0")))
@@ -228,10 +229,7 @@ class SettingOptions:
         if not equals or len(place) < 2:  # noqa: PLR2004  (section and key)
             what = f"{assignment!r} is not section.key=value, such as detector.min_score=0.3"
             raise self._refuse(what, self._called("assignments"))
-        try:
-            return place, tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return place, text.strip()
+        return place, read_value(place, text)
 
     def _anchored_assignment(self, assignment: str) -> str:
         """Returns an assignment, with absolute paths if it is of `detector.command`."""

@@ -20,7 +20,7 @@ from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import end_run, following, list_folders, runs_folder
+from badc_core.slurm.run_folders import end_run_left_behind, list_folders, runs_folder
 from badc_core.slurm.speeds import SpeedSource
 from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
@@ -126,23 +126,26 @@ def logs(
 def cancel(dataset: DatasetFolder, out: Output) -> None:
     """End all work of a dataset on the cluster that no `badc` is following.
 
-    What its tasks have done is kept.
+    What its tasks have done is kept. Runs of other people, or of other login nodes, are named.
     """
     opened = Dataset.open(dataset)
     cluster, work = Slurm(), Work(opened.work_folder)
-    ended = []
+    ended, left = [], {}
     for folder in list_folders(opened):
-        with following(folder, work) as is_free:
-            if is_free:
-                end_run(folder, cluster, work, out.remark)
-                ended.append(folder.path.name)
-            else:
-                out.warn(f"{folder.path.name} is followed by a run: end that, with Ctrl-C")
+        try:
+            end_run_left_behind(folder, cluster, work, out.remark)
+            ended.append(folder.path.name)
+        except (SlurmRefused, SlurmSilent) as error:
+            left[folder.path.name] = str(error)
     for one, run in work.given_to_tasks().items():
         if RunFolder(Path(run)).is_shrunk:
             work.take_from_task(one, run)
-    out.say(f"{counted(len(ended), 'run')} ended")
-    out.give(ended)
+    for why in left.values():
+        out.fail(f"not ended: {why}")
+    out.say(f"{counted(len(ended), 'run')} ended" + (f", {len(left)} not" if left else ""))
+    out.give({"ended": ended, "left": left})
+    if left:
+        raise typer.Exit(1)
 
 
 def _counts(log: TaskLog) -> str:

@@ -124,12 +124,7 @@ def end_run(
     Raises:
         SlurmSilent, SlurmRefused: nobody knows whether they have ended; the run stays as it is.
     """
-    if person := folder.other_person:
-        what = f"these jobs are {person}'s, and only {person} can end them"
-        raise SlurmRefused(what, folder.path, f"Ask {person} to run: badc slurm cancel DATASET")
-    if host := other_host(folder, work):
-        what = f"a run of {host} that this machine cannot see may follow these jobs"
-        raise SlurmRefused(what, folder.path, f"On {host}, run: badc slurm cancel DATASET")
+    _require_ours(folder, work)
     submissions = [one for one in folder.read_submissions() if not one.is_refused]
     for one in submissions:
         if not one.job:  # a job that sbatch still submits does nothing
@@ -144,6 +139,28 @@ def end_run(
             give_back(journals.get(recording_id, []), recording_id, work)
         work.take_from_task(recording_id, str(folder.path))
     close_run(folder)
+
+
+def end_run_left_behind(
+    folder: RunFolder, slurm: Slurm, work: Work, say: Callable[[str], None]
+) -> None:
+    """Ends a run that no process of this machine follows; takes and raises what `end_run` does."""
+    _require_ours(folder, work)
+    with following(folder, work) as is_free:
+        if not is_free:
+            what = "a badc run on this machine follows these jobs"
+            raise SlurmRefused(what, folder.path, "To end it, press Ctrl-C there")
+        end_run(folder, slurm, work, say)
+
+
+def _require_ours(folder: RunFolder, work: Work) -> None:
+    """Returns if this user may end a run from this machine; raises SlurmRefused otherwise."""
+    if person := folder.other_person:
+        what = f"these jobs are {person}'s, and only {person} can end them"
+        raise SlurmRefused(what, folder.path, f"Ask {person} to run: badc slurm cancel DATASET")
+    if host := other_host(folder, work):
+        what = f"a run of {host} that this machine cannot see may follow these jobs"
+        raise SlurmRefused(what, folder.path, f"On {host}, run: badc slurm cancel DATASET")
 
 
 def end_runs_of_other_stages(inputs: StepInputs, say: Callable[[str], None]) -> None:

@@ -65,6 +65,41 @@ def test_what_is_not_set_keeps_the_value_of_the_file(tmp_path):
     assert changed.detector.min_score == 0.3
 
 
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("slurm.time=02:00:00", "02:00:00"),
+        ("slurm.time=1-00:00:00", "1-00:00:00"),
+        ("slurm.time='02:00:00'", "02:00:00"),
+        ("slurm.time=120", "120"),
+        ("slurm.time=2024-06-01", "2024-06-01"),
+        ("slurm.mem=8G", "8G"),
+        ("slurm.mem= 8000 ", "8000"),
+        ("slurm.account=true", "true"),
+        ("slurm.account=1e3", "1e3"),
+        ("slurm.account=inf", "inf"),
+        ("slurm.gres=gpu:a100:2", "gpu:a100:2"),
+        ("slurm.folder=/scratch/my lab/x", "/scratch/my lab/x"),
+        ("slurm.folder=[runs]", "[runs]"),
+        ("recordings.timezone=-07:00", "-07:00"),
+        ("recordings.channel=2", 2),
+        ("recordings.channel=loudest", "loudest"),
+        ("detector.score_floor=0.2", 0.2),
+        ("inference.fail_fast=true", True),
+        ("slurm.setup=['module load gcc']", ("module load gcc",)),
+    ],
+)
+def test_a_text_needs_no_quotes_whatever_it_looks_like(tmp_path, assignment, value):
+    section, _, key = assignment.partition("=")[0].partition(".")
+    found = getattr(getattr(assigned(tmp_path, assignment), section), key)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_text_in_a_table_needs_no_quotes_either(tmp_path):
+    found = assigned(tmp_path, "slurm.resources.raw_detections.time=02:00:00")
+    assert found.slurm.for_stage("raw_detections").time == "02:00:00"
+
+
 def test_thresholds_that_are_set_replace_those_of_the_file(tmp_path):
     text = "[detector.thresholds]\nOVEN = 0.6\n"
     (tmp_path / "badc.toml").write_text(text, encoding="utf-8")

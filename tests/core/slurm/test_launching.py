@@ -1,5 +1,6 @@
 """Launching where there is no cluster, and the speeds that tasks are packed by."""
 
+import json
 import os
 import socket
 
@@ -22,7 +23,7 @@ from badc_core.slurm import run_folders
 from badc_core.slurm.binds import list_binds
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import end_run, list_folders
+from badc_core.slurm.run_folders import end_run, following, list_folders
 from badc_core.slurm.speeds import Speeds
 from badc_core.slurm.step_launcher import SlurmStepLauncher
 from badc_core.stages.work import Work
@@ -154,6 +155,27 @@ def test_what_another_machine_follows_is_left_to_it(cut, answers, monkeypatch) -
     work.give_to_task("a", str(folder.path))  # both have one work folder, so locks are seen
     end_run(folder, Slurm(), work, print)
     assert folder.is_shrunk
+
+
+def test_every_run_is_ended_that_may_be_and_others_are_named(app, cut, answers, monkeypatch):
+    for name in ("squeue", "sacct", "scancel"):
+        answers(name)
+    runs = [RunFolder(cut.root / ".badc" / "slurm" / name) for name in "abc"]
+    work = Work(cut.work_folder)
+    with monkeypatch.context() as there:
+        there.setattr(socket, "gethostname", lambda: "login01")
+        runs[0].create(step_inputs(cut, ["a"]), [["a"]])
+    for one in runs[1:]:
+        one.create(step_inputs(cut, ["b"]), [["b"]])
+    with following(runs[1], work):
+        done = run_typed(app, "slurm", "cancel", cut.root, "--json", code=1)
+    told = json.loads(done.stdout)
+    assert told["ended"] == ["c"]
+    assert "a run of login01" in told["left"]["a"]
+    assert "press Ctrl-C there" in told["left"]["b"]
+    assert done.stderr.count("not ended: ") == 2
+    assert [one.is_shrunk for one in runs] == [False, False, True]
+    assert "1 run ended, 1 not" in run_typed(app, "slurm", "cancel", cut.root, code=1).stdout
 
 
 def test_only_jobs_of_the_run_are_cancelled_and_waited_for_in_few_words(
