@@ -4,7 +4,7 @@ They leave notes in the dataset (`badc_core/datasets/done_notes.py`). A note is 
 event is stored: if this is killed in between, the event is there twice, and none is lost.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,6 +48,8 @@ class Collected:
     Attributes:
         finished: asset -> how many recordings commands have finished.
         failed: the same of those that they failed.
+        failures: recording -> why the last that was tried with it failed.
+        jobs: asset -> the Slurm jobs that all this is from.
         unregistered: recordings that the registry does not have; their notes stay.
         unreadable: file -> why it is no note, or cannot be read or removed.
         n_kept: notes that this user may not remove, and so were left.
@@ -55,6 +57,8 @@ class Collected:
 
     finished: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unregistered: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
     n_kept: int = 0
@@ -67,10 +71,19 @@ class Collected:
     def describe(self) -> str:
         """Returns a sentence about what was collected."""
         names = {CHUNK_FILES: "chunk files", CHUNK_DETECTIONS: "detections by chunk"}
-        parts = [f"{names[one]} of {counted(n, 'recording')}" for one, n in self.finished.items()]
-        if failed := self.failed.total():
-            parts.append(counted(failed, "failure"))
-        return f"Work by hand, now in the asset graph: {', '.join(parts)}."
+        parts = [
+            f"{names[one]} of {counted(n, 'recording')}{self._describe_jobs(one)}"
+            for one, n in self.finished.items()
+        ]
+        parts += [
+            f"{names[one]} of {counted(n, 'recording')} failed{self._describe_jobs(one)}"
+            for one, n in self.failed.items()
+        ]
+        return f"Work by hand that the web interface shows now: {', '.join(parts)}."
+
+    def _describe_jobs(self, asset: str) -> str:
+        jobs = ", ".join(sorted(self.jobs.get(asset, ())))
+        return f" (Slurm {'jobs' if ',' in jobs else 'job'} {jobs})" if jobs else ""
 
     def warnings(self, root: Path) -> Iterator[str]:
         """Yields a sentence for each kind of trouble.
@@ -160,7 +173,16 @@ class _Collecting:
         for path, note in claimed.items():
             if path is not None:
                 path.unlink(missing_ok=True)
-            (self._outcome.failed if note.error else self._outcome.finished)[note.kind] += 1
+            self._count(note)
+
+    def _count(self, note: DoneNote) -> None:
+        outcome = self._outcome
+        (outcome.failed if note.error else outcome.finished)[note.kind] += 1
+        outcome.failures.pop(note.recording_id, None)
+        if note.error:
+            outcome.failures[note.recording_id] = note.error
+        if note.slurm_job:
+            outcome.jobs[note.kind].add(note.slurm_job.partition("_")[0])
 
     def _claim(self, path: Path) -> Path | None:
         try:

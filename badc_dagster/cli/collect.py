@@ -3,19 +3,30 @@
 from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
+from badc_core.units import counted
 from badc_dagster.cli.notices import warn_of_other_home
+
+_SHOWN = 10
+"""Failures that are named."""
 
 
 @taking_options
 def collect(dataset: DatasetFolder, out: Output) -> None:
-    """Show in Dagster what array scripts, and badc chunk and badc infer by hand, have done.
+    """Show in the web interface what array scripts, badc chunk and badc infer have done.
 
-    badc scan, badc run and the sensor do so too.
+    They only leave notes. badc scan, badc run and the sensor collect these too.
     """
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     warn_of_other_home(out)
     with Project.open(dataset) as project:
         outcome = project.collect(out.warn)
-    out.say(outcome.describe() if outcome.n_events else "Nothing new was done by hand.")
+    out.say(outcome.describe() if outcome.n_events else "Nothing new to collect.")
+    for recording_id, why in sorted(outcome.failures.items())[:_SHOWN]:
+        out.warn(f"{recording_id} failed: {why}")
+    if outcome.failures:
+        out.say(f"{counted(len(outcome.failures), 'recording')} failed.")
+        if outcome.jobs:
+            out.say("What a task printed: badc slurm logs DATASET RECORDING")
+        out.say("To try them again, write the script, or type the command, once more.")
     out.give(outcome)

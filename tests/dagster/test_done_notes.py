@@ -65,6 +65,10 @@ def scan(graph):
     return run_badc("scan", graph.root, folder=graph.root.parent)
 
 
+def collect(graph, *words):
+    return run_badc("slurm", "collect", graph.root, *words, folder=graph.root.parent)
+
+
 def observations(graph, asset):
     records = graph.instance.fetch_observations(graph.key(asset), limit=100).records
     return [one.event_log_entry.asset_observation for one in reversed(records)]
@@ -138,7 +142,8 @@ def test_a_failure_fails_the_check_of_its_asset_and_says_why_until_it_is_done(gr
     whole.write_bytes(sound[:1000])
     cut(graph, code=1)
     infer(graph, "--runner-cmd", "false", "--max-retries", 0, code=1)
-    assert "2 recordings, 3 failures" in scan(graph).stderr
+    said = scan(graph).stderr
+    assert "chunk files of 2 recordings, chunk files of 1 recording failed, detections" in said
     (unreadable,) = observations(graph, CHUNK_FILES)
     assert unreadable.partition == "rec_2"
     assert next(iter(unreadable.metadata)) == "failed"
@@ -209,7 +214,7 @@ def test_slurm_collect_says_what_is_not_registered_and_keeps_its_notes(by_hand):
     scan(by_hand)
     new = by_hand.add("S1/rec_4.wav")
     run_badc("chunk", "run", "--chunk-duration", 1, new, folder=by_hand.root.parent)
-    done = run_badc("slurm", "collect", by_hand.root, folder=by_hand.root.parent)
+    done = collect(by_hand)
     assert "Nothing new" in done.stdout
     assert "1 recording is not shown, such as rec_4" in done.stderr
     assert len(list_notes(by_hand.root)) == 1
@@ -218,15 +223,34 @@ def test_slurm_collect_says_what_is_not_registered_and_keeps_its_notes(by_hand):
 
 
 def test_slurm_collect_says_how_many(by_hand):
-    done = run_badc("slurm", "collect", by_hand.root, "--json", folder=by_hand.root.parent)
+    done = collect(by_hand, "--json")
     assert json.loads(done.stdout) == {
         "finished": {CHUNK_FILES: 3, CHUNK_DETECTIONS: 3},
         "failed": {},
+        "failures": {},
+        "jobs": {},
         "unregistered": [],
         "unreadable": {},
         "n_kept": 0,
     }
     assert n_events(by_hand) == 6
+
+
+def test_slurm_collect_says_what_failed_in_which_job_and_what_to_do(by_hand):
+    scan(by_hand)
+    assert "Nothing new to collect." in collect(by_hand).stdout
+    cut(by_hand, "--include-existing", "--limit", 1)
+    (path,) = list_notes(by_hand.root)
+    note = read_note(path)
+    path.unlink()
+    for number, error in ((1, ""), (2, "out of luck")):
+        about = {"recording_id": f"rec_{number}", "slurm_job": f"17_{number}", "error": error}
+        leave_note(by_hand.root, note.model_copy(update=about))
+    done = collect(by_hand)
+    what = "chunk files of 1 recording (Slurm job 17), chunk files of 1 recording failed"
+    assert what in " ".join(done.stdout.split())
+    assert "rec_2 failed: out of luck" in done.stderr
+    assert "1 recording failed.\nWhat a task printed: badc slurm logs" in done.stdout
 
 
 def test_a_task_of_an_array_script_shows_its_job(by_hand, tmp_path):
