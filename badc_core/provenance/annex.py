@@ -7,7 +7,6 @@ committed is decided in `records.py`; whether a content is here, in `annexed_fil
 
 import json
 import os
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
 
-from badc_core.annexed_files import find_root, lacks_content, quote_path
+from badc_core.annexed_files import find_root, lacks_content
 from badc_core.errors import ProgramMissing, RepositoryFailed
-from badc_core.provenance.programs import LONGEST_MESSAGE, has_terminal, program_failed, run_program
+from badc_core.provenance.programs import has_terminal, program_failed, run_program
+from badc_core.provenance.remote_advice import RemoteAdvice
 
 _AT_ONCE = "-J4"
 _GIVING_UP = ("-c", "annex.stalldetection=1KB/2m")
@@ -33,7 +32,6 @@ _IN_TRANSFER = "transfer already in progress"
 _PATIENCE_S = 900.0
 """For a content that another program is fetching: long enough for gigabytes."""
 
-_UNABLE = re.compile(r"Unable to access these remotes: ([^;]+)")
 _ANNEX_BRANCHES = ("refs/heads/git-annex", "refs/remotes/*/git-annex")
 
 
@@ -148,24 +146,8 @@ class Repository:
         # git-annex 10 ends with 0 also where git could not have the index: what it added is lost.
         if (ended.returncode and not failed) or b"fatal: " in ended.stderr:
             raise program_failed(words, self.root, ended)
-        reasons = {self.root / one["file"]: _explain(one) for one in failed}
-        advised = {one: self._advise(one) for one in set(reasons.values())}
-        return {path: advised[one] for path, one in reasons.items()}
-
-    def _advise(self, reason: str) -> str:
-        """Returns a reason of git-annex, and what to do about remotes that it cannot use."""
-        found = _UNABLE.search(reason)
-        annex = f"git -C {quote_path(self.root)} annex"
-        for name in found[1].split(", ") if found else ():
-            verified = self.read(
-                "config", "--default", "", "--get", f"remote.{name}.annex-verified"
-            )
-            if verified.strip() == "manual":
-                reason += f"; if {name} is what you expect, run: {annex} verifyremote {name}"
-            else:
-                reason += f"; see that {name} can be reached; if it has moved, run: {annex} "
-                reason += f"enableremote {name}"
-        return reason
+        advice = RemoteAdvice(self.root, self.read)
+        return {self.root / one["file"]: advice.explain(one) for one in failed}
 
     def _as_input(self, paths: Iterable[Path]) -> bytes:
         return b"".join(os.fsencode(_relative(self.root, path)) + b"\0" for path in paths)
@@ -288,12 +270,3 @@ def _in_repositories(
 
 def _relative(root: Path, path: Path) -> Path:
     return path.relative_to(root) if path.is_absolute() else path
-
-
-def _explain(result: dict[str, Any]) -> str:
-    """Returns the reason in a result of git-annex, as one line."""
-    said = result.get("error-messages") or [result.get("note", "")]
-    text = "; ".join(" ".join(one.split()) for one in said)
-    places = ", ".join(one["description"] for one in result.get("wanted", ()))
-    has_it = f"; {places} should have it" if places else ""
-    return (text or "no reason given")[:LONGEST_MESSAGE] + has_it

@@ -92,7 +92,8 @@ def test_a_clone_fetches_from_where_it_was_cloned(archive, files, tmp_path) -> N
     clone = tmp_path / "clone"
     path = clone / "audio" / HOSTILE_NAMES[2]
     assert find_repository(clone).is_annexed()
-    assert "store should have it" in fetch([path])[path]
+    enabling = f"git -C {clone} annex enableremote store directory=FOLDER"
+    assert fetch([path])[path].endswith(f"store should have it; to use it here, run: {enabling}")
     fetch(files[2:3])
     run_in(clone, "git", "fetch", "--quiet")
     assert fetch([path]) == {}
