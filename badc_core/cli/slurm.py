@@ -20,7 +20,7 @@ from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import end_run_left_behind, list_folders, runs_folder
+from badc_core.slurm.run_folders import end_run_left_behind, list_folders
 from badc_core.slurm.speeds import SpeedSource
 from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
@@ -82,15 +82,15 @@ def plan(
 
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
-    """Show runs on the cluster that are not done, and their tasks."""
-    opened = Dataset.open(dataset)
-    runs = list_runs(opened, Slurm())
-    rows = [(one.name, one.jobs, one.recordings, one.left, one.states) for one in runs]
+    """Show runs on the cluster that are not done: their recordings, and tasks in the queue."""
+    runs = list_runs(Dataset.open(dataset), Slurm())
+    rows = [(one.name, one.jobs, one.recordings, one.failed, one.left, one.states) for one in runs]
     if rows:
-        out.show(make_table("Runs", ("Run", "Jobs", "Recordings", "Left", "Tasks"), rows))
-        out.say(f"Logs: {runs_folder(opened)}/RUN/logs")
+        columns = ("Run", "Jobs", "Recordings", "Failed", "Left", "Tasks in the queue")
+        out.show(make_table("Runs that are not done", columns, rows))
+        out.say("What each task has printed: badc slurm logs DATASET")
     else:
-        out.say("No work on the cluster.")
+        out.say("No run is on the cluster. Tasks of array scripts: badc slurm logs DATASET")
     out.give(runs)
 
 

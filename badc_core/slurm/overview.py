@@ -20,7 +20,8 @@ class RunView:
         name: of its folder.
         jobs: ids of its arrays, with spaces between.
         recordings: in all tasks.
-        left: of these, without an outcome.
+        failed: of these, as far as tasks say.
+        left: of these, that no task is done with.
         states: how many tasks are in which state in the queue, and why they wait, for people; of
             another person's run, whose it is.
     """
@@ -28,6 +29,7 @@ class RunView:
     name: str
     jobs: str
     recordings: int
+    failed: int
     left: int
     states: str
 
@@ -46,19 +48,21 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
     for folder in folders:
         if person := folder.other_person:
             n_given = marks[str(folder.path)]
-            found.append(RunView(folder.path.name, "", n_given, n_given, f"{person}'s"))
+            found.append(RunView(folder.path.name, "", n_given, 0, n_given, f"{person}'s"))
             continue
         try:
             tasks = folder.read_tasks()
-            done = {
-                event["recording_id"]
+            outcomes = [
+                event
                 for paths in folder.list_events().values()
                 for path in paths
                 for event in Tail(path).read()
                 if event["kind"] == "outcome"
-            }
+            ]
         except (BadcError, OSError, ValueError, KeyError, TypeError):
             continue  # being made, or removed
+        done = {one["recording_id"] for one in outcomes}
+        good = {one["recording_id"] for one in outcomes if "error" not in one}
         wanted = {one for task in tasks.values() for one in task.recording_ids}
         jobs = [one.job for one in folder.read_submissions() if one.job]
         own = [state for job, state in queue.items() if job.split("_")[0] in jobs]
@@ -67,6 +71,7 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
                 folder.path.name,
                 " ".join(jobs),
                 len(wanted),
+                len(done - good),
                 len(wanted - done),
                 describe_states(own) or "none",
             )

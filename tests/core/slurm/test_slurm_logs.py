@@ -136,6 +136,16 @@ def test_how_tasks_ended_that_nobody_follows_is_asked_of_slurm(dataset, run, ans
     assert states(dataset) == {**expected, "18_0": "unknown"}
 
 
+def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
+    answers("squeue", "17_1|RUNNING|None\n")
+    start(run, 0, "17_0", 0, outcomes=[("a", {"value": ""}), ("b", {"error": {}})])
+    words = ("slurm", "status", dataset.root)
+    (found,) = json.loads(run_badc(*words, "--json", folder=dataset.root).stdout)
+    assert (found["recordings"], found["failed"], found["left"]) == (3, 1, 1)
+    run.shrink()
+    assert "No run is on the cluster." in run_badc(*words, folder=dataset.root).stdout
+
+
 def test_of_runs_of_an_older_badc_the_logs_are_listed(dataset, run):
     start(run, 0, "17_0", 0, "fine\n")
     run.shrink()
