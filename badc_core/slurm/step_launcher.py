@@ -40,7 +40,7 @@ from badc_core.slurm.run_folders import (
 from badc_core.slurm.run_tasks import close_run
 from badc_core.slurm.script import render_script
 from badc_core.slurm.speeds import Speeds, lengths_s
-from badc_core.slurm.submitting import until_answered
+from badc_core.slurm.submitting import say_how_many_are_ready, until_answered
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import StepInputs, fetching
 from badc_core.stages.work import RecordingWork, recording_busy
@@ -94,7 +94,7 @@ class SlurmStepLauncher:
         until_answered(self._slurm.largest_array, self._say)
         with fetching(self._inputs) as contents, ExitStack() as stack:
             stack.callback(self._leave)
-            for one in self._inputs.recording_ids:
+            for one in say_how_many_are_ready(self._inputs.recording_ids, self._say):
                 begun = attempt(one, lambda it: self._hold(it, contents))
                 if begun.error is not None:
                     yield Outcome(one, error=begun.error)

@@ -6,7 +6,7 @@ one submission nevertheless, the nodes let only one of them work (`RunFolder.own
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from badc_core.units import counted
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
 _FIRST_REST_S, _LONGEST_REST_S = 30.0, 600.0
+_BETWEEN_WORDS_S = 60.0
 T = TypeVar("T")
 
 
@@ -39,6 +40,18 @@ def until_answered(question: Callable[[], T], say: Callable[[str], None]) -> T:
                 say(f"Slurm does not answer, going on when it does: {error}")
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def say_how_many_are_ready(
+    recording_ids: Sequence[str], say: Callable[[str], None]
+) -> Iterator[str]:
+    """Yields recordings that are made ready one by one; says how many are, once a minute."""
+    said_s, n_all = time.monotonic(), counted(len(recording_ids), "recording")
+    for number, one in enumerate(recording_ids):
+        if time.monotonic() - said_s >= _BETWEEN_WORDS_S:
+            said_s = time.monotonic()
+            say(f"{number} of {n_all} ready, with their sounds here; all must be before submission")
+        yield one
 
 
 class Submitter:

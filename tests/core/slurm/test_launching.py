@@ -19,7 +19,7 @@ from badc_core.errors import (
     StorageFull,
 )
 from badc_core.settings import Settings
-from badc_core.slurm import run_folders
+from badc_core.slurm import run_folders, submitting
 from badc_core.slurm.binds import list_binds
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.run_folder import RunFolder
@@ -135,6 +135,25 @@ def test_recordings_are_marked_before_there_is_a_folder(cut, answers, monkeypatc
     assert marked == ["a", "b"]
     assert work.given_to_tasks() == {}
     assert list(cut.root.glob(".badc/slurm/*")) == []
+
+
+def test_it_is_said_how_many_recordings_are_ready_where_that_takes_long(
+    cut, answers, monkeypatch
+) -> None:
+    answers("scontrol", "MaxArraySize = 1001\n")
+    answers("sbatch", err="sbatch: error: invalid partition specified: x\n", code=1)
+    answers("squeue")
+    said: list[str] = []
+
+    def run() -> list[str]:
+        said.clear()
+        with pytest.raises(SlurmRefused):
+            list(SlurmStepLauncher(step_inputs(cut, ["a", "b"]), said.append).outcomes())
+        return [one for one in said if "ready" in one]
+
+    assert run() == []
+    monkeypatch.setattr(submitting, "_BETWEEN_WORDS_S", 0.0)
+    assert run()[1].startswith("1 of 2 recordings ready")
 
 
 def test_what_another_machine_follows_is_left_to_it(cut, answers, monkeypatch) -> None:
