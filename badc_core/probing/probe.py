@@ -258,9 +258,7 @@ def estimate_mib(duration_s: float, question: dict[str, Any]) -> float:
 
 def _estimate_only(question: dict[str, Any], limit: MemoryLimit) -> Measure:
     reason = "the sound alone; measure to know what the model needs"
-    return lambda duration_s: Measured(
-        estimate_mib(duration_s, question) <= limit.mib, reason=reason
-    )
+    return lambda length_s: Measured(estimate_mib(length_s, question) <= limit.mib, reason=reason)
 
 
 def _question(
