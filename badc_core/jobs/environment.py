@@ -1,0 +1,142 @@
+"""The configuration of a job: a copy of `config/.env` with the job's own values in it.
+
+Stages read the copy, which only its owner may read, with secrets and all. The backup in the job's
+folder, which may be archived and shown, has `***` in place of every secret.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import Binding, parse_stream
+
+from badc_core.atomic import replacing
+from badc_core.child_environment import child_environment
+from badc_core.secret_values import MASK, Secrets, is_secret
+
+CONFIG_VARIABLE = "CONFIG_PATH"
+"""The environment variable by which a stage's process finds the job's configuration."""
+
+_IN_COMMENT = re.compile(r"(([^\s=#]+)[ \t]*=[ \t]*)[^\r\n]+")
+_ASSIGNED = re.compile(r"(\s*(?:export[ \t]+)?'?([^\s=#']+)'?[ \t]*=[ \t]*)")
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+_COMMENT = re.compile(r"(?:^|\s)[ \t]*#[^\r\n]*")
+
+
+def read_text(path: Path) -> str:
+    """Returns a configuration as it is; bytes that are not UTF-8 are kept.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file that only its owner may read, at no moment anybody else.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    content = text.encode("utf-8", errors="surrogateescape")
+    with replacing(path) as aside:
+        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def variables(text: str) -> dict[str, str]:
+    """Returns the variables of a configuration."""
+    return {one.key: one.value for one in _bindings(text) if one.key and one.value is not None}
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """Returns a configuration with some values replaced, or appended; comments are kept."""
+    changed = [
+        _assign(one, values[one.key]) if one.key and one.key in values else one.original.string
+        for one in _bindings(text)
+    ]
+    found = {one.key for one in _bindings(text)}
+    added = [f"{name}={_quote(value)}\n" for name, value in values.items() if name not in found]
+    before = "".join(changed)
+    if added and before and not before.endswith("\n"):
+        before += "\n"
+    return before + "".join(added)
+
+
+def masked(text: str) -> str:
+    """Returns a configuration without secrets, also where they are commented out or repeated."""
+    secrets = Secrets(variables(text))
+    return "".join(secrets.mask_text(_mask(one)) for one in _bindings(text))
+
+
+def stage_environment(job_env_file: Path) -> dict[str, str]:
+    """Returns the environment of a stage's process: what it needs, and no secrets.
+
+    Those that it needs are in the file that `CONFIG_PATH` names.
+    """
+    return {**child_environment(), CONFIG_VARIABLE: str(job_env_file.absolute())}
+
+
+def read_secrets(job_env_file: Path | None = None) -> Secrets:
+    """Returns the secrets of this process's environment and of the job's configuration.
+
+    Args:
+        job_env_file: the configuration; None for the one that `CONFIG_PATH` names, if any.
+    """
+    place = job_env_file or os.environ.get(CONFIG_VARIABLE)
+    found: dict[str, str] = {}
+    if place:
+        with suppress(OSError):  # removed, as the job is over
+            found = variables(read_text(Path(place)))
+    return Secrets(os.environ, found)
+
+
+def _bindings(text: str) -> list[Binding]:
+    return list(parse_stream(StringIO(text, newline="")))
+
+
+def _assign(binding: Binding, value: str) -> str:
+    """Returns a line with another value; a comment behind it stays."""
+    line = binding.original.string
+    start = _ASSIGNED.match(line)
+    if start is None:
+        return f"{binding.key}={_quote(value)}\n"
+    rest = line[start.end() :]
+    quoted = _QUOTED.match(rest)
+    comment = _COMMENT.search(rest, quoted.end() if quoted else 0)
+    behind = comment[0] if comment else ""
+    space = " " if behind.startswith("#") else ""
+    ending = line[len(line.rstrip("\r\n")) :]
+    return f"{start[1].rstrip()}{_quote(value)}{space}{behind}{ending}"
+
+
+def _mask(binding: Binding) -> str:
+    """Returns a line of a configuration without what is or may be a secret in it."""
+    line = binding.original.string
+    ending = line[len(line.rstrip("\r\n")) :]
+    start = _ASSIGNED.match(line)
+    if binding.error or (binding.key and start is None):
+        # A line that cannot be read may be part of a secret that was not closed.
+        return f"{start[1] if start else ''}{MASK}{ending}"
+    if binding.key and start and binding.value and is_secret(start[2], binding.value):
+        return f"{start[1]}{MASK}{ending}"
+    before, mark, comment = line.partition("#")
+    return before + mark + _IN_COMMENT.sub(_mask_in_comment, comment)
+
+
+def _mask_in_comment(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}" if is_secret(found[2], found[0]) else found[0]
+
+
+def _quote(value: str) -> str:
+    """Returns a value as both shells and dotenv read it."""
+    return shlex.quote(value) if "'" not in value else f'"{_escape(value)}"'
+
+
+def _escape(value: str) -> str:
+    return re.sub(r'([\\"$`])', r"\\\1", value)

@@ -1,0 +1,240 @@
+"""A stage's account of itself: what it read and wrote, with which result.
+
+Which stage runs next is decided by the orchestrator, see `pipeline_manifest.py`.
+"""
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from badc_core.accounts import user_name
+from badc_core.atomic import remove_abandoned
+from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
+from badc_core.jobs.environment import read_secrets
+from badc_core.jobs.joining import FAILED, RUNNING, SKIPPED, STATUSES, SUCCESS, Json
+from badc_core.jobs.manifest_files import read_record, stage_file, write_record
+from badc_core.jobs.outputs import Output, describe_input, write_table
+from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
+
+
+class Logger(Protocol):
+    """What a stage's logger must have."""
+
+    def info(self, message: str, /) -> Any:
+        """Logs what is as expected."""
+
+    def warning(self, message: str, /) -> Any:
+        """Logs what may be wrong."""
+
+    def error(self, message: str, /) -> Any:
+        """Logs a failure."""
+
+
+class StageManifest:
+    """The record of one attempt at a stage; it counts as running from the moment this is made.
+
+    As a context manager it is saved as `success`, or as `failed` if an exception ends the block.
+    Without one, call `save`.
+
+    Args:
+        stage: its name.
+        folder: of the job, or of the movie; `manifest.json` is there.
+        logger: of the stage; None for this module's.
+        job_id, user_id, job_env_file: of the job, if it belongs to one.
+        number: the place of the stage in its pipeline; None to count by when stages first began.
+        optional: the pipeline goes on without it, so a failure makes it `skipped`.
+
+    Raises:
+        ConfigInvalid: the name cannot name files.
+        StorageFull, OutputUnwritable: the record cannot be written.
+    """
+
+    def __init__(  # noqa: PLR0913  (the first six as documented)
+        self,
+        stage: str,
+        folder: Path,
+        logger: Logger | None = None,
+        job_id: str | None = None,
+        user_id: int | str | None = None,
+        job_env_file: Path | None = None,
+        *,
+        number: int | None = None,
+        optional: bool = False,
+    ) -> None:
+        self.stage = checked_name(stage, "stage")
+        self.folder = Path(folder)
+        self._logger = logger or logging.getLogger(__name__)
+        self._failure = SKIPPED if optional else FAILED
+        self._secrets = read_secrets(None if job_env_file is None else Path(job_env_file))
+        self._inputs: list[Json] = []
+        self._outputs: dict[str, Output] = {}
+        self._metadata: Json = {}
+        self._warnings: list[str] = []
+        self._error: str | None = None
+        self._is_saved = False
+        self._began_s = time.monotonic()
+        self._start = self._start_record(job_id, user_id, job_env_file, number)
+        self._write(RUNNING)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if error is None or (isinstance(error, SystemExit) and not error.code):
+            if not self._is_saved:
+                self.save(SUCCESS if self._error is None else self._failure)
+            return
+        if self._error is None:
+            self.set_error(_explain(error))
+        self.save(self._failure)
+
+    def add_input(
+        self, key: str, path: Path, description: str = "", sha256: str | None = None
+    ) -> None:
+        """Records a file that the stage reads; its checksum only if it is given."""
+        self._inputs.append(describe_input(key, path, description, sha256, self._secrets))
+
+    def add_output(
+        self, key: str, path: Path, description: str = "", sha256: str | None = None
+    ) -> None:
+        """Records a file that the stage has written.
+
+        Args:
+            key: what it is called in the manifest.
+            path: the file, or a folder, of which no size or checksum is recorded.
+            description: for people.
+            sha256: of the file, if it is known; None to compute it.
+        """
+        self._outputs[self._secrets.mask_text(key)] = Output(path, description, sha256)
+
+    def add_output_table(
+        self,
+        key: str,
+        paths: Iterable[Path],
+        description: str = "",
+        sha256: Mapping[Path, str] | None = None,
+    ) -> None:
+        """Records many files that the stage has written, as rows of a table beside its record.
+
+        Args:
+            key: what the table is called in the manifest, and in the name of its file.
+            paths: the files.
+            description: for people.
+            sha256: of files of which it is known.
+
+        Raises:
+            ConfigInvalid: the key cannot name files.
+            StorageFull, OutputUnwritable: the table cannot be written.
+        """
+        name = f"{self.stage}.{checked_name(key, 'table of outputs')}.csv"
+        table = stage_file(self.folder, self.stage).with_name(name)
+        files = [Path(one) for one in paths]
+        totals = write_table(table, files, sha256 or {}, self._secrets)
+        self._outputs[key] = Output(table, description, None, totals)
+
+    def add_metadata(self, key: str, value: Any) -> None:
+        """Records a fact; what JSON does not have is written as text."""
+        self._metadata[str(key)] = to_json(value)
+
+    def add_warning(self, message: str) -> None:
+        """Records something that may be wrong although the stage goes on."""
+        self._warnings.append(self._secrets.mask_text(str(message)))
+
+    def set_error(self, message: str) -> None:
+        """Records why the stage failed."""
+        self._error = self._secrets.mask_text(str(message))
+
+    def save(self, status: str = SUCCESS) -> None:
+        """Ends the attempt; may be called again, and what was recorded since is saved too.
+
+        Args:
+            status: `success`, `failed`, `skipped` or `running`.
+
+        Raises:
+            ConfigInvalid: there is no such status.
+            StorageFull, OutputUnwritable: it cannot be written.
+        """
+        if status not in STATUSES:
+            raise ConfigInvalid("not a status of a stage", status, f"Use {', '.join(STATUSES)}")
+        if status == SUCCESS:
+            self._error = None
+            self._look_at_outputs()
+        caught = sys.exc_info()[1]
+        if status == FAILED and self._error is None and caught is not None:
+            self.set_error(_explain(caught))
+        self._write(status)
+        self._is_saved = status != RUNNING
+        self._log_end(status)
+
+    def _start_record(
+        self,
+        job_id: str | None,
+        user_id: int | str | None,
+        job_env_file: Path | None,
+        number: int | None,
+    ) -> Json:
+        for one in (self.folder, stage_file(self.folder, self.stage).parent):
+            remove_abandoned(one)
+        before = read_record(self.folder, self.stage)
+        now = now_text()
+        attempt = before.get("attempt", 1 if before else 0)
+        return {
+            "schema": SCHEMA_VERSION,
+            "job_id": job_id,
+            "user_id": user_id,
+            "stage_number": number,
+            "stage_name": self.stage,
+            "job_env_file": None if job_env_file is None else str(job_env_file),
+            "attempt": attempt + 1 if isinstance(attempt, int) else 1,
+            "ran_by": {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()},
+            "folder": str(absolute(self.folder)),
+            "first_started_at": before.get("first_started_at") or before.get("started_at") or now,
+            "started_at": now,
+        }
+
+    def _look_at_outputs(self) -> None:
+        """Reads outputs again that changed since they were added; warns of those not there."""
+        for key, output in self._outputs.items():
+            output.renew()
+            if not output.exists:
+                self.add_warning(f"the output {key} does not exist")
+
+    def _write(self, status: str) -> None:
+        now = now_text()
+        has_ended = status != RUNNING
+        record = {
+            **self._start,
+            "status": status,
+            "updated_at": now,
+            "completed_at": now if has_ended else None,
+            "duration_seconds": time.monotonic() - self._began_s if has_ended else None,
+            "input_files": self._inputs,
+            "outputs": {key: one.describe(self._secrets) for key, one in self._outputs.items()},
+            "metadata": self._secrets.mask_json(self._metadata),
+            "warnings": self._warnings,
+        }
+        if self._error is not None and has_ended:
+            record["error"] = self._error
+        write_record(self.folder, self.stage, record)
+
+    def _log_end(self, status: str) -> None:
+        reason = f": {self._error}" if self._error else ""
+        log = self._logger.error if status == FAILED else self._logger.info
+        log(f"stage {self.stage}: {status}{reason}")
+
+
+def _explain(error: BaseException) -> str:
+    """Returns the type of an exception and what it says."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")

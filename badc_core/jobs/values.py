@@ -1,0 +1,83 @@
+"""What may be written into the files of a job: times, JSON values, names.
+
+Metadata comes from stages of all kinds, and none may fail at its end because of what it says about
+itself: what JSON does not have is written as text.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from badc_core.atomic import write_text
+from badc_core.errors import ConfigInvalid
+from badc_core.file_names import require_name
+
+SCHEMA_VERSION = 1
+"""Raised whenever the meaning of a field of these files changes."""
+
+_DEEPEST = 20
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def now_text() -> str:
+    """Returns the time in UTC, with its offset."""
+    return datetime.now(UTC).isoformat()
+
+
+def read_time(text: Any) -> datetime:
+    """Returns a moment, for comparing; one without an offset is in this machine's time zone.
+
+    What is not a time is earlier than all others.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return _EARLIEST
+
+
+def to_json(value: Any, depth: int = 0) -> Any:
+    """Returns a value that JSON has; numbers that are not finite become null."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        return {str(key): to_json(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+        return [to_json(one, depth + 1) for one in value]
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a number of numpy
+        return to_json(value.item(), depth + 1)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replaces a file by an object, for people to read.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"  # a name that is not UTF-8
+    write_text(path, text)
+
+
+def checked_name(text: object, what: str) -> str:
+    """Returns a name that files may have.
+
+    Args:
+        text: the name.
+        what: it is the name of, for the message.
+
+    Raises:
+        ConfigInvalid: it would lead elsewhere, or cannot name files.
+    """
+    try:
+        return require_name(str(text))
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"this name of a {what} {error}", str(text)[:80], "Use letters, digits, - and _"
+        ) from error
