@@ -82,18 +82,18 @@ def stage_environment(job_env_file: Path) -> dict[str, str]:
     return {**child_environment(), CONFIG_VARIABLE: str(job_env_file.absolute())}
 
 
-def read_secrets(job_env_file: Path | None = None) -> Secrets:
+def read_secrets(*job_env_files: Path | str | None) -> Secrets:
     """Returns the secrets of this process's environment and of the job's configuration.
 
     Args:
-        job_env_file: the configuration; None for the one that `CONFIG_PATH` names, if any.
+        job_env_files: configurations, as far as they are known, besides what `CONFIG_PATH` names.
     """
-    place = job_env_file or os.environ.get(CONFIG_VARIABLE)
-    found: dict[str, str] = {}
-    if place:
-        with suppress(OSError):  # removed, as the job is over
-            found = variables(read_text(Path(place)))
-    return Secrets(os.environ, found)
+    found: list[dict[str, str]] = []
+    for place in (*job_env_files, os.environ.get(CONFIG_VARIABLE)):
+        if place:
+            with suppress(OSError):  # removed, as the job is over
+                found.append(variables(read_text(Path(place))))
+    return Secrets(os.environ, *found)
 
 
 def _bindings(text: str) -> list[Binding]:

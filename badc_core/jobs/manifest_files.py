@@ -19,6 +19,7 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import BadcError
 from badc_core.file_names import absolute
+from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.joining import (
     SUCCESS,
     Json,
@@ -32,6 +33,7 @@ from badc_core.jobs.joining import (
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, write_json
 from badc_core.json_texts import parse_object
 from badc_core.locks import locked
+from badc_core.secret_values import Secrets
 
 MANIFEST, JOB_INFO = "manifest.json", "job_info.json"
 _PIPELINE, _STAGES, _LOCK = "pipeline.json", "stages", ".manifest.lock"
@@ -47,14 +49,15 @@ class Parts:
         pipeline: what the orchestrator knows.
         stages: the record of each stage.
         damaged: of `manifest.json` and `pipeline.json`, those that cannot be read.
-        is_foreign: the manifest was written by an earlier tool, and not yet by BADC.
+        lacks_pipeline: `pipeline.json` should be there and is not: it is damaged, or the manifest
+            is of an earlier tool.
     """
 
     job: Json
     pipeline: Json
     stages: dict[str, Json]
     damaged: tuple[Path, ...] = ()
-    is_foreign: bool = False
+    lacks_pipeline: bool = False
 
     def join(self, folder: Path) -> Json:
         """Returns the manifest of a folder."""
@@ -89,6 +92,16 @@ def is_stage_completed(folder: Path, stage: str) -> bool:
     return manifest is not None and status_of(manifest, stage) == SUCCESS
 
 
+def read_job(folder: Path) -> Json:
+    """Returns what `job_info.json` says of a job; empty if there is none that can be read."""
+    return _read_or_note(folder / JOB_INFO, _is_job, []) or {}
+
+
+def secrets_of(folder: Path, job_env_file: Path | str | None = None) -> Secrets:
+    """Returns the secrets that must not be in a manifest, by all configurations known there."""
+    return read_secrets(job_env_file, str(read_job(folder).get("env_file") or ""))
+
+
 def stage_file(folder: Path, stage: str) -> Path:
     """Returns the path of the record of a stage."""
     return folder / _STAGES / f"{stage}.json"
@@ -99,7 +112,6 @@ def read_parts(folder: Path) -> Parts | None:
     damaged: list[Path] = []
     manifest = _read_or_note(folder / MANIFEST, is_manifest, damaged) or {}
     own_part = _read_or_note(folder / _PIPELINE, is_pipeline_part, damaged)
-    job = _read_or_note(folder / JOB_INFO, _is_job, []) or {}
     pipeline = take_apart(manifest) if own_part is None and manifest else own_part or {}
     records = {
         name: _read_or_note(stage_file(folder, name), is_record, [])
@@ -112,8 +124,9 @@ def read_parts(folder: Path) -> Parts | None:
     }
     if not (manifest or pipeline or stages or damaged):
         return None
-    is_foreign = bool(manifest) and "schema" not in manifest and own_part is None
-    return Parts(job, pipeline, stages, tuple(damaged), is_foreign)
+    is_foreign = bool(manifest) and "schema" not in manifest
+    lacks_pipeline = own_part is None and (is_foreign or folder / _PIPELINE in damaged)
+    return Parts(read_job(folder), pipeline, stages, tuple(damaged), lacks_pipeline)
 
 
 def write_joined(folder: Path, change: Callable[[Json], None] | None = None) -> None:
@@ -135,7 +148,7 @@ def write_joined(folder: Path, change: Callable[[Json], None] | None = None) -> 
             parts.pipeline.update(schema=SCHEMA_VERSION, updated_at=now)
             parts.pipeline.setdefault("created_at", now)
             change(parts.pipeline)
-        if change is not None or parts.is_foreign:
+        if change is not None or parts.lacks_pipeline:
             write_json(folder / _PIPELINE, parts.pipeline)
         if parts.pipeline or parts.stages:
             write_json(folder / MANIFEST, parts.join(folder))

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.errors import ConfigInvalid
-from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.joining import COMPLETED, FAILED, SUCCESS, Json, status_of
-from badc_core.jobs.manifest_files import MANIFEST, load_manifest, write_joined
+from badc_core.jobs.manifest_files import MANIFEST, load_manifest, secrets_of, write_joined
 from badc_core.jobs.values import now_text, to_json
 
 _ENDS = (COMPLETED, FAILED)
@@ -29,7 +28,7 @@ class PipelineManifest:
         if self.path.name != MANIFEST:
             raise ConfigInvalid("manifests have one name", self.path, f"Call it {MANIFEST}")
         self._folder = self.path.parent
-        self._secrets = read_secrets()
+        self._secrets = secrets_of(self._folder)
 
     def set_input(
         self, file: str | Path, title: str | None = None, year: int | None = None

@@ -17,9 +17,14 @@ from badc_core.accounts import user_name
 from badc_core.atomic import remove_abandoned
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
-from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.joining import FAILED, RUNNING, SKIPPED, STATUSES, SUCCESS, Json
-from badc_core.jobs.manifest_files import read_record, stage_file, write_record
+from badc_core.jobs.manifest_files import (
+    read_job,
+    read_record,
+    secrets_of,
+    stage_file,
+    write_record,
+)
 from badc_core.jobs.outputs import Output, describe_input, write_table
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
 
@@ -47,7 +52,8 @@ class StageManifest:
         stage: its name.
         folder: of the job, or of the movie; `manifest.json` is there.
         logger: of the stage; None for this module's.
-        job_id, user_id, job_env_file: of the job, if it belongs to one.
+        job_id, user_id, job_env_file: of the job, if it belongs to one; None for those of
+            `job_info.json` in the folder, if any.
         number: the place of the stage in its pipeline; None to count by when stages first began.
         optional: the pipeline goes on without it, so a failure makes it `skipped`.
 
@@ -72,7 +78,7 @@ class StageManifest:
         self.folder = Path(folder)
         self._logger = logger or logging.getLogger(__name__)
         self._failure = SKIPPED if optional else FAILED
-        self._secrets = read_secrets(None if job_env_file is None else Path(job_env_file))
+        self._secrets = secrets_of(self.folder, job_env_file)
         self._inputs: list[Json] = []
         self._outputs: dict[str, Output] = {}
         self._metadata: Json = {}
@@ -187,16 +193,17 @@ class StageManifest:
     ) -> Json:
         for one in (self.folder, stage_file(self.folder, self.stage).parent):
             remove_abandoned(one)
-        before = read_record(self.folder, self.stage)
+        before, job = read_record(self.folder, self.stage), read_job(self.folder)
+        env_file = job.get("env_file") if job_env_file is None else str(job_env_file)
         now = now_text()
         attempt = before.get("attempt", 1 if before else 0)
         return {
             "schema": SCHEMA_VERSION,
-            "job_id": job_id,
-            "user_id": user_id,
+            "job_id": job.get("job_id") if job_id is None else job_id,
+            "user_id": job.get("user_id") if user_id is None else user_id,
             "stage_number": number,
             "stage_name": self.stage,
-            "job_env_file": None if job_env_file is None else str(job_env_file),
+            "job_env_file": env_file,
             "attempt": attempt + 1 if isinstance(attempt, int) else 1,
             "ran_by": {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()},
             "folder": str(absolute(self.folder)),

@@ -1,7 +1,7 @@
 """For each defect of earlier tools, and of this one at first: the test that would fail on it.
 
 Rows that are missing are about DataLad, which has tests of its own, or about what is not built yet:
-SLURM scripts, jobs with stage manifests, media stages.
+SLURM scripts, media stages.
 """
 
 import re
@@ -71,6 +71,22 @@ D-23 GPUs idle between manifests
     one_worker_loads_its_model_once_for_all_recordings
 D-24 chunks cannot be validated
     validate_says_that_all_is_well_or_what_is_wrong
+D-25 two jobs created at once get one id
+    fifty_processes_at_once_get_fifty_ids
+D-25 the orchestrator overwrites what stages wrote
+    what_stages_record_survives_the_orchestrator
+D-25 writers of one manifest lose each other's stages
+    twenty_processes_write_one_manifest_while_it_is_read
+D-25 a pipeline stays failed after a successful retry
+    a_success_clears_an_earlier_failure
+D-25 a resumed pipeline trusts names, not files
+    why_stages_must_run_again
+D-25 only ten stages complete a pipeline
+    ten_stages_or_any_number_complete_a_pipeline
+D-25 an optional stage that fails is in failed_stages
+    an_optional_stage_that_fails_is_skipped_with_its_error
+D-26 secrets are copied into outputs
+    no_secret_leaves_the_configuration_that_only_its_owner_may_read
 E1 commands and options are gone without a word
     it_is_in_the_table_and_can_be_typed
 E2 paths from the original's folder are not found

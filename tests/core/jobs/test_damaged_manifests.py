@@ -1,0 +1,267 @@
+"""A manifest is read whatever happened to its files, and nothing of it is lost."""
+
+import json
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.forbidden import forbidden
+from support.locks import refuse_locks
+
+from badc_core import locks
+from badc_core.jobs import PipelineManifest, StageManifest, is_stage_completed, load_manifest
+from badc_core.jobs.values import read_time
+
+FOREIGN = {
+    "version": "1.0.0",
+    "created_at": "2024-10-29T20:00:00",
+    "job_id": "20241029-003",
+    "stages": {
+        "demux": {
+            "status": "success",
+            "started_at": "2024-10-29T20:00:00",
+            "completed_at": "2024-10-29T20:01:30",
+            "outputs": {"audio": {"path": "/app/audio.wav", "exists": True, "size_bytes": 5}},
+        }
+    },
+    "pipeline": {
+        "status": "running",
+        "current_stage": "asr",
+        "completed_stages": ["demux", "tmdb"],
+        "failed_stages": [],
+    },
+    "device": {"asr": "cuda"},
+}
+
+
+def _folder_in_place(path: Path) -> None:
+    path.unlink()
+    (path / "something").mkdir(parents=True)
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "binary": lambda path: path.write_bytes(bytes(range(256))),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "not a dict": lambda path: path.write_text("[1, 2]"),
+    "wrong types": lambda path: path.write_text(
+        '{"stages": [], "pipeline": 3, "status": 1, "steps": 5}'
+    ),
+    "wrong types within": lambda path: path.write_text(
+        '{"stages": {"asr": 1}, "pipeline": {"completed_stages": 7}, "status": [], "steps": [3]}'
+    ),
+    "wrong names": lambda path: path.write_text(
+        '{"pipeline": {"failed_stages": [[1]]}, "steps": {"a": 1}}'
+    ),
+    "too deep": lambda path: path.write_text("[" * 100_000),
+    "a huge number": lambda path: path.write_text('{"stages": ' + "1" * 5000 + "}"),
+    "a folder": _folder_in_place,
+}
+FILES = ["manifest.json", "pipeline.json", "stages/asr.json", "job_info.json"]
+
+
+@pytest.fixture
+def folder(movie_dir) -> Path:
+    """Returns a folder with two stages, one of which failed, and an orchestrator's part."""
+    PipelineManifest(movie_dir / "manifest.json").set_input("in/movie.mp4", "Inception", 2010)
+    with StageManifest("asr", movie_dir) as manifest:
+        manifest.add_metadata("words", 17)
+    with pytest.raises(ValueError, match="no"), StageManifest("mux", movie_dir):
+        raise ValueError("no")
+    (movie_dir / "job_info.json").write_text('{"job_id": "20251030-001", "user_id": 1}')
+    StageManifest("last", movie_dir).save()
+    return movie_dir
+
+
+def _without_job(manifest: dict) -> dict:
+    return {key: one for key, one in manifest.items() if key not in ("job_id", "user_id")}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_loses_nothing_and_its_remains_are_kept(folder, name, damage) -> None:
+    before = load_manifest(folder)
+    damage(folder / name)
+    found = load_manifest(folder)
+    assert found is not None
+    if name == "job_info.json":
+        found, before = _without_job(found), _without_job(before)
+    if name == "pipeline.json":
+        before["updated_at"] = found["updated_at"]
+    assert found == before
+    with StageManifest("asr", folder):
+        pass
+    assert json.loads((folder / "manifest.json").read_text()) == load_manifest(folder)
+    assert load_manifest(folder)["stages"]["asr"]["attempt"] == 2
+    assert is_stage_completed(folder, "asr")
+    remains = list(folder.rglob("*.damaged-*"))
+    assert len(remains) == (name != "job_info.json")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "pipeline.json", "stages/asr.json"])
+def test_a_file_that_cannot_be_read_is_set_aside(folder, name) -> None:
+    before = load_manifest(folder)
+    with forbidden(folder / name):
+        found = load_manifest(folder)
+        before["updated_at"] = found["updated_at"]
+        assert found == before
+        StageManifest("asr", folder).save()
+        assert load_manifest(folder)["stages"]["asr"]["attempt"] == 2
+        assert len(list(folder.rglob("*.damaged-*"))) == 1
+
+
+def test_a_manifest_without_keys_is_filled(folder) -> None:
+    before = load_manifest(folder)
+    (folder / "manifest.json").write_text("{}")
+    assert load_manifest(folder) == before
+
+
+def test_a_manifest_that_was_deleted_is_written_again(folder) -> None:
+    before = load_manifest(folder)
+    (folder / "manifest.json").unlink()
+    assert load_manifest(folder) == before
+    assert json.loads((folder / "manifest.json").read_text()) == before
+
+
+def test_there_is_no_manifest_where_there_is_none(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        assert load_manifest(place) is None
+        assert not is_stage_completed(place, "demux")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_damaged_manifest_of_which_nothing_is_left_is_begun_again(tmp_path) -> None:
+    (tmp_path / "manifest.json").write_text('{"stages": {"demux"')
+    assert load_manifest(tmp_path) is None
+    assert [one.read_text() for one in tmp_path.glob("*.damaged-*")] == ['{"stages": {"demux"']
+    StageManifest("asr", tmp_path).save()
+    assert is_stage_completed(tmp_path, "asr")
+
+
+def test_a_folder_of_others_is_read_all_the_same(folder, caplog) -> None:
+    before = load_manifest(folder)
+    (folder / "manifest.json").write_text("{")
+    (folder / ".manifest.lock").unlink()
+    mode = folder.stat().st_mode
+    with forbidden(folder):
+        folder.chmod(0o555)
+        assert load_manifest(folder) == before
+    assert folder.stat().st_mode == mode
+    assert "cannot be repaired" in caplog.text
+
+
+def test_without_locks_nothing_is_lost(movie_dir, monkeypatch) -> None:
+    monkeypatch.setattr(locks.fcntl, "flock", refuse_locks)
+    for name in ("a", "b"):
+        StageManifest(name, movie_dir).save()
+    assert load_manifest(movie_dir)["pipeline"]["completed_stages"] == ["a", "b"]
+
+
+def test_a_manifest_of_an_earlier_tool_is_taken_over(tmp_path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(FOREIGN))
+    for _ in range(2):
+        found = load_manifest(tmp_path)
+        assert found["stages"]["demux"].items() >= FOREIGN["stages"]["demux"].items()
+        assert {*found["pipeline"]["completed_stages"]} >= {"demux", "tmdb"}
+        assert found["created_at"] == FOREIGN["created_at"]
+        assert (found["job_id"], found["device"]) == (FOREIGN["job_id"], FOREIGN["device"])
+        StageManifest("asr", tmp_path).save()
+        (tmp_path / "manifest.json").write_text("damaged")
+    assert load_manifest(tmp_path)["pipeline"]["completed_stages"][-1] == "asr"
+
+
+def test_times_without_an_offset_are_local(monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "America/Edmonton")
+    time.tzset()
+    try:
+        assert read_time("2024-07-01T12:00:00") == datetime(2024, 7, 1, 18, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert read_time("2024-07-01T12:00:00+02:00") == datetime(2024, 7, 1, 10, tzinfo=UTC)
+    assert read_time("yesterday") == read_time(None) < read_time("1990-01-01T00:00:00")
+
+
+_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["demux", "asr", "mux"]),
+        st.sampled_from(["running", "success", "failed", "skipped", "step", "finalize"]),
+    ),
+    max_size=8,
+)
+
+
+@given(events=_EVENTS, as_job=st.booleans())
+def test_what_is_rebuilt_is_what_was_joined(tmp_path_factory, events, as_job) -> None:
+    folder = tmp_path_factory.mktemp("job")
+    orchestrator = PipelineManifest(folder / "manifest.json")
+    if as_job:
+        orchestrator.set_input("in/movie.mp4")
+    for stage, event in events:
+        if event == "step":
+            orchestrator.set_pipeline_step(stage, completed=True, status="success")
+        elif event == "finalize":
+            orchestrator.finalize("failed")
+        elif event == "running":
+            StageManifest(stage, folder)
+        else:
+            StageManifest(stage, folder).save(event)
+    if not events and not as_job:
+        assert load_manifest(folder) is None
+        return
+    joined = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text("damaged")
+    assert load_manifest(folder) == joined
+    assert json.loads((folder / "manifest.json").read_text()) == joined
+
+
+def _kill_while_writing(folder: Path, chance: random.Random) -> None:
+    """Kills a process in the middle of recording stages, and looks at what it left."""
+    gate, ready = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(ready, b"x")
+        orchestrator = PipelineManifest(folder / "manifest.json")
+        while True:
+            for name in ("asr", "mux"):
+                StageManifest(name, folder).save()
+                orchestrator.set_pipeline_step(name, completed=True)
+    os.read(gate, 1)
+    time.sleep(chance.uniform(0.01, 0.08))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(gate)
+    os.close(ready)
+    path = folder / "manifest.json"
+    assert not path.exists() or isinstance(json.loads(path.read_text()), dict)
+    assert list(folder.rglob("*.damaged-*")) == []
+
+
+def _kill_often(folder: Path, n_kills: int) -> None:
+    chance = random.Random(17)
+    with StageManifest("demux", folder) as manifest:
+        manifest.add_metadata("kept", True)
+    for _ in range(n_kills):
+        _kill_while_writing(folder, chance)
+        assert load_manifest(folder)["stages"]["demux"]["metadata"] == {"kept": True}
+        assert is_stage_completed(folder, "demux")
+    StageManifest("asr", folder).save()
+    assert list(folder.rglob("*.part")) == []
+    assert json.loads((folder / "manifest.json").read_text()) == load_manifest(folder)
+
+
+def test_kills_at_any_moment_leave_a_good_manifest(movie_dir) -> None:
+    _kill_often(movie_dir, 8)
+
+
+@pytest.mark.soak
+def test_fifty_kills_at_any_moment_leave_a_good_manifest(movie_dir) -> None:
+    _kill_often(movie_dir, 50)
