@@ -50,7 +50,8 @@ class ShownProgress:
             stages = list(self._stages.values())
             shown = [one for one in stages if one.is_audio] or stages[-1:]
             amounts = "; ".join(f"{one.name}: {one.amount}" for one in shown)
-            self._print(f"{amounts}, in {format_duration(self._clock_s() - self._start_s)}")
+            took = format_duration(self._clock_s() - self._start_s)
+            self._print(f"{amounts}. Everything took {took}.")
 
     def stage(
         self, stage: str, n_recordings: int, audio_s: float | None, n_later: int = 0
@@ -137,11 +138,10 @@ class _Stage:
 
     @property
     def amount(self) -> str:
-        """How much is done of how much; for sound, how fast it goes as well."""
+        """How much is done of how much."""
         if not self.is_audio:
             return f"{self.done:.0f} of {counted(round(self.total), 'recording')}"
-        pace = f", {self.done / self._took_s:.3g}x real time" if self._took_s else ""
-        return f"{format_duration(self.done)} of {format_duration(self.total)}{pace}"
+        return f"{format_duration(self.done)} of {format_duration(self.total)} of sound"
 
     def expect(self, n_recordings: int, audio_s: float, n_later: int) -> None:
         """Begins a batch."""

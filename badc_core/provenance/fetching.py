@@ -6,9 +6,10 @@ is started. What is dropped after is decided in `dropping.py`.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -16,9 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from badc_core.annexed_files import content_missing, lacks_content
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, ProgramMissing, RepositoryFailed
 from badc_core.locks import unlock
-from badc_core.provenance.annex import fetch
+from badc_core.provenance.annex import fetch, find_repository
 from badc_core.provenance.dropping import FetchedSounds, UsedSound
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,23 @@ def require_fetched_all(paths: Iterable[Path]) -> None:
     """
     for path, why in fetch(paths).items():
         raise content_missing(path, why)
+
+
+def fetch_removed(path: Path) -> None:
+    """Puts a file back that git tracks and that is gone, if its content can be had.
+
+    `datalad rerun` removes outputs whose content is not here before it runs the command.
+    """
+    if os.path.lexists(path):
+        return
+    with suppress(ProgramMissing, RepositoryFailed, OSError):  # such as: git does not track it
+        real = path.parent.resolve() / path.name
+        repository = find_repository(real.parent)
+        if repository is not None:
+            below = real.relative_to(repository.root).as_posix()
+            repository.git("--literal-pathspecs", "checkout", "--quiet", "--", below)
+            if path in fetch([path]):
+                path.unlink()
 
 
 class Fetcher:

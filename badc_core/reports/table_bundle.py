@@ -12,7 +12,7 @@ import duckdb
 
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.errors import OutputUnwritable
-from badc_core.provenance.fetching import require_fetched_all
+from badc_core.provenance.fetching import fetch_removed, require_fetched_all
 from badc_core.reports.aggregates import DEFAULT_BUCKET_MINUTES, fill_tables, open_aggregates
 from badc_core.reports.database import SUMMARY_VIEWS, new_database, replacing_database
 from badc_core.reports.finished_database import first_line
@@ -130,10 +130,13 @@ def write_database(
 def require_replaceable(database: Path) -> None:
     """Returns if there is nothing at a path, or a database as `write_database` writes them.
 
+    One that git tracks is put back: with the same content it will stay as it is, to the byte.
+
     Raises:
         ContentMissing: it is annexed and could not be fetched.
         OutputUnwritable: it is something else, or cannot be read.
     """
+    fetch_removed(database)
     require_fetched_all([database])
     if not os.path.lexists(database):
         return

@@ -39,11 +39,11 @@ def test_lines_are_of_the_whole_run_and_come_at_most_every_thirty_seconds(clock,
     with ShownProgress(Output(), clock) as shown:
         work_through_two_batches(shown, clock)
     assert capsys.readouterr().err.splitlines() == [
-        "detections: 30 min 00 s of 2 h 00 min, 60x real time, about 1 min 30 s left",
-        "detections: 58 min 00 s of 2 h 00 min, 60x real time, about 1 min 06 s left",
-        "detections: 1 h 28 min of 2 h 00 min, 60x real time, about 36.0 s left",
-        "detections: 1 h 58 min of 2 h 00 min, 60x real time, about 6.0 s left",
-        "detections: 2 h 00 min of 2 h 00 min, 60x real time, in 2 min 06 s",
+        "detections: 30 min 00 s of 2 h 00 min of sound, about 1 min 30 s left",
+        "detections: 58 min 00 s of 2 h 00 min of sound, about 1 min 06 s left",
+        "detections: 1 h 28 min of 2 h 00 min of sound, about 36.0 s left",
+        "detections: 1 h 58 min of 2 h 00 min of sound, about 6.0 s left",
+        "detections: 2 h 00 min of 2 h 00 min of sound. Everything took 2 min 06 s.",
     ]
 
 
@@ -51,7 +51,7 @@ def test_a_run_without_a_detector_ends_with_its_last_stage(clock, capsys):
     with ShownProgress(Output(), clock) as shown:
         shown.stage("recording", 1, None).ended()
         shown.stage("report_bundle", 1, None, 1).ended()
-    assert capsys.readouterr().err == "report_bundle: 1 of 2 recordings, in 0.00 s\n"
+    assert capsys.readouterr().err == "report_bundle: 1 of 2 recordings. Everything took 0.00 s.\n"
 
 
 def test_a_terminal_has_a_bar_for_each_stage_over_the_whole_run(clock, capsys, monkeypatch):
@@ -60,7 +60,7 @@ def test_a_terminal_has_a_bar_for_each_stage_over_the_whole_run(clock, capsys, m
     with ShownProgress(Output(), clock) as shown:
         work_through_two_batches(shown, clock)
     last = capsys.readouterr().err.split("\x1b[2K")[-1]
-    assert last.count("2 h 00 min of 2 h 00 min, 60x real time") == 1
+    assert last.count("2 h 00 min of 2 h 00 min of sound") == 1
     assert last.count("6 of 6 recordings") == 1
 
 

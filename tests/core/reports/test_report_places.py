@@ -8,6 +8,7 @@ import sys
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from support.archives import run_in
 from support.commands import run_badc, run_typed
 from support.disks import fill, small_disk
 from support.forbidden import forbidden
@@ -82,6 +83,29 @@ def make_foreign(path):
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE settings AS SELECT 1 AS x")
         connection.execute("CREATE TABLE nests AS SELECT 2 AS n")
+
+
+def test_a_tracked_database_that_datalad_removed_is_the_same_again(app, table):
+    folder = table.parent
+    run_in(folder, "git", "init", "--quiet")
+    run_in(folder, "git", "annex", "init", "--quiet")
+    run_in(folder, "git", "annex", "config", "--set", "annex.largefiles", "include=*.duckdb")
+    words = ("report", "bundle", "--parquet", table)
+    run_typed(app, *words)
+    run_in(folder, "git", "annex", "add", "--quiet", ".")
+    run_in(folder, "git", "commit", "--quiet", "-m", "Bundle")
+    database = folder / "a.duckdb"
+    key = database.readlink()
+    database.unlink()
+    run_typed(app, *words)
+    run_in(folder, "git", "annex", "add", "--quiet", ".")
+    assert database.readlink() == key
+    assert run_in(folder, "git", "status", "--porcelain") == ""
+    # Its content is nowhere: it is written anew.
+    run_in(folder, "git", "annex", "drop", "--quiet", "--force", "a.duckdb")
+    database.unlink()
+    run_typed(app, *words)
+    assert database.is_file()
 
 
 def test_a_database_with_something_else_in_it_is_refused_before_anything_is_written(app, table):
