@@ -1,0 +1,91 @@
+"""Where an installation keeps its jobs: `config`, `out` and `logs` in one folder.
+
+The folder is the one that `BADC_JOBS` names, else `jobs` in Dagster's home. Where that home is says
+the package for Dagster, by an entry point; without that package, `DAGSTER_HOME` does.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from badc_core.atomic import naming_storage_trouble
+from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
+from badc_core.jobs.folders import make_folders
+from badc_core.jobs.job_manager import JobManager
+
+JOBS_VARIABLE = "BADC_JOBS"
+_HOME_VARIABLE = "DAGSTER_HOME"
+_HOME_GROUP = "badc.homes"
+"""Entry points that name a function, which returns the folder of a home."""
+_SETTINGS = ".env"
+
+
+@dataclass(frozen=True)
+class JobPlaces:
+    """The folders of all jobs.
+
+    Attributes:
+        root: has the others in it.
+    """
+
+    root: Path
+
+    @property
+    def config_dir(self) -> Path:
+        """The settings that jobs copy, and their copies."""
+        return self.root / "config"
+
+    @property
+    def output_root(self) -> Path:
+        """Below it are the jobs' outputs."""
+        return self.root / "out"
+
+    @property
+    def log_root(self) -> Path:
+        """Below it are the jobs' logs."""
+        return self.root / "logs"
+
+    def manager(self) -> JobManager:
+        """Returns what creates jobs here; without settings to copy, empty ones are written first.
+
+        Raises:
+            StorageFull, OutputUnwritable: they cannot be written.
+        """
+        settings = self.config_dir / _SETTINGS
+        make_folders(self.root, self.config_dir)
+        # Somebody may write secrets into it: nobody else than those who share the folder reads it.
+        mode = 0o660 & self.root.stat().st_mode
+        with naming_storage_trouble(settings), suppress(FileExistsError):
+            descriptor = os.open(settings, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            os.fchmod(descriptor, mode)
+            os.close(descriptor)
+        return JobManager(self.config_dir, self.output_root, self.log_root)
+
+
+def job_places(home: Path | None = None) -> JobPlaces:
+    """Returns where jobs are kept.
+
+    Args:
+        home: Dagster's; None to find it.
+
+    Raises:
+        ConfigInvalid: nothing says where.
+    """
+    given = os.environ.get(JOBS_VARIABLE)
+    if given:
+        return JobPlaces(absolute(Path(given).expanduser()))
+    return JobPlaces(absolute(home or _find_home()) / "jobs")
+
+
+def _find_home() -> Path:
+    for entry in entry_points(group=_HOME_GROUP):
+        return Path(entry.load()())
+    given = os.environ.get(_HOME_VARIABLE)
+    if given:
+        return Path(given)
+    raise ConfigInvalid(
+        "nothing says where jobs are kept", JOBS_VARIABLE, f"Set {JOBS_VARIABLE} to a folder"
+    )
