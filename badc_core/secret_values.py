@@ -1,6 +1,6 @@
 """What a secret looks like, and keeping secrets out of what others may read.
 
-A variable is secret by its name, or because its value is a URL with a password in it.
+A variable is secret by its name, or because its value is a private key or a URL with a password.
 """
 
 import re
@@ -10,8 +10,10 @@ from typing import Any
 MASK = "***"
 
 _SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|(^|[_-])KEY([_-]|$)|AUTH(?!ORS?([_-]|$))"
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|BEARER|COOKIE|(API|ACCESS|PRIVATE)KEY"
+    r"|(^|[_-])(KEY|PASS)([_-]|$)|[_-]PWD([_-]|$)|AUTH(?!ORS?([_-]|$))"
 )
+_PRIVATE_KEY = "PRIVATE KEY-----"
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s]*(?=@)")
 _NO_SECRETS = frozenset({"true", "false", "none", "null", "auto"})
 _SHORTEST = 4
@@ -20,7 +22,8 @@ _SHORTEST_IN_PATHS = 12
 
 def is_secret(name: str, value: str = "") -> bool:
     """Returns whether the value of a variable must not be seen by others."""
-    return bool(_SECRET.search(name.upper()) or _URL_PASSWORD.search(value))
+    is_named_so = _SECRET.search(name.upper()) is not None
+    return is_named_so or _URL_PASSWORD.search(value) is not None or _PRIVATE_KEY in value
 
 
 class Secrets:

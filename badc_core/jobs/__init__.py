@@ -4,6 +4,7 @@ A job is a folder; its manifest says what every stage read and wrote. All of it 
 `ls`, `jq` and a text editor, and nothing of it needs the Dagster database.
 """
 
+from badc_core.jobs.environment import stage_environment
 from badc_core.jobs.job_manager import JobManager
 from badc_core.jobs.manifest_files import is_stage_completed, load_manifest
 from badc_core.jobs.pipeline_manifest import PipelineManifest
@@ -19,4 +20,5 @@ __all__ = [
     "find_stages_to_repeat",
     "is_stage_completed",
     "load_manifest",
+    "stage_environment",
 ]

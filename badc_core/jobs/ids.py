@@ -20,11 +20,6 @@ _MARKERS, _ENDING = ".job_ids", ".claimed"
 _ENV_PREFIX = ".env.job_"
 
 
-def is_job_id(text: str) -> bool:
-    """Returns whether a text is the id of a job."""
-    return _ID.fullmatch(text) is not None
-
-
 def claim_job_id(day: date, output_root: Path, log_root: Path, config_dir: Path) -> str:
     """Returns the day's next id, which no other process of this output root gets.
 

@@ -57,12 +57,12 @@ class JobManager:
 
         Raises:
             FileNotFoundError: there is no such configuration; nothing was created.
-            ConfigInvalid: the user cannot name a folder.
+            ConfigInvalid: the user cannot name a folder, or the configuration cannot be read.
             StorageFull, OutputUnwritable: something cannot be written.
         """
         user = _user_id(user_id)
         base = Path(base_env_file or self.config_dir / _BASE)
-        configuration = read_text(base)
+        configuration = _read_base(base)
         job_id = self.generate_job_id()
         day = datetime.strptime(job_id.partition("-")[0], "%Y%m%d").date()
         output_dir = make_job_folder(self.output_root, day, str(user), job_id)
@@ -134,6 +134,17 @@ class JobManager:
         if not self._job:
             raise ConfigInvalid("no job has been created yet", field, "Call create_job first")
         return Path(self._job[field])
+
+
+def _read_base(path: Path) -> str:
+    try:
+        return read_text(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigInvalid(
+            f"cannot be read ({error.strerror})", path, "Make it a file that you may read"
+        ) from error
 
 
 def _user_id(given: int | str) -> int | str:

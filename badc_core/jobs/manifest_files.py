@@ -20,13 +20,13 @@ from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import BadcError
 from badc_core.file_names import absolute
 from badc_core.jobs.environment import read_secrets
-from badc_core.jobs.joining import (
+from badc_core.jobs.joining import join_manifest
+from badc_core.jobs.layout import (
     SUCCESS,
     Json,
     is_manifest,
     is_pipeline_part,
     is_record,
-    join_manifest,
     status_of,
     take_apart,
 )
@@ -118,8 +118,8 @@ def read_parts(folder: Path) -> Parts | None:
         for name in _stage_names(folder)
     }
     stages = {
-        **pipeline.get("adopted", {}),
         **manifest.get("stages", {}),
+        **pipeline.get("adopted", {}),
         **{name: one for name, one in records.items() if one},
     }
     if not (manifest or pipeline or stages or damaged):
@@ -129,12 +129,12 @@ def read_parts(folder: Path) -> Parts | None:
     return Parts(read_job(folder), pipeline, stages, tuple(damaged), lacks_pipeline)
 
 
-def write_joined(folder: Path, change: Callable[[Json], None] | None = None) -> None:
+def write_joined(folder: Path, change: Callable[[Parts], None] | None = None) -> None:
     """Writes `manifest.json` anew; damaged files are set aside before.
 
     Args:
         folder: of the manifest.
-        change: changes what the orchestrator knows, which is then written too.
+        change: changes what the orchestrator knows, `Parts.pipeline`, which is then written too.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
@@ -147,7 +147,7 @@ def write_joined(folder: Path, change: Callable[[Json], None] | None = None) -> 
             now = now_text()
             parts.pipeline.update(schema=SCHEMA_VERSION, updated_at=now)
             parts.pipeline.setdefault("created_at", now)
-            change(parts.pipeline)
+            change(parts)
         if change is not None or parts.lacks_pipeline:
             write_json(folder / _PIPELINE, parts.pipeline)
         if parts.pipeline or parts.stages:

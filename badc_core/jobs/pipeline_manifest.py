@@ -4,8 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.errors import ConfigInvalid
-from badc_core.jobs.joining import COMPLETED, FAILED, SUCCESS, Json, status_of
-from badc_core.jobs.manifest_files import MANIFEST, load_manifest, secrets_of, write_joined
+from badc_core.jobs.layout import (
+    COMPLETED,
+    FAILED,
+    SKIPPED,
+    SUCCESS,
+    Json,
+    attempt_of,
+    status_of,
+    step_status,
+)
+from badc_core.jobs.manifest_files import MANIFEST, Parts, load_manifest, secrets_of, write_joined
 from badc_core.jobs.values import now_text, to_json
 
 _ENDS = (COMPLETED, FAILED)
@@ -52,8 +61,8 @@ class PipelineManifest:
     def set_pipeline_step(self, step_name: str, enabled: bool = True, **details: Any) -> None:
         """Records what the orchestrator does about a stage.
 
-        Its status counts where the stage has not recorded anything later, so a stage that was
-        killed can be marked as failed, and one that may fail as skipped.
+        Its status counts until the stage is started again, so a stage that was killed can be marked
+        as failed, and one that may fail as skipped. What is completed stays so if it is skipped.
 
         Args:
             step_name: the stage.
@@ -67,10 +76,14 @@ class PipelineManifest:
             step["completed_at"] = now
         is_next = enabled and not details.get("completed")
 
-        def change(pipeline: Json) -> None:
-            pipeline.setdefault("steps", {})[step_name] = step
-            pipeline["current_stage"] = step_name if is_next else None
-            pipeline["next_stage"] = details.get("next_stage")
+        def change(parts: Parts) -> None:
+            steps = parts.pipeline.setdefault("steps", {})
+            step["attempt"] = attempt_of(parts.stages.get(step_name, {}))
+            is_done = step_status(steps.get(step_name, {"completed": False})) == SUCCESS
+            if not (is_done and step_status(step) == SKIPPED):
+                steps[step_name] = step
+            parts.pipeline["current_stage"] = step_name if is_next else None
+            parts.pipeline["next_stage"] = details.get("next_stage")
 
         write_joined(self._folder, change)
 
@@ -97,4 +110,4 @@ class PipelineManifest:
         return masked
 
     def _set(self, **values: Any) -> None:
-        write_joined(self._folder, lambda pipeline: pipeline.update(values))
+        write_joined(self._folder, lambda parts: parts.pipeline.update(values))

@@ -17,7 +17,7 @@ from badc_core.accounts import user_name
 from badc_core.atomic import remove_abandoned
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
-from badc_core.jobs.joining import FAILED, RUNNING, SKIPPED, STATUSES, SUCCESS, Json
+from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, STATUSES, SUCCESS, Json, attempt_of
 from badc_core.jobs.manifest_files import (
     read_job,
     read_record,
@@ -196,7 +196,6 @@ class StageManifest:
         before, job = read_record(self.folder, self.stage), read_job(self.folder)
         env_file = job.get("env_file") if job_env_file is None else str(job_env_file)
         now = now_text()
-        attempt = before.get("attempt", 1 if before else 0)
         return {
             "schema": SCHEMA_VERSION,
             "job_id": job.get("job_id") if job_id is None else job_id,
@@ -204,7 +203,7 @@ class StageManifest:
             "stage_number": number,
             "stage_name": self.stage,
             "job_env_file": env_file,
-            "attempt": attempt + 1 if isinstance(attempt, int) else 1,
+            "attempt": attempt_of(before) + 1,
             "ran_by": {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()},
             "folder": str(absolute(self.folder)),
             "first_started_at": before.get("first_started_at") or before.get("started_at") or now,

@@ -6,7 +6,7 @@ from typing import Any
 
 from badc_core.csv_tables import TableInvalid
 from badc_core.file_names import absolute
-from badc_core.jobs.joining import FAILED, RUNNING, SKIPPED, SUCCESS, Json
+from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, Json, known_stages, status_of
 from badc_core.jobs.manifest_files import load_manifest
 from badc_core.jobs.outputs import explain_difference, read_table
 
@@ -28,7 +28,11 @@ def find_stages_to_repeat(folder: Path, *, in_full: bool = True) -> dict[str, st
         folder: of the manifest.
         in_full: compare checksums, which reads every output; else only sizes.
     """
-    stages: dict[str, Json] = (load_manifest(folder) or {}).get("stages", {})
+    manifest = load_manifest(folder) or {}
+    stages: dict[str, Json] = {
+        name: manifest["stages"].get(name) or {"status": status_of(manifest, name)}
+        for name in known_stages(manifest)
+    }
     reasons = {
         name: reason
         for name, record in stages.items()
@@ -66,7 +70,7 @@ def _written(folder: Path, record: Json) -> Iterator[Mapping[str, Any]]:
 def _place(folder: Path, record: Json, written: Mapping[str, Any]) -> Path:
     """Returns where an output is now."""
     path, before = Path(str(written.get("path"))), record.get("folder")
-    if before and path.is_relative_to(before):
+    if isinstance(before, str) and path.is_relative_to(before):
         return absolute(folder) / path.relative_to(before)
     return path
 
@@ -79,9 +83,14 @@ def _readers(stages: Mapping[str, Json], reasons: Mapping[str, str]) -> dict[str
         for output in stages[name].get("outputs", {}).values()
     }
     return {
-        name: f"it reads {read['path']}, which {changing[read['path']]} writes again"
+        name: f"it reads {path}, which {changing[path]} writes again"
         for name, record in stages.items()
         if name not in reasons
-        for read in record.get("input_files", [])
-        if isinstance(read, dict) and read.get("path") in changing
+        for path in _paths_read(record)
+        if path in changing
     }
+
+
+def _paths_read(record: Json) -> list[str]:
+    files = record.get("input_files", [])
+    return [str(one.get("path")) for one in files if isinstance(one, dict)]

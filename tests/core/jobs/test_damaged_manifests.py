@@ -9,17 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.forbidden import forbidden
+from support.forked import fork
 from support.locks import refuse_locks
 
 from badc_core import locks
-from badc_core.jobs import PipelineManifest, StageManifest, is_stage_completed, load_manifest
+from badc_core.jobs import (
+    PipelineManifest,
+    StageManifest,
+    find_stages_to_repeat,
+    is_stage_completed,
+    load_manifest,
+)
 from badc_core.jobs.values import read_time
 
 FOREIGN = {
     "version": "1.0.0",
+    "movie_dir": "/app/Movie",
     "created_at": "2024-10-29T20:00:00",
     "job_id": "20241029-003",
     "stages": {
@@ -27,7 +35,7 @@ FOREIGN = {
             "status": "success",
             "started_at": "2024-10-29T20:00:00",
             "completed_at": "2024-10-29T20:01:30",
-            "outputs": {"audio": {"path": "/app/audio.wav", "exists": True, "size_bytes": 5}},
+            "outputs": {"audio": {"path": "/app/Movie/audio.wav", "exists": True, "size_bytes": 5}},
         }
     },
     "pipeline": {
@@ -175,6 +183,9 @@ def test_a_manifest_of_an_earlier_tool_is_taken_over(tmp_path) -> None:
         assert (found["job_id"], found["device"]) == (FOREIGN["job_id"], FOREIGN["device"])
         StageManifest("asr", tmp_path).save()
         (tmp_path / "manifest.json").write_text("damaged")
+    assert list(find_stages_to_repeat(tmp_path)) == ["demux"]
+    (tmp_path / "audio.wav").write_bytes(b"sound")
+    assert find_stages_to_repeat(tmp_path) == {}
     assert load_manifest(tmp_path)["pipeline"]["completed_stages"][-1] == "asr"
 
 
@@ -223,25 +234,86 @@ def test_what_is_rebuilt_is_what_was_joined(tmp_path_factory, events, as_job) ->
     assert json.loads((folder / "manifest.json").read_text()) == joined
 
 
+_NAMES = """
+    stages pipeline timing status current_stage completed_stages steps input asr mux started_at
+    completed_at created_at updated_at at job_id outputs input_files path exists size_bytes sha256
+    n_files attempt enabled completed error finished more job adopted folder movie_dir output_dir
+"""
+_KEYS = st.sampled_from(_NAMES.split())
+_VALUES = st.recursive(
+    st.sampled_from(
+        ["success", "running", "failed", "2024-10-29T20:00:00", "asr", "", None, 0, -1.5]
+    )
+    | st.booleans(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+_RECORDS = st.fixed_dictionaries({"status": st.just("success")}, optional={"outputs": _VALUES})
+_MANIFESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "stages": st.dictionaries(_KEYS, _RECORDS | _VALUES, max_size=2) | _VALUES,
+        "pipeline": st.dictionaries(_KEYS, _VALUES, max_size=5) | _VALUES,
+        "steps": st.dictionaries(_KEYS, st.dictionaries(_KEYS, _VALUES, max_size=5), max_size=2),
+        "finished": st.dictionaries(_KEYS, _VALUES, max_size=3),
+        "status": _VALUES,
+        "outputs": st.dictionaries(_KEYS, st.dictionaries(_KEYS, _VALUES, max_size=4), max_size=2),
+        "input_files": _VALUES,
+        "attempt": _VALUES,
+        "timing": st.dictionaries(_KEYS, _VALUES, max_size=3),
+        "current_stage": _VALUES,
+        "created_at": _VALUES,
+        "folder": _VALUES,
+    },
+)
+
+
+@example(
+    name="stages/asr.json",
+    content={
+        "status": "success",
+        "folder": [1],
+        "outputs": {"a": {"path": [], "n_files": "x"}},
+        "input_files": [{"path": [1]}, 7],
+    },
+    is_alone=True,
+)
+@given(name=st.sampled_from(FILES), content=_MANIFESTS | _VALUES, is_alone=st.booleans())
+def test_whatever_a_file_says_the_manifest_is_read(
+    tmp_path_factory, name, content, is_alone
+) -> None:
+    folder = tmp_path_factory.mktemp("job")
+    if not is_alone:
+        StageManifest("mux", folder).save()
+    (folder / "stages").mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(content))
+    load_manifest(folder)
+    find_stages_to_repeat(folder)
+    PipelineManifest(folder / "manifest.json").set_pipeline_step("asr")
+    StageManifest("asr", folder).save()
+    assert is_stage_completed(folder, "asr")
+    assert is_alone or is_stage_completed(folder, "mux")
+
+
+def _write_for_ever(folder: Path) -> None:
+    orchestrator = PipelineManifest(folder / "manifest.json")
+    while True:
+        for name in ("asr", "mux"):
+            StageManifest(name, folder).save()
+            orchestrator.set_pipeline_step(name, completed=True)
+
+
 def _kill_while_writing(folder: Path, chance: random.Random) -> None:
     """Kills a process in the middle of recording stages, and looks at what it left."""
-    gate, ready = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(ready, b"x")
-        orchestrator = PipelineManifest(folder / "manifest.json")
-        while True:
-            for name in ("asr", "mux"):
-                StageManifest(name, folder).save()
-                orchestrator.set_pipeline_step(name, completed=True)
-    os.read(gate, 1)
-    time.sleep(chance.uniform(0.01, 0.08))
+    attempt = load_manifest(folder)["stages"].get("mux", {}).get("attempt", 0)
+    pid = fork(lambda: _write_for_ever(folder))
+    while load_manifest(folder)["stages"].get("mux", {}).get("attempt", 0) == attempt:
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0, 0.05))
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    os.close(gate)
-    os.close(ready)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
     path = folder / "manifest.json"
-    assert not path.exists() or isinstance(json.loads(path.read_text()), dict)
+    assert isinstance(json.loads(path.read_text()), dict)
     assert list(folder.rglob("*.damaged-*")) == []
 
 

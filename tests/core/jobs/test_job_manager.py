@@ -151,6 +151,11 @@ def test_without_a_configuration_nothing_is_created(tmp_path) -> None:
         manager.get_job_output_dir()
 
 
+def test_a_configuration_that_cannot_be_read_is_named(root) -> None:
+    with forbidden(Path("config/.env")), pytest.raises(ConfigInvalid, match="cannot be read"):
+        JobManager().create_job()
+
+
 def test_another_configuration_may_be_copied(root) -> None:
     (root / "other.env").write_text("A=other\r\n")
     manager = JobManager()

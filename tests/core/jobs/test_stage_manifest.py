@@ -272,6 +272,37 @@ def test_the_orchestrator_has_the_last_word_on_a_stage_until_it_runs_again(movie
     assert _lists(movie_dir) == (["asr"], [], ["mux"])
 
 
+def test_what_is_completed_is_not_undone_by_skipping_it(movie_dir) -> None:
+    orchestrator = PipelineManifest(movie_dir / "manifest.json")
+    _run(movie_dir, "asr")
+    orchestrator.set_pipeline_step("mux", completed=True)
+    for name in ("asr", "mux"):
+        orchestrator.set_pipeline_step(name, enabled=False)
+        orchestrator.set_pipeline_step(name, completed=True, status="skipped", why="done before")
+    assert _lists(movie_dir) == (["asr", "mux"], [], [])
+
+
+def test_the_clock_of_another_machine_decides_nothing(movie_dir) -> None:
+    orchestrator = PipelineManifest(movie_dir / "manifest.json")
+    _fail(movie_dir, "asr")
+    path = movie_dir / "stages" / "asr.json"
+    ahead = {**json.loads(path.read_text()), "updated_at": "2999-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(ahead))
+    orchestrator.set_pipeline_step("asr", completed=True, status="skipped")
+    assert _lists(movie_dir) == ([], [], ["asr"])
+
+
+def test_a_stage_that_is_started_again_is_the_current_one(movie_dir) -> None:
+    orchestrator = PipelineManifest(movie_dir / "manifest.json")
+    _fail(movie_dir, "asr")
+    orchestrator.set_pipeline_step("asr")
+    pipeline = load_manifest(movie_dir)["pipeline"]
+    assert (pipeline["status"], pipeline["current_stage"]) == ("running", "asr")
+    _fail(movie_dir, "asr")
+    pipeline = load_manifest(movie_dir)["pipeline"]
+    assert (pipeline["status"], pipeline["current_stage"]) == ("failed", None)
+
+
 def test_stages_that_record_nothing_count_by_the_word_of_the_orchestrator(movie_dir) -> None:
     orchestrator = PipelineManifest(movie_dir / "manifest.json")
     assert orchestrator.get_stage_status("demux") is None
@@ -280,6 +311,7 @@ def test_stages_that_record_nothing_count_by_the_word_of_the_orchestrator(movie_
     assert orchestrator.is_stage_completed("demux")
     assert is_stage_completed(movie_dir, "demux")
     assert orchestrator.get_stage_status("tmdb") == "skipped"
+    assert find_stages_to_repeat(movie_dir) == {"tmdb": "it was skipped"}
 
 
 def test_a_pipeline_that_says_it_is_completed_has_no_failed_stage(movie_dir) -> None:
