@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from badc_core.annexed_files import require_fetched
+from badc_core.annexed_files import quote_path, require_fetched
 from badc_core.cli.monitor_tables import event_line, render
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
 from badc_core.errors import DatasetInvalid
-from badc_core.telemetry.live import newest_part
-from badc_core.telemetry.log import NewestLog, Tail, read_last_events
+from badc_core.telemetry.live import find_logs, newest_part
+from badc_core.telemetry.log import NewestLog, Tail, read_last_events, written_ns
 from badc_core.telemetry.monitor import MonitorState, Seen
 
 _N_LAST = 10
@@ -109,6 +109,8 @@ def _existing(log: Path | None, dataset: Path) -> Path:
     Raises:
         DatasetInvalid: there is none, or it is another kind of file.
     """
+    if log is not None and log.is_dir():
+        raise DatasetInvalid("is a folder, not a log", log, _what_to_give(log))
     path = NewestLog(dataset).look() if log is None else newest_part(log)
     if path is None:
         what = "no telemetry here"
@@ -120,3 +122,13 @@ def _existing(log: Path | None, dataset: Path) -> Path:
         what = "no event of a run is in it"
         raise DatasetInvalid(what, path, "Give a telemetry log; its name ends in .jsonl")
     return path
+
+
+def _what_to_give(folder: Path) -> str:
+    """Returns what to give instead of a folder that was named as a log."""
+    if logs := find_logs(folder):
+        newest = max(logs, key=lambda path: (written_ns(path), path))
+        return f"Give the newest log in it: --log {quote_path(newest)}"
+    if NewestLog(folder).look() is not None:
+        return f"Give the folder of a dataset without --log: {quote_path(folder)}"
+    return "Give a telemetry log; its name ends in .jsonl"

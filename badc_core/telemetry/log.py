@@ -146,7 +146,7 @@ class NewestLog:
         """Returns the newest log as of now, as `newest_part` does; None if there is none."""
         logs = {path for folder in self._folders for path in find_logs(folder)}
         if new := logs - self._seen:
-            self._newest = max(new, key=lambda path: (_written_ns(path), path))
+            self._newest = max(new, key=lambda path: (written_ns(path), path))
         self._seen |= new
         return None if self._newest is None else newest_part(self._newest)
 
@@ -213,7 +213,7 @@ def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
     yield begun
 
 
-def _written_ns(log: Path) -> int:
+def written_ns(log: Path) -> int:
     """Returns when a log was written to last; 0 where it is gone, or its content is elsewhere."""
     try:
         return newest_part(log).stat().st_mtime_ns

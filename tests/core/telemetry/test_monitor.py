@@ -299,12 +299,28 @@ def test_another_kind_of_file_is_refused(tmp_path, run, words, content) -> None:
     assert "notes.txt: no event of a run is in it" in str(error)
 
 
-def test_a_folder_or_a_pipe_is_no_log(tmp_path, run) -> None:
+def test_a_pipe_is_no_log(tmp_path, run) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        error = run("monitor", "--follow", "--log", path).exception
+    error = run("monitor", "--follow", "--log", tmp_path / "pipe").exception
+    assert isinstance(error, DatasetInvalid)
+    assert "no such telemetry log" in str(error)
+
+
+@pytest.mark.parametrize("words", [["telemetry"], ["monitor"], ["monitor", "--follow"]])
+def test_for_a_folder_in_place_of_a_log_it_is_said_what_to_give(
+    tmp_path, attempt, run, words
+) -> None:
+    folder = tmp_path / "artifacts" / "telemetry" / "infer"
+    os.utime(write(folder / "old.jsonl", attempt("old")), (1, 1))
+    new = write(folder / "new.jsonl", attempt("new"))
+    for given, hint in (
+        (folder, f"Give the newest log in it: --log {new}"),
+        (tmp_path, f"Give the folder of a dataset without --log: {tmp_path}"),
+        (folder.parent, "Give a telemetry log"),
+    ):
+        error = run(*words, "--log", given).exception
         assert isinstance(error, DatasetInvalid)
-        assert "no such telemetry log" in str(error)
+        assert f"is a folder, not a log. {hint}" in str(error)
 
 
 def test_an_empty_log_is_fine(tmp_path, run) -> None:
