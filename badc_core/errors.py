@@ -36,6 +36,13 @@ class ConfigInvalid(BadcError):
     """A setting or option has a value that cannot be used."""
 
 
+class OptionInvalid(ConfigInvalid):
+    """What was typed cannot be used, whatever is in the files: `where` names the option.
+
+    The one kind of error with exit code 2 (`cli/options.py`); all others have 1.
+    """
+
+
 class DatasetInvalid(BadcError):
     """A folder is not a dataset, or lacks what a dataset must have."""
 

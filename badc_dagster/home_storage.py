@@ -14,7 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from badc_core.atomic import replacing, write_text, writing_text
-from badc_core.errors import ConfigInvalid, PackageMissing
+from badc_core.errors import ConfigInvalid, OptionInvalid, PackageMissing
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -42,7 +42,7 @@ def parse_postgres_url(text: str) -> "URL":
     """Returns the address of a database.
 
     Raises:
-        ConfigInvalid: it names none, or has a password; the message does not repeat it.
+        OptionInvalid: it names none, or has a password; the message does not repeat it.
     """
     from sqlalchemy.engine import make_url  # noqa: PLC0415  (with Dagster)
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
@@ -50,21 +50,21 @@ def parse_postgres_url(text: str) -> "URL":
     try:
         url = make_url(text)
         if url.drivername not in {"postgres", "postgresql", _SCHEME}:
-            raise ConfigInvalid("the URL is not one of a Postgres database", "--postgres", _FORM)
+            raise OptionInvalid("the URL is not one of a Postgres database", "--postgres", _FORM)
         url = url.set(drivername=_SCHEME)
         url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
-        raise ConfigInvalid("the URL of the database cannot be read", "--postgres", _FORM) from None
+        raise OptionInvalid("the URL of the database cannot be read", "--postgres", _FORM) from None
     host = url.host or url.query.get("host")
     parts = {"user": url.username, "host": host, "database": url.database}
     if missing := [name for name, part in parts.items() if not part]:
         what = f"the URL of the database names no {' and no '.join(missing)}"
-        raise ConfigInvalid(what, "--postgres", _FORM)
+        raise OptionInvalid(what, "--postgres", _FORM)
     if url.password or any(
         "password" in one for pair in url.query.items() for one in map(str, pair)
     ):
         what = "the URL has a password, which other users of this host can see"
-        raise ConfigInvalid(what, "--postgres", _WHERE_INSTEAD)
+        raise OptionInvalid(what, "--postgres", _WHERE_INSTEAD)
     return url.set(port=5432) if url.host and not url.port else url
 
 

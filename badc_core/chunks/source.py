@@ -18,7 +18,7 @@ from badc_core.chunks.manifest import StoredChunk, store_virtually, write_rows
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.chunks.sound import decode_to_float, read_chunks
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid
+from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid, OptionInvalid
 from badc_core.file_names import absolute
 from badc_core.hashing import sha256_file
 from badc_core.provenance.fetching import require_fetched_all
@@ -26,7 +26,6 @@ from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import find_audio
 from badc_core.settings import SETTINGS_FILE, ChunkSettings
-from badc_core.units import write_seconds
 from badc_core.validation import explain_invalid
 
 DECODED_NOTE = (
@@ -150,17 +149,17 @@ def check_cut_settings(
     """Returns the dataset's settings, or the defaults, with this duration and overlap.
 
     Raises:
-        ConfigInvalid: not positive, or chunks would lie inside each other.
+        OptionInvalid: not positive, or chunks would lie inside each other.
     """
     base = dataset.settings.chunks if dataset else ChunkSettings()
     asked = {"duration_s": duration_s, "overlap_s": overlap_s}
     try:
         return ChunkSettings.model_validate({**base.model_dump(), **asked})
     except ValidationError as error:
-        what = explain_invalid(error).replace("duration_s:", "--chunk-duration:")
-        raise ConfigInvalid(
-            what.replace("overlap_s:", "--overlap:"),
-            f"chunks of {write_seconds(duration_s)} s with {write_seconds(overlap_s)} s overlap",
+        what = explain_invalid(error).replace("duration_s", "--chunk-duration")
+        raise OptionInvalid(
+            what.replace("overlap_s", "--overlap"),
+            "--chunk-duration, --overlap",
             "Give a --chunk-duration above 0 and a smaller --overlap",
         ) from error
 

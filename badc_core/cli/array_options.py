@@ -8,8 +8,8 @@ from typing import Annotated
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.cli.output import Output
 from badc_core.cli.plan_use import PlanUse
-from badc_core.cli.setting_options import OptionInvalid
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OptionInvalid
 from badc_core.options import OptionSpec, option_fields
 from badc_core.slurm_array import ArrayJob
 

@@ -8,11 +8,10 @@ import typer
 from badc_core.cli.comparison_table import show_comparison
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
-from badc_core.cli.setting_options import OptionInvalid
 from badc_core.comparison.comparing import Rule, compare_tables
 from badc_core.comparison.comparison_files import ENDINGS, make_notes, write_comparison
 from badc_core.comparison.table_arguments import parse_tables, read_tables, require_apart
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import OptionInvalid
 
 _LONGEST_S = 86_400
 
@@ -50,12 +49,9 @@ def compare(
         raise OptionInvalid("one table cannot be compared: give two or more", "TABLE")
     if output is not None and output.suffix.lower() not in ENDINGS:
         raise OptionInvalid(f"must end in {', '.join(ENDINGS)}", "--output")
-    try:
-        given = parse_tables(tables)
-        if output is not None:
-            require_apart(output, given)
-    except ConfigInvalid as error:
-        raise OptionInvalid(error.what, error.where) from error
+    given = parse_tables(tables)
+    if output is not None:
+        require_apart(output, given)
     rule = Rule(round(min_overlap * 1000), round(tolerance * 1000))
     comparison = compare_tables(read_tables(given), rule)
     show_comparison(comparison, limit, out)

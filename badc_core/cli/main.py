@@ -10,7 +10,10 @@ from badc_core.interruptions import INTERRUPTED, Interruptible
 
 
 def main() -> None:
-    """Runs the command line; an error of BADC's is one line and exit code 1."""
+    """Runs the command line; an error of BADC's is one line and exit code 1.
+
+    `taking_options` in `options.py` has made exit code 2 of errors about what was typed.
+    """
     with Interruptible() as interruptible:
         try:
             from badc_core.cli.app import build_app  # noqa: PLC0415  (a second)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from badc_core.cli.setting_options import OptionInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.options import OptionField, option_fields
 
 _MANY = tuple[str, ...]
@@ -21,8 +21,9 @@ _BY_NAME = "_by_name"
 def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     """Returns a command that can be typed.
 
-    Where the function takes an options class, the command takes that class's fields. An option that
-    cannot be used ends the command with exit code 2.
+    Where the function takes an options class, the command takes that class's fields. Whatever
+    cannot be used of what was typed ends the command with exit code 2, here or in Typer; all other
+    failures end with 1, in `main.py` or where they are counted.
     """
     own = signature(function, eval_str=True).parameters
     grouped = {name: tuple(option_fields(one.annotation)) for name, one in own.items()}

@@ -21,10 +21,10 @@ from badc_core.cli.disabled_datalad import read_disabled_datalad
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
-from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.cli.wording import describe_written
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OptionInvalid
 from badc_core.plan_files import Entry
 from badc_core.provenance.commits import Commits, size_commits
 from badc_core.provenance.datalad import require_datalad_dataset

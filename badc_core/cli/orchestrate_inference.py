@@ -22,9 +22,9 @@ from badc_core.cli.run_output import (
     report_failed_chunks,
     warn_of_stub,
 )
-from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
 from badc_core.inference.array_script import (
     ArrayOutputs,

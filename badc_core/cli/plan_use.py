@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from badc_core.cli.output import Output
-from badc_core.cli.setting_options import OptionInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.options import OptionSpec
 from badc_core.plan_files import Entry, write_plan_csv, write_plan_json
 from badc_core.units import counted

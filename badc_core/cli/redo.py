@@ -14,6 +14,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import OptionInvalid
 from badc_core.settings import SETTINGS_FILE
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
@@ -37,10 +38,10 @@ def redo(
 ) -> None:
     """Make results again, to the byte; `datalad rerun` calls this."""
     if stage not in (*STAGES, *_CORPUS):
-        raise typer.BadParameter(f"no stage is called {stage!r}", param_hint="STAGE")
+        raise OptionInvalid(f"no stage is called {stage!r}", "STAGE")
     if bool(recordings) == (stage in _CORPUS):
         what = "takes no recordings" if recordings else "needs at least one recording"
-        raise typer.BadParameter(f"{stage} {what}", param_hint="RECORDING...")
+        raise OptionInvalid(f"{stage} {what}", "RECORDING...")
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     opened = Dataset.open(dataset, options.overrides())
     if recordings:

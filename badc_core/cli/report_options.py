@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.setting_options import OptionInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.options import OptionSpec
 from badc_core.reports.table_bundle import BundleParts
 

@@ -5,8 +5,7 @@ the screen: files are always whole. The work is done in `reports/aggregates.py` 
 `reports/table_bundle.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +23,6 @@ from badc_core.cli.report_options import (
     TopLabels,
     TopRecordings,
 )
-from badc_core.cli.setting_options import OptionInvalid
 from badc_core.cli.shown_summaries import (
     describe_everything,
     describe_leaders,
@@ -33,13 +31,14 @@ from badc_core.cli.shown_summaries import (
     show_line,
     show_table,
 )
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.reports.aggregates import (
     DEFAULT_BUCKET_MINUTES,
     GROUPS,
     count_stub,
     find_parquets,
     open_aggregates,
+    require_groups,
     summarize,
 )
 from badc_core.reports.summaries import (
@@ -66,8 +65,9 @@ def summary(
     limit: Annotated[int, typer.Option(min=1, help="Rows shown.")] = 20,
 ) -> None:
     """Count detections by label, recording, station or local time."""
-    with open_aggregates([parquet]) as connection, _blaming_options():
-        groups = [one.strip() for one in group_by.split(",") if one.strip()]
+    groups = [one.strip() for one in group_by.split(",") if one.strip()]
+    require_groups(groups)
+    with open_aggregates([parquet]) as connection:
         found = summarize(connection, groups)
     show_table(out, "Detections by " + ", ".join(groups), found, limit)
     _warn_of_stub([parquet], out)
@@ -212,15 +212,6 @@ def _warn_of_stub(paths: Sequence[Path], out: Output) -> None:
     if n_stub:
         files = "this file" if len(paths) == 1 else counted(n_stub, "file")
         out.warn(f"no model ran for {files}, but the stub runner.")
-
-
-@contextmanager
-def _blaming_options() -> Iterator[None]:
-    """Turns an error about the value of an option into one of the command line."""
-    try:
-        yield
-    except ConfigInvalid as error:
-        raise OptionInvalid(error.what, error.where, error.remedy) from error
 
 
 def _write_csv(table: SummaryTable, path: Path) -> None:

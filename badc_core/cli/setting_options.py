@@ -18,7 +18,7 @@ from badc_core.cli.assigned_values import read_value
 from badc_core.cli.disabled_datalad import VARIABLE, read_disabled_datalad
 from badc_core.detectors import stub
 from badc_core.detectors.registry import list_detectors
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import ConfigInvalid, OptionInvalid
 from badc_core.options import OptionSpec, option_fields
 from badc_core.settings import Settings, load_settings
 from badc_core.validation import explain_value
@@ -30,10 +30,6 @@ _NAME: Place = ("detector", "name")
 _RUNNERS = ("stub_runner", "runner_cmd", "use_hawkears")
 """Options that name a detector without its name; each excludes the others."""
 _COMMAND: Place = ("detector", "command")
-
-
-class OptionInvalid(ConfigInvalid):
-    """An option of the command line, which it names, has a value that cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from badc_core.comparison.compared_tables import (
     dataset_of,
     read_table,
 )
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
 
 
@@ -33,7 +33,7 @@ def parse_tables(arguments: Sequence[str]) -> list[TableArgument]:
         arguments: `PATH` or `NAME=PATH`; an existing path may have an equals sign in it.
 
     Raises:
-        ConfigInvalid: one has no path, or two have one name.
+        OptionInvalid: one has no path, or two have one name.
     """
     given = []
     for argument in arguments:
@@ -41,21 +41,21 @@ def parse_tables(arguments: Sequence[str]) -> list[TableArgument]:
         if not sign or Path(argument).exists():
             name, path = "", argument
         if not path.strip():
-            raise ConfigInvalid(f"{argument!r} has no path; use NAME=TABLE or TABLE", "TABLE")
+            raise OptionInvalid(f"{argument!r} has no path; use NAME=TABLE or TABLE", "TABLE")
         given.append(TableArgument(name, Path(path)))
     for name, count in Counter(one.name for one in given).items():
         if name and count > 1:
-            raise ConfigInvalid(
+            raise OptionInvalid(
                 f"{count} tables have the name {name!r}; give each its own", "TABLE"
             )
     return given
 
 
 def require_apart(output: Path, given: Iterable[TableArgument]) -> None:
-    """Raises ConfigInvalid if an output would replace a table, or be among a dataset's results."""
+    """Raises OptionInvalid if an output would replace a table, or be among a dataset's results."""
     for one in given:
         if output.resolve() == one.path.resolve() or _is_same_file(output, one.path):
-            raise ConfigInvalid(
+            raise OptionInvalid(
                 f"{output} is a table in the comparison; choose another", "--output"
             )
         dataset = dataset_of(one.path)
@@ -64,7 +64,7 @@ def require_apart(output: Path, given: Iterable[TableArgument]) -> None:
             continue
         for folder in (dataset.aggregate, dataset.effort("x").parent):
             if output.resolve().is_relative_to(folder.resolve()):
-                raise ConfigInvalid(
+                raise OptionInvalid(
                     f"{output} is among the results of {dataset.root}, which are in the "
                     "comparison; choose another place",
                     "--output",

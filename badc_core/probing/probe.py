@@ -16,7 +16,7 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.detectors.registry import identify_detector
 from badc_core.devices.inventory import GpuInventory, find_gpus
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
 from badc_core.options import OptionSpec
 from badc_core.probing.answers import Answer, find_answer, save_answer
@@ -196,7 +196,7 @@ def probe(
     Raises:
         ContentMissing: there is no such file, or it is annexed and could not be fetched.
         UnreadableRecording: it cannot be decoded.
-        ConfigInvalid: a length that cannot be used, no such GPU or no such detector.
+        OptionInvalid, ConfigInvalid: a length that cannot be used, no such GPU or detector.
         DetectorMissing: the detector is not installed.
         DetectorFailed: the detector failed for another reason than memory.
     """
@@ -291,7 +291,7 @@ def _require_lengths(request: ProbeRequest) -> None:
     ):
         # Not "<= 0", which lets NaN through.
         if length_s is not None and not length_s > 0:
-            raise ConfigInvalid(f"{length_s:g} s is not a length", option, "Give seconds above 0")
+            raise OptionInvalid(f"{length_s:g} s is not a length", option, "Give seconds above 0")
 
 
 def _log_path(name: NamedFile) -> Path:

@@ -15,7 +15,7 @@ from badc_core.atomic import naming_storage_trouble
 from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
 from badc_core.detections.store import RUNNER_KEY, SCHEMA_KEY, is_readable
 from badc_core.detectors import stub
-from badc_core.errors import ConfigInvalid, DetectionsInvalid
+from badc_core.errors import DetectionsInvalid, OptionInvalid
 from badc_core.file_names import explain_no_folder
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.reports.database import (
@@ -100,6 +100,18 @@ def find_parquets(folder: Path) -> list[Path]:
     return found
 
 
+def require_groups(groups: Sequence[str]) -> None:
+    """Returns if detections can be counted by these.
+
+    Raises:
+        OptionInvalid: a name is not in `GROUPS`, or there is none.
+    """
+    unknown = [one for one in groups if one not in GROUPS]
+    if unknown or not groups:
+        what = f"cannot group by {unknown[0]!r}" if unknown else "nothing to group by"
+        raise OptionInvalid(what, "--group-by", f"Give some of: {', '.join(GROUPS)}")
+
+
 def summarize(connection: duckdb.DuckDBPyConnection, groups: Sequence[str]) -> SummaryTable:
     """Returns how many detections there are of each group, and their mean score.
 
@@ -108,12 +120,9 @@ def summarize(connection: duckdb.DuckDBPyConnection, groups: Sequence[str]) -> S
         groups: names in `GROUPS`.
 
     Raises:
-        ConfigInvalid: a name is not among them.
+        OptionInvalid: a name is not among them.
     """
-    unknown = [one for one in groups if one not in GROUPS]
-    if unknown or not groups:
-        what = f"cannot group by {unknown[0]!r}" if unknown else "nothing to group by"
-        raise ConfigInvalid(what, "--group-by", f"Give some of: {', '.join(GROUPS)}")
+    require_groups(groups)
     names = list(dict.fromkeys(groups))
     columns = ", ".join(f'{GROUPS[one]} AS "{one}"' for one in names)
     order = ", ".join(f'"{one}"' for one in names)

@@ -6,8 +6,8 @@ from typer import Typer
 
 from badc_core.cli.options import taking_options
 from badc_core.cli.run_config import read_run_config
-from badc_core.cli.setting_options import OptionInvalid, SettingOptions
-from badc_core.errors import ConfigInvalid
+from badc_core.cli.setting_options import SettingOptions
+from badc_core.errors import ConfigInvalid, OptionInvalid
 from badc_core.settings import load_settings
 
 
