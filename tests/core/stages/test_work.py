@@ -150,10 +150,12 @@ def test_a_recording_that_a_run_goes_on_ending_is_never_called_dirty_nor_busy_fo
 
     with ThreadPoolExecutor(1) as executor:
         going = executor.submit(go_on)
-        for _ in range(2000):
-            with suppress(RecordingBusy):
-                work.require_finished("detections", "a")
-        ended.set()
+        try:
+            for _ in range(2000):
+                with suppress(RecordingBusy):
+                    work.require_finished("detections", "a")
+        finally:
+            ended.set()  # or a failure above would wait for ever
         going.result()
 
 
