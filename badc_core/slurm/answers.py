@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-ACCOUNTING_FIELDS = "JobID,State,ExitCode,MaxRSS,Elapsed,AllocTRES"
+ACCOUNTING_FIELDS = "JobID,State,ExitCode,MaxRSS,Elapsed,AllocTRES,Submit,Start"
 """What sacct is asked for."""
 
 _CLOCK_PARTS = 4
@@ -21,6 +22,7 @@ class TaskState:
         elapsed_s: how long it has run, the last time that it was started.
         memory: that it was given, such as `8G`; empty if it is not known.
         n_gpus: that it was given.
+        waited_s: from its submission, or since it was requeued, to its start; None if not known.
     """
 
     state: str
@@ -30,6 +32,7 @@ class TaskState:
     elapsed_s: float = 0.0
     memory: str = ""
     n_gpus: int = 0
+    waited_s: float | None = None
 
 
 def _rows(text: str) -> list[str]:
@@ -64,6 +67,8 @@ def _from_line(line: str) -> dict[str, TaskState]:
         return {}
     words = values["JobState"], _reason(values.get("Reason", "")), values.get("ExitCode", "")
     state = _given(TaskState(*words), values.get("RunTime", ""), values.get("TRES", ""))
+    times = values.get("SubmitTime", ""), values.get("StartTime", "")
+    state = replace(state, waited_s=_between_s(*times))
     array = values["ArrayJobId"]
     return {f"{array}_{index}": state for index in _indices(values["ArrayTaskId"])}
 
@@ -73,7 +78,7 @@ def read_accounting(text: str) -> dict[str, TaskState]:
     found: dict[str, TaskState] = {}
     memory: dict[str, float] = {}
     for line in _rows(text):
-        job, state, code, rss, elapsed, given = _fields(line, 6)
+        job, state, code, rss, elapsed, given, *times = _fields(line, 8)
         task, _, step = job.partition(".")
         if rss.rstrip("M"):
             memory[task] = max(memory.get(task, 0.0), float(rss.rstrip("M")))
@@ -81,6 +86,7 @@ def read_accounting(text: str) -> dict[str, TaskState]:
         if not step and indices:
             # Such as `CANCELLED by 1000`.
             known = _given(TaskState(state.split()[0], "", code), elapsed, given)
+            known = replace(known, waited_s=_between_s(*times))
             found |= {f"{array}_{index}": known for index in _indices(indices.strip("[]"))}
     return {job: replace(one, max_rss_mib=memory.get(job)) for job, one in found.items()}
 
@@ -103,6 +109,15 @@ def _given(state: TaskState, elapsed: str, given: str) -> TaskState:
     n_gpus = values.get("gres/gpu", "0")
     memory, gpus = values.get("mem", ""), int(n_gpus) if n_gpus.isdecimal() else 0
     return replace(state, elapsed_s=elapsed_s, memory=memory, n_gpus=gpus)
+
+
+def _between_s(first: str, then: str) -> float | None:
+    """Returns the seconds between two times; None where one is `Unknown` or missing."""
+    try:
+        passed = datetime.fromisoformat(then) - datetime.fromisoformat(first)
+    except ValueError:
+        return None
+    return max(0.0, passed.total_seconds())
 
 
 def _reason(text: str) -> str:

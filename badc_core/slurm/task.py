@@ -52,6 +52,7 @@ class Task:
     failure: BadcError | None = None
     about: dict[str, Any] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
+    _n_gpus: int = 0
 
     def submitted(self, job: str, submission: int, at_s: float | None) -> None:
         """Enters that it was submitted, and when."""
@@ -79,7 +80,8 @@ class Task:
 
     def used(self, event: dict[str, Any]) -> None:
         """Takes in what it says that its present start has used so far."""
-        self._use(event["elapsed_s"], event["gpus"])
+        self._n_gpus = event["gpus"]
+        self._use(event["elapsed_s"], self._n_gpus)
         self._remember(event["max_rss_mib"])
 
     def ended(self, event: dict[str, Any]) -> None:
@@ -96,7 +98,11 @@ class Task:
         self._remember(state.max_rss_mib or 0.0)
         if not self.has_ended:
             self.about["exit_code"] = state.exit_code
-            self._use(state.elapsed_s, state.n_gpus)
+        # What it said itself lacks what came before its script, and after it.
+        if state.elapsed_s or not self.has_ended:
+            self._use(state.elapsed_s, state.n_gpus or self._n_gpus)
+        if state.waited_s is not None:
+            self.about["queue_wait_s"] = state.waited_s
 
     def _use(self, elapsed_s: float, n_gpus: int) -> None:
         elapsed = self._before.get("elapsed_s", 0.0) + elapsed_s

@@ -3,12 +3,15 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from support.commands import BADC
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFINITION = (REPOSITORY / "hpc" / "apptainer" / "badc.def").read_text("utf-8")
@@ -80,3 +83,22 @@ def test_every_variant_is_told_of(tmp_path):
         assert f"      {variant})" in DEFINITION
         assert f"`{variant}`" in page
     assert section("arguments") == ["    variant=cpu"]
+
+
+def test_python_that_its_checks_run_finds_what_it_names_here():
+    lines = re.findall(r"python3 -c '(.+)'", "\n".join(section("test")))
+    assert len(lines) == 2
+    # onnxruntime is an extra, which the image has and this environment need not.
+    for one in lines:
+        subprocess.run([sys.executable, "-c", one.replace(", onnxruntime", "")], check=True)
+
+
+def test_modules_and_commands_that_it_names_are_there(project):
+    assert project["project"]["scripts"].keys() >= {section("runscript")[0].split()[1]}
+    for module in re.findall(r"badc_(?:core|dagster)(?:\.\w+)+", DEFINITION):
+        assert find_spec(module) is not None
+    words = re.findall(r"badc\.sif (\w+) (\w+) --help", DEFINITION)
+    for group, command in words:
+        done = subprocess.run([BADC, group, command, "--help"], check=False, capture_output=True)
+        assert done.returncode == 0
+    assert words

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.detecting import IMPORTABLE
 from support.slurm_cluster import Cluster
-from support.slurm_steps import Step, ids, jobs, locally, results
+from support.slurm_steps import Step, as_here, ids, jobs
 from support.waiting import wait_until
 
 from badc_core.datasets.dataset import Dataset
@@ -95,5 +95,4 @@ def test_a_job_that_is_accepted_after_its_host_was_killed_does_nothing(
     late = (folder / "answer").read_text().strip()
     assert jobs(cluster) - before == {late, step.launcher.metadata("r0")["job"].partition("_")[0]}
     wait_until(lambda: late not in cluster.call("squeue", "-h", "-o", "%F").split(), 120)
-    found = results(dataset, 2)
-    assert found == locally(dataset, 2)
+    assert as_here(dataset, 2)

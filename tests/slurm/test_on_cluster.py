@@ -14,12 +14,12 @@ from support.slurm_cluster import Cluster
 from support.slurm_steps import (
     TWO_TASKS,
     Step,
+    as_here,
     begin_at_once,
     ids,
     jobs,
     locally,
     meanwhile,
-    results,
     wait_for_state,
 )
 from support.telemetry import read_events
@@ -40,8 +40,7 @@ def test_a_step_gives_what_it_gives_here(archive, cluster) -> None:
     step = Step(dataset, ids(5)).run()
     assert step.errors == {}
     assert step.good == set(ids(5))
-    found = results(dataset, 5)
-    assert found == locally(dataset, 5)
+    assert as_here(dataset, 5)
     places = [step.launcher.metadata(one) for one in ids(5)]
     assert len({one["job"] for one in places}) == 3
     assert {one["node"] for one in places} == {"n1"}
@@ -78,8 +77,7 @@ def test_a_task_out_of_time_goes_on_where_it_was(archive, monkeypatch) -> None:
     assert n_submissions >= 2
     # The chunk that it was at is begun twice, no other.
     assert sum(step.started().values()) <= 10 + n_submissions - 1
-    found = results(dataset, 5)
-    assert found == locally(dataset, 5)
+    assert as_here(dataset, 5)
 
 
 def test_what_never_gets_done_is_given_up_with_advice(archive, monkeypatch) -> None:
@@ -98,9 +96,7 @@ def test_cancelled_from_outside_it_says_so_and_the_next_step_goes_on(archive, cl
         wait_until(lambda: bool(list(dataset.root.glob("artifacts/raw_detections/*"))), 120)
         cluster.call("scancel", job)
 
-    thread = meanwhile(cancel)
-    step = Step(dataset, ids(2)).run()
-    thread.join()
+    step = Step(dataset, ids(2)).run(cancel)
     assert len(step.good) == 1
     (why,) = step.errors.values()
     assert "its task was cancelled" in why
@@ -116,9 +112,7 @@ def test_a_pending_array_that_is_cancelled_stays_cancelled(archive, cluster) -> 
     def cancel() -> None:
         cluster.call("scancel", wait_for_state(cluster, "PENDING").partition("_")[0])
 
-    thread = meanwhile(cancel)
-    step = Step(dataset, ids(2)).run()
-    thread.join()
+    step = Step(dataset, ids(2)).run(cancel)
     assert len(step.errors) == 2
     assert "its task was cancelled" in step.errors["r0"]
     assert len(jobs(cluster) - before) == 1
@@ -137,13 +131,10 @@ def test_requeued_and_on_a_node_that_goes_down_it_begins_again(archive, cluster)
         cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
         begin_at_once(cluster)
 
-    thread = meanwhile(disturb)
-    step = Step(dataset, ids(2)).run()
-    thread.join()
+    step = Step(dataset, ids(2)).run(disturb)
     assert step.errors == {}
     assert step.launcher.metadata("r1")["restart"] >= 1
-    found = results(dataset, 2)
-    assert found == locally(dataset, 2)
+    assert as_here(dataset, 2)
 
 
 def test_held_jobs_are_told_of_and_a_controller_that_is_away_is_waited_for(
@@ -161,9 +152,7 @@ def test_held_jobs_are_told_of_and_a_controller_that_is_away_is_waited_for(
         cluster.call("scontrol", "release", job.partition("_")[0])
 
     step = Step(dataset, ids(2))
-    thread = meanwhile(disturb)
-    step.run()
-    thread.join()
+    step.run(disturb)
     assert step.errors == {}
     assert any("scontrol release" in one for one in step.said)
 
@@ -250,8 +239,7 @@ def test_a_run_of_other_settings_is_ended_before_anything_else_is_submitted(
     assert any("whose settings were others" in one for one in step.said)
     assert len(list(dataset.root.glob(".badc/slurm/*/tasks"))) == 0
     assert Work(dataset.work_folder).given_to_tasks() == {}
-    found = results(dataset, 3)
-    assert found == locally(other, 3)
+    assert as_here(dataset, 3, other)
 
 
 @pytest.mark.parametrize("forgets", [False, True])
@@ -273,5 +261,4 @@ def test_after_the_host_was_killed_nothing_is_submitted_twice(
     assert list(dataset.root.glob(".badc/slurm/*/tasks")) == []
     assert len(jobs(cluster) - before) == 1
     assert any("resuming run" in one for one in step.said)
-    found = results(dataset, 3)
-    assert found == locally(dataset, 3)
+    assert as_here(dataset, 3)

@@ -12,7 +12,7 @@ import pytest
 from support.commands import run_badc
 from support.detecting import IMPORTABLE
 from support.slurm_cluster import Cluster
-from support.slurm_steps import Step, ids, jobs, locally, results, wait_for_state
+from support.slurm_steps import Step, as_here, ids, jobs, wait_for_state
 
 from badc_core.stages.work import Work
 
@@ -96,5 +96,4 @@ def test_nobody_takes_up_or_submits_again_what_is_anothers(
     assert not cluster.call("squeue", "-h").strip()
     assert Work(dataset.work_folder).given_to_tasks() == {}
     assert Step(dataset, ids(2), "own").run().good == {"r0", "r1"}
-    found = results(dataset, 4)
-    assert found == locally(dataset, 4)
+    assert as_here(dataset, 4)

@@ -7,17 +7,7 @@ from datetime import datetime
 
 import pytest
 from support.slurm_cluster import Cluster
-from support.slurm_steps import (
-    TWO_TASKS,
-    Step,
-    begin_at_once,
-    ids,
-    jobs,
-    locally,
-    meanwhile,
-    results,
-    wait_for_state,
-)
+from support.slurm_steps import TWO_TASKS, Step, as_here, begin_at_once, ids, jobs, wait_for_state
 from support.waiting import wait_until
 
 from badc_core.errors import SlurmRefused
@@ -76,13 +66,14 @@ def test_what_tasks_used_is_told_with_recordings_and_in_the_end(archive, cluster
     for one in tasks:
         assert (one["state"], one["exit_code"]) == ("COMPLETED", 0)
         own = [it for it in step.places.values() if it["job"] == one["job"]]
-        assert one["elapsed_s"] >= max(it["elapsed_s"] for it in own)
+        assert one["elapsed_s"] > max(it["elapsed_s"] for it in own) - 1
         assert one["gpu_hours"] == pytest.approx(one["elapsed_s"] / 3600, abs=1e-4)
         times = ("sacct", "-nPX", "-o", "Submit,Start,End", "-j", one["job"])
         moments = map(datetime.fromisoformat, cluster.call(*times).strip().split("|"))
         submitted, started, ended = (it.timestamp() for it in moments)
-        assert one["queue_wait_s"] == pytest.approx(started - submitted, abs=1.5)
-        assert one["elapsed_s"] == pytest.approx(ended - started, abs=1.5)
+        assert (one["queue_wait_s"], one["elapsed_s"]) == (started - submitted, ended - started)
+        for it in own:  # on a busy machine, a node is slow to launch a script
+            assert it["queue_wait_s"] == pytest.approx(one["queue_wait_s"], abs=10)
         told = cluster.call("sacct", "-nP", "--units=M", "-o", "MaxRSS", "-j", one["job"])
         assert one["max_rss_mib"] >= max(float(it[:-1]) for it in told.split()) - 1
 
@@ -117,9 +108,7 @@ def test_preempted_by_requeue_or_by_cancel_it_goes_on_where_it_was(
         if partition == "main":
             begin_at_once(cluster)
 
-    thread = meanwhile(take_nodes)
-    step = Step(dataset, ids(3)).run()
-    thread.join()
+    step = Step(dataset, ids(3)).run(take_nodes)
     assert step.errors == {}
     assert step.good == set(ids(3))
     # The chunk that it was at is begun twice, no other.
@@ -133,8 +122,7 @@ def test_preempted_by_requeue_or_by_cancel_it_goes_on_where_it_was(
     first = next(iter(step.places.values()))
     assert task["elapsed_s"] >= first["elapsed_s"] + 3 * 0.8
     assert task["gpu_hours"] == pytest.approx(task["elapsed_s"] / 3600, abs=1e-3)
-    found = results(dataset, 3)
-    assert found == locally(dataset, 3)
+    assert as_here(dataset, 3)
 
 
 def test_what_slurm_itself_kills_for_its_memory_says_so(archive, cluster) -> None:
@@ -157,17 +145,14 @@ def test_more_tasks_than_there_may_be_jobs_are_submitted_as_others_end(
     limit("MaxSubmitJobs=2", "MaxJobs=1")
     dataset = archive.make(6, target_minutes=TWO_TASKS)
     most: list[int] = []
-    is_over: list[bool] = []
+    step = Step(dataset, ids(6))
 
     def watch() -> None:
-        while not is_over:
+        while not step.is_over:
             most.append(len(cluster.call("squeue", "-h", "-r", "-o", "%i").split()))
             time.sleep(0.5)
 
-    thread = meanwhile(watch)
-    step = Step(dataset, ids(6)).run()
-    is_over.append(True)
-    thread.join()
+    step.run(watch)
     assert step.good == set(ids(6))
     assert max(most) == 2
     assert any("wait until others have ended: sbatch: AssocMaxSubmit" in one for one in step.said)

@@ -32,9 +32,18 @@ class Step:
         self.errors: dict[str, str] = {}
         self.good: set[str] = set()
         self.places: dict[str, dict[str, Any]] = {}
+        self.is_over = False
 
-    def run(self) -> "Step":
-        """Runs it to its end, committing what is good."""
+    def run(self, act: Callable[[], None] = lambda: None) -> "Step":
+        """Runs it to its end, committing what is good; something else happens meanwhile."""
+        thread = meanwhile(act)
+        try:
+            return self._run()
+        finally:
+            self.is_over = True
+            thread.join()
+
+    def _run(self) -> "Step":
         with TelemetryLog(self.telemetry) as telemetry:
             outcomes = self.launcher.detect(telemetry, lambda _: None, Summary(self.telemetry))
             good = []
@@ -75,6 +84,17 @@ def locally(dataset: Dataset, n: int) -> list[bytes]:
             outcome.require()
             outcome.commit()
     return results(dataset, n)
+
+
+def as_here(dataset: Dataset, n: int, here: Dataset | None = None) -> bool:
+    """Returns whether raw detections are those that a run on this machine gives.
+
+    Args:
+        dataset: the dataset.
+        n: how many recordings it has.
+        here: the dataset under the settings of that run; None for the same.
+    """
+    return results(dataset, n) == locally(here or dataset, n)
 
 
 def meanwhile(act: Callable[[], None]) -> Thread:

@@ -36,14 +36,16 @@ def test_what_ended_is_found_with_and_without_accounting(answers) -> None:
     answers(
         "sacct",
         "17_1|RUNNING|0:0|\n17_1.batch|CANCELLED|0:15|812.50M\n17_1.extern|COMPLETED|0:0|3M\n"
-        "17_5|OUT_OF_MEMORY|0:125||1-02:00:05|billing=1,cpu=1,gres/gpu=2,mem=8G,node=1\n"
+        "17_5|OUT_OF_MEMORY|0:125||1-02:00:05|billing=1,cpu=1,gres/gpu=2,mem=8G,node=1"
+        "|2030-01-01T23:59:00|2030-01-02T00:01:30\n"
         "17_9|COMPLETED|0:0|\n17_[6-8,11%2]|CANCELLED by 0|0:0|\n"
         "17_12|RUNNING|0:0|\n",
     )
     found = Slurm().find_ended({"17_1", "17_5", "17_7", "17_11", "17_12"})
+    used = {"elapsed_s": 93605.0, "memory": "8G", "n_gpus": 2, "waited_s": 150.0}
     assert found == {
         "17_1": TaskState("TIMEOUT", "TimeLimit", "0:15", 812.5),  # the controller knows better
-        "17_5": TaskState("OUT_OF_MEMORY", "", "0:125", elapsed_s=93605.0, memory="8G", n_gpus=2),
+        "17_5": TaskState("OUT_OF_MEMORY", "", "0:125", **used),
         "17_7": TaskState("CANCELLED", "", "0:0"),
         "17_11": TaskState("CANCELLED", "", "0:0"),
     }
@@ -53,11 +55,12 @@ def test_the_name_of_a_folder_says_nothing_about_a_task(answers) -> None:
     answers(
         "scontrol",
         "JobId=18 ArrayJobId=17 ArrayTaskId=1 JobState=FAILED Reason=JobLaunchFailure ExitCode=0:9 "
-        "RunTime=00:01:30 TRES=cpu=1,mem=400M,node=1,gres/gpu=1 "
+        "SubmitTime=2030-01-01T10:00:00 RunTime=00:01:30 StartTime=2030-01-01T10:00:07 "
+        "TRES=cpu=1,mem=400M,node=1,gres/gpu=1 "
         "WorkDir=/a ArrayTaskId=2 JobState=RUNNING ExitCode=0:0 TRES=mem=1M\n",
     )
     answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
-    ended = TaskState("FAILED", "JobLaunchFailure", "0:9", None, 90.0, "400M", 1)
+    ended = TaskState("FAILED", "JobLaunchFailure", "0:9", None, 90.0, "400M", 1, 7.0)
     assert Slurm().find_ended({"17_1"}) == {"17_1": ended}
 
 

@@ -48,6 +48,10 @@ def test_setting_a_task_up_is_not_waiting() -> None:
     task.submitted("17_0", 0, START_S)
     task.started(event(5, setup_s=60.0))
     assert (task.about["queue_wait_s"], task.about["setup_s"]) == (240.0, 60.0)
+    task.ended(event(20, code=0, **used(0.5)))
+    task.entered(TaskState("COMPLETED", "", "0:0", elapsed_s=1805.0, waited_s=238.0))
+    assert (task.about["queue_wait_s"], task.about["elapsed_s"]) == (238.0, 1805.0)
+    assert task.about["gpu_hours"] == pytest.approx(2 * 1805 / 3600, abs=1e-4)
 
 
 def test_a_wait_that_nobody_knows_is_not_told() -> None:
