@@ -144,6 +144,16 @@ class LeasesBusy(BadcError):
     retryable = True
 
 
+class JobUnknown(BadcError):
+    """There is no job with this id, or its folder may not be read."""
+
+
+class JobBusy(BadcError):
+    """A job is being worked on, and what was asked for would harm that."""
+
+    retryable = True
+
+
 class SlurmRefused(BadcError):
     """Slurm refuses a job; its own words are in the message."""
 

@@ -15,6 +15,7 @@ from badc_core.cli.gpus import gpus
 from badc_core.cli.groups import CommandGroup, make_group
 from badc_core.cli.hawkears import hawkears
 from badc_core.cli.infer import infer
+from badc_core.cli.job import build_job
 from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
@@ -44,7 +45,7 @@ def build_app() -> typer.Typer:
     data = make_group("Connect and clone datasets. See where they and their results are from.")
     data.command("lineage")(lineage)
     data.command("export-crate")(export_crate)
-    groups = {"data": data, "slurm": build_slurm()}
+    groups = {"data": data, "slurm": build_slurm(), "job": build_job()}
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         command = entry.load()
         group, _, name = entry.name.rpartition(".")
@@ -63,6 +64,7 @@ def build_app() -> typer.Typer:
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")
     app.add_typer(groups["slurm"], name="slurm")
+    app.add_typer(groups["job"], name="job")
     app.command("redo")(redo)
     app.command("version")(show_version)
     return app

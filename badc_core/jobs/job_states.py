@@ -1,0 +1,147 @@
+"""What a job is doing, for people: by its files, and by whether its processes are alive.
+
+A manifest says `running` of a stage that was killed, as nobody was left to say otherwise.
+"""
+
+import os
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from badc_core.atomic import is_process_alive
+from badc_core.jobs.finding import JobFolders
+from badc_core.jobs.layout import COMPLETED, FAILED, RUNNING, Json, is_manifest
+from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST, read_parts
+from badc_core.jobs.values import read_time
+from badc_core.json_texts import parse_object
+
+JobState: TypeAlias = Literal[
+    "created", "running", "unfinished", "completed", "failed", "archived", "unreadable"
+]
+JOB_STATES: tuple[str, ...] = get_args(JobState)
+ARCHIVE_RECORD = "archive.json"
+"""In the folder of a job that was archived: where to, and whether its files were removed."""
+
+_SURELY_OVER_S = 7 * 86_400
+_SLACK_S = 5.0
+"""Start times of processes are rounded."""
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """A job in a list.
+
+    Attributes:
+        job_id, user: of the job.
+        state: what it is doing.
+        created_at: UTC; None if it is not known.
+        stage: the one that runs, else those that failed.
+        input: title, or else the file, that it works on.
+        output_dir: its folder.
+    """
+
+    job_id: str
+    user: str
+    state: JobState
+    created_at: str | None
+    stage: str
+    input: str
+    output_dir: Path
+
+
+def summarize(job: JobFolders) -> JobSummary:
+    """Returns what a list says of a job; reads two or three files."""
+    folder = job.output_dir
+    if explain_unreadable(folder):
+        return JobSummary(job.job_id, job.user, "unreadable", None, "", "", folder)
+    manifest = quick_manifest(folder)
+    created_at = read_object(folder / JOB_INFO).get("created_at") or manifest.get("created_at")
+    pipeline, about = manifest.get("pipeline", {}), manifest.get("input", {})
+    current = pipeline.get("current_stage")
+    stage = current or ", ".join(map(str, pipeline.get("failed_stages", [])))
+    shown = about.get("title") or about.get("file") or ""
+    state = state_of(folder, manifest)
+    return JobSummary(job.job_id, job.user, state, created_at, stage, str(shown), folder)
+
+
+def explain_unreadable(folder: Path) -> str:
+    """Returns why a job's folder cannot be read; empty if it can."""
+    try:
+        with os.scandir(folder):
+            (folder / JOB_INFO).lstat()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def state_of(folder: Path, manifest: Json) -> JobState:
+    """Returns what a job is doing.
+
+    Args:
+        folder: of its outputs.
+        manifest: of the job; empty if there is none.
+    """
+    if read_object(folder / ARCHIVE_RECORD).get("removed_at"):
+        return "archived"
+    pipeline = manifest.get("pipeline", {})
+    if not (manifest.get("stages") or pipeline.get("steps") or _has_ended(manifest)):
+        return "created"
+    if pipeline.get("status") == COMPLETED:
+        return "completed"
+    if find_work(manifest):
+        return "running"
+    return "failed" if pipeline.get("status") == FAILED else "unfinished"
+
+
+def find_work(manifest: Json) -> str:
+    """Returns which stage of a job is being worked on, as far as one can know; else nothing.
+
+    Of a process on another machine nothing is known; after a week without a word it is over.
+    """
+    for name, record in manifest.get("stages", {}).items():
+        by = record.get("ran_by")
+        if record.get("status") != RUNNING or not isinstance(by, dict):
+            continue
+        since_s = read_time(record.get("started_at")).timestamp()
+        pid, host = by.get("pid"), by.get("host")
+        if host != socket.gethostname():
+            if time.time() - since_s < _SURELY_OVER_S:
+                return f"{name} (process {pid} on {host})"
+        elif isinstance(pid, int) and is_process_alive(pid) and not _began_after(pid, since_s):
+            return f"{name} (process {pid})"
+    return ""
+
+
+def quick_manifest(folder: Path) -> Json:
+    """Returns the manifest of a job by its file, else by its parts; nothing is written."""
+    found = read_object(folder / MANIFEST)
+    if found and is_manifest(found):
+        return found
+    parts = read_parts(folder)
+    return parts.join(folder) if parts else {}
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Returns the object in a file; empty if there is none that can be read."""
+    with suppress(OSError, ValueError):
+        return parse_object(path.read_bytes())
+    return {}
+
+
+def _has_ended(manifest: Json) -> bool:
+    return bool(manifest.get("timing", {}).get("completed_at"))
+
+
+def _began_after(pid: int, time_s: float) -> bool:
+    """Returns whether a process is younger than a moment: the number was given again."""
+    with suppress(OSError, ValueError, IndexError):  # Linux only
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        uptime_s = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        age_s = uptime_s - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.time() - age_s > time_s + _SLACK_S
+    return False
