@@ -106,6 +106,18 @@ class DetectorFailed(BadcError):
     retryable = True
 
 
+class StageFailed(BadcError):
+    """A stage of a pipeline failed, ran out of time, or lacks something it should have written."""
+
+    retryable = True
+
+
+class StageBusy(BadcError):
+    """Another process works on a stage of a job; only one may write its outputs at a time."""
+
+    retryable = True
+
+
 class StoppedAtFailure(BadcError):
     """A run that is to stop at the first failure has met one."""
 

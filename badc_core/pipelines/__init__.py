@@ -1,0 +1,5 @@
+"""Pipelines of stages that people describe in a TOML file: any programs, one job at a time.
+
+What the stages did is in the job's manifest (`badc_core/jobs/`). The stages of bird detection are
+elsewhere: `badc_core/stages/`.
+"""

@@ -1,0 +1,67 @@
+"""Which stages of a job have to run, and why: by their files, not by what a list says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from badc_core.jobs import find_stages_to_repeat, load_manifest
+from badc_core.jobs.outputs import FileState
+from badc_core.jobs.values import read_time
+from badc_core.pipelines.definition import Pipeline, Stage
+from badc_core.pipelines.graph import place_in_job
+from badc_core.pipelines.pipeline_job import PipelineJob
+from badc_core.pipelines.runner import FINGERPRINT, SUCCESS
+
+NEVER_RUN = "it has not run yet"
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def find_reasons(pipeline: Pipeline, job: PipelineJob) -> dict[str, str]:
+    """Returns each stage that has to run, with the reason; all outputs are read.
+
+    Those that have to run only because an earlier one of these does are not among them unless that
+    is certain: an optional stage may be skipped again.
+    """
+    records: Records = (load_manifest(job.folder) or {}).get("stages", {})
+    repeated = find_stages_to_repeat(job.folder)
+    reasons = {
+        stage.name: repeated.get(stage.name) or _explain(pipeline, job, stage, records)
+        for stage in pipeline.stages
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _explain(pipeline: Pipeline, job: PipelineJob, stage: Stage, records: Records) -> str:
+    """Returns why a stage has to run although its outputs are what it wrote; empty if not."""
+    record = records.get(stage.name)
+    if record is None:
+        return NEVER_RUN
+    if record.get("metadata", {}).get(FINGERPRINT) != stage.fingerprint:
+        return "its definition has changed"
+    began = read_time(record.get("started_at"))
+    for name in pipeline.depends_on[stage.name]:
+        other = records.get(name, {})
+        if other.get("status") == SUCCESS and read_time(other.get("completed_at")) > began:
+            return f"{name} has run since"
+    return _changed_input(pipeline, job, stage, record)
+
+
+def _changed_input(
+    pipeline: Pipeline, job: PipelineJob, stage: Stage, record: Mapping[str, Any]
+) -> str:
+    """Returns which input from elsewhere has changed; what stages write is compared by them."""
+    read = {one.get("key"): one for one in record.get("input_files", [])}
+    paths = {
+        **job.input_paths(pipeline, stage, needed=True),
+        **job.input_paths(pipeline, stage, needed=False),
+    }
+    for text, path in paths.items():
+        if place_in_job(text) is None and _has_changed(path, read.get(text, {})):
+            return f"{path} has changed"
+    return ""
+
+
+def _has_changed(path: Path, read: Mapping[str, Any]) -> bool:
+    now = FileState.read(path)
+    before = read.get("exists", False), read.get("size_bytes", 0), read.get("modified_at")
+    return before != (now.exists, now.size_bytes, now.modified_at)

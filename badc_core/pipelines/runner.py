@@ -1,0 +1,221 @@
+"""Runs one stage of a job: attempts, time limit, device, log and manifest.
+
+Whether it has to run is decided in `resuming.py`, which stage comes next in `run.py`.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from badc_core.detectors.programs import describe_exit
+from badc_core.errors import BadcError, StageBusy, StageFailed
+from badc_core.jobs import StageManifest, load_manifest
+from badc_core.jobs.environment import stage_environment
+from badc_core.jobs.manifest_files import secrets_of
+from badc_core.jobs.stage_manifest import Logger
+from badc_core.locks import try_lock_file, unlock
+from badc_core.pipelines.definition import Pipeline, Stage
+from badc_core.pipelines.own_record import adopt_record, read_own_record
+from badc_core.pipelines.pipeline_job import CALL_VARIABLE, PipelineJob
+from badc_core.pipelines.processes import end_processes, mark_of
+from badc_core.pipelines.program import Ended, Program, run_to_end
+from badc_core.pipelines.stage_files import clear_outputs, require_inputs, require_outputs
+from badc_core.pipelines.stage_lease import StageDevice, stage_device
+from badc_core.pipelines.templates import fill_in
+
+SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
+FINGERPRINT = "definition"
+"""Metadata entry of a stage: the fingerprint of its definition."""
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """How a stage ended.
+
+    Attributes:
+        status: `success`, `failed` or `skipped`.
+        reason: why it failed or was skipped; empty after a success.
+        n_attempts: how often it was tried now.
+    """
+
+    status: str
+    reason: str = ""
+    n_attempts: int = 1
+
+
+class StageRunner:
+    """Runs a stage of a job.
+
+    Args:
+        pipeline, job, stage: which.
+        logger: is told of failures and retries.
+    """
+
+    def __init__(self, pipeline: Pipeline, job: PipelineJob, stage: Stage, logger: Logger) -> None:
+        self._pipeline = pipeline
+        self._job = job
+        self._stage = stage
+        self._logger = logger
+        self._mark = mark_of(job.folder, stage.name)
+        self._notes: list[str] = []
+
+    def run(self) -> StageEnd:
+        """Runs the stage, again after failures if it may be; its record says how it ended.
+
+        Whatever ends this process in an orderly way, the record is saved as failed before.
+
+        Raises:
+            StageBusy: another process runs this stage of the job.
+            StorageFull, OutputUnwritable: its record cannot be written.
+        """
+        with _locked(self._job, self._stage):
+            if end_processes(self._mark):
+                self._note("processes of a killed attempt were still running, and were ended")
+            n_attempts = 0
+            while True:
+                n_attempts += 1
+                end = self._attempt(is_last=n_attempts > self._stage.retries)
+                if end is not None:
+                    return StageEnd(end.status, end.reason, n_attempts)
+
+    def _attempt(self, *, is_last: bool) -> StageEnd | None:
+        """Returns how the stage ended; None if it is to be tried again."""
+        number = self._pipeline.number(self._stage.name)
+        record = StageManifest(self._stage.name, self._job.folder, self._logger, number=number)
+        for note in self._notes:
+            record.add_warning(note)
+        try:
+            end = self._work(record)
+        except BadcError as error:
+            again = error.retryable and not is_last
+            status = SKIPPED if self._stage.optional and not again else FAILED
+            end = StageEnd(status, self._mask(str(error)))
+            record.set_error(end.reason)
+            record.save(status)
+            if again:
+                self._note(f"attempt failed: {end.reason}")
+                return None
+        except BaseException as error:
+            # Interrupted: even an optional stage is not skipped, but has to run again.
+            record.set_error(f"interrupted ({type(error).__name__}: {error})")
+            record.save(FAILED)
+            raise
+        return end
+
+    def _work(self, record: StageManifest) -> StageEnd:
+        """Runs the process, looks at what it left, and saves the record.
+
+        Raises:
+            ContentMissing: an input is not there.
+            StageFailed: the process failed, ran out of time, or lacks an output.
+            ProgramMissing, ConfigInvalid: it cannot be started.
+        """
+        job, stage, outputs = self._job, self._stage, self._job.output_paths(self._stage)
+        skipped = skipped_stages(job, self._pipeline)
+        record.add_metadata(FINGERPRINT, stage.fingerprint)
+        needed = job.input_paths(self._pipeline, stage, needed=True)
+        for text, path in needed.items():
+            record.add_input(text, path)
+        for text, path in job.input_paths(self._pipeline, stage, needed=False).items():
+            if path.exists():
+                record.add_input(text, path)
+        require_inputs(needed, self._skipped_writers(needed, skipped))
+        clear_outputs(outputs, job.folder)
+        with stage_device(stage.device, f"stage {stage.name} of job {job.job_id}") as device:
+            if device.lease:
+                record.add_metadata("leased_devices", device.lease)
+            ended = run_to_end(self._program(device, skipped, record), stage.timeout_s)
+        if ended.left_processes and ended.returncode is not None:
+            record.add_warning("it left processes running, which were ended")
+        own = read_own_record(job.folder, stage.name)
+        adopt_record(own, record)
+        self._require_success(ended, own)
+        if own.get("status") == SKIPPED:
+            end = StageEnd(SKIPPED, str(own.get("error") or "it said so"))
+            record.set_error(end.reason)
+        else:
+            require_outputs(outputs, job.stage_log(stage))
+            named = {one.get("path") for one in own.get("outputs", {}).values()}
+            for text, path in outputs.items():
+                if str(path) not in named:
+                    record.add_output(text, path)
+            end = StageEnd(SUCCESS)
+        record.save(end.status)
+        return end
+
+    def _program(
+        self, device: StageDevice, skipped: tuple[str, ...], record: StageManifest
+    ) -> Program:
+        """Returns the process to start; what it is, is noted in record and log."""
+        job, stage = self._job, self._stage
+        if stage.python:
+            words = [sys.executable, "-P", "-m", "badc_core.pipelines.python_stage", stage.python]
+        else:
+            values = job.values(self._pipeline, stage)
+            words = [fill_in(word, values) for word in stage.command]
+        shown = self._mask(shlex.join(words))
+        record.add_metadata("command", shown)
+        self._logger.info(f"stage {stage.name} starts: {shown}")
+        environment = {
+            **stage_environment(job.config),
+            **device.environment,
+            CALL_VARIABLE: job.describe_call(self._pipeline, stage, skipped),
+        }
+        log = job.stage_log(stage)
+        return Program(words, job.folder, environment, log, self._mark, device.descriptors)
+
+    def _require_success(self, ended: Ended, own: dict[str, Any]) -> None:
+        log = self._job.stage_log(self._stage)
+        if ended.returncode is None:
+            limit = f"{self._stage.timeout_s:g} s"
+            raise StageFailed(f"it was not done after {limit}, and was ended", remedy=f"See {log}")
+        said = str(own.get("error") or "") if own.get("status") == FAILED else ""
+        if ended.returncode == 0 and not said:
+            return
+        what = said or ": ".join(filter(None, (describe_exit(ended.returncode), ended.last_line)))
+        raise StageFailed(what, remedy=f"See {log}")
+
+    def _skipped_writers(self, needed: dict[str, Path], skipped: tuple[str, ...]) -> dict[str, str]:
+        """Returns input -> the skipped stage that should have written it."""
+        writers = {
+            path: one
+            for one in skipped
+            for path in self._job.output_paths(self._pipeline.stage(one)).values()
+        }
+        return {
+            text: one
+            for text, path in needed.items()
+            for written, one in writers.items()
+            if path.is_relative_to(written)
+        }
+
+    def _note(self, what: str) -> None:
+        self._notes.append(what)
+        self._logger.warning(f"stage {self._stage.name}: {what}")
+
+    def _mask(self, text: str) -> str:
+        return secrets_of(self._job.folder).mask_text(text)
+
+
+def skipped_stages(job: PipelineJob, pipeline: Pipeline) -> tuple[str, ...]:
+    """Returns the stages of a pipeline that were skipped in a job."""
+    listed = (load_manifest(job.folder) or {}).get("pipeline", {}).get("skipped_stages", [])
+    return tuple(one.name for one in pipeline.stages if one.name in listed)
+
+
+@contextmanager
+def _locked(job: PipelineJob, stage: Stage) -> Iterator[None]:
+    """Keeps other processes from running a stage of a job; the kernel ends that with ours."""
+    path = job.folder / "stages" / f".{stage.name}.lock"
+    descriptor = try_lock_file(path)
+    if descriptor is None:
+        remedy = "Wait until that ends, or stop it"
+        raise StageBusy(f"another process runs the stage {stage.name}", job.folder, remedy)
+    try:
+        yield
+    finally:
+        unlock(descriptor)

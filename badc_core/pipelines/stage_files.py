@@ -1,0 +1,64 @@
+"""What a stage finds and leaves: inputs that must be there, outputs before and after an attempt."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from badc_core.atomic import naming_storage_trouble
+from badc_core.errors import ContentMissing, OutputUnwritable, StageFailed
+
+
+def require_inputs(inputs: Mapping[str, Path], skipped: Mapping[str, str]) -> None:
+    """Makes sure that what a stage needs is there.
+
+    Args:
+        inputs: by what the pipeline calls them.
+        skipped: input -> the stage that should have written it and was skipped.
+
+    Raises:
+        ContentMissing: an input is not there.
+    """
+    for text, path in inputs.items():
+        if path.exists():
+            continue
+        if text in skipped:
+            what = f"the input {text} is not there, since the stage {skipped[text]} was skipped"
+            raise ContentMissing(what, path, f"See why {skipped[text]} was")
+        raise ContentMissing(f"the input {text} is not there", path, "Put it there, or correct it")
+
+
+def clear_outputs(outputs: Mapping[str, Path], folder: Path) -> None:
+    """Removes what an earlier attempt left, so that it is not taken for a later one's.
+
+    Args:
+        outputs: by what the pipeline calls them.
+        folder: of the job; nothing outside it is removed.
+
+    Raises:
+        OutputUnwritable: a folder on the way is a link to elsewhere, or something cannot be
+            removed or created.
+        StorageFull: no folder can be created.
+    """
+    root = folder.resolve()
+    for path in outputs.values():
+        if not path.parent.resolve().is_relative_to(root):
+            remedy = "Remove the link, or choose another output"
+            raise OutputUnwritable("a link leads out of the job's folder", path.parent, remedy)
+        with naming_storage_trouble(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def require_outputs(outputs: Mapping[str, Path], log: Path) -> None:
+    """Makes sure that a stage has written what it declares.
+
+    Raises:
+        StageFailed: an output is not there.
+    """
+    missing = [text for text, path in outputs.items() if not path.exists()]
+    if missing:
+        what = f"it ended well, but did not write {', '.join(missing)}"
+        raise StageFailed(what, remedy=f"See {log}")

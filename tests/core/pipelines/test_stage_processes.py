@@ -1,0 +1,172 @@
+"""Stages as processes: their time limit, what they leave behind, their environment and device."""
+
+import json
+import signal
+import time
+
+import pytest
+from support.pipeline_lab import stage
+
+from badc_core.devices.lease_files import lease_folder
+from badc_core.errors import StageBusy
+from badc_core.locks import is_locked
+from badc_core.pipelines.processes import end_processes
+
+STUBBORN = """\
+trap '' TERM
+(trap '' TERM; setsid sh -c 'trap "" TERM; echo x > deep; sleep 60' & sleep 60) &
+sleep 60
+"""
+
+
+def test_a_time_limit_ends_every_process_of_a_stage(lab, monkeypatch) -> None:
+    monkeypatch.setattr(end_processes, "__defaults__", (None, 0.2))
+    began_s = time.monotonic()
+    end = lab.run(stage("hang", STUBBORN, "timeout_s = 0.5"))
+    assert time.monotonic() - began_s < 20
+    assert (lab.folder / "deep").exists()
+    assert lab.processes() == []
+    assert end.has_failed
+    assert lab.record("hang")["status"] == "failed"
+    assert "it was not done after 0.5 s, and was ended" in lab.record("hang")["error"]
+    assert lab.manifest["pipeline"]["status"] == "failed"
+
+
+def test_a_process_may_clean_up_when_its_time_is_over(lab) -> None:
+    lab.run(stage("tidy", "trap 'echo bye > bye; exit 0' TERM; sleep 60 & wait", "timeout_s = 0.3"))
+    assert (lab.folder / "bye").read_text() == "bye\n"
+    assert lab.record("tidy")["status"] == "failed"
+
+
+def test_what_a_finished_stage_leaves_running_is_ended(lab) -> None:
+    lab.run(stage("daemon", "setsid sleep 60 & echo done", ""))
+    assert lab.processes() == []
+    assert lab.record("daemon")["status"] == "success"
+    assert lab.record("daemon")["warnings"] == ["it left processes running, which were ended"]
+
+
+def test_a_failed_stage_is_tried_again_and_every_attempt_is_recorded(lab) -> None:
+    script = "echo try >> ../tries; echo nearly; test $(wc -l < ../tries) = 3"
+    end = lab.run(stage("flaky", script, "retries = 5"))
+    record = lab.record("flaky")
+    assert (end.status, end.stages["flaky"].n_attempts) == ("completed", 3)
+    assert (record["status"], record["attempt"]) == ("success", 3)
+    assert [one.partition(". See")[0] for one in record["warnings"]] == [
+        "attempt failed: exit code 1: nearly"
+    ] * 2
+    assert (lab.job.log_dir / "flaky.log").read_text() == "nearly\n" * 3
+
+
+def test_what_a_stage_declares_and_does_not_write_is_a_failure(lab) -> None:
+    (lab.folder / "b").write_text("of an earlier attempt")
+    end = lab.run(stage("lazy", "touch a", 'outputs = ["a", "b"]'))
+    assert end.has_failed
+    assert "it ended well, but did not write b" in lab.record("lazy")["error"]
+
+
+def test_a_program_that_is_not_there_is_not_tried_again(lab) -> None:
+    text = '[[stage]]\nname = "x"\ncommand = ["no-such-program"]\nretries = 3\n'
+    end = lab.run(text)
+    assert end.stages["x"].n_attempts == 1
+    assert "no-such-program: there is no such program" in lab.record("x")["error"]
+    end = lab.run(text.replace("no-such-program", "a\\u0000b"))
+    assert "cannot be started (embedded null byte)" in end.stages["x"].reason
+
+
+def test_a_stage_gets_names_as_they_are_and_no_secrets(lab, monkeypatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abc")
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    script = 'printf %s "$1" > name; env > env; grep -c HF_TOKEN "$CONFIG_PATH" > secrets; cat "$1"'
+    lab.run(stage("look", script, 'inputs = ["{input}"]\noutputs = ["name", "env", "secrets"]'))
+    record = lab.record("look")
+    assert record["status"] == "success", record
+    assert (lab.folder / "name").read_text() == str(lab.input)
+    assert (lab.folder / "secrets").read_text() == "1\n"
+    environment = (lab.folder / "env").read_text()
+    assert "HF_TOKEN" not in environment
+    assert "SOMETHING_ELSE" not in environment
+    assert f"PWD={lab.folder}\n" in environment
+    assert not (lab.folder / "pwned").exists()
+    assert (lab.job.log_dir / "look.log").read_text() == "chip\n"
+    (read,) = record["input_files"]
+    assert (read["path"], read["size_bytes"]) == (str(lab.input), 5)
+    assert set(record["outputs"]) == {"name", "env", "secrets"}
+
+
+def test_outputs_are_not_removed_through_links(lab, tmp_path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "a").write_text("dear")
+    (lab.folder / "link").symlink_to(precious)
+    end = lab.run(stage("x", "echo", 'outputs = ["link/a"]'))
+    assert "a link leads out of the job's folder" in end.stages["x"].reason
+    assert (precious / "a").read_text() == "dear"
+
+
+def test_processes_of_a_killed_runner_are_ended_before_the_stage_runs_again(lab) -> None:
+    script = "echo $$ >> ../pids; test -e ../second && exit 0; touch ../second; setsid sleep 60"
+    lab.write(stage("long", script))
+    runner = lab.start()
+    lab.wait_for("../second")
+    runner.kill()
+    runner.wait()
+    assert lab.processes() != []
+    assert lab.record("long")["status"] == "running"
+    end = lab.run((lab.root / "words.toml").read_text())
+    assert end.status == "completed"
+    assert lab.record("long")["warnings"] == [
+        "processes of a killed attempt were still running, and were ended"
+    ]
+
+
+def test_a_stage_that_another_process_runs_is_left_to_it(lab) -> None:
+    lab.write(stage("long", "touch began; while test ! -e ../go; do sleep 0.05; done"))
+    runner = lab.start()
+    lab.wait_for("began")
+    with pytest.raises(StageBusy, match="another process runs the stage long"):
+        lab.run((lab.root / "words.toml").read_text())
+    (lab.root / "go").touch()
+    (lab.folder.parent / "go").touch()
+    assert runner.wait() == 0
+    assert lab.manifest["pipeline"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_pipeline_is_saved_as_failed_and_nothing_is_left(lab, number, code) -> None:
+    first = stage("first", "echo 1 > a", 'outputs = ["a"]')
+    script = "touch began; setsid sleep 60 & sleep 60"
+    lab.write(first + stage("second", script, 'inputs = ["a"]\noptional = true\nretries = 3'))
+    runner = lab.start()
+    lab.wait_for("began")
+    runner.send_signal(number)
+    assert runner.wait() == code
+    assert lab.processes() == []
+    assert lab.record("second")["status"] == "failed"
+    assert number.name in lab.record("second")["error"]
+    assert lab.manifest["pipeline"]["status"] == "failed"
+    assert lab.manifest["pipeline"]["completed_stages"] == ["first"]
+
+
+def test_only_stages_that_ask_see_a_device_and_they_have_it_alone(lab, monkeypatch) -> None:
+    leases = lab.root / "leases"
+    monkeypatch.setenv("BADC_LEASE_DIR", str(leases))
+    folder = lease_folder()
+    (leases / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n', encoding="utf-8")
+    script = 'echo "$CUDA_VISIBLE_DEVICES" > {}; echo "$BADC_LEASE" > {}.lease'
+    look = "touch began; while test ! -e go; do sleep 0.05; done"
+    lab.write(
+        stage("without", script.format("w", "w"), 'outputs = ["w"]')
+        + stage("with", f"{script.format('d', 'd')}; {look}", 'device = true\nafter = ["without"]')
+    )
+    runner = lab.start()
+    lab.wait_for("began")
+    locked = [one.name for one in folder.glob("odd-1*") if is_locked(one)]
+    (lab.folder / "go").touch()
+    assert runner.wait() == 0
+    assert locked != []
+    assert [one for one in folder.glob("odd-1*") if is_locked(one)] == []
+    assert (lab.folder / "w").read_text() == "\n"
+    assert (lab.folder / "d").read_text() == "odd-1\n"
+    assert json.loads((lab.folder / "d.lease").read_text())["devices"] == ["odd-1"]
+    assert lab.record("with")["metadata"]["leased_devices"] == "odd-1 slot 0"
+    assert "leased_devices" not in lab.record("without")["metadata"]
