@@ -3,3 +3,7 @@
 What the stages did is in the job's manifest (`badc_core/jobs/`). The stages of bird detection are
 elsewhere: `badc_core/stages/`.
 """
+
+from badc_core.pipelines.stage_call import StageCall, StageSkipped
+
+__all__ = ["StageCall", "StageSkipped"]

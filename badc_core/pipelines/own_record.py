@@ -5,6 +5,7 @@ The process and its runner write the same file, one after the other.
 
 import os
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,21 @@ def read_own_record(folder: Path, stage: str) -> dict[str, Any]:
     return {} if is_ours else record
 
 
-def adopt_record(own: dict[str, Any], record: StageManifest) -> None:
+def adopt_record(own: dict[str, Any], record: StageManifest, but_not: Collection[str]) -> None:
     """Adds what a stage's process said of itself to our record of it.
+
+    Args:
+        own: its record.
+        record: ours.
+        but_not: metadata that is ours to say.
 
     Raises:
         StageFailed: a table of its outputs is damaged.
         StorageFull, OutputUnwritable: that table cannot be written.
     """
     for key, value in own.get("metadata", {}).items():
-        record.add_metadata(key, value)
+        if key not in but_not:
+            record.add_metadata(key, value)
     for warning in own.get("warnings", []):
         record.add_warning(str(warning))
     for read in own.get("input_files", []):

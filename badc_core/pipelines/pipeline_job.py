@@ -13,9 +13,6 @@ from badc_core.pipelines.definition import Pipeline, Stage
 from badc_core.pipelines.graph import IN_JOB, place_in_job
 from badc_core.pipelines.templates import fill_in
 
-CALL_VARIABLE = "BADC_STAGE"
-"""The environment variable that describes a stage to its process, as JSON."""
-
 
 @dataclass(frozen=True)
 class PipelineJob:

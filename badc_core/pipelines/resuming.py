@@ -6,11 +6,10 @@ from typing import Any
 
 from badc_core.jobs import find_stages_to_repeat, load_manifest
 from badc_core.jobs.outputs import FileState
-from badc_core.jobs.values import read_time
 from badc_core.pipelines.definition import Pipeline, Stage
 from badc_core.pipelines.graph import place_in_job
 from badc_core.pipelines.pipeline_job import PipelineJob
-from badc_core.pipelines.runner import FINGERPRINT, SUCCESS
+from badc_core.pipelines.runner import FINGERPRINT, RAN_AFTER, attempts_before
 
 NEVER_RUN = "it has not run yet"
 Records = Mapping[str, Mapping[str, Any]]
@@ -38,10 +37,9 @@ def _explain(pipeline: Pipeline, job: PipelineJob, stage: Stage, records: Record
         return NEVER_RUN
     if record.get("metadata", {}).get(FINGERPRINT) != stage.fingerprint:
         return "its definition has changed"
-    began = read_time(record.get("started_at"))
-    for name in pipeline.depends_on[stage.name]:
-        other = records.get(name, {})
-        if other.get("status") == SUCCESS and read_time(other.get("completed_at")) > began:
+    ran_after = record["metadata"].get(RAN_AFTER, {})
+    for name, attempt in attempts_before(job, pipeline, stage).items():
+        if ran_after.get(name) != attempt:
             return f"{name} has run since"
     return _changed_input(pipeline, job, stage, record)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from badc_core.atomic import replacing
 from badc_core.errors import StageBusy
 from badc_core.jobs import PipelineManifest
+from badc_core.jobs.layout import COMPLETED, FAILED, SKIPPED, SUCCESS
 from badc_core.jobs.manifest_files import MANIFEST, secrets_of
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.pipelines.definition import Pipeline, Stage
@@ -20,10 +21,9 @@ from badc_core.pipelines.graph import COPY
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.resuming import NEVER_RUN, find_reasons
 from badc_core.pipelines.run_log import RunLog
-from badc_core.pipelines.runner import FAILED, SKIPPED, SUCCESS, StageEnd, StageRunner
+from badc_core.pipelines.runner import StageEnd, StageRunner
 from badc_core.units import counted
 
-COMPLETED = "completed"
 KEPT = "kept"
 
 

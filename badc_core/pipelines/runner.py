@@ -13,23 +13,27 @@ from typing import Any
 
 from badc_core.detectors.programs import describe_exit
 from badc_core.errors import BadcError, StageBusy, StageFailed
-from badc_core.jobs import StageManifest, load_manifest
-from badc_core.jobs.environment import stage_environment
+from badc_core.jobs import StageManifest, load_manifest, stage_environment
+from badc_core.jobs.layout import FAILED, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.locks import try_lock_file, unlock
 from badc_core.pipelines.definition import Pipeline, Stage
 from badc_core.pipelines.own_record import adopt_record, read_own_record
-from badc_core.pipelines.pipeline_job import CALL_VARIABLE, PipelineJob
+from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.processes import end_processes, mark_of
 from badc_core.pipelines.program import Ended, Program, run_to_end
+from badc_core.pipelines.stage_call import CALL_VARIABLE
 from badc_core.pipelines.stage_files import clear_outputs, require_inputs, require_outputs
 from badc_core.pipelines.stage_lease import StageDevice, stage_device
 from badc_core.pipelines.templates import fill_in
 
-SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 FINGERPRINT = "definition"
 """Metadata entry of a stage: the fingerprint of its definition."""
+RAN_AFTER = "ran_after"
+"""Metadata entry of a stage: the attempt at each stage it depends on whose outputs it had."""
+_COMMAND, _LEASED = "command", "leased_devices"
+_OURS = {FINGERPRINT, RAN_AFTER, _COMMAND, _LEASED}
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class StageRunner:
         job, stage, outputs = self._job, self._stage, self._job.output_paths(self._stage)
         skipped = skipped_stages(job, self._pipeline)
         record.add_metadata(FINGERPRINT, stage.fingerprint)
+        record.add_metadata(RAN_AFTER, attempts_before(job, self._pipeline, stage))
         needed = job.input_paths(self._pipeline, stage, needed=True)
         for text, path in needed.items():
             record.add_input(text, path)
@@ -127,12 +132,12 @@ class StageRunner:
         clear_outputs(outputs, job.folder)
         with stage_device(stage.device, f"stage {stage.name} of job {job.job_id}") as device:
             if device.lease:
-                record.add_metadata("leased_devices", device.lease)
+                record.add_metadata(_LEASED, device.lease)
             ended = run_to_end(self._program(device, skipped, record), stage.timeout_s)
         if ended.left_processes and ended.returncode is not None:
             record.add_warning("it left processes running, which were ended")
         own = read_own_record(job.folder, stage.name)
-        adopt_record(own, record)
+        adopt_record(own, record, _OURS)
         self._require_success(ended, own)
         if own.get("status") == SKIPPED:
             end = StageEnd(SKIPPED, str(own.get("error") or "it said so"))
@@ -158,7 +163,7 @@ class StageRunner:
             values = job.values(self._pipeline, stage)
             words = [fill_in(word, values) for word in stage.command]
         shown = self._mask(shlex.join(words))
-        record.add_metadata("command", shown)
+        record.add_metadata(_COMMAND, shown)
         self._logger.info(f"stage {stage.name} starts: {shown}")
         environment = {
             **stage_environment(job.config),
@@ -205,6 +210,19 @@ def skipped_stages(job: PipelineJob, pipeline: Pipeline) -> tuple[str, ...]:
     """Returns the stages of a pipeline that were skipped in a job."""
     listed = (load_manifest(job.folder) or {}).get("pipeline", {}).get("skipped_stages", [])
     return tuple(one.name for one in pipeline.stages if one.name in listed)
+
+
+def attempts_before(job: PipelineJob, pipeline: Pipeline, stage: Stage) -> dict[str, int]:
+    """Returns which attempt at each stage that a stage depends on has succeeded.
+
+    Attempts are compared, as clocks of two machines differ.
+    """
+    manifest = load_manifest(job.folder) or {}
+    return {
+        name: attempt_of(manifest["stages"][name])
+        for name in pipeline.depends_on[stage.name]
+        if status_of(manifest, name) == SUCCESS and name in manifest["stages"]
+    }
 
 
 @contextmanager

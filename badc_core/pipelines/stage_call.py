@@ -1,0 +1,63 @@
+"""What a stage's process is given; what a stage is that is a Python function.
+
+    def count(call: StageCall) -> dict[str, int]:
+
+The mapping it returns is the stage's metadata. To say that it cannot do its work, and that the
+pipeline should go on, it raises `StageSkipped`; any other exception is a failure.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+CALL_VARIABLE = "BADC_STAGE"
+"""The environment variable that describes a stage to its process, as JSON."""
+
+
+class StageSkipped(Exception):
+    """A stage cannot do its work here, such as without a program, and says why."""
+
+
+@dataclass(frozen=True)
+class StageCall:
+    """What a stage works on.
+
+    Attributes:
+        input: what the job is about.
+        job: its id.
+        stage: the name of the stage.
+        output_dir: the job's folder, which is the current one.
+        log_dir: the folder of its logs.
+        config: the file with its settings.
+        pipeline_dir: the folder of the pipeline's file.
+        inputs: by what the pipeline calls them; without optional ones that are not there.
+        outputs: what the stage must write; their folders are there.
+        skipped: the stages that were skipped.
+    """
+
+    input: Path
+    job: str
+    stage: str
+    output_dir: Path
+    log_dir: Path
+    config: Path
+    pipeline_dir: Path
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    skipped: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Returns the call that a stage's process was given as JSON."""
+        told = json.loads(text)
+        paths = ("input", "output_dir", "log_dir", "config", "pipeline_dir")
+        files = {
+            name: {key: Path(path) for key, path in told[name].items()}
+            for name in ("inputs", "outputs")
+        }
+        skipped = tuple(told["skipped"])
+        return cls(
+            **{**told, **{one: Path(told[one]) for one in paths}, **files, "skipped": skipped}
+        )

@@ -1,0 +1,213 @@
+"""Whole pipelines: progress, optional stages, resuming by files, kills at any moment."""
+
+import random
+import signal
+import time
+
+import pytest
+from support.pipeline_lab import Lab, stage
+
+THREE = (
+    stage("first", 'cat "$1" > a', 'inputs = ["{input}"]\noutputs = ["a"]')
+    + stage("second", "cat a a > b/c", 'inputs = ["a"]\noutputs = ["b/c"]')
+    + stage("third", "cat b/c > d; cat d", 'inputs = ["b"]\noutputs = ["d"]')
+)
+OUTPUTS = ("a", "b/c", "d")
+
+
+def _attempts(lab: Lab) -> list[int]:
+    return [lab.record(name)["attempt"] for name in ("first", "second", "third")]
+
+
+def test_stages_run_in_order_and_say_how_far_they_are(lab) -> None:
+    end = lab.run(THREE)
+    assert (end.status, [one.status for one in end.stages.values()]) == (
+        "completed",
+        ["success"] * 3,
+    )
+    assert [one.partition(" after")[0] for one in lab.shown] == [
+        "stage 1/3 first",
+        "stage 1/3 first: done",
+        "stage 2/3 second",
+        "stage 2/3 second: done",
+        "stage 3/3 third",
+        "stage 3/3 third: done",
+    ]
+    assert (lab.folder / "d").read_text() == "chip\nchip\n"
+    manifest = lab.manifest
+    assert manifest["pipeline"]["completed_stages"] == ["first", "second", "third"]
+    assert manifest["pipeline"]["status"] == "completed"
+    assert manifest["input"]["file"] == str(lab.input)
+    assert (lab.folder / "pipeline.toml").read_text() == THREE
+    (log,) = lab.job.log_dir.glob("orchestrator_*.log")
+    assert "INFO stage 3/3 third: done after" in log.read_text()
+    assert (lab.job.log_dir / "third.log").read_text() == "chip\nchip\n"
+
+
+def test_a_second_run_has_nothing_to_do(lab) -> None:
+    lab.run(THREE)
+    before = lab.stamps(*OUTPUTS)
+    lab.shown.clear()
+    end = lab.run(THREE)
+    assert end.status == "completed"
+    assert lab.shown[0].endswith("3 stages kept so far")
+    assert lab.shown[1] == "stage 1/3 first: kept, its outputs are what it wrote"
+    assert lab.stamps(*OUTPUTS) == before
+    assert _attempts(lab) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "attempts"),
+    [
+        ("rm a", "first: runs again, since {a} is gone", [2, 2, 2]),
+        ("echo chat > b/c", "second: runs again, since {b/c} has another", [1, 2, 2]),
+        ("echo x > d", "third: runs again, since {d} has another size", [1, 1, 2]),
+    ],
+)
+def test_what_changed_is_made_again_and_what_depends_on_it(lab, change, reason, attempts) -> None:
+    lab.run(THREE)
+    lab.shown.clear()
+    name = change.split()[-1]
+    path = lab.folder / name
+    path.unlink() if change.startswith("rm") else path.write_text(f"{change.split()[1]}\n")
+    lab.run(THREE)
+    wanted = reason.replace(f"{{{name}}}", str(path))
+    assert any(wanted in one for one in lab.shown), lab.shown
+    assert _attempts(lab) == attempts
+    assert (lab.folder / "d").read_text() == "chip\nchip\n"
+
+
+def test_a_changed_input_or_definition_is_a_reason_to_run_again(lab) -> None:
+    lab.run(THREE)
+    lab.input.write_text("chat\n")
+    lab.run(THREE)
+    assert _attempts(lab) == [2, 2, 2]
+    assert (lab.folder / "d").read_text() == "chat\nchat\n"
+    lab.run(THREE.replace("cat d", "cat d d"))
+    assert _attempts(lab) == [2, 2, 3]
+
+
+def test_a_failed_stage_ends_the_pipeline_and_is_where_it_resumes(lab) -> None:
+    end = lab.run(THREE.replace("cat a a", "echo no >&2; exit 3; cat a a"))
+    assert end.has_failed
+    assert list(end.stages) == ["first", "second"]
+    assert "exit code 3: no. See " in end.stages["second"].reason
+    assert lab.manifest["pipeline"]["failed_stages"] == ["second"]
+    before = lab.stamps("a")
+    assert lab.run(THREE).status == "completed"
+    assert lab.stamps("a") == before
+    assert _attempts(lab) == [1, 2, 1]
+    assert lab.manifest["pipeline"]["failed_stages"] == []
+
+
+def test_what_ran_again_alone_is_noticed_by_what_depends_on_it(lab) -> None:
+    lab.run(THREE)
+    (lab.folder / "b" / "c").unlink()
+    end = lab.run(THREE.replace("cat b/c > d", "exit 1"))
+    assert end.stages["third"].status == "failed"
+    (lab.folder / "stages" / "third.json").unlink()
+    assert lab.run(THREE).status == "completed"
+    assert _attempts(lab)[:2] == [1, 2]
+
+
+OPTIONAL = (
+    stage("names", "test -e ../names && cp ../names names", 'outputs = ["names"]\noptional = true')
+    + stage("spell", "cat names > s", 'inputs = ["names"]\noutputs = ["s"]\noptional = true')
+    + stage("words", "cat names 2>&1 > w; true", 'optional_inputs = ["names"]\noutputs = ["w"]')
+)
+
+
+def test_an_optional_stage_that_fails_is_skipped_and_its_dependents_are_told(lab) -> None:
+    end = lab.run(OPTIONAL)
+    assert {name: one.status for name, one in end.stages.items()} == {
+        "names": "skipped",
+        "spell": "skipped",
+        "words": "success",
+    }
+    assert "exit code 1" in end.stages["names"].reason
+    why = "the input names is not there, since the stage names was skipped"
+    assert why in end.stages["spell"].reason
+    pipeline = lab.manifest["pipeline"]
+    assert (pipeline["status"], pipeline["failed_stages"]) == ("completed", [])
+    assert pipeline["skipped_stages"] == ["names", "spell"]
+    assert "exit code 1" in lab.record("names")["error"]
+
+
+def test_a_skipped_stage_is_tried_again_and_others_only_if_it_succeeds(lab) -> None:
+    lab.run(OPTIONAL)
+    lab.run(OPTIONAL)
+    assert [lab.record(one)["attempt"] for one in ("names", "spell", "words")] == [2, 2, 1]
+    (lab.folder.parent / "names").write_text("Ovenbird\n")
+    assert lab.run(OPTIONAL).status == "completed"
+    assert [lab.record(one)["attempt"] for one in ("names", "spell", "words")] == [3, 3, 2]
+    assert (lab.folder / "w").read_text() == "Ovenbird\n"
+
+
+def test_a_needed_stage_that_lacks_the_output_of_a_skipped_one_fails(lab) -> None:
+    end = lab.run(OPTIONAL + stage("last", "", 'inputs = ["names"]'))
+    assert end.has_failed
+    assert "since the stage names was skipped" in end.stages["last"].reason
+
+
+def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
+    (lab.root / "my_stages.py").write_text(
+        "from badc_core.pipelines import StageSkipped\n"
+        "def count(call):\n"
+        "    words = call.inputs['{input}'].read_text().split()\n"
+        "    call.outputs['n/words'].write_text('\\n'.join(words))\n"
+        "    return {'word_count': len(words), 'definition': 'mine', 'skipped': call.skipped}\n"
+        "def absent(call):\n"
+        "    raise StageSkipped('the package x is not installed')\n"
+        "def broken(call):\n"
+        "    raise ValueError('odd hf_3f9ab77c21d0')\n"
+    )
+    text = (
+        '[[stage]]\nname = "absent"\npython = "my_stages:absent"\noutputs = ["x"]\n'
+        '[[stage]]\nname = "count"\npython = "my_stages:count"\ninputs = ["{input}"]\n'
+        'outputs = ["n/words"]\nafter = ["absent"]\n'
+        '[[stage]]\nname = "broken"\npython = "my_stages:broken"\nafter = ["count"]\n'
+    )
+    end = lab.run(text)
+    assert end.stages["absent"].status == "skipped"
+    assert end.stages["absent"].reason == "the package x is not installed"
+    record = lab.record("count")
+    assert (record["status"], record["attempt"]) == ("success", 1)
+    assert record["metadata"]["word_count"] == 1
+    assert record["metadata"]["skipped"] == ["absent"]
+    assert record["metadata"]["definition"] != "mine"
+    assert end.stages["broken"].reason.startswith("ValueError: odd ***. See ")
+    assert "hf_3f9ab77c21d0" not in "".join(lab.shown) + str(lab.manifest)
+    assert lab.run(text).stages["count"].status == "kept"
+
+
+def _run_and_kill(lab: Lab, after_s: float) -> None:
+    runner = lab.start()
+    time.sleep(after_s)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+
+
+def _check_kills(lab: Lab, n_kills: int) -> None:
+    slow = THREE.replace("cat a a", "sleep 0.2; cat a a").replace("cat b/c", "sleep 0.2; cat b/c")
+    lab.write(slow)
+    # Until it works at all, so that most kills are in the middle of stages.
+    dice = random.Random(n_kills)
+    for _ in range(n_kills):
+        _run_and_kill(lab, dice.uniform(0.3, 3.0))
+    kept = {
+        name for name, one in lab.manifest.get("stages", {}).items() if one["status"] == "success"
+    }
+    end = lab.run(slow)
+    assert end.status == "completed"
+    assert {name for name, one in end.stages.items() if one.status == "kept"} == kept
+    assert (lab.folder / "d").read_text() == "chip\nchip\n"
+    assert lab.manifest["pipeline"]["completed_stages"] == ["first", "second", "third"]
+
+
+def test_a_killed_pipeline_is_resumed_with_what_is_whole(lab) -> None:
+    _check_kills(lab, 2)
+
+
+@pytest.mark.soak
+def test_a_pipeline_killed_again_and_again_ends_whole(lab) -> None:
+    _check_kills(lab, 40)
