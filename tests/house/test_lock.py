@@ -18,6 +18,7 @@ def _declared():
         project = tomllib.load(stream)["project"]
     extras = project["optional-dependencies"]
     requirements = [*project["dependencies"], *extras["birdnet"], *extras["dev"]]
+    requirements += extras["media"]
     names = [re.match(r"[A-Za-z0-9._-]+", line).group() for line in requirements]
     return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
 

@@ -1,0 +1,1 @@
+"""Videos and spoken field notes: ten stages from a file to its words and subtitles."""

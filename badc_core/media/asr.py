@@ -1,0 +1,92 @@
+"""Stage 7, asr: what is said, word by word. The recognisers are in `recognisers.py`."""
+
+from collections.abc import Iterable
+
+from badc_core.audio.reader import AudioFile
+from badc_core.errors import PackageMissing
+from badc_core.media.documents import (
+    Entities,
+    Speech,
+    Transcript,
+    read_document,
+    speech_times,
+    write_document,
+)
+from badc_core.media.entities import prompt_of
+from badc_core.media.folder import MediaFolder, discard
+from badc_core.media.recognisers import load_recogniser
+from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+
+_LONGEST_CLIP_MS = 28_000
+"""Whisper hears 30 s at once, so neighbours are put together up to nearly that."""
+_MOST_PROMPT_CHARACTERS = 800
+"""Whisper reads the last 223 tokens of a prompt: about so much English."""
+
+
+def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+    """Writes the transcript of the stretches in which somebody speaks.
+
+    Raises:
+        InputOutdated: demux or silero_vad has not run.
+        ConfigInvalid: the model of the settings cannot be used.
+        UnreadableRecording: the sound is damaged.
+        StorageFull, OutputUnwritable: the transcript cannot be written.
+    """
+    discard(folder.transcript)
+    clips_s = [
+        (start / 1000, end / 1000) for start, end in join_clips(speech_times(folder).segments)
+    ]
+    prompt, source = find_prompt(folder)
+    try:
+        recogniser = load_recogniser(settings, prompt)
+    except PackageMissing as error:
+        return Skipped(error.what)
+    if settings.language not in recogniser.languages:
+        return Skipped(f"the model {recogniser.model} does not know {settings.language}")
+    with AudioFile(folder.require(folder.audio, "demux")) as audio:
+        sound = audio.read(0, audio.n_samples)
+    said = recogniser.recognise(sound, clips_s) if clips_s else []
+    transcript = Transcript(
+        language=settings.language,
+        model=recogniser.model,
+        prompt_source=source,
+        segments=tuple(one for one in said if one.text),
+    )
+    write_document(folder.transcript, transcript)
+    return StageResult(
+        {"transcript": Output(folder.transcript, "What was said, word by word")},
+        {
+            "word_count": sum(len(one.text.split()) for one in transcript.segments),
+            "segment_count": len(transcript.segments),
+            "model": transcript.model,
+            "language": transcript.language,
+            "task": "transcribe",
+        },
+    )
+
+
+def join_clips(segments: Iterable[Speech]) -> list[tuple[int, int]]:
+    """Returns stretches in ms that cover all segments, as few and as long as Whisper hears."""
+    clips: list[tuple[int, int]] = []
+    for one in segments:
+        if clips and one.end_ms - clips[-1][0] <= _LONGEST_CLIP_MS:
+            clips[-1] = clips[-1][0], one.end_ms
+        else:
+            clips.append((one.start_ms, one.end_ms))
+    return clips
+
+
+def find_prompt(folder: MediaFolder) -> tuple[str, str]:
+    """Returns what prepares the recogniser, and the name of its file; empty texts for nothing.
+
+    The first that is there and not empty counts: names found before, the user's combined prompt,
+    the user's prompt, a sentence of the names in `pre_ner.json`.
+    """
+    for path in (folder.ner_prompt, folder.combined_prompt, folder.initial_prompt):
+        if path.is_file() and (text := path.read_text(encoding="utf-8").strip()):
+            return text[-_MOST_PROMPT_CHARACTERS:], path.name
+    if folder.pre_ner.is_file():
+        entities = read_document(folder, folder.pre_ner, Entities, "pre_ner").entities
+        if text := prompt_of(entities):
+            return text[-_MOST_PROMPT_CHARACTERS:], folder.pre_ner.name
+    return "", ""

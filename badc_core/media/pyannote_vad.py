@@ -1,0 +1,37 @@
+"""Stage 5, pyannote_vad: where somebody speaks, by a larger model than Silero's.
+
+Where it is skipped, Silero's segments count: `documents.speech_times` chooses.
+"""
+
+from badc_core.media.documents import Speech, SpeechTimes, read_document, write_document
+from badc_core.media.folder import MediaFolder, discard
+from badc_core.media.pyannote import load_pipeline
+from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+
+MODEL = "pyannote/voice-activity-detection"
+
+
+def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG001  (as all stages)
+    """Writes the segments in which somebody speaks.
+
+    Raises:
+        InputOutdated: demux or silero_vad has not run.
+        StorageFull, OutputUnwritable: the segments cannot be written.
+    """
+    discard(folder.pyannote_segments)
+    silero = read_document(folder, folder.silero_segments, SpeechTimes, "silero_vad").segments
+    sound = folder.require(folder.audio, "demux")
+    pipeline = load_pipeline(MODEL)
+    if isinstance(pipeline, Skipped):
+        return pipeline
+    segments = tuple(
+        Speech(start_ms=round(one.start * 1000), end_ms=round(one.end * 1000), probability=1.0)
+        for one in pipeline(str(sound)).get_timeline().support()
+    )
+    write_document(folder.pyannote_segments, SpeechTimes(model=MODEL, segments=segments))
+    before = {(one.start_ms, one.end_ms) for one in silero}
+    refined = [one for one in segments if (one.start_ms, one.end_ms) not in before]
+    return StageResult(
+        {"segments": Output(folder.pyannote_segments, "Where somebody speaks, by pyannote")},
+        {"segment_count": len(segments), "refined_segments": len(refined), "model": MODEL},
+    )

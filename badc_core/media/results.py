@@ -1,0 +1,45 @@
+"""What a stage of the media pipeline returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from badc_core.media_settings import MediaSettings
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage wrote, and what it is."""
+
+    path: Path
+    description: str
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A stage that did its work.
+
+    Attributes:
+        outputs: key -> file; every file exists.
+        metadata: key -> number or text, for people.
+    """
+
+    outputs: Mapping[str, Output]
+    metadata: Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A stage that cannot work here; no output of it is left.
+
+    Attributes:
+        reason: what is missing, for people, without a full stop.
+    """
+
+    reason: str
+
+
+StageEnd: TypeAlias = StageResult | Skipped
+
+__all__ = ["MediaSettings", "Output", "Skipped", "StageEnd", "StageResult"]
