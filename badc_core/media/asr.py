@@ -15,7 +15,8 @@ from badc_core.media.documents import (
 from badc_core.media.entities import prompt_of
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.recognisers import load_recogniser
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 _LONGEST_CLIP_MS = 28_000
 """Whisper hears 30 s at once, so neighbours are put together up to nearly that."""

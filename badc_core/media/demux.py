@@ -7,7 +7,8 @@ from badc_core.errors import UnreadableRecording
 from badc_core.media.documents import write_document
 from badc_core.media.ffmpeg_call import run_ffmpeg
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, StageEnd, StageResult
+from badc_core.media.results import Output, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 from badc_core.speech.find import RATE_HZ
 
 _IN_TIME = "aresample=async=1:first_pts=0"

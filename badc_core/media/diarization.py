@@ -3,7 +3,8 @@
 from badc_core.media.documents import Turn, Turns, write_document
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.pyannote import load_pipeline
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 MODEL = "pyannote/speaker-diarization-3.1"
 

@@ -7,7 +7,8 @@ from badc_core.atomic import replacing
 from badc_core.errors import UnreadableRecording
 from badc_core.media.ffmpeg_call import run_ffmpeg
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 _TRACKS = ("-map", "0:v?", "-map", "0:a?", "-map", "1:0", "-c:s", "mov_text")
 _COPY = ("-c:v", "copy", "-c:a", "copy")

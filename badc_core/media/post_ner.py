@@ -19,7 +19,8 @@ from badc_core.media.documents import (
 )
 from badc_core.media.entities import find_names, unique
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 _SHORTEST_NAME = 4
 """Shorter ones are too much like other words."""

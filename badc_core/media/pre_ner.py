@@ -10,7 +10,8 @@ from badc_core.errors import InputOutdated
 from badc_core.media.documents import Entities, Entity, write_document
 from badc_core.media.entities import NAME, PERSON, PLACE, find_names, prompt_of, unique
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, StageEnd, StageResult
+from badc_core.media.results import Output, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 _MOST_PEOPLE = 20
 _NOT_SPOKEN = re.compile(r"\((voice|uncredited|.*archive.*)\)", re.IGNORECASE)

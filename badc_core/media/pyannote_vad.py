@@ -6,7 +6,8 @@ Where it is skipped, Silero's segments count: `documents.speech_times` chooses.
 from badc_core.media.documents import Speech, SpeechTimes, read_document, write_document
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.pyannote import load_pipeline
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 MODEL = "pyannote/voice-activity-detection"
 

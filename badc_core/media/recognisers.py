@@ -15,7 +15,7 @@ from badc_core.audio.reader import Samples
 from badc_core.errors import ConfigInvalid, PackageMissing
 from badc_core.media.documents import Utterance, Word
 from badc_core.media.pyannote import send_no_telemetry
-from badc_core.media.results import MediaSettings
+from badc_core.media_settings import MediaSettings
 
 _NEEDED = ("model.bin", "config.json", "tokenizer.json")
 """Without a tokenizer.json, faster-whisper would fetch one."""

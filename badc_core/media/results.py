@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from badc_core.media_settings import MediaSettings
-
 
 @dataclass(frozen=True)
 class Output:
@@ -41,5 +39,3 @@ class Skipped:
 
 
 StageEnd: TypeAlias = StageResult | Skipped
-
-__all__ = ["MediaSettings", "Output", "Skipped", "StageEnd", "StageResult"]

@@ -4,7 +4,8 @@ from badc_core.audio.reader import AudioFile
 from badc_core.errors import PackageMissing
 from badc_core.media.documents import SpeechTimes, write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 from badc_core.speech.find import MODEL, find_speech_in
 from badc_core.speech.segments import SpeechRules
 

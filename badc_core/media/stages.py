@@ -19,7 +19,8 @@ from badc_core.media import (
     tmdb,
 )
 from badc_core.media.folder import MediaFolder
-from badc_core.media.results import MediaSettings, StageEnd
+from badc_core.media.results import StageEnd
+from badc_core.media_settings import MediaSettings
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from badc_core.atomic import write_text
 from badc_core.media.documents import Turn, Turns, read_document, spoken
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, StageEnd, StageResult
+from badc_core.media.results import Output, StageEnd, StageResult
 from badc_core.media.srt import cut_cues, write_srt
+from badc_core.media_settings import MediaSettings
 
 
 def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:

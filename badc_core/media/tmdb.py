@@ -17,7 +17,8 @@ from badc_core.errors import ConfigInvalid
 from badc_core.json_texts import parse_object
 from badc_core.media.documents import write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaSettings, Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media_settings import MediaSettings
 
 URL = "https://api.themoviedb.org/3"
 KEY_VARIABLE = "TMDB_API_KEY"

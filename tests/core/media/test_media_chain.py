@@ -11,8 +11,9 @@ from support.spoken_video import LENGTH_S, SAID, STARTS_S, describe_file
 
 from badc_core.audio.ffmpeg import find_ffmpeg
 from badc_core.media.folder import MediaFolder
-from badc_core.media.results import MediaSettings, Skipped, StageResult
+from badc_core.media.results import Skipped, StageResult
 from badc_core.media.stages import STAGES
+from badc_core.media_settings import MediaSettings
 
 HIGHEST_WORD_ERROR_RATE = 0.25
 

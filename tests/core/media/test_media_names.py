@@ -10,7 +10,8 @@ from badc_core.media import post_ner, pre_ner
 from badc_core.media.documents import Entity, Transcript, Utterance, Word, write_document
 from badc_core.media.entities import find_names
 from badc_core.media.post_ner import correct
-from badc_core.media.results import MediaSettings, Skipped
+from badc_core.media.results import Skipped
+from badc_core.media_settings import MediaSettings
 
 FILM = {
     "tmdb_id": 7,

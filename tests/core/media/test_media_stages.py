@@ -30,8 +30,9 @@ from badc_core.media.documents import (
     write_document,
 )
 from badc_core.media.folder import MediaFolder
-from badc_core.media.results import MediaSettings, Skipped
+from badc_core.media.results import Skipped
 from badc_core.media.stages import STAGES
+from badc_core.media_settings import MediaSettings
 
 SETTINGS = MediaSettings()
 

@@ -11,7 +11,8 @@ import pytest
 from badc_core.errors import ConfigInvalid
 from badc_core.media import tmdb
 from badc_core.media.folder import MediaFolder
-from badc_core.media.results import MediaSettings, Skipped
+from badc_core.media.results import Skipped
+from badc_core.media_settings import MediaSettings
 
 KEY = "0123456789abcdef"
 FILM = {
