@@ -79,7 +79,7 @@ hawkears: $(VENV)/.installed-run ## install HawkEars 2 with random networks, for
 
 crate-validator: .venv-crate/.installed ## install what validates RO-Crates, for its test
 
-media: $(VENV)/.installed-media ## install what videos and spoken notes need (500 MB), for their tests
+media: $(VENV)/.installed-media ## install what videos and spoken notes need (600 MB), for their tests
 
 docs: $(VENV)/.installed-run ## renew the reference pages in docs/ from the code
 	@$(BIN)/python docs/generate.py
