@@ -113,10 +113,13 @@ def read_parts(folder: Path) -> Parts | None:
     manifest = _read_or_note(folder / MANIFEST, is_manifest, damaged) or {}
     own_part = _read_or_note(folder / _PIPELINE, is_pipeline_part, damaged)
     pipeline = take_apart(manifest) if own_part is None and manifest else own_part or {}
+    unreadable: list[Path] = []
     records = {
-        name: _read_or_note(stage_file(folder, name), is_record, [])
+        name: _read_or_note(stage_file(folder, name), is_record, unreadable)
         for name in _stage_names(folder)
     }
+    for path in unreadable:
+        _log.warning("%s is damaged; what %s says of the stage counts", path, MANIFEST)
     stages = {
         **manifest.get("stages", {}),
         **pipeline.get("adopted", {}),

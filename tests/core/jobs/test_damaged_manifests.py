@@ -94,11 +94,14 @@ def _without_job(manifest: dict) -> dict:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_loses_nothing_and_its_remains_are_kept(folder, name, damage) -> None:
+def test_a_damaged_file_loses_nothing_and_its_remains_are_kept(
+    folder, name, damage, caplog
+) -> None:
     before = load_manifest(folder)
     damage(folder / name)
     found = load_manifest(folder)
     assert found is not None
+    assert (f"{folder / name} is damaged" in caplog.text) == (name != "job_info.json")
     if name == "job_info.json":
         found, before = _without_job(found), _without_job(before)
     if name == "pipeline.json":
