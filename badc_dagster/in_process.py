@@ -12,6 +12,7 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.units import counted
+from badc_dagster.command_job import CommandJob
 from badc_dagster.liveness import LOCKS_FIRST_TAG, show_alive, show_ended, tag_home
 from badc_dagster.partitions import asset_key
 from badc_dagster.run_events import (
@@ -61,6 +62,7 @@ class InProcessRuns:
         connection: Connection,
         dataset: Dataset,
         overrides: Overrides,
+        job: CommandJob,
     ) -> None:
         self.n_runs = 0
         self.faults: list[str] = []
@@ -68,6 +70,7 @@ class InProcessRuns:
         self.busy: set[str] = set()
         self.unattended: dict[str, str] = {}
         self._instance = instance
+        self._job = job
         self._root = dataset.root
         self._overrides = dict(overrides)
         self._connection = connection
@@ -107,16 +110,18 @@ class InProcessRuns:
         job = self._defs.resolve_job_def(self._connection.scoped(job_name))
         resource = self._connection.scoped("dataset")
         run_id = str(uuid4())
+        run_config = {
+            "resources": {resource: {"config": self._config}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+        job_tags = self._job.add_run(run_id, job_name, assets, run_config)
         show_alive(run_id)
         try:
             with keeping_streams():
                 result = job.execute_in_process(
-                    run_config={
-                        "resources": {resource: {"config": self._config}},
-                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    },
+                    run_config=run_config,
                     instance=self._instance,
-                    tags={**LOCKS_FIRST_TAG, **tag_home(self._instance), **tags},
+                    tags={**LOCKS_FIRST_TAG, **tag_home(self._instance), **tags, **job_tags},
                     asset_selection=[asset_key(self._connection, one) for one in assets],
                     raise_on_error=False,
                     run_id=run_id,

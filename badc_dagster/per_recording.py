@@ -4,7 +4,6 @@ How what their bodies yield becomes events is in `recording_step.py`.
 """
 
 from collections.abc import Callable, Set
-from functools import wraps
 from typing import Any, cast
 
 import dagster as dg
@@ -14,7 +13,8 @@ from badc_core.stages.stage import STAGES
 from badc_dagster.failures import as_failures
 from badc_dagster.host_inputs import input_names
 from badc_dagster.partitions import asset_key, backfill_policy, recording_partitions
-from badc_dagster.recording_step import Results
+from badc_dagster.recording_step import Results, Step
+from badc_dagster.step_job import StepJob
 
 
 def per_recording_asset(
@@ -23,7 +23,7 @@ def per_recording_asset(
     description: str | None,
     kinds: Set[str],
     **declared: Any,
-) -> Callable[[Callable[..., Results]], dg.AssetsDefinition]:
+) -> Callable[[Callable[[dg.AssetExecutionContext, Step], Results]], dg.AssetsDefinition]:
     """Returns the decorator for an asset of which every recording has a partition.
 
     Args:
@@ -48,11 +48,12 @@ def per_recording_asset(
         **declared,
     )
 
-    def decorate(body: Callable[..., Results]) -> dg.AssetsDefinition:
-        @wraps(body)
+    def decorate(
+        body: Callable[[dg.AssetExecutionContext, Step], Results],
+    ) -> dg.AssetsDefinition:
         def guarded(context: dg.AssetExecutionContext) -> Results:
-            with as_failures():
-                yield from body(context)
+            with as_failures(), StepJob(context, connection, stage) as job:
+                yield from body(context, Step(context, connection, stage, job))
 
         return cast("dg.AssetsDefinition", declare(guarded))
 

@@ -6,7 +6,7 @@ bad ones are logged, one line each, and named in one failure at the end. So a fa
 nobody else's result. How such assets are declared is in `per_recording.py`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +18,6 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import (
     BadcError,
-    DatasetInvalid,
-    DetectionsInvalid,
-    ManifestMismatch,
-    RawDetectionsInvalid,
     RecordingBusy,
 )
 from badc_core.outcomes import Outcome
@@ -30,8 +26,8 @@ from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.recordings.failures import clear_failure, note_failure
 from badc_core.slurm.run_folders import end_runs_of_other_stages
 from badc_core.slurm.step_launcher import SlurmStepLauncher
-from badc_core.stages.damage import mark_damaged
-from badc_core.stages.fingerprint_files import store_fingerprint
+from badc_core.stages.damage import mark_damaged, writers_of
+from badc_core.stages.fingerprint_files import FileSum, store_fingerprint
 from badc_core.stages.fingerprints import mark_incomplete
 from badc_core.stages.stage import STAGES, stages_after
 from badc_core.stages.step_inputs import StepInputs
@@ -45,6 +41,7 @@ from badc_dagster.host_inputs import HostInputs
 from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import commit_metadata, slurm_metadata, tasks_metadata
 from badc_dagster.partitions import asset_key
+from badc_dagster.step_job import StepJob
 
 T = TypeVar("T")
 Outcomes: TypeAlias = Generator[Outcome[T], None, None]
@@ -73,12 +70,15 @@ class Step:
         dataset: the dataset it works on.
         inputs: what the body gets.
         launcher: runs the body on a Slurm cluster; None where it runs here.
+        job: gets to know what the step does.
     """
 
     def __init__(
-        self, context: dg.AssetExecutionContext, connection: Connection, stage: str
+        self, context: dg.AssetExecutionContext, connection: Connection, stage: str, job: StepJob
     ) -> None:
         show_alive(context.run.run_id)
+        self.job = job
+        self._sums: dict[str, Mapping[str, FileSum]] = {}
         self.dataset: Dataset = getattr(context.resources, connection.scoped("dataset"))
         write_tracking_rules(self.dataset.root)
         self._host = HostInputs(
@@ -188,6 +188,9 @@ class Step:
         """Tells the asset graph what the cluster's tasks used, once all have ended."""
         tasks = self.launcher.list_tasks() if self.launcher else []
         if tasks:
+            self.job.count(slurm_tasks=len(tasks))
+            arrays = {str(one["job"]).partition("_")[0] for one in tasks}
+            self.job.add_metadata(slurm_job_ids=sorted(arrays))
             key, metadata = self._context.asset_key, tasks_metadata(tasks)
             self._context.log_event(dg.AssetObservation(key, metadata=metadata))
 
@@ -196,6 +199,8 @@ class Step:
         commit, outputs = self._finished.commit()
         for outcome, described in outputs:
             metadata = described.metadata | commit_metadata(commit)
+            self.job.add_metadata(commit=commit)
+            self.job.add_written(outcome.recording_id, self._sums.pop(outcome.recording_id, {}))
             output = replace(described, metadata=metadata)
             if len(self._by_id) == 1:
                 yield self._result(outcome.recording_id, output)
@@ -238,9 +243,10 @@ class Step:
         work = self.inputs.work
         # What another run is at work on has not failed: that run will say what becomes of it.
         if not isinstance(error, RecordingBusy):
+            self.job.add_failed(recording_id, error)
             note_failure(self.dataset, recording_id, self._stage.name, error)
             work.mark_lacking(self._stage.name, recording_id, lacks=True)
-        for damaged in self._written_by(error):
+        for damaged in writers_of(error, self._stage):
             mark_damaged(self.dataset, damaged, recording_id)
         self._context.log.error(f"{recording_id} failed: {error}")
         self._context.log_event(
@@ -253,19 +259,10 @@ class Step:
         )
         return error
 
-    def _written_by(self, error: BadcError) -> tuple[str, ...]:
-        """Returns the stages that write the file an error is about, and must write it again."""
-        if isinstance(error, DatasetInvalid):
-            return ("recording",)
-        if isinstance(error, ManifestMismatch):
-            return ("chunk_manifest",)
-        if isinstance(error, RawDetectionsInvalid):
-            return ("raw_detections",)
-        return self._stage.inputs if isinstance(error, DetectionsInvalid) else ()
-
     def _store_fingerprint(self, recording_id: str, output: RecordingOutput) -> None:
         fingerprint = self._fingerprint(recording_id, output)
-        store_fingerprint(self.dataset, self._stage.name, recording_id, fingerprint)
+        stored = store_fingerprint(self.dataset, self._stage.name, recording_id, fingerprint)
+        self._sums[recording_id] = stored.files
 
     def _fingerprint(self, recording_id: str, output: RecordingOutput) -> str:
         fingerprint = output.fingerprint or self.wanted(recording_id)

@@ -1,13 +1,12 @@
 """A dataset in the asset graph, as the command line sees it: scan, status, and everything due.
 
-Through the same instance and jobs as the UI. What is due is decided in `due.py`, in which order it
-is done in `batches.py`.
+Through the same instance and jobs as the UI. How everything that is due is run is in
+`everything_due.py`.
 """
 
 import logging
-import os
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +16,10 @@ import dagster as dg
 from badc_core.atomic import remove_abandoned
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import BadcError, ConfigInvalid, DatasetInvalid, DetectorMissing
+from badc_core.errors import ConfigInvalid, DatasetInvalid, DetectorMissing
+from badc_core.jobs.run_job import RunJob
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.fetching import require_fetched_all
-from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import (
     ScanOutcome,
@@ -29,24 +28,16 @@ from badc_core.recordings.registry import (
     register_recordings,
 )
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
-from badc_core.reports.corpus import explain_corpus_damage
-from badc_core.stages.corpus_outputs import CORPUS_ASSETS
-from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
-from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
-from badc_core.stages.work import Work
-from badc_core.units import counted
-from badc_dagster.batches import BatchRun, Watch
-from badc_dagster.corpus_fingerprint import (
-    corpus_fingerprint,
-    is_corpus_current,
-    take_over_corpus,
-)
+from badc_core.stages.step_records import commit_dataset_files
+from badc_dagster.batches import Watch
+from badc_dagster.command_job import CommandJob
 from badc_dagster.done_notes import Collected, collect_and_say
-from badc_dagster.due import DueFinder, Progress
+from badc_dagster.due import DueFinder
+from badc_dagster.everything_due import EverythingDue, standing_failures
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
-from badc_dagster.in_process import InProcessRuns, Overrides
+from badc_dagster.in_process import Overrides
 from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
@@ -164,7 +155,7 @@ class Project:
         dead = [run.run_id for run in find_dead_runs(self._instance)]
         registry = read_registry(self.dataset.registry)
         missing = find_missing(self.dataset, registry)
-        failures = self._failures(missing)
+        failures = standing_failures(self._place, missing)
         try:
             progress = self._finder().find(registry.without(missing))
         except (ConfigInvalid, DetectorMissing) as error:
@@ -188,8 +179,9 @@ class Project:
         self,
         limit: int = 0,
         watch: Watch | None = None,
-        show: Callable[[str], None] = _nothing,
-        warn: Callable[[str], None] = _nothing,
+        show: Show = _nothing,
+        warn: Show = _nothing,
+        resumed: RunJob | None = None,
     ) -> RunOutcome:
         """Runs everything that is due, batch by batch, then the corpus if anything changed.
 
@@ -198,101 +190,19 @@ class Project:
             watch: returns what shows the progress of a stage.
             show: shows a sentence before anything is run.
             warn: shows a warning before anything is run.
+            resumed: the job to go on with, of whose recordings this is; None for a new one.
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
         """
         close_dead_runs(self._instance)
-        registry = read_registry(self.dataset.registry)
-        register_keys(self._instance, self._connection, registry.ids)
-        runs = InProcessRuns(self._instance, self._connection, self.dataset, self._overrides)
-        batches = BatchRun(self._instance, self._connection, self.dataset, runs, watch)
-        take_over_made_elsewhere(self._place, registry, show, warn)
-        missing = find_missing(self.dataset, registry)
-        progress = batches.finder.find(registry.without(missing))
-        store_where_lacking(self.dataset, progress.current)
-        due = progress.unfinished
-        unfinished = [one for one in registry.ids if one in due]
-        wanted = unfinished[:limit] if limit else unfinished
-
-        def show_first_results() -> None:
-            # Where there is a corpus, it is of more than the first batch, and would mix settings.
-            # Its content may be elsewhere.
-            if not os.path.lexists(self.dataset.corpus.html):
-                self._bring_corpus_up_to_date(runs, warn)
-
-        batches.run(progress, wanted, show_first_results)
-        busy = batches.busy | runs.busy
-        nothing_done = runs.n_runs == 0 and bool(busy)
-        self._report_still_due(progress, wanted, busy, runs)
-        is_reported = self._bring_corpus_up_to_date(runs, warn)
-        self._refresh_changed(progress, batches, busy, runs)
-        commit_leftovers(self.dataset, Commits(self.dataset, warn))
-        return RunOutcome(
-            n_finished=len(progress.finished),
-            n_incomplete=len(progress.incomplete),
-            failures=self._failures(missing),
-            n_missing=len(missing),
-            faults=tuple(runs.faults),
-            warnings=tuple(runs.warnings),
-            n_busy=len(busy - runs.unattended.keys()),
-            unattended=tuple(runs.explain_unattended()),
-            nothing_to_do=runs.n_runs == 0 and not busy,
-            nothing_done=nothing_done,
-            has_old_report=not is_reported and os.path.lexists(self.dataset.corpus.duckdb),
-        )
-
-    def _failures(self, missing: Collection[str]) -> tuple[StandingFailure, ...]:
-        """Returns what failed; what is missing cannot be tried again."""
-        left = set(missing)
-        failures = read_failures(self.dataset)
-        return tuple(note for one, note in failures.items() if one not in left)
+        with CommandJob(self._instance, self._connection, warn, resumed) as job:
+            due = EverythingDue(self._place, self._overrides, job, (show, warn))
+            return due.run(limit, watch)
 
     def _finder(self) -> DueFinder:
-        return DueFinder(self._instance, self._connection, self.dataset)
+        return DueFinder(*self._place)
 
     @property
     def _place(self) -> GraphPlace:
         return self._instance, self._connection, self.dataset
-
-    def _report_still_due(
-        self, progress: Progress, wanted: Sequence[str], busy: set[str], runs: InProcessRuns
-    ) -> None:
-        """Adds a fault for recordings that went through the stages well and are due all the same.
-
-        The settings, the deployments or the files changed during the run.
-        """
-        explained = busy | progress.incomplete | set(read_failures(self.dataset))
-        still_due = (progress.unfinished & set(wanted)) - explained
-        if still_due and not runs.faults:
-            sentence = (
-                f"{counted(len(still_due), 'recording')} still due, {min(still_due)} for example: "
-                "settings, deployments.csv or audio files changed during the run. "
-                f"Run: badc run {shlex.quote(str(self.dataset.root))}"
-            )
-            runs.add_faults([sentence])
-
-    def _refresh_changed(
-        self, progress: Progress, batches: BatchRun, busy: set[str], runs: InProcessRuns
-    ) -> None:
-        """Brings up to date what other runs finished, or what building the corpus found damaged."""
-        work = Work(self.dataset.work_folder)
-        changed = busy.union(*(work.dirty(stage) for stage in STAGES))
-        try:
-            if changed:
-                batches.refresh(progress, sorted(changed))
-        except BadcError as error:
-            runs.add_faults([str(error)])
-
-    def _bring_corpus_up_to_date(self, runs: InProcessRuns, warn: Callable[[str], None]) -> bool:
-        """Makes the report of all recordings where it is due; returns whether it is good then."""
-        registry = read_registry(self.dataset.registry)
-        wanted = corpus_fingerprint(*self._place, registry)
-        judged = (*self._place, wanted)
-        is_current = is_corpus_current(*judged) or take_over_corpus(*judged)
-        damage = explain_corpus_damage(self.dataset) if is_current else ""
-        if damage:
-            warn(f"The corpus is made again: {damage}.")
-        if damage or not is_current:
-            return runs.execute("corpus_job", {}, CORPUS_ASSETS)
-        return True

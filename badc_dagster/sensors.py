@@ -25,6 +25,7 @@ from badc_dagster.due import DueFinder, Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.liveness import close_dead_runs
 from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys, run_size
+from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.scans import report_scan
 from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
 from badc_dagster.taking_over import Tick, take_over
@@ -135,6 +136,7 @@ def evaluate(
     """
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
+    close_lost_jobs(instance, warn)
     outcome, cursor.sizes = register_settled(dataset, cursor.sizes, now_s())
     n_new_keys = register_keys(instance, connection, outcome.registry.ids)
     report_scan(instance, connection, dataset, outcome, n_new_keys)

@@ -26,14 +26,15 @@ def corpus_file(dataset: Dataset, asset: str) -> Path:
     return {CORPUS_DETECTIONS: dataset.corpus.duckdb, CORPUS_REPORT: dataset.corpus.html}[asset]
 
 
-def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> None:
-    """Writes down what a file of the corpus, which has just been written, was made from.
+def store_corpus_fingerprint(dataset: Dataset, asset: str, fingerprint: str) -> StoredOutput:
+    """Writes down, and returns, what a file of the corpus was made from, which was just written.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
     output = _describe(dataset, asset, fingerprint)
     store_outputs(dataset, dataset.corpus.fingerprints, "", {asset: output})
+    return output
 
 
 def store_corpus_if_remade(dataset: Dataset, asset: str) -> None:

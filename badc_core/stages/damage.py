@@ -12,9 +12,17 @@ from pathlib import Path
 from badc_core.annexed_files import lacks_content
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ProgramMissing, RecordingBusy
+from badc_core.errors import (
+    BadcError,
+    DatasetInvalid,
+    DetectionsInvalid,
+    ManifestMismatch,
+    ProgramMissing,
+    RawDetectionsInvalid,
+    RecordingBusy,
+)
 from badc_core.provenance.annex import check_contents
-from badc_core.stages.stage import STAGES
+from badc_core.stages.stage import STAGES, Stage
 from badc_core.stages.work import Work
 
 
@@ -33,6 +41,17 @@ def mark_damaged(dataset: Dataset, stage: str, recording_id: str) -> bool:
     finally:
         begun.leave()
     return True
+
+
+def writers_of(error: BadcError, stage: Stage) -> tuple[str, ...]:
+    """Returns the stages that write the file an error of a stage is about, which is damaged."""
+    if isinstance(error, DatasetInvalid):
+        return ("recording",)
+    if isinstance(error, ManifestMismatch):
+        return ("chunk_manifest",)
+    if isinstance(error, RawDetectionsInvalid):
+        return ("raw_detections",)
+    return stage.inputs if isinstance(error, DetectionsInvalid) else ()
 
 
 def put_output_away(dataset: Dataset, stage: str, recording_id: str) -> None:

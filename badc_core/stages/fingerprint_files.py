@@ -81,14 +81,17 @@ def sum_files(dataset: Dataset, paths: Iterable[Path]) -> dict[str, FileSum]:
     return {dataset.below(one): FileSum(one.stat().st_size, sha256_file(one)) for one in here}
 
 
-def store_fingerprint(dataset: Dataset, stage: str, recording_id: str, fingerprint: str) -> None:
-    """Writes down what a recording's output, which has just been written, was made from.
+def store_fingerprint(
+    dataset: Dataset, stage: str, recording_id: str, fingerprint: str
+) -> StoredOutput:
+    """Writes down, and returns, what a recording's output was made from, which was just written.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
     output = describe_output(dataset, stage, recording_id, fingerprint)
     store_outputs(dataset, dataset.fingerprints(recording_id), recording_id, {stage: output})
+    return output
 
 
 def describe_output(

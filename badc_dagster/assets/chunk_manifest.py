@@ -15,8 +15,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     schema = {"dagster/column_schema": manifest_schema()}
 
     @per_recording_asset(connection, "chunk_manifest", __doc__, {"csv"}, metadata=schema)
-    def chunk_manifest(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, "chunk_manifest")
+    def chunk_manifest(_context: dg.AssetExecutionContext, step: Step) -> Results:
         at_once_s = hears_at_once_s(step.dataset.settings.detector)
         yield from step.materialise(
             step.outcomes(plan_chunks),

@@ -22,6 +22,7 @@ from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadata
 from badc_dagster.partitions import asset_key
 from badc_dagster.recording_step import Results
+from badc_dagster.step_job import StepJob
 
 _INCOMPLETE = "incomplete"
 """In place of the fingerprint of a corpus that lacks results."""
@@ -42,13 +43,15 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
     )
     def corpus_detections(context: dg.AssetExecutionContext) -> Results:
         with as_failures():
-            yield from _corpus_detections(context, connection, getattr(context.resources, resource))
+            dataset = getattr(context.resources, resource)
+            with StepJob(context, connection, CORPUS_DETECTIONS) as job:
+                yield from _corpus_detections(context, connection, dataset, job)
 
     return corpus_detections
 
 
 def _corpus_detections(
-    context: dg.AssetExecutionContext, connection: Connection, dataset: Dataset
+    context: dg.AssetExecutionContext, connection: Connection, dataset: Dataset, job: StepJob
 ) -> Iterator[dg.MaterializeResult[Any]]:
     show_alive(context.run.run_id)
     registry = read_registry(dataset.registry)
@@ -58,9 +61,11 @@ def _corpus_detections(
         totals = gather_corpus(dataset)
         # What was damaged will be made again, and what was not here fetched; then this must be too.
         version = fingerprint if totals.is_complete else _INCOMPLETE
-        store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
+        stored = store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
         # Still locked, since git-annex would put a link to the old file over a newer one.
         commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)
+    job.add_outputs(stored.files)
+    job.add_metadata(commit=commit, recordings=totals.recordings, detections=totals.detections)
     yield dg.MaterializeResult(
         metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
         data_version=dg.DataVersion(version),
@@ -80,7 +85,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         required_resource_keys={resource},
     )
     def corpus_report(context: dg.AssetExecutionContext) -> Results:
-        with as_failures():
+        with as_failures(), StepJob(context, connection, CORPUS_REPORT) as job:
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
             source = asset_key(connection, CORPUS_DETECTIONS)
@@ -88,8 +93,10 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             commits = Commits(dataset, context.log.warning)
             with Work(dataset.work_folder).writing_corpus():
                 page = write_corpus_page(dataset)
-                store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
+                stored = store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
                 commit = commit_corpus(CORPUS_REPORT, dataset, commits)
+            job.add_outputs(stored.files)
+            job.add_metadata(commit=commit)
             yield dg.MaterializeResult(
                 metadata={
                     "report": dg.MetadataValue.path(page),

@@ -16,8 +16,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     schema = {"dagster/column_schema": column_schema(DETECTION_COLUMNS)}
 
     @per_recording_asset(connection, "detections", __doc__, {"parquet"}, metadata=schema)
-    def detections(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, "detections")
+    def detections(_context: dg.AssetExecutionContext, step: Step) -> Results:
 
         def describe(recording_id: str, value: DetectionsResult) -> RecordingOutput:
             path = step.dataset.detections(recording_id)

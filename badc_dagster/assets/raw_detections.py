@@ -36,8 +36,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         check_specs=chunk_check_specs(connection, STAGE),
         op_tags=device_tags(connection),
     )
-    def raw_detections(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, STAGE)
+    def raw_detections(context: dg.AssetExecutionContext, step: Step) -> Results:
         dataset, inputs = step.dataset, step.inputs
         launcher = step.launcher
         if launcher is None:
@@ -57,7 +56,9 @@ def build(connection: Connection) -> dg.AssetsDefinition:
                 fingerprint = add_floor(as_source(step.wanted(recording_id)), value.floor)
                 return RecordingOutput(metadata, fingerprint, lacking)
 
-            pace = Pace(total_audio_s(dataset, inputs.recording_ids), context.log.info)
+            audio_s = total_audio_s(dataset, inputs.recording_ids)
+            step.job.count(audio_s=audio_s)
+            pace = Pace(audio_s, context.log.info)
             recording = telemetry, pace.analysed, summary
             if launcher is None:
                 outcomes = detect_recordings(inputs, *recording)

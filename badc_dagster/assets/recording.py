@@ -15,8 +15,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that describes and checks recordings."""
 
     @per_recording_asset(connection, "recording", __doc__, {"json"})
-    def recording(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, "recording")
+    def recording(_context: dg.AssetExecutionContext, step: Step) -> Results:
         fingerprints = Fingerprints(step.dataset)
         rows = {one.recording_id: one.registered for one in step.inputs.recordings}
 

@@ -15,6 +15,7 @@ from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import registry_metadata
 from badc_dagster.partitions import register_keys
 from badc_dagster.scans import forget_recordings
+from badc_dagster.step_job import StepJob
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:
@@ -29,13 +30,15 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         required_resource_keys={resource},
     )
     def recordings(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        with as_failures():
+        with as_failures(), StepJob(context, connection, "recordings") as job:
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
             outcome = register_recordings(dataset)
             commit_dataset_files(dataset, Commits(dataset, context.log.warning))
             forget_recordings(context.instance, connection, dataset, outcome.dropped)
             n_new_keys = register_keys(context.instance, connection, outcome.registry.ids)
+            job.add_output(dataset.registry)
+            job.add_metadata(recordings=len(outcome.registry), new=len(outcome.added))
             yield dg.MaterializeResult(
                 metadata=registry_metadata(outcome, n_new_keys, dataset.registry),
                 data_version=dg.DataVersion(REGISTRY_VERSION),

@@ -14,8 +14,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that writes recordings' reports."""
 
     @per_recording_asset(connection, "report_bundle", __doc__, {"html", "duckdb"})
-    def report_bundle(context: dg.AssetExecutionContext) -> Results:
-        step = Step(context, connection, "report_bundle")
+    def report_bundle(_context: dg.AssetExecutionContext, step: Step) -> Results:
 
         def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:
             return RecordingOutput(bundle_metadata(value, step.dataset.bundle(recording_id)))

@@ -31,6 +31,7 @@ from badc_dagster.dagster_private import (
     get_tag_concurrency_limits_config,
 )
 from badc_dagster.executor.execution import LeasingExecution
+from badc_dagster.executor.job_following import following_job
 from badc_dagster.executor.step_leases import StepLeases, check_requests, requests_of
 from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
@@ -86,6 +87,12 @@ class GpuExecutor(MultiprocessExecutor):
                 folder cannot be used.
         """
         show_alive(plan_context.run_id)  # a run that waits for devices is alive
+        events = self._execute(plan_context, execution_plan)
+        yield from following_job(plan_context, execution_plan, events)
+
+    def _execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
         with as_failures():
             requests = requests_of(execution_plan)
             leases = None

@@ -33,9 +33,7 @@ LOUDNESS = Stage(
 
 def build(connection):
     @per_recording_asset(connection, "loudness", "How loud it is.", {"txt"})
-    def loudness(context: dg.AssetExecutionContext):
-        step = Step(context, connection, "loudness")
-
+    def loudness(_context: dg.AssetExecutionContext, step: Step):
         def measure(one):
             recording = read_recording(step.dataset.recording(one.recording_id))
             path = loudness_path(step.dataset, one.recording_id)

@@ -4,9 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from badc_core.jobs import load_manifest
+from badc_core.jobs.places import job_places
+from badc_core.jobs.recording_tables import read_recordings
 from badc_core.stages.stage import STAGES
+from badc_dagster.run_jobs import JOB_TAG
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +97,13 @@ def test_a_job_takes_a_range_of_recordings_and_tells_what_it_was_leased(cut, doc
     told = cut.latest("raw_detections", "rec_2").metadata
     assert told["leased_devices"].value.startswith("cpu slot ")
     assert told["waited_for_device_s"].value >= 0
+    (runs,) = job_places().output_root.glob("**/runs.json")
+    (run,) = cut.instance.get_runs(dg.RunsFilter(tags={JOB_TAG: runs.parent.name}))
+    assert run.run_id in runs.with_name("runs.csv").read_text()
+    manifest = load_manifest(runs.parent)
+    assert manifest["pipeline"]["status"] == "completed"
+    assert manifest["stages"]["raw_detections"]["metadata"]["recordings_done"] == 2
+    assert read_recordings(runs.parent) == {"dataset": {"rec_2", "rec_3"}}
 
 
 @pytest.mark.soak

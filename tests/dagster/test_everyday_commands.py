@@ -84,10 +84,10 @@ def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):
 def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond, monkeypatch):
     begin = Step.__init__
 
-    def fill_the_disk(step, context, connection, stage):
+    def fill_the_disk(step, context, connection, stage, job):
         if stage == "report_bundle":
             raise OSError(28, "No space left on device")
-        begin(step, context, connection, stage)
+        begin(step, context, connection, stage, job)
 
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__init__", fill_the_disk)

@@ -1,0 +1,147 @@
+"""Tables of a job about its recordings, beside its manifests: lists too long for JSON.
+
+    recordings.csv                  what the job is about; rows may repeat
+    stages/STAGE.outputs.csv        files written for recordings; the last row of a path counts
+    stages/STAGE.failures.csv       recordings that failed and have not succeeded since
+
+The first two only grow, a row at a time, so a run over an archive of any size keeps little in
+memory, and a killed process loses at most the row that it was writing.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+from badc_core.atomic import naming_storage_trouble, replacing, writing_text
+from badc_core.csv_tables import as_written, write_rows
+
+_RECORDINGS = ("dataset", "recording_id")
+_OUTPUTS = ("recording_id", "path", "size_bytes", "sha256")
+_FAILURES = ("recording_id", "reason")
+
+
+class WrittenFile(NamedTuple):
+    """A file that a stage wrote for a recording.
+
+    Attributes:
+        recording_id: empty for a file about all of them.
+        path: absolute.
+        size_bytes, sha256: of its content.
+    """
+
+    recording_id: str
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+def recordings_table(folder: Path) -> Path:
+    """Returns the path of the table of a job's recordings."""
+    return folder / "recordings.csv"
+
+
+def outputs_table(folder: Path, stage: str) -> Path:
+    """Returns the path of the table of the files that a stage wrote."""
+    return folder / "stages" / f"{stage}.outputs.csv"
+
+
+def failures_table(folder: Path, stage: str) -> Path:
+    """Returns the path of the table of the recordings that failed in a stage."""
+    return folder / "stages" / f"{stage}.failures.csv"
+
+
+def append_recordings(folder: Path, dataset: str, recording_ids: Iterable[str]) -> None:
+    """Adds recordings of a dataset to those that a job is about.
+
+    Raises:
+        StorageFull, OutputUnwritable: they cannot be written.
+    """
+    rows = ((dataset, one) for one in recording_ids)
+    append_rows(recordings_table(folder), _RECORDINGS, rows)
+
+
+def read_recordings(folder: Path) -> dict[str, set[str]]:
+    """Returns dataset -> the recordings of it that a job is about."""
+    found: dict[str, set[str]] = {}
+    for dataset, recording_id in read_complete_rows(recordings_table(folder), _RECORDINGS):
+        found.setdefault(dataset, set()).add(recording_id)
+    return found
+
+
+def append_outputs(folder: Path, stage: str, files: Iterable[WrittenFile]) -> None:
+    """Adds files that a stage has written for a recording.
+
+    Raises:
+        StorageFull, OutputUnwritable: they cannot be written.
+    """
+    append_rows(outputs_table(folder, stage), _OUTPUTS, files)
+
+
+def read_outputs(folder: Path, stage: str) -> Iterator[WrittenFile]:
+    """Yields every file that a stage wrote, as it was written last."""
+    latest: dict[str, WrittenFile] = {}
+    for recording_id, path, size_bytes, sha256 in read_complete_rows(
+        outputs_table(folder, stage), _OUTPUTS
+    ):
+        if size_bytes.isdecimal():
+            latest[path] = WrittenFile(recording_id, path, int(size_bytes), sha256)
+    yield from latest.values()
+
+
+def write_failures(folder: Path, stage: str, reasons: Mapping[str, str]) -> None:
+    """Writes which recordings have failed in a stage, and why.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    table = failures_table(folder, stage)
+    if not reasons:
+        table.unlink(missing_ok=True)
+        return
+    with replacing(table) as aside, writing_text(aside) as file:
+        write_rows(file, _FAILURES, sorted(reasons.items()))
+
+
+def read_failures(folder: Path, stage: str) -> dict[str, str]:
+    """Returns the recordings that have failed in a stage, each with the reason."""
+    rows = read_complete_rows(failures_table(folder, stage), _FAILURES)
+    return {row[0]: row[1] for row in rows}
+
+
+def append_rows(table: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Adds rows to a table, which begins with its columns; other processes may do so too.
+
+    Raises:
+        StorageFull, OutputUnwritable: they cannot be written.
+    """
+    text = StringIO()
+    write_rows(text, columns, rows)
+    head, _, body = text.getvalue().partition("\n")
+    with naming_storage_trouble(table):
+        table.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(table, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            # A killed process may have left the beginning of a row: it ends there.
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            before = "\n" if is_torn else "" if size else f"{head}\n"
+            os.write(descriptor, (before + body).encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(descriptor)
+
+
+def read_complete_rows(table: Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the rows of a table that only grows, without those that were not written to the end.
+
+    Nothing where there is no table.
+    """
+    try:
+        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            for row in csv.reader(file):
+                if len(row) == len(columns) and row != list(columns):
+                    yield as_written(row)
+    except FileNotFoundError:
+        return

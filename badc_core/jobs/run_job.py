@@ -1,0 +1,240 @@
+"""A job whose stages are runs of an orchestrator: its snapshot, its runs, its attempts, its end.
+
+Beside the manifest the job's folder has
+
+    runs.json        who started the runs, where, with which versions; the datasets; the attempts
+    runs.csv         each run, and where the web interface shows it
+    run_config.json  what the first run was given
+    settings.toml    the settings of the dataset as they were, defaults included
+
+What stages record is in `stage_part.py`. No file has a secret in it.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from badc_core.accounts import user_name
+from badc_core.atomic import write_text
+from badc_core.errors import ConfigInvalid
+from badc_core.file_names import require_name
+from badc_core.jobs.environment import read_secrets
+from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job
+from badc_core.jobs.pipeline_manifest import PipelineManifest
+from badc_core.jobs.places import JobPlaces
+from badc_core.jobs.recording_tables import append_recordings, append_rows, read_recordings
+from badc_core.jobs.stage_part import Part, StagePart, end_lost_parts, runs_lock
+from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, write_json
+from badc_core.json_texts import parse_object
+from badc_core.locks import locked
+from badc_core.toml_files import read_toml, render_toml
+
+RUNS = "runs.json"
+COMPLETED, FAILED, CANCELED = "completed", "failed", "canceled"
+
+Json = dict[str, Any]
+_TABLE, _CONFIG, _SETTINGS = "runs.csv", "run_config.json", "settings.toml"
+_RUN_COLUMNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
+_MOST_ERRORS = 20
+_LONGEST_COMMAND = 2_000
+
+
+class RunJob:
+    """A job of runs; every call reads or writes its files, so several processes may have it.
+
+    Attributes:
+        folder: the job's.
+        attempt: 1, and one more whenever it was resumed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.attempt = int(self.read().get("attempt", 1))
+
+    @classmethod
+    def create(cls, places: JobPlaces, facts: Mapping[str, Any]) -> Self:
+        """Returns a new job.
+
+        Args:
+            places: where jobs are.
+            facts: about who starts its runs, and with what.
+
+        Raises:
+            StorageFull, OutputUnwritable: it cannot be written.
+        """
+        manager = places.manager()
+        # Runs are configured by the dataset's settings, and no file of variables.
+        manager.create_job(_user(), Path(os.devnull))
+        manager.cleanup_job_env()
+        folder = manager.get_job_output_dir()
+        secrets = read_secrets()
+        about = {
+            "schema": SCHEMA_VERSION,
+            "job_id": read_job(folder).get("job_id"),
+            "attempt": 1,
+            "command": secrets.mask_text(shlex.join(sys.argv))[:_LONGEST_COMMAND],
+            "working_folder": secrets.mask_path(os.getcwd()),  # noqa: PTH109
+            **secrets.mask_json(to_json(facts)),
+            "datasets": {},
+        }
+        write_json(folder / RUNS, about)
+        return cls(folder)
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return str(self.read().get("job_id", self.folder.name))
+
+    def read(self) -> Json:
+        """Returns what `runs.json` says; empty if it cannot be read."""
+        with suppress(OSError, ValueError):
+            return parse_object((self.folder / RUNS).read_bytes())
+        return {}
+
+    def add_run(self, run_id: str, job: str, stages: Iterable[str], config: Any = None) -> None:
+        """Records a run that begins.
+
+        Args:
+            run_id: of the run.
+            job: what the orchestrator calls what it runs.
+            stages: that it runs.
+            config: what it was given; kept of the first run.
+        """
+        row = (run_id, f"/runs/{run_id}", self.attempt, now_text(), job, " ".join(stages))
+        append_rows(self.folder / _TABLE, _RUN_COLUMNS, [row])
+        if config and not (self.folder / _CONFIG).exists():
+            write_json(self.folder / _CONFIG, read_secrets().mask_json(to_json(config)))
+
+    def add_dataset(
+        self, name: str, root: Path, settings: Mapping[str, Any], versions: Mapping[str, Any]
+    ) -> None:
+        """Records a dataset that the job is about, with its settings as they are now."""
+        if name in self.read().get("datasets", {}):
+            return
+        secrets = read_secrets()
+
+        def add(about: Json) -> bool:
+            if name in about["datasets"]:
+                return False
+            file = _SETTINGS if not about["datasets"] else f"settings_{name}.toml"
+            write_text(self.folder / file, render_toml(secrets.mask_json(_without_none(settings))))
+            about["datasets"][name] = {"root": str(root), "settings": file}
+            about["versions"] = {**about.get("versions", {}), **to_json(versions)}
+            return True
+
+        self._change(add)
+        with locked(runs_lock(self.folder)):
+            if len(self.read()["datasets"]) == 1:
+                PipelineManifest(self.folder / MANIFEST).set_input(root, name)
+
+    def read_settings(self, dataset: str) -> Json:
+        """Returns the settings of a dataset as they were, without those that were not set.
+
+        Raises:
+            ConfigInvalid: they cannot be read.
+        """
+        file = self.folder / self.read()["datasets"][dataset]["settings"]
+        try:
+            return read_toml(file)
+        except FileNotFoundError as error:
+            raise ConfigInvalid("the job's settings are gone", file, "Run the work anew") from error
+
+    def add_recordings(self, dataset: str, recording_ids: Iterable[str]) -> None:
+        """Records recordings that the job is about."""
+        append_recordings(self.folder, dataset, recording_ids)
+
+    def read_recordings(self, dataset: str) -> set[str]:
+        """Returns the recordings of a dataset that the job is about."""
+        return read_recordings(self.folder).get(dataset, set())
+
+    def start(self, part: Part, inputs: Mapping[str, Path]) -> StagePart:
+        """Returns a part of a stage that begins."""
+        return StagePart(self.folder, part, inputs)
+
+    def skip(self, stage: str, reason: str) -> None:
+        """Records that a stage is not run, unless it has a record."""
+        if stage not in (load_manifest(self.folder) or {}).get("stages", {}):
+            manifest = PipelineManifest(self.folder / MANIFEST)
+            manifest.set_pipeline_step(stage, enabled=False, reason=reason)
+
+    def begin_again(self) -> int:
+        """Begins another attempt and returns its number."""
+
+        def begin(about: Json) -> bool:
+            about["attempt"] = int(about.get("attempt", 1)) + 1
+            about["errors"] = []
+            about["ended"] = None
+            return True
+
+        self._change(begin)
+        about = self.read()
+        self.attempt = int(about["attempt"])
+        for name, dataset in list(about["datasets"].items())[:1]:
+            PipelineManifest(self.folder / MANIFEST).set_input(dataset["root"], name)
+        return self.attempt
+
+    def finish(self, status: str, errors: Iterable[str] = ()) -> None:
+        """Ends the job; parts that are still at work have failed.
+
+        Args:
+            status: `completed`, `failed` or `canceled`; with a failed stage it is not completed.
+            errors: why, apart from what stages say.
+        """
+        told = [read_secrets().mask_text(one) for one in errors][:_MOST_ERRORS]
+        reason = told[0] if told else "canceled" if status == CANCELED else "it did not end"
+        for stage in self._stages():
+            end_lost_parts(self.folder, stage, None, reason)
+        manifest = PipelineManifest(self.folder / MANIFEST)
+        manifest.finalize(COMPLETED if status == COMPLETED else FAILED)
+        has_failed = manifest.to_dict()["pipeline"]["status"] == FAILED
+        ending = FAILED if has_failed and status == COMPLETED else status
+
+        def end(about: Json) -> bool:
+            about["errors"] = told
+            about["ended"] = {"status": ending, "at": now_text()}
+            return True
+
+        self._change(end)
+
+    def end_lost(self, run_ids: Iterable[str], reason: str) -> None:
+        """Ends what runs were at work on whose process is gone."""
+        names = frozenset(run_ids)
+        for stage in self._stages():
+            end_lost_parts(self.folder, stage, names, reason)
+
+    def has_work(self) -> bool:
+        """Returns whether a part of a stage is at work, as far as the files say."""
+        stages = (load_manifest(self.folder) or {}).get("stages", {})
+        return any(one.get("parts", {}).get("at_work") for one in stages.values())
+
+    def _stages(self) -> list[str]:
+        return list((load_manifest(self.folder) or {}).get("stages", {}))
+
+    def _change(self, change: Callable[[Json], bool]) -> None:
+        """Changes what `runs.json` says, unless the change returns False."""
+        with locked(runs_lock(self.folder)):
+            about = self.read()
+            about.setdefault("datasets", {})
+            if change(about):
+                write_json(self.folder / RUNS, about)
+
+
+def _user() -> str:
+    try:
+        return require_name(user_name())
+    except ValueError:  # such as DOMAIN\\user
+        return str(os.getuid())
+
+
+def _without_none(settings: Mapping[str, Any]) -> Json:
+    """Returns settings as TOML has them, which has no null."""
+    return {
+        key: _without_none(one) if isinstance(one, Mapping) else one
+        for key, one in json.loads(json.dumps(to_json(settings))).items()
+        if one is not None
+    }

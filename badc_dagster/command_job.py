@@ -1,0 +1,119 @@
+"""The job of one `badc run`: all runs that it starts, from its first run to its end."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
+from badc_core.jobs.unfailing import Unfailing
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.stage import STAGES
+from badc_dagster.run_jobs import COMMAND, close_lost_jobs, create_job, finish, following, job_tags
+
+_NOT_DUE = "nothing of it was due"
+
+
+class CommandJob:
+    """A job that begins with the first run, if there is one; use as a context manager.
+
+    The work never fails because of it.
+
+    Args:
+        instance: holds the runs.
+        connection: the dataset.
+        warn: shows a warning.
+        resumed: the job to go on with; None for a new one.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        connection: Connection,
+        warn: Callable[[str], None],
+        resumed: RunJob | None = None,
+    ) -> None:
+        self.resumed = resumed
+        self._instance = instance
+        self._connection = connection
+        self._warn = warn
+        self._record = Unfailing(warn)
+        self._job: RunJob | None = None
+        self._recordings: Collection[str] = ()
+        self._errors: Sequence[str] = ()
+        self._followed = ExitStack()
+
+    def __enter__(self) -> Self:
+        close_lost_jobs(self._instance, self._warn)
+        if self.resumed is not None:
+            self._record(self._resume)
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        with self._followed:
+            self._record(lambda: self._end(error))
+
+    @property
+    def recordings(self) -> frozenset[str] | None:
+        """The recordings of the job that is resumed; None for a new job, which takes any."""
+        if self.resumed is None:
+            return None
+        return frozenset(self.resumed.read_recordings(self._connection.name))
+
+    def plan(self, recordings: Collection[str]) -> None:
+        """Says which recordings a new job is about, before its first run."""
+        self._recordings = recordings
+
+    def add_run(
+        self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Records a run that begins, and returns its tags.
+
+        Args:
+            run_id: of the run.
+            name: of Dagster's job.
+            assets: that it makes.
+            config: what the run is given.
+        """
+        return self._record(lambda: self._add_run(run_id, name, assets, config)) or {}
+
+    def conclude(self, faults: Sequence[str]) -> None:
+        """Says what went wrong, apart from what steps recorded."""
+        self._errors = faults
+
+    def _resume(self) -> None:
+        job = self.resumed
+        if job is not None:
+            self._followed.enter_context(following(job))
+            job.begin_again()
+            self._job = job
+
+    def _add_run(
+        self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, str]:
+        if self._job is None:
+            self._job = create_job(COMMAND)
+            self._followed.enter_context(following(self._job))
+            self._job.add_recordings(self._connection.name, self._recordings)
+        self._job.add_run(run_id, name, assets, config)
+        return job_tags(self._job)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._job is None:
+            return
+        if error is not None:
+            is_canceled = not isinstance(error, Exception)
+            reason = "interrupted" if is_canceled else str(error)
+            finish(self._job, CANCELED if is_canceled else FAILED, [reason])
+            return
+        for stage in (*STAGES, *CORPUS_ASSETS):
+            self._job.skip(self._connection.scoped(stage), _NOT_DUE)
+        finish(self._job, FAILED if self._errors else COMPLETED, self._errors)

@@ -1,0 +1,76 @@
+"""A run's BADC job, from the start of the run's executor to its end."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
+from badc_core.jobs.unfailing import Unfailing
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.stage import STAGES
+from badc_dagster.dagster_private import EngineEventData, ExecutionPlan, PlanOrchestrationContext
+from badc_dagster.run_jobs import finish, following, is_last_run, join_job
+
+_RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS}
+_LEFT_OUT = "a stage before it failed"
+_Events = Iterator[dg.DagsterEvent]
+
+
+def following_job(
+    context: PlanOrchestrationContext, plan: ExecutionPlan, events: _Events
+) -> _Events:
+    """Yields a run's events, while a job gets to know how the run goes.
+
+    The run never fails because of it.
+
+    Args:
+        context: of the run.
+        plan: what it executes.
+        events: of its steps.
+    """
+    record = Unfailing(context.log.warning)
+    job = record(lambda: join_job(context.instance, context.dagster_run))
+    if job is None:
+        yield from events
+        return
+    yield _job_event(context, job)
+    outcome, reason = CANCELED, "terminated"
+    with following(job):
+        try:
+            has_failed = False
+            for event in events:
+                has_failed = has_failed or event.event_type == dg.DagsterEventType.STEP_FAILURE
+                yield event
+            outcome, reason = (FAILED, "a step failed") if has_failed else (COMPLETED, "")
+        except Exception as error:
+            outcome, reason = FAILED, f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            record(lambda: _end(context, plan, job, (outcome, reason)))
+
+
+def _end(
+    context: PlanOrchestrationContext,
+    plan: ExecutionPlan,
+    job: RunJob,
+    ending: tuple[str, str],
+) -> None:
+    outcome, reason = ending
+    # The process of a step that was killed could not say so.
+    job.end_lost([context.run_id], reason or "its process ended early")
+    if outcome == FAILED:
+        for key in plan.step_keys_to_execute:
+            if key.rpartition("__")[2] in _RECORDED:
+                job.skip(key, _LEFT_OUT)
+    if is_last_run(context.instance, job, context.run_id):
+        is_told = outcome != COMPLETED and reason != "a step failed"
+        finish(job, outcome, [reason] if is_told else [])
+
+
+def _job_event(context: PlanOrchestrationContext, job: RunJob) -> dg.DagsterEvent:
+    metadata = {
+        "job_id": dg.MetadataValue.text(job.job_id),
+        "job_folder": dg.MetadataValue.path(str(job.folder)),
+    }
+    message = f"This run belongs to the BADC job {job.job_id}."
+    return dg.DagsterEvent.engine_event(context, message, EngineEventData(metadata=metadata))

@@ -1,0 +1,127 @@
+"""A stage whose work comes in parts leaves one record, whoever of them ends first or is killed."""
+
+import json
+
+import pytest
+
+from badc_core.errors import OutputUnwritable
+from badc_core.jobs import load_manifest
+from badc_core.jobs.places import JobPlaces
+from badc_core.jobs.recording_tables import WrittenFile as File
+from badc_core.jobs.recording_tables import (
+    append_outputs,
+    outputs_table,
+    read_failures,
+    read_outputs,
+    read_recordings,
+)
+from badc_core.jobs.run_job import CANCELED, COMPLETED, RunJob
+from badc_core.jobs.stage_part import Part
+from badc_core.jobs.unfailing import Unfailing
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_TOKEN", "zebra-17-secret")
+    return RunJob.create(JobPlaces(tmp_path / "jobs"), {"started_by": "a test"})
+
+
+def record(job, stage="count"):
+    return load_manifest(job.folder)["stages"][stage]
+
+
+def status(job):
+    return load_manifest(job.folder)["pipeline"]["status"]
+
+
+def test_batches_are_one_attempt_and_a_recording_done_later_clears_its_failure(job, tmp_path):
+    first = job.start(Part("count", "run-1"), {"list": tmp_path / "list.csv"})
+    assert (record(job)["status"], status(job)) == ("running", "running")
+    first.add_written("r1", [(tmp_path / "r1.txt", 3, "abc")])
+    first.add_failed("r2", "cannot be read with zebra-17-secret")
+    first.count("audio_s", 60.0)
+    first.end()
+    assert record(job)["status"] == "failed"
+    assert record(job)["error"] == "r2 failed: cannot be read with ***"
+
+    second = job.start(Part("count", "run-2"), {})
+    second.add_written("r2", [(tmp_path / "r2.txt", 4, "def")])
+    second.count("audio_s", 30.0)
+    second.end()
+    found = record(job)
+    assert (found["status"], found["attempt"], "error" in found) == ("success", 1, False)
+    assert found["metadata"]["recordings_done"] == 2
+    assert found["metadata"]["audio_s"] == 90.0
+    assert found["duration_seconds"] > 0
+    assert read_failures(job.folder, "count") == {}
+    assert list(read_outputs(job.folder, "count")) == [
+        File("r1", str(tmp_path / "r1.txt"), 3, "abc"),
+        File("r2", str(tmp_path / "r2.txt"), 4, "def"),
+    ]
+    job.finish(COMPLETED)
+    assert status(job) == "completed"
+    assert job.read()["ended"]["status"] == "completed"
+
+
+def test_a_stage_runs_until_the_last_of_its_parts_has_ended(job):
+    parts = [job.start(Part("count", name), {}) for name in ("run-1", "run-2")]
+    parts[0].end("the disk is full")
+    assert (record(job)["status"], status(job)) == ("running", "running")
+    assert job.has_work()
+    parts[1].end()
+    assert (record(job)["status"], record(job)["error"]) == ("failed", "the disk is full")
+
+    job.start(Part("count", "run-3", replaces=frozenset({"run-1"})), {}).end()
+    assert (record(job)["status"], record(job)["attempt"]) == ("success", 2)
+
+
+def test_what_a_killed_process_left_is_ended_and_the_next_attempt_clears_it(job):
+    job.start(Part("count", "run-1"), {})
+    job.finish(CANCELED)
+    assert (record(job)["status"], record(job)["error"]) == ("failed", "canceled")
+    assert (status(job), job.read()["ended"]["status"]) == ("failed", "canceled")
+
+    assert job.begin_again() == 2
+    assert RunJob(job.folder).attempt == 2
+    job.start(Part("count", "run-2", job.attempt), {}).end()
+    job.finish(COMPLETED)
+    assert (status(job), record(job)["attempt"]) == ("completed", 2)
+
+
+def test_a_row_that_a_killed_process_did_not_finish_is_not_read(job):
+    append_outputs(job.folder, "count", [File("r1", "/data/r1", 3, "abc")])
+    with outputs_table(job.folder, "count").open("a") as table:
+        table.write("r2,/data/r2")
+    append_outputs(job.folder, "count", [File("r3", "/data/r3", 5, "def")])
+    append_outputs(job.folder, "count", [File("r1", "/data/r1", 9, "new")])
+    found = {one.recording_id: one.size_bytes for one in read_outputs(job.folder, "count")}
+    assert found == {"r1": 9, "r3": 5}
+
+
+def test_the_snapshot_of_a_dataset_is_masked_and_kept_as_it_was(job, tmp_path):
+    settings = {"detector": {"name": "x", "api_token": "zebra-17-secret", "timezone": None}}
+    job.add_dataset("pond", tmp_path, settings, {"detector": "x 1"})
+    job.add_dataset("pond", tmp_path, {"detector": {"name": "y"}}, {})
+    job.add_dataset("lake", tmp_path, {"detector": {"name": "z"}}, {})
+    job.add_recordings("pond", ["r1", "r2"])
+    job.add_run("id-1", "pipeline_job", ["count"], {"token": "zebra-17-secret"})
+    assert job.read_settings("pond") == {"detector": {"name": "x", "api_token": "***"}}
+    assert job.read_settings("lake") == {"detector": {"name": "z"}}
+    assert read_recordings(job.folder) == {"pond": {"r1", "r2"}}
+    assert load_manifest(job.folder)["input"]["title"] == "pond"
+    assert json.loads((job.folder / "run_config.json").read_text()) == {"token": "***"}
+    assert "id-1,/runs/id-1,1," in (job.folder / "runs.csv").read_text()
+    for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
+        assert b"zebra-17" not in path.read_bytes(), path
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning():
+    warnings = []
+    record = Unfailing(warnings.append)
+
+    def fail():
+        raise OutputUnwritable("cannot be written", "/out", "Make it writable")
+
+    assert [record(fail), record(lambda: 1)] == [None, None]
+    assert len(warnings) == 1
+    assert "/out: cannot be written" in warnings[0]

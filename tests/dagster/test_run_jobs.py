@@ -1,0 +1,139 @@
+"""Every run belongs to a job, whose files say what became of it; the run never fails for them."""
+
+import csv
+
+import pytest
+from support.commands import run_typed
+
+from badc_core.jobs import load_manifest
+from badc_core.jobs.places import job_places
+from badc_core.jobs.recording_tables import read_outputs, read_recordings
+from badc_core.jobs.run_job import RunJob
+from badc_core.jobs.stage_part import Part
+from badc_core.stages.stage import STAGES
+from badc_dagster.command_job import CommandJob
+from badc_dagster.run_jobs import (
+    FOLDER_TAG,
+    JOB_TAG,
+    close_lost_jobs,
+    create_job,
+    following,
+    join_job,
+)
+
+PLANTED = "zebra-17-secret"
+
+
+def jobs():
+    """Returns all jobs, the oldest first."""
+    return [RunJob(one.parent) for one in sorted(job_places().output_root.glob("**/runs.json"))]
+
+
+def status(job):
+    return load_manifest(job.folder)["pipeline"]["status"]
+
+
+def new_run(graph, **tags):
+    """Returns a run with some of Dagster's own tags."""
+    return graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("corpus_job"),
+        tags={f"dagster/{name}": value for name, value in tags.items()},
+    )
+
+
+def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
+    graph, home, app, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("LAKE_API_TOKEN", PLANTED)
+    (graph.root / "audio" / "S1" / "bad.wav").write_bytes(b"no sound")
+    run_typed(app, "run", graph.root, code=1)
+    (job,) = jobs()
+    stages = load_manifest(job.folder)["stages"]
+    assert {name: one["status"] for name, one in stages.items()} == {
+        **dict.fromkeys((*STAGES, "corpus_detections", "corpus_report"), "success"),
+        "recording": "failed",
+    }
+    assert stages["recording"]["error"].startswith("bad failed: ")
+    assert status(job) == "failed"
+    for stage, entry in STAGES.items():
+        written = {one.path: one.size_bytes for one in read_outputs(job.folder, stage)}
+        files = [path for one in (1, 2, 3) for path in entry.files(graph.dataset, f"rec_{one}")]
+        assert written == {str(path): path.stat().st_size for path in files}
+        assert stages[stage]["metadata"]["recordings_done"] == 3
+    assert read_recordings(job.folder) == {"dataset": {"bad", "rec_1", "rec_2", "rec_3"}}
+    assert job.read_settings("dataset")["detector"]["name"] == "band_energy"
+
+    runs = graph.instance.get_runs()
+    tags = {JOB_TAG: job.job_id, FOLDER_TAG: str(job.folder)}
+    assert all(tags.items() <= run.tags.items() for run in runs)
+    with (job.folder / "runs.csv").open() as table:
+        assert {one["run_id"] for one in csv.DictReader(table)} == {one.run_id for one in runs}
+    for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
+        assert PLANTED.encode() not in path.read_bytes(), path
+
+    (graph.root / "audio" / "S1" / "bad.wav").unlink()
+    run_typed(app, "run", graph.root)
+    later = load_manifest(jobs()[-1].folder)["pipeline"]
+    assert (later["status"], later["skipped_stages"]) == ("completed", list(STAGES))
+    assert list((home / "open_jobs").glob("*")) == []
+
+
+def test_a_run_goes_on_without_a_job_where_none_can_be_written(cut, app, monkeypatch, tmp_path):
+    (tmp_path / "occupied").write_text("a file")
+    monkeypatch.setenv("BADC_JOBS", str(tmp_path / "occupied"))
+    done = run_typed(app, "run", cut.root)
+    assert done.output.count("The job's files are incomplete") == 1
+    assert "3 of 3 recordings complete" in done.output
+
+
+def test_an_interrupted_command_cancels_its_job_and_one_without_runs_has_none(graph):
+    with CommandJob(graph.instance, graph.connection, pytest.fail):
+        assert jobs() == []
+
+    def work():
+        with CommandJob(graph.instance, graph.connection, pytest.fail) as command:
+            assert JOB_TAG in command.add_run("id-1", "pipeline_job", ["recording"], {})
+            jobs()[0].start(Part("recording", "id-1"), {})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    (job,) = jobs()
+    assert (status(job), job.read()["ended"]["status"]) == ("failed", "canceled")
+    assert load_manifest(job.folder)["stages"]["recording"]["error"] == "interrupted"
+
+
+def test_a_job_that_a_killed_process_left_open_is_closed_once_nobody_follows_it(graph, home):
+    job = create_job("badc run")
+    with following(job):
+        job.start(Part("recording", "id-1"), {})
+        close_lost_jobs(graph.instance, pytest.fail)
+        assert status(job) == "running"
+    close_lost_jobs(graph.instance, pytest.fail)
+    assert status(job) == "failed"
+    assert "killed" in load_manifest(job.folder)["stages"]["recording"]["error"]
+    assert list((home / "open_jobs").glob("[!.]*")) == []
+
+
+def test_a_re_execution_and_a_backfill_are_one_job_and_other_runs_have_their_own(graph):
+    first = join_job(graph.instance, new_run(graph))
+    run = graph.instance.get_runs(limit=1)[0]
+    again = new_run(graph, parent_run_id=run.run_id, root_run_id=run.run_id)
+    assert join_job(graph.instance, again).job_id == first.job_id
+    backfill = {join_job(graph.instance, new_run(graph, backfill="b1")).job_id for _ in "ab"}
+    other = join_job(graph.instance, new_run(graph, sensor_name="new_audio_sensor"))
+    assert len({first.job_id, *backfill, other.job_id}) == 3
+    assert [one.read()["started_by"] for one in jobs()] == ["dagster", "backfill b1", "sensor"]
+    assert graph.instance.get_run_by_id(again.run_id).tags[JOB_TAG] == first.job_id
+
+
+def test_what_a_run_left_queued_keeps_its_job_open(graph):
+    run = new_run(graph)
+    job = join_job(graph.instance, run)
+    with following(job):
+        pass
+    close_lost_jobs(graph.instance, pytest.fail)
+    assert job.read().get("ended") is None
+    graph.instance.report_run_failed(run)
+    close_lost_jobs(graph.instance, pytest.fail)
+    assert job.read()["ended"]["status"] == "failed"
