@@ -160,6 +160,10 @@ class JobUnknown(BadcError):
     """There is no job with this id, or its folder may not be read."""
 
 
+class ArchiveInvalid(BadcError):
+    """An archive, or a copy, is not what was written to it."""
+
+
 class JobBusy(BadcError):
     """A job is being worked on, and what was asked for would harm that."""
 

@@ -34,6 +34,9 @@ class Secrets:
 
     Args:
         variables: name -> value, of secret variables and others.
+
+    Attributes:
+        longest_bytes: length of the longest secret in UTF-8; 0 without secrets.
     """
 
     def __init__(self, *variables: Mapping[str, str | None]) -> None:
@@ -46,6 +49,8 @@ class Secrets:
         }
         self._in_texts = _any_of(found, _SHORTEST)
         self._in_paths = _any_of(found, _SHORTEST_IN_PATHS)
+        self._in_bytes = re.compile(self._in_paths.pattern.encode())
+        self.longest_bytes = max((len(one.encode()) for one in found), default=0)
 
     def mask_text(self, text: str) -> str:
         """Returns a text without secrets."""
@@ -54,6 +59,10 @@ class Secrets:
     def mask_path(self, path: str) -> str:
         """Returns a path without secrets that nobody would have as the name of a folder."""
         return self._in_paths.sub(MASK, path)
+
+    def are_in(self, content: bytes) -> bool:
+        """Returns whether a secret that is nothing else by chance is in the content of a file."""
+        return bool(self.longest_bytes) and self._in_bytes.search(content) is not None
 
     def mask_json(self, value: Any, name: str = "") -> Any:
         """Returns a JSON value without secrets.

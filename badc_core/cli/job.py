@@ -1,19 +1,24 @@
-"""`badc job`: what jobs there are, what one did, and its settings."""
+"""`badc job`: what jobs there are, what one did, its logs and settings."""
 
+import sys
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
 import typer
 
 from badc_core.cli.groups import make_group
+from badc_core.cli.job_files import JobId, archive, migrate, prepare
+from badc_core.cli.job_pages import describe_files, describe_job, local_time, printable, tables
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.jobs.finding import JobFinder
-from badc_core.jobs.job_states import JOB_STATES, JobSummary, summarize
+from badc_core.jobs.job_details import read_details, read_settings, require_readable
+from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log
+from badc_core.jobs.job_states import JOB_STATES, JobSummary, has_ended, summarize
 from badc_core.jobs.places import job_places
-from badc_core.jobs.values import read_time
 
 _N_LISTED = 20
 _ROW = "{:<14} {:<12} {:<16} {:<10} {:<14} {}"
@@ -23,6 +28,8 @@ def build_job() -> typer.Typer:
     """Returns the group, to which others may add commands."""
     group = make_group("Look at jobs: who ran what, when, with which settings and result.")
     group.command("list")(list_jobs)
+    for command in (show, logs, config, prepare, archive, migrate):
+        group.command()(command)
     return group
 
 
@@ -57,21 +64,94 @@ def list_jobs(
         out.warn(f"{folder} cannot be read ({reason}), so jobs may be missing here")
 
 
+@taking_options
+def show(job: JobId, out: Output) -> None:
+    """Show what a job did: stages, times, errors, outputs, and where its files are."""
+    details = read_details(JobFinder(job_places()).find(job))
+    out.say(*describe_job(details))
+    out.show(*tables(details))
+    out.say(*describe_files(details))
+    for stage in details.stages:
+        for one in stage.warnings:
+            out.warn(f"{stage.name}: {one}")
+    out.give(details)
+
+
+@taking_options
+def config(job: JobId, out: Output) -> None:
+    """Print the settings of a job, without secrets."""
+    found = JobFinder(job_places()).find(job)
+    texts = read_settings(found)
+    for name, text in texts.items():
+        out.remark(f"{found.output_dir / name}")
+        out.say(*text.splitlines())
+    if not texts:
+        out.remark(f"No settings are kept in {found.output_dir}")
+    out.give({"job_id": found.job_id, "files": texts})
+
+
+@taking_options
+def logs(
+    job: JobId,
+    out: Output,
+    stage: Annotated[
+        str | None, typer.Argument(metavar="STAGE", help="Only of this stage.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+) -> None:
+    """Print the logs of a job, and what is added to them."""
+    found = JobFinder(job_places()).find(job)
+    require_readable(found)
+    if follow and out.as_json:
+        raise typer.BadParameter("is for people: leave out --json", param_hint="--follow")
+    if follow:
+        ended = partial(has_ended, found.output_dir)
+        _print_logs(out, follow_logs(found.log_dir, stage, ended))
+        out.remark(f"Job {found.job_id} has ended: badc job show {found.job_id}")
+        return
+    paths = find_logs(found.log_dir, stage)
+    if out.as_json:
+        texts = [(path, "".join(one.text for one in read_log(path))) for path in paths]
+        given = [{"path": path, "text": text} for path, text in texts]
+        out.give({"job_id": found.job_id, "logs": given})
+        return
+    for path in paths:
+        _print_logs(out, read_log(path))
+    if not paths:
+        out.remark(f"No logs are in {found.log_dir}")
+
+
+def _print_logs(out: Output, pieces: Iterable[LogText]) -> None:
+    """Prints pieces of logs as they are, and before each which log it is of, if that changes."""
+    last: LogText | None = None
+    for piece in pieces:
+        if not out.is_for_people:
+            continue
+        if last is None or last.path != piece.path:
+            if last is not None and not last.text.endswith("\n"):
+                sys.stdout.write("\n")
+            sys.stdout.flush()
+            out.remark(f"==> {piece.path.name} <==")
+        sys.stdout.write(piece.text)
+        sys.stdout.flush()
+        last = piece
+
+
 def _print_rows(out: Output, jobs: Iterable[JobSummary]) -> int:
     """Prints a line for each job as soon as it is found, and returns how many."""
     n_rows = 0
     for n_rows, one in enumerate(jobs, 1):
         if n_rows == 1:
             out.say(_ROW.format("Job", "User", "Created", "Status", "Stage", "Input"))
-        cells = (one.job_id, one.user, _local_time(one.created_at), one.state, one.stage, one.input)
-        out.say(_ROW.format(*map(_printable, cells)).rstrip())
+        cells = (
+            one.job_id,
+            one.user,
+            local_time(one.created_at)[:16],
+            one.state,
+            one.stage,
+            one.input,
+        )
+        out.say(_ROW.format(*map(printable, cells)).rstrip())
     return n_rows
-
-
-def _local_time(text: str | None) -> str:
-    """Returns a moment on this machine's clock, for people."""
-    return f"{read_time(text).astimezone():%Y-%m-%d %H:%M}" if text else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "?" for one in text)

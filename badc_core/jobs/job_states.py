@@ -19,13 +19,16 @@ from badc_core.jobs.values import read_time
 from badc_core.json_texts import parse_object
 
 JobState: TypeAlias = Literal[
-    "created", "running", "unfinished", "completed", "failed", "archived", "unreadable"
+    "created", "running", "unfinished", "completed", "failed", "canceled", "archived", "unreadable"
 ]
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 ARCHIVE_RECORD = "archive.json"
 """In the folder of a job that was archived: where to, and whether its files were removed."""
+RUNS_RECORD = "runs.json"
+"""In the folder of a job whose stages are runs of Dagster: who started them, how they ended."""
 
 _SURELY_OVER_S = 7 * 86_400
+_SILENT_S = 60.0
 _SLACK_S = 5.0
 """Start times of processes are rounded."""
 
@@ -88,14 +91,40 @@ def state_of(folder: Path, manifest: Json) -> JobState:
     """
     if read_object(folder / ARCHIVE_RECORD).get("removed_at"):
         return "archived"
+    runs = read_object(folder / RUNS_RECORD)
+    if find_work(manifest) or _are_open(runs):
+        return "running"
     pipeline = manifest.get("pipeline", {})
-    if not (manifest.get("stages") or pipeline.get("steps") or _has_ended(manifest)):
+    if not (manifest.get("stages") or pipeline.get("steps") or runs or _has_ended(manifest)):
         return "created"
     if pipeline.get("status") == COMPLETED:
         return "completed"
-    if find_work(manifest):
-        return "running"
+    ended = runs.get("ended")
+    if isinstance(ended, dict) and ended.get("status") == "canceled":
+        return "canceled"
     return "failed" if pipeline.get("status") == FAILED else "unfinished"
+
+
+def has_ended(folder: Path, silent_s: float) -> bool:
+    """Returns whether nothing more is to be expected of a job.
+
+    Args:
+        folder: of its outputs.
+        silent_s: seconds without a word of it. What failed, or seems to have been left alone, may
+            be tried again at once.
+    """
+    manifest = quick_manifest(folder)
+    state = state_of(folder, manifest)
+    if state in {"created", "running"}:
+        return False
+    is_surely_over = state not in {"failed", "unfinished"} or _has_ended(manifest)
+    return is_surely_over or silent_s > _SILENT_S
+
+
+def find_open_runs(folder: Path) -> str:
+    """Returns what runs of Dagster a job waits for; empty if it has none that go on."""
+    runs = read_object(folder / RUNS_RECORD)
+    return f"runs started by {runs.get('started_by', 'Dagster')}" if _are_open(runs) else ""
 
 
 def find_work(manifest: Json) -> str:
@@ -131,6 +160,10 @@ def read_object(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return parse_object(path.read_bytes())
     return {}
+
+
+def _are_open(runs: dict[str, Any]) -> bool:
+    return bool(runs) and not runs.get("ended")
 
 
 def _has_ended(manifest: Json) -> bool:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from badc_core.accounts import user_name
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import ConfigInvalid
-from badc_core.file_names import absolute
+from badc_core.file_names import absolute, require_name
 from badc_core.jobs.folders import make_folders
 from badc_core.jobs.job_manager import JobManager
 
@@ -78,6 +79,14 @@ def job_places(home: Path | None = None) -> JobPlaces:
     if given:
         return JobPlaces(absolute(Path(given).expanduser()))
     return JobPlaces(absolute(home or _find_home()) / "jobs")
+
+
+def job_user() -> str:
+    """Returns whose the jobs of this process are: this user's name, or number."""
+    try:
+        return require_name(user_name())
+    except ValueError:  # such as DOMAIN\\user
+        return str(os.getuid())
 
 
 def _find_home() -> Path:

@@ -1,0 +1,248 @@
+"""All that is known of one job, gathered from its files for people and programs.
+
+Nothing is written: the job may be somebody else's.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from badc_core.csv_tables import as_written
+from badc_core.errors import JobUnknown
+from badc_core.jobs.environment import masked, read_text, variables
+from badc_core.jobs.finding import JobFolders
+from badc_core.jobs.job_states import (
+    ARCHIVE_RECORD,
+    RUNS_RECORD,
+    JobState,
+    explain_unreadable,
+    quick_manifest,
+    read_object,
+    state_of,
+)
+from badc_core.jobs.layout import Json, known_stages, status_of
+from badc_core.jobs.manifest_files import JOB_INFO
+from badc_core.secret_values import Secrets
+
+_BACKUP, _RUNS_TABLE, _SETTINGS = "job.env", "runs.csv", "settings*.toml"
+
+
+@dataclass(frozen=True)
+class StageDetails:
+    """A stage of a job.
+
+    Attributes:
+        name, status: of the stage.
+        attempt, started_at, completed_at, duration_seconds, ran_by: as it recorded them.
+        error: why it failed or was skipped; empty if it said nothing.
+        warnings: what it doubts.
+        metadata: what it says of itself.
+    """
+
+    name: str
+    status: str | None
+    attempt: Any
+    started_at: Any
+    completed_at: Any
+    duration_seconds: Any
+    ran_by: Any
+    error: str
+    warnings: list[str]
+    metadata: Any
+
+
+@dataclass(frozen=True)
+class OutputDetails:
+    """A file, folder or table of files that a stage wrote.
+
+    Attributes:
+        stage, key: which output.
+        path: where it was written.
+        exists: whether something is there now.
+        size_bytes: of the file, or of all files of the table.
+        n_files: in the table; None if it is none.
+        description: for people.
+    """
+
+    stage: str
+    key: str
+    path: str
+    exists: bool
+    size_bytes: int
+    n_files: int | None
+    description: str
+
+
+@dataclass(frozen=True)
+class JobDetails:
+    """A job.
+
+    Attributes:
+        job_id, user, state: of the job.
+        info: what `job_info.json` says.
+        input: what it works on.
+        timing: when it began and ended.
+        stages: in the order in which they began.
+        outputs: of all stages.
+        errors: of the job, apart from those of stages.
+        started_by: who started its runs, and with which command; empty if no runs are known.
+        runs: of Dagster: `run_id`, and `url_path`, the page of the web interface.
+        output_dir, log_dir: its folders.
+        settings: its files with settings, without secrets.
+        archive: what its archive is; None if it has none.
+    """
+
+    job_id: str
+    user: str
+    state: JobState
+    info: Json
+    input: Json
+    timing: Json
+    stages: list[StageDetails]
+    outputs: list[OutputDetails]
+    errors: list[str]
+    started_by: Json
+    runs: list[dict[str, str]]
+    output_dir: Path
+    log_dir: Path
+    settings: list[Path]
+    archive: Json | None
+
+
+def read_details(job: JobFolders) -> JobDetails:
+    """Returns what is known of a job.
+
+    Raises:
+        JobUnknown: its folder cannot be read.
+    """
+    folder = job.output_dir
+    require_readable(job)
+    manifest = quick_manifest(folder)
+    runs = read_object(folder / RUNS_RECORD)
+    return JobDetails(
+        job_id=job.job_id,
+        user=job.user,
+        state=state_of(folder, manifest),
+        info=read_object(folder / JOB_INFO),
+        input=manifest.get("input", {}),
+        timing=manifest.get("timing", {}),
+        stages=[_stage(manifest, name) for name in known_stages(manifest)],
+        outputs=list(_outputs(manifest)),
+        errors=[str(one) for one in _list(runs.get("errors"))],
+        started_by={name: runs[name] for name in ("started_by", "command") if runs.get(name)},
+        runs=list(_read_runs(folder / _RUNS_TABLE)),
+        output_dir=folder,
+        log_dir=job.log_dir,
+        settings=[one for one in (folder / _BACKUP, *_settings(folder)) if one.is_file()],
+        archive=read_object(folder / ARCHIVE_RECORD) or None,
+    )
+
+
+def read_settings(job: JobFolders) -> dict[str, str]:
+    """Returns the text of each file with settings of a job, without secrets.
+
+    Raises:
+        JobUnknown: a file cannot be read.
+    """
+    require_readable(job)
+    folder = job.output_dir
+    texts: dict[str, str] = {}
+    secrets = Secrets()
+    for path in (folder / _BACKUP, *_settings(folder)):
+        try:
+            text = read_text(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unreadable(job, path, error.strerror or str(error)) from error
+        if path.name == _BACKUP:
+            secrets = Secrets(variables(text))
+            texts[path.name] = masked(text)
+        else:
+            texts[path.name] = secrets.mask_text(text)
+    return texts
+
+
+def require_readable(job: JobFolders) -> None:
+    """Makes sure that a job's folder can be read.
+
+    Raises:
+        JobUnknown: it cannot.
+    """
+    reason = explain_unreadable(job.output_dir)
+    if reason:
+        raise _unreadable(job, job.output_dir, reason)
+
+
+def _unreadable(job: JobFolders, path: Path, reason: str) -> JobUnknown:
+    return JobUnknown(f"cannot be read ({reason})", path, f"The job is {job.user}'s: ask them")
+
+
+def _settings(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_SETTINGS))
+
+
+def _stage(manifest: Json, name: str) -> StageDetails:
+    record = manifest.get("stages", {}).get(name, {})
+    step = manifest.get("pipeline", {}).get("steps", {}).get(name, {})
+    return StageDetails(
+        name=name,
+        status=status_of(manifest, name),
+        attempt=record.get("attempt"),
+        started_at=record.get("started_at"),
+        completed_at=record.get("completed_at"),
+        duration_seconds=record.get("duration_seconds"),
+        ran_by=record.get("ran_by"),
+        error=str(record.get("error") or step.get("error") or step.get("reason") or ""),
+        warnings=[str(one) for one in _list(record.get("warnings"))],
+        metadata=record.get("metadata", {}),
+    )
+
+
+def _outputs(manifest: Json) -> Iterator[OutputDetails]:
+    for stage, record in manifest.get("stages", {}).items():
+        for key, output in record.get("outputs", {}).items():
+            path = _place(manifest, record, str(output.get("path") or ""))
+            size = output.get("total_bytes", output.get("size_bytes"))
+            yield OutputDetails(
+                stage=stage,
+                key=key,
+                path=path,
+                exists=bool(path) and _exists(path),
+                size_bytes=size if isinstance(size, int) else 0,
+                n_files=output.get("n_files"),
+                description=str(output.get("description") or ""),
+            )
+
+
+def _place(manifest: Json, record: Mapping[str, Any], path: str) -> str:
+    """Returns where an output is now: a folder that was moved has taken it along."""
+    before, now = record.get("folder"), manifest.get("movie_dir")
+    if before and now and Path(path).is_relative_to(str(before)):
+        return str(Path(str(now)) / Path(path).relative_to(str(before)))
+    return path
+
+
+def _exists(path: str) -> bool:
+    with suppress(OSError, ValueError):
+        return Path(path).exists()
+    return False
+
+
+def _read_runs(table: Path) -> Iterator[dict[str, str]]:
+    with (
+        suppress(OSError, ValueError, csv.Error),
+        table.open(encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        rows = csv.reader(file)
+        columns = next(rows, [])
+        for row in rows:
+            if len(row) == len(columns):  # else it was being written when its process was killed
+                yield dict(zip(columns, as_written(row), strict=True))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

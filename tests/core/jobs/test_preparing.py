@@ -1,0 +1,100 @@
+"""`badc job prepare`: a job for a media file, or for a part of one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support.commands import run_badc
+
+from badc_core.jobs import load_manifest
+from badc_core.jobs.environment import read_text, variables
+
+RATE_HZ = 16_000
+PLANTED = "hf_3f9ab77c21d0"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("BADC_JOBS", str(tmp_path / "jobs"))
+    (tmp_path / "jobs" / "config").mkdir(parents=True)
+    (tmp_path / "jobs" / "config" / ".env").write_text(f"HF_TOKEN={PLANTED}\nDEVICE=old\n")
+    return tmp_path
+
+
+def _ramp(path: Path, seconds: int) -> np.ndarray:
+    samples = np.arange(seconds * RATE_HZ, dtype=np.int32)
+    samples = (samples % 30_000).astype(np.int16)
+    soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
+    return samples
+
+
+def test_a_job_is_prepared_for_a_whole_file(root) -> None:
+    media = root / "Dawn Chorus (2025).wav"
+    _ramp(media, 1)
+    done = run_badc(
+        *("job", "prepare", media.name, "--workflow", "count", "--device", "cpu", "--json"),
+        folder=root,
+    )
+    job = json.loads(done.stdout)
+    manifest = load_manifest(Path(job["output_dir"]))
+    assert manifest["input"] == {"file": str(media), "title": "Dawn Chorus", "year": 2025}
+    settings = variables(read_text(Path(job["env_file"])))
+    assert settings["HF_TOKEN"] == PLANTED
+    assert (settings["INPUT_FILE"], settings["WORKFLOW"]) == (str(media), "count")
+    assert settings["DEVICE"] == "cpu"
+    assert "HF_TOKEN=***\n" in read_text(Path(job["env_backup"]))
+    listed = json.loads(run_badc("job", "list", "--json", folder=root).stdout)
+    assert [(one["state"], one["input"]) for one in listed] == [("created", "Dawn Chorus")]
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_a_part_is_cut_out(root, ending) -> None:
+    media = root / f"-a 'b\n.{ending}"
+    samples = _ramp(media, 10)
+    job = json.loads(
+        run_badc(
+            *("job", "prepare", "--start", "0:02", "--end", "5.5", "--json", "--", media.name),
+            folder=root,
+        ).stdout
+    )
+    clip = Path(job["input"]["file"])
+    assert clip == Path(job["output_dir"], "media", media.name)
+    cut, rate_hz = soundfile.read(clip, dtype="int16")
+    assert rate_hz == RATE_HZ
+    assert len(cut) == pytest.approx(3.5 * RATE_HZ, abs=0.3 * RATE_HZ)
+    start = 2 * RATE_HZ
+    assert abs(int(np.flatnonzero(samples[start - RATE_HZ :] == cut[0])[0]) - RATE_HZ) < 5_000
+    assert np.array_equal(np.diff(cut[:100].astype(int)), np.ones(99))
+    settings = variables(read_text(Path(job["env_file"])))
+    assert (settings["CLIP_START_S"], settings["CLIP_END_S"]) == ("2", "5.5")
+    assert settings["CLIP_FILE"] == str(clip)
+
+
+def test_a_part_that_cannot_be_cut_is_a_failed_job_without_secrets(root) -> None:
+    _ramp(root / "short.wav", 1)
+    (root / "text.wav").write_text("no sound")
+    for name, why in (("short.wav", "is over after 1.0 s"), ("text.wav", "cannot be cut")):
+        done = run_badc("job", "prepare", name, "--start", "2:00", folder=root, code=1)
+        assert why in done.stderr
+    listed = json.loads(run_badc("job", "list", "--json", folder=root).stdout)
+    assert [one["state"] for one in listed] == ["failed", "failed"]
+    assert not list((root / "jobs" / "config").glob(".env.job_*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--start", "1:2:3:4"), 2, "not a time"),
+        (("--start", "-1"), 2, "not a time"),
+        (("--end", "0"), 2, "must be after"),
+        (("--start", "9", "--end", "0:08"), 2, "must be after"),
+        (("--device", "tpu"), 2, "use one of"),
+    ],
+)
+def test_bad_words_create_nothing(root, words, code, why) -> None:
+    _ramp(root / "a.wav", 1)
+    assert why in run_badc("job", "prepare", "a.wav", *words, folder=root, code=code).stderr
+    assert "no such file" in run_badc("job", "prepare", "b.wav", folder=root, code=1).stderr
+    assert not (root / "jobs" / "out").exists()
