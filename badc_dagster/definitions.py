@@ -1,7 +1,11 @@
-"""Everything Dagster loads: the assets, jobs, sensors and checks of all connected datasets."""
+"""Everything Dagster loads: the assets, jobs, sensors and checks of all connected datasets.
+
+And those of the pipelines in the home, whose code is imported only if there is one.
+"""
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -19,12 +23,14 @@ warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
 warnings.filterwarnings("ignore", "Asset job .* varying BackfillPolicies", UserWarning)
 
 
-def build_defs(connections: Sequence[Connection]) -> dg.Definitions:
-    """Returns fresh definitions for some datasets.
+def build_defs(connections: Sequence[Connection], pipelines: Sequence[Path] = ()) -> dg.Definitions:
+    """Returns fresh definitions for some datasets, and some files of pipelines.
 
     Every step has a process of its own, and the devices it asks for.
     """
     parts = [_dataset_defs(connection) for connection in connections]
+    if pipelines:
+        parts += _pipeline_defs(pipelines)
     return dg.Definitions.merge(*parts, dg.Definitions(executor=gpu_executor))
 
 
@@ -38,4 +44,15 @@ def _dataset_defs(connection: Connection) -> dg.Definitions:
     )
 
 
-defs = build_defs(read_connections(home_path()))
+def pipeline_files(home: Path) -> list[Path]:
+    """Returns the files of the pipelines that are in the asset graph."""
+    return sorted((home / "pipelines").glob("*.toml"))
+
+
+def _pipeline_defs(paths: Sequence[Path]) -> list[dg.Definitions]:
+    from badc_dagster.assets.pipelines import build, read_pipelines  # noqa: PLC0415  (see above)
+
+    return [build(one) for one in read_pipelines(paths)]
+
+
+defs = build_defs(read_connections(home_path()), pipeline_files(home_path()))

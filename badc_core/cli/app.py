@@ -16,6 +16,7 @@ from badc_core.cli.groups import CommandGroup, make_group
 from badc_core.cli.hawkears import hawkears
 from badc_core.cli.infer import infer
 from badc_core.cli.job import build_job
+from badc_core.cli.job_run import run_job
 from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
     data.command("lineage")(lineage)
     data.command("export-crate")(export_crate)
     groups = {"data": data, "slurm": build_slurm(), "job": build_job()}
+    groups["job"].command("run")(run_job)
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name):
         command = entry.load()
         group, _, name = entry.name.rpartition(".")

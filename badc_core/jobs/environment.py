@@ -74,6 +74,21 @@ def masked(text: str) -> str:
     return "".join(secrets.mask_text(_mask(one)) for one in _bindings(text))
 
 
+def remove_configuration(path: Path, backup: Path) -> None:
+    """Removes the configuration of a job, if it is there; what was changed goes to its backup.
+
+    Raises:
+        StorageFull, OutputUnwritable: the backup cannot be written; nothing is removed then.
+    """
+    try:
+        text = masked(read_text(path))
+    except FileNotFoundError:
+        return
+    if not backup.exists() or read_text(backup) != text:
+        write_private(backup, text)
+    path.unlink(missing_ok=True)
+
+
 def stage_environment(job_env_file: Path) -> dict[str, str]:
     """Returns the environment of a stage's process: what it needs, and no secrets.
 

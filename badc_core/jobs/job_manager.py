@@ -8,7 +8,13 @@ from typing import Any
 
 from badc_core.accounts import user_name
 from badc_core.errors import ConfigInvalid
-from badc_core.jobs.environment import masked, read_text, with_values, write_private
+from badc_core.jobs.environment import (
+    masked,
+    read_text,
+    remove_configuration,
+    with_values,
+    write_private,
+)
 from badc_core.jobs.folders import make_job_folder
 from badc_core.jobs.ids import claim_job_id
 from badc_core.jobs.manifest_files import JOB_INFO
@@ -103,14 +109,7 @@ class JobManager:
         Raises:
             StorageFull, OutputUnwritable: the backup cannot be written; nothing is removed then.
         """
-        path, backup = self._path("env_file"), self._path("env_backup")
-        try:
-            text = masked(read_text(path))
-        except FileNotFoundError:
-            return
-        if not backup.exists() or read_text(backup) != text:
-            write_private(backup, text)
-        path.unlink(missing_ok=True)
+        remove_configuration(self._path("env_file"), self._path("env_backup"))
 
     def _write(self, job: dict[str, Any], configuration: str) -> None:
         """Writes the files of a new job; if that fails, no secrets are left behind."""

@@ -22,7 +22,8 @@ class PipelineJob:
         job_id: of the job.
         folder: its outputs; all of these paths are absolute.
         log_dir: its logs.
-        config: its settings; those without secrets once the others are removed.
+        config: its settings, with secrets, until they are removed.
+        backup: its settings without secrets.
         input: what it is about.
     """
 
@@ -30,6 +31,7 @@ class PipelineJob:
     folder: Path
     log_dir: Path
     config: Path
+    backup: Path
     input: Path
 
     @classmethod
@@ -52,8 +54,12 @@ class PipelineJob:
             remedy = "Start it with badc job run PIPELINE INPUT --resume JOB"
             raise ConfigInvalid("nobody has said what the job is about", folder, remedy)
         log_dir, env_file, backup = map(absolute, paths)
-        config = env_file if env_file.exists() else backup
-        return cls(job_id, folder, log_dir, config, Path(given))
+        return cls(job_id, folder, log_dir, env_file, backup, Path(given))
+
+    @property
+    def settings(self) -> Path:
+        """The settings that stages read: without secrets once the others are removed."""
+        return self.config if self.config.exists() else self.backup
 
     def values(self, pipeline: Pipeline, stage: Stage) -> dict[str, str]:
         """Returns what stands for each placeholder in the texts of a stage."""
@@ -63,7 +69,7 @@ class PipelineJob:
             "stage": stage.name,
             "output_dir": str(self.folder),
             "log_dir": str(self.log_dir),
-            "config": str(self.config),
+            "config": str(self.settings),
             "pipeline_dir": str(pipeline.path.parent),
         }
 

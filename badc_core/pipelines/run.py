@@ -6,13 +6,14 @@ outputs fail or are skipped likewise.
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from badc_core.atomic import replacing
 from badc_core.errors import StageBusy
 from badc_core.jobs import PipelineManifest
+from badc_core.jobs.environment import remove_configuration
 from badc_core.jobs.layout import COMPLETED, FAILED, SKIPPED, SUCCESS
 from badc_core.jobs.manifest_files import MANIFEST, secrets_of
 from badc_core.jobs.stage_manifest import Logger
@@ -20,7 +21,7 @@ from badc_core.pipelines.definition import Pipeline, Stage
 from badc_core.pipelines.graph import COPY
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.resuming import NEVER_RUN, find_reasons
-from badc_core.pipelines.run_log import RunLog
+from badc_core.pipelines.run_log import RunLog, Show
 from badc_core.pipelines.runner import StageEnd, StageRunner
 from badc_core.units import counted
 
@@ -50,7 +51,7 @@ class PipelineEnd:
         return self.status == FAILED
 
 
-def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Callable[[str], None]) -> PipelineEnd:
+def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Show, warn: Show) -> PipelineEnd:
     """Runs what has to be run of a pipeline.
 
     Whatever ends this process in an orderly way, the manifest says `failed` before.
@@ -59,12 +60,13 @@ def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Callable[[str], Non
         pipeline: the stages.
         job: what they work on.
         show: is given lines about the progress.
+        warn: is given failures, and what may be wrong.
 
     Raises:
         StageBusy: another process runs a stage of the job.
         StorageFull, OutputUnwritable: manifest or log cannot be written.
     """
-    log = RunLog(job.log_dir, secrets_of(job.folder), show)
+    log = RunLog(job.log_dir, secrets_of(job.folder), show, warn)
     manifest = open_manifest(job)
     keep_definition(pipeline, job)
     reasons = find_reasons(pipeline, job)
@@ -83,8 +85,7 @@ def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Callable[[str], Non
     except BaseException:
         manifest.finalize(FAILED)
         raise
-    status = FAILED if any(one.status == FAILED for one in ended.values()) else COMPLETED
-    manifest.finalize(status)
+    status = finalize(pipeline, job) or FAILED
     log.info(f"pipeline {pipeline.name}: {status}")
     return PipelineEnd(job.job_id, job.folder, job.log_dir, status, ended)
 
@@ -138,10 +139,13 @@ def finalize(pipeline: Pipeline, job: PipelineJob) -> str | None:
     if FAILED in statuses:
         manifest.finalize(FAILED)
         return FAILED
-    if statuses <= {SUCCESS, SKIPPED}:
-        manifest.finalize(COMPLETED)
-        return COMPLETED
-    return None
+    if not statuses <= {SUCCESS, SKIPPED}:
+        return None
+    manifest.finalize(COMPLETED)
+    if SKIPPED not in statuses:
+        # Nothing is left to be resumed, so nobody needs the secrets in it.
+        remove_configuration(job.config, job.backup)
+    return COMPLETED
 
 
 def _run_or_keep(

@@ -1,4 +1,4 @@
-"""The log of an orchestrator: what it did and when, for people who look later."""
+"""The log of an orchestrator: what it did and when, for people who look now or later."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,6 +7,8 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.secret_values import Secrets
 
+Show = Callable[[str], None]
+
 
 class RunLog:
     """Appends lines to `orchestrator_TIME.log` in a folder of logs; progress is shown as well.
@@ -14,13 +16,15 @@ class RunLog:
     Args:
         folder: of the job's logs.
         secrets: that must not be in it.
-        show: is given what people want to see while it runs.
+        show: is given how far it is.
+        warn: is given what may be wrong.
     """
 
-    def __init__(self, folder: Path, secrets: Secrets, show: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, secrets: Secrets, show: Show, warn: Show) -> None:
         self.path = folder / f"orchestrator_{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
         self._secrets = secrets
         self._show = show
+        self._warn = warn
 
     def progress(self, message: str) -> None:
         """Notes and shows how far the pipeline is."""
@@ -34,7 +38,7 @@ class RunLog:
     def warning(self, message: str) -> None:
         """Notes and shows what may be wrong."""
         self._write("WARNING", message)
-        self._show(self._secrets.mask_text(message))
+        self._warn(self._secrets.mask_text(message))
 
     def error(self, message: str) -> None:
         """Notes a failure."""

@@ -79,6 +79,8 @@ class StageRunner:
         with _locked(self._job, self._stage):
             if end_processes(self._mark):
                 self._note("processes of a killed attempt were still running, and were ended")
+            if self._job.settings == self._job.backup:
+                self._note(f"the job's settings were removed; it reads {self._job.backup}")
             n_attempts = 0
             while True:
                 n_attempts += 1
@@ -166,7 +168,7 @@ class StageRunner:
         record.add_metadata(_COMMAND, shown)
         self._logger.info(f"stage {stage.name} starts: {shown}")
         environment = {
-            **stage_environment(job.config),
+            **stage_environment(job.settings),
             **device.environment,
             CALL_VARIABLE: job.describe_call(self._pipeline, stage, skipped),
         }

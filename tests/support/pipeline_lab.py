@@ -53,7 +53,7 @@ class Lab:
         return read_pipeline(path)
 
     def run(self, text: str) -> PipelineEnd:
-        return run_pipeline(self.write(text), self.job, self.shown.append)
+        return run_pipeline(self.write(text), self.job, self.shown.append, self.shown.append)
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Starts a process that runs the pipeline last written, in the job."""
@@ -64,7 +64,7 @@ class Lab:
             "from badc_core.pipelines.run import run_pipeline\n"
             "with exit_codes():\n"
             "    job = PipelineJob.open(Path(sys.argv[2]))\n"
-            "    run_pipeline(read_pipeline(Path(sys.argv[1])), job, print)\n"
+            "    run_pipeline(read_pipeline(Path(sys.argv[1])), job, print, print)\n"
         )
         words = [sys.executable, "-c", code, self.root / "words.toml", self.folder]
         return subprocess.Popen(words, stdout=subprocess.DEVNULL)

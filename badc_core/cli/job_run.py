@@ -1,0 +1,86 @@
+"""`badc job run`: a pipeline of stages from a TOML file, for one file or folder."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from badc_core.accounts import user_name
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.errors import OptionInvalid
+from badc_core.file_names import absolute
+from badc_core.jobs import PipelineManifest
+from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.manifest_files import MANIFEST, load_manifest
+from badc_core.jobs.places import job_places
+from badc_core.pipelines.definition import read_pipeline
+from badc_core.pipelines.pipeline_job import PipelineJob
+from badc_core.pipelines.run import run_pipeline
+from badc_core.units import counted
+
+_INPUT = "INPUT"
+
+
+@taking_options
+def run_job(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline's TOML file.")],
+    out: Output,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar=_INPUT, help="What to run it on; of a resumed job it is known."),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Whose job it is; this account's if not set.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Go on with this job instead of a new one.")
+    ] = None,
+) -> None:
+    """Run a pipeline of stages; what is done and unchanged is kept.
+
+    Exits with 1 if a stage failed that is not optional.
+    """
+    if resume is not None and user is not None:
+        raise OptionInvalid("is known of a job that is resumed", "--user")
+    if resume is None and file is None:
+        raise OptionInvalid("is missing", _INPUT)
+    if file is not None and not file.exists():
+        raise OptionInvalid(f"there is no {file}", _INPUT)
+    stages = read_pipeline(pipeline)
+    given = absolute(file) if file is not None else None
+    folder = _create(given, user) if resume is None else _find(resume, given)
+    job = PipelineJob.open(folder)
+    out.say(f"Job {job.job_id}: {counted(len(stages.stages), 'stage')}, in {job.folder}")
+    end = run_pipeline(stages, job, out.say, out.fail)
+    out.give(end)
+    if end.has_failed:
+        again = f"badc job run {shlex.quote(str(pipeline))} --resume {job.job_id}"
+        out.remark(f"To go on from there: {again}")
+        raise typer.Exit(1)
+
+
+def _create(given: Path | None, user: str | None) -> Path:
+    """Returns the folder of a new job."""
+    manager = job_places().manager()
+    manager.create_job(user if user is not None else user_name())
+    folder = manager.get_job_output_dir()
+    PipelineManifest(folder / MANIFEST).set_input(str(given))
+    return folder
+
+
+def _find(job_id: str, given: Path | None) -> Path:
+    """Returns the folder of a job; a job about nothing yet is about what was given.
+
+    Raises:
+        OptionInvalid: it is about something else.
+        JobUnknown: there is no such job.
+    """
+    folder = JobFinder(job_places()).find(job_id).output_dir
+    known = (load_manifest(folder) or {}).get("input", {}).get("file")
+    if given is not None and known not in {None, str(given)}:
+        raise OptionInvalid(f"the job {job_id} is about {known}", _INPUT)
+    if given is not None and known is None:
+        PipelineManifest(folder / MANIFEST).set_input(str(given))
+    return folder
