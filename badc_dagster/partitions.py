@@ -19,6 +19,8 @@ from badc_core.stages.stage import Stage
 
 T = TypeVar("T")
 
+PIPELINES = "pipelines"
+"""Prefix of the keys of pipelines' stages; no dataset's assets have keys of three parts."""
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 KEYS_PER_CALL = 5_000

@@ -131,7 +131,7 @@ class StageRunner:
             if path.exists():
                 record.add_input(text, path)
         require_inputs(needed, self._skipped_writers(needed, skipped))
-        clear_outputs(outputs, job.folder)
+        clear_outputs(outputs, job.folder, job.input)
         with stage_device(stage.device, f"stage {stage.name} of job {job.job_id}") as device:
             if device.lease:
                 record.add_metadata(_LEASED, device.lease)

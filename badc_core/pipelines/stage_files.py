@@ -27,20 +27,24 @@ def require_inputs(inputs: Mapping[str, Path], skipped: Mapping[str, str]) -> No
         raise ContentMissing(f"the input {text} is not there", path, "Put it there, or correct it")
 
 
-def clear_outputs(outputs: Mapping[str, Path], folder: Path) -> None:
+def clear_outputs(outputs: Mapping[str, Path], folder: Path, job_input: Path) -> None:
     """Removes what an earlier attempt left, so that it is not taken for a later one's.
 
     Args:
         outputs: by what the pipeline calls them.
         folder: of the job; nothing outside it is removed.
+        job_input: what the job is about, which may be in it, and is not removed either.
 
     Raises:
-        OutputUnwritable: a folder on the way is a link to elsewhere, or something cannot be
-            removed or created.
+        OutputUnwritable: an output has the input in it, a folder on the way is a link to
+            elsewhere, or something cannot be removed or created.
         StorageFull: no folder can be created.
     """
     root = folder.resolve()
     for path in outputs.values():
+        if job_input.resolve().is_relative_to(path.resolve()):
+            remedy = "Choose another output"
+            raise OutputUnwritable("it is, or contains, the job's input", path, remedy)
         if not path.parent.resolve().is_relative_to(root):
             remedy = "Remove the link, or choose another output"
             raise OutputUnwritable("a link leads out of the job's folder", path.parent, remedy)

@@ -25,9 +25,8 @@ from badc_dagster.executor.step_leases import DEVICES_TAG
 from badc_dagster.failures import as_failures
 from badc_dagster.home import home_path
 from badc_dagster.liveness import show_alive
+from badc_dagster.partitions import PIPELINES
 
-_PREFIX = "pipelines"
-"""Of the keys of these assets; no dataset's assets have keys of three parts."""
 _NOT_SKIPPED = "not_skipped"
 _log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def build(pipeline: Pipeline) -> dg.Definitions:
 
 def job_name(pipeline: Pipeline) -> str:
     """Returns the name of the job that runs a pipeline; those of datasets end in `_job`."""
-    return f"{pipeline.name}_{_PREFIX[:-1]}"
+    return f"{pipeline.name}_pipeline"
 
 
 def partitions_name(pipeline: Pipeline) -> str:
@@ -160,4 +159,4 @@ def _paths(job: PipelineJob, stage: Stage) -> Mapping[str, dg.MetadataValue]:
 
 
 def _key(pipeline: Pipeline, stage: str) -> dg.AssetKey:
-    return dg.AssetKey([_PREFIX, pipeline.name, stage])
+    return dg.AssetKey([PIPELINES, pipeline.name, stage])

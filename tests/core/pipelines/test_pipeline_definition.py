@@ -1,11 +1,15 @@
 """What a pipeline's file may say, and what it is refused for."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from badc_core.errors import ConfigInvalid
-from badc_core.pipelines.definition import read_pipeline
+from badc_core.pipelines.definition import Stage, read_pipeline
+from badc_core.pipelines.templates import PLACEHOLDERS
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "pipelines.md"
 
 WORDS = """\
 [[stage]]
@@ -109,3 +113,13 @@ def test_a_file_whose_name_cannot_name_the_pipeline_needs_a_name(tmp_path) -> No
         read_pipeline(_write(tmp_path / "my words.toml", WORDS))
     path = _write(tmp_path / "my words.toml", f'name = "words"\n{WORDS}')
     assert read_pipeline(path).name == "words"
+
+
+def test_the_documented_pipeline_is_one_and_the_page_names_every_key(tmp_path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.+?)```", page, re.DOTALL)
+    pipeline = read_pipeline(_write(tmp_path / "words.toml", text))
+    assert pipeline.depends_on == {"demux": (), "names": (), "hear": ("demux", "names")}
+    rows = "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE))
+    assert {*re.findall(r"`(\w+)`", rows)} == {*Stage.model_fields}
+    assert {*re.findall(r"`\{(\w+)\}`", rows)} == {*PLACEHOLDERS}

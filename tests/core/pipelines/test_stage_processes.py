@@ -9,6 +9,7 @@ from support.pipeline_lab import stage
 
 from badc_core.devices.lease_files import lease_folder
 from badc_core.errors import StageBusy
+from badc_core.jobs import PipelineManifest
 from badc_core.locks import is_locked
 from badc_core.pipelines.processes import end_processes
 
@@ -101,6 +102,16 @@ def test_outputs_are_not_removed_through_links(lab, tmp_path) -> None:
     end = lab.run(stage("x", "echo", 'outputs = ["link/a"]'))
     assert "a link leads out of the job's folder" in end.stages["x"].reason
     assert (precious / "a").read_text() == "dear"
+
+
+def test_the_input_is_not_removed_where_an_output_has_its_place(lab) -> None:
+    lab.input = lab.folder / "media" / "part.wav"
+    lab.input.parent.mkdir()
+    lab.input.write_text("chip")
+    PipelineManifest(lab.folder / "manifest.json").set_input(lab.input)
+    end = lab.run(stage("x", "echo", 'outputs = ["media"]'))
+    assert "it is, or contains, the job's input" in end.stages["x"].reason
+    assert lab.input.read_text() == "chip"
 
 
 def test_processes_of_a_killed_runner_are_ended_before_the_stage_runs_again(lab) -> None:
