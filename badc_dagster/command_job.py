@@ -5,14 +5,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-import dagster as dg
-
 from badc_core.datasets.connections import Connection
 from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
-from badc_dagster.run_jobs import COMMAND, close_lost_jobs, create_job, finish, following, job_tags
+from badc_dagster.run_jobs import COMMAND, create_job, finish, following, job_tags
 
 _NOT_DUE = "nothing of it was due"
 
@@ -23,31 +21,27 @@ class CommandJob:
     The work never fails because of it.
 
     Args:
-        instance: holds the runs.
         connection: the dataset.
         warn: shows a warning.
-        resumed: the job to go on with; None for a new one.
+        resumed: the job to go on with, of which another attempt has begun; None for a new one.
     """
 
     def __init__(
         self,
-        instance: dg.DagsterInstance,
         connection: Connection,
         warn: Callable[[str], None],
         resumed: RunJob | None = None,
     ) -> None:
         self.resumed = resumed
-        self._instance = instance
         self._connection = connection
-        self._warn = warn
         self._record = Unfailing(warn)
         self._job: RunJob | None = None
         self._recordings: Collection[str] = ()
         self._errors: Sequence[str] = ()
+        self._current: Mapping[str, Collection[str]] = {}
         self._followed = ExitStack()
 
     def __enter__(self) -> Self:
-        close_lost_jobs(self._instance, self._warn)
         if self.resumed is not None:
             self._record(self._resume)
         return self
@@ -85,15 +79,20 @@ class CommandJob:
         """
         return self._record(lambda: self._add_run(run_id, name, assets, config)) or {}
 
-    def conclude(self, faults: Sequence[str]) -> None:
-        """Says what went wrong, apart from what steps recorded."""
+    def conclude(self, faults: Sequence[str], current: Mapping[str, Collection[str]]) -> None:
+        """Says what went wrong, apart from what steps recorded, and how far the recordings are.
+
+        Args:
+            faults: sentences.
+            current: stage -> recordings whose output is as it should be.
+        """
         self._errors = faults
+        self._current = current
 
     def _resume(self) -> None:
         job = self.resumed
         if job is not None:
             self._followed.enter_context(following(job))
-            job.begin_again()
             self._job = job
 
     def _add_run(
@@ -115,5 +114,9 @@ class CommandJob:
             finish(self._job, CANCELED if is_canceled else FAILED, [reason])
             return
         for stage in (*STAGES, *CORPUS_ASSETS):
-            self._job.skip(self._connection.scoped(stage), _NOT_DUE)
+            name = self._connection.scoped(stage)
+            self._job.skip(name, _NOT_DUE)
+            if self.resumed is not None and not self._errors:
+                # What failed in an earlier attempt may have been done by another job since.
+                self._job.settle(name, self._current.get(stage, ()))
         finish(self._job, FAILED if self._errors else COMPLETED, self._errors)

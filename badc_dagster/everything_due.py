@@ -78,7 +78,7 @@ class EverythingDue:
         is_reported = self._bring_corpus_up_to_date()
         self._refresh_changed(progress, batches, busy)
         commit_leftovers(self._dataset, Commits(self._dataset, self._warn))
-        self._job.conclude(self._runs.faults)
+        self._job.conclude(self._runs.faults, progress.current)
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),

@@ -106,6 +106,13 @@ def following(job: RunJob) -> Iterator[None]:
         unlock(descriptor)
 
 
+def is_followed(job: RunJob) -> bool:
+    """Returns whether a process follows a job's runs now."""
+    return any(
+        is_locked(path) and _read(path) == job.folder for path in _folder().glob(f"{job.job_id}-*")
+    )
+
+
 def finish(job: RunJob, status: str, errors: Iterable[str] = ()) -> None:
     """Ends a job, which no process follows then.
 

@@ -40,6 +40,7 @@ from badc_dagster.home import home_path, naming_home_trouble, open_instance, pre
 from badc_dagster.in_process import Overrides
 from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
+from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
 from badc_dagster.taking_over import GraphPlace, Show, take_over_made_elsewhere
@@ -175,6 +176,15 @@ class Project:
         others = tuple(one for one in failed_runs if one not in dead)
         return StatusReport(rows, failures, tuple(dead), others, missing, len(registry))
 
+    def scoped(self, stage: str) -> str:
+        """Returns what a stage of the dataset is called in the asset graph."""
+        return self._connection.scoped(stage)
+
+    def close_lost(self, warn: Show) -> None:
+        """Closes runs and jobs, of any dataset, whose process is gone."""
+        close_dead_runs(self._instance)
+        close_lost_jobs(self._instance, warn)
+
     def bring_up_to_date(
         self,
         limit: int = 0,
@@ -195,8 +205,8 @@ class Project:
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
         """
-        close_dead_runs(self._instance)
-        with CommandJob(self._instance, self._connection, warn, resumed) as job:
+        self.close_lost(warn)
+        with CommandJob(self._connection, warn, resumed) as job:
             due = EverythingDue(self._place, self._overrides, job, (show, warn))
             return due.run(limit, watch)
 

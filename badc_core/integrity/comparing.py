@@ -150,7 +150,7 @@ def _compare_files(
         if lacks_content(path):
             report.n_elsewhere += 1
             continue
-        what = _explain_difference(path, written)
+        what = explain_difference(path, written)
         if what and recording_id and is_by_hand(dataset, recording_id, path):
             report.n_unknown += 1
             continue
@@ -159,7 +159,7 @@ def _compare_files(
             report.findings.append(Finding(recording_id, stage, below, what))
 
 
-def _explain_difference(path: Path, written: FileSum) -> str:
+def explain_difference(path: Path, written: FileSum) -> str:
     """Returns how a file differs from what was written; empty if it does not."""
     try:
         size_bytes = path.stat().st_size

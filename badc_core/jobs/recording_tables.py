@@ -81,14 +81,15 @@ def append_outputs(folder: Path, stage: str, files: Iterable[WrittenFile]) -> No
 
 
 def read_outputs(folder: Path, stage: str) -> Iterator[WrittenFile]:
-    """Yields every file that a stage wrote, as it was written last."""
-    latest: dict[str, WrittenFile] = {}
+    """Yields the files that a stage wrote, one recording's after another's.
+
+    A recording that was done again comes again; its last files count.
+    """
     for recording_id, path, size_bytes, sha256 in read_complete_rows(
         outputs_table(folder, stage), _OUTPUTS
     ):
         if size_bytes.isdecimal():
-            latest[path] = WrittenFile(recording_id, path, int(size_bytes), sha256)
-    yield from latest.values()
+            yield WrittenFile(recording_id, path, int(size_bytes), sha256)
 
 
 def write_failures(folder: Path, stage: str, reasons: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +41,7 @@ Json = dict[str, Any]
 _TABLE, _CONFIG, _SETTINGS = "runs.csv", "run_config.json", "settings.toml"
 _RUN_COLUMNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _MOST_ERRORS = 20
+_SETTLING = "nothing was left to do"
 _LONGEST_COMMAND = 2_000
 
 
@@ -161,6 +162,20 @@ class RunJob:
         if stage not in (load_manifest(self.folder) or {}).get("stages", {}):
             manifest = PipelineManifest(self.folder / MANIFEST)
             manifest.set_pipeline_step(stage, enabled=False, reason=reason)
+
+    def settle(self, stage: str, current: Collection[str]) -> None:
+        """Ends a stage well that failed in an earlier attempt and had nothing left to do in this.
+
+        Args:
+            stage: the stage.
+            current: recordings whose output is as it should be; others that failed still have.
+        """
+        record = (load_manifest(self.folder) or {}).get("stages", {}).get(stage, {})
+        is_of_now = record.get("parts", {}).get("attempt") == self.attempt
+        if record.get("status") == FAILED and not is_of_now:
+            part = self.start(Part(stage, _SETTLING, self.attempt), {})
+            part.forgive(current)
+            part.end()
 
     def begin_again(self) -> int:
         """Begins another attempt and returns its number."""

@@ -68,6 +68,7 @@ class StagePart:
         self._began_s = time.monotonic()
         self._failed: dict[str, str] = {}
         self._done: set[str] = set()
+        self._forgiven: set[str] = set()
         self._counts: dict[str, float] = {}
         self._metadata: Json = {}
         self._outputs: dict[str, Output] = {}
@@ -98,6 +99,10 @@ class StagePart:
         """Records why a recording failed."""
         self._failed[recording_id] = self._secrets.mask_text(reason)
 
+    def forgive(self, recording_ids: Iterable[str]) -> None:
+        """Says that recordings, if they failed before, have succeeded elsewhere."""
+        self._forgiven.update(recording_ids)
+
     def add_output(self, key: str, path: Path, sha256: str | None = None) -> None:
         """Records a file about all recordings."""
         self._outputs[key] = Output(path, "", sha256)
@@ -127,7 +132,8 @@ class StagePart:
         with locked(runs_lock(folder)):
             record = read_record(folder, stage)
             failures = tables.read_failures(folder, stage)
-            standing = {one: why for one, why in failures.items() if one not in self._done}
+            over = self._done | self._forgiven
+            standing = {one: why for one, why in failures.items() if one not in over}
             standing |= self._failed
             if standing != failures:
                 tables.write_failures(folder, stage, standing)

@@ -103,7 +103,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         use.after_scan(project.dataset, scanned.registry)
         with ShownProgress(out) as shown:
             outcome = project.bring_up_to_date(use.limit, shown.stage, out.remark, out.warn)
-    _show_outcome(outcome, out)
+    show_outcome(outcome, out)
     has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
     found = show_report(project.dataset, None, use.n_shown, out) if has_corpus else None
     if outcome.has_old_report:
@@ -126,7 +126,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         raise typer.Exit(1)
 
 
-def _show_outcome(outcome: RunOutcome, out: Output) -> None:
+def show_outcome(outcome: RunOutcome, out: Output) -> None:
     """Prints what a run left, and what went wrong."""
     if outcome.nothing_to_do:
         is_all = not outcome.n_missing

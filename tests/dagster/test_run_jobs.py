@@ -87,11 +87,11 @@ def test_a_run_goes_on_without_a_job_where_none_can_be_written(cut, app, monkeyp
 
 
 def test_an_interrupted_command_cancels_its_job_and_one_without_runs_has_none(graph):
-    with CommandJob(graph.instance, graph.connection, pytest.fail):
+    with CommandJob(graph.connection, pytest.fail):
         assert jobs() == []
 
     def work():
-        with CommandJob(graph.instance, graph.connection, pytest.fail) as command:
+        with CommandJob(graph.connection, pytest.fail) as command:
             assert JOB_TAG in command.add_run("id-1", "pipeline_job", ["recording"], {})
             jobs()[0].start(Part("recording", "id-1"), {})
             raise KeyboardInterrupt

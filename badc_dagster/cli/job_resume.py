@@ -1,0 +1,35 @@
+"""`badc job resume`: what of a job is missing or damaged, once more."""
+
+from typing import Annotated
+
+import typer
+
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.progress import ShownProgress
+from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.places import job_places
+from badc_core.units import counted
+from badc_dagster.cli.run import show_outcome
+
+
+@taking_options
+def resume(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, such as 20261130-001.")],
+    out: Output,
+) -> None:
+    """Compare what a job wrote with its record, and do what is missing or damaged."""
+    from badc_dagster.resuming import open_job, resume_job  # noqa: PLC0415  (two seconds)
+
+    found = open_job(JobFinder(job_places()).find(job).output_dir)
+    with ShownProgress(out) as shown:
+        resumed = resume_job(found, shown.stage, out.remark, out.warn)
+    for stage in resumed.kept | resumed.done_again:
+        kept = counted(resumed.kept.get(stage, 0), "recording")
+        out.say(f"{stage}: {kept} kept, {resumed.done_again.get(stage, 0)} done")
+    for outcome in resumed.outcomes.values():
+        show_outcome(outcome, out)
+    out.say(f"Job {resumed.job_id}: {resumed.status}")
+    out.give(resumed)
+    if resumed.status != "completed":
+        raise typer.Exit(1)

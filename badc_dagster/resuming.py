@@ -1,0 +1,143 @@
+"""Going on with a job by its files: what it wrote is compared, and only what is due is run.
+
+What is compared is in `badc_core/integrity/job_outputs.py`.
+"""
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from badc_core.datasets.connections import find_connection
+from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy
+from badc_core.file_names import explain_no_folder
+from badc_core.integrity.findings import Finding
+from badc_core.integrity.job_outputs import check_job_outputs
+from badc_core.jobs import load_manifest
+from badc_core.jobs.run_job import RUNS, RunJob
+from badc_core.secret_values import MASK
+from badc_core.settings import Settings
+from badc_core.settings_section import Section
+from badc_dagster.batches import Watch
+from badc_dagster.home import home_path
+from badc_dagster.run_jobs import is_followed
+from badc_dagster.run_outcomes import RunOutcome
+from badc_dagster.runs import Project
+from badc_dagster.taking_over import Show
+
+
+@dataclass
+class Resumed:
+    """What resuming a job came to.
+
+    Attributes:
+        job_id, status, attempt: of the job, now.
+        kept: stage -> recordings whose files were as the job had written them.
+        done_again: stage -> recordings that went through it.
+        damaged: files that were not as they were written.
+        outcomes: dataset -> what bringing it up to date came to.
+    """
+
+    job_id: str
+    status: str = ""
+    attempt: int = 1
+    kept: dict[str, int] = field(default_factory=dict)
+    done_again: dict[str, int] = field(default_factory=dict)
+    damaged: list[Finding] = field(default_factory=list)
+    outcomes: dict[str, RunOutcome] = field(default_factory=dict)
+
+
+def open_job(folder: Path) -> RunJob:
+    """Returns a job that can be resumed here, by whoever runs this.
+
+    Raises:
+        ConfigInvalid: it cannot be.
+        DatasetInvalid: its dataset is no longer where it was.
+    """
+    job_id = folder.name
+    if not (folder / RUNS).exists():
+        what = "this job's stages are no runs of Dagster"
+        raise ConfigInvalid(what, job_id, "Run its stages again as they were run")
+    if not os.access(folder, os.W_OK):
+        what = f"this job is {folder.owner()}'s, and its files cannot be written"
+        raise ConfigInvalid(what, job_id, f"Let {folder.owner()} resume it, or run: badc run")
+    job = RunJob(folder)
+    about = job.read()
+    home = str(about.get("home", ""))
+    if home != str(home_path()):
+        remedy = f"Run: DAGSTER_HOME={shlex.quote(home)} badc job resume {job_id}"
+        raise ConfigInvalid(f"this job's runs are in another Dagster home, {home}", job_id, remedy)
+    if not about.get("datasets"):
+        raise ConfigInvalid("this job ended before its first stage", job_id, "Run: badc run")
+    for name, dataset in about["datasets"].items():
+        root = Path(dataset["root"])
+        connection = find_connection(home_path(), root)
+        if not root.is_dir() or connection is None or connection.name != name:
+            why = explain_no_folder(root) if not root.is_dir() else "no longer in the asset graph"
+            remedy = "Move it back there; or, where it is now, run: badc run DATASET"
+            raise DatasetInvalid(f"the dataset of job {job_id} has gone ({why})", root, remedy)
+    return job
+
+
+def resume_job(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
+    """Does what of a job is missing or damaged, with the settings that the job had.
+
+    Args:
+        job: from `open_job`.
+        watch: returns what shows the progress of a stage.
+        show: shows a sentence.
+        warn: shows a warning.
+
+    Raises:
+        RecordingBusy: the job is at work.
+        ConfigInvalid, DatasetInvalid, DetectorMissing: nothing can be run under its settings.
+    """
+    resumed = Resumed(job.job_id)
+    is_begun = False
+    for name, root, settings in _datasets(job):
+        with Project.open(root, overrides=settings) as project:
+            project.close_lost(warn)
+            if is_followed(job):
+                remedy = "Wait until it ends, or stop it; then resume it"
+                raise RecordingBusy("the job is at work", job.job_id, remedy)
+            scoped = project.scoped
+            check = check_job_outputs(job.folder, project.dataset, scoped)
+            resumed.kept |= {scoped(stage): n for stage, n in check.n_good.items()}
+            resumed.damaged += check.damaged
+            for one in check.damaged:
+                warn(f"{one.path}: {one.what}; it is made again.")
+            if not is_begun:
+                job.begin_again()
+                is_begun = True
+            resumed.outcomes[name] = project.bring_up_to_date(0, watch, show, warn, job)
+    manifest = load_manifest(job.folder) or {}
+    resumed.status, resumed.attempt = manifest["pipeline"]["status"], job.attempt
+    for stage, record in manifest["stages"].items():
+        is_of_now = record.get("parts", {}).get("attempt") == job.attempt
+        done = record["metadata"].get("recordings_done", 0) if is_of_now else 0
+        resumed.done_again[stage] = int(done)
+    return resumed
+
+
+def _datasets(job: RunJob) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    for name, dataset in job.read()["datasets"].items():
+        yield name, Path(dataset["root"]), as_overrides(job.read_settings(name), Settings)
+
+
+def as_overrides(stored: Mapping[str, Any], section: type[Section]) -> dict[str, Any]:
+    """Returns stored settings as overrides: what was not set then is not set now either.
+
+    Secrets, which are not stored, are left to the `badc.toml` of now.
+    """
+    overrides: dict[str, Any] = {}
+    for key, setting in section.model_fields.items():
+        kind, value = setting.annotation, stored.get(key)
+        if isinstance(kind, type) and issubclass(kind, Section):
+            overrides[key] = as_overrides(value or {}, kind)
+        elif value is not None and value != MASK:
+            overrides[key] = value
+        elif value is None and setting.default is None:
+            overrides[key] = None
+    return overrides

@@ -1,0 +1,133 @@
+"""A job is resumed by its files: what is whole stays as it is, the rest is done again."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from support.commands import BADC, run_typed
+from support.waiting import wait_until
+
+from badc_core.errors import ConfigInvalid, DatasetInvalid
+from badc_core.hashing import sha256_file
+from badc_core.jobs import load_manifest
+from badc_core.jobs.places import job_places
+from badc_core.stages.stage import STAGES
+
+HELD = """
+import time
+from pathlib import Path
+
+import numpy as np
+
+here = Path(__file__).parent
+
+
+def score(windows):
+    (here / "begun").touch()
+    until_s = time.monotonic() + 30
+    while not (here / "go").exists() and time.monotonic() < until_s:
+        time.sleep(0.02)
+    return np.sqrt(np.mean(windows**2, axis=1, keepdims=True)).clip(0, 1)
+"""
+SETTINGS = """
+[detector]
+name = "python"
+min_score = 0.001
+[detector.model]
+function = "held.py:score"
+labels = "held.csv"
+sample_rate_hz = 48000
+window_s = 3.0
+[inference]
+cpu_workers = 1
+"""
+
+
+def only_job():
+    (runs,) = job_places().output_root.glob("**/runs.json")
+    return runs.parent
+
+
+def states(dataset, *stages):
+    """Returns path -> time of the last change and content, of what stages wrote."""
+    ids = [f"rec_{one}" for one in (1, 2, 3)]
+    paths = [path for one in ids for stage in stages for path in STAGES[stage].files(dataset, one)]
+    assert paths
+    return {path: (path.stat().st_mtime_ns, sha256_file(path)) for path in paths}
+
+
+def test_after_a_kill_in_the_third_stage_the_first_two_are_left_as_they_are(graph, app):
+    graph.configure("", SETTINGS)
+    (graph.root / "held.py").write_text(HELD, encoding="utf-8")
+    (graph.root / "held.csv").write_text("name\nSound\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [BADC, "run", graph.root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until((graph.root / "begun").exists)
+    finally:
+        process.kill()
+        process.wait()
+    (graph.root / "go").touch()
+    folder = only_job()
+    manifest = load_manifest(folder)
+    assert manifest["stages"]["raw_detections"]["status"] == "running"
+    before = states(graph.dataset, "recording", "chunk_manifest")
+    # The job's settings count, not those of now.
+    graph.configure("")
+
+    done = run_typed(app, "job", "resume", folder.name)
+    assert "recording: 3 recordings kept, 0 done" in done.output
+    assert "raw_detections: 0 recordings kept, 3 done" in done.output
+    assert f"Job {folder.name}: completed" in done.output
+    assert states(graph.dataset, "recording", "chunk_manifest") == before
+    manifest = load_manifest(folder)
+    assert manifest["pipeline"]["status"] == "completed"
+    assert manifest["pipeline"]["failed_stages"] == []
+    attempts = {name: one["attempt"] for name, one in manifest["stages"].items()}
+    assert (attempts["recording"], attempts["raw_detections"]) == (1, 2)
+    assert not any("error" in one for one in manifest["stages"].values())
+    assert json.loads((folder / "runs.json").read_text())["attempt"] == 2
+    graph.configure("", SETTINGS)
+    assert graph.due() == {}
+
+
+def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
+    run_typed(app, "run", cut.root)
+    folder = only_job()
+    dataset = cut.dataset
+    before = states(dataset, *STAGES)
+    detections = dataset.detections("rec_2")
+    detections.write_bytes(detections.read_bytes()[:-1] + b"?")
+    dataset.bundle("rec_3").duckdb.unlink()
+
+    done = run_typed(app, "job", "resume", folder.name)
+    assert "detections: 2 recordings kept, 1 done" in done.output
+    assert "report_bundle: 2 recordings kept" in done.output
+    assert "raw_detections: 3 recordings kept, 0 done" in done.output
+    after = states(dataset, *STAGES)
+    early = states(dataset, "recording", "chunk_manifest", "raw_detections")
+    kept = [one for one in before if one in early or "rec_1" in str(one)]
+    assert {one: after[one] for one in kept} == {one: before[one] for one in kept}
+    assert after[detections][1] == before[detections][1]
+    assert after.keys() == before.keys()
+
+
+def test_a_job_that_cannot_be_resumed_here_says_why(cut, app, monkeypatch, tmp_path):
+    (cut.root / "audio" / "S1" / "rec_4.wav").write_bytes(b"no sound")
+    run_typed(app, "run", cut.root, "--limit", 1)
+    folder = only_job()
+    moved = cut.root.with_name("moved")
+    cut.root.rename(moved)
+    with pytest.raises(DatasetInvalid, match="has gone"):
+        run_typed(app, "job", "resume", folder.name)
+    moved.rename(cut.root)
+    monkeypatch.setenv("BADC_JOBS", str(job_places().root))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "another"))
+    with pytest.raises(ConfigInvalid, match="in another Dagster home"):
+        run_typed(app, "job", "resume", folder.name)
+    shutil.rmtree(folder / "stages")
+    (folder / "runs.json").unlink()
+    with pytest.raises(ConfigInvalid, match="no runs of Dagster"):
+        run_typed(app, "job", "resume", folder.name)
