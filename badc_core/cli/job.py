@@ -11,7 +11,14 @@ import typer
 
 from badc_core.cli.groups import make_group
 from badc_core.cli.job_files import JobId, archive, migrate, prepare
-from badc_core.cli.job_pages import describe_files, describe_job, local_time, printable, tables
+from badc_core.cli.job_pages import (
+    describe_files,
+    describe_job,
+    explain_lack,
+    local_time,
+    printable,
+    tables,
+)
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.jobs.finding import JobFinder
@@ -26,7 +33,7 @@ _ROW = "{:<14} {:<12} {:<16} {:<10} {:<14} {}"
 
 def build_job() -> typer.Typer:
     """Returns the group, to which others may add commands."""
-    group = make_group("Look at jobs: who ran what, when, with which settings and result.")
+    group = make_group("Look at jobs (who ran what, when, with which result); archive them.")
     group.command("list")(list_jobs)
     for command in (show, logs, config, prepare, archive, migrate):
         group.command()(command)
@@ -66,7 +73,7 @@ def list_jobs(
 
 @taking_options
 def show(job: JobId, out: Output) -> None:
-    """Show what a job did: stages, times, errors, outputs, and where its files are."""
+    """Show what a job did: stages, errors, outputs, files."""
     details = read_details(JobFinder(job_places()).find(job))
     out.say(*describe_job(details))
     out.show(*tables(details))
@@ -86,7 +93,7 @@ def config(job: JobId, out: Output) -> None:
         out.remark(f"{found.output_dir / name}")
         out.say(*text.splitlines())
     if not texts:
-        out.remark(f"No settings are kept in {found.output_dir}")
+        out.remark(explain_lack(read_details(found), "settings"))
     out.give({"job_id": found.job_id, "files": texts})
 
 
@@ -120,7 +127,7 @@ def logs(
     for path in paths:
         _print_logs(out, read_log(path))
     if not paths:
-        out.remark(f"No logs are in {found.log_dir}")
+        out.remark(explain_lack(read_details(found), "logs"))
 
 
 def _print_logs(out: Output, pieces: Iterable[LogText]) -> None:

@@ -40,7 +40,7 @@ def prepare(
         str, typer.Option(help=f"DEVICE in the settings: {', '.join(_DEVICES)}.")
     ] = "auto",
 ) -> None:
-    """Create a job for a media file, or for a part of one, which is cut out."""
+    """Create a job for a media file, or a part of it."""
     if device not in _DEVICES:
         raise typer.BadParameter(f"use one of {', '.join(_DEVICES)}", param_hint="--device")
     start_s, end_s = _seconds(start, "--start"), _seconds(end, "--end")
@@ -64,10 +64,10 @@ def archive(
     job: JobId,
     out: Output,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Then remove what is in the archive from the job.")
+        bool, typer.Option("--delete", help="Read it back, then remove what is in it from the job.")
     ] = False,
 ) -> None:
-    """Pack the files of a job into one, read it back, and remove them if that is asked for."""
+    """Pack the files of a job into one with checksums."""
     places = job_places()
     found = JobFinder(places).find(job)
     record = archive_job(places, found, remove=delete)
@@ -93,7 +93,7 @@ def migrate(
         bool, typer.Option("--move", help="Then remove there what is in the jobs as it was.")
     ] = False,
 ) -> None:
-    """Make jobs of folders of the layout before there were jobs; a second time changes nothing."""
+    """Make jobs of folders from before there were jobs."""
     places = job_places()
     folders, passed_over = find_old_jobs(folder)
     results: list[Migrated] = []

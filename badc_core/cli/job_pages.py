@@ -1,4 +1,4 @@
-"""How `badc job show` words what is known of a job."""
+"""How the commands of `badc job` word what is known of a job."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,11 @@ from rich.console import RenderableType
 
 from badc_core.cli.tables import EndOf, make_table
 from badc_core.jobs.job_details import JobDetails, OutputDetails, StageDetails
+from badc_core.jobs.job_states import RUNS_TABLE
 from badc_core.jobs.values import read_time
 from badc_core.units import counted, format_bytes, format_duration
 
-_MOST_OUTPUTS = 20
+_MOST_OUTPUTS, _MOST_RUNS = 20, 5
 
 
 def local_time(text: Any) -> str:
@@ -67,9 +68,20 @@ def describe_files(job: JobDetails) -> Iterator[str]:
         yield f"Logs: {job.log_dir}"
         for path in job.settings:
             yield f"Settings: {path}"
-    for run in job.runs:
-        page = run.get("url_path", "")
-        yield f"Dagster run: {run.get('run_id', '')}, in the web interface {page}"
+    for run in job.runs[-_MOST_RUNS:]:
+        yield f"In the web interface: {printable(run.get('url_path', ''))}"
+    if len(job.runs) > _MOST_RUNS:
+        n_earlier = counted(len(job.runs) - _MOST_RUNS, "earlier run")
+        yield f"and {n_earlier}: {job.output_dir / RUNS_TABLE}"
+
+
+def explain_lack(job: JobDetails, what: str) -> str:
+    """Returns where something is that a job does not have in its folders."""
+    if job.archive and job.state == "archived":
+        return f"The {what} of job {job.job_id} are in {job.archive.get('path')}"
+    pages = [one.get("url_path") for one in job.runs]
+    seen = f"; what its runs print is in the web interface, such as {pages[-1]}" if pages else ""
+    return f"Job {job.job_id} keeps no {what}{seen}"
 
 
 def _describe_archive(archive: dict[str, Any]) -> Iterator[str]:

@@ -25,6 +25,8 @@ from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.job_details import require_readable
 from badc_core.jobs.job_states import (
     ARCHIVE_RECORD,
+    RUNS_RECORD,
+    RUNS_TABLE,
     find_open_runs,
     find_work,
     quick_manifest,
@@ -37,7 +39,7 @@ from badc_core.jobs.values import SCHEMA_VERSION, now_text, write_json
 from badc_core.locks import locked
 from badc_core.secret_values import Secrets
 
-_KEPT = frozenset({JOB_INFO, MANIFEST})
+_KEPT = frozenset({JOB_INFO, MANIFEST, RUNS_RECORD, RUNS_TABLE})
 """Stay in the folder of a job whose files are removed, so that one sees what it was."""
 
 

@@ -17,6 +17,7 @@ from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.job_states import (
     ARCHIVE_RECORD,
     RUNS_RECORD,
+    RUNS_TABLE,
     JobState,
     explain_unreadable,
     quick_manifest,
@@ -27,7 +28,7 @@ from badc_core.jobs.layout import Json, known_stages, status_of
 from badc_core.jobs.manifest_files import JOB_INFO
 from badc_core.secret_values import Secrets
 
-_BACKUP, _RUNS_TABLE, _SETTINGS = "job.env", "runs.csv", "settings*.toml"
+_BACKUP, _SETTINGS = "job.env", "settings*.toml"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def read_details(job: JobFolders) -> JobDetails:
         outputs=list(_outputs(manifest)),
         errors=[str(one) for one in _list(runs.get("errors"))],
         started_by={name: runs[name] for name in ("started_by", "command") if runs.get(name)},
-        runs=list(_read_runs(folder / _RUNS_TABLE)),
+        runs=list(_read_runs(folder / RUNS_TABLE)),
         output_dir=folder,
         log_dir=job.log_dir,
         settings=[one for one in (folder / _BACKUP, *_settings(folder)) if one.is_file()],

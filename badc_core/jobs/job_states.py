@@ -24,8 +24,8 @@ JobState: TypeAlias = Literal[
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 ARCHIVE_RECORD = "archive.json"
 """In the folder of a job that was archived: where to, and whether its files were removed."""
-RUNS_RECORD = "runs.json"
-"""In the folder of a job whose stages are runs of Dagster: who started them, how they ended."""
+RUNS_RECORD, RUNS_TABLE = "runs.json", "runs.csv"
+"""In the folder of a job whose stages are runs of Dagster: how they ended, and each of them."""
 
 _SURELY_OVER_S = 7 * 86_400
 _SILENT_S = 60.0

@@ -127,6 +127,7 @@ def test_deleting_leaves_what_shows_where_the_job_went(places, tmp_path, monkeyp
     assert f"Archive: {archive_path(job)}" in shown
     assert "archived" in shown
     assert "asr" in shown
+    assert str(archive_path(job)) in run_badc("job", "logs", job.job_id, folder=tmp_path).stderr
     again = json.loads(run_badc("job", "archive", job.job_id, "--json", folder=tmp_path).stdout)
     assert again["removed_at"]
     listed = json.loads(run_badc("job", "list", "--json", folder=tmp_path).stdout)

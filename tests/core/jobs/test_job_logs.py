@@ -129,7 +129,7 @@ def test_the_command_ends_with_the_job(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_JOBS", str(tmp_path))
     job = job_places().manager().create_job("ana")
     folder, logs, name = Path(job["output_dir"]), Path(job["log_dir"]), job["job_id"]
-    assert "No logs" in run_badc("job", "logs", name, folder=tmp_path).stderr
+    assert "keeps no logs" in run_badc("job", "logs", name, folder=tmp_path).stderr
     _append(logs / "asr.log", b"first \x1b[1mline")
     with StageManifest("asr", folder):
         command = [BADC, "job", "logs", name, "asr", "-f"]
