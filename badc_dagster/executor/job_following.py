@@ -1,6 +1,7 @@
 """A run's BADC job, from the start of the run's executor to its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import dagster as dg
 
@@ -23,24 +24,23 @@ def following_job(
     """Yields a run's events, while a job gets to know how the run goes.
 
     The run never fails because of it. Stages of a pipeline write into the job that is their
-    partition.
+    partition; a run of nothing else has no other.
 
     Args:
         context: of the run.
         plan: what it executes.
         events: of its steps.
     """
-    if all(key.startswith(f"{PIPELINES}__") for key in plan.step_keys_to_execute):
-        yield from events
-        return
     record = Unfailing(context.log.warning)
-    job = record(lambda: join_job(context.instance, context.dagster_run))
+    stages = [key for key in plan.step_keys_to_execute if _is_recorded(key)]
+    job = record(lambda: join_job(context.instance, context.dagster_run)) if stages else None
     if job is None:
         yield from events
         return
     yield _job_event(context, job)
     outcome, reason = CANCELED, "terminated"
-    with following(job):
+    with ExitStack() as followed:
+        record(lambda: followed.enter_context(following(job)))
         try:
             has_failed = False
             for event in events:
@@ -51,12 +51,12 @@ def following_job(
             outcome, reason = FAILED, f"{type(error).__name__}: {error}"
             raise
         finally:
-            record(lambda: _end(context, plan, job, (outcome, reason)))
+            record(lambda: _end(context, stages, job, (outcome, reason)))
 
 
 def _end(
     context: PlanOrchestrationContext,
-    plan: ExecutionPlan,
+    stages: Sequence[str],
     job: RunJob,
     ending: tuple[str, str],
 ) -> None:
@@ -64,12 +64,16 @@ def _end(
     # The process of a step that was killed could not say so.
     job.end_lost([context.run_id], reason or "its process ended early")
     if outcome == FAILED:
-        for key in plan.step_keys_to_execute:
-            if key.rpartition("__")[2] in _RECORDED:
-                job.skip(key, _LEFT_OUT)
+        for key in stages:
+            job.skip(key, _LEFT_OUT)
     if is_last_run(context.instance, job, context.run_id):
         is_told = outcome != COMPLETED and reason != "a step failed"
         finish(job, outcome, [reason] if is_told else [])
+
+
+def _is_recorded(step_key: str) -> bool:
+    """Returns whether a step records what it does; stages of a pipeline do so by themselves."""
+    return step_key.rpartition("__")[2] in _RECORDED and not step_key.startswith(f"{PIPELINES}__")
 
 
 def _job_event(context: PlanOrchestrationContext, job: RunJob) -> dg.DagsterEvent:
