@@ -66,7 +66,7 @@ def list_jobs(
         if not n_shown:
             out.say(f"No such jobs are in {finder.places.output_root}")
         elif limit and next(wanted, None):
-            out.say(f"These are the newest {n_shown}. All of them: badc job list --limit 0")
+            out.say(f"These are the newest {n_shown}; all of them: --limit 0")
     for folder, reason in finder.unreadable.items():
         out.warn(f"{folder} cannot be read ({reason}), so jobs may be missing here")
 

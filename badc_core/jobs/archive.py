@@ -59,7 +59,7 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
         remove: also remove what is in the archive; the job's manifest stays.
 
     Raises:
-        JobUnknown: the job's folder cannot be read.
+        JobUnknown: something of the job cannot be read.
         JobBusy: it is being worked on, or has changed since it was archived.
         ArchiveInvalid: the archive cannot be read back.
         StorageFull, OutputUnwritable: something cannot be written, or must not be archived.
@@ -81,7 +81,7 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
             record["left"] = _remove(job, members, secrets)
             record["removed_at"] = record["removed_at"] or now_text()
             write_json(folder / ARCHIVE_RECORD, record)
-            (folder / LOCK).unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
         return record
 
 
@@ -91,9 +91,12 @@ def _secrets(places: JobPlaces, job: JobFolders) -> Secrets:
 
 
 def _require_rest(job: JobFolders) -> None:
-    work = find_work(quick_manifest(job.output_dir)) or find_open_runs(job.output_dir)
+    remedy = "Archive it when it has ended"
+    work = find_work(quick_manifest(job.output_dir))
+    if not work and (work := find_open_runs(job.output_dir)):
+        remedy += "; if they were killed, the next badc run records that"
     if work:
-        raise JobBusy(f"is being worked on: {work}", job.job_id, "Archive it when it has ended")
+        raise JobBusy(f"is being worked on: {work}", job.job_id, remedy)
 
 
 def _write(job: JobFolders, path: Path, secrets: Secrets) -> tuple[str, Members]:

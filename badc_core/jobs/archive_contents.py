@@ -15,7 +15,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Literal
 
 from badc_core.errors import JobBusy, OutputUnwritable
-from badc_core.jobs.finding import JobFolders
+from badc_core.jobs.finding import JobFolders, naming_unreadable
 from badc_core.jobs.job_states import ARCHIVE_RECORD
 from badc_core.secret_values import Secrets
 
@@ -58,13 +58,14 @@ class Entry:
         """Returns what would be archived of it now.
 
         Raises:
-            OSError: it cannot be read.
+            JobUnknown: it cannot be read.
             JobBusy: it changes.
             OutputUnwritable: it has a secret in it.
         """
-        mode = self.path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            return Member("link", os.readlink(self.path))  # noqa: PTH115  (as it is)
+        with naming_unreadable(self.path):
+            mode = self.path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                return Member("link", os.readlink(self.path))  # noqa: PTH115  (as it is)
         if stat.S_ISDIR(mode):
             return Member("folder")
         if not stat.S_ISREG(mode):
@@ -80,6 +81,9 @@ class ArchivedContent:
 
     Attributes:
         size_bytes: how many there are.
+
+    Raises:
+        JobUnknown: it cannot be opened.
     """
 
     def __init__(self, entry: Entry, secrets: Secrets) -> None:
@@ -87,7 +91,8 @@ class ArchivedContent:
         self._secrets = secrets
         self._digest = hashlib.sha256()
         self._end = b""
-        descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with naming_unreadable(entry.path):
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._original = os.fdopen(descriptor, "rb")
         self._before = os.fstat(descriptor)
         self._file: IO[bytes] = self._original
@@ -110,9 +115,11 @@ class ArchivedContent:
         """Returns the next bytes.
 
         Raises:
+            JobUnknown: they cannot be read.
             OutputUnwritable: there is a secret in them.
         """
-        content = self._file.read(n_bytes)
+        with naming_unreadable(self._entry.path):
+            content = self._file.read(n_bytes)
         self._digest.update(content)
         around = self._end + content
         if not self._entry.is_log and self._secrets.are_in(around):
@@ -156,7 +163,7 @@ def list_entries(job: JobFolders) -> Iterator[Entry]:
     """Yields everything in the folders of a job; a folder before what is in it.
 
     Raises:
-        OSError: a folder cannot be read.
+        JobUnknown: a folder cannot be read.
     """
     for root, name in ((job.output_dir, "out"), (job.log_dir, "logs")):
         if root.is_dir():
@@ -165,7 +172,7 @@ def list_entries(job: JobFolders) -> Iterator[Entry]:
 
 
 def _below(folder: Path, name: str, is_log: bool) -> Iterator[Entry]:
-    with os.scandir(folder) as entries:
+    with naming_unreadable(folder), os.scandir(folder) as entries:
         found = sorted(entries, key=lambda one: one.name)
     for one in found:
         if one.name in _NOT_ARCHIVED:

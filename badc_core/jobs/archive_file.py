@@ -16,6 +16,7 @@ from typing import IO
 from badc_core.errors import ArchiveInvalid
 from badc_core.hashing import sha256_file
 from badc_core.jobs.archive_contents import ArchivedContent, Entry, Member, changed
+from badc_core.jobs.finding import naming_unreadable
 from badc_core.secret_values import Secrets
 
 SUMS = "SHA256SUMS"
@@ -37,7 +38,8 @@ def write_archive(
         secrets: must not get into it.
 
     Raises:
-        OSError: something cannot be read or written.
+        OSError: it cannot be written.
+        JobUnknown: something cannot be read.
         JobBusy: a file changes meanwhile.
         ArchiveInvalid: what was written is not what can be read.
     """
@@ -91,7 +93,8 @@ def write_sums(members: Mapping[str, Member]) -> bytes:
 
 def _add(tar: tarfile.TarFile, entry: Entry, secrets: Secrets, members: Members) -> None:
     """Adds a file, folder or link; a socket, which nothing could be read from, is left out."""
-    info = tar.gettarinfo(str(entry.path), entry.name)
+    with naming_unreadable(entry.path):
+        info = tar.gettarinfo(str(entry.path), entry.name)
     if info is None:
         return
     if not info.isreg():

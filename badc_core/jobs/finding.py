@@ -7,6 +7,7 @@ Folders of others that may not be read are noted, and the rest is found.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -129,6 +130,20 @@ class JobFinder:
         except OSError as error:
             self.unreadable[folder] = error.strerror or str(error)
         return []
+
+
+@contextmanager
+def naming_unreadable(path: Path) -> Iterator[None]:
+    """Turns an OSError of reading a file or folder in the block into an error with advice.
+
+    Raises:
+        JobUnknown: it cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        raise JobUnknown(what, path, "Make it readable, or ask whose it is") from error
 
 
 def _day_of(match: re.Match[str]) -> date | None:

@@ -11,18 +11,19 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from badc_core.accounts import user_name
 from badc_core.atomic import naming_storage_trouble, new_folder, remove_abandoned
 from badc_core.errors import ArchiveInvalid, BadcError, JobUnknown
 from badc_core.hashing import sha256_file, sha256_text
 from badc_core.jobs.environment import masked, read_text, write_private
+from badc_core.jobs.finding import naming_unreadable
 from badc_core.jobs.folders import day_folder, make_folders
 from badc_core.jobs.ids import claim_job_id
 from badc_core.jobs.job_states import read_object
@@ -89,7 +90,8 @@ def _migrate(places: JobPlaces, done: Migrated, move: bool) -> None:
         if known and _folder(places.output_root, known).is_dir():
             old = None
         else:
-            old = read_old_job(done.source)
+            with naming_unreadable(done.source):
+                old = read_old_job(done.source)
             known = known or _claim(places, old, entry)
         done.job_id, done.output_dir = known["job_id"], _folder(places.output_root, known)
         if old is not None:
@@ -182,7 +184,8 @@ def _copy(path: Path, target: Path, source: Path, done: Migrated) -> None:
     elif not stat.S_ISREG(mode):
         done.warnings.append(f"{path} is no file, and was left out")
     elif _has_settings(path):
-        text = read_text(path)
+        with naming_unreadable(path):
+            text = read_text(path)
         write_private(target, masked(text))
         if masked(text) != text:
             done.warnings.append(f"{path} has secrets, which are not in the copy")
@@ -195,13 +198,21 @@ def _copy(path: Path, target: Path, source: Path, done: Migrated) -> None:
 def _copy_bytes(path: Path, target: Path) -> str:
     """Returns the SHA-256 of what was copied."""
     digest = hashlib.sha256()
-    with path.open("rb") as file, target.open("xb") as copy:
-        while content := file.read(_BLOCK_BYTES):
+    with ExitStack() as stack:
+        with naming_unreadable(path):
+            file = stack.enter_context(path.open("rb"))
+        copy = stack.enter_context(target.open("xb"))
+        while content := _read(file, path):
             digest.update(content)
             copy.write(content)
         copy.flush()
         os.fsync(copy.fileno())
     return digest.hexdigest()
+
+
+def _read(file: IO[bytes], path: Path) -> bytes:
+    with naming_unreadable(path):
+        return file.read(_BLOCK_BYTES)
 
 
 def _link(path: Path, source: Path) -> str:

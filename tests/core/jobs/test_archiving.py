@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from support.commands import run_badc
 from support.disks import small_disk
+from support.forbidden import forbidden
 from support.forked import fork
 
-from badc_core.errors import ArchiveInvalid, JobBusy, OutputUnwritable, StorageFull
+from badc_core.errors import ArchiveInvalid, JobBusy, JobUnknown, OutputUnwritable, StorageFull
 from badc_core.jobs import PipelineManifest, StageManifest
 from badc_core.jobs.archive import archive_job, archive_path
 from badc_core.jobs.finding import JobFinder, JobFolders
@@ -158,6 +159,17 @@ def test_a_job_that_runs_is_refused(places) -> None:
     (job.output_dir / "runs.json").write_text('{"started_by": "badc run", "ended": null}')
     with pytest.raises(JobBusy, match="runs started by badc run"):
         archive_job(places, job)
+    assert not archive_path(job).exists()
+
+
+@pytest.mark.parametrize("name", ["deep/-rf/-rf", "deep/-rf"])
+def test_what_cannot_be_read_is_named(places, name) -> None:
+    job = make_job(places)
+    with (
+        forbidden(job.output_dir / name),
+        pytest.raises(JobUnknown, match=rf"{name}: cannot be read .Permission denied"),
+    ):
+        archive_job(places, job, remove=True)
     assert not archive_path(job).exists()
 
 
