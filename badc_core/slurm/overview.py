@@ -8,8 +8,8 @@ from badc_core.errors import BadcError
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.reasons import describe_states
 from badc_core.slurm.run_folders import list_folders
+from badc_core.slurm.run_tasks import read_events
 from badc_core.stages.work import Work
-from badc_core.telemetry.log import Tail
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,11 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
             continue
         try:
             tasks = folder.read_tasks()
-            outcomes = [
-                event
-                for paths in folder.list_events().values()
-                for path in paths
-                for event in Tail(path).read()
-                if event["kind"] == "outcome"
-            ]
+            said = read_events(folder).values()
         except (BadcError, OSError, ValueError, KeyError, TypeError):
             continue  # being made, or removed
-        done = {one["recording_id"] for one in outcomes}
-        good = {one["recording_id"] for one in outcomes if "error" not in one}
+        done = {one for job in said for one in job.was_good}
+        good = {one for job in said for one, is_good in job.was_good.items() if is_good}
         wanted = {one for task in tasks.values() for one in task.recording_ids}
         jobs = [one.job for one in folder.read_submissions() if one.job]
         own = [state for job, state in queue.items() if job.split("_")[0] in jobs]

@@ -274,7 +274,7 @@ class RunFolder:
             return True
 
     def shrink(self) -> None:
-        """Removes what only a run at work needs; `close_run` keeps first what people ask for."""
+        """Removes what only a run at work needs; `keep_tasks` keeps first what people ask for."""
         for name in ("tasks", "submissions", "events", "released", "work"):
             remove_folder(self.path / name)
 

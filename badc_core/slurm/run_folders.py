@@ -21,7 +21,7 @@ from badc_core.locks import remove_unlocked, try_lock_file, unlock
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.lines import add_lines
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_tasks import ask_and_note_ends, close_run
+from badc_core.slurm.run_tasks import keep_tasks
 from badc_core.stages.step_inputs import StepInputs
 from badc_core.stages.work import Work
 
@@ -130,7 +130,7 @@ def end_run(
         if not one.job:  # a job that sbatch still submits does nothing
             folder.claim(one.number)
     _end_jobs({one.name for one in submissions}, slurm, say)
-    ask_and_note_ends(folder, slurm)
+    keep_tasks(folder, slurm)
     journals = folder.find_journals()
     for recording_id in recording_ids_of(folder):
         with suppress(RecordingBusy), ExitStack() as own:
@@ -138,7 +138,7 @@ def end_run(
                 own.enter_context(work.analysing(recording_id, takes_over_tasks=True))
             give_back(journals.get(recording_id, []), recording_id, work)
         work.take_from_task(recording_id, str(folder.path))
-    close_run(folder)
+    folder.shrink()
 
 
 def end_run_left_behind(

@@ -8,9 +8,9 @@ jobs.jsonl    when the run is over: its tasks, from files that are removed then
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,19 @@ class SubmittedTask:
     has_started: bool = False
 
 
+@dataclass
+class Said:
+    """What a job has said, without results, which may be large.
+
+    Attributes:
+        was_good: of each recording that it was done with, whether that went well.
+        code: that it ended with; None if it has said anything else since.
+    """
+
+    was_good: dict[str, bool] = field(default_factory=dict)
+    code: int | None = None
+
+
 def describe_end(state: TaskState) -> str:
     """Returns how a task ended, for people."""
     code, _, signal = state.exit_code.partition(":")
@@ -85,14 +98,6 @@ def note_ends(folder: RunFolder, ended: Mapping[str, TaskState]) -> None:
         append_line(folder.path / "ends.jsonl", {"job": job, "end": describe_end(state)})
 
 
-def ask_and_note_ends(folder: RunFolder, slurm: Slurm) -> None:
-    """Writes down how tasks ended that have not said that all went well, as far as Slurm knows."""
-    with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
-        note_ends(
-            folder, ask_ends(slurm, [one for one in read_tasks(folder) if one.end != COMPLETED])
-        )
-
-
 def ask_ends(slurm: Slurm, tasks: Collection[SubmittedTask]) -> dict[str, TaskState]:
     """Returns what Slurm says of tasks that have ended; nothing where it does not answer."""
     try:
@@ -101,37 +106,69 @@ def ask_ends(slurm: Slurm, tasks: Collection[SubmittedTask]) -> dict[str, TaskSt
         return {}
 
 
+def read_events(folder: RunFolder) -> dict[str, Said]:
+    """Returns what each job has said since it began."""
+    found: dict[str, Said] = defaultdict(Said)
+    for paths in folder.list_events().values():
+        for path in paths:
+            for event in Tail(path).read():
+                if event["kind"] != "attempt":
+                    said = found[event["job"]]
+                    said.code = event["code"] if event["kind"] == "ended" else None
+                    if event["kind"] == "outcome":
+                        said.was_good[event["recording_id"]] = "error" not in event
+    return found
+
+
+def with_ends(tasks: Iterable[SubmittedTask], ends: Mapping[str, TaskState]) -> list[SubmittedTask]:
+    """Returns tasks with what Slurm says of their ends, where it says anything."""
+    return [
+        replace(one, end=describe_end(ends[one.job])) if one.job in ends else one for one in tasks
+    ]
+
+
 def read_tasks(folder: RunFolder) -> list[SubmittedTask]:
     """Returns the tasks of a run, of every time that it was submitted, in that order."""
     if folder.is_shrunk:
         return _read_kept(folder)
     ends = {one["job"]: one["end"] for one in Tail(folder.path / "ends.jsonl").read()}
-    events = _read_events(folder)
+    said = read_events(folder)
     done: dict[int, set[str]] = defaultdict(set)
     found = []
     for submission in folder.read_submissions():
         array = submission.job or folder.owner_of(submission.number)
         for index, number in enumerate(submission.tasks if array else ()):
             job, ids = f"{array}_{index}", folder.read_task(number).recording_ids
-            own = events.get(job, [])
-            was_good = {
-                one["recording_id"]: "error" not in one for one in own if one["kind"] == "outcome"
-            }
-            last = own[-1] if own else {}
-            said = describe_code(last["code"]) if last.get("kind") == "ended" else ""
+            own = said.get(job, Said())
+            end = "" if own.code is None else describe_code(own.code)
             had = tuple(one for one in ids if one not in done[number])
-            failed = tuple(one for one in had if was_good.get(one) is False)
-            found.append(SubmittedTask(job, had, failed, ends.get(job, said), bool(own)))
-            done[number] |= {one for one, is_good in was_good.items() if is_good}
+            failed = tuple(one for one in had if own.was_good.get(one) is False)
+            found.append(SubmittedTask(job, had, failed, ends.get(job, end), job in said))
+            done[number] |= {one for one, is_good in own.was_good.items() if is_good}
     return found
+
+
+def keep_tasks(folder: RunFolder, slurm: Slurm | None = None) -> None:
+    """Writes down which task had what, for the time when the run is over.
+
+    Args:
+        folder: of the run.
+        slurm: to be asked how tasks ended that have not said that all went well.
+    """
+    with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
+        if not folder.is_shrunk:
+            tasks = read_tasks(folder)
+            if slurm is not None:
+                tasks = with_ends(
+                    tasks, ask_ends(slurm, [one for one in tasks if one.end != COMPLETED])
+                )
+            lines = (json.dumps(asdict(one)) + "\n" for one in tasks)
+            write_text(folder.path / "jobs.jsonl", "".join(lines))
 
 
 def close_run(folder: RunFolder) -> None:
     """Removes what only a run at work needs; which task had what, and what it printed, stays."""
-    with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
-        if not folder.is_shrunk:
-            lines = (json.dumps(asdict(one)) + "\n" for one in read_tasks(folder))
-            write_text(folder.path / "jobs.jsonl", "".join(lines))
+    keep_tasks(folder)
     folder.shrink()
 
 
@@ -149,14 +186,3 @@ def _read_kept(folder: RunFolder) -> list[SubmittedTask]:
 
 def _by_age(paths: Any) -> list[Path]:
     return sorted(paths, key=lambda one: one.stat().st_mtime)
-
-
-def _read_events(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
-    """Returns what each job has said since it began, in order."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for paths in folder.list_events().values():
-        for path in paths:
-            for event in Tail(path).read():
-                if event["kind"] != "attempt":
-                    found[event["job"]].append(event)
-    return found

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tracemalloc
 
 import pytest
 from support.commands import run_badc
@@ -10,11 +11,16 @@ from support.detecting import cut_recordings, step_inputs
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.slurm import run_tasks
 from badc_core.slurm.answers import TaskState
+from badc_core.slurm.commands import Slurm
 from badc_core.slurm.node import EventLog
+from badc_core.slurm.overview import list_runs
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import runs_folder
+from badc_core.slurm.run_folders import end_run, runs_folder
 from badc_core.slurm.run_tasks import close_run, note_ends
+from badc_core.stages.work import Work
+from badc_core.telemetry.log import Tail
 
 
 @pytest.fixture
@@ -144,6 +150,27 @@ def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
     assert (found["recordings"], found["failed"], found["left"]) == (3, 1, 1)
     run.shrink()
     assert "No run is on the cluster." in run_badc(*words, folder=dataset.root).stdout
+
+
+def test_results_are_not_in_memory_where_only_tasks_count(
+    dataset, run, answers, monkeypatch
+):
+    answers("squeue")
+    answers("sacct")
+    answers("scancel")
+    answers("scontrol")
+    start(run, 0, "17_0", outcomes=[("a", {"value": "x" * 50_000})] * 200)
+    opened = []
+    monkeypatch.setattr(run_tasks, "Tail", lambda path: opened.append(path) or Tail(path))
+    tracemalloc.start()
+    try:
+        list_runs(dataset, Slurm())
+        end_run(run, Slurm(), Work(dataset.work_folder), print)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 5_000_000
+    assert opened.count(run.events(0, "17_0.0")) == 2  # for the status, and for the end
 
 
 def test_of_runs_of_an_older_badc_the_logs_are_listed(dataset, run):
