@@ -16,6 +16,10 @@ _NEEDS_SOMEBODY = {
     "BadConstraints": "no node has what slurm.constraint asks for",
     "InvalidAccount": "the account is gone: slurm.account",
     "InvalidQOS": "the quality of service is gone: slurm.qos",
+    "AccountNotAllowed": "the account may not use the partition: slurm.account, slurm.partition",
+    "QOSNotAllowed": "the quality of service is not for this account or partition: slurm.qos",
+    "AssociationTimeLimit": "the account has no time left",
+    "QOSTimeLimit": "the quality of service has no time left",
     "ReqNodeNotAvail": "the nodes it needs are down or reserved",
 }
 _ENDS_BY_ITSELF = {
@@ -32,13 +36,14 @@ _ENDS_BY_ITSELF = {
     "Cleaning": "its last start is being cleared away",
 }
 _LIMITS = (
-    (re.compile(r"Grp\w*Minutes"), "{who} has used up its allocation"),
+    # Not minutes of running jobs, of which there are fewer as time passes.
+    (re.compile(r"Grp(?!\w*Run)\w*Minutes"), "{who} has used up its allocation"),
     (
-        re.compile(r"(Max|Min)\w*Wall\w*(PerJob|PerNode)"),
+        re.compile(r"Max\w*Wall\w*PerJob"),
         "slurm.time is not what {who} allows",
     ),
     (
-        re.compile(r"(Max|Min)\w*(PerJob|PerNode)"),
+        re.compile(r"Max\w*(PerJob|PerNode)|Min"),
         "slurm.cpus_per_task, slurm.mem or slurm.gres is not what {who} allows",
     ),
 )
@@ -73,7 +78,7 @@ def explain_reason(reason: str) -> str:
         return ""
     if _SHARED.match(limit):
         return f"all jobs of {who} together use as much as they may"
-    return f"your jobs use as much at a time as {who} allows"
+    return f"your jobs use as much at a time as {who} allows" if limit.startswith("Max") else ""
 
 
 def kind_of(reason: str) -> str:

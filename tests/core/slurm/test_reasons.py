@@ -14,6 +14,8 @@ from badc_core.slurm.reasons import describe_states, explain_reason, what_to_cha
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.task import Task
 
+_QOS = "the quality of service"
+
 
 @pytest.mark.parametrize(
     ("reason", "words"),
@@ -28,6 +30,16 @@ from badc_core.slurm.task import Task
             "AssocMaxCpuPerJobLimit",
             "slurm.cpus_per_task, slurm.mem or slurm.gres is not what the account allows",
         ),
+        *(
+            (
+                f"QOSMin{what}",
+                f"slurm.cpus_per_task, slurm.mem or slurm.gres is not what {_QOS} allows",
+            )
+            for what in ("GRES", "Memory", "CpuNotSatisfied")
+        ),
+        ("QOSNotAllowed", "the quality of service is not for this account or partition: slurm.qos"),
+        ("QOSTimeLimit", "the quality of service has no time left"),
+        ("AssociationTimeLimit", "the account has no time left"),
     ],
 )
 def test_what_never_starts_names_what_to_change(reason, words):
@@ -42,6 +54,12 @@ def test_what_never_starts_names_what_to_change(reason, words):
         ("JobHeldUser", "held; to release it, run: scontrol release JOB"),
         ("launch failed requeued held", "held; to release it, run: scontrol release JOB"),
         ("AssocGrpCpuLimit", "all jobs of the account together use as much as they may"),
+        *(
+            (f"AssocGrp{what}", "all jobs of the account together use as much as they may")
+            for what in ("CPURunMinutesLimit", "GRESRunMinutes", "BillingRunMinutes")
+        ),
+        ("QOSUsageThreshold", ""),
+        ("AssociationJobLimit", ""),
         (
             "QOSMaxJobsPerUserLimit",
             "your jobs use as much at a time as the quality of service allows",
