@@ -1,7 +1,6 @@
 """`badc slurm`: what work on a cluster will take, and what is there of it now."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,8 +18,11 @@ from badc_core.recordings.registry import read_registry
 from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
-from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import end_run_left_behind, list_folders
+from badc_core.slurm.run_folders import (
+    end_run_left_behind,
+    list_folders,
+    remove_marks_of_gone_runs,
+)
 from badc_core.slurm.speeds import SpeedSource
 from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
@@ -137,9 +139,7 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
             ended.append(folder.path.name)
         except (SlurmRefused, SlurmSilent) as error:
             left[folder.path.name] = str(error)
-    for one, run in work.given_to_tasks().items():
-        if RunFolder(Path(run)).is_shrunk:
-            work.take_from_task(one, run)
+    remove_marks_of_gone_runs(work)
     for why in left.values():
         out.fail(f"not ended: {why}")
     out.say(f"{counted(len(ended), 'run')} ended" + (f", {len(left)} not" if left else ""))

@@ -153,6 +153,18 @@ def end_run_left_behind(
         end_run(folder, slurm, work, say)
 
 
+def remove_marks_of_gone_runs(work: Work) -> None:
+    """Removes the marks of recordings whose run has no folder any more."""
+    given = work.given_to_tasks()
+    for run in set(given.values()) - {""}:
+        folder = RunFolder(Path(run))
+        with following(folder, work) as is_free:
+            # Whoever makes a run follows it, then marks its recordings, then makes the folder.
+            if is_free and folder.is_shrunk:
+                for one in given:
+                    work.take_from_task(one, run)
+
+
 def _require_ours(folder: RunFolder, work: Work) -> None:
     """Returns if this user may end a run from this machine; raises SlurmRefused otherwise."""
     if person := folder.other_person:
@@ -183,7 +195,7 @@ def end_runs_of_other_stages(inputs: StepInputs, say: Callable[[str], None]) -> 
             if folder.is_shrunk:  # its host was killed before the folder was made
                 for one in inputs.recording_ids:
                     work.take_from_task(one, path)
-            elif _stage_of(folder) != inputs.stage:
+            elif not folder.other_person and _stage_of(folder) != inputs.stage:
                 say(f"ending run {folder.path.name}, which nobody follows any more")
                 try:
                     end_run(folder, Slurm(), work, say)

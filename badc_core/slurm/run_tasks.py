@@ -7,6 +7,7 @@ jobs.jsonl    when the run is over: its tasks, from files that are removed then
 """
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from badc_core.slurm.lines import append_line
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.script import STOPPED
 from badc_core.telemetry.log import Tail
+
+_log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 """How a task ended that nobody has seen end."""
@@ -88,14 +91,17 @@ def _describe_signal(signal: int) -> str:
 
 
 def note_ends(folder: RunFolder, ended: Mapping[str, TaskState]) -> None:
-    """Writes down how tasks ended.
+    """Writes down how tasks ended; where that is impossible, the run goes on without.
 
     Args:
         folder: of the run.
         ended: job, such as `17_3` -> what Slurm says of it.
     """
-    for job, state in ended.items():
-        append_line(folder.path / "ends.jsonl", {"job": job, "end": describe_end(state)})
+    try:
+        for job, state in ended.items():
+            append_line(folder.path / "ends.jsonl", {"job": job, "end": describe_end(state)})
+    except (BadcError, OSError) as error:
+        _log.warning("how tasks ended is not written down for badc slurm logs: %s", error)
 
 
 def ask_ends(slurm: Slurm, tasks: Collection[SubmittedTask]) -> dict[str, TaskState]:

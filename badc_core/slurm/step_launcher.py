@@ -285,8 +285,12 @@ def _others_recording(recording_id: str, person: str) -> RecordingBusy:
 
 
 def _elsewhere(recording_id: str, host: str) -> RecordingBusy:
-    what = f"a run of {host} is at work on it on the cluster"
-    return RecordingUnattended(what, recording_id, f"Go on with it, or end it, on {host}")
+    what = f"a run of {host} that this machine cannot see may be at work on it on the cluster"
+    remedy = (
+        f"If it is, let it end. If not, run on {host}: badc run --slurm DATASET, "
+        "or badc slurm cancel DATASET"
+    )
+    return RecordingUnattended(what, recording_id, remedy)
 
 
 def _open_many_files() -> None:

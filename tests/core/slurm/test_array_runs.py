@@ -137,6 +137,15 @@ def test_trouble_of_slurm_ends_no_run(host, answers) -> None:
     assert any("Slurm does not answer" in one for one in host.said)
 
 
+def test_a_note_for_people_that_cannot_be_written_ends_no_run(host, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(array_run, "PATIENCE_S", 0.0)
+    (host.folder.path / "ends.jsonl").mkdir()
+    for _ in range(3):
+        list(host.run.look())
+    assert "task 0 (job 11_0) ended with COMPLETED; resubmitted" in host.said
+    assert "how tasks ended is not written down" in caplog.text
+
+
 def test_telemetry_of_the_time_without_a_host_is_kept(host) -> None:
     host.folder.note_job(host.folder.note_intent("badc-run", [0, 1]), "11")
     host.tell("started")

@@ -152,9 +152,7 @@ def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
     assert "No run is on the cluster." in run_badc(*words, folder=dataset.root).stdout
 
 
-def test_results_are_not_in_memory_where_only_tasks_count(
-    dataset, run, answers, monkeypatch
-):
+def test_results_are_not_in_memory_where_only_tasks_count(dataset, run, answers, monkeypatch):
     answers("squeue")
     answers("sacct")
     answers("scancel")
