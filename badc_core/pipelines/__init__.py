@@ -4,6 +4,11 @@ What the stages did is in the job's manifest (`badc_core/jobs/`). The stages of 
 elsewhere: `badc_core/stages/`.
 """
 
-from badc_core.pipelines.stage_call import StageCall, StageSkipped
+from badc_core.pipelines.stage_call import (
+    DeviceNeeded,
+    StageCall,
+    StageReport,
+    StageSkipped,
+)
 
-__all__ = ["StageCall", "StageSkipped"]
+__all__ = ["DeviceNeeded", "StageCall", "StageReport", "StageSkipped"]

@@ -93,13 +93,16 @@ class PipelineJob:
         """Returns the file to which a stage's process writes."""
         return self.log_dir / f"{stage.name}.log"
 
-    def describe_call(self, pipeline: Pipeline, stage: Stage, skipped: tuple[str, ...]) -> str:
+    def describe_call(
+        self, pipeline: Pipeline, stage: Stage, skipped: tuple[str, ...], *, has_device: bool
+    ) -> str:
         """Returns what a stage's process is told, as JSON.
 
         Args:
             pipeline: the stage's.
             stage: that is to run.
             skipped: the stages that were skipped.
+            has_device: whether it has a GPU of its own, if there are any.
         """
         inputs = {
             **self.input_paths(pipeline, stage, needed=True),
@@ -110,6 +113,7 @@ class PipelineJob:
             "inputs": {text: str(path) for text, path in inputs.items() if path.exists()},
             "outputs": {text: str(path) for text, path in self.output_paths(stage).items()},
             "skipped": skipped,
+            "has_device": has_device,
         }
         return json.dumps(call)
 

@@ -10,7 +10,14 @@ from typing import Any
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs import StageManifest, exit_codes
 from badc_core.jobs.layout import SKIPPED
-from badc_core.pipelines.stage_call import CALL_VARIABLE, StageCall, StageSkipped
+from badc_core.pipelines.stage_call import (
+    CALL_VARIABLE,
+    DEVICE_NEEDED,
+    DeviceNeeded,
+    StageCall,
+    StageReport,
+    StageSkipped,
+)
 
 
 def _find(entry_point: str, pipeline_dir: Path) -> Callable[[StageCall], Any]:
@@ -39,7 +46,15 @@ def main() -> None:
             record.set_error(str(reason))
             record.save(SKIPPED)
             return
-        for key, value in (found or {}).items():
+        except DeviceNeeded:
+            record.set_error("it needs a GPU")
+            record.add_metadata(DEVICE_NEEDED, True)
+            record.save(SKIPPED)
+            return
+        report = found if isinstance(found, StageReport) else StageReport(found or {}, {})
+        for key, (path, description) in report.outputs.items():
+            record.add_output(key, path, description)
+        for key, value in report.metadata.items():
             record.add_metadata(key, value)
 
 

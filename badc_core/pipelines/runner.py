@@ -14,7 +14,7 @@ from typing import Any
 from badc_core.detectors.programs import describe_exit
 from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
-from badc_core.jobs.layout import FAILED, SKIPPED, SUCCESS, attempt_of, status_of
+from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.locks import try_lock_file, unlock
@@ -23,7 +23,7 @@ from badc_core.pipelines.own_record import adopt_record, read_own_record
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.processes import end_processes, mark_of
 from badc_core.pipelines.program import Ended, Program, run_to_end
-from badc_core.pipelines.stage_call import CALL_VARIABLE
+from badc_core.pipelines.stage_call import CALL_VARIABLE, DEVICE_NEEDED
 from badc_core.pipelines.stage_files import clear_outputs, require_inputs, require_outputs
 from badc_core.pipelines.stage_lease import StageDevice, stage_device
 from badc_core.pipelines.templates import fill_in
@@ -132,13 +132,14 @@ class StageRunner:
                 record.add_input(text, path)
         require_inputs(needed, self._skipped_writers(needed, skipped))
         clear_outputs(outputs, job.folder, job.input)
-        with stage_device(stage.device, f"stage {stage.name} of job {job.job_id}") as device:
-            if device.lease:
-                record.add_metadata(_LEASED, device.lease)
-            ended = run_to_end(self._program(device, skipped, record), stage.timeout_s)
+        ended = self._run_process(record, skipped, needs_device=stage.device)
+        own = read_own_record(job.folder, stage.name)
+        if not stage.device and own.get("metadata", {}).get(DEVICE_NEEDED):
+            record.save(RUNNING)
+            ended = self._run_process(record, skipped, needs_device=True)
+            own = read_own_record(job.folder, stage.name)
         if ended.left_processes and ended.returncode is not None:
             record.add_warning("it left processes running, which were ended")
-        own = read_own_record(job.folder, stage.name)
         adopt_record(own, record, _OURS)
         self._require_success(ended, own)
         if own.get("status") == SKIPPED:
@@ -154,9 +155,18 @@ class StageRunner:
         record.save(end.status)
         return end
 
-    def _program(
-        self, device: StageDevice, skipped: tuple[str, ...], record: StageManifest
-    ) -> Program:
+    def _run_process(
+        self, record: StageManifest, skipped: tuple[str, ...], *, needs_device: bool
+    ) -> Ended:
+        """Runs the process of the stage, with a GPU of its own if it needs one."""
+        job, stage = self._job, self._stage
+        with stage_device(needs_device, f"stage {stage.name} of job {job.job_id}") as device:
+            if device.lease:
+                record.add_metadata(_LEASED, device.lease)
+            call = job.describe_call(self._pipeline, stage, skipped, has_device=needs_device)
+            return run_to_end(self._program(device, call, record), stage.timeout_s)
+
+    def _program(self, device: StageDevice, call: str, record: StageManifest) -> Program:
         """Returns the process to start; what it is, is noted in record and log."""
         job, stage = self._job, self._stage
         if stage.python:
@@ -170,7 +180,7 @@ class StageRunner:
         environment = {
             **stage_environment(job.settings),
             **device.environment,
-            CALL_VARIABLE: job.describe_call(self._pipeline, stage, skipped),
+            CALL_VARIABLE: call,
         }
         log = job.stage_log(stage)
         return Program(words, job.folder, environment, log, self._mark, device.descriptors)

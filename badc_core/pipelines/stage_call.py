@@ -2,22 +2,45 @@
 
     def count(call: StageCall) -> dict[str, int]:
 
-The mapping it returns is the stage's metadata. To say that it cannot do its work, and that the
-pipeline should go on, it raises `StageSkipped`; any other exception is a failure.
+The mapping it returns is the stage's metadata; with a `StageReport` it also says what its outputs
+are. To say that it cannot do its work, and that the pipeline should go on, it raises
+`StageSkipped`; any other exception is a failure.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 CALL_VARIABLE = "BADC_STAGE"
 """The environment variable that describes a stage to its process, as JSON."""
+DEVICE_NEEDED = "device_needed"
+"""Metadata entry of a stage that is to be called again with a GPU."""
 
 
 class StageSkipped(Exception):
     """A stage cannot do its work here, such as without a program, and says why."""
+
+
+class DeviceNeeded(Exception):
+    """A stage without `device` finds that it could use a GPU; it is called again with one leased.
+
+    Only a stage whose call has no `has_device` may raise it.
+    """
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage did.
+
+    Attributes:
+        metadata: for people.
+        outputs: key in the manifest -> a file, and what it is for people.
+    """
+
+    metadata: Mapping[str, Any]
+    outputs: Mapping[str, tuple[Path, str]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +58,7 @@ class StageCall:
         inputs: by what the pipeline calls them; without optional ones that are not there.
         outputs: what the stage must write; their folders are there.
         skipped: the stages that were skipped.
+        has_device: whether it was given a GPU of its own, if this machine has any.
     """
 
     input: Path
@@ -47,6 +71,7 @@ class StageCall:
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
     skipped: tuple[str, ...]
+    has_device: bool
 
     @classmethod
     def read(cls, text: str) -> Self:

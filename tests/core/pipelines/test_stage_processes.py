@@ -181,3 +181,31 @@ def test_only_stages_that_ask_see_a_device_and_they_have_it_alone(lab, monkeypat
     assert json.loads((lab.folder / "d.lease").read_text())["devices"] == ["odd-1"]
     assert lab.record("with")["metadata"]["leased_devices"] == "odd-1 slot 0"
     assert "leased_devices" not in lab.record("without")["metadata"]
+
+
+def test_a_function_may_ask_for_a_device_when_it_knows_that_it_needs_one(lab, monkeypatch) -> None:
+    monkeypatch.setenv("BADC_LEASE_DIR", str(lab.root / "leases"))
+    lease_folder()
+    (lab.root / "leases" / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n')
+    (lab.root / "hearing.py").write_text(
+        "import os\n"
+        "from badc_core.pipelines import DeviceNeeded, StageReport\n"
+        "def hear(call):\n"
+        "    with open('seen', 'a') as seen:\n"
+        "        print(repr(os.environ['CUDA_VISIBLE_DEVICES']), call.has_device, file=seen)\n"
+        "    if not call.has_device:\n"
+        "        raise DeviceNeeded\n"
+        "    words = call.output_dir / 'words.txt'\n"
+        "    words.write_text('chip')\n"
+        "    return StageReport({'word_count': 1}, {'words': (words, 'What was heard')})\n"
+    )
+    end = lab.run('[[stage]]\nname = "hear"\npython = "hearing:hear"\noutputs = ["words.txt"]\n')
+    assert (end.stages["hear"].status, end.stages["hear"].n_attempts) == ("success", 1)
+    assert (lab.folder / "seen").read_text() == "'' False\n'odd-1' True\n"
+    record = lab.record("hear")
+    assert record["metadata"].items() >= {"word_count": 1, "leased_devices": "odd-1 slot 0"}.items()
+    assert "device_needed" not in record["metadata"]
+    assert "error" not in record
+    assert [(key, one["description"]) for key, one in record["outputs"].items()] == [
+        ("words", "What was heard")
+    ]
