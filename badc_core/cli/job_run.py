@@ -18,6 +18,7 @@ from badc_core.jobs.places import job_places
 from badc_core.pipelines.definition import read_pipeline
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.run import run_pipeline
+from badc_core.pipelines.shipped import find_pipeline
 from badc_core.units import counted
 
 _INPUT = "INPUT"
@@ -25,7 +26,9 @@ _INPUT = "INPUT"
 
 @taking_options
 def run_job(
-    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline's TOML file.")],
+    pipeline: Annotated[
+        Path, typer.Argument(metavar="PIPELINE", help="The pipeline's TOML file, or media.")
+    ],
     out: Output,
     file: Annotated[
         Path | None,
@@ -48,7 +51,7 @@ def run_job(
         raise OptionInvalid("is missing", _INPUT)
     if file is not None and not file.exists():
         raise OptionInvalid(f"there is no {file}", _INPUT)
-    stages = read_pipeline(pipeline)
+    stages = read_pipeline(find_pipeline(pipeline))
     given = absolute(file) if file is not None else None
     folder = _create(given, user) if resume is None else _find(resume, given)
     job = PipelineJob.open(folder)

@@ -30,7 +30,7 @@ def load_pipeline(model: str) -> Any | Skipped:
     is_here = isinstance(hub.try_to_load_from_cache(model, "config.yaml"), str)
     if not token and not is_here:
         what = f"the model {model} is not here"
-        return Skipped(f"{what}, and there is no token in the environment variable HF_TOKEN")
+        return Skipped(f"{what}, and there is no token in HF_TOKEN")
     parameter = "token"
     if parameter not in signature(pipelines.from_pretrained).parameters:
         parameter = "use_auth_token"  # before pyannote.audio 4

@@ -22,7 +22,7 @@ _NEEDED = ("model.bin", "config.json", "tokenizer.json")
 _LARGE = "Systran/faster-whisper-large-v3"
 _RATE_HZ = 16_000
 _BATCH = 8
-_GIVE_MODEL = "Give media.asr_model a Whisper model for CTranslate2"
+_GIVE_MODEL = "Set asr_model (in a job: MEDIA_ASR_MODEL) to a Whisper model for CTranslate2"
 _INSTALL = "Run: pip install 'badc[media]'"
 
 
@@ -56,6 +56,11 @@ def load_recogniser(settings: MediaSettings, prompt: str) -> Recogniser:
     if not settings.asr_model and _has_whisperx():
         return _WhisperX(settings, prompt)
     return _FasterWhisper(settings, prompt)
+
+
+def can_use_gpu(settings: MediaSettings) -> bool:
+    """Returns whether the best recogniser that is here is one that would use a GPU."""
+    return bool(settings.asr_model) or _has_whisperx()
 
 
 class _FasterWhisper:
@@ -137,7 +142,9 @@ class _WhisperX:
             self._aligner = self._whisperx.load_align_model(settings.language, self._device)
         except Exception as error:  # torch, the hub and the models each have their own
             what = f"WhisperX cannot load its models ({' '.join(str(error).split())[:300]})"
-            raise ConfigInvalid(what, "", "Give media.asr_model a folder") from error
+            raise ConfigInvalid(
+                what, "", "Set asr_model (in a job: MEDIA_ASR_MODEL) to a folder"
+            ) from error
 
     def recognise(self, sound: Samples, clips_s: Sequence[tuple[float, float]]) -> list[Utterance]:
         said: list[dict[str, Any]] = []

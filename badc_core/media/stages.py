@@ -19,6 +19,7 @@ from badc_core.media import (
     tmdb,
 )
 from badc_core.media.folder import MediaFolder
+from badc_core.media.recognisers import can_use_gpu
 from badc_core.media.results import StageEnd
 from badc_core.media_settings import MediaSettings
 
@@ -34,6 +35,7 @@ class MediaStage:
         timeout_s: after which it should be given up.
         is_critical: whether its failure ends the pipeline; a skipped stage is no failure.
         attempts: how often it is tried.
+        can_use_gpu: whether it would use a GPU, under some settings.
     """
 
     name: str
@@ -42,6 +44,7 @@ class MediaStage:
     timeout_s: int
     is_critical: bool = True
     attempts: int = 1
+    can_use_gpu: Callable[[MediaSettings], bool] = lambda _: False
 
 
 STAGES = (
@@ -52,7 +55,12 @@ STAGES = (
     MediaStage("pyannote_vad", pyannote_vad.run, ("demux", "silero_vad"), 3600),
     MediaStage("diarization", diarization.run, ("demux",), 7200),
     MediaStage(
-        "asr", asr.run, ("demux", "pre_ner", "silero_vad", "pyannote_vad"), 14_400, attempts=2
+        "asr",
+        asr.run,
+        ("demux", "pre_ner", "silero_vad", "pyannote_vad"),
+        14_400,
+        attempts=2,
+        can_use_gpu=can_use_gpu,
     ),
     MediaStage("post_ner", post_ner.run, ("pre_ner", "asr"), 1200, is_critical=False),
     MediaStage("subtitle_gen", subtitle_gen.run, ("diarization", "asr", "post_ner"), 600),

@@ -47,7 +47,7 @@ def run(folder: MediaFolder, settings: MediaSettings, url: str = URL) -> StageEn
     discard(folder.tmdb)
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
-        return Skipped(f"there is no key for TMDB in the environment variable {KEY_VARIABLE}")
+        return Skipped(f"there is no key for TMDB in {KEY_VARIABLE}")
     title, year = find_title(folder, settings)
     try:
         found = _Client(url, key).find(title, year)

@@ -10,6 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from support.documented_manifest import (
+    FILE_FIELDS,
+    MANIFEST_FIELDS,
+    STAGE_FIELDS,
+    STAGES,
+    assert_fields,
+)
 
 from badc_core.jobs import (
     JobManager,
@@ -20,54 +27,12 @@ from badc_core.jobs import (
     load_manifest,
 )
 
-NUMBER = (int, float)
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "jobs.md"
-STAGE_FIELDS = {
-    "job_id": str,
-    "user_id": int,
-    "stage_number": int,
-    "stage_name": str,
-    "job_env_file": str,
-    "status": str,
-    "started_at": str,
-    "completed_at": str,
-    "duration_seconds": NUMBER,
-    "input_files": list,
-    "outputs": dict,
-    "metadata": dict,
-}
-MANIFEST_FIELDS = {
-    "version": str,
-    "created_at": str,
-    "updated_at": str,
-    "job_id": str,
-    "user_id": int,
-    "job_env_file": str,
-    "input": dict,
-    "output_dir": str,
-    "movie_dir": str,
-    "stages": dict,
-    "pipeline": dict,
-    "timing": dict,
-}
-FILE_FIELDS = {"path": str, "exists": bool, "size_bytes": int, "description": str}
 OURS = {
     "manifest": {"schema": int, "job_env_backup": str},
     "stage": {"schema": int, "attempt": int, "warnings": list},
     "output": {"sha256": str},
     "pipeline": {"skipped_stages": list},
-}
-STAGES = {
-    "demux": (["audio/audio.wav", "audio/metadata.json"], ["sample_rate", "duration_seconds"]),
-    "tmdb": (["metadata/tmdb_data.json"], ["tmdb_id", "title", "cast_count"]),
-    "pre_ner": (["entities/pre_ner.json", "initial_prompt.txt"], ["entity_count"]),
-    "silero_vad": (["vad/silero_segments.json"], ["segment_count", "speech_percentage"]),
-    "pyannote_vad": (["vad/pyannote_segments.json"], ["segment_count", "refined_segments"]),
-    "diarization": (["diarization/speaker_segments.json"], ["speaker_count", "model"]),
-    "asr": (["transcription/transcript.json"], ["word_count", "model", "language"]),
-    "post_ner": (["entities/post_ner.json"], ["corrections_made", "entity_count"]),
-    "subtitle_gen": (["subtitles/subtitles.srt"], ["subtitle_count", "format"]),
-    "mux": (["final_output.mp4"], ["subtitle_track", "codec"]),
 }
 
 
@@ -106,11 +71,6 @@ def _run_stage(folder: Path, stage: str, *job) -> None:
             manifest.add_metadata(fact, 1)
 
 
-def _assert_fields(found: dict, expected: dict) -> None:
-    kinds = {name: isinstance(found[name], kind) for name, kind in expected.items()}
-    assert kinds == dict.fromkeys(expected, True), found
-
-
 def _run_three(folder: Path, *job) -> dict:
     orchestrator = PipelineManifest(folder / "manifest.json")
     orchestrator.set_input("in/movie.mp4", "Movie Name", 2023)
@@ -127,22 +87,22 @@ def test_the_example_after_three_stages_has_every_documented_field(root) -> None
     folder = manager.get_job_output_dir()
     job = json.loads((folder / "job_info.json").read_text())
     found = _run_three(folder, job["job_id"], job["user_id"], manager.get_job_env_path())
-    _assert_fields(found, MANIFEST_FIELDS | OURS["manifest"])
+    assert_fields(found, MANIFEST_FIELDS | OURS["manifest"])
     assert list(found["stages"]) == ["demux", "tmdb", "pre_ner"]
     for number, record in enumerate(found["stages"].values(), 1):
-        _assert_fields(record, STAGE_FIELDS | OURS["stage"])
+        assert_fields(record, STAGE_FIELDS | OURS["stage"])
         assert record["stage_number"] == number
         for one in record["input_files"]:
-            _assert_fields(one, {"key": str} | FILE_FIELDS)
+            assert_fields(one, {"key": str} | FILE_FIELDS)
         for one in record["outputs"].values():
-            _assert_fields(one, FILE_FIELDS | OURS["output"])
+            assert_fields(one, FILE_FIELDS | OURS["output"])
             assert Path(one["path"]).is_absolute()
         started, completed = (
             datetime.fromisoformat(record[f"{one}_at"]) for one in ("started", "completed")
         )
         assert started.utcoffset() is not None
         assert started <= completed
-    _assert_fields(found["pipeline"], OURS["pipeline"])
+    assert_fields(found["pipeline"], OURS["pipeline"])
     assert (
         found["pipeline"].items()
         >= {
@@ -322,7 +282,7 @@ def test_two_users_have_folders_of_their_own(root) -> None:
 def test_job_info_has_every_documented_field(root) -> None:
     job = JobManager().create_job()
     texts = ["job_id", "created_at", "output_dir", "log_dir", "env_file", "env_backup"]
-    _assert_fields(job, dict.fromkeys(texts, str) | {"user_id": int})
+    assert_fields(job, dict.fromkeys(texts, str) | {"user_id": int})
 
 
 def test_a_job_is_cleaned_up_as_documented(root) -> None:

@@ -207,8 +207,7 @@ def test_pyannote_is_skipped_without_its_package_and_silero_serves(silent):
 def test_pyannote_without_a_token_or_a_model_says_what_to_do(silent, pyannote):
     end = pyannote_vad.run(silent, SETTINGS)
     assert end.reason == (
-        "the model pyannote/voice-activity-detection is not here, and there is no token in the "
-        "environment variable HF_TOKEN"
+        "the model pyannote/voice-activity-detection is not here, and there is no token in HF_TOKEN"
     )
 
 

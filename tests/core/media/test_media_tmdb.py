@@ -127,7 +127,7 @@ def test_without_a_key_or_a_server_the_stage_is_skipped(folder, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("TMDB_API_KEY", " ")
     end = tmdb.run(folder, MediaSettings())
-    assert end == Skipped("there is no key for TMDB in the environment variable TMDB_API_KEY")
+    assert end == Skipped("there is no key for TMDB in TMDB_API_KEY")
     monkeypatch.setenv("TMDB_API_KEY", KEY)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import pytest
 
 from badc_core.errors import ConfigInvalid
 from badc_core.pipelines.definition import Stage, read_pipeline
+from badc_core.pipelines.shipped import find_pipeline
 from badc_core.pipelines.templates import PLACEHOLDERS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "pipelines.md"
@@ -123,3 +124,15 @@ def test_the_documented_pipeline_is_one_and_the_page_names_every_key(tmp_path) -
     rows = "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE))
     assert {*re.findall(r"`(\w+)`", rows)} == {*Stage.model_fields}
     assert {*re.findall(r"`\{(\w+)\}`", rows)} == {*PLACEHOLDERS}
+
+
+def test_a_pipeline_that_comes_with_badc_is_found_by_its_name_unless_a_file_has_it(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "media").mkdir()
+    assert read_pipeline(find_pipeline(Path("media"))).name == "media"
+    (tmp_path / "media").rmdir()
+    (tmp_path / "media").write_text('[[stage]]\nname = "one"\ncommand = ["true"]\n')
+    assert find_pipeline(Path("media")) == Path("media")
+    assert find_pipeline(Path("other.toml")) == Path("other.toml")
