@@ -1,5 +1,7 @@
 """Pipelines of stages as assets: partitions are jobs, and stages are run as by `badc job run`."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,35 +17,31 @@ from badc_dagster.definitions import build_defs, pipeline_files
 from badc_dagster.home import open_instance
 
 HELD = "touch began; while test ! -e ../go; do sleep 0.05; done; cat b/c > d"
-CHAIN = (
+THREE = (
     stage("hear", 'cp "$1" a', 'inputs = ["{input}"]\noutputs = ["a"]')
     + stage("double", "cat a a > b/c", 'inputs = ["a"]\noutputs = ["b/c"]')
-    + stage("names", "echo none; exit 3", "optional = true\ndevice = true")
-    + stage("write", HELD, 'inputs = ["b/c"]\noutputs = ["d"]\nafter = ["names"]')
+    + stage("write", HELD, 'inputs = ["b/c"]\noutputs = ["d"]')
 )
-RUN = """\
-import sys
-from badc_dagster.definitions import defs
-from badc_dagster.home import open_instance
-defs.resolve_job_def("words_pipeline").execute_in_process(
-    instance=open_instance(), tags={"dagster/partition": sys.argv[1]}, raise_on_error=False
-)
-"""
+NAMES = stage("names", "echo none; exit 3", "optional = true\ndevice = true")
+FOUR = f'{NAMES}{THREE}after = ["names"]\n'
 
 
 class Chain:
     """A pipeline in the asset graph of a home, and a job for it."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         (home / "pipelines").mkdir()
-        (home / "pipelines" / "words.toml").write_text(CHAIN, encoding="utf-8")
+        self.write(THREE)
         (home / "dawn.txt").write_text("chip\n", encoding="utf-8")
         manager = job_places(home).manager()
         self.job_id = manager.create_job("ana")["job_id"]
         self.folder = manager.get_job_output_dir()
         PipelineManifest(self.folder / "manifest.json").set_input(home / "dawn.txt")
-        self.home = home
         self.instance = open_instance()
+
+    def write(self, text: str) -> None:
+        (self.home / "pipelines" / "words.toml").write_text(text, encoding="utf-8")
 
     def defs(self) -> dg.Definitions:
         return build_defs((), pipeline_files(self.home))
@@ -88,38 +86,51 @@ def _statuses(result) -> dict[str, str]:
 
 
 def test_a_pipeline_killed_in_a_stage_goes_on_there_and_leaves_what_is_done(chain) -> None:
-    running = subprocess.Popen([sys.executable, "-c", RUN, chain.job_id], stderr=subprocess.DEVNULL)
+    words = ["job", "execute", "-m", "badc_dagster", "-j", "words_pipeline", "--tags"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dagster", *words, f'{{"dagster/partition": "{chain.job_id}"}}'],
+        cwd=chain.home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     wait_until((chain.folder / "began").exists)
-    running.kill()
+    os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert load_manifest(chain.folder)["pipeline"]["current_stage"] == "write"
     before = chain.stamps()
     (chain.folder.parent / "go").touch()
     result = chain.execute()
     assert result.success
-    # A skipped stage is tried again, and what ran after it need not care.
-    assert _statuses(result) == {
-        "hear": "kept",
-        "double": "kept",
-        "names": "skipped",
-        "write": "success",
-    }
+    assert _statuses(result) == {"hear": "kept", "double": "kept", "write": "success"}
     assert chain.stamps() == before
-    assert chain.attempts() == {"hear": 1, "double": 1, "names": 2, "write": 2}
+    assert chain.attempts() == {"hear": 1, "double": 1, "write": 2}
     assert (chain.folder / "d").read_text() == "chip\nchip\n"
-    pipeline = load_manifest(chain.folder)["pipeline"]
-    assert (pipeline["status"], pipeline["skipped_stages"]) == ("completed", ["names"])
-    (check,) = result.get_asset_check_evaluations()
-    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "exit code 3: none" in check.metadata["reason"].value
+    assert load_manifest(chain.folder)["pipeline"]["status"] == "completed"
     assert chain.instance.get_dynamic_partitions("jobs/words") == [chain.job_id]
+    assert list(chain.home.glob("jobs/out/*/*/*/*/*/job_info.json")) == [
+        chain.folder / "job_info.json"
+    ]
     assert chain.execute("double").success
     assert chain.attempts()["double"] == 2
 
 
+def test_a_skipped_stage_is_shown_as_such_and_those_after_it_run(chain) -> None:
+    chain.write(FOUR)
+    (chain.folder.parent / "go").touch()
+    result = chain.execute()
+    assert result.success
+    assert _statuses(result)["names"] == "skipped"
+    assert _statuses(result)["write"] == "success"
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "exit code 3: none" in check.metadata["reason"].value
+    pipeline = load_manifest(chain.folder)["pipeline"]
+    assert (pipeline["status"], pipeline["skipped_stages"]) == ("completed", ["names"])
+
+
 def test_a_failed_stage_fails_its_asset_and_those_after_it_do_not_run(chain) -> None:
-    text = CHAIN.replace("cat a a", "echo no; exit 5; cat a a")
-    (chain.home / "pipelines" / "words.toml").write_text(text, encoding="utf-8")
+    chain.write(FOUR.replace("cat a a", "echo no; exit 5; cat a a"))
     result = chain.execute()
     assert not result.success
     assert _statuses(result) == {"hear": "success", "names": "skipped"}
@@ -137,6 +148,7 @@ def test_a_partition_without_a_job_says_so(chain) -> None:
 
 
 def test_a_pipeline_is_a_group_and_its_stages_depend_on_each_other(chain) -> None:
+    chain.write(FOUR)
     graph = chain.defs().resolve_asset_graph()
     assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == {"words"}
     parents = {key.path[-1]: graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
@@ -151,7 +163,7 @@ def test_a_pipeline_is_a_group_and_its_stages_depend_on_each_other(chain) -> Non
 def test_files_that_are_no_pipelines_leave_the_others_in_the_graph(chain, caplog) -> None:
     folder = chain.home / "pipelines"
     (folder / "broken.toml").write_text("[[stage", encoding="utf-8")
-    (folder / "again.toml").write_text(f'name = "words"\n{CHAIN}', encoding="utf-8")
+    (folder / "again.toml").write_text(f'name = "words"\n{THREE}', encoding="utf-8")
     names = {one.name for one in build_defs((), pipeline_files(chain.home)).jobs}
     assert names == {"words_pipeline"}
     assert "broken.toml: not valid TOML" in caplog.text

@@ -15,7 +15,8 @@ from badc_core.pipelines.processes import end_processes
 
 STUBBORN = """\
 trap '' TERM
-(trap '' TERM; setsid sh -c 'trap "" TERM; echo x > deep; sleep 60' & sleep 60) &
+(trap '' TERM; sleep 60) &
+(setsid sh -c 'trap "" TERM; echo x > deep; sleep 60' &)
 sleep 60
 """
 
