@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from badc_core.accounts import user_name
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.errors import OptionInvalid
@@ -14,8 +13,8 @@ from badc_core.file_names import absolute
 from badc_core.jobs import PipelineManifest
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest
-from badc_core.jobs.places import job_places
-from badc_core.pipelines.definition import read_pipeline
+from badc_core.jobs.places import job_places, job_user
+from badc_core.pipelines.definition import Pipeline, read_pipeline
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.run import run_pipeline
 from badc_core.pipelines.shipped import find_pipeline
@@ -53,13 +52,26 @@ def run_job(
         raise OptionInvalid(f"there is no {file}", _INPUT)
     stages = read_pipeline(find_pipeline(pipeline))
     given = absolute(file) if file is not None else None
-    folder = _create(given, user) if resume is None else _find(resume, given)
+    run_stages(stages, _create(given, user) if resume is None else _find(resume, given), out)
+
+
+def run_stages(pipeline: Pipeline, folder: Path, out: Output) -> None:
+    """Runs what has to be run of a pipeline for a job.
+
+    Args:
+        pipeline: its stages.
+        folder: of the job.
+        out: shows how far it is, and prints the result.
+
+    Raises:
+        typer.Exit: a stage failed that is not optional.
+    """
     job = PipelineJob.open(folder)
-    out.say(f"Job {job.job_id}: {counted(len(stages.stages), 'stage')}, in {job.folder}")
-    end = run_pipeline(stages, job, out.say, out.fail)
+    out.say(f"Job {job.job_id}: {counted(len(pipeline.stages), 'stage')}, in {job.folder}")
+    end = run_pipeline(pipeline, job, out.say, out.fail)
     out.give(end)
     if end.has_failed:
-        again = f"badc job run {shlex.quote(str(pipeline))} --resume {job.job_id}"
+        again = f"badc job run {shlex.quote(str(pipeline.path))} --resume {job.job_id}"
         out.remark(f"To go on from there: {again}")
         raise typer.Exit(1)
 
@@ -67,7 +79,7 @@ def run_job(
 def _create(given: Path | None, user: str | None) -> Path:
     """Returns the folder of a new job."""
     manager = job_places().manager()
-    manager.create_job(user if user is not None else user_name())
+    manager.create_job(user if user is not None else job_user())
     folder = manager.get_job_output_dir()
     PipelineManifest(folder / MANIFEST).set_input(str(given))
     return folder

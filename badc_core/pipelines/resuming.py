@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from badc_core.errors import ConfigInvalid
 from badc_core.jobs import find_stages_to_repeat, load_manifest
 from badc_core.jobs.outputs import FileState
-from badc_core.pipelines.definition import Pipeline, Stage
-from badc_core.pipelines.graph import place_in_job
+from badc_core.jobs.values import read_time
+from badc_core.pipelines.definition import Pipeline, Stage, read_pipeline
+from badc_core.pipelines.graph import COPY, place_in_job
 from badc_core.pipelines.pipeline_job import PipelineJob
-from badc_core.pipelines.runner import FINGERPRINT, RAN_AFTER, attempts_before
+from badc_core.pipelines.runner import FINGERPRINT, PIPELINE, RAN_AFTER, attempts_before
 
 NEVER_RUN = "it has not run yet"
 Records = Mapping[str, Mapping[str, Any]]
@@ -28,6 +30,24 @@ def find_reasons(pipeline: Pipeline, job: PipelineJob) -> dict[str, str]:
         for stage in pipeline.stages
     }
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def pipeline_of(folder: Path) -> Pipeline | None:
+    """Returns the pipeline that last ran a stage of a job; None if none has.
+
+    Raises:
+        ConfigInvalid: its file is gone, or no longer is one.
+    """
+    records: Records = (load_manifest(folder) or {}).get("stages", {})
+    ran = [one for one in records.values() if PIPELINE in one.get("metadata", {})]
+    if not ran:
+        return None
+    latest = max(ran, key=lambda one: read_time(one.get("started_at")))
+    path = Path(str(latest["metadata"][PIPELINE]))
+    if not path.exists():
+        remedy = f"Put it back ({folder / COPY} is a copy), or run: badc job run FILE --resume JOB"
+        raise ConfigInvalid("the pipeline of this job is gone", path, remedy)
+    return read_pipeline(path)
 
 
 def _explain(pipeline: Pipeline, job: PipelineJob, stage: Stage, records: Records) -> str:

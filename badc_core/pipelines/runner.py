@@ -32,8 +32,10 @@ FINGERPRINT = "definition"
 """Metadata entry of a stage: the fingerprint of its definition."""
 RAN_AFTER = "ran_after"
 """Metadata entry of a stage: the attempt at each stage it depends on whose outputs it had."""
+PIPELINE = "pipeline"
+"""Metadata entry of a stage: the file of its pipeline."""
 _COMMAND, _LEASED = "command", "leased_devices"
-_OURS = {FINGERPRINT, RAN_AFTER, _COMMAND, _LEASED}
+_OURS = {FINGERPRINT, RAN_AFTER, PIPELINE, _COMMAND, _LEASED}
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class StageRunner:
         job, stage, outputs = self._job, self._stage, self._job.output_paths(self._stage)
         skipped = skipped_stages(job, self._pipeline)
         record.add_metadata(FINGERPRINT, stage.fingerprint)
+        record.add_metadata(PIPELINE, str(self._pipeline.path))
         record.add_metadata(RAN_AFTER, attempts_before(job, self._pipeline, stage))
         needed = job.input_paths(self._pipeline, stage, needed=True)
         for text, path in needed.items():

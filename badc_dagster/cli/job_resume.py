@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from badc_core.cli.job_run import run_stages
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.places import job_places
+from badc_core.pipelines.resuming import pipeline_of
 from badc_core.units import counted
 from badc_dagster.cli.run import show_outcome
 
@@ -19,9 +21,13 @@ def resume(
     out: Output,
 ) -> None:
     """Compare what a job wrote with its record, and do what is missing or damaged."""
+    folder = JobFinder(job_places()).find(job).output_dir
+    if pipeline := pipeline_of(folder):
+        run_stages(pipeline, folder, out)
+        return
     from badc_dagster.resuming import open_job, resume_job  # noqa: PLC0415  (two seconds)
 
-    found = open_job(JobFinder(job_places()).find(job).output_dir)
+    found = open_job(folder)
     with ShownProgress(out) as shown:
         resumed = resume_job(found, shown.stage, out.remark, out.warn)
     for stage in resumed.kept | resumed.done_again:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.commands import run_badc
 from support.pipeline_lab import stage
 from support.waiting import wait_until
 
@@ -138,6 +139,20 @@ def test_a_failed_stage_fails_its_asset_and_those_after_it_do_not_run(chain) -> 
     assert failure.user_failure_data.description.startswith("exit code 5: no. See ")
     assert load_manifest(chain.folder)["pipeline"]["status"] == "failed"
     assert "write" not in chain.attempts()
+
+
+def test_badc_job_resume_goes_on_with_the_pipeline_of_a_job(chain, tmp_path) -> None:
+    chain.write(THREE.replace("cat a a", "exit 5; cat a a"))
+    assert not chain.execute().success
+    (chain.folder.parent / "go").touch()
+    (chain.home / "pipelines").rename(chain.home / "moved")
+    gone = run_badc("job", "resume", chain.job_id, folder=tmp_path, code=1)
+    assert "words.toml: the pipeline of this job is gone. Put it back" in gone.stderr
+    (chain.home / "moved").rename(chain.home / "pipelines")
+    chain.write(THREE)
+    done = run_badc("job", "resume", chain.job_id, folder=tmp_path)
+    assert "stage 1/3 hear: kept" in done.stdout
+    assert chain.attempts() == {"hear": 1, "double": 2, "write": 1}
 
 
 def test_a_partition_without_a_job_says_so(chain) -> None:
