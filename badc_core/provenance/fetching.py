@@ -57,21 +57,26 @@ def require_fetched_all(paths: Iterable[Path]) -> None:
         raise content_missing(path, why)
 
 
-def fetch_removed(path: Path) -> None:
+def fetch_removed(path: Path) -> bool:
     """Puts a file back that git tracks and that is gone, if its content can be had.
 
     `datalad rerun` removes outputs whose content is not here before it runs the command.
+
+    Returns:
+        Whether it was gone and is there again.
     """
     if os.path.lexists(path):
-        return
+        return False
     with suppress(ProgramMissing, RepositoryFailed, OSError):  # such as: git does not track it
         real = path.parent.resolve() / path.name
         repository = find_repository(real.parent)
         if repository is not None:
             below = real.relative_to(repository.root).as_posix()
-            repository.git("--literal-pathspecs", "checkout", "--quiet", "--", below)
+            # Unlike `checkout` it takes no patterns, and no folders.
+            repository.git("checkout-index", "--index", "--quiet", "--", below)
             if path in fetch([path]):
                 path.unlink()
+    return os.path.lexists(path)
 
 
 class Fetcher:

@@ -130,16 +130,27 @@ def write_database(
 def require_replaceable(database: Path) -> None:
     """Returns if there is nothing at a path, or a database as `write_database` writes them.
 
-    One that git tracks is put back: with the same content it will stay as it is, to the byte.
+    One that was removed and that git tracks is put back, if the new one may take its place: with
+    the same content that will stay as it is, to the byte.
 
     Raises:
         ContentMissing: it is annexed and could not be fetched.
         OutputUnwritable: it is something else, or cannot be read.
     """
-    fetch_removed(database)
+    is_back = fetch_removed(database)
     require_fetched_all([database])
     if not os.path.lexists(database):
         return
+    try:
+        _require_own(database)
+    except OutputUnwritable:
+        if not is_back:
+            raise
+        database.unlink()  # removed by the user, perhaps since this refused it
+
+
+def _require_own(database: Path) -> None:
+    """Returns if a file is a database as `write_database` writes them."""
     try:
         with duckdb.connect(database, read_only=True) as connection:
             rows = connection.execute(

@@ -108,6 +108,25 @@ def test_a_tracked_database_that_datalad_removed_is_the_same_again(app, table):
     assert database.is_file()
 
 
+def test_what_the_user_removed_since_it_was_refused_does_not_come_back(app, table):
+    folder, words = table.parent, ("report", "duckdb", "--parquet", table)
+    run_in(folder, "git", "init", "--quiet")
+    for name in ("a.duckdb", "b.duckdb/notes.txt"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("something else")
+        run_in(folder, "git", "add", name)
+    database = folder / "a.duckdb"
+    with pytest.raises(OutputUnwritable, match="Give another place, or remove it"):
+        run_typed(app, *words)
+    database.unlink()
+    run_typed(app, *words)
+    assert duckdb.connect(database, read_only=True).sql("FROM detections").fetchall()
+    shutil.rmtree(folder / "b.duckdb")
+    run_typed(app, *words, "--database", folder / "b.duckdb")
+    assert (folder / "b.duckdb").is_file()
+
+
 def test_a_database_with_something_else_in_it_is_refused_before_anything_is_written(app, table):
     folder = table.parent
     make_foreign(folder / "a.duckdb")
