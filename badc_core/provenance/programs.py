@@ -5,6 +5,7 @@ Nothing else of BADC starts these programs. What they are asked is in `annex.py`
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ LONGEST_MESSAGE = 1_000
 """Characters of what these programs say that are shown."""
 
 _BETWEEN_LOOKS_S = 0.5
-_OF_OTHERS = re.compile(r"dubious ownership in repository at '([^']+)'")
+_OF_OTHERS = re.compile(r"dubious ownership in repository at '(.+)'")
 
 _GRACE_S = 5.0
 """For a program that is stopped: git removes its lock files."""
@@ -105,8 +106,9 @@ def program_failed(
     # DataLad writes some of its errors as results.
     said = (ended.stderr or ended.stdout).decode("utf-8", "replace").strip()
     if others := _OF_OTHERS.search(said):
-        remedy = f"If you trust it: git config --global --add safe.directory {others[1]}"
-        return RepositoryFailed("git reads no repository of another user", others[1], remedy)
+        run = f"git config --global --add safe.directory {shlex.quote(others[1])}"
+        what = "git reads no repository of another user"
+        return RepositoryFailed(what, others[1], f"If you trust it: {run}")
     said = said[-LONGEST_MESSAGE:] or f"exit code {ended.returncode}"
     what = f"`{' '.join(words[:3])}` failed: {said}"
     return RepositoryFailed(what, folder, "Correct that, then run again")

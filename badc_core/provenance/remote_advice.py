@@ -1,6 +1,8 @@
 """Why git-annex could not do something with a file, and what to do about a remote it cannot use."""
 
+import html
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +12,7 @@ from badc_core.annexed_files import quote_path
 from badc_core.errors import RepositoryFailed
 from badc_core.provenance.programs import LONGEST_MESSAGE
 
-_UNABLE = re.compile(r"Unable to access these remotes: ([^;]+)")
+_UNABLE = re.compile(r"Unable to access these remotes: (.+)")
 _REMOTES = ("refs/heads/git-annex:remote.log", "refs/remotes/origin/git-annex:remote.log")
 
 
@@ -36,17 +38,18 @@ class RemoteAdvice:
         wanted = result.get("wanted", ())
         if places := ", ".join(one["description"] for one in wanted):
             reason += f"; {places} should have it"
-        if unable := _UNABLE.search(reason):
+        if unable := _UNABLE.search("\n".join(words)):
             return reason + "".join(map(self._about_unable, unable[1].split(", ")))
         return reason + "".join(self._enabling(one["uuid"]) for one in wanted)
 
     def _advise_on_unable(self, name: str) -> str:
         verified = self._read("config", "--default", "", "--get", f"remote.{name}.annex-verified")
+        word = shlex.quote(name)  # whoever pushes to the archive names remotes
         if verified.strip() == "manual":
-            return f"; if {name} is what you expect, run: {self._annex} verifyremote {name}"
+            return f"; if {name} is what you expect, run: {self._annex} verifyremote {word}"
         return (
             f"; see that {name} can be reached; if it has moved, run: "
-            f"{self._annex} enableremote {name}"
+            f"{self._annex} enableremote {word}"
         )
 
     def _advise_enabling(self, uuid: str) -> str:
@@ -58,12 +61,15 @@ class RemoteAdvice:
             return ""
         # Source: git-annex's page on directory special remotes: the path differs by machine.
         where = " directory=FOLDER" if settings.get("type") == "directory" else ""
-        return f"; to use it here, run: {self._annex} enableremote {settings['name']}{where}"
+        name = shlex.quote(html.unescape(settings["name"].replace("&", "&#")))
+        return f"; to use it here, run: {self._annex} enableremote {name}{where}"
 
     def _special_remotes(self) -> dict[str, dict[str, str]]:
         """Returns uuid -> settings of the special remotes that the repository has heard of.
 
-        Source: git-annex's page on its internals, `remote.log`.
+        Values are as in the file, where a space is `&32;`.
+
+        Source: git-annex's page on its internals, `remote.log`; its `Logs/Remote/Pure.hs`.
         """
         found: dict[str, dict[str, str]] = {}
         for name in _REMOTES:
