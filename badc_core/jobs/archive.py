@@ -18,7 +18,7 @@ from badc_core.accounts import user_name
 from badc_core.atomic import naming_storage_trouble, remove_abandoned, replacing
 from badc_core.errors import ArchiveInvalid, JobBusy, OutputUnwritable
 from badc_core.hashing import sha256_file
-from badc_core.jobs.archive_contents import LOCK, Entry, Member, list_entries
+from badc_core.jobs.archive_contents import Entry, Member, list_entries
 from badc_core.jobs.archive_file import Members, read_archive, write_archive, write_sums
 from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.finding import JobFolders
@@ -29,6 +29,7 @@ from badc_core.jobs.job_states import (
     RUNS_TABLE,
     find_open_runs,
     find_work,
+    may_be_between_stages,
     quick_manifest,
     read_object,
 )
@@ -36,7 +37,7 @@ from badc_core.jobs.layout import Json
 from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, write_json
-from badc_core.locks import locked
+from badc_core.jobs.work_lock import WORK_LOCK, having_alone
 from badc_core.secret_values import Secrets
 
 _KEPT = frozenset({JOB_INFO, MANIFEST, RUNS_RECORD, RUNS_TABLE})
@@ -69,7 +70,7 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
     secrets = _secrets(places, job)
     for one in (folder, folder.parent):
         remove_abandoned(one)
-    with locked(folder / LOCK), naming_storage_trouble(path):
+    with having_alone(folder), naming_storage_trouble(path):
         _require_rest(job)
         if os.path.lexists(path):
             sha256, members = _require_whole(path), read_archive(path, job.job_id)
@@ -81,7 +82,7 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
             record["left"] = _remove(job, members, secrets)
             record["removed_at"] = record["removed_at"] or now_text()
             write_json(folder / ARCHIVE_RECORD, record)
-        (folder / LOCK).unlink(missing_ok=True)
+        (folder / WORK_LOCK).unlink(missing_ok=True)
         return record
 
 
@@ -91,12 +92,16 @@ def _secrets(places: JobPlaces, job: JobFolders) -> Secrets:
 
 
 def _require_rest(job: JobFolders) -> None:
-    remedy = "Archive it when it has ended"
-    work = find_work(quick_manifest(job.output_dir))
-    if not work and (work := find_open_runs(job.output_dir)):
-        remedy += "; if they were killed, the next badc run records that"
-    if work:
-        raise JobBusy(f"is being worked on: {work}", job.job_id, remedy)
+    """Makes sure that nobody works on a job without having it locked."""
+    manifest = quick_manifest(job.output_dir)
+    if runs := find_open_runs(job.output_dir):
+        remedy = "Archive it when they have ended; if they were killed, badc run records that"
+        raise JobBusy(f"is being worked on: {runs}", job.job_id, remedy)
+    if work := find_work(manifest):
+        raise JobBusy(f"is being worked on: {work}", job.job_id, "Archive it when it has ended")
+    if may_be_between_stages(manifest):
+        what = "a stage has just ended, and the job is not said to be over"
+        raise JobBusy(what, job.job_id, "If no other stage follows, try again in a minute")
 
 
 def _write(job: JobFolders, path: Path, secrets: Secrets) -> tuple[str, Members]:

@@ -17,10 +17,10 @@ from typing import IO, Literal
 from badc_core.errors import JobBusy, OutputUnwritable
 from badc_core.jobs.finding import JobFolders, naming_unreadable
 from badc_core.jobs.job_states import ARCHIVE_RECORD
+from badc_core.jobs.work_lock import WORK_LOCK
 from badc_core.secret_values import Secrets
 
-LOCK = ".archive.lock"
-_NOT_ARCHIVED = frozenset({ARCHIVE_RECORD, LOCK})
+_NOT_ARCHIVED = frozenset({ARCHIVE_RECORD, WORK_LOCK})
 _BLOCK_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 1 << 24
 

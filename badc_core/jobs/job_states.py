@@ -16,6 +16,7 @@ from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.layout import COMPLETED, FAILED, RUNNING, Json, is_manifest
 from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST, read_parts
 from badc_core.jobs.values import read_time
+from badc_core.jobs.work_lock import is_worked_on
 from badc_core.json_texts import parse_object
 
 JobState: TypeAlias = Literal[
@@ -92,7 +93,7 @@ def state_of(folder: Path, manifest: Json) -> JobState:
     if read_object(folder / ARCHIVE_RECORD).get("removed_at"):
         return "archived"
     runs = read_object(folder / RUNS_RECORD)
-    if find_work(manifest) or _are_open(runs):
+    if find_work(manifest) or _are_open(runs) or is_worked_on(folder):
         return "running"
     pipeline = manifest.get("pipeline", {})
     if not (manifest.get("stages") or pipeline.get("steps") or runs or _has_ended(manifest)):
@@ -125,6 +126,12 @@ def find_open_runs(folder: Path) -> str:
     """Returns what runs of Dagster a job waits for; empty if it has none that go on."""
     runs = read_object(folder / RUNS_RECORD)
     return f"runs started by {runs.get('started_by', 'Dagster')}" if _are_open(runs) else ""
+
+
+def may_be_between_stages(manifest: Json) -> bool:
+    """Returns whether something was done a moment ago, and the job is not said to be over."""
+    silent_s = time.time() - read_time(manifest.get("updated_at")).timestamp()
+    return bool(manifest.get("stages")) and not _has_ended(manifest) and silent_s < _SILENT_S
 
 
 def find_work(manifest: Json) -> str:

@@ -17,6 +17,7 @@ from badc_core.jobs.environment import remove_configuration
 from badc_core.jobs.layout import COMPLETED, FAILED, SKIPPED, SUCCESS
 from badc_core.jobs.manifest_files import MANIFEST, secrets_of
 from badc_core.jobs.stage_manifest import Logger
+from badc_core.jobs.work_lock import working_on
 from badc_core.pipelines.definition import Pipeline, Stage
 from badc_core.pipelines.graph import COPY
 from badc_core.pipelines.pipeline_job import PipelineJob
@@ -66,6 +67,11 @@ def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Show, warn: Show) -
         StageBusy: another process runs a stage of the job.
         StorageFull, OutputUnwritable: manifest or log cannot be written.
     """
+    with working_on(job.folder):
+        return _run_stages(pipeline, job, show, warn)
+
+
+def _run_stages(pipeline: Pipeline, job: PipelineJob, show: Show, warn: Show) -> PipelineEnd:
     log = RunLog(job.log_dir, secrets_of(job.folder), show, warn)
     manifest = open_manifest(job)
     keep_definition(pipeline, job)

@@ -20,7 +20,9 @@ from badc_core.errors import ArchiveInvalid, JobBusy, JobUnknown, OutputUnwritab
 from badc_core.jobs import PipelineManifest, StageManifest
 from badc_core.jobs.archive import archive_job, archive_path
 from badc_core.jobs.finding import JobFinder, JobFolders
+from badc_core.jobs.job_states import summarize
 from badc_core.jobs.places import JobPlaces
+from badc_core.jobs.work_lock import working_on
 
 PLANTED = "hf_3f9ab77c21d0_and_more"
 ODD = ("new\nline", "back\\slash", "-rf", "ü 'quoted\"", os.fsdecode(b"not-utf8-\xff"), "x" * 200)
@@ -72,7 +74,7 @@ def contents(folder: Path) -> dict[str, object]:
         name = str(path.relative_to(folder))
         if path.is_symlink():
             found[name] = os.readlink(path)  # noqa: PTH115
-        elif path.is_file() and name not in {"archive.json", ".archive.lock"}:
+        elif path.is_file() and name not in {"archive.json", ".at_work.lock"}:
             found[name] = path.read_bytes()
         elif path.is_dir():
             found[name] = None
@@ -158,6 +160,16 @@ def test_a_job_that_runs_is_refused(places) -> None:
     StageManifest("mux", job.output_dir).save()
     (job.output_dir / "runs.json").write_text('{"started_by": "badc run", "ended": null}')
     with pytest.raises(JobBusy, match="runs started by badc run"):
+        archive_job(places, job)
+    (job.output_dir / "runs.json").unlink()
+    PipelineManifest(job.output_dir / "manifest.json").finalize()
+    with working_on(job.output_dir), working_on(job.output_dir):
+        assert summarize(job).state == "running"
+        with pytest.raises(JobBusy, match="by another process"):
+            archive_job(places, job)
+    assert summarize(job).state == "completed"
+    PipelineManifest(job.output_dir / "manifest.json").set_input("again")
+    with pytest.raises(JobBusy, match="has just ended"):
         archive_job(places, job)
     assert not archive_path(job).exists()
 

@@ -1,0 +1,64 @@
+"""Showing that a process works on a job, from its first stage to its last.
+
+The record of a stage says so while the stage runs, and nothing does between two stages. Whoever
+moves the files of a job has it for itself meanwhile.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from badc_core.errors import JobBusy
+from badc_core.locks import is_only_lock, lock_file, try_lock_file, unlock
+
+WORK_LOCK = ".at_work.lock"
+
+
+@contextmanager
+def working_on(folder: Path) -> Iterator[None]:
+    """Shows until the block ends that this process works on a job, as others may too.
+
+    Args:
+        folder: of the job's outputs.
+
+    Raises:
+        StorageFull, OutputUnwritable: the lock cannot be created.
+    """
+    descriptor = lock_file(folder / WORK_LOCK, shared=True)
+    try:
+        yield
+    finally:
+        unlock(descriptor)
+
+
+@contextmanager
+def having_alone(folder: Path) -> Iterator[None]:
+    """Keeps others from working on a job until the block ends; they wait.
+
+    Raises:
+        JobBusy: somebody works on it.
+        StorageFull, OutputUnwritable: the lock cannot be created.
+    """
+    descriptor = try_lock_file(folder / WORK_LOCK)
+    if descriptor is None:
+        remedy = "Try again when it has ended"
+        raise JobBusy("is being worked on by another process", folder, remedy)
+    try:
+        yield
+    finally:
+        unlock(descriptor)
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Returns whether a process works on a job; where there are no locks, nobody knows of any."""
+    try:
+        descriptor = os.open(folder / WORK_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not is_only_lock(descriptor, if_no_locks=True)
+    except OSError:  # a network disk that only locks what is open for writing
+        return False
+    finally:
+        os.close(descriptor)
