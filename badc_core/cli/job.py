@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated
 
 import typer
@@ -20,10 +20,11 @@ from badc_core.cli.job_pages import (
     tables,
 )
 from badc_core.cli.options import taking_options
-from badc_core.cli.output import Output
+from badc_core.cli.output import Output, to_json
+from badc_core.errors import JobUnknown
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.job_details import read_details, read_settings, require_readable
-from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log
+from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log, stages_with_logs
 from badc_core.jobs.job_states import JOB_STATES, JobSummary, has_ended, summarize
 from badc_core.jobs.places import job_places
 
@@ -60,7 +61,7 @@ def list_jobs(
     wanted = (one for one in found if status in {None, one.state})
     shown = islice(wanted, limit) if limit else wanted
     if out.as_json:
-        out.give(list(shown))
+        _print_json(shown)
     else:
         n_shown = _print_rows(out, shown)
         if not n_shown:
@@ -113,21 +114,24 @@ def logs(
     require_readable(found)
     if follow and out.as_json:
         raise typer.BadParameter("is for people: leave out --json", param_hint="--follow")
+    paths = find_logs(found.log_dir, stage)
+    if stage is not None and not paths and (others := stages_with_logs(found.log_dir)):
+        what, there_are = f"has no log of stage {stage}", f"There are: {', '.join(others)}"
+        if not follow:
+            raise JobUnknown(what, found.job_id, there_are)
+        out.remark(f"Job {found.job_id} {what} yet. {there_are}")
     if follow:
         ended = partial(has_ended, found.output_dir)
         _print_logs(out, follow_logs(found.log_dir, stage, ended))
         out.remark(f"Job {found.job_id} has ended: badc job show {found.job_id}")
-        return
-    paths = find_logs(found.log_dir, stage)
-    if out.as_json:
+    elif out.as_json:
         texts = [(path, "".join(one.text for one in read_log(path))) for path in paths]
         given = [{"path": path, "text": text} for path, text in texts]
         out.give({"job_id": found.job_id, "logs": given})
-        return
-    for path in paths:
-        _print_logs(out, read_log(path))
-    if not paths:
-        out.remark(explain_lack(read_details(found), "logs"))
+    else:
+        _print_logs(out, chain.from_iterable(map(read_log, paths)))
+        if not paths:
+            out.remark(explain_lack(read_details(found), "logs"))
 
 
 def _print_logs(out: Output, pieces: Iterable[LogText]) -> None:
@@ -144,6 +148,15 @@ def _print_logs(out: Output, pieces: Iterable[LogText]) -> None:
         sys.stdout.write(piece.text)
         sys.stdout.flush()
         last = piece
+
+
+def _print_json(jobs: Iterable[JobSummary]) -> None:
+    """Prints a JSON list, each job as soon as it is found."""
+    before = "["
+    for one in jobs:
+        sys.stdout.write(f"{before}{to_json(one)}")
+        before = ",\n"
+    print("[]" if before == "[" else "]")
 
 
 def _print_rows(out: Output, jobs: Iterable[JobSummary]) -> int:

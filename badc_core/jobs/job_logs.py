@@ -5,10 +5,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from badc_core.errors import JobUnknown
+from badc_core.jobs.finding import naming_unreadable
 
 _ROTATED = re.compile(r"[.-]\d[\d.T_-]*$")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
@@ -29,18 +30,36 @@ def find_logs(log_dir: Path, stage: str | None = None) -> list[Path]:
     """Returns the logs of a job, or of a stage of it, the one that was written to first first.
 
     Raises:
-        JobUnknown: there are logs, but none of this stage; or they cannot be read.
+        JobUnknown: the folder cannot be read.
     """
-    found = _list_logs(log_dir, stage)
-    if not found and stage is not None and (others := _list_logs(log_dir, None)):
-        names = ", ".join(sorted({_stage_of(one) for one in others}))
-        raise JobUnknown(f"no log of stage {stage} is here", log_dir, f"There are: {names}")
-    return found
+    wanted = re.compile(f"{re.escape(stage)}{_STARTED_AT}([.-].*)?" if stage else r"[^.].*", re.S)
+    found: list[tuple[float, Path]] = []
+    with naming_unreadable(log_dir), suppress(FileNotFoundError), os.scandir(log_dir) as entries:
+        for one in entries:
+            name = one.name
+            if wanted.fullmatch(name) and not name.endswith(_PACKED) and one.is_file():
+                found.append((one.stat().st_mtime, log_dir / name))
+    return [path for _, path in sorted(found)]
+
+
+def stages_with_logs(log_dir: Path) -> list[str]:
+    """Returns the stages that have a log.
+
+    Raises:
+        JobUnknown: the folder cannot be read.
+    """
+    names = {one.name.partition(".")[0] for one in find_logs(log_dir)}
+    return sorted({re.sub(f"{_STARTED_AT}$", "", one) for one in names})
 
 
 def read_log(path: Path) -> Iterator[LogText]:
-    """Yields a log piece by piece."""
-    tail = _Tail(path)
+    """Yields a log piece by piece.
+
+    Raises:
+        JobUnknown: it cannot be read.
+    """
+    with naming_unreadable(path):
+        tail = _Tail(path)
     try:
         yield from tail.read()
     finally:
@@ -59,6 +78,9 @@ def follow_logs(
         stage: only its logs; None for all.
         has_ended: is given the seconds without a word; returns whether there will be no more.
         poll_s: seconds between two looks.
+
+    Raises:
+        JobUnknown: the folder cannot be read.
     """
     tails: dict[tuple[int, int], _Tail] = {}
     silent_since_s = time.monotonic()
@@ -66,7 +88,7 @@ def follow_logs(
     try:
         while True:
             is_over = has_ended(time.monotonic() - silent_since_s)
-            _open_new(tails, _list_logs(log_dir, stage), is_first)
+            _open_new(tails, find_logs(log_dir, stage), is_first)
             for tail in tails.values():
                 for piece in tail.read():
                     silent_since_s = time.monotonic()
@@ -126,32 +148,6 @@ def _was_read(tails: dict[tuple[int, int], _Tail], path: Path) -> bool:
     except OSError:
         return False
     return (status.st_dev, status.st_ino) in tails
-
-
-def _list_logs(log_dir: Path, stage: str | None) -> list[Path]:
-    """Returns the logs, the one that was written to first first; none if there is no folder.
-
-    Raises:
-        JobUnknown: they cannot be read.
-    """
-    wanted = re.compile(f"{re.escape(stage)}{_STARTED_AT}([.-].*)?" if stage else r"[^.].*", re.S)
-    found: list[tuple[float, Path]] = []
-    try:
-        with os.scandir(log_dir) as entries:
-            for one in entries:
-                name = one.name
-                if wanted.fullmatch(name) and not name.endswith(_PACKED) and one.is_file():
-                    found.append((one.stat().st_mtime, log_dir / name))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise JobUnknown(f"cannot be read ({why})", log_dir, "Ask whose job it is") from error
-    return [path for _, path in sorted(found)]
-
-
-def _stage_of(log: Path) -> str:
-    return re.sub(f"{_STARTED_AT}$", "", log.name.partition(".")[0])
 
 
 def _is_rotated(path: Path) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from support.commands import BADC, run_badc
+from support.forbidden import forbidden
 
 from badc_core.errors import JobUnknown
 from badc_core.jobs import PipelineManifest, StageManifest
-from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log
+from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log, stages_with_logs
 from badc_core.jobs.job_states import has_ended
 from badc_core.jobs.places import job_places
 
@@ -107,11 +108,13 @@ def test_logs_of_a_stage_are_its_own(tmp_path) -> None:
     assert [one.text for path in found for one in read_log(path)] == ["asr.log.1", "asr.log"]
     assert [one.name for one in find_logs(tmp_path, "orchestrator")] == [names[3]]
     assert len(find_logs(tmp_path)) == 4
-    with pytest.raises(JobUnknown, match="There are: asr, asr_post, orchestrator"):
-        find_logs(tmp_path, "mux")
-    with pytest.raises(JobUnknown):
-        find_logs(tmp_path, ".*")
+    assert stages_with_logs(tmp_path) == ["asr", "asr_post", "orchestrator"]
+    for wrong in ("mux", ".*", "as"):
+        assert find_logs(tmp_path, wrong) == []
     assert find_logs(tmp_path / "missing", "mux") == []
+    for secret in (tmp_path, tmp_path / "asr.log"):
+        with forbidden(secret), pytest.raises(JobUnknown, match="cannot be read"):
+            list(read_log(find_logs(tmp_path, "asr")[-1]))
 
 
 def test_a_job_has_ended_when_nothing_more_is_to_come(tmp_path) -> None:
@@ -143,3 +146,11 @@ def test_the_command_ends_with_the_job(tmp_path, monkeypatch) -> None:
     done = json.loads(run_badc("job", "logs", name, "--json", folder=tmp_path).stdout)
     assert [one["text"].splitlines()[-1] for one in done["logs"]] == ["second line"]
     run_badc("job", "logs", name, "-f", "--json", folder=tmp_path, code=2)
+    done = run_badc("job", "logs", name, "mux", folder=tmp_path, code=1)
+    assert "has no log of stage mux. There are: asr" in done.stderr
+    (logs / "mux.log").write_text("without an end of line")
+    os.utime(logs / "mux.log", (1, 1))
+    done = run_badc("job", "logs", name, folder=tmp_path)
+    assert done.stdout.startswith("without an end of line\nfirst")
+    done = run_badc("job", "logs", name, "tmdb", "-f", folder=tmp_path)
+    assert "There are: asr, mux" in done.stderr
