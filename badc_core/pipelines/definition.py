@@ -26,8 +26,9 @@ from badc_core.pipelines.templates import require_placeholders
 from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
 
-_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,59}$"
-_Name = Annotated[str, StringConstraints(pattern=_NAME, strict=True)]
+# Dagster joins names by two underscores, so that none may have these.
+_NAME = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
+_Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=60, strict=True)]
 _Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
 _Texts = tuple[_Text, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
