@@ -127,8 +127,11 @@ def _is_abandoned(run: dg.DagsterRun) -> bool:
 
 
 def _locks_first(run: dg.DagsterRun) -> bool:
-    """Returns whether the run's process has the lock before the run exists, until it has ended."""
-    return LOCKS_FIRST_TAG.items() <= run.tags.items()
+    """Returns whether the run's process has the lock before the run exists, until it has ended.
+
+    A re-execution from the web interface has the tags of its run, and another process.
+    """
+    return LOCKS_FIRST_TAG.items() <= run.tags.items() and run.parent_run_id is None
 
 
 def _has_lost_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -189,7 +189,7 @@ class Step:
         tasks = self.launcher.list_tasks() if self.launcher else []
         if tasks:
             self.job.count(slurm_tasks=len(tasks))
-            arrays = {str(one["job"]).partition("_")[0] for one in tasks}
+            arrays = {str(one.get("job", "")).partition("_")[0] for one in tasks}
             self.job.add_metadata(slurm_job_ids=sorted(arrays))
             key, metadata = self._context.asset_key, tasks_metadata(tasks)
             self._context.log_event(dg.AssetObservation(key, metadata=metadata))

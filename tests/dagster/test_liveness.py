@@ -2,6 +2,7 @@
 
 import fcntl
 import subprocess
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -13,7 +14,7 @@ from badc_core.datasets.connections import connect
 from badc_dagster.dagster_private import EngineEventData
 from badc_dagster.due import find_busy
 from badc_dagster.home import open_instance
-from badc_dagster.liveness import close_dead_runs, show_alive, show_ended
+from badc_dagster.liveness import LOCKS_FIRST_TAG, close_dead_runs, show_alive, show_ended
 from badc_dagster.partitions import KeyOrder, range_tags
 from badc_dagster.runs import Project
 
@@ -68,6 +69,23 @@ def test_a_live_run_is_left_alone_and_a_killed_one_is_closed(running, home):
         assert "The process of this run has ended (killed or crashed)." in " ".join(events)
         assert list((home / "live").iterdir()) == []
         assert close_dead_runs(instance, grace_s=0) == []
+
+
+def test_a_run_of_badc_run_that_is_executed_again_in_the_web_interface_may_start(graph):
+    graph.scan()
+    create = partial(
+        graph.instance.create_run_for_job,
+        graph.defs.resolve_job_def("corpus_job"),
+        tags=LOCKS_FIRST_TAG,
+    )
+    first = create(status=dg.DagsterRunStatus.FAILURE)
+    again = create(
+        status=dg.DagsterRunStatus.STARTING, parent_run_id=first.run_id, root_run_id=first.run_id
+    )
+    assert close_dead_runs(graph.instance, grace_s=0) == []
+    killed = create(status=dg.DagsterRunStatus.STARTING)
+    assert close_dead_runs(graph.instance, grace_s=0) == [killed.run_id]
+    assert not graph.instance.get_run_by_id(again.run_id).is_finished
 
 
 def test_a_run_that_never_held_a_lock_is_left_alone(graph):

@@ -1,6 +1,11 @@
 """Every run belongs to a job, whose files say what became of it; the run never fails for them."""
 
 import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from support.commands import run_typed
@@ -137,3 +142,47 @@ def test_what_a_run_left_queued_keeps_its_job_open(graph):
     graph.instance.report_run_failed(run)
     close_lost_jobs(graph.instance, pytest.fail)
     assert job.read()["ended"]["status"] == "failed"
+
+
+@pytest.mark.soak
+def test_two_people_at_once_have_trees_of_their_own_under_one_root(
+    in_fresh_home, tmp_path, field_audio
+):
+    commands = {
+        "ana": ["badc", "run"],
+        "ben": ["dagster", "job", "execute", "-m", "badc_dagster", "-j", "pipeline_job"],
+    }
+    processes = []
+    for user, words in commands.items():
+        root = tmp_path / f"of_{user}"
+        (root / "audio").mkdir(parents=True)
+        shutil.copyfile(field_audio / "aru_1.wav", root / "audio" / "a.wav")
+        (root / "badc.toml").write_text('[detector]\nname = "band_energy"\n', "utf-8")
+        in_fresh_home(root, f"home_{user}").scan()
+        more = [root] if user == "ana" else ["--tags", '{"dagster/partition": "a"}']
+        environment = {
+            **os.environ,
+            "LOGNAME": user,
+            "BADC_JOBS": str(tmp_path / "jobs"),
+            "LAKE_API_TOKEN": PLANTED,
+        }
+        program = Path(sys.executable).with_name(words[0])
+        processes.append(
+            subprocess.Popen(
+                [program, *words[1:], *more],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+    assert [one.wait() for one in processes] == [0, 0]
+    found = sorted((tmp_path / "jobs" / "out").glob("**/runs.json"))
+    assert [one.parent.parent.name for one in found] == ["ana", "ben"]
+    assert len({one.parent.name for one in found}) == 2
+    for one, other in zip(found, ("of_ben", "of_ana"), strict=True):
+        assert load_manifest(one.parent)["pipeline"]["status"] == "completed"
+        for path in filter(lambda path: path.is_file(), one.parent.rglob("*")):
+            assert other.encode() not in path.read_bytes()
+    for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
+        assert PLANTED.encode() not in path.read_bytes(), path
