@@ -157,7 +157,7 @@ class LeasesBusy(BadcError):
 
 
 class JobUnknown(BadcError):
-    """There is no job with this id, or its folder may not be read."""
+    """There is no such job, or a file or folder of it cannot be read."""
 
 
 class ArchiveInvalid(BadcError):

@@ -28,7 +28,7 @@ from badc_core.jobs.folders import day_folder, make_folders
 from badc_core.jobs.ids import claim_job_id
 from badc_core.jobs.job_states import read_object
 from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST, write_joined
-from badc_core.jobs.old_layout import OldJob, list_old_files, read_old_job
+from badc_core.jobs.old_layout import OldJob, list_files, read_old_job
 from badc_core.jobs.places import JobPlaces, job_user
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, write_json
 from badc_core.locks import locked
@@ -121,11 +121,12 @@ def _bring_over(places: JobPlaces, old: OldJob, known: dict[str, Any], done: Mig
     remove_abandoned(output_dir.parent)
     with new_folder(output_dir) as aside:
         aside.mkdir()
-        for path in list_old_files(old.folder):
+        for path in list_files(old.folder):
             _copy(path, _counterpart(path, old.folder, aside), old.folder, done)
         _copy_times(old.folder, aside)
         write_json(aside / MANIFEST, {**old.manifest, "job_id": known["job_id"]})
         write_json(aside / JOB_INFO, _describe(places, old, known))
+        _fsync_folders(aside)
     make_folders(places.log_root, log_dir)
     write_joined(output_dir)
     done.is_new = True
@@ -232,9 +233,20 @@ def _copy_times(path: Path, target: Path) -> None:
         shutil.copymode(path, target)
 
 
+def _fsync_folders(folder: Path) -> None:
+    """Has the disk keep the names of all files, before any is removed elsewhere."""
+    for one in (folder, *list_files(folder)):
+        if one.is_dir() and not one.is_symlink():
+            descriptor = os.open(one, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 def _remove_equal(source: Path, target: Path) -> Iterator[str]:
     """Removes what is in a job as it is in an old folder; yields what is not."""
-    for path in reversed(list(list_old_files(source))) if source.is_dir() else []:
+    for path in reversed(list(list_files(source))) if source.is_dir() else []:
         copy = _counterpart(path, source, target)
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):

@@ -152,7 +152,7 @@ def _user(given: Any) -> str:
         return ""
 
 
-def list_old_files(folder: Path) -> Iterator[Path]:
+def list_files(folder: Path) -> Iterator[Path]:
     """Yields everything in a folder, a folder before what is in it; links are not followed.
 
     Raises:
@@ -161,4 +161,4 @@ def list_old_files(folder: Path) -> Iterator[Path]:
     for one in sorted(folder.iterdir()):
         yield one
         if one.is_dir() and not one.is_symlink():
-            yield from list_old_files(one)
+            yield from list_files(one)

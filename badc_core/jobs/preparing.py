@@ -82,8 +82,9 @@ def prepare_job(places: JobPlaces, wanted: Preparation, cut: Callable[[Path], No
             with new_folder(folder / _MEDIA) as aside:
                 aside.mkdir()
                 cut(aside / media.name)
-        except BadcError as error:
-            manifest.set_pipeline_step(STEP, completed=True, status=FAILED, error=str(error))
+        except BaseException as error:
+            why = str(error) if isinstance(error, BadcError) else type(error).__name__
+            manifest.set_pipeline_step(STEP, completed=True, status=FAILED, error=why)
             manifest.finalize(FAILED)
             manager.cleanup_job_env()
             raise

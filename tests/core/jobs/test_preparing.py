@@ -10,6 +10,10 @@ from support.commands import run_badc
 
 from badc_core.jobs import load_manifest
 from badc_core.jobs.environment import read_text, variables
+from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.job_states import summarize
+from badc_core.jobs.places import job_places
+from badc_core.jobs.preparing import Preparation, prepare_job
 
 RATE_HZ = 16_000
 PLANTED = "hf_3f9ab77c21d0"
@@ -80,6 +84,20 @@ def test_a_part_that_cannot_be_cut_is_a_failed_job_without_secrets(root) -> None
         assert why in done.stderr
     listed = json.loads(run_badc("job", "list", "--json", folder=root).stdout)
     assert [one["state"] for one in listed] == ["failed", "failed"]
+    assert not list((root / "jobs" / "config").glob(".env.job_*"))
+
+
+def test_an_interrupted_preparation_is_a_failed_job_without_secrets(root) -> None:
+    _ramp(root / "a.wav", 1)
+
+    def interrupted(_target: Path) -> None:
+        raise KeyboardInterrupt
+
+    wanted = Preparation(root / "a.wav", "ana", 0.0, 1.0, "", "cpu")
+    with pytest.raises(KeyboardInterrupt):
+        prepare_job(job_places(), wanted, interrupted)
+    (job,) = JobFinder(job_places()).jobs()
+    assert summarize(job).state == "failed"
     assert not list((root / "jobs" / "config").glob(".env.job_*"))
 
 
