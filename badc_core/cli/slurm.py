@@ -107,11 +107,12 @@ def logs(
 ) -> None:
     """List the tasks of all runs and array scripts, or print the log of a recording's task."""
     opened, slurm = Dataset.open(dataset), Slurm()
-    if recording is not None:
-        read_registry(opened.registry).require(recording)
     found = list_logs(opened, slurm, _read_queue(slurm, out))
     if recording is not None:
-        _print_log(find_logs(found, recording), recording, out)
+        own = find_logs(found, recording)
+        if not own:  # tasks may know recordings that no scan has seen yet
+            read_registry(opened.registry).require(recording)
+        _print_log(own, recording, out)
         return
     rows = [
         (one.run, one.job, one.state, _counts(one), EndOf(one.shown_log or "nothing yet"))

@@ -403,6 +403,17 @@ def test_datalad_fetches_what_a_task_reads_and_only_in_its_dataset(root, program
     assert recorded()[0] == ["datalad", "get", "--", "audio/S 1/a.wav"]
 
 
+@pytest.mark.usefixtures("programs")
+def test_the_note_of_a_task_is_hidden_from_version_control(root):
+    script = written(root)
+    shutil.rmtree(root / ".badc", ignore_errors=True)
+    subprocess.run(["git", "init", "-q", root], check=True)
+    run_task(script, 1)
+    assert (root / ".badc/array_tasks/8077_1").read_text().splitlines()[::2] == ["a", "0"]
+    ignored = ["git", "-C", root, "status", "--porcelain", "--", ".badc"]
+    assert subprocess.run(ignored, check=True, capture_output=True).stdout == b""
+
+
 def test_a_task_number_that_is_none_of_the_array_is_refused(root, programs):
     script = written(root)
     for number in (0, 4):

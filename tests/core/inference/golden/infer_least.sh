@@ -91,7 +91,11 @@ cd -- "$DATASET"
 # For badc slurm logs: the recording, where all this is printed, and in the end the exit code.
 NOTE=".badc/array_tasks/${SLURM_ARRAY_JOB_ID:-}_$SLURM_ARRAY_TASK_ID"
 note() {
-  { mkdir -p -- "${NOTE%/*}" && printf '%s\n' "$@" >>"$NOTE"; } 2>/dev/null || true
+  {
+    mkdir -p -- "${NOTE%/*}"
+    [[ -e "${NOTE%/*/*}/.gitignore" ]] || printf '*\n' >"${NOTE%/*/*}/.gitignore"
+    printf '%s\n' "$@" >>"$NOTE"
+  } 2>/dev/null || true
 }
 if [[ -n "${SLURM_ARRAY_JOB_ID:-}" ]]; then
   rm -f -- "$NOTE" 2>/dev/null || true
