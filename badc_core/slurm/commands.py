@@ -147,7 +147,7 @@ class Slurm:
         """
         arrays = sorted({one.partition("_")[0] for one in jobs})
         found: dict[str, TaskState] = {}
-        for array in arrays:
+        for array in self._still_known(arrays):
             found |= read_shown_job(self._run("scontrol", "show", "job", "-o", array).stdout)
         asked = ("-n", "-P", "-j", ",".join(arrays), "--units=M", "-o", ACCOUNTING_FIELDS)
         for job, state in read_accounting(self._account(*asked)).items():
@@ -182,6 +182,14 @@ class Slurm:
             found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
             self._largest_array = max(1, int(found[1]) - 1) if found else 1000
         return self._largest_array
+
+    def _still_known(self, arrays: Sequence[str]) -> Sequence[str]:
+        """Returns those of arrays that the controller remembers: it is asked of one at a time."""
+        if len(arrays) <= 1:
+            return arrays
+        words = "-a", "-h", "-t", "all", "-j", ",".join(arrays), "-o", "%F|%T"
+        known = {job for _, job in read_pairs(self._run("squeue", *words).stdout)}
+        return [one for one in arrays if one in known]
 
     def _account(self, *words: str) -> str:
         """Returns what accounting answers; nothing where there is none."""

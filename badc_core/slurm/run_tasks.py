@@ -31,7 +31,7 @@ UNKNOWN = "unknown"
 
 COMPLETED = "completed"
 
-_SIGNALS = 128
+SIGNALS = 128
 """An exit code above it is that of a program that a signal has ended, as shells have it."""
 
 
@@ -81,8 +81,8 @@ def describe_code(code: int) -> str:
     """Returns how a task ended that had an exit code, for people."""
     if code == STOPPED:
         return "out of time"
-    if code > _SIGNALS:
-        return _describe_signal(code - _SIGNALS)
+    if code > SIGNALS:
+        return _describe_signal(code - SIGNALS)
     return f"failed with exit code {code}" if code else COMPLETED
 
 

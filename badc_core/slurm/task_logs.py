@@ -4,8 +4,10 @@ Tasks of runs and of array scripts alike. A task of an array script writes down 
 log is (`slurm_array.py`).
 """
 
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
@@ -15,16 +17,19 @@ from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import list_folders, runs_folder
 from badc_core.slurm.run_tasks import (
     COMPLETED,
+    SIGNALS,
     UNKNOWN,
     SubmittedTask,
     ask_ends,
     describe_code,
-    describe_end,
     read_tasks,
+    with_ends,
 )
 from badc_core.slurm_array import NOTES_FOLDER
 
 SCRIPT = "array script"
+
+_NOTES_KEPT_S = 60 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class _Found:
     task: SubmittedTask
     log: Path
     is_over: bool
+    is_known: bool
+    """Whether Slurm has no more to say of its end."""
 
 
 def list_logs(dataset: Dataset, slurm: Slurm, queue: Tasks | None) -> list[TaskLog]:
@@ -77,24 +84,21 @@ def list_logs(dataset: Dataset, slurm: Slurm, queue: Tasks | None) -> list[TaskL
         slurm: the cluster.
         queue: of the cluster; None where it cannot be read.
     """
+    if queue is not None:
+        _remove_old_notes(dataset, queue)
     found = [*_of_runs(dataset), *_of_scripts(dataset)]
-    # What a signal did to a task is only known to Slurm.
-    unsure = [
-        one.task
-        for one in found
-        if one.task.end != COMPLETED and not one.is_over and one.task.job not in (queue or ())
-    ]
-    ends = {} if queue is None else ask_ends(slurm, unsure)
-    known = [
-        replace(one, task=replace(one.task, end=describe_end(ends[one.task.job])))
-        if one.task.job in ends
-        else one
-        for one in found
-    ]
+    unsure = [one.task for one in found if not one.is_known and one.task.job not in (queue or ())]
+    tasks = with_ends((one.task for one in found), {} if queue is None else ask_ends(slurm, unsure))
     logs = [
-        TaskLog(one.run, task.job, _state(one, queue), task.recording_ids, task.failed, one.log)
-        for one in known
-        for task in [one.task]
+        TaskLog(
+            one.run,
+            task.job,
+            _state(task, one.is_over, queue),
+            task.recording_ids,
+            task.failed,
+            one.log,
+        )
+        for one, task in zip(found, tasks, strict=True)
     ]
     return sorted(logs, key=lambda one: (one.printed_at_s < 0, one.printed_at_s))
 
@@ -105,11 +109,10 @@ def find_logs(logs: Iterable[TaskLog], recording_id: str) -> list[TaskLog]:
     return sorted(found, key=lambda one: -one.printed_at_s)
 
 
-def _state(found: _Found, queue: Tasks | None) -> str:
-    task = found.task
-    if not found.is_over and queue is not None and task.job in queue:
+def _state(task: SubmittedTask, is_over: bool, queue: Tasks | None) -> str:
+    if not is_over and queue is not None and task.job in queue:
         return queue[task.job].state.lower()
-    if task.end or found.is_over or queue is not None:
+    if task.end or is_over or queue is not None:
         return task.end or UNKNOWN
     return "started" if task.has_started else "submitted"
 
@@ -124,7 +127,8 @@ def _of_runs(dataset: Dataset) -> Iterator[_Found]:
         except (BadcError, OSError, ValueError, KeyError, TypeError):
             continue  # being made, or removed
         for one in tasks:
-            yield _Found(folder.path.name, one, folder.log(one.job), is_over)
+            is_known = is_over or one.end == COMPLETED
+            yield _Found(folder.path.name, one, folder.log(one.job), is_over, is_known)
 
 
 def _of_scripts(dataset: Dataset) -> Iterator[_Found]:
@@ -133,6 +137,18 @@ def _of_scripts(dataset: Dataset) -> Iterator[_Found]:
             recording_id, log, *codes = path.read_text("utf-8", "replace").split("\n")
         except (OSError, ValueError):
             continue
-        end = describe_code(int(codes[0])) if codes and codes[0].isdecimal() else ""
+        code = int(codes[0]) if codes and codes[0].isdecimal() else None
+        end = "" if code is None else describe_code(code)
         task = SubmittedTask(path.name, (recording_id,), end=end, has_started=True)
-        yield _Found(SCRIPT, task, Path(log), is_over=False)
+        # Why it got a signal is only known to Slurm.
+        is_known = code is not None and code <= SIGNALS
+        yield _Found(SCRIPT, task, Path(log), is_over=False, is_known=is_known)
+
+
+def _remove_old_notes(dataset: Dataset, queue: Tasks) -> None:
+    """Removes what tasks of array scripts wrote down long ago, unless they are in the queue."""
+    until_s = time.time() - _NOTES_KEPT_S
+    for path in (dataset.root / NOTES_FOLDER).glob("*_*"):
+        with suppress(OSError):  # it has just gone, or is another person's
+            if path.name not in queue and path.stat().st_mtime < until_s:
+                path.unlink()

@@ -19,6 +19,7 @@ from badc_core.slurm.overview import list_runs
 from badc_core.slurm.run_folder import RunFolder
 from badc_core.slurm.run_folders import end_run, runs_folder
 from badc_core.slurm.run_tasks import close_run, note_ends
+from badc_core.slurm_array import NOTES_FOLDER
 from badc_core.stages.work import Work
 from badc_core.telemetry.log import Tail
 
@@ -136,7 +137,7 @@ def test_how_tasks_ended_that_nobody_follows_is_asked_of_slurm(dataset, run, ans
     answers("sacct", err="Slurm accounting storage is disabled\n", code=1)
     expected = {"17_0": "cancelled", "17_1": "ended by signal 9", "18_0": "pending"}
     assert states(dataset) == expected
-    answers("squeue")
+    answers("squeue", "17|FAILED\n")
     answers("scancel")
     run_badc("slurm", "cancel", dataset.root, folder=dataset.root)
     assert states(dataset) == {**expected, "18_0": "unknown"}
@@ -195,6 +196,39 @@ def test_the_task_of_an_array_script_is_found_by_its_recording(dataset, tmp_path
     assert "audio/S/b.wav" in logs(dataset, "b").stdout
     assert str(tmp_path / "slurm-40_2.out") in logs(dataset, "b").stderr
     assert "c: no recording of this name" in logs(dataset, "c", code=1).stderr
+
+
+def leave_note(dataset, job, *lines):
+    """Leaves what a task of an array script does."""
+    path = dataset.root / NOTES_FOLDER / job
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{one}\n" for one in ("a", "/nowhere", *lines)))
+    return path
+
+
+def test_how_a_task_of_a_script_said_that_it_ended_is_not_asked_of_slurm(dataset, answers):
+    answers("squeue", "40|COMPLETED\n")
+    shown = answers("scontrol", "ArrayJobId=40 ArrayTaskId=1 JobState=COMPLETED ExitCode=0:0\n")
+    asked = answers("sacct")
+    leave_note(dataset, "40_1", 1)
+    assert states(dataset) == {"40_1": "failed with exit code 1"}
+    assert shown.read_text() == asked.read_text() == ""
+    leave_note(dataset, "40_1", 143)
+    assert states(dataset) == {"40_1": "completed"}
+    for one in range(41, 50):
+        leave_note(dataset, f"{one}_1")
+    shown.write_text("")
+    assert states(dataset)["41_1"] == "unknown"
+    assert shown.read_text() == "show job -o 40\n"
+
+
+def test_old_notes_of_tasks_are_removed_that_are_out_of_the_queue(dataset, answers):
+    answers("squeue", "40_1|PENDING|Priority\n")
+    notes = [leave_note(dataset, f"40_{index}", 0) for index in (1, 2, 3)]
+    for one in notes[:2]:
+        os.utime(one, (1000, 1000))
+    assert states(dataset) == {"40_1": "pending", "40_3": "completed"}
+    assert [one.exists() for one in notes] == [True, False, True]
 
 
 def test_a_mistyped_recording_is_said_to_be_none(dataset, run):
