@@ -72,7 +72,7 @@ def plan(
         out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
     else:
         out.say("No recordings are left to analyse.")
-    if recordings is None and wanted.unscanned:
+    if wanted.unscanned:
         n_files = counted(wanted.unscanned, "audio file")
         out.warn(f"{n_files} not scanned yet, and left out of this plan; type: badc scan DATASET")
     for one in explain_lack_of_room(found, opened.root):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.devices.inventory import Gpu, GpuInventory
-from badc_core.errors import OptionInvalid
+from badc_core.errors import ConfigInvalid
 
 SHARE = 0.8
 """Of the memory there is; the rest is for fragmentation and for others."""
@@ -42,7 +42,7 @@ def find_limit(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) -
         uses_gpu: whether the detector can use one.
 
     Raises:
-        OptionInvalid: the GPU asked for is not here, or there is no number 0.
+        ConfigInvalid: the GPU asked for is not here, or there is no number 0.
     """
     gpu = _find_gpu(inventory, gpu_index, uses_gpu)
     if gpu is None or not uses_gpu:
@@ -61,7 +61,7 @@ def _find_gpu(inventory: GpuInventory, gpu_index: int | None, uses_gpu: bool) ->
             return gpu
     known = ", ".join(str(gpu.index) for gpu in inventory.gpus)
     remedy = f"Choose one of: {known}" if known else "Leave --gpu-index out, which asks for the CPU"
-    raise OptionInvalid(f"there is no GPU {wanted}", "--gpu-index", remedy)
+    raise ConfigInvalid(f"there is no GPU {wanted}", "--gpu-index", remedy)
 
 
 def _machine_mib() -> float:

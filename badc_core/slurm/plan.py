@@ -39,7 +39,8 @@ class Workload:
         speed_source: where that is from.
         files: for each recording, of all stages; its folders count as files, as in quotas.
         size_bytes: of these.
-        unscanned: audio files that no scan has seen yet, and that are left out.
+        unscanned: audio files that no scan has seen yet, and that are left out; 0 where a number
+            of recordings was asked for.
     """
 
     recordings: int
@@ -96,7 +97,9 @@ def read_workload(
         audio_h = sum(lengths_s(dataset, some).values()) / 3600 * n / max(1, len(some))
     speeds = Speeds(dataset.work_folder)
     speed = speeds.of(stage), speeds.source(stage)
-    unscanned = len(list_folders(dataset).audio.keys() - {one.path for one in registry})
+    unscanned = 0
+    if recordings is None:  # else nobody asks how many there are, which may take minutes
+        unscanned = len(list_folders(dataset).audio.keys() - {one.path for one in registry})
     return Workload(n, audio_h, *speed, *_measure_files(dataset), unscanned)
 
 

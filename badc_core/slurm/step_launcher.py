@@ -94,7 +94,8 @@ class SlurmStepLauncher:
         until_answered(self._slurm.largest_array, self._say)
         with fetching(self._inputs) as contents, ExitStack() as stack:
             stack.callback(self._leave)
-            for one in say_how_many_are_ready(self._inputs.recording_ids, self._say):
+            ids = self._inputs.recording_ids
+            for one in say_how_many_are_ready(ids, self._held, self._say):
                 begun = attempt(one, lambda it: self._hold(it, contents))
                 if begun.error is not None:
                     yield Outcome(one, error=begun.error)
@@ -286,10 +287,7 @@ def _others_recording(recording_id: str, person: str) -> RecordingBusy:
 
 def _elsewhere(recording_id: str, host: str) -> RecordingBusy:
     what = f"a run of {host} that this machine cannot see may be at work on it on the cluster"
-    remedy = (
-        f"If it is, let it end. If not, run on {host}: badc run --slurm DATASET, "
-        "or badc slurm cancel DATASET"
-    )
+    remedy = f"Let it end; if it was killed, run on {host}: badc run --slurm DATASET"
     return RecordingUnattended(what, recording_id, remedy)
 
 

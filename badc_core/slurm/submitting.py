@@ -6,7 +6,7 @@ one submission nevertheless, the nodes let only one of them work (`RunFolder.own
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import TypeVar
 
@@ -43,14 +43,14 @@ def until_answered(question: Callable[[], T], say: Callable[[str], None]) -> T:
 
 
 def say_how_many_are_ready(
-    recording_ids: Sequence[str], say: Callable[[str], None]
+    recording_ids: Sequence[str], ready: Sized, say: Callable[[str], None]
 ) -> Iterator[str]:
     """Yields recordings that are made ready one by one; says how many are, once a minute."""
     said_s, n_all = time.monotonic(), counted(len(recording_ids), "recording")
-    for number, one in enumerate(recording_ids):
+    for one in recording_ids:
         if time.monotonic() - said_s >= _BETWEEN_WORDS_S:
             said_s = time.monotonic()
-            say(f"{number} of {n_all} ready, with their sounds here; all must be before submission")
+            say(f"{len(ready)} of {n_all} fetched; tasks are submitted when all are here")
         yield one
 
 

@@ -238,9 +238,11 @@ class Work:
             begun.commit()
 
     def _require_no_task(self, recording_id: str) -> None:
-        if run := self.run_of(recording_id):
+        while run := self.run_of(recording_id):
             if is_locked(self.follower(run)):
                 raise recording_busy(recording_id)
+            if run != self.run_of(recording_id):
+                continue  # its host has just ended it
             raise RecordingUnattended(
                 f"tasks of run {Path(run).name} on the cluster may still write it, and no badc "
                 "follows them",

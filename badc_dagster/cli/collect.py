@@ -28,5 +28,5 @@ def collect(dataset: DatasetFolder, out: Output) -> None:
         out.say(f"{counted(len(outcome.failures), 'recording')} failed.")
         if outcome.jobs:
             out.say("What a task printed: badc slurm logs DATASET RECORDING")
-        out.say("To try them again, write the script, or type the command, once more.")
+        out.say("To try again, write a new script, or repeat the command.")
     out.give(outcome)

@@ -31,6 +31,7 @@ from badc_core.slurm.run_folders import (
 )
 from badc_core.slurm.speeds import Speeds
 from badc_core.slurm.step_launcher import SlurmStepLauncher
+from badc_core.stages import work
 from badc_core.stages.work import Work
 
 
@@ -60,6 +61,18 @@ def test_a_recording_of_a_task_is_busy_until_its_run_gives_it_back(tmp_path) -> 
     work.take_from_task("r", "/runs/a")
     work.begin("detections", "r").commit()
     assert not work.is_busy()
+
+
+def test_a_run_whose_host_ends_it_just_now_is_not_called_unattended(tmp_path, monkeypatch) -> None:
+    owner = Work(tmp_path)
+    owner.give_to_task("r", "/runs/a")
+
+    def end(_: object) -> bool:
+        owner.take_from_task("r", "/runs/a")
+        return False
+
+    monkeypatch.setattr(work, "is_locked", end)
+    owner.begin("detections", "r").commit()
 
 
 def test_marks_of_runs_that_are_gone_are_removed_on_request(app, tmp_path) -> None:
@@ -168,11 +181,14 @@ def test_it_is_said_how_many_recordings_are_ready_where_that_takes_long(
         said.clear()
         with pytest.raises(SlurmRefused):
             list(SlurmStepLauncher(step_inputs(cut, ["a", "b"]), said.append).outcomes())
-        return [one for one in said if "ready" in one]
+        return [one for one in said if "fetched" in one]
 
     assert run() == []
     monkeypatch.setattr(submitting, "_BETWEEN_WORDS_S", 0.0)
-    assert run()[1].startswith("1 of 2 recordings ready")
+    assert run()[1].startswith("1 of 2 recordings fetched")
+    begun = Work(cut.work_folder).begin("raw_detections", "a")  # by another run, so it fails here
+    assert run()[1].startswith("0 of 2 recordings fetched")
+    begun.leave()
 
 
 def test_what_another_machine_follows_is_left_to_it(cut, answers, monkeypatch) -> None:
