@@ -35,6 +35,8 @@ FFMPEG_ENDINGS = (
 ChannelSetting: TypeAlias = Literal["mean", "first", "loudest", "each"] | int
 """What is analysed of recordings with several channels; a number counts them from 1."""
 
+Privacy: TypeAlias = Literal["off", "flag", "mute"]
+
 _CHANNEL_WORDS = ("mean", "first", "loudest", "each")
 _SHORTEST_STEP_S = 0.01
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
@@ -213,6 +215,21 @@ class ReportSettings(Section):
     padding_s: float = Field(1.0, ge=0, description="Sound added around a shown detection.")
 
 
+class SpeechSettings(Section):
+    """What is done about people who speak in recordings; never changes a detection."""
+
+    privacy: Privacy = Field(
+        "off",
+        description="`flag` says in tables and pages where people speak; `mute` also silences "
+        "that in pages and chunk files.",
+    )
+
+    @property
+    def is_searched_for(self) -> bool:
+        """Whether anybody wants to know where people speak."""
+        return self.privacy != "off"
+
+
 class Settings(Section):
     """All settings of a dataset."""
 
@@ -221,6 +238,7 @@ class Settings(Section):
     detector: DetectorSettings = DetectorSettings()
     inference: InferenceSettings = InferenceSettings()
     report: ReportSettings = ReportSettings()
+    speech: SpeechSettings = SpeechSettings()
     work: WorkSettings = WorkSettings()
     datalad: DataladSettings = DataladSettings()
     slurm: SlurmSettings = SlurmSettings()

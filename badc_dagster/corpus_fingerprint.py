@@ -48,6 +48,9 @@ def corpus_fingerprint(
         "marked": sorted(Work(dataset.work_folder).dirty("detections")),
         "failed": {one: note.error for one, note in read_failures(dataset).items()},
     }
+    if dataset.settings.speech.is_searched_for:
+        # Speech is searched for as the reports are written.
+        content["reports"] = recorded_fingerprints(instance, asset_key(connection, "report_bundle"))
     return digest_json(content | ({"gone": gone} if gone else {}))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from badc_core.datasets.connections import Connection, read_connections
-from badc_dagster.assets import build_assets, by_hand
+from badc_dagster.assets import build_assets, by_hand, speech_segments
 from badc_dagster.checks import build_checks
 from badc_dagster.executor import gpu_executor
 from badc_dagster.home import home_path
@@ -36,7 +36,11 @@ def build_defs(connections: Sequence[Connection], pipelines: Sequence[Path] = ()
 
 def _dataset_defs(connection: Connection) -> dg.Definitions:
     return dg.Definitions(
-        assets=[*build_assets(connection), *by_hand.build(connection)],
+        assets=[
+            *build_assets(connection),
+            speech_segments.build(connection),
+            *by_hand.build(connection),
+        ],
         asset_checks=[*build_checks(connection), *by_hand.build_checks(connection)],
         jobs=build_jobs(connection),
         sensors=[build_new_audio_sensor(connection)],

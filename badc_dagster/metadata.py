@@ -23,6 +23,9 @@ from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
 from badc_core.reports.corpus import CorpusTotals
+from badc_core.reports.speech_tables import length_ms
+from badc_core.speech.find import MODEL
+from badc_core.speech.stored import Segments
 from badc_core.units import format_duration
 
 _TOP_LABELS = 5
@@ -202,6 +205,17 @@ def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
         "dead_s": made.dead_s,
         "chunks_failed": made.failed_chunks,
         "page_bytes": made.page_bytes,
+    }
+
+
+def speech_metadata(segments: Segments, path: Path) -> dict[str, Any]:
+    """Returns the metadata of where people speak in a recording."""
+    return {
+        "dagster/partition_row_count": len(segments),
+        "dagster/uri": path.as_uri(),
+        "has_speech": bool(segments),
+        "speech_s": length_ms(segments) / 1000,
+        "model": MODEL,
     }
 
 

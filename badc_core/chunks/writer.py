@@ -14,6 +14,7 @@ from pathlib import Path
 from badc_core.atomic import replacing
 from badc_core.audio.containers import require_content
 from badc_core.chunks.manifest import StoredChunk, write_rows
+from badc_core.chunks.muting import muting, muting_mark
 from badc_core.chunks.noting import Finish, noting_chunks
 from badc_core.chunks.place import (
     ChunkPlace,
@@ -95,7 +96,7 @@ def _write(place: ChunkPlace, include_existing: bool, note_finished: Finish) -> 
         place.write_tracking_rules()
         before = _status_before(place)
         begun = place.begin(_fingerprint(place.name))
-        if before and (include_existing or not _same_work(before, begun)):
+        if before and (include_existing or not _same_work(place.name, before, begun)):
             before = None
         if before and _is_done(place, before):
             n_chunks = before.manifest_rows or 0
@@ -130,7 +131,9 @@ def has_chunks(place: ChunkPlace) -> bool:
     before = _status_before(place)
     if before is None or before.status != "completed":
         return False
-    return _same_work(before, place.begin(_fingerprint(place.name))) and _is_done(place, before)
+    return _same_work(place.name, before, place.begin(_fingerprint(place.name))) and _is_done(
+        place, before
+    )
 
 
 def plan_chunk_files(file: Path, request: CutRequest) -> ChunkSource:
@@ -186,17 +189,21 @@ def _fingerprint(name: NamedFile) -> str | None:
         require_content(name.file)
     except ContentMissing:
         return None
-    return fingerprint_file(name.file, settings.fingerprint)
+    return fingerprint_file(name.file, settings.fingerprint) + muting_mark(name)
 
 
-def _same_work(before: ChunkStatus, now: ChunkStatus) -> bool:
+def _same_work(name: NamedFile, before: ChunkStatus, now: ChunkStatus) -> bool:
     """Returns whether earlier chunks are cut from the same sound in the same way.
 
-    Sound that is elsewhere counts as the same: its chunks may outlive it here.
+    Sound that is elsewhere counts as the same: its chunks may outlive it here. Not where speech is
+    to be muted that may be in them.
     """
-    names = ("chunk_duration", "overlap", "min_chunk")
-    is_same_sound = now.fingerprint in {None, before.fingerprint}
-    return is_same_sound and all(getattr(before, name) == getattr(now, name) for name in names)
+    if now.fingerprint is None:
+        is_same_sound = (before.fingerprint or "").endswith(muting_mark(name))
+    else:
+        is_same_sound = now.fingerprint == before.fingerprint
+    cut = ("chunk_duration", "overlap", "min_chunk")
+    return is_same_sound and all(getattr(before, one) == getattr(now, one) for one in cut)
 
 
 def _is_done(place: ChunkPlace, before: ChunkStatus) -> bool:
@@ -225,9 +232,8 @@ def _write_missing(place: ChunkPlace, source: ChunkSource, before: ChunkStatus |
     """Writes the chunk files that are not there, then the manifest; returns how many."""
     hashes = _hashes_of_right_files(place, source, before)
     missing = [chunk for chunk in source.chunks if chunk not in hashes]
-    for chunk, blocks in read_chunks(
-        lambda: decode_exactly(place.name.file, source.subtype), missing
-    ):
+    decode = muting(source, lambda: decode_exactly(place.name.file, source.subtype))
+    for chunk, blocks in read_chunks(decode, missing):
         digest = hashlib.sha256()
         with replacing(place.file(chunk)) as aside, aside.open("wb") as file:
             for part in _form(source, chunk).encode(blocks):
@@ -248,6 +254,7 @@ def _stored(place: ChunkPlace, source: ChunkSource, chunk: Chunk, sha256: str) -
     path = place.name.mention(place.file(chunk), place.manifest)
     notes = (
         f"file: this chunk alone, WAV {choose_wav_subtype(source.subtype)}; sha256 is of that file"
+        f"{'; speech muted' if muting_mark(place.name) else ''}"
     )
     return StoredChunk(chunk, path, sha256, notes)
 

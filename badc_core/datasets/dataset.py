@@ -188,6 +188,7 @@ class Dataset:
             self.raw_detections("x"),
             self.detections("x"),
             self.effort("x"),
+            self.speech("x"),
             self.failure("x"),
             self.fingerprints("x"),
             self.telemetry("x"),
@@ -226,6 +227,10 @@ class Dataset:
     def effort(self, recording_id: str) -> Path:
         """The recording's chunks with status and seconds analysed."""
         return self.artifacts / "effort" / f"{recording_id}.parquet"
+
+    def speech(self, recording_id: str) -> Path:
+        """Where people speak in the recording, as JSON, where that is searched for."""
+        return self.artifacts / "speech" / f"{recording_id}.json"
 
     def bundle(self, recording_id: str) -> BundlePaths:
         """The recording's report bundle."""

@@ -15,7 +15,9 @@ from badc_core.errors import DetectionsInvalid
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.database import new_recording_database, query, replacing_database
 from badc_core.reports.recording_page import render_recording_page
+from badc_core.reports.speech_tables import find_speech_of, speech_tables
 from badc_core.reports.summaries import write_summaries
+from badc_core.speech.stored import FoundSpeech
 from badc_core.validation import explain_invalid
 
 
@@ -28,6 +30,7 @@ class BundleOutcome:
         effort_s: analysed, of `duration_s` recorded.
         dead_s: in which nothing was recorded, of the same.
         page_bytes: size of the page.
+        speech: where people speak; None where that was not searched for.
     """
 
     recording_id: str
@@ -39,6 +42,7 @@ class BundleOutcome:
     effort_s: float
     dead_s: float
     page_bytes: int
+    speech: FoundSpeech | None = None
 
 
 def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
@@ -48,22 +52,27 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
         DatasetInvalid: the recording has not been described.
         DetectionsInvalid: its detections or effort cannot be read.
         UnreadableRecording: its audio cannot be decoded for pictures and sounds.
+        PackageMissing: speech is to be found, and what finds it is not installed.
         StorageFull: the disk or a quota is full.
     """
     dataset = _as_detected(dataset, recording_id)
     bundle = dataset.bundle(recording_id)
     recording = read_recording(dataset.recording(recording_id))
+    is_searched = dataset.settings.speech.is_searched_for
+    found = find_speech_of(dataset, recording)
+    segments = None if found is None else found.segments
+    speech = speech_tables({recording_id: segments}) if is_searched else None
     # All other parts are made from the database, which then becomes part of the bundle.
     with (
         replacing_database(bundle.duckdb) as aside,
-        new_recording_database(dataset, recording_id, aside) as connection,
+        new_recording_database(dataset, recording_id, aside, speech) as connection,
     ):
-        write_summaries(connection, bundle)
+        write_summaries(connection, bundle, with_speech=is_searched)
         (effort,) = query(connection, "SELECT * FROM effort_by_recording")
-        page = render_recording_page(connection, dataset, recording, effort)
+        page = render_recording_page(connection, dataset, recording, effort, segments)
         write_text(bundle.html, page)
-    content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-1]}
-    return BundleOutcome(**content, page_bytes=len(page.encode()))
+    content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-2]}
+    return BundleOutcome(**content, page_bytes=len(page.encode()), speech=found)
 
 
 def _as_detected(dataset: Dataset, recording_id: str) -> Dataset:

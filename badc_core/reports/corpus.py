@@ -24,6 +24,8 @@ from badc_core.recordings.missing import find_absent, find_superseded
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.database import (
+    TABLES,
+    create_speech,
     create_table,
     create_tables,
     create_views,
@@ -39,7 +41,9 @@ from badc_core.reports.finished_database import explain_damage
 from badc_core.reports.page import is_whole_page, without_root
 from badc_core.reports.parquet_files import reading_results, source
 from badc_core.reports.recordings_table import recordings_table
-from badc_core.reports.summaries import write_rollup
+from badc_core.reports.speech_tables import speech_tables
+from badc_core.reports.summaries import write_rollup, write_speech
+from badc_core.speech.stored import read_speech
 from badc_core.stages.damage import mark_damaged
 
 MISSING = pa.schema(
@@ -206,6 +210,7 @@ def _write(
     dataset: Dataset, present: Mapping[str, Recording], reasons: Mapping[str, tuple[str, str]]
 ) -> CorpusTotals:
     """Writes the corpus of readable recordings; the others are listed with stage and reason."""
+    speech = _speech(dataset, present)
     with replacing_database(dataset.corpus.duckdb) as aside:
         with naming_duckdb_trouble(aside), _connect(aside) as connection:
             create_tables(connection)
@@ -215,12 +220,24 @@ def _write(
             insert(connection, "recordings", recordings_table(list(present.values())))
             _insert_files(connection, "detections", [dataset.detections(one) for one in present])
             _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
-            n_rows = write_out(connection)
+            create_speech(connection, speech)
+            n_rows = write_out(connection, (*TABLES, *speech))
         with read_back(aside, n_rows) as connection:
             with replacing_folder(dataset.corpus.summary) as folder:
                 write_rollup(connection, folder)
+                if speech:
+                    write_speech(connection, folder)
             totals = _total(connection)
     return totals
+
+
+def _speech(dataset: Dataset, present: Mapping[str, Recording]) -> dict[str, pa.Table]:
+    """Returns the tables about speech; none where it is not searched for."""
+    if not dataset.settings.speech.is_searched_for:
+        return {}
+    fetch(dataset.speech(one) for one in present)
+    found = {one: read_speech(dataset, one, recording.sha256) for one, recording in present.items()}
+    return speech_tables(found)
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:

@@ -25,6 +25,8 @@ from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
 from badc_core.reports.finished_database import reading
 from badc_core.reports.page import is_made_up, render_page
+from badc_core.reports.speech_tables import SPEECH
+from badc_core.speech.find import MODEL
 from badc_core.units import format_duration
 
 _LONG_PAUSE = timedelta(days=366)
@@ -62,6 +64,9 @@ _DOUBTS = """
     GROUP BY regexp_replace(warning, '[0-9][0-9.,:+-]*', '#', 'g') ORDER BY recordings DESC, warning
 """
 """Warnings that differ in their numbers alone are one kind."""
+
+_HAS_SPEECH = f"SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = '{SPEECH}'"  # noqa: S608
+_SPEECH = f"SELECT * FROM {SPEECH} ORDER BY speech_s DESC NULLS LAST, recording_id"  # noqa: S608
 
 _Rows = list[dict[str, Any]]
 
@@ -111,6 +116,8 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
         gone=_find_gone(dataset),
         doubts=query(connection, _DOUBTS),
+        speech=_find_speech(connection, dataset),
+        speech_model=MODEL,
         detectors=detectors,
         n_stub=query(connection, _STUB)[0]["n"],
         made_up=[one for one in detectors if is_made_up(one["model_version"])],
@@ -130,6 +137,15 @@ def _totals(recordings: _Rows) -> dict[str, Any]:
         "last": max(starts, default=None),
         "resumed": [b for a, b in pairwise(starts) if b - a > _LONG_PAUSE],
     }
+
+
+def _find_speech(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> _Rows | None:
+    """Returns each recording with whether people speak; None where that is not searched for."""
+    if not dataset.settings.speech.is_searched_for:
+        return None
+    (there,) = query(connection, _HAS_SPEECH)
+    rows = query(connection, _SPEECH) if there["n"] else []
+    return [_linked(dataset, one) for one in rows]
 
 
 def _find_gone(dataset: Dataset) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.recordings_table import RECORDINGS, recordings_table
+from badc_core.reports.speech_tables import IN_SPEECH
 from badc_core.settings import Settings
 
 VIEWS = (
@@ -72,6 +73,14 @@ def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) ->
         connection.execute(f'INSERT INTO "{name}" SELECT * FROM arriving')  # noqa: S608
 
 
+def create_speech(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    """Creates the tables about speech and the view of them; nothing where there are none."""
+    for name, table in tables.items():
+        create_table(connection, name, table)
+    if tables:
+        create_views(connection, [IN_SPEECH])
+
+
 def insert_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Fills the one-row table that the views read their settings from."""
     connection.execute(
@@ -96,9 +105,18 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> l
 
 @contextmanager
 def new_recording_database(
-    dataset: Dataset, recording_id: str, path: Path
+    dataset: Dataset,
+    recording_id: str,
+    path: Path,
+    speech: Mapping[str, pa.Table] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yields a new database with one recording's tables and views.
+
+    Args:
+        dataset: the recording's.
+        recording_id: which.
+        path: of the database.
+        speech: tables about speech, if it was searched for.
 
     Raises:
         DatasetInvalid: the recording has not been described.
@@ -114,8 +132,9 @@ def new_recording_database(
         insert(connection, "detections", detections)
         insert(connection, "chunks", effort)
         insert(connection, "recordings", recordings_table([recording]))
+        create_speech(connection, speech or {})
         connection.execute("COMMIT")
-        n_rows = write_out(connection)
+        n_rows = write_out(connection, (*TABLES, *(speech or ())))
     with read_back(path, n_rows) as connection:
         yield connection
 

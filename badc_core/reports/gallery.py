@@ -19,6 +19,9 @@ from badc_core.reports.database import query
 from badc_core.reports.excerpt import encode_excerpt
 from badc_core.reports.page import data_uri
 from badc_core.reports.spectrogram import render_spectrogram
+from badc_core.settings import Privacy
+from badc_core.speech.mute import mute
+from badc_core.speech.segments import SpeechSegment
 from badc_core.units import seconds_to_samples
 
 _PER_LABEL = 2
@@ -46,6 +49,7 @@ class Exhibit:
         top_hz: frequency at the picture's upper edge.
         shown_s: length of picture and sound.
         mark_start, mark_end: position of the detection in it, 0 to 1.
+        in_speech: whether somebody speaks during the detection.
     """
 
     label_name: str
@@ -59,6 +63,7 @@ class Exhibit:
     mark_start: float
     mark_end: float
     sound: str
+    in_speech: bool
 
 
 def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
@@ -72,7 +77,12 @@ def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[d
 
 
 def make_exhibits(
-    path: Path, detections: Sequence[dict[str, Any]], padding_s: float, channel: Channel
+    path: Path,
+    detections: Sequence[dict[str, Any]],
+    padding_s: float,
+    channel: Channel,
+    segments: Sequence[SpeechSegment] = (),
+    privacy: Privacy = "off",
 ) -> tuple[Exhibit, ...]:
     """Returns detections with picture and sound.
 
@@ -81,6 +91,8 @@ def make_exhibits(
         detections: as `best_detections` returns them.
         padding_s: sound shown before and after each.
         channel: that was analysed; where each was, the loudest of an excerpt is shown.
+        segments: where people speak.
+        privacy: whether that is neither seen nor heard.
 
     Raises:
         ContentMissing: the audio is not here.
@@ -96,18 +108,26 @@ def make_exhibits(
             opened.enter_context(file)
         # In order of time: going back in an MP3 decodes it from its start again.
         for one in sorted(detections, key=lambda one: one["absolute_time_ms"]):
-            exhibits[one["detection_id"]] = _exhibit(files, one, padding_s)
+            exhibits[one["detection_id"]] = _exhibit(files, one, padding_s, segments, privacy)
     return tuple(exhibits[one["detection_id"]] for one in detections)
 
 
-def _exhibit(files: Sequence[AudioFile], detection: dict[str, Any], padding_s: float) -> Exhibit:
+def _exhibit(
+    files: Sequence[AudioFile],
+    detection: dict[str, Any],
+    padding_s: float,
+    segments: Sequence[SpeechSegment],
+    privacy: Privacy,
+) -> Exhibit:
     start_s, end_s = detection["absolute_time_ms"] / 1000, detection["absolute_end_ms"] / 1000
     audio = files[0]
     rate_hz = audio.sample_rate_hz
     first = max(0, seconds_to_samples(start_s - padding_s, rate_hz))
     last = min(audio.n_samples, seconds_to_samples(end_s + padding_s, rate_hz))
     last = min(last, first + seconds_to_samples(_MAX_SHOWN_S, rate_hz))
-    samples = max((one.read(first, last) for one in files), key=np.std)
+    silenced = segments if privacy == "mute" else ()
+    read = (mute(one.read(first, last), silenced, rate_hz, first) for one in files)
+    samples = max(read, key=np.std)
     shown_s = len(samples) / rate_hz
     spectrogram = render_spectrogram(samples, rate_hz)
     return Exhibit(
@@ -122,4 +142,9 @@ def _exhibit(files: Sequence[AudioFile], detection: dict[str, Any], padding_s: f
         mark_start=(start_s - first / rate_hz) / shown_s,
         mark_end=min(1.0, (end_s - first / rate_hz) / shown_s),
         sound=data_uri("audio/mpeg", encode_excerpt(samples, rate_hz)),
+        in_speech=any(
+            one.start_ms < detection["absolute_end_ms"]
+            and detection["absolute_time_ms"] < one.end_ms
+            for one in segments
+        ),
     )

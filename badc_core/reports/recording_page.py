@@ -28,6 +28,9 @@ from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars,
 from badc_core.reports.database import query
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page, without_root
+from badc_core.reports.speech_tables import length_ms
+from badc_core.speech.find import MODEL
+from badc_core.speech.stored import Segments
 
 _TIMELINE_BINS = 180
 _TIMELINE_ROWS = 12
@@ -69,6 +72,7 @@ def render_recording_page(
     dataset: Dataset,
     recording: Recording,
     effort: Mapping[str, Any],
+    segments: Segments | None = None,
 ) -> str:
     """Returns the page about one recording.
 
@@ -77,6 +81,7 @@ def render_recording_page(
         dataset: whose recording; its settings say how much is shown.
         recording: its description.
         effort: its row of `effort_by_recording`.
+        segments: where people speak; None where that was not searched.
 
     Raises:
         UnreadableRecording: its audio cannot be decoded.
@@ -84,7 +89,9 @@ def render_recording_page(
     species = query(connection, _SPECIES)
     stored = read_metadata(dataset.detections(recording.recording_id))
     channel = stored.get(CHANNEL_KEY, MEAN)
-    exhibits, sound_missing = _exhibits(connection, dataset, recording, parse_channel(channel))
+    exhibits, sound_missing = _exhibits(
+        connection, dataset, recording, parse_channel(channel), segments
+    )
     end_local = _clock_after(recording, timedelta(seconds=recording.duration_s))
     return render_page(
         "report.html",
@@ -94,6 +101,9 @@ def render_recording_page(
         chunk_s=choose_chunks(dataset.settings).duration_s,
         detector=_detector(connection, dataset, stored),
         channel=channel,
+        segments=segments,
+        speech_s=length_ms(segments or ()) / 1000,
+        speech_model=MODEL,
         not_analysed_s=float(stored.get(NOT_ANALYSED_KEY, 0)),
         effort=effort,
         channels=_channels_to_show(recording),
@@ -126,15 +136,23 @@ def _channels_to_show(recording: Recording) -> tuple[ChannelFigures, ...]:
 
 
 def _exhibits(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, recording: Recording, channel: Channel
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    recording: Recording,
+    channel: Channel,
+    segments: Segments | None,
 ) -> tuple[tuple[Exhibit, ...], str]:
     """Returns the detections with picture and sound, or why there are none."""
-    report = dataset.settings.report
+    report, audio = dataset.settings.report, dataset.audio(recording.path)
     best = best_detections(connection, report.top_detections)
+    privacy = dataset.settings.speech.privacy
+    if privacy == "mute" and segments is None:
+        return (), "speech in it was not searched for, as its sound was not here"
     try:
-        return make_exhibits(dataset.audio(recording.path), best, report.padding_s, channel), ""
+        shown = make_exhibits(audio, best, report.padding_s, channel, segments or (), privacy)
     except ContentMissing as error:
         return (), error.what
+    return shown, ""
 
 
 def _detector(

@@ -35,6 +35,11 @@ _TOTALS = """
         (SELECT bucket_minutes FROM settings) AS bucket_minutes
     FROM real_detections
 """
+_SEGMENTS = """
+    SELECT recording_id, start_ms, end_ms, round(probability, 3) AS probability
+    FROM speech_segments ORDER BY start_ms
+"""
+_SPEECH = "SELECT recording_id, has_speech, speech_s FROM speech_by_recording ORDER BY recording_id"
 _ROLLUP_LABELS = "SELECT label_name, label, detections, avg_confidence FROM label_summary"
 
 
@@ -91,16 +96,21 @@ class Summaries:
         return query(self._connection, _TOTALS)[0]
 
 
-def write_summaries(connection: duckdb.DuckDBPyConnection, bundle: BundlePaths) -> None:
+def write_summaries(
+    connection: duckdb.DuckDBPyConnection, bundle: BundlePaths, *, with_speech: bool = False
+) -> None:
     """Writes a bundle's quicklook, parquet report and DuckDB exports.
 
     Args:
         connection: the recording's report database.
         bundle: each of the three folders is replaced as a whole.
+        with_speech: also speech.csv in the quicklook, where speech was searched for.
     """
     summaries = Summaries(connection)
     with replacing_folder(bundle.quicklook) as aside:
         write_quicklook(summaries, aside)
+        if with_speech:
+            run_query(connection, _SEGMENTS).write(aside / "speech.csv")
     with replacing_folder(bundle.parquet_report) as aside:
         write_parquet_report(summaries, aside)
     with replacing_folder(bundle.duckdb_exports) as aside:
@@ -162,6 +172,11 @@ def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """
     run_query(connection, _ROLLUP_LABELS).write(folder / "label_summary.csv")
     run_query(connection, _RECORDINGS).write(folder / "recording_summary.csv")
+
+
+def write_speech(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Writes speech.csv over many recordings; the database has the table."""
+    run_query(connection, _SPEECH).write(folder / "speech.csv")
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:

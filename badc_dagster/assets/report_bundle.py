@@ -5,6 +5,7 @@ import dagster as dg
 from badc_core.datasets.connections import Connection
 from badc_core.reports.bundle import BundleOutcome
 from badc_core.steps import write_bundles
+from badc_dagster.assets.speech_segments import materialization
 from badc_dagster.metadata import bundle_metadata
 from badc_dagster.per_recording import per_recording_asset
 from badc_dagster.recording_step import RecordingOutput, Results, Step
@@ -14,9 +15,12 @@ def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that writes recordings' reports."""
 
     @per_recording_asset(connection, "report_bundle", __doc__, {"html", "duckdb"})
-    def report_bundle(_context: dg.AssetExecutionContext, step: Step) -> Results:
+    def report_bundle(context: dg.AssetExecutionContext, step: Step) -> Results:
 
         def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:
+            if value.speech is not None and value.speech.is_new:
+                found = materialization(connection, step.dataset, recording_id, value.speech)
+                context.log_event(found)
             return RecordingOutput(bundle_metadata(value, step.dataset.bundle(recording_id)))
 
         yield from step.materialise(step.outcomes(write_bundles), describe)

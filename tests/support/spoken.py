@@ -32,3 +32,23 @@ def speak(text: str, voice: str = "en-us", words_per_minute: int = 150) -> npt.N
     sound, rate_hz = sf.read(io.BytesIO(spoken), dtype="float32")
     loud = np.flatnonzero(np.abs(sound) > 0.01)
     return resample_poly(sound[loud[0] : loud[-1] + 1], RATE_HZ, rate_hz).astype(np.float32)
+
+
+def speak_over(
+    sound: npt.NDArray[np.float32], rate_hz: int, start_s: float, text: str, level_db: float = 10
+) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
+    """Returns a sound with words in it, and the samples of these.
+
+    Args:
+        sound: float32, shape [n_samples].
+        rate_hz: of the sound.
+        start_s: where the words begin.
+        text: the words.
+        level_db: of the words above the whole sound.
+    """
+    words = resample_poly(speak(text), rate_hz, RATE_HZ).astype(np.float32)
+    words *= np.sqrt(np.mean(sound**2) / np.mean(words**2)) * 10 ** (level_db / 20)
+    start = round(start_s * rate_hz)
+    mixed = sound.copy()
+    mixed[start : start + len(words)] += words
+    return mixed, (start, start + len(words))

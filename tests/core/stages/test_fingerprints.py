@@ -72,6 +72,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.top_recordings": (5, "report_bundle"),
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
+    "speech.privacy": ("flag", "report_bundle"),
     "work.folder": ("elsewhere", None),
     "datalad.record": ("off", None),
     "datalad.drop_after": (True, None),

@@ -1,0 +1,38 @@
+"""Where people speak in a recording, for datasets with `speech.privacy`.
+
+It is searched for as the first report is written that needs it, and kept. So there is no step
+of its own, which every dataset would go through, and no edge that would make reports wait for it.
+"""
+
+import dagster as dg
+
+from badc_core.datasets.connections import Connection
+from badc_core.datasets.dataset import Dataset
+from badc_core.speech.stored import FoundSpeech
+from badc_dagster.metadata import speech_metadata
+from badc_dagster.partitions import asset_key, recording_partitions
+
+SPEECH_SEGMENTS = "speech_segments"
+
+
+def build(connection: Connection) -> dg.AssetSpec:
+    """Returns the asset, which `report_bundle` materialises."""
+    return dg.AssetSpec(
+        asset_key(connection, SPEECH_SEGMENTS),
+        deps=[asset_key(connection, "recording")],
+        description=__doc__,
+        group_name=connection.name,
+        partitions_def=recording_partitions(connection),
+        kinds={"json"},
+    )
+
+
+def materialization(
+    connection: Connection, dataset: Dataset, recording_id: str, found: FoundSpeech
+) -> dg.AssetMaterialization:
+    """Returns the event of what was found in a recording."""
+    return dg.AssetMaterialization(
+        asset_key(connection, SPEECH_SEGMENTS),
+        partition=recording_id,
+        metadata=speech_metadata(found.segments, dataset.speech(recording_id)),
+    )

