@@ -30,8 +30,8 @@ from badc_core.datasets.done_notes import (
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import DatasetInvalid
 from badc_core.locks import locked
-from badc_core.units import counted
-from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, evaluate
+from badc_core.units import counted, shorten
+from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, report_checks
 from badc_dagster.dagster_private import storing_at_once
 from badc_dagster.failures import RECORDINGS_FAILED
 from badc_dagster.partitions import asset_key, in_pieces
@@ -39,6 +39,8 @@ from badc_dagster.taking_over import GraphPlace, Show
 
 _AT_ONCE = 100
 """Events that are stored together; other processes that store events wait meanwhile."""
+
+_SHOWN_JOBS = 5
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Collected:
     Attributes:
         finished: asset -> how many recordings commands have finished.
         failed: the same of those that they failed.
-        failures: recording -> why the last that was tried with it failed.
+        failures: asset -> recording -> why the last that was tried with it failed.
         jobs: asset -> the Slurm jobs that all this is from.
         unregistered: recordings that the registry does not have; their notes stay.
         unreadable: file -> why it is no note, or cannot be read or removed.
@@ -57,7 +59,7 @@ class Collected:
 
     finished: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     jobs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unregistered: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -71,19 +73,14 @@ class Collected:
     def describe(self) -> str:
         """Returns a sentence about what was collected."""
         names = {CHUNK_FILES: "chunk files", CHUNK_DETECTIONS: "detections by chunk"}
-        parts = [
-            f"{names[one]} of {counted(n, 'recording')}{self._describe_jobs(one)}"
-            for one, n in self.finished.items()
-        ]
-        parts += [
-            f"{names[one]} of {counted(n, 'recording')} failed{self._describe_jobs(one)}"
-            for one, n in self.failed.items()
-        ]
-        return f"Work by hand that the web interface shows now: {', '.join(parts)}."
-
-    def _describe_jobs(self, asset: str) -> str:
-        jobs = ", ".join(sorted(self.jobs.get(asset, ())))
-        return f" (Slurm {'jobs' if ',' in jobs else 'job'} {jobs})" if jobs else ""
+        counts = [(names[one], n, "") for one, n in self.finished.items()]
+        counts += [(names[one], n, " failed") for one, n in self.failed.items()]
+        parts = [f"{what} of {counted(n, 'recording')}{end}" for what, n, end in counts]
+        shown = f"Work by hand that the web interface shows now: {', '.join(parts)}"
+        if jobs := sorted(set[str]().union(*self.jobs.values()), key=lambda one: (len(one), one)):
+            some = ", ".join(shorten(jobs, _SHOWN_JOBS))
+            shown += f" (Slurm {'jobs' if len(jobs) > 1 else 'job'} {some})"
+        return f"{shown}."
 
     def warnings(self, root: Path) -> Iterator[str]:
         """Yields a sentence for each kind of trouble.
@@ -145,9 +142,10 @@ def collect(
     remove_abandoned(notes_folder(dataset.root))
     collecting = _Collecting(place, registered, outcome)
     lock = prepare_work_file(dataset.work_folder, dataset.work_folder / "done.lock")
-    for some in in_pieces(notes[:at_most], _AT_ONCE):
+    pieces = [*in_pieces(notes[:at_most], _AT_ONCE)]
+    for some in pieces:
         with locked(lock):
-            collecting.take(some)
+            collecting.take(some, is_last=some is pieces[-1])
     return outcome
 
 
@@ -159,17 +157,16 @@ class _Collecting:
         self._registered = registered
         self._outcome = outcome
 
-    def take(self, paths: Collection[Path]) -> None:
-        """Stores the events of some notes, then removes these."""
+    def take(self, paths: Collection[Path], *, is_last: bool) -> None:
+        """Stores the events of some notes, after the last also of the checks; removes the notes."""
         notes = {path: note for path in paths if (note := self._read(path)) is not None}
         claimed = {self._claim(path): note for path, note in notes.items()}
         claimed.pop(None, None)
         with storing_at_once(self._instance):
             for note in claimed.values():
                 self._instance.report_runless_asset_event(self._event(note))
-        for kind in {note.kind for note in claimed.values()}:
-            found = evaluate(self._instance, asset_key(self._connection, kind))
-            self._instance.report_runless_asset_event(found)
+        if is_last and (claimed or self._outcome.n_events):
+            report_checks(self._instance, self._connection)
         for path, note in claimed.items():
             if path is not None:
                 path.unlink(missing_ok=True)
@@ -178,9 +175,9 @@ class _Collecting:
     def _count(self, note: DoneNote) -> None:
         outcome = self._outcome
         (outcome.failed if note.error else outcome.finished)[note.kind] += 1
-        outcome.failures.pop(note.recording_id, None)
+        outcome.failures.get(note.kind, {}).pop(note.recording_id, None)
         if note.error:
-            outcome.failures[note.recording_id] = note.error
+            outcome.failures[note.kind][note.recording_id] = note.error
         if note.slurm_job:
             outcome.jobs[note.kind].add(note.slurm_job.partition("_")[0])
 

@@ -1,6 +1,6 @@
 """Scans by the command line or the sensor, as events of the asset graph."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from badc_core.recordings.failures import clear_failure
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
+from badc_dagster.assets.by_hand import report_checks
 from badc_dagster.fingerprint_tags import FINGERPRINT_TAG, REGISTRY_VERSION
 from badc_dagster.metadata import registry_metadata
 from badc_dagster.partitions import asset_key
@@ -44,7 +45,7 @@ def forget_recordings(
     instance: dg.DagsterInstance,
     connection: Connection,
     dataset: Dataset,
-    recording_ids: Iterable[str],
+    recording_ids: Collection[str],
 ) -> None:
     """Removes the partitions of recordings that are not in the registry any more."""
     work = Work(dataset.work_folder)
@@ -53,6 +54,8 @@ def forget_recordings(
         clear_failure(dataset, recording_id)
         for stage in STAGES:
             work.forget(stage, recording_id)
+    if recording_ids:
+        report_checks(instance, connection)
 
 
 def _n_missing(instance: dg.DagsterInstance, key: dg.AssetKey) -> int | None:

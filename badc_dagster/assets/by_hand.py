@@ -57,12 +57,21 @@ def build(connection: Connection) -> list[dg.AssetSpec]:
 
 def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
     """Returns the checks of these assets."""
-    return [_build_check(asset_key(connection, name)) for name in _DESCRIPTIONS]
+    return [_build_check(connection, asset_key(connection, name)) for name in _DESCRIPTIONS]
 
 
-def evaluate(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetCheckEvaluation:
-    """Returns what the check of one of these assets finds in its events."""
-    failed = _list_failed(instance, key)
+def report_checks(instance: dg.DagsterInstance, connection: Connection) -> None:
+    """Stores what the checks find in the events of these assets, where there are any."""
+    for name in _DESCRIPTIONS:
+        key = asset_key(connection, name)
+        if instance.has_asset_key(key):
+            instance.report_runless_asset_event(_evaluate(instance, connection, key))
+
+
+def _evaluate(
+    instance: dg.DagsterInstance, connection: Connection, key: dg.AssetKey
+) -> dg.AssetCheckEvaluation:
+    failed = _list_failed(instance, connection, key)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=NOTHING_FAILED,
@@ -75,10 +84,10 @@ def evaluate(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetCheckEva
     )
 
 
-def _build_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
+def _build_check(connection: Connection, key: dg.AssetKey) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name=NOTHING_FAILED, description=_CHECK_DESCRIPTION)
     def nothing_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        found = evaluate(context.instance, key)
+        found = _evaluate(context.instance, connection, key)
         return dg.AssetCheckResult(
             passed=found.passed, description=found.description, metadata=found.metadata
         )
@@ -86,10 +95,14 @@ def _build_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
     return nothing_failed
 
 
-def _list_failed(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[str]:
+def _list_failed(
+    instance: dg.DagsterInstance, connection: Connection, key: dg.AssetKey
+) -> Sequence[str]:
     """Returns the recordings whose latest event is an observation, which tells of a failure."""
     observed = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_OBSERVATION
     )
-    made = recorded_event_ids(instance, key, list(observed))
-    return sorted(one for one, number in observed.items() if number > made.get(one, -1))
+    # Events of forgotten recordings stay.
+    known = observed.keys() & instance.get_dynamic_partitions(connection.partitions_name)
+    made = recorded_event_ids(instance, key, list(known))
+    return sorted(one for one in known if observed[one] > made.get(one, -1))

@@ -22,10 +22,11 @@ def collect(dataset: DatasetFolder, out: Output) -> None:
     with Project.open(dataset) as project:
         outcome = project.collect(out.warn)
     out.say(outcome.describe() if outcome.n_events else "Nothing new to collect.")
-    for recording_id, why in sorted(outcome.failures.items())[:_SHOWN]:
+    failures = [one for some in outcome.failures.values() for one in some.items()]
+    for recording_id, why in sorted(failures)[:_SHOWN]:
         out.warn(f"{recording_id} failed: {why}")
-    if outcome.failures:
-        out.say(f"{counted(len(outcome.failures), 'recording')} failed.")
+    if failures:
+        out.say(f"{counted(len(dict(failures)), 'recording')} failed.")
         if outcome.jobs:
             out.say("What a task printed: badc slurm logs DATASET RECORDING")
         out.say("To try again, write a new script, or repeat the command.")

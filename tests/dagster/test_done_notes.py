@@ -12,7 +12,7 @@ from support.archives import run_in
 from support.commands import BADC, run_badc
 from support.forbidden import forbidden
 
-from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note
+from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note, utc_now
 from badc_core.stages.stage import STAGES
 from badc_dagster import done_notes, sensors
 from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, NOTHING_FAILED
@@ -165,6 +165,10 @@ def test_a_failure_fails_the_check_of_its_asset_and_says_why_until_it_is_done(gr
     done = job.get_subset(asset_check_selection={check}).execute_in_process(instance=graph.instance)
     (evaluated,) = done.get_asset_check_evaluations()
     assert evaluated.metadata["examples"].value == "rec_1; rec_3", "as the web interface runs it"
+    (graph.root / "audio" / "S1" / "rec_3.wav").unlink()
+    with Project.open(graph.root) as project:
+        assert project.prune() == ("rec_3",)
+    assert failed_check(graph, CHUNK_DETECTIONS) == "rec_1"
 
 
 def test_the_stub_runner_is_marked(graph):
@@ -237,6 +241,7 @@ def test_slurm_collect_says_how_many(by_hand):
 
 
 def test_slurm_collect_says_what_failed_in_which_job_and_what_to_do(by_hand):
+    found = read_note(list_notes(by_hand.root)[-1])
     scan(by_hand)
     assert "Nothing new to collect." in collect(by_hand).stdout
     cut(by_hand, "--include-existing", "--limit", 1)
@@ -246,8 +251,14 @@ def test_slurm_collect_says_what_failed_in_which_job_and_what_to_do(by_hand):
     for number, error in ((1, ""), (2, "out of luck")):
         about = {"recording_id": f"rec_{number}", "slurm_job": f"17_{number}", "error": error}
         leave_note(by_hand.root, note.model_copy(update=about))
+    for number in range(4, 11):
+        about = {"recording_id": "rec_2", "slurm_job": f"{number}_1", "finished_at": utc_now()}
+        leave_note(by_hand.root, found.model_copy(update=about))
     done = collect(by_hand)
-    what = "chunk files of 1 recording (Slurm job 17), chunk files of 1 recording failed"
+    counts = (
+        "of 1 recording, detections by chunk of 7 recordings, chunk files of 1 recording failed"
+    )
+    what = f"{counts} (Slurm jobs 4, 5, 6, 7, 8, and 3 more)."
     assert what in " ".join(done.stdout.split())
     assert "rec_2 failed: out of luck" in done.stderr
     assert "1 recording failed.\nWhat a task printed: badc slurm logs" in done.stdout
@@ -273,6 +284,7 @@ def test_a_task_of_an_array_script_shows_its_job(by_hand, tmp_path):
 
 def test_the_sensor_collects_a_bounded_number_each_tick(by_hand, monkeypatch):
     monkeypatch.setattr(sensors, "_MOST_NOTES", 100)
+    monkeypatch.setattr(done_notes, "_AT_ONCE", 25)
     scan(by_hand)
     cut(by_hand, "--include-existing", "--limit", 1)
     note = read_note(list_notes(by_hand.root)[0])
@@ -287,6 +299,10 @@ def test_the_sensor_collects_a_bounded_number_each_tick(by_hand, monkeypatch):
         assert wanted <= set(STAGES)
     assert n_events(by_hand) == 6 + 130
     assert warnings == []
+    key = dg.AssetCheckKey(by_hand.key(CHUNK_FILES), NOTHING_FAILED)
+    storage = by_hand.instance.event_log_storage
+    evaluated = storage.get_asset_check_execution_history(key, limit=100)
+    assert len(evaluated) == 3, "once by the scan and each tick that found notes"
 
 
 def test_notes_about_recordings_that_are_not_registered_hold_no_tick_up(by_hand, monkeypatch):
