@@ -35,7 +35,7 @@ class Resumed:
     Attributes:
         job_id, status, attempt: of the job, now.
         kept: stage -> recordings whose files were as the job had written them.
-        done_again: stage -> recordings that went through it.
+        done_again: stage that ran -> recordings that went through it, none for the corpus.
         damaged: files that were not as they were written.
         outcomes: dataset -> what bringing it up to date came to.
     """
@@ -115,9 +115,8 @@ def resume_job(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
     manifest = load_manifest(job.folder) or {}
     resumed.status, resumed.attempt = manifest["pipeline"]["status"], job.attempt
     for stage, record in manifest["stages"].items():
-        is_of_now = record.get("parts", {}).get("attempt") == job.attempt
-        done = record["metadata"].get("recordings_done", 0) if is_of_now else 0
-        resumed.done_again[stage] = int(done)
+        if record.get("parts", {}).get("attempt") == job.attempt:
+            resumed.done_again[stage] = int(record["metadata"].get("recordings_done", 0))
     return resumed
 
 

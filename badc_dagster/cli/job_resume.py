@@ -30,9 +30,12 @@ def resume(
     found = open_job(folder)
     with ShownProgress(out) as shown:
         resumed = resume_job(found, shown.stage, out.remark, out.warn)
-    for stage in resumed.kept | resumed.done_again:
-        kept = counted(resumed.kept.get(stage, 0), "recording")
-        out.say(f"{stage}: {kept} kept, {resumed.done_again.get(stage, 0)} done")
+    for stage, n_kept in resumed.kept.items():
+        n_done = resumed.done_again.get(stage, 0)
+        out.say(f"{stage}: {counted(n_kept, 'recording')} kept, {n_done} done")
+    for stage in resumed.done_again:
+        if stage not in resumed.kept:
+            out.say(f"{stage}: made again")
     for outcome in resumed.outcomes.values():
         show_outcome(outcome, out)
     out.say(f"Job {resumed.job_id}: {resumed.status}")

@@ -15,6 +15,7 @@ from badc_dagster.run_jobs import finish, following, is_last_run, join_job
 
 _RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS}
 _LEFT_OUT = "a stage before it failed"
+_LOST = "The process of this step has ended (killed or crashed)."
 _Events = Iterator[dg.DagsterEvent]
 
 
@@ -48,7 +49,7 @@ def following_job(
                 yield event
             outcome, reason = (FAILED, "a step failed") if has_failed else (COMPLETED, "")
         except Exception as error:
-            outcome, reason = FAILED, f"{type(error).__name__}: {error}"
+            outcome, reason = FAILED, f"{type(error).__name__}: {error}".partition("\n")[0]
             raise
         finally:
             record(lambda: _end(context, stages, job, (outcome, reason)))
@@ -61,8 +62,8 @@ def _end(
     ending: tuple[str, str],
 ) -> None:
     outcome, reason = ending
-    # The process of a step that was killed could not say so.
-    job.end_lost([context.run_id], reason or "its process ended early")
+    # The process of a step that is still at work could not say so.
+    job.end_lost([context.run_id], reason if outcome == CANCELED else _LOST)
     if outcome == FAILED:
         for key in stages:
             job.skip(key, _LEFT_OUT)

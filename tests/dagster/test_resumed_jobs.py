@@ -123,6 +123,28 @@ def test_after_a_kill_in_the_third_stage_the_first_two_are_left_as_they_are(
     assert not any(one in ids for due in graph.due().values() for one in due)
 
 
+@pytest.mark.soak
+def test_a_step_whose_process_is_killed_has_failed_and_later_ones_are_skipped(graph, app):
+    graph.configure("", SETTINGS)
+    kills = "import os\n\n\ndef fail():\n    os.kill(os.getppid(), 9)\n"
+    held = HELD.replace('    (here / "begun").touch()', '    (here / "go").exists() or fail()')
+    (graph.root / "held.py").write_text(kills + held, encoding="utf-8")
+    (graph.root / "held.csv").write_text("name\nSound\n", encoding="utf-8")
+    graph.scan()
+    words = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job", "--tags", PARTITION)
+    subprocess.run([DAGSTER, *words], cwd=graph.root.parent, capture_output=True, check=False)
+    folder = only_job()
+    manifest = load_manifest(folder)
+    assert manifest["pipeline"]["failed_stages"] == ["raw_detections"]
+    assert manifest["pipeline"]["skipped_stages"] == ["detections", "report_bundle"]
+    assert "killed or crashed" in manifest["stages"]["raw_detections"]["error"]
+
+    (graph.root / "go").touch()
+    run_typed(app, "job", "resume", folder.name)
+    pipeline = load_manifest(folder)["pipeline"]
+    assert (pipeline["status"], pipeline["skipped_stages"]) == ("completed", [])
+
+
 def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
     run_typed(app, "run", cut.root)
     folder = only_job()
