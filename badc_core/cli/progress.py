@@ -1,6 +1,7 @@
 """How far a command is: bars on a terminal, else a line now and then, always on standard error."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,8 +82,7 @@ class ShownProgress:
         if self._shows_lines and now_s - self._shown_s >= _INTERVAL_S:
             self._shown_s = now_s
             left_s = sum(one.left_s for one in self._stages.values())
-            left = f"about {format_duration(left_s)} left"
-            self._print(f"{stage.name}: {stage.amount}, {left}")
+            self._print(f"{stage.name}: {stage.amount}{_describe_left(left_s)}")
 
     def _say(self, sentence: str) -> None:
         if self._shows_words:
@@ -129,12 +129,13 @@ class _Stage:
         self.done = self.total = 0.0
         self._n_begun, self._begun = 0, 0.0
         (self._show, self._say), self._clock_s = shows, clock_s
-        self._took_s, self._since_s = 0.0, clock_s()
+        # The first amount comes after a model was loaded, or a queue waited for: that is no pace.
+        self._paced, self._took_s, self._since_s = 0.0, 0.0, clock_s()
 
     @property
     def left_s(self) -> float:
-        """How long the rest may take, at the pace so far."""
-        return max(0.0, self.total - self.done) * self._took_s / self.done if self.done else 0.0
+        """How long the rest may take, at the pace so far; 0 if there is none yet."""
+        return max(0.0, self.total - self.done) * self._took_s / (self._paced or math.inf)
 
     @property
     def amount(self) -> str:
@@ -166,7 +167,9 @@ class _Stage:
 
     def _advance(self, amount: float) -> None:
         now_s = self._clock_s()
-        self._took_s += now_s - self._since_s
+        if self.done:
+            self._took_s += now_s - self._since_s
+            self._paced += amount
         self._since_s = now_s
         self.done += amount
         self._show(self)
@@ -179,5 +182,8 @@ class _Amount(ProgressColumn):
         stage: _Stage | None = task.fields["stage"]
         if stage is None:
             return Text()
-        left = f", about {format_duration(stage.left_s)} left" if stage.left_s else ""
-        return Text(f"{stage.amount}{left}")
+        return Text(f"{stage.amount}{_describe_left(stage.left_s)}")
+
+
+def _describe_left(left_s: float) -> str:
+    return f", about {format_duration(left_s)} left" if left_s else ""

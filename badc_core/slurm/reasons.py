@@ -32,6 +32,7 @@ _ENDS_BY_ITSELF = {
     "Licenses": "all licences are in use",
     "PartitionDown": "the partition starts no jobs at present",
     "PartitionInactive": "the partition starts no jobs at present",
+    "Nodes required for job are DOWN": "no node that it may use is up",
     "NodeDown": "a node that it needs is down",
     "Cleaning": "its last start is being cleared away",
 }

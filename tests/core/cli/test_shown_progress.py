@@ -47,6 +47,18 @@ def test_lines_are_of_the_whole_run_and_come_at_most_every_thirty_seconds(clock,
     ]
 
 
+def test_waiting_for_the_first_sound_is_no_pace(clock, capsys):
+    with ShownProgress(Output(), clock) as shown:
+        detections = shown.stage("detections", 3, 180.0)
+        for waited_s in (1000, 30):
+            clock.now_s += waited_s
+            detections.analysed(60.0)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "detections: 1 min 00 s of 3 min 00 s of sound",
+        "detections: 2 min 00 s of 3 min 00 s of sound, about 30.0 s left",
+    ]
+
+
 def test_a_run_without_a_detector_ends_with_its_last_stage(clock, capsys):
     with ShownProgress(Output(), clock) as shown:
         shown.stage("recording", 1, None).ended()

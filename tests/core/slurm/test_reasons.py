@@ -51,6 +51,7 @@ def test_what_never_starts_names_what_to_change(reason, words):
     ("reason", "words"),
     [
         ("Priority", "other jobs come first"),
+        ("Nodes required for job are DOWN, DRAINED or reserved", "no node that it may use is up"),
         ("JobHeldUser", "held; to release it, run: scontrol release JOB"),
         ("launch failed requeued held", "held; to release it, run: scontrol release JOB"),
         ("AssocGrpCpuLimit", "all jobs of the account together use as much as they may"),
