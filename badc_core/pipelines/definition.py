@@ -116,7 +116,7 @@ def read_pipeline(path: Path) -> Pipeline:
         ConfigInvalid: the file cannot be read, has unknown keys or values that make no sense, or
             its stages cannot be put in order; says which stage and what to do.
     """
-    path = absolute(path)
+    path = _follow(absolute(path))
     try:
         content = read_toml(path)
     except FileNotFoundError as error:
@@ -134,6 +134,15 @@ def read_pipeline(path: Path) -> Pipeline:
         stages=tuple(by_name[name] for name in depends_on),
         depends_on=depends_on,
     )
+
+
+def _follow(path: Path) -> Path:
+    """Returns what a link leads to, beside which its scripts are.
+
+    One to a file of another name leads to the content of an annexed file, where no scripts are.
+    """
+    real = path.resolve()
+    return real if real.name == path.name else path
 
 
 def _read_stage(table: dict[str, Any], number: int, path: Path) -> Stage:

@@ -119,6 +119,18 @@ def test_a_file_whose_name_cannot_name_the_pipeline_needs_a_name(tmp_path) -> No
     assert read_pipeline(path).name == "words"
 
 
+def test_a_link_leads_to_the_folder_of_the_pipeline_but_not_of_its_annexed_content(
+    tmp_path,
+) -> None:
+    (tmp_path / "home").mkdir()
+    path = _write(tmp_path / "words.toml", WORDS)
+    link, annexed = tmp_path / "home" / "words.toml", tmp_path / "home" / "annexed.toml"
+    link.symlink_to(path)
+    annexed.symlink_to(path)
+    assert read_pipeline(link).path == path
+    assert read_pipeline(annexed).path == annexed
+
+
 def test_the_documented_pipeline_is_one_and_the_page_names_every_key(tmp_path) -> None:
     page = PAGE.read_text(encoding="utf-8")
     (text,) = re.findall(r"```toml\n(.+?)```", page, re.DOTALL)
