@@ -69,6 +69,7 @@ def _places(dataset: Dataset) -> Iterator[tuple[str, Path, str]]:
     yield "chunk_manifest", dataset.manifest("x"), "chunk manifest"
     yield "raw_detections", dataset.raw_detections("x"), "raw detections"
     yield "detections", dataset.effort("x"), "effort"
+    yield "report_bundle", dataset.speech("x"), "speech"
     yield "report_bundle", bundle.html, "report page"
     yield "report_bundle", bundle.quicklook, "quicklook table"
     yield "report_bundle", bundle.parquet_report, "report table"

@@ -16,6 +16,7 @@ from badc_core.atomic import write_text
 from badc_core.audio.channel import MEAN
 from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
+from badc_core.hashing import digest_json
 from badc_core.speech.find import MODEL, find_speech_in
 from badc_core.speech.segments import SpeechRules, SpeechSegment
 
@@ -40,6 +41,7 @@ class _SpeechFile:
         sha256: of the recording's file.
         search: how it was searched, as `search_inputs` returns it.
         segments: in order, apart from each other.
+        digest: of the segments: if one was lost, what is said there would be published.
     """
 
     schema: int
@@ -47,6 +49,7 @@ class _SpeechFile:
     sha256: str
     search: Mapping[str, Any]
     segments: Segments
+    digest: str
 
 
 _FILE = TypeAdapter(_SpeechFile)
@@ -69,9 +72,8 @@ def read_speech(dataset: Dataset, recording_id: str, sha256: str) -> Segments | 
         found = _FILE.validate_json(dataset.speech(recording_id).read_bytes())
     except (OSError, ValidationError):
         return None  # it is found again
-    wanted = SCHEMA_VERSION, recording_id, sha256, search_inputs()
-    is_same = (found.schema, found.recording_id, found.sha256, found.search) == wanted
-    return found.segments if is_same else None
+    wanted = _describe(recording_id, sha256, found.segments)
+    return found.segments if found == wanted else None
 
 
 def search_speech(dataset: Dataset, recording_id: str, sha256: str, audio: Path) -> FoundSpeech:
@@ -94,10 +96,15 @@ def search_speech(dataset: Dataset, recording_id: str, sha256: str, audio: Path)
     if known is not None:
         return FoundSpeech(known, is_new=False)
     segments = _search_channels(audio)
-    content = _SpeechFile(SCHEMA_VERSION, recording_id, sha256, search_inputs(), segments)
+    content = _describe(recording_id, sha256, segments)
     text = json.dumps(asdict(content) | {"segments": segments}, indent=1, ensure_ascii=False)
     write_text(dataset.speech(recording_id), text + "\n")
     return FoundSpeech(segments, is_new=True)
+
+
+def _describe(recording_id: str, sha256: str, segments: Segments) -> _SpeechFile:
+    digest = digest_json(segments)
+    return _SpeechFile(SCHEMA_VERSION, recording_id, sha256, search_inputs(), segments, digest)
 
 
 def _search_channels(audio: Path) -> Segments:

@@ -59,8 +59,12 @@ def test_every_channel_is_searched_and_what_is_known_is_not_searched_again(
     assert read_speech(dataset, "rec_1", "sum") == segments
     assert read_speech(dataset, "rec_1", "sum of other content") is None
     file = dataset.speech("rec_1")
-    file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
-    assert read_speech(dataset, "rec_1", "sum") is None
+    content = file.read_text(encoding="utf-8")
+    later = content.replace(f" {segments[0].start_ms},", f" {segments[0].start_ms + 900},")
+    for damaged in (content[:-20], later):
+        assert damaged != content
+        file.write_text(damaged, encoding="utf-8")
+        assert read_speech(dataset, "rec_1", "sum") is None
 
 
 def test_segments_that_touch_become_one():
