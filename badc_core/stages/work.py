@@ -20,6 +20,8 @@ from badc_core.errors import InputOutdated, RecordingBusy, RecordingUnattended
 from badc_core.locks import is_locked, lock_file, try_lock_file, unlock
 
 _LOOKS, _BETWEEN_LOOKS_S = 3, 0.002
+_LOOKS_AT_DIRTY = 25
+"""More, since a run that ends and begins again and again may show its file unlocked each time."""
 
 
 class RecordingWork:
@@ -121,7 +123,7 @@ class Work:
             InputOutdated: it is dirty.
         """
         path = self._path(stage, recording_id)
-        for _ in range(_LOOKS):
+        for _ in range(_LOOKS_AT_DIRTY):
             if not path.exists():
                 return
             if is_locked(path):

@@ -69,7 +69,7 @@ def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):
     result = json.loads(done.stdout)
     assert (result["recordings"], result["n_finished"], result["failures"]) == (1, 1, [])
     assert result["found"]["recordings"] == 1
-    (line,) = [one for one in done.stderr.splitlines() if ", in " in one]
+    (line,) = [one for one in done.stderr.splitlines() if "Everything took" in one]
     assert line.startswith("raw_detections: ")
     (pond / "badc.toml").write_text(QUICK, encoding="utf-8")
     status = json.loads(run_typed(app, "status", pond, "--json").stdout)
