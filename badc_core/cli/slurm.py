@@ -26,7 +26,7 @@ from badc_core.slurm.run_folders import (
 from badc_core.slurm.speeds import SpeedSource
 from badc_core.slurm.task_logs import TaskLog, find_logs, list_logs
 from badc_core.stages.work import Work
-from badc_core.units import counted, format_bytes
+from badc_core.units import counted, format_bytes, format_duration
 
 _SOURCES: dict[SpeedSource, str] = {
     "measured": "measured",
@@ -70,8 +70,11 @@ def plan(
     found = estimate(wanted, opened.settings.slurm, STAGE)
     if wanted.recordings:
         out.show(make_table("On the cluster", ("What", "How much"), _plan_rows(wanted, found)))
-    else:
+    elif not wanted.unscanned:
         out.say("No recordings are left to analyse.")
+    if wanted.submitted:
+        are = "is" if wanted.submitted == 1 else "are"
+        out.say(f"{wanted.submitted} of them {are} on the cluster now: badc slurm status DATASET")
     if wanted.unscanned:
         n_files = counted(wanted.unscanned, "audio file")
         out.warn(f"{n_files} not scanned yet, and left out of this plan; type: badc scan DATASET")
@@ -186,12 +189,16 @@ def _print_log(found: Sequence[TaskLog], recording: str, out: Output) -> None:
 def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:
     return [
         ("Recordings", str(work.recordings)),
-        ("Sound", f"{work.audio_h:.1f} h"),
+        ("Sound", _hours(work.audio_h)),
         ("Speed of a task", f"{work.speed:g} x real time, {_SOURCES[work.speed_source]}"),
         ("Tasks", f"{found.tasks}, {found.at_once} at a time"),
-        ("Hours of tasks", f"{found.task_h:.1f}"),
-        ("Hours of GPUs", f"{found.gpu_h:.1f}"),
-        ("Time without queueing", f"{found.wall_h:.1f} h"),
+        ("Time of all tasks", _hours(found.task_h)),
+        ("Time of all GPUs", _hours(found.gpu_h)),
+        ("Time without queueing", _hours(found.wall_h)),
         ("Files and folders", str(found.files)),
         ("Size of these", format_bytes(found.size_bytes)),
     ]
+
+
+def _hours(hours: float) -> str:
+    return format_duration(hours * 3600)

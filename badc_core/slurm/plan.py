@@ -2,17 +2,24 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.recordings.missing import find_missing
+from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import list_folders
 from badc_core.slurm.packing import most_recordings
 from badc_core.slurm.speeds import Speeds, SpeedSource, lengths_s
 from badc_core.slurm_settings import SlurmSettings
+from badc_core.stages.fingerprint_files import StoredOutput, read_stored
+from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 
 _SAMPLE = 100
 """Finished recordings whose files are counted."""
@@ -41,6 +48,7 @@ class Workload:
         size_bytes: of these.
         unscanned: audio files that no scan has seen yet, and that are left out; 0 where a number
             of recordings was asked for.
+        submitted: of the recordings, those that tasks on the cluster have; 0 likewise.
     """
 
     recordings: int
@@ -50,6 +58,7 @@ class Workload:
     files: float = _ASSUMED_FILES
     size_bytes: float = _ASSUMED_BYTES
     unscanned: int = 0
+    submitted: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,23 +93,24 @@ def read_workload(
     Args:
         dataset: the dataset.
         stage: its name.
-        recordings: how many there will be; None for those that have no result yet.
+        recordings: how many there will be; None for those without a result that is up to date.
         audio_h: hours of sound in them; None for as much as those known now have on average.
+
+    Raises:
+        DetectorMissing, ConfigInvalid: nothing can be run under the settings.
     """
     registry = read_registry(dataset.registry)
-    known = list(registry.ids)
-    made = STAGES[stage].list_made(dataset)
-    left = [one for one in known if one not in made]
-    n = len(left) if recordings is None else recordings
+    some, unscanned, submitted = list(registry.ids), 0, 0
+    if recordings is None:  # else nobody asks which there are, which may take minutes
+        some = _find_left(dataset, stage, registry.without(find_missing(dataset, registry)))
+        unscanned = len(list_folders(dataset).audio.keys() - {one.path for one in registry})
+        submitted = len(Work(dataset.work_folder).given_to_tasks().keys() & set(some))
+    n = len(some) if recordings is None else recordings
     if audio_h is None:
-        some = left or known
         audio_h = sum(lengths_s(dataset, some).values()) / 3600 * n / max(1, len(some))
     speeds = Speeds(dataset.work_folder)
     speed = speeds.of(stage), speeds.source(stage)
-    unscanned = 0
-    if recordings is None:  # else nobody asks how many there are, which may take minutes
-        unscanned = len(list_folders(dataset).audio.keys() - {one.path for one in registry})
-    return Workload(n, audio_h, *speed, *_measure_files(dataset), unscanned)
+    return Workload(n, audio_h, *speed, *_measure_files(dataset), unscanned, submitted)
 
 
 def estimate(workload: Workload, settings: SlurmSettings, stage: str) -> Estimate:
@@ -142,6 +152,36 @@ def explain_lack_of_room(wanted: Estimate, folder: Path) -> list[str]:
     if there.f_files and wanted.files > there.f_favail:
         lacking.append(f"{folder} has room for {there.f_favail} more files")
     return lacking
+
+
+def _find_left(dataset: Dataset, stage: str, rows: Iterable[RegisteredRecording]) -> list[str]:
+    """Returns the recordings whose result of a stage is not up to date, as their files say."""
+    prints = Fingerprints(dataset)
+    work = Work(dataset.work_folder)
+    there = {name: one.list_made(dataset) - work.dirty(name) for name, one in STAGES.items()}
+
+    def find_current(
+        name: str, row: RegisteredRecording, stored: Mapping[str, StoredOutput]
+    ) -> str:
+        """Returns the fingerprint of an output that is up to date; else nothing."""
+        one, inputs = row.recording_id, STAGES[name].inputs
+        sources = [find_current(it, row, stored) for it in inputs] or [prints.of_row(row)]
+        if name not in stored or one not in there[name] or not all(sources):
+            return ""
+        wanted = prints.of(name, *sources, *prints.choices(name, one))
+        found = stored[name].fingerprint
+        return found if prints.is_current(found, wanted) else ""
+
+    left = []
+    for row in rows:
+        one = row.recording_id
+        stored: Mapping[str, StoredOutput] = {}
+        if one in there[stage]:
+            with suppress(DatasetInvalid):
+                stored = read_stored(dataset.fingerprints(one), one)
+        if not find_current(stage, row, stored):
+            left.append(one)
+    return left
 
 
 def _measure_files(dataset: Dataset) -> tuple[float, float]:

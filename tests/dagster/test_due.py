@@ -1,5 +1,6 @@
 """What is due: computed from today's files, settings and code against what was made."""
 
+import json
 import os
 import shutil
 
@@ -7,6 +8,7 @@ import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.commands import run_typed
 
 from badc_core.recordings.registry import read_registry
 from badc_core.stages.stage import STAGES
@@ -201,3 +203,15 @@ def test_runs_of_other_assets_and_unknown_partitions_make_nothing_busy(graph):
     gone = {"dagster/partition": "gone"}
     run_like(graph, dg.DagsterRunStatus.STARTED, gone, "recording")
     assert busy(graph) == set()
+
+
+def test_a_plan_for_the_cluster_counts_what_is_due_under_other_settings(analysed, app):
+    words = ("slurm", "plan", analysed.root)
+    assert "No recordings are left" in run_typed(app, *words).stdout
+    changed = (*words, "--set", "chunks.duration_s=7", "--json")
+    assert json.loads(run_typed(app, *changed).stdout)["workload"]["recordings"] == 3
+    analysed.dataset.raw_detections("rec_1").unlink()
+    assert json.loads(run_typed(app, *words, "--json").stdout)["workload"]["recordings"] == 1
+    (analysed.root / "audio").rename(analysed.root / "elsewhere")
+    (analysed.root / "audio").mkdir()
+    assert json.loads(run_typed(app, *changed).stdout)["workload"]["recordings"] == 0

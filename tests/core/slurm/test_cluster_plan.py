@@ -15,6 +15,7 @@ from badc_core.slurm.packing import most_recordings
 from badc_core.slurm.plan import Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.speeds import Speeds, lengths_s
 from badc_core.slurm_settings import SlurmSettings
+from badc_core.stages.work import Work
 
 SIXTY_TB = Workload(500_000, 170_000.0, 100.0, "measured", files=21.0, size_bytes=300_000.0)
 
@@ -46,18 +47,15 @@ def test_a_step_has_as_many_recordings_as_files_may_be_open(monkeypatch, allowed
     assert most_recordings() == most
 
 
-def test_what_is_done_is_left_out_and_more_recordings_have_as_much_sound_each(tmp_path) -> None:
+def test_more_recordings_have_as_much_sound_each(tmp_path) -> None:
     for name in ("a", "b"):
         write_tone(tmp_path / "audio" / "A" / f"{name}.wav", 36.0)
     dataset = Dataset.open(tmp_path)
     for registered in register_recordings(dataset).registry:
         recording = describe_recording(dataset, registered)
         recording.write(dataset.recording(registered.recording_id))
-    made = dataset.raw_detections("a")
-    made.parent.mkdir(parents=True)
-    made.touch()
     left = read_workload(dataset, "raw_detections")
-    assert (left.recordings, left.audio_h) == (1, pytest.approx(0.01))
+    assert (left.recordings, left.audio_h) == (2, pytest.approx(0.02))
     more = read_workload(dataset, "raw_detections", 500)
     assert (more.recordings, more.audio_h) == (500, pytest.approx(5.0))
 
@@ -124,14 +122,18 @@ def test_the_command_says_what_its_speed_is_from(app, tmp_path, monkeypatch) -> 
     assert found["estimate"]["tasks"] == 1
 
 
-def test_the_command_says_so_where_nothing_is_left_or_was_never_scanned(app, tmp_path) -> None:
+def test_the_command_says_what_was_never_scanned_and_what_is_on_the_cluster(app, tmp_path) -> None:
     write_tone(tmp_path / "audio" / "A" / "a.wav", 1.0)
     said = run_typed(app, "slurm", "plan", tmp_path)
-    assert said.stdout == "No recordings are left to analyse.\n"
+    assert said.stdout == ""
     assert "1 audio file not scanned yet" in said.stderr
     assert "badc scan" in said.stderr
     assert "no task" not in said.stderr
     run_typed(app, "scan", tmp_path)
     said = run_typed(app, "slurm", "plan", tmp_path)
     assert "not scanned" not in said.stderr
-    assert "Tasks" in said.stdout
+    assert "0.33 s" in next(one for one in said.stdout.splitlines() if "Sound" in one)  # guessed
+    assert "on the cluster: badc" not in said.stdout
+    Work(tmp_path / ".badc").give_to_task("a", "run")
+    said = run_typed(app, "slurm", "plan", tmp_path)
+    assert "1 of them is on the cluster now: badc slurm status" in said.stdout
