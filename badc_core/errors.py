@@ -147,7 +147,7 @@ class RecordingBusy(BadcError):
 
 
 class RecordingUnattended(RecordingBusy):
-    """Tasks on a cluster may still write a recording, and no process is known to follow them."""
+    """A run on a cluster has a recording, and no process is known to follow that run."""
 
 
 class LeasesBusy(BadcError):

@@ -93,6 +93,11 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     if rows:
         columns = ("Run", "Jobs", "Recordings", "Failed", "Left", "Tasks in the queue")
         out.show(make_table("Runs that are not done", columns, rows))
+        for one in runs:
+            if one.is_left:
+                finishing = "To finish it: badc run --slurm DATASET"
+                ending = "To end it: badc slurm cancel DATASET"
+                out.say(f"No badc follows run {one.name}. {finishing}. {ending}")
         out.say("What each task has printed: badc slurm logs DATASET")
     else:
         out.say("No run is on the cluster. Tasks of array scripts: badc slurm logs DATASET")

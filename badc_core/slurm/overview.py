@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
+from badc_core.locks import is_locked
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.reasons import describe_states
-from badc_core.slurm.run_folders import list_folders
+from badc_core.slurm.run_folders import list_folders, other_host
 from badc_core.slurm.run_tasks import read_events
 from badc_core.stages.work import Work
 
@@ -24,6 +25,7 @@ class RunView:
         left: of these, that no task is done with.
         states: how many tasks are in which state in the queue, and why they wait, for people; of
             another person's run, whose it is.
+        is_left: whether it is the user's, and no `badc` of this machine follows it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class RunView:
     failed: int
     left: int
     states: str
+    is_left: bool = False
 
 
 def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
@@ -41,8 +44,8 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
         SlurmSilent: the controller does not answer.
         ProgramMissing: this machine has no Slurm.
     """
-    folders = list_folders(dataset)
-    marks = Counter(Work(dataset.work_folder).given_to_tasks().values())
+    folders, work = list_folders(dataset), Work(dataset.work_folder)
+    marks = Counter(work.given_to_tasks().values())
     queue = slurm.read_queue() if folders else {}
     found = []
     for folder in folders:
@@ -68,6 +71,7 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
                 len(done - good),
                 len(wanted - done),
                 describe_states(own) or "none",
+                not other_host(folder, work) and not is_locked(work.follower(str(folder.path))),
             )
         )
     return found

@@ -159,15 +159,13 @@ def keep_tasks(folder: RunFolder, slurm: Slurm | None = None) -> None:
 
     Args:
         folder: of the run.
-        slurm: to be asked how tasks ended that have not said that all went well.
+        slurm: to be asked how tasks ended; what it says counts for more than what they said.
     """
     with suppress(BadcError, OSError, ValueError, KeyError, TypeError):
         if not folder.is_shrunk:
             tasks = read_tasks(folder)
             if slurm is not None:
-                tasks = with_ends(
-                    tasks, ask_ends(slurm, [one for one in tasks if one.end != COMPLETED])
-                )
+                tasks = with_ends(tasks, ask_ends(slurm, tasks))
             lines = (json.dumps(asdict(one)) + "\n" for one in tasks)
             write_text(folder.path / "jobs.jsonl", "".join(lines))
 

@@ -277,10 +277,10 @@ class SlurmStepLauncher:
 
 
 def _others_recording(recording_id: str, person: str) -> RecordingBusy:
-    what = f"tasks of {person}'s on the cluster may still write it"
+    what = f"a run of {person}'s on the cluster is not finished"
     remedy = (
-        f"Let {person} go on with them, by: badc run --slurm DATASET. "
-        "Or end them, by: badc slurm cancel DATASET"
+        f"Let {person} finish it, by: badc run --slurm DATASET. "
+        "Or end it, by: badc slurm cancel DATASET"
     )
     return RecordingUnattended(what, recording_id, remedy)
 

@@ -246,11 +246,9 @@ class Work:
             if run != self.run_of(recording_id):
                 continue  # its host has just ended it
             raise RecordingUnattended(
-                f"tasks of run {Path(run).name} on the cluster may still write it, and no badc "
-                "follows them",
+                f"run {Path(run).name} on the cluster is not finished, and no badc follows it",
                 recording_id,
-                "To go on with them: badc run --slurm DATASET. "
-                "To end them: badc slurm cancel DATASET",
+                "To finish it: badc run --slurm DATASET. To end it: badc slurm cancel DATASET",
             )
 
     def _begin(self, path: Path, recording_id: str) -> RecordingWork:

@@ -7,6 +7,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.tables import make_table
+from badc_core.stages.work import Work
 from badc_core.units import counted
 from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_other_home
 
@@ -33,6 +34,8 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         n_missing = len(report.missing)
         out.say(f"{counted(report.total, 'recording')}, {n_missing} of them missing: never due")
     warn_of_missing(out, report.missing, report.total, project.dataset.root)
+    if n_given := len(Work(project.dataset.work_folder).given_to_tasks()):
+        out.say(f"{counted(n_given, 'recording')} on the cluster: badc slurm status DATASET")
     report_failures(report.failures, out)
     for run_id in report.dead_runs:
         out.fail(f"Run {run_id} was killed: its process is gone. Run again to continue.")

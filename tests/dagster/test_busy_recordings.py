@@ -66,9 +66,11 @@ def test_a_run_on_the_cluster_that_somebody_follows_is_left_alone(cut, left_on_c
 def test_whoever_leaves_recordings_that_nobody_works_on_says_so_and_fails(cut, left_on_cluster):
     done = run_typed(build_app(), "run", cut.root, code=1)
     assert (
-        "2 recordings not done, rec_1 for example: tasks of run raw_detections-1 on the cluster "
-        "may still write it, and no badc follows them. To go on with them: badc run --slurm"
+        "2 recordings not done, rec_1 for example: run raw_detections-1 on the cluster is "
+        "not finished, and no badc follows it. To finish it: badc run --slurm"
     ) in " ".join(done.stderr.split())
     assert "1 of 3 recordings complete, 2 not done" in done.stdout
     assert "left to other runs" not in done.stdout
     assert not left_on_cluster.is_shrunk
+    status = run_typed(build_app(), "status", cut.root)
+    assert "2 recordings on the cluster: badc slurm status DATASET" in status.stdout

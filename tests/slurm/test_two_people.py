@@ -85,7 +85,7 @@ def test_nobody_takes_up_or_submits_again_what_is_anothers(
     for _ in range(2):
         again = Step(dataset, ids(2), "own").run()
         assert again.good == set()
-        assert "tasks of nobody's on the cluster may still write it" in again.errors["r1"]
+        assert "a run of nobody's on the cluster is not finished" in again.errors["r1"]
     assert "nobody's" in run_badc("slurm", "status", shared_root, folder=shared_root).stdout
     refused = run_badc("slurm", "cancel", shared_root, folder=shared_root, code=1)
     assert "only nobody can end them" in refused.stdout + refused.stderr

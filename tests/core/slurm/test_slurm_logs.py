@@ -17,7 +17,7 @@ from badc_core.slurm.commands import Slurm
 from badc_core.slurm.node import EventLog
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import end_run, runs_folder
+from badc_core.slurm.run_folders import end_run, following, runs_folder
 from badc_core.slurm.run_tasks import close_run, note_ends
 from badc_core.slurm_array import NOTES_FOLDER
 from badc_core.stages.work import Work
@@ -143,12 +143,26 @@ def test_how_tasks_ended_that_nobody_follows_is_asked_of_slurm(dataset, run, ans
     assert states(dataset) == {**expected, "18_0": "unknown"}
 
 
+def test_of_a_task_that_was_cancelled_at_its_very_end_slurms_word_counts(dataset, run, answers):
+    start(run, 0, "17_0", 0, outcomes=[("a", {"value": ""}), ("b", {"value": ""})])
+    answers("squeue", "17|CANCELLED\n")
+    answers("scancel")
+    answers("sacct")
+    answers("scontrol", "ArrayJobId=17 ArrayTaskId=0 JobState=CANCELLED ExitCode=75:0\n")
+    run_badc("slurm", "cancel", dataset.root, folder=dataset.root)
+    assert states(dataset)["17_0"] == "cancelled"
+
+
 def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
     answers("squeue", "17_1|RUNNING|None\n")
     start(run, 0, "17_0", 0, outcomes=[("a", {"value": ""}), ("b", {"error": {}})])
     words = ("slurm", "status", dataset.root)
     (found,) = json.loads(run_badc(*words, "--json", folder=dataset.root).stdout)
     assert (found["recordings"], found["failed"], found["left"]) == (3, 1, 1)
+    nobody = "No badc follows run raw_detections-1. To finish it: badc run --slurm DATASET."
+    assert nobody in run_badc(*words, folder=dataset.root).stdout
+    with following(run, Work(dataset.work_folder)):
+        assert nobody not in run_badc(*words, folder=dataset.root).stdout
     run.shrink()
     assert "No run is on the cluster." in run_badc(*words, folder=dataset.root).stdout
 
