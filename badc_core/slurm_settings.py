@@ -14,6 +14,7 @@ StageName: TypeAlias = Literal[
 """Names of the table in `stages/stage.py`, which is far above here."""
 
 
+_TIME = re.compile(r"|\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|unlimited|infinite", re.IGNORECASE)
 _GPUS = re.compile(r"(?:--gpus(?:-per-(?:node|task|socket))?=|-G *)(.+)")
 
 
@@ -31,6 +32,15 @@ class SlurmResources(Section):
     extra: tuple[str, ...] = Field(
         (), description="Further options of sbatch, one a text, such as `--exclusive`."
     )
+
+    @field_validator("time")
+    @classmethod
+    def _is_time(cls, time: str) -> str:
+        if not _TIME.fullmatch(time):
+            raise ValueError(
+                f"{time!r} is no time of Slurm's, such as 90 (minutes), 04:00:00, 1-12"
+            )
+        return time
 
     @field_validator("extra")
     @classmethod

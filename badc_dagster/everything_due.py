@@ -26,9 +26,9 @@ from badc_dagster.corpus_fingerprint import (
     is_corpus_current,
     take_over_corpus,
 )
-from badc_dagster.due import Progress
+from badc_dagster.due import Progress, find_busy
 from badc_dagster.in_process import InProcessRuns, Overrides
-from badc_dagster.partitions import register_keys
+from badc_dagster.partitions import KeyOrder, register_keys
 from badc_dagster.run_outcomes import RunOutcome
 from badc_dagster.taking_over import GraphPlace, Show, take_over_made_elsewhere
 
@@ -99,7 +99,12 @@ class EverythingDue:
         unfinished = [
             one for one in registry.ids if one in due and (of_job is None or one in of_job)
         ]
-        return unfinished[:limit] if limit else unfinished
+        if limit:
+            # What other runs have comes last: it would be left to them.
+            keys = KeyOrder.read(self._instance, self._connection)
+            busy = find_busy(self._instance, self._connection, keys)
+            unfinished = sorted(unfinished, key=lambda one: one in busy)[:limit]
+        return unfinished
 
     def _show_first_results(self) -> None:
         # Where there is a corpus, it is of more than the first batch, and would mix settings.

@@ -8,7 +8,7 @@ from badc_core.datasets.connections import Connection
 from badc_dagster.due import Progress
 from badc_dagster.jobs import PIPELINE_JOB
 from badc_dagster.partitions import KeyOrder, asset_key
-from badc_dagster.run_events import was_interrupted
+from badc_dagster.run_events import faults, was_interrupted
 
 _N_RUNS = 100
 """How many runs are looked at, newest first: `badc run` takes a few for each batch."""
@@ -16,10 +16,10 @@ _N_RUNS = 100
 
 def find_failed_runs(
     instance: dg.DagsterInstance, connection: Connection, progress: Progress, failed: Set[str]
-) -> list[str]:
-    """Returns the ids of runs that failed and were the last to try a recording that is due.
+) -> dict[str, str]:
+    """Returns the runs that failed and were the last to try a recording that is due, and why.
 
-    Runs that somebody interrupted have not failed.
+    By id, newest first. Runs that somebody interrupted have not failed.
 
     Args:
         instance: holds the runs.
@@ -32,21 +32,24 @@ def find_failed_runs(
         asset_key(connection, stage): set(due) - explained for stage, due in progress.due.items()
     }
     if not any(untried.values()):
-        return []
+        return {}
     keys = KeyOrder.read(instance, connection)
     of_dataset = dg.RunsFilter(job_name=connection.scoped(PIPELINE_JOB))
-    found = []
+    found: dict[str, str] = {}
     for run in instance.get_runs(of_dataset, limit=_N_RUNS):
         recordings = set(keys.of_run(run.tags))
         assets = [one for one in run.asset_selection or untried if one in untried]
         is_last = any(untried[one] & recordings for one in assets)
         if is_last and run.status == dg.DagsterRunStatus.FAILURE:
-            found += [] if _was_interrupted(instance, run.run_id) else [run.run_id]
+            events = _failures(instance, run.run_id)
+            if not was_interrupted(events):
+                found[run.run_id] = " ".join(faults(events))
         for one in assets:
             untried[one] -= recordings
     return found
 
 
-def _was_interrupted(instance: dg.DagsterInstance, run_id: str) -> bool:
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    return was_interrupted([one.dagster_event for one in entries if one.dagster_event])
+def _failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    entries = instance.all_logs(run_id, of_type=kinds)
+    return [one.dagster_event for one in entries if one.dagster_event]

@@ -1,5 +1,6 @@
 """How far a dataset is, and what bringing it up to date came to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from badc_core.recordings.failures import StandingFailure
@@ -24,7 +25,8 @@ class StatusReport:
         rows: of each asset; none where there is trouble.
         failures: recordings that failed.
         dead_runs: unfinished runs whose process is gone, of any dataset.
-        failed_runs: other runs that failed as a whole, and whose recordings are still due.
+        failed_runs: other runs that failed as a whole, and whose recordings are still due, and why
+            each did; empty where only single recordings failed.
         missing: recordings whose file is gone; they are never due.
         total: recordings, with those.
         trouble: why nobody can say what is due under the settings of now; empty if somebody can.
@@ -33,7 +35,7 @@ class StatusReport:
     rows: tuple[StatusRow, ...]
     failures: tuple[StandingFailure, ...]
     dead_runs: tuple[str, ...]
-    failed_runs: tuple[str, ...]
+    failed_runs: Mapping[str, str]
     missing: tuple[str, ...]
     total: int
     trouble: str = ""

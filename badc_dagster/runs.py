@@ -160,8 +160,9 @@ class Project:
         try:
             progress = self._finder().find(registry.without(missing))
         except (ConfigInvalid, DetectorMissing) as error:
-            known = (failures, tuple(dead), (), missing, len(registry))
-            return StatusReport((), *known, trouble=str(error))
+            return StatusReport(
+                (), failures, tuple(dead), {}, missing, len(registry), trouble=str(error)
+            )
         rows = tuple(
             StatusRow(
                 stage,
@@ -173,7 +174,7 @@ class Project:
         )
         failed = {one.recording_id for one in failures}
         failed_runs = find_failed_runs(self._instance, self._connection, progress, failed)
-        others = tuple(one for one in failed_runs if one not in dead)
+        others = {one: why for one, why in failed_runs.items() if one not in dead}
         return StatusReport(rows, failures, tuple(dead), others, missing, len(registry))
 
     def scoped(self, stage: str) -> str:

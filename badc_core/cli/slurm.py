@@ -15,6 +15,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ProgramMissing, RecordingUnknown, SlurmRefused, SlurmSilent
 from badc_core.inference.recording_run import STAGE
 from badc_core.recordings.registry import read_registry
+from badc_core.settings import SETTINGS_FILE
 from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
@@ -65,6 +66,7 @@ def plan(
     Speed and files are measured on what this dataset's tasks have done, so let it run over some
     recordings first: badc run --slurm --limit 20 DATASET
     """
+    options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     opened = Dataset.open(dataset, options.overrides())
     wanted = read_workload(opened, STAGE, recordings, audio_hours)
     found = estimate(wanted, opened.settings.slurm, STAGE)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from badc_core.annexed_files import quote_path, require_fetched
+from badc_core.cli.dataset_argument import is_dataset
 from badc_core.cli.monitor_tables import event_line, render
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
@@ -112,6 +113,10 @@ def _existing(log: Path | None, dataset: Path) -> Path:
     if log is not None and log.is_dir():
         raise DatasetInvalid("is a folder, not a log", log, _what_to_give(log))
     path = NewestLog(dataset).look() if log is None else newest_part(log)
+    if path is None and is_dataset(dataset):
+        what = "no telemetry yet"
+        hint = "Wait until a run, or its first task on a cluster, begins to detect"
+        raise DatasetInvalid(what, dataset, hint)
     if path is None:
         what = "no telemetry here"
         raise DatasetInvalid(what, dataset, "Give the dataset's folder, or a log with --log")

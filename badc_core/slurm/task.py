@@ -129,7 +129,8 @@ class Task:
 
     def may_speak_yet(self, state: TaskState | None) -> bool:
         """Returns whether it ended as one does that says so, which nobody has seen yet."""
-        if state is None or self.has_ended:
+        # Whoever cancelled it wants no result; what it had done is not done again.
+        if state is None or self.has_ended or state.state == "CANCELLED":
             return False
         return state.state == "COMPLETED" or _exit_code(state) == STOPPED
 

@@ -37,10 +37,17 @@ def warn_of_unverified(out: Output, root: Path, state: RepositoryState | None) -
         out.warn(f"git-annex uses {name} only when you have said that it is safe. Run: {run}")
 
 
-def report_failures(failures: Iterable[StandingFailure], out: Output) -> None:
-    """Prints what failed and why, a line each."""
+def report_failures(failures: Iterable[StandingFailure], out: Output, since: str = "") -> None:
+    """Prints what failed and why, a line each.
+
+    Args:
+        failures: of recordings.
+        out: where to.
+        since: what failed before that moment is called so; in UTC, ISO 8601.
+    """
     for failure in failures:
-        out.fail(f"failed  {failure.recording_id}  {failure.error}")
+        when = "failed" if failure.failed_at >= since else "failed before"
+        out.fail(f"{when}  {failure.recording_id}  {failure.error}")
 
 
 def show_unused(out: Output, listing: Listing, scanned: ScanOutcome, root: Path) -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     Raises:
         typer.Exit: something failed, or nothing could be done.
     """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     options = options.anchored()
     settings = options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     warn_of_stub(settings.detector, out)
@@ -103,11 +105,11 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         use.after_scan(project.dataset, scanned.registry)
         with ShownProgress(out) as shown:
             outcome = project.bring_up_to_date(use.limit, shown.stage, out.remark, out.warn)
-    show_outcome(outcome, out)
     has_corpus = os.path.lexists(project.dataset.corpus.duckdb)
     found = show_report(project.dataset, None, use.n_shown, out) if has_corpus else None
     if outcome.has_old_report:
         out.warn("the report is of an earlier run, and lacks what this one did.")
+    show_outcome(outcome, out, started)
     out.say(outcome.summarise(scanned.total))
     if scanned.added:
         show_way_to_the_web_interface(out)
@@ -126,8 +128,8 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         raise typer.Exit(1)
 
 
-def show_outcome(outcome: RunOutcome, out: Output) -> None:
-    """Prints what a run left, and what went wrong."""
+def show_outcome(outcome: RunOutcome, out: Output, started: str = "") -> None:
+    """Prints what a run left, and what went wrong; what failed before it started is called so."""
     if outcome.nothing_to_do:
         is_all = not outcome.n_missing
         out.say(f"Nothing to do: every recording {'' if is_all else 'with a file '}is up to date.")
@@ -139,4 +141,4 @@ def show_outcome(outcome: RunOutcome, out: Output) -> None:
         out.warn(warning)
     for fault in outcome.faults:
         out.fail(fault)
-    report_failures(outcome.failures, out)
+    report_failures(outcome.failures, out, started)

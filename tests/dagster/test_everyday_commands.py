@@ -94,13 +94,14 @@ def test_status_exits_with_1_while_recordings_of_a_failed_step_are_due(app, pond
         assert "No space left on device" in run_typed(app, "run", pond, code=1).stderr
     status = run_typed(app, "status", pond, "--json", code=1)
     (run_id,) = json.loads(status.stdout)["failed_runs"]
-    assert f"Run {run_id} failed: some of its recordings are still due" in status.stderr
+    assert f"Run {run_id} failed, and some of its recordings are still due" in status.stderr
+    assert "No space left on device" in status.stderr
     run_typed(app, "run", pond)
-    assert json.loads(run_typed(app, "status", pond, "--json").stdout)["failed_runs"] == []
+    assert json.loads(run_typed(app, "status", pond, "--json").stdout)["failed_runs"] == {}
     (pond / "badc.toml").write_text(f"{QUICK}min_score = 0.9\n", encoding="utf-8")
     status = json.loads(run_typed(app, "status", pond, "--json").stdout)
     assert sum(one["due"] for one in status["rows"]) > 0
-    assert status["failed_runs"] == []
+    assert status["failed_runs"] == {}
 
 
 def test_recordings_that_no_step_took_are_counted_and_no_report_is_called_old(
@@ -108,7 +109,7 @@ def test_recordings_that_no_step_took_are_counted_and_no_report_is_called_old(
 ):
     monkeypatch.setenv("PATH", "/usr/share")  # no Slurm there
     said = run_typed(app, "run", pond, "--slurm", code=1)
-    assert "Run BADC where jobs are submitted" in said.stderr
+    assert said.output.index("Report: ") < said.output.index("Run BADC where jobs are submitted")
     assert "0 of 1 recording complete, 1 not done" in said.stdout
     assert "failed" not in said.stdout
     assert "earlier run" not in said.stderr
@@ -152,6 +153,10 @@ def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
     status = run_typed(app, "status", pond, code=1)
     assert "failed  bad  " in status.stderr
     assert "failed  bad" not in status.stdout
+    (pond / "audio" / "b.wav").write_bytes((pond / "audio" / "a.wav").read_bytes()[:-2])
+    later = run_typed(app, "run", pond, "--limit", 1, code=1)
+    assert "failed before  bad  " in later.stderr
+    assert "2 of 3 recordings complete, 1 failed" in later.stdout
 
 
 def test_status_exits_with_1_on_a_dead_run_and_leaves_closing_it_to_the_next_run(app, archive):

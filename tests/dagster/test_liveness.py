@@ -144,7 +144,10 @@ def test_the_next_run_leaves_recordings_alone_that_another_run_is_at_work_on(
             done = run_typed(build_app(), "run", finished.root, code=1)
             assert "3 recordings left to other runs" in done.stdout
             assert "Nothing was done. Run again when the other runs have ended" in done.stderr
-        assert project.bring_up_to_date().n_finished == 3
+            finished.add("rec_4.wav")
+            limited = run_typed(build_app(), "run", finished.root, "--limit", 1)
+            assert "1 of 4 recordings complete, 3 not done" in limited.stdout
+        assert project.bring_up_to_date().n_finished == 4
     left = {path.stem for path in (tmp_path / "home" / "live").glob("*.lock")}
     assert left <= {run_id}, "finished runs leave none"
 

@@ -4,7 +4,7 @@ import json
 import resource
 
 import pytest
-from support.commands import run_typed
+from support.commands import run_badc, run_typed
 from support.sounds import write_tone
 
 from badc_core.datasets.dataset import Dataset
@@ -137,3 +137,7 @@ def test_the_command_says_what_was_never_scanned_and_what_is_on_the_cluster(app,
     Work(tmp_path / ".badc").give_to_task("a", "run")
     said = run_typed(app, "slurm", "plan", tmp_path)
     assert "1 of them is on the cluster now: badc slurm status" in said.stdout
+    refused = run_badc(
+        "slurm", "plan", tmp_path, "--set", "slurm.time=lots", folder=tmp_path, code=2
+    )
+    assert "Invalid value for --set slurm.time: 'lots' is no time of Slurm's" in refused.stderr

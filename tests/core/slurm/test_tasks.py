@@ -124,3 +124,9 @@ def test_where_nothing_is_known_of_groups_nothing_is_said(monkeypatch) -> None:
     monkeypatch.setattr(memory, "_OWN", Path("/nowhere"))
     died = DetectorFailed("worker cpu-0 ended with exit code -9", "r0")
     assert memory.explain_kill(died, None) is died
+
+
+def test_nobody_waits_for_the_words_of_a_task_that_was_cancelled() -> None:
+    task = Task(0, {"r"}, job="17_0")
+    assert task.may_speak_yet(TaskState("FAILED", "", "75:0"))
+    assert not task.may_speak_yet(TaskState("CANCELLED", "", "75:0"))

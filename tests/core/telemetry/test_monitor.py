@@ -283,6 +283,8 @@ def test_a_missing_log_is_an_error_that_says_where(tmp_path, run) -> None:
         error = run(*words).exception
         assert isinstance(error, DatasetInvalid)
         assert "no telemetry here" in str(error)
+    (tmp_path / "audio").mkdir()
+    assert "Wait until a run, or its first task" in str(run("monitor", tmp_path).exception)
     for command in ("telemetry", "monitor"):
         error = run(command, "--log", tmp_path / "x.jsonl").exception
         assert isinstance(error, DatasetInvalid)
