@@ -41,14 +41,15 @@ def report(
     dataset: DatasetFolder,
     out: Output,
     recording: Annotated[
-        str | None, typer.Option("--recording", "-r", help="Only this recording_id.")
+        str | None,
+        typer.Option("--recording", "-r", help="Only this recording: its name, or its path."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows shown; files are always whole.")] = 20,
 ) -> None:
     """Show the species found and where the report pages are."""
     opened = Dataset.open(dataset)
     if recording is not None:
-        read_registry(opened.registry).require(recording)
+        recording = read_registry(opened.registry).require(recording).recording_id
     out.give(show_report(opened, recording, limit, out))
 
 

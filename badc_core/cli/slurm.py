@@ -34,6 +34,7 @@ _SOURCES: dict[SpeedSource, str] = {
     "short tasks": "measured on short tasks",
     "assumed": "assumed",
 }
+_NO_LOG = "has printed nothing"
 _UNSURE: dict[SpeedSource, str] = {
     "short tasks": "all tasks so far took less than a minute: the speed is a rough measurement",
     "assumed": "no task has analysed recordings of this dataset yet: the speed is an assumption",
@@ -112,7 +113,10 @@ def logs(
     out: Output,
     recording: Annotated[
         str | None,
-        typer.Argument(metavar="RECORDING", help="Print the log of the task that had it last."),
+        typer.Argument(
+            metavar="RECORDING",
+            help="Its name, or its path: print the log of the task that had it last.",
+        ),
     ] = None,
 ) -> None:
     """List the tasks of all runs and array scripts, or print the log of a recording's task."""
@@ -121,11 +125,12 @@ def logs(
     if recording is not None:
         own = find_logs(found, recording)
         if not own:  # tasks may know recordings that no scan has seen yet
-            read_registry(opened.registry).require(recording)
+            recording = read_registry(opened.registry).require(recording).recording_id
+            own = find_logs(found, recording)
         _print_log(own, recording, out)
         return
     rows = [
-        (one.run, one.job, one.state, _counts(one), EndOf(one.shown_log or "nothing yet"))
+        (one.run, one.job, one.state, _counts(one), EndOf(one.shown_log or "nothing"))
         for one in found
     ]
     if rows:
@@ -180,16 +185,18 @@ def _print_log(found: Sequence[TaskLog], recording: str, out: Output) -> None:
         raise RecordingUnknown(what, recording, "All tasks: badc slurm logs DATASET")
     last, *earlier = found
     try:
-        text = last.log.read_text(encoding="utf-8", errors="replace")
+        text, why = last.log.read_text(encoding="utf-8", errors="replace"), _NO_LOG
+    except FileNotFoundError:
+        text, why = "", _NO_LOG
     except OSError as error:
-        why = "has printed nothing yet" if isinstance(error, FileNotFoundError) else str(error)
-        out.say(f"Job {last.job} ({last.state}): {why}.")
-        text = ""
-    else:
+        text, why = "", str(error)
+    if text:
         out.remark(f"Job {last.job} ({last.state}): {last.log}")
         out.say(*text.splitlines())
+    else:
+        out.say(f"Job {last.job} ({last.state}): {why}.")
     for one in earlier:
-        out.remark(f"Earlier: job {one.job} ({one.state}): {one.log}")
+        out.remark(f"Earlier: job {one.job} ({one.state}): {one.shown_log or _NO_LOG}")
     out.give({"tasks": found, "text": text})
 
 

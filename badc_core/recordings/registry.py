@@ -54,13 +54,16 @@ class Registry:
         return [one for one in self if one.recording_id not in left]
 
     def require(self, recording_id: str) -> RegisteredRecording:
-        """Returns a recording.
+        """Returns a recording, also by its path, or the end of that.
 
         Raises:
             RecordingUnknown: there is none of that name; the message lists similar names.
         """
         if recording_id in self.by_id:
             return self.by_id[recording_id]
+        found = [path for path in self.by_path if f"/{path}".endswith(f"/{recording_id}")]
+        if len(found) == 1:
+            return self.by_path[found[0]]
         raise unknown_recording(recording_id, self.by_id)
 
     def write(self, path: Path) -> None:
@@ -70,7 +73,9 @@ class Registry:
 
 def unknown_recording(recording_id: str, known: Iterable[str]) -> RecordingUnknown:
     """Returns the error about a name that no recording has; the message lists similar ones."""
-    close = difflib.get_close_matches(recording_id, list(known), n=3)
+    names = sorted(known)
+    close = [one for one in names if recording_id and one.startswith(recording_id)][:3]
+    close = close or difflib.get_close_matches(recording_id, names, n=3)
     remedy = f"Did you mean {', '.join(close)}?" if close else "Run: badc scan DATASET"
     return RecordingUnknown("no recording of this name in the dataset", recording_id, remedy)
 

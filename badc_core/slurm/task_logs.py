@@ -54,8 +54,8 @@ class TaskLog:
 
     @property
     def shown_log(self) -> str:
-        """Its path; empty if it has printed nothing yet."""
-        return str(self.log) if self.log.is_file() else ""
+        """Its path; empty if it has printed nothing."""
+        return str(self.log) if self.printed_at_s >= 0 and self.log.stat().st_size else ""
 
     @property
     def printed_at_s(self) -> float:

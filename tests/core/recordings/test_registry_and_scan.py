@@ -202,6 +202,19 @@ def test_an_unknown_recording_is_met_with_similar_names(dataset: Dataset) -> Non
         registry.require("20230501_05000")
 
 
+def test_a_recording_is_found_by_its_path_and_half_a_name_by_its_beginning(
+    dataset: Dataset,
+) -> None:
+    for minute in range(8):
+        put(dataset, f"audio/A/20230501_050{minute}00.wav")
+    registry = register_recordings(dataset).registry
+    for path in ("audio/A/20230501_050300.wav", "A/20230501_050300.wav", "20230501_050300.wav"):
+        assert registry.require(path).recording_id == "20230501_050300"
+    first = "20230501_050000, 20230501_050100, 20230501_050200"
+    with pytest.raises(RecordingUnknown, match=first):
+        registry.require("20230501_050")
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

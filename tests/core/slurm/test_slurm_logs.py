@@ -87,13 +87,13 @@ def test_tasks_are_listed_with_state_and_log(dataset, run):
     line = next(one for one in lines if "17_0" in one)
     assert str(run.log("17_0")) in line
     assert "2, 1 failed" in line
-    assert "nothing yet" in next(one for one in lines if "18_0" in one)
+    assert "nothing" in next(one for one in lines if "18_0" in one)
 
 
 def test_the_log_of_a_recordings_task_is_printed_the_last_one_first(dataset, run):
     start(run, 0, "17_0", 0, "about a and b\n")
     start(run, 1, "17_1", 1, "c: out of luck\n", at_s=1000)
-    done = logs(dataset, "b")
+    done = logs(dataset, "S/b.wav")
     assert done.stdout == "about a and b\n"
     start(run, 1, "18_0", 0, "c: [red]better :x:\n", at_s=2000)
     done = logs(dataset, "c")
@@ -102,7 +102,15 @@ def test_the_log_of_a_recordings_task_is_printed_the_last_one_first(dataset, run
 
 
 def test_a_task_that_has_printed_nothing_is_named(dataset, run):
-    assert "Job 17_0 (submitted): has printed nothing yet." in logs(dataset, "a").stdout
+    assert "Job 17_0 (submitted): has printed nothing." in logs(dataset, "a").stdout
+
+
+def test_no_log_is_named_where_nothing_was_printed(dataset, run):
+    start(run, 1, "18_0", 0)
+    done = logs(dataset, "c")
+    assert done.stdout == "Job 18_0 (completed): has printed nothing.\n"
+    assert "Earlier: job 17_1 (submitted): has printed nothing" in done.stderr
+    assert str(run.log("17_1")) not in done.stderr
 
 
 def test_when_a_run_is_over_states_and_recordings_of_its_tasks_are_still_known(dataset, run):
