@@ -17,6 +17,7 @@ _MOST_RESTARTS = 3
 NOTES_FOLDER = ".badc/array_tasks"
 """In the dataset: a file for each task, with recording, log and, in the end, exit code, by line."""
 
+_TIME = re.compile(r"(?:([0-9]+)-)?([0-9]+)(?::([0-9]+))?(?::([0-9]+))?")
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 _PLAIN = re.compile(r"--[a-z]+(-[a-z]+)*|[0-9]+")
 
@@ -149,6 +150,19 @@ class ArrayJob:
         array = {"array": f"1-{n_tasks}", "signal": f"B:USR1@{_WARNING_S}", "open-mode": "append"}
         for option in (*sbatch_options({**vars(self), **array}), "--requeue"):
             yield f"#SBATCH {option}"
+
+
+def stops_at_once(time: str) -> bool:
+    """Returns whether a task is told to stop as soon as it starts, with this longest run time."""
+    found = _TIME.fullmatch(time)
+    if found is None:
+        return False
+    days, *parts = (int(one or 0) for one in found.groups())
+    if found[1] is None and found[4] is None:  # minutes, or minutes and seconds
+        parts = [0, *parts[:2]]
+    hours, minutes, seconds = parts
+    # To Slurm, 0 is no limit.
+    return 0 < ((days * 24 + hours) * 60 + minutes) * 60 + seconds <= _WARNING_S
 
 
 def sbatch_options(asked: Mapping[str, object]) -> list[str]:

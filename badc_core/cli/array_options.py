@@ -11,7 +11,7 @@ from badc_core.cli.plan_use import PlanUse
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import OptionInvalid
 from badc_core.options import OptionSpec, option_fields
-from badc_core.slurm_array import ArrayJob
+from badc_core.slurm_array import ArrayJob, stops_at_once
 
 _SPECIAL = frozenset("\"'\\#")
 """sbatch gives these a special meaning in the lines it reads."""
@@ -93,6 +93,9 @@ class ArrayOptions:
         if n_tasks > _MOST_TASKS:
             more = f"{n_tasks:,} tasks are more than most clusters allow in an array"
             out.warn(f"{more}: if sbatch refuses the script, give --limit {_MOST_TASKS}.")
+        if stops_at_once(self.sockeye_time):
+            what = f"with --sockeye-time {self.sockeye_time} tasks stop as soon as they start"
+            out.warn(f"{what}: they stop two minutes before their time is over.")
         if unsaved is not None and _is_committed_to(unsaved):
             out.say("Tasks do not commit: type datalad save when all have ended.")
 

@@ -103,7 +103,8 @@ def status(dataset: DatasetFolder, out: Output) -> None:
                 out.say(f"No badc follows run {one.name}. {finishing}. {ending}")
         out.say("What each task has printed: badc slurm logs DATASET")
     else:
-        out.say("No run is on the cluster. Tasks of array scripts: badc slurm logs DATASET")
+        begun = "once they have begun, badc slurm logs DATASET"
+        out.say(f"No run is on the cluster. Tasks of array scripts: squeue --me, and {begun}")
     out.give(runs)
 
 
@@ -159,6 +160,8 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
     for why in left.values():
         out.fail(f"not ended: {why}")
     out.say(f"{counted(len(ended), 'run')} ended" + (f", {len(left)} not" if left else ""))
+    if not ended and not left:
+        out.say("To end the job of an array script, run: scancel JOB")
     out.give({"ended": ended, "left": left})
     if left:
         raise typer.Exit(1)

@@ -708,6 +708,21 @@ def test_what_the_options_ask_for_is_in_the_script(root):
     assert InferArrayOptions().job() == JOB
 
 
+@pytest.mark.parametrize(
+    ("time", "is_short"),
+    [
+        *(("2", True), ("2:00", True), ("00:02:00", True), ("0-0", False), ("0-00:01", True)),
+        *(("3", False), ("2:01", False), ("00:02:01", False), ("1-0", False), ("0-00:03", False)),
+        *(("0-1", False), ("", False)),
+    ],
+)
+def test_a_time_in_which_tasks_would_stop_at_once_is_warned_of(root, time, is_short):
+    said = run_typed(
+        infer, "orchestrate", root, *ENERGY, "--sockeye-script", "s", "--sockeye-time", time
+    )
+    assert ("tasks stop as soon as they start" in said.stderr) is is_short
+
+
 def test_a_number_after_a_dollar_is_no_variable():
     assert expand_variables("$A/run$5/${6}/$_b") == """"${A}"'/run$5/${6}/'"${_b}\""""
 

@@ -172,7 +172,10 @@ def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
     with following(run, Work(dataset.work_folder)):
         assert nobody not in run_badc(*words, folder=dataset.root).stdout
     run.shrink()
-    assert "No run is on the cluster." in run_badc(*words, folder=dataset.root).stdout
+    said = run_badc(*words, folder=dataset.root).stdout
+    assert "No run is on the cluster. Tasks of array scripts: squeue --me" in said
+    words = ("slurm", "cancel", dataset.root)
+    assert "array script, run: scancel JOB" in run_badc(*words, folder=dataset.root).stdout
 
 
 def test_results_are_not_in_memory_where_only_tasks_count(dataset, run, answers, monkeypatch):
