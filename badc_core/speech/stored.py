@@ -17,7 +17,7 @@ from badc_core.audio.channel import MEAN
 from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
 from badc_core.hashing import digest_json
-from badc_core.speech.find import MODEL, find_speech_in
+from badc_core.speech.find import HIGH_PASS_HZ, MODEL, find_speech_in
 from badc_core.speech.segments import SpeechRules, SpeechSegment
 
 SCHEMA_VERSION = 1
@@ -57,7 +57,7 @@ _FILE = TypeAdapter(_SpeechFile)
 
 def search_inputs() -> dict[str, Any]:
     """Returns what decides which speech is found in a sound; JSON values."""
-    return {"model": MODEL, "rules": asdict(SpeechRules())}
+    return {"model": MODEL, "high_pass_hz": HIGH_PASS_HZ, "rules": asdict(SpeechRules())}
 
 
 def read_speech(dataset: Dataset, recording_id: str, sha256: str) -> Segments | None:

@@ -57,6 +57,16 @@ def test_a_quiet_recording_gives_the_same_as_a_louder_one(spoken_over):
     assert [one[:2] for one in find_speech(mixed * np.float32(0.1))] == times
 
 
+def test_neither_an_offset_nor_rumble_hides_speech(spoken_over):
+    quiet = spoken_over[0][: 11 * RATE_HZ] * np.float32(0.02)
+    expected = [one[:2] for one in find_speech(quiet)]
+    assert len(expected) == 1
+    rumble = 0.1 * np.sin(2 * np.pi * 20 * np.arange(len(quiet)) / RATE_HZ)
+    for hidden in (quiet + 0.02, quiet + rumble):
+        found = [one[:2] for one in find_speech(hidden.astype(np.float32))]
+        assert np.allclose(found, expected, atol=64)
+
+
 def test_nobody_speaks_in_birdsong_noise_or_silence(soundscape):
     assert find_speech(soundscape) == []
     noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE_HZ).astype(np.float32)
