@@ -98,6 +98,9 @@ class StageRunner:
             record.add_warning(note)
         try:
             end = self._work(record)
+            if end.reason:
+                record.set_error(end.reason)
+            record.save(end.status)
         except BadcError as error:
             again = error.retryable and not is_last
             status = SKIPPED if self._stage.optional and not again else FAILED
@@ -115,12 +118,13 @@ class StageRunner:
         return end
 
     def _work(self, record: StageManifest) -> StageEnd:
-        """Runs the process, looks at what it left, and saves the record.
+        """Runs the process and looks at what it left; only a success leaves outputs.
 
         Raises:
             ContentMissing: an input is not there.
             StageFailed: the process failed, ran out of time, or lacks an output.
             ProgramMissing, ConfigInvalid: it cannot be started.
+            OutputUnwritable: outputs cannot be removed.
         """
         job, stage, outputs = self._job, self._stage, self._job.output_paths(self._stage)
         skipped = skipped_stages(job, self._pipeline)
@@ -133,8 +137,21 @@ class StageRunner:
         for text, path in job.input_paths(self._pipeline, stage, needed=False).items():
             if path.exists():
                 record.add_input(text, path)
-        require_inputs(needed, self._skipped_writers(needed, skipped))
         clear_outputs(outputs, job.folder, job.input)
+        status = FAILED
+        try:
+            require_inputs(needed, self._skipped_writers(needed, skipped))
+            end = self._call(record, skipped)
+            status = end.status
+        finally:
+            if status != SUCCESS:
+                # Others would take what it half wrote for whole.
+                clear_outputs(outputs, job.folder, job.input)
+        return end
+
+    def _call(self, record: StageManifest, skipped: tuple[str, ...]) -> StageEnd:
+        """Runs the process, again with a GPU if it asks for one, and records what it wrote."""
+        job, stage, outputs = self._job, self._stage, self._job.output_paths(self._stage)
         ended = self._run_process(record, skipped, needs_device=stage.device)
         own = read_own_record(job.folder, stage.name)
         if not stage.device and own.get("metadata", {}).get(DEVICE_NEEDED):
@@ -146,17 +163,13 @@ class StageRunner:
         adopt_record(own, record, _OURS)
         self._require_success(ended, own)
         if own.get("status") == SKIPPED:
-            end = StageEnd(SKIPPED, str(own.get("error") or "it said so"))
-            record.set_error(end.reason)
-        else:
-            require_outputs(outputs, job.stage_log(stage))
-            named = {one.get("path") for one in own.get("outputs", {}).values()}
-            for text, path in outputs.items():
-                if str(path) not in named:
-                    record.add_output(text, path)
-            end = StageEnd(SUCCESS)
-        record.save(end.status)
-        return end
+            return StageEnd(SKIPPED, str(own.get("error") or "it said so"))
+        require_outputs(outputs, job.stage_log(stage))
+        named = {one.get("path") for one in own.get("outputs", {}).values()}
+        for text, path in outputs.items():
+            if str(path) not in named:
+                record.add_output(text, path)
+        return StageEnd(SUCCESS)
 
     def _run_process(
         self, record: StageManifest, skipped: tuple[str, ...], *, needs_device: bool

@@ -16,19 +16,19 @@ def require_inputs(inputs: Mapping[str, Path], skipped: Mapping[str, str]) -> No
         skipped: input -> the stage that should have written it and was skipped.
 
     Raises:
-        ContentMissing: an input is not there.
+        ContentMissing: an input is not there, or what is there is not by that stage.
     """
     for text, path in inputs.items():
-        if path.exists():
-            continue
         if text in skipped:
             what = f"the input {text} is not there, since the stage {skipped[text]} was skipped"
             raise ContentMissing(what, path, f"See why {skipped[text]} was")
-        raise ContentMissing(f"the input {text} is not there", path, "Put it there, or correct it")
+        if not path.exists():
+            remedy = "Put it there, or correct it"
+            raise ContentMissing(f"the input {text} is not there", path, remedy)
 
 
 def clear_outputs(outputs: Mapping[str, Path], folder: Path, job_input: Path) -> None:
-    """Removes what an earlier attempt left, so that it is not taken for a later one's.
+    """Removes what an attempt left, so that nobody takes it for the outputs of a success.
 
     Args:
         outputs: by what the pipeline calls them.

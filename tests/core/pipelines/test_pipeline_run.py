@@ -114,7 +114,7 @@ def test_what_ran_again_alone_is_noticed_by_what_depends_on_it(lab) -> None:
 
 
 OPTIONAL = (
-    stage("names", "test -e ../names && cp ../names names", 'outputs = ["names"]\noptional = true')
+    stage("names", "echo Ov > names; cp ../names names", 'outputs = ["names"]\noptional = true')
     + stage("spell", "cat names > s", 'inputs = ["names"]\noutputs = ["s"]\noptional = true')
     + stage("words", "cat names 2>&1 > w; true", 'optional_inputs = ["names"]\noutputs = ["w"]')
 )
@@ -134,6 +134,8 @@ def test_an_optional_stage_that_fails_is_skipped_and_its_dependents_are_told(lab
     assert (pipeline["status"], pipeline["failed_stages"]) == ("completed", [])
     assert pipeline["skipped_stages"] == ["names", "spell"]
     assert "exit code 1" in lab.record("names")["error"]
+    assert not (lab.folder / "names").exists()
+    assert "Ov" not in (lab.folder / "w").read_text()
 
 
 def test_a_skipped_stage_is_tried_again_and_others_only_if_it_succeeds(lab) -> None:
@@ -147,7 +149,9 @@ def test_a_skipped_stage_is_tried_again_and_others_only_if_it_succeeds(lab) -> N
 
 
 def test_a_needed_stage_that_lacks_the_output_of_a_skipped_one_fails(lab) -> None:
-    end = lab.run(OPTIONAL + stage("last", "", 'inputs = ["names"]'))
+    # A stage may be skipped after one that writes at its output's path without declaring that.
+    stray = stage("stray", "echo Ov > names", 'after = ["names"]')
+    end = lab.run(OPTIONAL + stray + stage("last", "", 'inputs = ["names"]\nafter = ["stray"]'))
     assert end.has_failed
     assert "since the stage names was skipped" in end.stages["last"].reason
 
@@ -160,6 +164,7 @@ def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
         "    call.outputs['n/words'].write_text('\\n'.join(words))\n"
         "    return {'word_count': len(words), 'definition': 'mine', 'skipped': call.skipped}\n"
         "def absent(call):\n"
+        "    call.outputs['x'].write_text('half')\n"
         "    raise StageSkipped('the package x is not installed')\n"
         "def broken(call):\n"
         "    raise ValueError('odd hf_3f9ab77c21d0')\n"
@@ -173,6 +178,7 @@ def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
     end = lab.run(text)
     assert end.stages["absent"].status == "skipped"
     assert end.stages["absent"].reason == "the package x is not installed"
+    assert not (lab.folder / "x").exists()
     record = lab.record("count")
     assert (record["status"], record["attempt"]) == ("success", 1)
     assert record["metadata"]["word_count"] == 1
