@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from support.disks import small_disk
 
-from badc_core.errors import OutputUnwritable
+from badc_core.errors import OutputUnwritable, StorageFull
 from badc_core.jobs import load_manifest
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
@@ -88,14 +89,33 @@ def test_what_a_killed_process_left_is_ended_and_the_next_attempt_clears_it(job)
     assert (status(job), record(job)["attempt"]) == ("completed", 2)
 
 
-def test_a_row_that_a_killed_process_did_not_finish_is_not_read(job):
+@pytest.mark.parametrize("torn", ["r2,/data/r2", 'r2,"/data/r,', "r2,/data/r2,4,ab", 'r2,"a,\n'])
+def test_a_row_that_a_killed_process_did_not_finish_is_not_read(job, torn):
     append_outputs(job.folder, "count", [File("r1", "/data/r1", 3, "abc")])
     with outputs_table(job.folder, "count").open("a") as table:
-        table.write("r2,/data/r2")
+        table.write(torn)
+    assert [one.recording_id for one in read_outputs(job.folder, "count")] == ["r1"]
     append_outputs(job.folder, "count", [File("r3", "/data/r3", 5, "def")])
     append_outputs(job.folder, "count", [File("r1", "/data/r1", 9, "new")])
     found = {one.recording_id: one.size_bytes for one in read_outputs(job.folder, "count")}
     assert found == {"r1": 9, "r3": 5}
+
+
+def test_any_name_of_a_file_is_read_as_it_was_written(job):
+    odd = ["/a\nb", "/a\r\n,b", "/a\\nb", '/"', "=a\\", "\n=a"]
+    append_outputs(job.folder, "count", [File("r1", one, 1, "abc") for one in odd])
+    assert [one.path for one in read_outputs(job.folder, "count")] == odd
+    assert outputs_table(job.folder, "count").read_bytes().count(b"\n") == 1 + len(odd)
+
+
+def test_on_a_full_disk_rows_are_written_whole_or_reported(tmp_path):
+    with small_disk(tmp_path / "disk", 64):
+        folder = tmp_path / "disk"
+        append_outputs(folder, "count", [File("r1", "/data/r1", 3, "abc")])
+        with pytest.raises(StorageFull):
+            append_outputs(folder, "count", [File("r2", "/x" * 500, 3, "abc")] * 100)
+        append_outputs(folder, "count", [File("r3", "/data/r3", 3, "abc")])
+        assert [one.recording_id for one in read_outputs(folder, "count")] == ["r1", "r3"]
 
 
 def test_the_snapshot_of_a_dataset_is_masked_and_kept_as_it_was(job, tmp_path):
