@@ -1,5 +1,7 @@
 """The job of one `badc run`: all runs that it starts, from its first run to its end."""
 
+import shlex
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -99,7 +101,7 @@ class CommandJob:
         self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
     ) -> dict[str, str]:
         if self._job is None:
-            self._job = create_job(COMMAND)
+            self._job = create_job(COMMAND, command=shlex.join(sys.argv))
             self._followed.enter_context(following(self._job))
             self._job.add_recordings(self._connection.name, self._recordings)
         self._job.add_run(run_id, name, assets, config)

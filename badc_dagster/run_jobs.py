@@ -39,11 +39,12 @@ _UNFINISHED = [
 ]
 
 
-def create_job(started_by: str) -> RunJob:
+def create_job(started_by: str, **more: str) -> RunJob:
     """Returns a new job.
 
     Args:
         started_by: who starts its runs.
+        more: what else is known of that.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
@@ -51,6 +52,7 @@ def create_job(started_by: str) -> RunJob:
     versions = {"badc": version("badc"), "dagster": dg.__version__}
     facts = {
         "started_by": started_by,
+        **more,
         "home": str(home_path()),
         "versions": {**versions, "python": platform.python_version()},
     }

@@ -12,8 +12,6 @@ What stages record is in `stage_part.py`. No file has a secret in it.
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +40,6 @@ _TABLE, _CONFIG, _SETTINGS = "runs.csv", "run_config.json", "settings.toml"
 _RUN_COLUMNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _MOST_ERRORS = 20
 _SETTLING = "nothing was left to do"
-_LONGEST_COMMAND = 2_000
 
 
 class RunJob:
@@ -78,7 +75,6 @@ class RunJob:
             "schema": SCHEMA_VERSION,
             "job_id": read_job(folder).get("job_id"),
             "attempt": 1,
-            "command": secrets.mask_text(shlex.join(sys.argv))[:_LONGEST_COMMAND],
             "working_folder": secrets.mask_path(os.getcwd()),  # noqa: PTH109
             **secrets.mask_json(to_json(facts)),
             "datasets": {},

@@ -120,6 +120,19 @@ def test_a_job_that_a_killed_process_left_open_is_closed_once_nobody_follows_it(
     assert list((home / "open_jobs").glob("[!.]*")) == []
 
 
+def test_only_of_a_command_that_was_typed_is_the_text_kept(graph, monkeypatch, tmp_path):
+    # A server of Dagster has the home's configuration, passwords and all, among its arguments.
+    monkeypatch.setattr(sys, "argv", ["dagster", "--instance-ref", '{"postgres_db": "pw-of-home"}'])
+    join_job(graph.instance, new_run(graph))
+    assert "command" not in jobs()[0].read()
+    assert not any(b"pw-of-home" in one.read_bytes() for one in jobs()[0].folder.glob("*.*"))
+    monkeypatch.setenv("LAKE_API_TOKEN", PLANTED)
+    monkeypatch.setattr(sys, "argv", ["badc", "run", "pond", f"--note={PLANTED}"])
+    with CommandJob(graph.connection, pytest.fail) as command:
+        command.add_run("id-1", "pipeline_job", ["recording"], {})
+    assert jobs()[1].read()["command"] == "badc run pond --note=***"
+
+
 def test_a_re_execution_and_a_backfill_are_one_job_and_other_runs_have_their_own(graph):
     first = join_job(graph.instance, new_run(graph))
     run = graph.instance.get_runs(limit=1)[0]
