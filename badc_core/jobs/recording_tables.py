@@ -5,8 +5,8 @@
     stages/STAGE.failures.csv       recordings that failed and have not succeeded since
 
 The first two only grow, a row at a time, so a run over an archive of any size keeps little in
-memory, and a killed process loses at most the row that it was writing. Every row is one line: line
-breaks in cells are written as `\\n`, so that damage to a row ends with its line.
+memory, and a killed process loses at most the row that it was writing. Every row is one line:
+line breaks in cells are escaped, so that damage to a row ends with its line.
 """
 
 import csv
