@@ -8,7 +8,7 @@ from badc_core.datasets.connections import Connection
 from badc_dagster.due import Progress
 from badc_dagster.jobs import PIPELINE_JOB
 from badc_dagster.partitions import KeyOrder, asset_key
-from badc_dagster.run_events import faults, was_interrupted
+from badc_dagster.run_events import faults, unattended, was_interrupted
 
 _N_RUNS = 100
 """How many runs are looked at, newest first: `badc run` takes a few for each batch."""
@@ -43,7 +43,8 @@ def find_failed_runs(
         if is_last and run.status == dg.DagsterRunStatus.FAILURE:
             events = _failures(instance, run.run_id)
             if not was_interrupted(events):
-                found[run.run_id] = " ".join(faults(events))
+                whys = (*faults(events), *sorted(set(unattended(events).values())))
+                found[run.run_id] = " ".join(whys)
         for one in assets:
             untried[one] -= recordings
     return found

@@ -40,7 +40,8 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     for run_id in report.dead_runs:
         out.fail(f"Run {run_id} was killed: its process is gone. Run again to continue.")
     for run_id, why in report.failed_runs.items():
-        out.fail(f"Run {run_id} failed, and some of its recordings are still due. {why}".rstrip())
+        what = f"Run {run_id} failed, and some of its recordings are still due"
+        out.fail(f"{what}: {why}" if why else f"{what}.")
     out.give({"dataset": project.dataset.root, **vars(report)})
     if report.trouble or report.failures or report.dead_runs or report.failed_runs:
         raise typer.Exit(1)
