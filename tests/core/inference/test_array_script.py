@@ -634,7 +634,10 @@ def test_both_arrays_do_what_apply_does_and_all_their_tables_are_summed_up(root,
     assert (root / "recordings.csv").exists()
     for number in range(3):
         run_task(Path("cut.sh"), number + 1)
-    script = written(root, "--sockeye-bundle", "--sockeye-bundle-aggregate-dir", "tables")
+    where = ("--sockeye-bundle-aggregate-dir", "tables")
+    width = ("--sockeye-bundle-bucket-minutes", "7")
+    script = written(root, "--sockeye-bundle", *where, *width)
+    assert "--bucket-minutes 7)" in script.read_text()
     shown = "".join(run_task(script, number + 1) for number in range(3))
     assert "Database: tables/c.duckdb" in shown
     assert detections(root) == detections(at_once)
