@@ -13,6 +13,7 @@ from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, read_registry
 from badc_core.reports.corpus import explain_corpus_damage
+from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
@@ -75,6 +76,7 @@ class EverythingDue:
         busy = batches.busy | self._runs.busy
         nothing_done = self._runs.n_runs == 0 and bool(busy)
         self._report_still_due(progress, wanted, busy)
+        removed = self._remove_unmuted(registry, missing)
         is_reported = self._bring_corpus_up_to_date()
         self._refresh_changed(progress, batches, busy)
         commit_leftovers(self._dataset, Commits(self._dataset, self._warn))
@@ -85,7 +87,7 @@ class EverythingDue:
             failures=standing_failures(self._place, missing),
             n_missing=len(missing),
             faults=tuple(self._runs.faults),
-            warnings=tuple(self._runs.warnings),
+            warnings=(*self._runs.warnings, *removed),
             n_busy=len(busy - self._runs.unattended.keys()),
             unattended=tuple(self._runs.explain_unattended()),
             nothing_to_do=self._runs.n_runs == 0 and not busy,
@@ -126,6 +128,17 @@ class EverythingDue:
                 f"Run: badc run {shlex.quote(str(self._dataset.root))}"
             )
             self._runs.add_faults([sentence])
+
+    def _remove_unmuted(self, registry: Registry, missing: Collection[str]) -> list[str]:
+        """Removes pages with speech in them that no run will write again; returns what to say."""
+        forgotten = STAGES["report_bundle"].list_made(self._dataset) - set(registry.ids)
+        judged = {*missing, *forgotten, *read_failures(self._dataset)}
+        removed = remove_unmuted_pages(self._dataset, sorted(judged))
+        if not removed:
+            return []
+        whose = f"{counted(len(removed), 'page')} removed, of {removed[0]} for example"
+        why = "speech in it could not be muted, as its recording is gone or failed"
+        return [f"{whose}: {why}."]
 
     def _refresh_changed(self, progress: Progress, batches: BatchRun, busy: set[str]) -> None:
         """Brings up to date what other runs finished, or what building the corpus found damaged."""

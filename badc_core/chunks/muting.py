@@ -5,16 +5,16 @@ from contextlib import closing
 
 from badc_core.chunks.sound import Blocks
 from badc_core.chunks.source import ChunkSource, NamedFile
-from badc_core.hashing import digest_json
+from badc_core.speech import stored
 from badc_core.speech.mute import mute
-from badc_core.speech.stored import Segments, search_inputs, search_speech
+from badc_core.speech.stored import Segments, search_speech
 
 
 def muting_mark(name: NamedFile) -> str:
     """Returns what says in a fingerprint that speech is muted, and how; empty where it is not."""
     if name.dataset is None or name.dataset.settings.speech.privacy != "mute":
         return ""
-    return f"-muted-{digest_json(search_inputs())[:8]}"
+    return f"-{stored.muting_mark()}"
 
 
 def muting(source: ChunkSource, decode: Callable[[], Blocks]) -> Callable[[], Blocks]:

@@ -17,6 +17,7 @@ from badc_core.reports.database import new_recording_database, query, replacing_
 from badc_core.reports.recording_page import render_recording_page
 from badc_core.reports.speech_tables import find_speech_of, speech_tables
 from badc_core.reports.summaries import write_summaries
+from badc_core.reports.unmuted import remove_unmuted_page
 from badc_core.speech.stored import FoundSpeech
 from badc_core.validation import explain_invalid
 
@@ -59,6 +60,7 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
     bundle = dataset.bundle(recording_id)
     recording = read_recording(dataset.recording(recording_id))
     is_searched = dataset.settings.speech.is_searched_for
+    remove_unmuted_page(dataset, recording_id)  # what follows may fail
     found = find_speech_of(dataset, recording)
     segments = None if found is None else found.segments
     speech = speech_tables({recording_id: segments}) if is_searched else None

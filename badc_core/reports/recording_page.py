@@ -29,6 +29,7 @@ from badc_core.reports.database import query
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page, without_root
 from badc_core.reports.speech_tables import length_ms
+from badc_core.reports.unmuted import current_mark
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
 
@@ -104,6 +105,7 @@ def render_recording_page(
         segments=segments,
         speech_s=length_ms(segments or ()) / 1000,
         speech_model=MODEL,
+        muting_mark=current_mark(dataset),
         not_analysed_s=float(stored.get(NOT_ANALYSED_KEY, 0)),
         effort=effort,
         channels=_channels_to_show(recording),

@@ -60,6 +60,11 @@ def search_inputs() -> dict[str, Any]:
     return {"model": MODEL, "high_pass_hz": HIGH_PASS_HZ, "rules": asdict(SpeechRules())}
 
 
+def muting_mark() -> str:
+    """Returns what says of a file that it was muted where speech is found as it is now."""
+    return f"muted-{digest_json(search_inputs())[:8]}"
+
+
 def read_speech(dataset: Dataset, recording_id: str, sha256: str) -> Segments | None:
     """Returns where people speak in a recording; None where it was not searched as it is now.
 

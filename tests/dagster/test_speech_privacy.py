@@ -10,12 +10,15 @@ import duckdb
 import numpy as np
 import pytest
 import soundfile as sf
+from support.commands import run_typed
 from support.spoken import ESPEAK, can_speak, speak_over
 
 from badc_core.chunks.place import CutRequest
 from badc_core.chunks.writer import write_chunks
+from badc_core.cli.app import build_app
 from badc_core.errors import PackageMissing
 from badc_core.lineage.named_file import name_file
+from badc_core.reports.unmuted import remove_unmuted_pages
 
 SHOWN_WHOLE = "[report]\npadding_s = 9.0\n[speech]\nprivacy = "
 IDS = ["rec_1", "rec_2", "rec_3", "rec_4"]
@@ -124,6 +127,20 @@ def test_speech_is_named_then_silenced_and_detections_stay(spoken):
         assert loudness(sound, rate, 0, 0.3) > 1e-3
     assert _SOUND.findall(pages(graph)["rec_3"]) == _SOUND.findall(before["rec_3"])
     assert kept_detections(graph) == detections
+
+
+def test_no_page_with_speech_stays_where_it_cannot_be_muted(spoken):
+    graph, _ = spoken
+    page = graph.dataset.bundle("rec_4").html
+    assert _SOUND.findall(page.read_text(encoding="utf-8"))
+    (graph.root / "audio" / "S1" / "rec_4.wav").unlink()
+    graph.configure(SHOWN_WHOLE + '"mute"\n')
+    done = run_typed(build_app(), "run", graph.root)
+    assert "1 page removed, of rec_4 for example" in done.stderr.replace("\n", " ")
+    assert not page.exists()
+    assert page.name not in graph.dataset.corpus.html.read_text(encoding="utf-8")
+    assert graph.dataset.bundle("rec_3").html.exists()
+    assert remove_unmuted_pages(graph.dataset, ["rec_3"]) == ()
 
 
 def test_without_the_package_one_error_says_how_to_get_it(finished, monkeypatch):
