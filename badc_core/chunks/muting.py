@@ -1,10 +1,16 @@
-"""Chunk files without what people say, where a dataset's settings want that."""
+"""Chunk files without what people say, where a dataset's settings want that.
+
+Commands that copy sound as it was recorded refuse files of such a dataset.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from badc_core.chunks.sound import Blocks
-from badc_core.chunks.source import ChunkSource, NamedFile
+from badc_core.chunks.source import ChunkSource, NamedFile, find_dataset
+from badc_core.errors import ConfigInvalid
+from badc_core.file_names import absolute
 from badc_core.speech import stored
 from badc_core.speech.mute import mute
 from badc_core.speech.stored import Segments, search_speech
@@ -15,6 +21,19 @@ def muting_mark(name: NamedFile) -> str:
     if name.dataset is None or name.dataset.settings.speech.privacy != "mute":
         return ""
     return f"-{stored.muting_mark()}"
+
+
+def require_unmuted(media: Path) -> None:
+    """Returns if sound may be copied from a file as it was recorded.
+
+    Raises:
+        ConfigInvalid: it is in a dataset that mutes speech, or the settings of that are wrong.
+    """
+    for path in {absolute(media), media.resolve()}:  # a link leads into a dataset, or out of one
+        dataset = find_dataset(path)
+        if dataset is not None and dataset.settings.speech.privacy == "mute":
+            what = f'no sound is copied from it, as speech.privacy is "mute" in {dataset.root}'
+            raise ConfigInvalid(what, media, "Use chunk files, which are muted: badc chunk run")
 
 
 def muting(source: ChunkSource, decode: Callable[[], Blocks]) -> Callable[[], Blocks]:

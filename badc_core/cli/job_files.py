@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from badc_core.audio.clips import cut_clip
+from badc_core.chunks.muting import require_unmuted
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.devices.inventory import find_gpus
@@ -50,6 +51,8 @@ def prepare(
         device = "cuda" if find_gpus().gpus else "cpu"
     wanted = Preparation(media, job_user(), start_s, end_s, workflow, device)
     is_part = start_s is not None or end_s is not None
+    if is_part:
+        require_unmuted(media)
     cut = partial(cut_clip, media, start_s=start_s or 0.0, end_s=end_s) if is_part else None
     job = prepare_job(job_places(), wanted, cut)
     out.say(

@@ -145,8 +145,9 @@ class DatasetSource:
 
     def _files(self, chunk: Chunk) -> Path | None:
         """Returns where the detector's own files of a chunk go, if chunks have files at all."""
-        if not self._dataset.settings.inference.chunk_json:
-            return None
+        settings = self._dataset.settings
+        if not settings.inference.chunk_json or settings.speech.privacy == "mute":
+            return None  # a program may have written sound, as it hears it
         names = chunk.recording_id, chunk.chunk_id, self._detector.name
         return self._dataset.inference.chunk_files(*names)
 

@@ -66,8 +66,10 @@ class RunSpec:
                 return Work(self.dataset.work_folder)
         return Work(folder.parent / ".badc")
 
-    def files(self, request: ChunkRequest) -> Path:
-        """Returns where the detector's own files about a row's chunk are kept."""
+    def files(self, request: ChunkRequest) -> Path | None:
+        """Returns where the detector's own files about a row's chunk are kept, if anywhere."""
+        if self.dataset is not None and self.dataset.settings.speech.privacy == "mute":
+            return None  # as in `detect.py`
         runner = self.settings.detector.name
         return self.output.chunk_files(request.recording_id, request.chunk_id, runner)
 

@@ -3,6 +3,7 @@
 import soundfile as sf
 
 from badc_core.atomic import replacing
+from badc_core.chunks.muting import require_unmuted
 from badc_core.errors import UnreadableRecording
 from badc_core.media.documents import write_document
 from badc_core.media.ffmpeg_call import run_ffmpeg
@@ -23,11 +24,13 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG0
 
     Raises:
         ProgramMissing: there is no ffmpeg.
+        ConfigInvalid: the video is in a dataset that mutes speech.
         ContentMissing: the video is not there.
         UnreadableRecording: it cannot be decoded to its end, or has no sound.
         StorageFull, OutputUnwritable: the sound cannot be written.
     """
     discard(folder.audio, folder.audio_metadata)
+    require_unmuted(folder.video)
     options = ["-map", "0:a:0", "-ar", str(RATE_HZ), "-ac", "1", "-af", _IN_TIME]
     options += ["-c:a", "pcm_s16le", "-f", "wav"]
     with replacing(folder.audio) as aside:

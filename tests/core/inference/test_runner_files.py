@@ -302,3 +302,15 @@ def test_where_they_go_is_told_to_the_worker() -> None:
     assert task_from_json(task_to_json(replace(task, files=None))).files is None
     for channel in (2, "each"):
         assert task_from_json(task_to_json(replace(task, channel=channel))).channel == channel
+
+
+def test_nothing_that_a_program_wrote_is_kept_where_speech_is_muted(dataset, tmp_path) -> None:
+    muted = {"speech": {"privacy": "mute"}, "inference": {"chunk_json": True}}
+    dataset = Dataset.open(
+        dataset.root, {**muted, "detector": dataset.settings.detector.model_dump()}
+    )
+    detect(dataset)
+    order = order_of(dataset, tmp_path)
+    run_manifest(ManifestRun(order))
+    assert kept(dataset.inference) == kept(order.output) == {}
+    assert order.output.chunk_json("R", CHUNKS[0]).is_file()

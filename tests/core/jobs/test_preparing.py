@@ -8,12 +8,16 @@ import pytest
 import soundfile
 from support.commands import run_badc
 
+from badc_core.errors import ConfigInvalid
 from badc_core.jobs import load_manifest
 from badc_core.jobs.environment import read_text, variables
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.job_states import summarize
 from badc_core.jobs.places import job_places
 from badc_core.jobs.preparing import Preparation, prepare_job
+from badc_core.media import demux
+from badc_core.media.folder import MediaFolder
+from badc_core.media_settings import MediaSettings
 
 RATE_HZ = 16_000
 PLANTED = "hf_3f9ab77c21d0"
@@ -85,6 +89,20 @@ def test_a_part_that_cannot_be_cut_is_a_failed_job_without_secrets(root) -> None
     listed = json.loads(run_badc("job", "list", "--json", folder=root).stdout)
     assert [one["state"] for one in listed] == ["failed", "failed"]
     assert not list((root / "jobs" / "config").glob(".env.job_*"))
+
+
+def test_no_part_is_cut_out_of_a_dataset_that_mutes_speech(root) -> None:
+    media = root / "dataset" / "audio" / "S1" / "a.wav"
+    media.parent.mkdir(parents=True)
+    _ramp(media, 1)
+    (root / "dataset" / "badc.toml").write_text('[speech]\nprivacy = "mute"\n')
+    (root / "link.wav").symlink_to(media)
+    for name in (media, "link.wav"):
+        done = run_badc("job", "prepare", name, "--end", "0.5", folder=root, code=1)
+        assert 'speech.privacy is "mute"' in done.stderr
+    with pytest.raises(ConfigInvalid, match=r"speech\.privacy"):
+        demux.run(MediaFolder(media, root / "outputs"), MediaSettings())
+    assert not [*(root / "jobs").rglob("*.wav"), *(root / "outputs").rglob("*.wav")]
 
 
 def test_an_interrupted_preparation_is_a_failed_job_without_secrets(root) -> None:
