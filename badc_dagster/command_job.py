@@ -42,6 +42,7 @@ class CommandJob:
         self._errors: Sequence[str] = ()
         self._current: Mapping[str, Collection[str]] = {}
         self._followed = ExitStack()
+        self._lock = -1
 
     def __enter__(self) -> Self:
         if self.resumed is not None:
@@ -94,18 +95,20 @@ class CommandJob:
     def _resume(self) -> None:
         job = self.resumed
         if job is not None:
-            self._followed.enter_context(following(job))
-            self._job = job
+            self._job = self._follow(job)
 
     def _add_run(
         self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
     ) -> dict[str, str]:
         if self._job is None:
-            self._job = create_job(COMMAND, command=shlex.join(sys.argv))
-            self._followed.enter_context(following(self._job))
+            self._job = self._follow(create_job(COMMAND, command=shlex.join(sys.argv)))
             self._job.add_recordings(self._connection.name, self._recordings)
         self._job.add_run(run_id, name, assets, config)
         return job_tags(self._job)
+
+    def _follow(self, job: RunJob) -> RunJob:
+        self._lock = self._followed.enter_context(following(job.folder))
+        return job
 
     def _end(self, error: BaseException | None) -> None:
         if self._job is None:
@@ -113,7 +116,7 @@ class CommandJob:
         if error is not None:
             is_canceled = not isinstance(error, Exception)
             reason = "interrupted" if is_canceled else str(error)
-            finish(self._job, CANCELED if is_canceled else FAILED, [reason])
+            finish(self._job, self._lock, CANCELED if is_canceled else FAILED, [reason])
             return
         for stage in (*STAGES, *CORPUS_ASSETS):
             name = self._connection.scoped(stage)
@@ -121,4 +124,4 @@ class CommandJob:
             if self.resumed is not None and not self._errors:
                 # What failed in an earlier attempt may have been done by another job since.
                 self._job.settle(name, self._current.get(stage, ()))
-        finish(self._job, FAILED if self._errors else COMPLETED, self._errors)
+        finish(self._job, self._lock, FAILED if self._errors else COMPLETED, self._errors)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.datasets.connections import find_connection
-from badc_core.errors import ConfigInvalid, DatasetInvalid, RecordingBusy
+from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.file_names import explain_no_folder
 from badc_core.integrity.findings import Finding
 from badc_core.integrity.job_outputs import check_job_outputs
@@ -22,7 +22,7 @@ from badc_core.settings import Settings
 from badc_core.settings_section import Section
 from badc_dagster.batches import Watch
 from badc_dagster.home import home_path
-from badc_dagster.run_jobs import is_followed
+from badc_dagster.run_jobs import mark_open, resuming
 from badc_dagster.run_outcomes import RunOutcome
 from badc_dagster.runs import Project
 from badc_dagster.taking_over import Show
@@ -91,17 +91,20 @@ def resume_job(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
         warn: shows a warning.
 
     Raises:
-        RecordingBusy: the job is at work.
+        RecordingBusy: the job is at work, or somebody resumes it.
+        JobBusy: it was archived.
         ConfigInvalid, DatasetInvalid, DetectorMissing: nothing can be run under its settings.
     """
+    with resuming(job):
+        return _resume(job, watch, show, warn)
+
+
+def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
     resumed = Resumed(job.job_id)
     is_begun = False
     for name, root, settings in _datasets(job):
         with Project.open(root, overrides=settings) as project:
             project.close_lost(warn)
-            if is_followed(job):
-                remedy = "Wait until it ends, or stop it; then resume it"
-                raise RecordingBusy("the job is at work", job.job_id, remedy)
             scoped = project.scoped
             check = check_job_outputs(job.folder, project.dataset, scoped)
             resumed.kept |= {scoped(stage): n for stage, n in check.n_good.items()}
@@ -109,6 +112,7 @@ def resume_job(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
             for one in check.damaged:
                 warn(f"{one.path}: {one.what}; it is made again.")
             if not is_begun:
+                mark_open(job.folder)
                 job.begin_again()
                 is_begun = True
             resumed.outcomes[name] = project.bring_up_to_date(0, watch, show, warn, job)

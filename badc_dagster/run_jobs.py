@@ -1,8 +1,9 @@
 """Which BADC job a run of Dagster belongs to, and ending jobs whose process was killed.
 
 A run has the job's id and folder as tags. One `badc run`, one backfill, and any other run with its
-re-executions is a job. Whoever follows a job's runs has a file in the home locked, so a job whose
-file is there and not locked was left open. What a job's files say is in `badc_core/jobs/`.
+re-executions is a job. A file in the home marks each open job, and whoever follows its runs has
+that file locked: one that is not locked was left open. What a job's files say is in
+`badc_core/jobs/`.
 """
 
 import os
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import dagster as dg
 
+from badc_core.errors import JobBusy, RecordingBusy
 from badc_core.hashing import sha256_text
+from badc_core.jobs.job_states import is_archived
 from badc_core.jobs.places import job_places
 from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
 from badc_core.jobs.unfailing import Unfailing
-from badc_core.locks import is_locked, lock_file, locked, unlock
+from badc_core.jobs.work_lock import working_on
+from badc_core.locks import is_locked, is_only_lock, lock_file, locked, try_lock_file, unlock
 from badc_dagster.home import home_path
 
 JOB_TAG = "badc/job_id"
@@ -29,6 +33,7 @@ COMMAND = "badc run"
 
 _PARENT, _ROOT, _BACKFILL = "dagster/parent_run_id", "dagster/root_run_id", "dagster/backfill"
 _STARTERS = {"dagster/sensor_name": "sensor", "dagster/schedule_name": "schedule"}
+_BACKFILL_FILE = ".backfill-"
 _LOST = "The process has ended before the work was done (killed or crashed)."
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -56,7 +61,7 @@ def create_job(started_by: str, **more: str) -> RunJob:
         "home": str(home_path()),
         "versions": {**versions, "python": platform.python_version()},
     }
-    return RunJob.create(job_places(home_path()), facts)
+    return RunJob.create(job_places(home_path()), facts, mark_open)
 
 
 def job_tags(job: RunJob) -> dict[str, str]:
@@ -65,9 +70,11 @@ def job_tags(job: RunJob) -> dict[str, str]:
 
 
 def job_of_tags(tags: Mapping[str, str]) -> RunJob | None:
-    """Returns the job that a run's tags name; None if they name none that is there."""
-    folder = tags.get(FOLDER_TAG)
-    return RunJob(Path(folder)) if folder and Path(folder).is_dir() else None
+    """Returns the job that a run's tags name; None if it is not there, or in its archive only."""
+    folder = Path(tags.get(FOLDER_TAG, "")) if tags.get(FOLDER_TAG) else None
+    if folder is None or not folder.is_dir() or is_archived(folder):
+        return None
+    return RunJob(folder)
 
 
 def replaced_runs(tags: Mapping[str, str]) -> frozenset[str]:
@@ -77,6 +84,8 @@ def replaced_runs(tags: Mapping[str, str]) -> frozenset[str]:
 
 def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob:
     """Returns the job of a run that begins, a new one if it has none, and tags the run with it.
+
+    The job is open from here on.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
@@ -90,46 +99,82 @@ def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob:
             job = create_job(starter)
             if backfill:
                 _backfill(backfill).write_text(str(job.folder), encoding="utf-8")
-    instance.add_run_tags(run.run_id, job_tags(job))
+        instance.add_run_tags(run.run_id, job_tags(job))
     assets = sorted(one.to_user_string() for one in run.asset_selection or ())
-    job.add_run(run.run_id, run.job_name, assets, run.run_config)
+    with following(job.folder):
+        job.add_run(run.run_id, run.job_name, assets, run.run_config)
     return job
 
 
 @contextmanager
-def following(job: RunJob) -> Iterator[None]:
-    """Shows that this process follows a job's runs, until the block ends."""
-    path = _folder() / f"{job.job_id}-{sha256_text(str(job.folder))[:8]}"
-    descriptor = lock_file(path, shared=True)
-    os.pwrite(descriptor, str(job.folder).encode("utf-8", "surrogateescape"), 0)
+def following(folder: Path) -> Iterator[int]:
+    """Shows that this process follows a job's runs, until the block ends; gives `finish` its lock.
+
+    Args:
+        folder: of the job.
+
+    Raises:
+        JobBusy: its files are in its archive only.
+        StorageFull, OutputUnwritable: it cannot be shown.
+    """
+    # Whoever archives the job waits for this, and this for whoever archives it.
+    with working_on(folder):
+        if is_archived(folder):
+            raise JobBusy("was archived", folder.name, "Its files are in its archive")
+        descriptor = lock_file(_mark(folder), shared=True)
+        os.pwrite(descriptor, os.fsencode(folder), 0)
+        try:
+            yield descriptor
+        finally:
+            unlock(descriptor)
+
+
+def mark_open(folder: Path) -> None:
+    """Marks a job as open, so that it will be closed if this process is killed."""
+    with following(folder):
+        pass
+
+
+@contextmanager
+def resuming(job: RunJob) -> Iterator[None]:
+    """Keeps others from resuming a job until the block ends.
+
+    Raises:
+        RecordingBusy: somebody does, or follows its runs.
+    """
+    path = _folder() / f".resumed-{_mark(job.folder).name}"
+    descriptor = try_lock_file(path)
     try:
+        if descriptor is None or is_locked(_mark(job.folder)):
+            remedy = "Wait until it ends, or stop it; then resume it"
+            raise RecordingBusy("the job is at work", job.job_id, remedy)
         yield
     finally:
-        unlock(descriptor)
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            unlock(descriptor)
 
 
-def is_followed(job: RunJob) -> bool:
-    """Returns whether a process follows a job's runs now."""
-    return any(
-        is_locked(path) and _read(path) == job.folder for path in _folder().glob(f"{job.job_id}-*")
-    )
+def finish(job: RunJob, lock: int, status: str, errors: Iterable[str] = ()) -> None:
+    """Ends a job, unless another process follows it, which will end it then.
 
-
-def finish(job: RunJob, status: str, errors: Iterable[str] = ()) -> None:
-    """Ends a job, which no process follows then.
+    Args:
+        job: the job.
+        lock: what `following` gave.
+        status: how it ended.
+        errors: why, apart from what stages say.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
     """
-    job.finish(status, errors)
-    for path in _folder().glob(f"{job.job_id}-*"):
-        if _read(path) == job.folder:
-            path.unlink(missing_ok=True)
+    if is_only_lock(lock, if_no_locks=True):
+        job.finish(status, errors)
+        _mark(job.folder).unlink(missing_ok=True)
 
 
 def is_last_run(instance: dg.DagsterInstance, job: RunJob, run_id: str) -> bool:
     """Returns whether no other run of a job is unfinished."""
-    of_job = dg.RunsFilter(tags={JOB_TAG: job.job_id}, statuses=_UNFINISHED)
+    of_job = dg.RunsFilter(tags=job_tags(job), statuses=_UNFINISHED)
     others = instance.get_runs(of_job, limit=2)
     return all(one.run_id == run_id for one in others)
 
@@ -142,30 +187,41 @@ def close_lost_jobs(instance: dg.DagsterInstance, warn: Callable[[str], object])
         warn: shows a warning where a job cannot be ended.
     """
     for path in sorted(_folder().glob("[!.]*")):
-        if not is_locked(path):
+        descriptor = try_lock_file(path)
+        if descriptor is not None:
             Unfailing(warn)(partial(_close, instance, path))
+            unlock(descriptor)
+    for path in _folder().glob(f"{_BACKFILL_FILE}*"):
+        backfill = instance.get_backfill(path.name.removeprefix(_BACKFILL_FILE))
+        if backfill is None or backfill.backfill_end_timestamp is not None:
+            path.unlink(missing_ok=True)
 
 
 def _close(instance: dg.DagsterInstance, path: Path) -> None:
-    """Ends the job of a file that is not locked, unless one of its runs will go on."""
+    """Ends the job of a file that only we have locked, unless one of its runs will go on."""
     folder = _read(path)
-    if folder is None or not folder.is_dir():
+    if folder is None or (folder.parent.is_dir() and not folder.is_dir()):
         path.unlink(missing_ok=True)
         return
+    if not folder.is_dir():
+        return  # the disk with the jobs is not there
     job = RunJob(folder)
     if is_last_run(instance, job, ""):
         status = _status(instance, job)
-        finish(job, status, [_LOST] if status == FAILED else [])
+        job.finish(status, [_LOST] if status == FAILED else [])
+        path.unlink(missing_ok=True)
 
 
 def _status(instance: dg.DagsterInstance, job: RunJob) -> str:
     """Returns how a job that was left open ended."""
-    latest = instance.get_runs(dg.RunsFilter(tags={JOB_TAG: job.job_id}), limit=1)
-    if latest and latest[0].status == dg.DagsterRunStatus.CANCELED:
+    runs = instance.get_runs(dg.RunsFilter(tags=job_tags(job)))
+    replaced = frozenset().union(*(replaced_runs(one.tags) for one in runs))
+    statuses = {one.status for one in runs if one.run_id not in replaced}
+    if dg.DagsterRunStatus.CANCELED in statuses:
         return CANCELED
-    was_whole = job.read().get("started_by") != COMMAND
-    is_success = bool(latest) and latest[0].status == dg.DagsterRunStatus.SUCCESS
-    return COMPLETED if was_whole and is_success else FAILED
+    # A command would have started more runs; only a command resumes a job.
+    was_whole = job.read().get("started_by") != COMMAND and job.attempt == 1
+    return COMPLETED if was_whole and statuses == {dg.DagsterRunStatus.SUCCESS} else FAILED
 
 
 def _find_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob | None:
@@ -186,7 +242,12 @@ def _folder() -> Path:
 
 def _backfill(backfill_id: str) -> Path:
     """Returns the file that names the job of a backfill, whose runs come one after the other."""
-    return _folder() / f".backfill-{backfill_id}"
+    return _folder() / f"{_BACKFILL_FILE}{backfill_id}"
+
+
+def _mark(folder: Path) -> Path:
+    """Returns the file that is there while a job is open."""
+    return _folder() / f"{folder.name}-{sha256_text(os.fspath(folder))[:8]}"
 
 
 def _read(path: Path) -> Path | None:

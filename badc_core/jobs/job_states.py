@@ -90,7 +90,7 @@ def state_of(folder: Path, manifest: Json) -> JobState:
         folder: of its outputs.
         manifest: of the job; empty if there is none.
     """
-    if read_object(folder / ARCHIVE_RECORD).get("removed_at"):
+    if is_archived(folder):
         return "archived"
     runs = read_object(folder / RUNS_RECORD)
     if find_work(manifest) or _are_open(runs) or is_worked_on(folder):
@@ -104,6 +104,11 @@ def state_of(folder: Path, manifest: Json) -> JobState:
     if isinstance(ended, dict) and ended.get("status") == "canceled":
         return "canceled"
     return "failed" if pipeline.get("status") == FAILED else "unfinished"
+
+
+def is_archived(folder: Path) -> bool:
+    """Returns whether the files of a job are in its archive only."""
+    return bool(read_object(folder / ARCHIVE_RECORD).get("removed_at"))
 
 
 def has_ended(folder: Path, silent_s: float) -> bool:
@@ -143,6 +148,9 @@ def find_work(manifest: Json) -> str:
         by = record.get("ran_by")
         if record.get("status") != RUNNING or not isinstance(by, dict):
             continue
+        if at_work := record.get("parts", {}).get("at_work"):
+            # Only the process that began last is known.
+            return f"{name} (run {min(at_work)})"
         since_s = read_time(record.get("started_at")).timestamp()
         pid, host = by.get("pid"), by.get("host")
         if host != socket.gethostname():

@@ -55,12 +55,15 @@ class RunJob:
         self.attempt = int(self.read().get("attempt", 1))
 
     @classmethod
-    def create(cls, places: JobPlaces, facts: Mapping[str, Any]) -> Self:
+    def create(
+        cls, places: JobPlaces, facts: Mapping[str, Any], mark: Callable[[Path], None]
+    ) -> Self:
         """Returns a new job.
 
         Args:
             places: where jobs are.
             facts: about who starts its runs, and with what.
+            mark: is given the folder before anything says that the job is open.
 
         Raises:
             StorageFull, OutputUnwritable: it cannot be written.
@@ -70,6 +73,7 @@ class RunJob:
         manager.create_job(_user(), Path(os.devnull))
         manager.cleanup_job_env()
         folder = manager.get_job_output_dir()
+        mark(folder)
         secrets = read_secrets()
         about = {
             "schema": SCHEMA_VERSION,
@@ -94,7 +98,7 @@ class RunJob:
         return {}
 
     def add_run(self, run_id: str, job: str, stages: Iterable[str], config: Any = None) -> None:
-        """Records a run that begins.
+        """Records a run that begins; a job that was over is open again.
 
         Args:
             run_id: of the run.
@@ -102,6 +106,7 @@ class RunJob:
             stages: that it runs.
             config: what it was given; kept of the first run.
         """
+        self._open_again()
         row = (run_id, f"/runs/{run_id}", self.attempt, now_text(), job, " ".join(stages))
         append_rows(self.folder / _TABLE, _RUN_COLUMNS, [row])
         if config and not (self.folder / _CONFIG).exists():
@@ -183,10 +188,8 @@ class RunJob:
             return True
 
         self._change(begin)
-        about = self.read()
-        self.attempt = int(about["attempt"])
-        for name, dataset in list(about["datasets"].items())[:1]:
-            PipelineManifest(self.folder / MANIFEST).set_input(dataset["root"], name)
+        self.attempt = int(self.read()["attempt"])
+        self._begin_pipeline()
         return self.attempt
 
     def finish(self, status: str, errors: Iterable[str] = ()) -> None:
@@ -223,16 +226,31 @@ class RunJob:
         stages = (load_manifest(self.folder) or {}).get("stages", {})
         return any(one.get("parts", {}).get("at_work") for one in stages.values())
 
+    def _open_again(self) -> None:
+        def open_it(about: Json) -> bool:
+            was_over = bool(about.get("ended"))
+            about["ended"] = None
+            return was_over
+
+        if self._change(open_it):
+            self._begin_pipeline()
+
+    def _begin_pipeline(self) -> None:
+        for name, dataset in list(self.read().get("datasets", {}).items())[:1]:
+            PipelineManifest(self.folder / MANIFEST).set_input(dataset["root"], name)
+
     def _stages(self) -> list[str]:
         return list((load_manifest(self.folder) or {}).get("stages", {}))
 
-    def _change(self, change: Callable[[Json], bool]) -> None:
-        """Changes what `runs.json` says, unless the change returns False."""
+    def _change(self, change: Callable[[Json], bool]) -> bool:
+        """Changes what `runs.json` says, unless the change returns False; returns that."""
         with locked(runs_lock(self.folder)):
             about = self.read()
             about.setdefault("datasets", {})
-            if change(about):
+            is_changed = change(about)
+            if is_changed:
                 write_json(self.folder / RUNS, about)
+            return is_changed
 
 
 def _user() -> str:

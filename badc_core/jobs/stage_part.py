@@ -184,9 +184,11 @@ class StagePart:
         """Enters what this part did into a record."""
         parts, metadata = record.setdefault("parts", {}), record.setdefault("metadata", {})
         parts.setdefault("at_work", {}).pop(self._part.name, None)
+        # Others may have taken it for dead.
+        parts.setdefault("errors", {}).pop(self._part.name, None)
         parts["seconds"] = parts.get("seconds", 0.0) + time.monotonic() - self._began_s
         if error:
-            parts.setdefault("errors", {})[self._part.name] = error
+            parts["errors"][self._part.name] = error
         for key, number in self._counts.items():
             metadata[key] = metadata.get(key, 0) + number
         if self._done:

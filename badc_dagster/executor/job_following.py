@@ -41,7 +41,7 @@ def following_job(
     yield _job_event(context, job)
     outcome, reason = CANCELED, "terminated"
     with ExitStack() as followed:
-        record(lambda: followed.enter_context(following(job)))
+        lock = record(lambda: followed.enter_context(following(job.folder))) or -1
         try:
             has_failed = False
             for event in events:
@@ -52,16 +52,16 @@ def following_job(
             outcome, reason = FAILED, f"{type(error).__name__}: {error}".partition("\n")[0]
             raise
         finally:
-            record(lambda: _end(context, stages, job, (outcome, reason)))
+            record(lambda: _end(context, stages, (job, lock), (outcome, reason)))
 
 
 def _end(
     context: PlanOrchestrationContext,
     stages: Sequence[str],
-    job: RunJob,
+    followed: tuple[RunJob, int],
     ending: tuple[str, str],
 ) -> None:
-    outcome, reason = ending
+    (job, lock), (outcome, reason) = followed, ending
     # The process of a step that is still at work could not say so.
     job.end_lost([context.run_id], reason if outcome == CANCELED else _LOST)
     if outcome == FAILED:
@@ -69,7 +69,7 @@ def _end(
             job.skip(key, _LEFT_OUT)
     if is_last_run(context.instance, job, context.run_id):
         is_told = outcome != COMPLETED and reason != "a step failed"
-        finish(job, outcome, [reason] if is_told else [])
+        finish(job, lock, outcome, [reason] if is_told else [])
 
 
 def _is_recorded(step_key: str) -> bool:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from support.commands import run_typed
 
+from badc_core.errors import JobBusy, RecordingBusy
 from badc_core.jobs import load_manifest
+from badc_core.jobs.archive import archive_job
+from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.places import job_places
 from badc_core.jobs.recording_tables import read_outputs, read_recordings
 from badc_core.jobs.run_job import RunJob
@@ -22,8 +26,11 @@ from badc_dagster.run_jobs import (
     JOB_TAG,
     close_lost_jobs,
     create_job,
+    finish,
     following,
+    is_last_run,
     join_job,
+    resuming,
 )
 
 PLANTED = "zebra-17-secret"
@@ -110,7 +117,7 @@ def test_an_interrupted_command_cancels_its_job_and_one_without_runs_has_none(gr
 
 def test_a_job_that_a_killed_process_left_open_is_closed_once_nobody_follows_it(graph, home):
     job = create_job("badc run")
-    with following(job):
+    with following(job.folder):
         job.start(Part("recording", "id-1"), {})
         close_lost_jobs(graph.instance, pytest.fail)
         assert status(job) == "running"
@@ -148,11 +155,83 @@ def test_a_re_execution_and_a_backfill_are_one_job_and_other_runs_have_their_own
 def test_what_a_run_left_queued_keeps_its_job_open(graph):
     run = new_run(graph)
     job = join_job(graph.instance, run)
-    with following(job):
-        pass
     close_lost_jobs(graph.instance, pytest.fail)
     assert job.read().get("ended") is None
     graph.instance.report_run_failed(run)
+    close_lost_jobs(graph.instance, pytest.fail)
+    assert job.read()["ended"]["status"] == "failed"
+
+
+def test_a_job_that_a_run_joins_is_open_again_and_one_that_was_archived_is_not_joined(graph):
+    first = new_run(graph, backfill="b1")
+    job = join_job(graph.instance, first)
+    found = JobFinder(job_places()).find(job.job_id)
+    with following(job.folder) as lock:
+        finish(job, lock, "completed")
+    join_job(graph.instance, new_run(graph, backfill="b1"))
+    with pytest.raises(JobBusy, match="runs started by backfill b1"):
+        archive_job(job_places(), found, remove=True)
+    with following(job.folder) as lock:
+        job.finish("completed")
+        with pytest.raises(JobBusy, match="by another process"):
+            archive_job(job_places(), found, remove=True)
+        finish(job, lock, "completed")
+    archive_job(job_places(), found, remove=True)
+    again = new_run(graph, parent_run_id=first.run_id, root_run_id=first.run_id)
+    assert join_job(graph.instance, again).job_id != job.job_id
+    with pytest.raises(JobBusy, match="was archived"), following(job.folder):
+        pass
+
+
+def test_jobs_of_several_homes_with_one_id_are_told_apart(graph, monkeypatch, tmp_path):
+    job = create_job("dagster")
+    monkeypatch.setenv("BADC_JOBS", str(tmp_path / "of_another_home"))
+    other = join_job(graph.instance, new_run(graph))
+    assert other.job_id == job.job_id
+    assert is_last_run(graph.instance, job, "")
+    assert not is_last_run(graph.instance, other, "")
+
+
+def test_a_job_that_two_processes_follow_is_ended_by_the_last(graph):
+    job = create_job("badc run")
+    with following(job.folder) as last:
+        part = job.start(Part("recording", "id-1"), {})
+        with following(job.folder) as first:
+            finish(job, first, "completed")
+        assert job.read().get("ended") is None
+        with pytest.raises(RecordingBusy), resuming(job):
+            pass
+        part.end()
+        finish(job, last, "completed")
+    assert status(job) == "completed"
+    with resuming(job), pytest.raises(RecordingBusy), resuming(job):
+        pass
+
+
+def test_a_job_left_open_ended_as_all_its_runs_did(graph, home):
+    ended = []
+    for is_done_again in (False, True):
+        runs = [new_run(graph, backfill=f"b{is_done_again}") for _ in "ab"]
+        if is_done_again:
+            first = runs[0].run_id
+            runs.append(new_run(graph, parent_run_id=first, root_run_id=first))
+        jobs_of_runs = [join_job(graph.instance, one) for one in runs]
+        graph.instance.report_run_failed(runs[0])
+        for one in runs[1:]:
+            event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, one.job_name)
+            graph.instance.report_dagster_event(event, one.run_id)
+        close_lost_jobs(graph.instance, pytest.fail)
+        ended.append(jobs_of_runs[0].read()["ended"]["status"])
+    assert ended == ["failed", "completed"]
+    assert list((home / "open_jobs").glob(".backfill-*")) == []
+
+
+def test_a_job_is_closed_once_its_disk_is_there_again(graph, tmp_path):
+    job = create_job("badc run")  # killed before its first run
+    root = job_places().root
+    root.rename(tmp_path / "away")
+    close_lost_jobs(graph.instance, pytest.fail)
+    (tmp_path / "away").rename(root)
     close_lost_jobs(graph.instance, pytest.fail)
     assert job.read()["ended"]["status"] == "failed"
 

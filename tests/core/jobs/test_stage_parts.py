@@ -1,12 +1,14 @@
 """A stage whose work comes in parts leaves one record, whoever of them ends first or is killed."""
 
 import json
+import socket
 
 import pytest
 from support.disks import small_disk
 
 from badc_core.errors import OutputUnwritable, StorageFull
 from badc_core.jobs import load_manifest
+from badc_core.jobs.job_states import find_work
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
 from badc_core.jobs.recording_tables import (
@@ -24,7 +26,7 @@ from badc_core.jobs.unfailing import Unfailing
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     monkeypatch.setenv("LAKE_TOKEN", "zebra-17-secret")
-    return RunJob.create(JobPlaces(tmp_path / "jobs"), {"started_by": "a test"})
+    return RunJob.create(JobPlaces(tmp_path / "jobs"), {"started_by": "a test"}, print)
 
 
 def record(job, stage="count"):
@@ -69,7 +71,12 @@ def test_a_stage_runs_until_the_last_of_its_parts_has_ended(job):
     parts[0].end("the disk is full")
     assert (record(job)["status"], status(job)) == ("running", "running")
     assert job.has_work()
-    parts[1].end()
+    gone = {**record(job)["ran_by"], "host": socket.gethostname(), "pid": 2**22 + 1}
+    began_last = {"stages": {"count": {**record(job), "ran_by": gone}}}
+    assert find_work(began_last) == "count (run run-2)"
+    job.end_lost(["run-2"], "killed")
+    assert "killed" in record(job)["error"]
+    parts[1].end()  # it was not
     assert (record(job)["status"], record(job)["error"]) == ("failed", "the disk is full")
 
     job.start(Part("count", "run-3", replaces=frozenset({"run-1"})), {}).end()
