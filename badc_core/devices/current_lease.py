@@ -38,6 +38,7 @@ class CurrentLease:
         waited_s: how long it waited for them.
         descriptors: open files of the lease; empty if only another process has them.
         leases_gpus: whether this machine has GPUs to lease at all.
+        hides: what CUDA_VISIBLE_DEVICES was without the lease; None if it was not set.
     """
 
     devices: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class CurrentLease:
     waited_s: float = 0.0
     descriptors: tuple[int, ...] = ()
     leases_gpus: bool = False
+    hides: str | None = None
 
     @classmethod
     def of(cls, lease: Lease, waited_s: float, leases_gpus: bool = False) -> Self:
@@ -102,8 +104,23 @@ def lease_descriptors() -> tuple[int, ...]:
     return tuple(one for one in current.descriptors if _is_open(one)) if current else ()
 
 
+def unhidden_environment() -> dict[str, str] | None:
+    """Returns this process's variables as if it had no lease; None if it has one with devices."""
+    current = current_lease()
+    if current is None or current.devices:
+        return None
+    environment = dict(os.environ)
+    del environment[LEASE_VARIABLE], environment[VISIBLE]
+    return environment if current.hides is None else {**environment, VISIBLE: current.hides}
+
+
 @contextmanager
-def leased_gpus(request: DeviceRequest, work: str, only: Gpu | None = None) -> Iterator[LeasedGpus]:
+def leased_gpus(
+    request: DeviceRequest,
+    work: str,
+    only: Gpu | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[LeasedGpus]:
     """Yields GPUs, leased until the block ends; for work outside any executor.
 
     Waits for them if it must. A process with a lease gets the GPUs of that; a machine without GPUs
@@ -113,12 +130,13 @@ def leased_gpus(request: DeviceRequest, work: str, only: Gpu | None = None) -> I
         request: how many.
         work: what they are for, for other users to see.
         only: the one to use; None for any.
+        environment: variables that say which GPUs and which lease there are; None for our own.
 
     Raises:
         ConfigInvalid: the machine does not have these GPUs, or the lease folder cannot be used.
     """
-    inventory = find_gpus()
-    current = current_lease()
+    inventory = find_gpus(environment)
+    current = current_lease(environment)
     if current is not None:
         yield LeasedGpus(_select(inventory, current.gpus), lease_descriptors())
         return

@@ -14,8 +14,9 @@ from badc_core.jobs.environment import read_secrets
 def exit_codes() -> Iterator[None]:
     """Ends the process as stages do; around the whole script, or as a decorator of its `main`.
 
-    The exit code is 0 after success, 1 after a failure, 130 after Ctrl-C and 143 after SIGTERM;
-    `argparse` ends a script with 2 for bad arguments. Manifests in the block are saved before.
+    The exit code is 0 after success, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM and 129
+    after SIGHUP; `argparse` ends a script with 2 for bad arguments. Manifests in the block are
+    saved before.
 
     Raises:
         SystemExit: unless the block ends by itself.

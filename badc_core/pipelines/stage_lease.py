@@ -9,6 +9,7 @@ from badc_core.devices.current_lease import (
     current_lease,
     lease_descriptors,
     leased_gpus,
+    unhidden_environment,
 )
 from badc_core.devices.lease_request import DeviceRequest
 
@@ -32,7 +33,8 @@ class StageDevice:
 def stage_device(needs_device: bool, work: str) -> Iterator[StageDevice]:
     """Yields a GPU of a stage's own, which waits for it if it must; or none.
 
-    A step of Dagster has its lease already. A machine without GPUs has none to lease.
+    A step of Dagster has its lease already, unless only the stage's function knows that it needs
+    one: that of a step without devices is empty. A machine without GPUs has none to lease.
 
     Raises:
         ConfigInvalid: the lease folder cannot be used.
@@ -40,7 +42,7 @@ def stage_device(needs_device: bool, work: str) -> Iterator[StageDevice]:
     if not needs_device:
         yield StageDevice(CurrentLease().environment())
         return
-    with leased_gpus(DeviceRequest(), work):
+    with leased_gpus(DeviceRequest(), work, environment=unhidden_environment()):
         lease = current_lease()
         if lease is None:
             yield StageDevice({})

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from badc_core.devices.current_lease import CurrentLease
+from badc_core.devices.inventory import VISIBLE
 from badc_core.devices.lease_files import read_content, write_content
 from badc_dagster.dagster_private import MultiprocessExecutorChildProcessCommand
 
@@ -47,7 +48,8 @@ class LeasedStepCommand(MultiprocessExecutorChildProcessCommand):
         Its events reach the event log, but no process empties the pipe to the run: once full, it
         would block this process, and the devices, for ever.
         """
-        os.environ.update(self._lease.environment())
+        lease = replace(self._lease, hides=os.environ.get(VISIBLE))
+        os.environ.update(lease.environment())
         for descriptor in self._lease.descriptors:
             # `badc gpus` should show the process that uses the device.
             write_content(descriptor, {**read_content(descriptor), "pid": os.getpid()})

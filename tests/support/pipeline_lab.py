@@ -55,9 +55,17 @@ class Lab:
     def run(self, text: str) -> PipelineEnd:
         return run_pipeline(self.write(text), self.job, self.shown.append, self.shown.append)
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        """Starts a process that runs the pipeline last written, in the job."""
-        code = (
+    def start(
+        self, terminal: int | None = None, *, is_ignored: bool = False
+    ) -> "subprocess.Popen[bytes]":
+        """Starts a process that runs the pipeline last written, in the job.
+
+        Args:
+            terminal: that it writes to, and is ended with; None for none.
+            is_ignored: it goes on when the terminal is closed, as under `nohup`.
+        """
+        signals = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        code = (signals if is_ignored else "") + (
             "import sys; from pathlib import Path; from badc_core.jobs import exit_codes\n"
             "from badc_core.pipelines.definition import read_pipeline\n"
             "from badc_core.pipelines.pipeline_job import PipelineJob\n"
@@ -67,7 +75,13 @@ class Lab:
             "    run_pipeline(read_pipeline(Path(sys.argv[1])), job, print, print)\n"
         )
         words = [sys.executable, "-c", code, self.root / "words.toml", self.folder]
-        return subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        if terminal is None:
+            return subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        # `setsid --ctty` takes the terminal of its standard input.
+        words = ["setsid", "--ctty", *words]
+        if is_ignored:
+            return subprocess.Popen(words, stdin=terminal, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal)
 
     def processes(self) -> list[str]:
         """Returns the command lines of all processes of the job's stages."""

@@ -20,8 +20,9 @@ from badc_core.devices.current_lease import (
     current_lease,
     lease_descriptors,
     leased_gpus,
+    unhidden_environment,
 )
-from badc_core.devices.inventory import Gpu, GpuInventory
+from badc_core.devices.inventory import VISIBLE, Gpu, GpuInventory
 from badc_core.devices.leasable import leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.lease_request import DeviceRequest, Holder
@@ -41,7 +42,7 @@ def store(tmp_path, monkeypatch) -> LeaseStore:
     """Returns the leases of a machine with three GPUs."""
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path / "leases"))
     inventory = GpuInventory(GPUS, "")
-    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: inventory)
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda _: inventory)
     folder = lease_folder()
     return LeaseStore(folder, leasable_devices(inventory, read_declaration(folder.parent)))
 
@@ -134,7 +135,7 @@ def test_a_leased_device_that_nvml_does_not_know_is_used_by_its_name(monkeypatch
 
 def test_declared_devices_are_leased_where_nvml_shows_none(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: GpuInventory((), "No driver"))
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda _: GpuInventory((), "No driver"))
     (tmp_path / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n', encoding="utf-8")
     with leased_gpus(ALL_IDLE, "mine") as leased:
         assert [gpu.uuid for gpu in leased.inventory.gpus] == ["odd-1"]
@@ -143,7 +144,7 @@ def test_declared_devices_are_leased_where_nvml_shows_none(tmp_path, monkeypatch
 
 def test_without_any_gpu_nothing_is_leased(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BADC_LEASE_DIR", str(tmp_path))
-    monkeypatch.setattr(current_lease_module, "find_gpus", lambda: GpuInventory((), "No driver"))
+    monkeypatch.setattr(current_lease_module, "find_gpus", lambda _: GpuInventory((), "No driver"))
     with leased_gpus(ALL_IDLE, "mine") as leased:
         assert leased.inventory == GpuInventory((), "No driver")
         assert leased.descriptors == ()
@@ -185,3 +186,14 @@ def test_a_lease_lasts_until_the_last_worker_has_ended(tmp_path: Path, monkeypat
         assert is_locked(path)
         assert len(list(results)) == 1
     assert not is_locked(path)
+
+
+@pytest.mark.parametrize("before", [None, "GPU-1"])
+def test_what_an_empty_lease_hides_can_be_seen_again(monkeypatch, before) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": "/h", **CurrentLease(hides=before).environment()})
+    found = unhidden_environment()
+    assert found is not None
+    assert LEASE_VARIABLE not in found
+    assert found.get(VISIBLE) == before
+    monkeypatch.setattr(os, "environ", CurrentLease(("GPU-2",)).environment())
+    assert unhidden_environment() is None

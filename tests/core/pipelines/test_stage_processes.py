@@ -1,11 +1,14 @@
 """Stages as processes: their time limit, what they leave behind, their environment and device."""
 
 import json
+import os
 import signal
+import time
 
 import pytest
 from support.pipeline_lab import stage
 
+from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_files import lease_folder
 from badc_core.errors import StageBusy
 from badc_core.jobs import PipelineManifest
@@ -150,6 +153,25 @@ def test_a_terminated_pipeline_is_saved_as_failed_and_nothing_is_left(lab) -> No
     assert lab.manifest["pipeline"]["completed_stages"] == ["first"]
 
 
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_closed_terminal_ends_a_pipeline_and_its_stages_unless_by_nohup(lab, is_ignored) -> None:
+    lab.write(
+        stage("long", "touch began; setsid sleep 60 & while test ! -e go; do sleep 0.05; done")
+    )
+    ours, terminal = os.openpty()
+    runner = lab.start(terminal, is_ignored=is_ignored)
+    os.close(terminal)
+    lab.wait_for("began")
+    os.close(ours)
+    if is_ignored:
+        time.sleep(0.2)
+        (lab.folder / "go").touch()
+    assert runner.wait(20) == (0 if is_ignored else 129)
+    assert lab.processes() == []
+    assert lab.record("long")["status"] == ("success" if is_ignored else "failed")
+    assert lab.manifest["pipeline"]["status"] == ("completed" if is_ignored else "failed")
+
+
 def test_only_stages_that_ask_see_a_device_and_they_have_it_alone(lab, monkeypatch) -> None:
     leases = lab.root / "leases"
     monkeypatch.setenv("BADC_LEASE_DIR", str(leases))
@@ -175,7 +197,13 @@ def test_only_stages_that_ask_see_a_device_and_they_have_it_alone(lab, monkeypat
     assert "leased_devices" not in lab.record("without")["metadata"]
 
 
-def test_a_function_may_ask_for_a_device_when_it_knows_that_it_needs_one(lab, monkeypatch) -> None:
+@pytest.mark.parametrize("is_step", [False, True])
+def test_a_function_may_ask_for_a_device_when_it_knows_that_it_needs_one(
+    lab, monkeypatch, is_step
+) -> None:
+    if is_step:  # of Dagster, without devices
+        for name, value in CurrentLease().environment().items():
+            monkeypatch.setenv(name, value)
     monkeypatch.setenv("BADC_LEASE_DIR", str(lab.root / "leases"))
     lease_folder()
     (lab.root / "leases" / "devices.toml").write_text('[[device]]\nuuid = "odd-1"\n')
