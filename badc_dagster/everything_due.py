@@ -13,6 +13,7 @@ from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, read_registry
 from badc_core.reports.corpus import explain_corpus_damage
+from badc_core.reports.speech_tables import require_speech_search
 from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.lacking_fingerprints import store_where_lacking
@@ -61,7 +62,8 @@ class EverythingDue:
             watch: returns what shows the progress of a stage.
 
         Raises:
-            DetectorMissing, ConfigInvalid: nothing can be run under these settings.
+            DetectorMissing, PackageMissing, ConfigInvalid: nothing can be run under these
+                settings.
         """
         registry = read_registry(self._dataset.registry)
         register_keys(self._instance, self._connection, registry.ids)
@@ -71,6 +73,8 @@ class EverythingDue:
         progress = batches.finder.find(registry.without(missing))
         store_where_lacking(self._dataset, progress.current)
         wanted = self._choose(registry, progress, limit)
+        if wanted:
+            require_speech_search(self._dataset)
         self._job.plan(wanted)
         batches.run(progress, wanted, self._show_first_results)
         busy = batches.busy | self._runs.busy

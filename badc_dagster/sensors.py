@@ -19,6 +19,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
+from badc_core.reports.speech_tables import require_speech_search
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.done_notes import collect
 from badc_dagster.due import DueFinder, Progress, find_busy
@@ -132,7 +133,7 @@ def evaluate(
         warn: writes a warning into the tick's log.
 
     Raises:
-        DatasetInvalid, DetectorMissing, ConfigInvalid: nothing can be run here.
+        DatasetInvalid, DetectorMissing, PackageMissing, ConfigInvalid: nothing can be run here.
     """
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
@@ -150,6 +151,7 @@ def evaluate(
     progress = finder.find(outcome.registry.without({*outcome.missing, *taken.unsettled}))
     requests: list[dg.RunRequest] = []
     if progress.unfinished:
+        require_speech_search(dataset)
         requests = _Requests(instance, connection, dataset, cursor, now_s()).make(progress)
     else:
         cursor.requested = {stage: {} for stage in STAGES}

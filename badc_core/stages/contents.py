@@ -12,6 +12,7 @@ from badc_core.errors import BadcError
 from badc_core.provenance.fetching import Needed
 from badc_core.recordings.recording import read_recording
 from badc_core.recordings.registered import RegisteredRecording
+from badc_core.speech.stored import read_speech
 from badc_core.stages.stage import STAGES, Stage
 
 
@@ -54,8 +55,10 @@ def _find_sound(
 
 
 def _has_to_show(dataset: Dataset, recording_id: str) -> bool:
-    if dataset.settings.speech.is_searched_for and not dataset.speech(recording_id).exists():
-        return True
+    if dataset.settings.speech.is_searched_for:
+        recording = read_recording(dataset.recording(recording_id))
+        if read_speech(dataset, recording_id, recording.sha256) is None:
+            return True
     if not dataset.settings.report.top_detections:
         return False
     return bool(read_detections(dataset.detections(recording_id)).num_rows)

@@ -17,7 +17,6 @@ from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import ContentMissing, DatasetInvalid
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
-from badc_core.speech.find import require_network
 from badc_core.speech.stored import search_inputs
 
 
@@ -125,7 +124,6 @@ def _report_settings(dataset: Dataset) -> dict[str, Any]:
     settings, speech = dataset.settings.report.model_dump(), dataset.settings.speech
     if not speech.is_searched_for:
         return {"settings": settings}
-    require_network()  # rather than after hours of analysis
     return {"settings": settings, "speech": speech.model_dump() | search_inputs()}
 
 

