@@ -123,10 +123,10 @@ def _bring_over(places: JobPlaces, old: OldJob, known: dict[str, Any], done: Mig
         aside.mkdir()
         for path in list_files(old.folder):
             _copy(path, _counterpart(path, old.folder, aside), old.folder, done)
-        _copy_times(old.folder, aside)
         write_json(aside / MANIFEST, {**old.manifest, "job_id": known["job_id"]})
         write_json(aside / JOB_INFO, _describe(places, old, known))
         _fsync_folders(aside)
+        _copy_modes(old.folder, aside)
     make_folders(places.log_root, log_dir)
     write_joined(output_dir)
     done.is_new = True
@@ -181,7 +181,6 @@ def _copy(path: Path, target: Path, source: Path, done: Migrated) -> None:
         target.symlink_to(_link(path, source))
     elif stat.S_ISDIR(mode):
         target.mkdir()
-        _copy_times(path, target)
     elif not stat.S_ISREG(mode):
         done.warnings.append(f"{path} is no file, and was left out")
     elif _has_settings(path):
@@ -228,9 +227,13 @@ def _has_settings(path: Path) -> bool:
     return path.suffix == ".env" or path.name.startswith(".env")
 
 
-def _copy_times(path: Path, target: Path) -> None:
-    with suppress(OSError):
-        shutil.copymode(path, target)
+def _copy_modes(source: Path, target: Path) -> None:
+    """Gives folders their modes, once nothing is written into them any more."""
+    for path in reversed(list(list_files(source))):
+        if path.is_dir() and not path.is_symlink():
+            shutil.copymode(path, _counterpart(path, source, target))
+    # The manifest is still to be written into the job's folder.
+    target.chmod(stat.S_IMODE(source.stat().st_mode) | stat.S_IRWXU)
 
 
 def _fsync_folders(folder: Path) -> None:

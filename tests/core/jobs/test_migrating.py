@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import stat
 import time
 from pathlib import Path
 
@@ -149,6 +150,19 @@ def test_a_damaged_manifest_is_reported_and_its_job_still_comes_over(
     assert (details.input["title"], details.input["year"]) == ("Dawn Chorus", 1999)
     assert (job.output_dir / "manifest.original.json").read_text() == manifest
     assert (job.output_dir / "audio" / "audio.wav").read_bytes() == b"sound"
+
+
+def test_folders_that_nobody_may_write_to_come_over_as_they_are(places, tmp_path) -> None:
+    folder = _old_job(tmp_path, "Inception_2010", FIRST)
+    for one in (folder / "audio", folder):
+        one.chmod(0o555)
+    (tmp_path / "other").touch()
+    with forbidden(tmp_path / "other"):  # so that root, too, obeys
+        done = migrate(places, folder)
+    assert done.error == ""
+    assert stat.S_IMODE((done.output_dir / "audio").stat().st_mode) == 0o555
+    assert (done.output_dir / "audio" / "audio.wav").read_bytes() == b"sound"
+    assert load_manifest(done.output_dir)["job_id"] == done.job_id
 
 
 def test_moving_removes_what_was_copied_and_nothing_else(places, tmp_path) -> None:
