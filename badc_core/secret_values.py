@@ -4,13 +4,13 @@ A variable is secret by its name, or because its value is a private key or a URL
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MASK = "***"
 
 _SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|BEARER|COOKIE|(API|ACCESS|PRIVATE)KEY"
+    r"TOKEN|SECRET(?!ARY)|PASSW|PASSPHRASE|CREDENTIAL|BEARER|COOKIE|(API|ACCESS|PRIVATE)KEY"
     r"|(^|[_-])(KEY|PASS)([_-]|$)|[_-]PWD([_-]|$)|AUTH(?!ORS?([_-]|$))"
 )
 _PRIVATE_KEY = "PRIVATE KEY-----"
@@ -29,8 +29,8 @@ def is_secret(name: str, value: str = "") -> bool:
 class Secrets:
     """The secret values of some variables, which it replaces by `***` wherever they occur.
 
-    In texts those of four letters and more are replaced. In paths, which must stay usable, only
-    those of twelve and more are: a password may also be the name of a folder.
+    In texts those of four letters and more are replaced. In paths and settings, which must stay
+    usable, only those of twelve and more are: a password may also be the name of a folder.
 
     Args:
         variables: name -> value, of secret variables and others.
@@ -64,20 +64,38 @@ class Secrets:
         """Returns whether a secret that is nothing else by chance is in the content of a file."""
         return bool(self.longest_bytes) and self._in_bytes.search(content) is not None
 
-    def mask_json(self, value: Any, name: str = "") -> Any:
+    def mask_json(self, value: Any) -> Any:
         """Returns a JSON value without secrets.
+
+        Under the name of a secret every text and number is one, in lists and objects too.
 
         Args:
             value: what `json` can write.
-            name: its key. Under the name of a secret every text is one.
         """
-        if isinstance(value, dict):
-            return {self.mask_text(key): self.mask_json(one, key) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self.mask_json(one, name) for one in value]
-        if isinstance(value, str):
-            return MASK if value and is_secret(name) else self.mask_text(value)
+        return _mask(value, self.mask_text)
+
+    def mask_settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the settings of a dataset without secrets."""
+        masked: dict[str, Any] = _mask(settings, self._mask_setting)
+        return masked
+
+    def _mask_setting(self, text: str) -> str:
+        return _URL_PASSWORD.sub(MASK, self.mask_path(text))
+
+
+def _mask(value: Any, mask: Callable[[str], str], is_hidden: bool = False) -> Any:
+    """Returns a JSON value with its texts masked; if it is hidden, numbers and all texts are."""
+    if isinstance(value, Mapping):
+        return {
+            mask(key): _mask(one, mask, is_hidden or is_secret(key)) for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_mask(one, mask, is_hidden) for one in value]
+    if isinstance(value, bool) or value in (None, ""):
         return value
+    if is_hidden:
+        return MASK
+    return mask(value) if isinstance(value, str) else value
 
 
 def _parts(value: str) -> Iterable[str]:

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from badc_core.datasets.connections import Connection
-from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
+from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
+from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES

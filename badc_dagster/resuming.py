@@ -16,7 +16,8 @@ from badc_core.file_names import explain_no_folder
 from badc_core.integrity.findings import Finding
 from badc_core.integrity.job_outputs import check_job_outputs
 from badc_core.jobs import load_manifest
-from badc_core.jobs.run_job import RUNS, RunJob
+from badc_core.jobs.job_states import RUNS_RECORD
+from badc_core.jobs.run_job import RunJob
 from badc_core.secret_values import MASK
 from badc_core.settings import Settings
 from badc_core.settings_section import Section
@@ -57,7 +58,7 @@ def open_job(folder: Path) -> RunJob:
         DatasetInvalid: its dataset is no longer where it was.
     """
     job_id = folder.name
-    if not (folder / RUNS).exists():
+    if not (folder / RUNS_RECORD).exists():
         what = "this job's stages are no runs of Dagster"
         raise ConfigInvalid(what, job_id, "Run its stages again as they were run")
     if not os.access(folder, os.W_OK):
@@ -132,14 +133,14 @@ def _datasets(job: RunJob) -> Iterator[tuple[str, Path, dict[str, Any]]]:
 def as_overrides(stored: Mapping[str, Any], section: type[Section]) -> dict[str, Any]:
     """Returns stored settings as overrides: what was not set then is not set now either.
 
-    Secrets, which are not stored, are left to the `badc.toml` of now.
+    Values that had a secret in them, which was not stored, are left to the `badc.toml` of now.
     """
     overrides: dict[str, Any] = {}
     for key, setting in section.model_fields.items():
         kind, value = setting.annotation, stored.get(key)
         if isinstance(kind, type) and issubclass(kind, Section):
             overrides[key] = as_overrides(value or {}, kind)
-        elif value is not None and value != MASK:
+        elif value is not None and MASK not in str(value):
             overrides[key] = value
         elif value is None and setting.default is None:
             overrides[key] = None

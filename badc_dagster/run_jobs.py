@@ -19,8 +19,9 @@ import dagster as dg
 from badc_core.errors import JobBusy, RecordingBusy
 from badc_core.hashing import sha256_text
 from badc_core.jobs.job_states import is_archived
+from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.places import job_places
-from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
+from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.jobs.work_lock import working_on
 from badc_core.locks import is_locked, is_only_lock, lock_file, locked, try_lock_file, unlock

@@ -10,7 +10,7 @@ VERSION = "1.0.0"
 
 RUNNING, SUCCESS, FAILED, SKIPPED = "running", "success", "failed", "skipped"
 STATUSES = (RUNNING, SUCCESS, FAILED, SKIPPED)
-COMPLETED = "completed"
+COMPLETED, CANCELED = "completed", "canceled"
 
 Json = dict[str, Any]
 STAGE_LISTS = {SUCCESS: "completed_stages", FAILED: "failed_stages", SKIPPED: "skipped_stages"}

@@ -145,7 +145,7 @@ def write_joined(folder: Path, change: Callable[[Parts], None] | None = None) ->
     with locked(folder / _LOCK):
         parts = read_parts(folder) or Parts({}, {}, {})
         for path in parts.damaged:
-            _set_aside(path)
+            set_aside(path)
         if change is not None:
             now = now_text()
             parts.pipeline.update(schema=SCHEMA_VERSION, updated_at=now)
@@ -181,7 +181,7 @@ def read_record(folder: Path, stage: str) -> Json:
     damaged: list[Path] = []
     _read_or_note(path, is_record, damaged)
     for one in damaged:
-        _set_aside(one)
+        set_aside(one)
     parts = read_parts(folder)
     return parts.stages.get(stage, {}) if parts else {}
 
@@ -210,7 +210,7 @@ def _stage_names(folder: Path) -> list[str]:
     return []
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
     """Renames a damaged file, so that nothing is lost, and says so.
 
     Raises:

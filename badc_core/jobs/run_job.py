@@ -17,14 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from badc_core.accounts import user_name
-from badc_core.atomic import write_text
+from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.errors import ConfigInvalid
-from badc_core.file_names import require_name
 from badc_core.jobs.environment import read_secrets
-from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job
+from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE
+from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED, Json
+from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, set_aside
 from badc_core.jobs.pipeline_manifest import PipelineManifest
-from badc_core.jobs.places import JobPlaces
+from badc_core.jobs.places import JobPlaces, job_user
 from badc_core.jobs.recording_tables import append_recordings, append_rows, read_recordings
 from badc_core.jobs.stage_part import Part, StagePart, end_lost_parts, runs_lock
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, write_json
@@ -32,11 +32,7 @@ from badc_core.json_texts import parse_object
 from badc_core.locks import locked
 from badc_core.toml_files import read_toml, render_toml
 
-RUNS = "runs.json"
-COMPLETED, FAILED, CANCELED = "completed", "failed", "canceled"
-
-Json = dict[str, Any]
-_TABLE, _CONFIG, _SETTINGS = "runs.csv", "run_config.json", "settings.toml"
+_CONFIG, _SETTINGS = "run_config.json", "settings.toml"
 _RUN_COLUMNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _MOST_ERRORS = 20
 _SETTLING = "nothing was left to do"
@@ -70,7 +66,7 @@ class RunJob:
         """
         manager = places.manager()
         # Runs are configured by the dataset's settings, and no file of variables.
-        manager.create_job(_user(), Path(os.devnull))
+        manager.create_job(job_user(), Path(os.devnull))
         manager.cleanup_job_env()
         folder = manager.get_job_output_dir()
         mark(folder)
@@ -83,7 +79,7 @@ class RunJob:
             **secrets.mask_json(to_json(facts)),
             "datasets": {},
         }
-        write_json(folder / RUNS, about)
+        write_json(folder / RUNS_RECORD, about)
         return cls(folder)
 
     @property
@@ -94,7 +90,7 @@ class RunJob:
     def read(self) -> Json:
         """Returns what `runs.json` says; empty if it cannot be read."""
         with suppress(OSError, ValueError):
-            return parse_object((self.folder / RUNS).read_bytes())
+            return parse_object((self.folder / RUNS_RECORD).read_bytes())
         return {}
 
     def add_run(self, run_id: str, job: str, stages: Iterable[str], config: Any = None) -> None:
@@ -108,7 +104,7 @@ class RunJob:
         """
         self._open_again()
         row = (run_id, f"/runs/{run_id}", self.attempt, now_text(), job, " ".join(stages))
-        append_rows(self.folder / _TABLE, _RUN_COLUMNS, [row])
+        append_rows(self.folder / RUNS_TABLE, _RUN_COLUMNS, [row])
         if config and not (self.folder / _CONFIG).exists():
             write_json(self.folder / _CONFIG, read_secrets().mask_json(to_json(config)))
 
@@ -124,7 +120,9 @@ class RunJob:
             if name in about["datasets"]:
                 return False
             file = _SETTINGS if not about["datasets"] else f"settings_{name}.toml"
-            write_text(self.folder / file, render_toml(secrets.mask_json(_without_none(settings))))
+            write_text(
+                self.folder / file, render_toml(secrets.mask_settings(_without_none(settings)))
+            )
             about["datasets"][name] = {"root": str(root), "settings": file}
             about["versions"] = {**about.get("versions", {}), **to_json(versions)}
             return True
@@ -243,21 +241,28 @@ class RunJob:
         return list((load_manifest(self.folder) or {}).get("stages", {}))
 
     def _change(self, change: Callable[[Json], bool]) -> bool:
-        """Changes what `runs.json` says, unless the change returns False; returns that."""
+        """Changes what `runs.json` says, unless the change returns False; returns that.
+
+        A damaged file is set aside, and what is still known is written again.
+
+        Raises:
+            StorageFull, OutputUnwritable: it cannot be read or written.
+        """
+        path = self.folder / RUNS_RECORD
         with locked(runs_lock(self.folder)):
-            about = self.read()
+            try:
+                with naming_storage_trouble(path):
+                    about = parse_object(path.read_bytes())
+            except (FileNotFoundError, ValueError):
+                set_aside(path)
+                job_id = read_job(self.folder).get("job_id")
+                about = {"schema": SCHEMA_VERSION, "job_id": job_id, "attempt": self.attempt}
+                write_json(path, {**about, "datasets": {}})
             about.setdefault("datasets", {})
             is_changed = change(about)
             if is_changed:
-                write_json(self.folder / RUNS, about)
+                write_json(path, about)
             return is_changed
-
-
-def _user() -> str:
-    try:
-        return require_name(user_name())
-    except ValueError:  # such as DOMAIN\\user
-        return str(os.getuid())
 
 
 def _without_none(settings: Mapping[str, Any]) -> Json:

@@ -16,17 +16,17 @@ from typing import Any
 from badc_core.accounts import user_name
 from badc_core.file_names import absolute
 from badc_core.jobs import recording_tables as tables
+from badc_core.jobs.layout import FAILED, RUNNING, SUCCESS, Json
 from badc_core.jobs.manifest_files import (
     read_job,
     read_record,
     secrets_of,
     write_record,
 )
-from badc_core.jobs.outputs import Output, describe_input
+from badc_core.jobs.outputs import FileState, Output, describe_input
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
 from badc_core.locks import locked
 
-Json = dict[str, Any]
 _MOST_WARNINGS = 100
 
 
@@ -169,7 +169,7 @@ class StagePart:
             "folder": str(absolute(self._folder)),
             "first_started_at": before.get("first_started_at") or now,
             "started_at": kept.get("started_at", now),
-            "status": "running",
+            "status": RUNNING,
             "updated_at": now,
             "completed_at": None,
             "duration_seconds": None,
@@ -237,7 +237,7 @@ def _conclude(folder: Path, stage: str, record: Json, failures: Mapping[str, str
         others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
         reasons.append(f"{first} failed: {why}{others}")
     is_at_work = bool(parts.get("at_work"))
-    record["status"] = "running" if is_at_work else "failed" if reasons else "success"
+    record["status"] = RUNNING if is_at_work else FAILED if reasons else SUCCESS
     record["updated_at"] = now
     record["completed_at"] = None if is_at_work else now
     record["duration_seconds"] = None if is_at_work else parts.get("seconds", 0.0)
@@ -251,9 +251,16 @@ def _conclude(folder: Path, stage: str, record: Json, failures: Mapping[str, str
         ("failures", tables.failures_table(folder, stage)),
     ):
         record["outputs"].pop(key, None)
-        if table.exists():
-            description = f"{key} of single recordings"
-            record["outputs"][key] = Output(table, description, None).describe(secrets_of(folder))
+        state = FileState.read(table)
+        if state.exists:
+            # Without a checksum: other parts add rows, and hashing takes long for a large archive.
+            record["outputs"][key] = {
+                "path": secrets_of(folder).mask_path(str(absolute(table))),
+                "exists": True,
+                "size_bytes": state.size_bytes,
+                "sha256": None,
+                "description": f"{key} of single recordings",
+            }
 
 
 def runs_lock(folder: Path) -> Path:

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 import dagster as dg
 
-from badc_core.jobs.run_job import CANCELED, COMPLETED, FAILED, RunJob
+from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
+from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES

@@ -25,6 +25,7 @@ PLANTED = "hf_3f9ab77c21d0"
         ("DEPLOY", "-----BEGIN RSA PRIVATE KEY-----\nabc", True),
         ("KEYBOARD", "x", False),
         ("USER_ID", "1", False),
+        ("Secretarybird", "0.5", False),
     ],
 )
 def test_names_and_urls_say_what_is_secret(name, value, expected) -> None:
@@ -44,6 +45,8 @@ def test_secrets_are_replaced_in_every_text() -> None:
             "url": "see https://me:other@host/x",
             PLANTED: "true, 1, de_DE",
             "n": 17,
+            "auth": {"value": "hunter22", "more": [{"pin": 4711}], "on": True, "off": None},
+            "api_key": 123456,
         }
     )
     assert found == {
@@ -52,6 +55,8 @@ def test_secrets_are_replaced_in_every_text() -> None:
         "url": "see https://***@host/x",
         "***": "true, 1, de_DE",
         "n": 17,
+        "auth": {"value": "***", "more": [{"pin": "***"}], "on": True, "off": None},
+        "api_key": "***",
     }
 
 

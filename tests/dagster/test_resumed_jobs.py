@@ -15,8 +15,11 @@ from support.waiting import wait_until
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.hashing import sha256_file
 from badc_core.jobs import load_manifest
-from badc_core.jobs.places import job_places
+from badc_core.jobs.places import JobPlaces, job_places
+from badc_core.jobs.run_job import RunJob
+from badc_core.settings import Settings
 from badc_core.stages.stage import STAGES
+from badc_dagster.resuming import as_overrides
 
 HELD = """
 import time
@@ -164,6 +167,23 @@ def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
     assert {one: after[one] for one in kept} == {one: before[one] for one in kept}
     assert after[detections][1] == before[detections][1]
     assert after.keys() == before.keys()
+
+
+def test_settings_with_a_secret_in_them_are_left_to_those_of_now(monkeypatch, tmp_path):
+    monkeypatch.setenv("PGPASSWORD", "birds")
+    monkeypatch.setenv("LAKE_TOKEN", "zebra-17-secret")
+    job = RunJob.create(JobPlaces(tmp_path / "jobs"), {}, print)
+    settings = Settings().model_dump(mode="json")
+    settings["recordings"]["roots"] = ["audio/birds"]
+    settings["recordings"]["templates"] = ["{site}/zebra-17-secret"]
+    settings["detector"]["command"] = "find --from https://me:pw@host"
+    settings["detector"]["thresholds"] = {"Secretarybird": 0.5}
+    job.add_dataset("pond", tmp_path, settings, {})
+    overrides = as_overrides(job.read_settings("pond"), Settings)
+    assert overrides["recordings"]["roots"] == ["audio/birds"]
+    assert overrides["detector"]["thresholds"] == {"Secretarybird": 0.5}
+    assert "templates" not in overrides["recordings"]
+    assert "command" not in overrides["detector"]
 
 
 def test_a_job_that_cannot_be_resumed_here_says_why(cut, app, monkeypatch, tmp_path):

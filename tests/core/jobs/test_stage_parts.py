@@ -5,10 +5,12 @@ import socket
 
 import pytest
 from support.disks import small_disk
+from support.forbidden import forbidden
 
 from badc_core.errors import OutputUnwritable, StorageFull
 from badc_core.jobs import load_manifest
 from badc_core.jobs.job_states import find_work
+from badc_core.jobs.layout import CANCELED, COMPLETED
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
 from badc_core.jobs.recording_tables import (
@@ -18,7 +20,7 @@ from badc_core.jobs.recording_tables import (
     read_outputs,
     read_recordings,
 )
-from badc_core.jobs.run_job import CANCELED, COMPLETED, RunJob
+from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.stage_part import Part
 from badc_core.jobs.unfailing import Unfailing
 
@@ -45,6 +47,8 @@ def test_batches_are_one_attempt_and_a_recording_done_later_clears_its_failure(j
     first.count("audio_s", 60.0)
     first.end()
     assert record(job)["status"] == "failed"
+    table = record(job)["outputs"]["outputs"]
+    assert (table["exists"], table["sha256"]) == (True, None)
     assert record(job)["error"] == "r2 failed: cannot be read with ***"
 
     second = job.start(Part("count", "run-2"), {})
@@ -140,6 +144,20 @@ def test_the_snapshot_of_a_dataset_is_masked_and_kept_as_it_was(job, tmp_path):
     assert "id-1,/runs/id-1,1," in (job.folder / "runs.csv").read_text()
     for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
         assert b"zebra-17" not in path.read_bytes(), path
+
+
+def test_a_damaged_record_of_runs_is_set_aside_and_one_that_cannot_be_read_stays(job):
+    path = job.folder / "runs.json"
+    before = path.read_bytes()
+    with forbidden(path), pytest.raises(OutputUnwritable):
+        job.finish(COMPLETED)
+    assert path.read_bytes() == before
+    job.begin_again()
+    path.write_bytes(before[:40])
+    job.add_run("id-1", "pipeline_job", ["count"])
+    job.finish(COMPLETED)
+    assert (job.job_id, job.read()["attempt"]) == (job.folder.name, 2)
+    assert [one.read_bytes() for one in job.folder.glob("runs.json.damaged-*")] == [before[:40]]
 
 
 def test_a_folder_that_cannot_be_written_costs_one_warning():
