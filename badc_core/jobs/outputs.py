@@ -16,7 +16,7 @@ from typing import Any
 from badc_core.atomic import replacing
 from badc_core.csv_tables import TableInvalid, as_written, write_rows
 from badc_core.file_names import absolute
-from badc_core.hashing import sha256_file, sha256_unchanged
+from badc_core.hashing import digest_json, sha256_file, sha256_unchanged
 from badc_core.secret_values import Secrets
 
 _COLUMNS = ("path", "size_bytes", "sha256")
@@ -55,7 +55,7 @@ class Output:
     """A file that a stage wrote.
 
     Args:
-        path: the file, or a folder, which has no checksum.
+        path: the file, or a folder, which has a checksum only if the caller knows it.
         description: for people.
         sha256: of the file as it is now, if the caller knows it.
         details: more to say of it.
@@ -168,16 +168,28 @@ def explain_difference(path: Path, written: Mapping[str, Any], *, in_full: bool)
     state = FileState.read(path)
     if not state.exists:
         return f"{path} is gone" if written.get("exists") else f"{path} was never written"
-    if state.version is None:
-        return ""
-    if state.size_bytes != written.get("size_bytes"):
+    if state.version is not None and state.size_bytes != written.get("size_bytes"):
         return f"{path} has another size"
     sha256 = written.get("sha256")
     if in_full and sha256:
         with suppress(OSError):
-            return "" if sha256_file(path) == sha256 else f"{path} has another content"
+            found = hash_folder(path) or sha256_file(path)
+            return "" if found == sha256 else f"{path} has another content"
         return f"{path} cannot be read"
     return ""
+
+
+def hash_folder(path: Path) -> str | None:
+    """Returns a digest of the names and contents of all files in a folder.
+
+    It is None for a file, and if one in the folder cannot be read.
+    """
+    if not path.is_dir():
+        return None
+    with suppress(OSError):
+        files = sorted(one for one in path.rglob("*") if one.is_file())
+        return digest_json([[str(one.relative_to(path)), sha256_file(one)] for one in files])
+    return None
 
 
 def _hash(path: Path, state: FileState) -> str | None:

@@ -119,9 +119,10 @@ class StageManifest:
 
         Args:
             key: what it is called in the manifest.
-            path: the file, or a folder, of which no size or checksum is recorded.
+            path: the file, or a folder, of which no size is recorded.
             description: for people.
-            sha256: of the file, if it is known; None to compute it.
+            sha256: of the file, if it is known; None to compute it. Of a folder: what
+                `hash_folder` says of it; None for a folder that others may change.
         """
         self._outputs[self._secrets.mask_text(key)] = Output(path, description, sha256)
 

@@ -13,7 +13,7 @@ from badc_core.csv_tables import TableInvalid
 from badc_core.errors import StageFailed
 from badc_core.jobs import StageManifest
 from badc_core.jobs.manifest_files import read_record
-from badc_core.jobs.outputs import read_table
+from badc_core.jobs.outputs import hash_folder, read_table
 
 
 def read_own_record(folder: Path, stage: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def adopt_record(own: dict[str, Any], record: StageManifest, but_not: Collection
             rows = _read_rows(path)
             record.add_output_table(key, rows, description, rows)
         else:
-            record.add_output(key, path, description, written.get("sha256"))
+            record.add_output(key, path, description, written.get("sha256") or hash_folder(path))
 
 
 def _read_rows(table: Path) -> dict[Path, str]:

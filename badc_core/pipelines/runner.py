@@ -16,6 +16,7 @@ from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
 from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
+from badc_core.jobs.outputs import hash_folder
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.locks import try_lock_file, unlock
 from badc_core.pipelines.definition import Pipeline, Stage
@@ -34,8 +35,8 @@ RAN_AFTER = "ran_after"
 """Metadata entry of a stage: the attempt at each stage it depends on whose outputs it had."""
 PIPELINE = "pipeline"
 """Metadata entry of a stage: the file of its pipeline."""
-_COMMAND, _LEASED = "command", "leased_devices"
-_OURS = {FINGERPRINT, RAN_AFTER, PIPELINE, _COMMAND, _LEASED}
+_COMMAND, _LEASED, _BY_ITSELF = "command", "leased_devices", "skipped_by_itself"
+_OURS = {FINGERPRINT, RAN_AFTER, PIPELINE, _COMMAND, _LEASED, _BY_ITSELF}
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,33 @@ class StageRunner:
         clear_outputs(outputs, job.folder, job.input)
         status = FAILED
         try:
-            require_inputs(needed, self._skipped_writers(needed, skipped))
-            end = self._call(record, skipped)
+            writers = self._skipped_writers(needed, skipped)
+            end = self._skip_likewise(writers)
+            if end is None:
+                require_inputs(needed, writers)
+                end = self._call(record, skipped)
             status = end.status
+            if status == SKIPPED:
+                record.add_metadata(_BY_ITSELF, True)
         finally:
             if status != SUCCESS:
                 # Others would take what it half wrote for whole.
                 clear_outputs(outputs, job.folder, job.input)
         return end
+
+    def _skip_likewise(self, writers: dict[str, str]) -> StageEnd | None:
+        """Returns that the stage is skipped if one that writes its inputs has skipped itself.
+
+        Args:
+            writers: input -> the skipped stage that should have written it.
+        """
+        records = (load_manifest(self._job.folder) or {}).get("stages", {})
+        for text, name in writers.items():
+            record = records.get(name, {})
+            if record.get("metadata", {}).get(_BY_ITSELF):
+                why = f"since the stage {name} was skipped: {record.get('error')}"
+                return StageEnd(SKIPPED, f"the input {text} is not there, {why}")
+        return None
 
     def _call(self, record: StageManifest, skipped: tuple[str, ...]) -> StageEnd:
         """Runs the process, again with a GPU if it asks for one, and records what it wrote."""
@@ -168,7 +188,7 @@ class StageRunner:
         named = {one.get("path") for one in own.get("outputs", {}).values()}
         for text, path in outputs.items():
             if str(path) not in named:
-                record.add_output(text, path)
+                record.add_output(text, path, sha256=hash_folder(path))
         return StageEnd(SUCCESS)
 
     def _run_process(

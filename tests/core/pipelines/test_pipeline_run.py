@@ -90,6 +90,22 @@ def test_a_changed_input_or_definition_is_a_reason_to_run_again(lab) -> None:
     assert _attempts(lab) == [2, 2, 3]
 
 
+def test_a_folder_is_what_was_written_only_if_every_file_in_it_is(lab) -> None:
+    text = stage("cut", "mkdir f f/g; echo 1 > f/a; echo 2 > f/g/b", 'outputs = ["f"]')
+    lab.run(text)
+    assert lab.run(text).stages["cut"].status == "kept"
+    changes = (
+        (lab.folder / "f" / "a").unlink,
+        lambda: (lab.folder / "f" / "g" / "b").write_text("3\n"),
+        (lab.folder / "f" / "c").touch,
+    )
+    for change in changes:
+        change()
+        assert lab.run(text).stages["cut"].status == "success"
+        assert f"since {lab.folder / 'f'} has another content" in lab.shown[-3]
+    assert lab.record("cut")["attempt"] == 4
+
+
 def test_a_failed_stage_ends_the_pipeline_and_is_where_it_resumes(lab) -> None:
     end = lab.run(THREE.replace("cat a a", "echo no >&2; exit 3; cat a a"))
     assert end.has_failed
@@ -171,7 +187,9 @@ def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
     )
     text = (
         '[[stage]]\nname = "absent"\npython = "my_stages:absent"\noutputs = ["x"]\n'
-        '[[stage]]\nname = "count"\npython = "my_stages:count"\ninputs = ["{input}"]\n'
+        + stage("reads", "cp x y", 'inputs = ["x"]\noutputs = ["y"]')
+        + stage("rereads", "cat y", 'inputs = ["y"]')
+        + '[[stage]]\nname = "count"\npython = "my_stages:count"\ninputs = ["{input}"]\n'
         'outputs = ["n/words"]\nafter = ["absent"]\n'
         '[[stage]]\nname = "broken"\npython = "my_stages:broken"\nafter = ["count"]\n'
     )
@@ -179,10 +197,13 @@ def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
     assert end.stages["absent"].status == "skipped"
     assert end.stages["absent"].reason == "the package x is not installed"
     assert not (lab.folder / "x").exists()
+    why = "the input x is not there, since the stage absent was skipped: the package x is not"
+    assert end.stages["reads"].reason == f"{why} installed"
+    assert [end.stages[one].status for one in ("reads", "rereads")] == ["skipped"] * 2
     record = lab.record("count")
     assert (record["status"], record["attempt"]) == ("success", 1)
     assert record["metadata"]["word_count"] == 1
-    assert record["metadata"]["skipped"] == ["absent"]
+    assert record["metadata"]["skipped"] == ["absent", "reads", "rereads"]
     assert record["metadata"]["definition"] != "mine"
     assert end.stages["broken"].reason.startswith("ValueError: odd ***. See ")
     assert "hf_3f9ab77c21d0" not in "".join(lab.shown) + str(lab.manifest)
