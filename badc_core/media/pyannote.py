@@ -20,13 +20,15 @@ def load_pipeline(model: str) -> Any | Skipped:
 
     With a token the model is fetched the first time; without one it must be in the cache.
     """
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub is imported, which reads it once
     try:
+        send_no_telemetry()
         pipelines = import_module("pyannote.audio").Pipeline
         hub = import_module("huggingface_hub")
-        send_no_telemetry()
     except ImportError:
         return Skipped("the package pyannote.audio is not installed")
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
     is_here = isinstance(hub.try_to_load_from_cache(model, "config.yaml"), str)
     if not token and not is_here:
         what = f"the model {model} is not here"
@@ -44,7 +46,11 @@ def load_pipeline(model: str) -> Any | Skipped:
 
 
 def send_no_telemetry() -> None:
-    """Keeps pyannote from reporting to its makers what is loaded, as it does since version 4."""
+    """Keeps pyannote and the hub from reporting to their makers what is loaded.
+
+    Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with suppress(ModuleNotFoundError):  # before version 4, or without pyannote
         import_module("pyannote.audio.telemetry.metrics").set_telemetry_metrics(enabled=False)
 

@@ -1,13 +1,14 @@
 """Speech recognisers: faster-whisper on a model in a folder, and WhisperX where it is installed.
 
 faster-whisper fetches nothing: its model is in a package or a folder. WhisperX is chosen where its
-large-v3 is in Hugging Face's cache; it may fetch what aligns words. What a recogniser is given is
-decided in `asr.py`.
+large-v3 is in Hugging Face's cache; it gives times of words where what aligns these is here too.
+What a recogniser is given is decided in `asr.py`.
 """
 
 import importlib.util
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -139,7 +140,12 @@ class _WhisperX:
                 asr_options={"initial_prompt": prompt or None},
                 local_files_only=True,
             )
-            self._aligner = self._whisperx.load_align_model(settings.language, self._device)
+            self._aligner = None
+            if _has_aligner(settings.language):  # else it would be fetched
+                load = self._whisperx.load_align_model
+                has_option = "model_cache_only" in signature(load).parameters  # not in all versions
+                options = {"model_cache_only": True} if has_option else {}
+                self._aligner = load(settings.language, self._device, **options)
         except Exception as error:  # torch, the hub and the models each have their own
             what = f"WhisperX cannot load its models ({' '.join(str(error).split())[:300]})"
             raise ConfigInvalid(
@@ -153,6 +159,8 @@ class _WhisperX:
             for one in self._network.transcribe(clip, batch_size=_BATCH)["segments"]:
                 times = {"start": one["start"] + start_s, "end": one["end"] + start_s}
                 said.append({**one, **times})
+        if self._aligner is None:
+            return [_from_whisperx(one) for one in said]
         aligned = self._whisperx.align(said, *self._aligner, sound, self._device)
         return [_from_whisperx(one) for one in aligned["segments"]]
 
@@ -180,6 +188,22 @@ def _has_whisperx() -> bool:
         return False
     hub = import_module("huggingface_hub")
     return isinstance(hub.try_to_load_from_cache(_LARGE, "model.bin"), str)
+
+
+def _has_aligner(language: str) -> bool:
+    """Returns whether the model with which WhisperX aligns words of a language is here.
+
+    Source: whisperx/alignment.py, `load_align_model`; torchaudio/pipelines, `Wav2Vec2Bundle`.
+    """
+    models = import_module("whisperx.alignment")
+    name = models.DEFAULT_ALIGN_MODELS_TORCH.get(language)
+    if name is not None:
+        bundle = getattr(import_module("torchaudio").pipelines, name)
+        file = Path(bundle._path).name  # noqa: SLF001  (nothing public says it)
+        return (Path(import_module("torch").hub.get_dir()) / "checkpoints" / file).is_file()
+    name = models.DEFAULT_ALIGN_MODELS_HF.get(language, "")
+    hub = import_module("huggingface_hub")
+    return bool(name) and isinstance(hub.try_to_load_from_cache(name, "config.json"), str)
 
 
 def _model_folder(settings: MediaSettings) -> Path:

@@ -1,5 +1,6 @@
 """Stages by themselves: what they refuse, what they skip, and what they read first."""
 
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -46,6 +47,13 @@ def _cut_off(path):
         *("-f", "lavfi", "-i", "sine=duration=20", "-movflags", "faststart"), f"file:{path}"
     )
     path.write_bytes(path.read_bytes()[:-40_000])
+
+
+@pytest.fixture(autouse=True)
+def _hub_as_before(monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")  # so that afterwards it is as before
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -209,6 +217,8 @@ def test_pyannote_without_a_token_or_a_model_says_what_to_do(silent, pyannote):
     assert end.reason == (
         "the model pyannote/voice-activity-detection is not here, and there is no token in HF_TOKEN"
     )
+    names = "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"
+    assert [os.environ.get(one) for one in names] == ["1", "1"]
 
 
 def test_what_pyannote_finds_serves_the_later_stages(silent, pyannote, monkeypatch):
@@ -216,6 +226,8 @@ def test_what_pyannote_finds_serves_the_later_stages(silent, pyannote, monkeypat
     end = pyannote_vad.run(silent, SETTINGS)
     assert end.metadata["segment_count"] == end.metadata["refined_segments"] == 1
     assert pyannote == [False]
+    assert "HF_HUB_OFFLINE" not in os.environ
+    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
     (found,) = speech_times(silent).segments
     assert (found.start_ms, found.end_ms) == (250, 1500)
     end = diarization.run(silent, SETTINGS)
@@ -225,11 +237,16 @@ def test_what_pyannote_finds_serves_the_later_stages(silent, pyannote, monkeypat
 
 
 def test_whisperx_is_chosen_where_its_model_is_and_its_times_are_those_of_the_file(
-    silent, monkeypatch
+    silent, monkeypatch, tmp_path
 ):
     speech = (Speech(start_ms=500, end_ms=1500, probability=1),)
     write_document(silent.silero_segments, SpeechTimes(model="m", segments=speech))
-    _put_whisperx_in_place(monkeypatch)
+    _put_whisperx_in_place(monkeypatch, tmp_path)
+    asr.run(silent, SETTINGS)
+    (said,) = read_document(silent, silent.transcript, Transcript, "asr").segments
+    assert (said.start_ms, said.end_ms, said.words) == (600, 1400, ())
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "aligner.pth").touch()
     end = asr.run(silent, SETTINGS)
     assert end.metadata["model"] == "WhisperX large-v3"
     (said,) = read_document(silent, silent.transcript, Transcript, "asr").segments
@@ -301,15 +318,20 @@ class _Pipeline:
         return [(_Time(0, 1), "A", "SPEAKER_00"), (_Time(1, 2), "B", "SPEAKER_01")]
 
 
-def _put_whisperx_in_place(monkeypatch):
+def _put_whisperx_in_place(monkeypatch, torch_folder):
     """Puts modules in the place of WhisperX and what it needs, which are 5 GB with the model."""
     torch, hub, whisperx = (ModuleType(one) for one in ("torch", "huggingface_hub", "whisperx"))
     torch.cuda = SimpleNamespace(is_available=lambda: False)
+    torch.hub = SimpleNamespace(get_dir=lambda: str(torch_folder))
+    torchaudio, alignment = ModuleType("torchaudio"), ModuleType("whisperx.alignment")
+    torchaudio.pipelines = SimpleNamespace(BASE=SimpleNamespace(_path="asr/aligner.pth"))
+    alignment.DEFAULT_ALIGN_MODELS_TORCH = {"en": "BASE"}
+    alignment.DEFAULT_ALIGN_MODELS_HF = {}
     hub.try_to_load_from_cache = lambda *_: "/cache/model.bin"
     whisperx.__spec__ = ModuleSpec("whisperx", None)
     found = {"segments": [{"start": 0.1, "end": 0.9, "text": " At 5 sharp"}], "language": "en"}
     whisperx.load_model = lambda *_, **__: SimpleNamespace(transcribe=lambda *_, **__: found)
-    whisperx.load_align_model = lambda *_: ("network", {})
+    whisperx.load_align_model = lambda _, __, *, model_cache_only: ("network", {})  # noqa: ARG005
 
     def align(segments, network, metadata, sound, device):
         start_s = segments[0]["start"]
@@ -321,7 +343,7 @@ def _put_whisperx_in_place(monkeypatch):
         return {"segments": [{**segments[0], "words": words}]}
 
     whisperx.align = align
-    for module in (torch, hub, whisperx):
+    for module in (torch, hub, whisperx, torchaudio, alignment):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
