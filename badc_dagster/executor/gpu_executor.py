@@ -31,7 +31,6 @@ from badc_dagster.dagster_private import (
     get_tag_concurrency_limits_config,
 )
 from badc_dagster.executor.execution import LeasingExecution
-from badc_dagster.executor.job_following import following_job
 from badc_dagster.executor.step_leases import StepLeases, check_requests, requests_of
 from badc_dagster.executor.step_process import LeasedStepCommand
 from badc_dagster.failures import as_failures
@@ -86,6 +85,9 @@ class GpuExecutor(MultiprocessExecutor):
             dagster.Failure: a step asks for devices that this machine does not have, or the lease
                 folder cannot be used.
         """
+        # It knows the stages, and with them NumPy; what steps are forked from must not.
+        from badc_dagster.executor.job_following import following_job  # noqa: PLC0415
+
         show_alive(plan_context.run_id)  # a run that waits for devices is alive
         events = self._execute(plan_context, execution_plan)
         yield from following_job(plan_context, execution_plan, events)

@@ -1,6 +1,7 @@
 """Notes of work by hand: left by commands, one file each, and never in the way of the work."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -58,7 +59,8 @@ def test_each_recording_leaves_one_note_of_what_was_done(root):
     cut(root)
     (note,) = take(root)
     assert (note.kind, note.recording_id, note.chunks, note.written) == ("chunk_files", "a", 2, 2)
-    assert note.command == "badc chunk run --chunk-duration 3 audio/S/a.wav"
+    typed = "badc chunk run --chunk-duration 3 audio/S/a.wav"
+    assert note.command == f"cd {shlex.quote(str(root))} && {typed}"
     assert (note.folder, note.manifest) == ("artifacts/chunks/a", "artifacts/chunks/a/a.csv")
     assert (note.error, note.slurm_job) == ("", "")
     infer(root)
