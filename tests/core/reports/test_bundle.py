@@ -10,7 +10,7 @@ from badc_core.detections.store import (
     read_detections,
     write_detections,
 )
-from badc_core.errors import DetectionsInvalid
+from badc_core.errors import DetectionsInvalid, UnreadableRecording
 from badc_core.reports.bundle import write_bundle
 
 
@@ -156,3 +156,15 @@ def test_detections_with_malformed_settings_are_refused(workbench):
     write_detections(path, read_detections(path), {DETECTOR_SETTINGS_KEY: "[" * 100_000})
     with pytest.raises(DetectionsInvalid, match="its detector settings are malformed"):
         write_bundle(workbench.dataset, "a")
+
+
+def test_a_page_with_speech_goes_even_if_the_muted_one_cannot_be_written(open_workbench):
+    workbench = open_workbench(report={"top_detections": 0})
+    recording = workbench.add(source="aru_1.wav", found=[])
+    write_bundle(workbench.dataset, "soundscape")
+    page = workbench.dataset.bundle("soundscape").html
+    workbench.dataset.audio(recording.path).write_bytes(b"no sound" * 100)
+    muting = open_workbench(speech={"privacy": "mute"})
+    with pytest.raises(UnreadableRecording):
+        write_bundle(muting.dataset, "soundscape")
+    assert not page.exists()
