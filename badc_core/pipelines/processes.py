@@ -16,6 +16,8 @@ from badc_core.file_names import absolute
 from badc_core.hashing import sha256_bytes
 
 MARK_VARIABLE = "BADC_STAGE_MARK"
+ATTEMPT_VARIABLE = "BADC_STAGE_ATTEMPT"
+"""Marks the processes of one attempt at a stage."""
 _PROC = Path("/proc")
 _POLL_S = 0.05
 _GRACE_S = 5.0
@@ -31,10 +33,10 @@ def find_processes(mark: str, group: int | None = None) -> set[int]:
     """Returns the processes of a stage, without this one.
 
     Args:
-        mark: of the stage.
+        mark: of the stage, or of one attempt at it.
         group: its process group and session; None if that is not known.
     """
-    wanted = os.fsencode(f"{MARK_VARIABLE}={mark}")
+    wanted = {os.fsencode(f"{name}={mark}") for name in (MARK_VARIABLE, ATTEMPT_VARIABLE)}
     parents: dict[int, int] = {}
     found: set[int] = set()
     for entry in _PROC.glob("[0-9]*"):
@@ -45,7 +47,7 @@ def find_processes(mark: str, group: int | None = None) -> set[int]:
                 continue
             parents[pid] = int(fields[1])
             is_in_group = group in {int(fields[2]), int(fields[3])}
-            if is_in_group or wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if is_in_group or wanted & {*(entry / "environ").read_bytes().split(b"\0")}:
                 found.add(pid)
     while started := {one for one, parent in parents.items() if parent in found} - found:
         found |= started
@@ -56,7 +58,7 @@ def end_processes(mark: str, group: int | None = None, grace_s: float = _GRACE_S
     """Ends all processes of a stage: by SIGTERM, and those left after a while by SIGKILL.
 
     Args:
-        mark: of the stage.
+        mark: of the stage, or of one attempt at it.
         group: a process group to end too; None if there is none.
         grace_s: how long they may take to end by themselves.
 

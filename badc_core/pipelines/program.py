@@ -1,6 +1,7 @@
 """Running the process of a stage to its end, or to the end of its time."""
 
 import os
+import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,13 @@ from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import ConfigInvalid, ProgramMissing
-from badc_core.pipelines.processes import MARK_VARIABLE, end_processes, wait_for_end
+from badc_core.pipelines.guard import end_guard, start_guard
+from badc_core.pipelines.processes import (
+    ATTEMPT_VARIABLE,
+    MARK_VARIABLE,
+    end_processes,
+    wait_for_end,
+)
 
 _TAIL_BYTES = 4096
 _REPORTED_CHARACTERS = 300
@@ -53,7 +60,7 @@ class Ended:
 
 
 def run_to_end(program: Program, timeout_s: float | None) -> Ended:
-    """Runs a process; when this returns or raises, nothing that it started is left.
+    """Runs a process; when this returns, raises or is killed, nothing that it started is left.
 
     Raises:
         ProgramMissing, ConfigInvalid: it cannot be started.
@@ -71,10 +78,12 @@ def run_to_end(program: Program, timeout_s: float | None) -> Ended:
 
 
 def _run(program: Program, log: int, timeout_s: float | None) -> tuple[int | None, bool]:
-    group = None
+    group = guard = None
+    attempt = secrets.token_hex(16)
     try:
-        process = _start(program, log)
+        process = _start(program, log, attempt)
         group = process.pid
+        guard = start_guard(attempt, group)
         try:
             returncode: int | None = process.wait(timeout_s)
             wait_for_end(program.mark, group, _ENDING_S)
@@ -85,15 +94,21 @@ def _run(program: Program, log: int, timeout_s: float | None) -> tuple[int | Non
         left = end_processes(program.mark, group)
         if group is not None:
             process.wait()
+        if guard is not None:
+            end_guard(guard)
     return returncode, left
 
 
-def _start(program: Program, log: int) -> "subprocess.Popen[bytes]":
+def _start(program: Program, log: int, attempt: str) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             program.words,
             cwd=program.folder,
-            env={**program.environment, MARK_VARIABLE: program.mark},
+            env={
+                **program.environment,
+                MARK_VARIABLE: program.mark,
+                ATTEMPT_VARIABLE: attempt,
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from support.pipeline_lab import stage
+from support.waiting import wait_until
 
 from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_files import lease_folder
@@ -110,11 +112,22 @@ def test_the_input_is_not_removed_where_an_output_has_its_place(lab) -> None:
     assert lab.input.read_text() == "chip"
 
 
+def test_processes_of_a_killed_runner_are_ended_with_it(lab) -> None:
+    lab.write(stage("long", "(setsid sh -c 'touch began; sleep 60' &); sleep 60"))
+    runner = lab.start()
+    lab.wait_for("began")
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: lab.processes() == [], 30)
+    assert lab.record("long")["status"] == "running"
+
+
 def test_processes_of_a_killed_runner_are_ended_before_the_stage_runs_again(lab) -> None:
     script = "echo $$ >> ../pids; test -e ../second && exit 0; touch ../second; setsid sleep 60"
     lab.write(stage("long", script))
     runner = lab.start()
     lab.wait_for("../second")
+    os.kill(wait_until(lambda: _guard_of(runner.pid)), signal.SIGKILL)
     runner.kill()
     runner.wait()
     assert lab.processes() != []
@@ -229,3 +242,10 @@ def test_a_function_may_ask_for_a_device_when_it_knows_that_it_needs_one(
     assert [(key, one["description"]) for key, one in record["outputs"].items()] == [
         ("words", "What was heard")
     ]
+
+
+def _guard_of(runner: int) -> int | None:
+    """Returns the process that ends a runner's stage if the runner is killed."""
+    children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
+    lines = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
+    return next((one for one, line in lines.items() if b"pipelines.guard" in line), None)
