@@ -119,6 +119,7 @@ class BatchRun:
         self.finder = DueFinder(self._instance, self._connection, self._dataset)
         rows = read_rows(self._dataset.registry, recording_ids)
         progress.replace(recording_ids, self.finder.find_some(rows.values()))
+        self._runs.job.narrow(progress)
 
     def _run_stage(
         self, stage: Stage, batch: list[str], progress: Progress, keys: KeyOrder

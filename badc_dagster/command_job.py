@@ -13,6 +13,8 @@ from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
+from badc_dagster.due import Progress
+from badc_dagster.job_rest import JobRest
 from badc_dagster.run_jobs import COMMAND, create_job, finish, following, job_tags
 
 _NOT_DUE = "nothing of it was due"
@@ -26,14 +28,14 @@ class CommandJob:
     Args:
         connection: the dataset.
         warn: shows a warning.
-        resumed: the job to go on with, of which another attempt has begun; None for a new one.
+        resumed: what is left of the job to go on with; None for a new job.
     """
 
     def __init__(
         self,
         connection: Connection,
         warn: Callable[[str], None],
-        resumed: RunJob | None = None,
+        resumed: JobRest | None = None,
     ) -> None:
         self.resumed = resumed
         self._connection = connection
@@ -62,9 +64,20 @@ class CommandJob:
     @property
     def recordings(self) -> frozenset[str] | None:
         """The recordings of the job that is resumed; None for a new job, which takes any."""
-        if self.resumed is None:
-            return None
-        return frozenset(self.resumed.read_recordings(self._connection.name))
+        return None if self.resumed is None else self.resumed.recordings
+
+    def narrow(self, progress: Progress) -> None:
+        """Takes out of what is due what a job that is resumed was not to do, or has done."""
+        if self.resumed is not None:
+            self.resumed.narrow(progress)
+
+    def has_corpus(self, is_changed: bool) -> bool:
+        """Returns whether the report of all recordings is part of the job.
+
+        Args:
+            is_changed: stages have been run.
+        """
+        return self.resumed is None or self.resumed.has_corpus(is_changed)
 
     def plan(self, recordings: Collection[str]) -> None:
         """Says which recordings a new job is about, before its first run."""
@@ -94,9 +107,8 @@ class CommandJob:
         self._current = current
 
     def _resume(self) -> None:
-        job = self.resumed
-        if job is not None:
-            self._job = self._follow(job)
+        if self.resumed is not None:
+            self._job = self._follow(self.resumed.job)
 
     def _add_run(
         self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]

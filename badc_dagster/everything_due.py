@@ -72,6 +72,7 @@ class EverythingDue:
         missing = find_missing(self._dataset, registry)
         progress = batches.finder.find(registry.without(missing))
         store_where_lacking(self._dataset, progress.current)
+        self._job.narrow(progress)
         wanted = self._choose(registry, progress, limit)
         if wanted:
             require_speech_search(self._dataset)
@@ -156,6 +157,8 @@ class EverythingDue:
 
     def _bring_corpus_up_to_date(self) -> bool:
         """Makes the report of all recordings where it is due; returns whether it is good then."""
+        if not self._job.has_corpus(self._runs.n_runs > 0):
+            return True
         registry = read_registry(self._dataset.registry)
         wanted = corpus_fingerprint(*self._place, registry)
         judged = (*self._place, wanted)

@@ -70,7 +70,7 @@ class InProcessRuns:
         self.busy: set[str] = set()
         self.unattended: dict[str, str] = {}
         self._instance = instance
-        self._job = job
+        self.job = job
         self._root = dataset.root
         self._overrides = dict(overrides)
         self._connection = connection
@@ -114,7 +114,7 @@ class InProcessRuns:
             "resources": {resource: {"config": self._config}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         }
-        job_tags = self._job.add_run(run_id, job_name, assets, run_config)
+        job_tags = self.job.add_run(run_id, job_name, assets, run_config)
         show_alive(run_id)
         try:
             with keeping_streams():

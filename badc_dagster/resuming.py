@@ -23,6 +23,7 @@ from badc_core.settings import Settings
 from badc_core.settings_section import Section
 from badc_dagster.batches import Watch
 from badc_dagster.home import home_path
+from badc_dagster.job_rest import JobRest
 from badc_dagster.run_jobs import mark_open, resuming
 from badc_dagster.run_outcomes import RunOutcome
 from badc_dagster.runs import Project
@@ -108,7 +109,7 @@ def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
             project.close_lost(warn)
             scoped = project.scoped
             check = check_job_outputs(job.folder, project.dataset, scoped)
-            resumed.kept |= {scoped(stage): n for stage, n in check.n_good.items()}
+            resumed.kept |= {scoped(stage): len(ids) for stage, ids in check.good.items()}
             resumed.damaged += check.damaged
             for one in check.damaged:
                 warn(f"{one.path}: {one.what}; it is made again.")
@@ -116,7 +117,8 @@ def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
                 mark_open(job.folder)
                 job.begin_again()
                 is_begun = True
-            resumed.outcomes[name] = project.bring_up_to_date(0, watch, show, warn, job)
+            rest = JobRest(job, project.dataset, name, check)
+            resumed.outcomes[name] = project.bring_up_to_date(0, watch, show, warn, rest)
     manifest = load_manifest(job.folder) or {}
     resumed.status, resumed.attempt = manifest["pipeline"]["status"], job.attempt
     for stage, record in manifest["stages"].items():

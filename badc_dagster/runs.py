@@ -17,7 +17,6 @@ from badc_core.atomic import remove_abandoned
 from badc_core.datasets.connections import Connection, connect, find_connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, DatasetInvalid, DetectorMissing
-from badc_core.jobs.run_job import RunJob
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.fetching import require_fetched_all
 from badc_core.recordings.missing import find_missing
@@ -38,6 +37,7 @@ from badc_dagster.everything_due import EverythingDue, standing_failures
 from badc_dagster.failed_runs import find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import Overrides
+from badc_dagster.job_rest import JobRest
 from badc_dagster.liveness import close_dead_runs, find_dead_runs
 from badc_dagster.partitions import register_keys
 from badc_dagster.run_jobs import close_lost_jobs
@@ -192,7 +192,7 @@ class Project:
         watch: Watch | None = None,
         show: Show = _nothing,
         warn: Show = _nothing,
-        resumed: RunJob | None = None,
+        resumed: JobRest | None = None,
     ) -> RunOutcome:
         """Runs everything that is due, batch by batch, then the corpus if anything changed.
 
@@ -201,7 +201,7 @@ class Project:
             watch: returns what shows the progress of a stage.
             show: shows a sentence before anything is run.
             warn: shows a warning before anything is run.
-            resumed: the job to go on with, of whose recordings this is; None for a new one.
+            resumed: what is left of the job to go on with; None for a new job.
 
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.

@@ -24,11 +24,11 @@ class JobCheck:
     """What comparing the outputs of a job came to.
 
     Attributes:
-        n_good: stage -> recordings whose files all are as they were written.
+        good: stage -> recordings whose files are as the job, or a later run, wrote them.
         damaged: what is not, and was marked to be made again.
     """
 
-    n_good: dict[str, int] = field(default_factory=dict)
+    good: dict[str, set[str]] = field(default_factory=dict)
     damaged: list[Finding] = field(default_factory=list)
 
 
@@ -63,8 +63,7 @@ def check_job_outputs(folder: Path, dataset: Dataset, scoped: Callable[[str], st
                 differing[recording_id] = found
         held = mark_findings(dataset, [one for _, one in sorted(differing.items())])
         check.damaged += held
-        n_replaced = len(differing.keys() - {one.recording_id for one in held})
-        check.n_good[stage] = len(good) + n_replaced
+        check.good[stage] = good | (differing.keys() - {one.recording_id for one in held})
     check.damaged += mark_findings(dataset, compare_corpus(dataset).findings)
     return check
 

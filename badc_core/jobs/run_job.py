@@ -25,7 +25,12 @@ from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED, Json
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, set_aside
 from badc_core.jobs.pipeline_manifest import PipelineManifest
 from badc_core.jobs.places import JobPlaces, job_user
-from badc_core.jobs.recording_tables import append_recordings, append_rows, read_recordings
+from badc_core.jobs.recording_tables import (
+    append_recordings,
+    append_rows,
+    read_complete_rows,
+    read_recordings,
+)
 from badc_core.jobs.stage_part import Part, StagePart, end_lost_parts, runs_lock
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, write_json
 from badc_core.json_texts import parse_object
@@ -151,6 +156,11 @@ class RunJob:
     def read_recordings(self, dataset: str) -> set[str]:
         """Returns the recordings of a dataset that the job is about."""
         return read_recordings(self.folder).get(dataset, set())
+
+    def read_stages(self) -> set[str]:
+        """Returns the stages that the job's runs were to run, as the orchestrator calls them."""
+        rows = read_complete_rows(self.folder / RUNS_TABLE, _RUN_COLUMNS)
+        return {stage for row in rows for stage in row[-1].split()}
 
     def start(self, part: Part, inputs: Mapping[str, Path]) -> StagePart:
         """Returns a part of a stage that begins."""

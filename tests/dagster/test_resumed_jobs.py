@@ -20,6 +20,7 @@ from badc_core.jobs.run_job import RunJob
 from badc_core.settings import Settings
 from badc_core.stages.stage import STAGES
 from badc_dagster.resuming import as_overrides
+from badc_dagster.run_jobs import join_job
 
 HELD = """
 import time
@@ -51,6 +52,7 @@ cpu_workers = 1
 """
 
 
+BANDS = '[detector]\nname = "band_energy"\nmin_score = {}\n'
 IDS = ("rec_1", "rec_2", "rec_3")
 DAGSTER = Path(sys.executable).with_name("dagster")
 PARTITION = json.dumps({"dagster/partition": "rec_2"})
@@ -184,6 +186,40 @@ def test_settings_with_a_secret_in_them_are_left_to_those_of_now(monkeypatch, tm
     assert overrides["detector"]["thresholds"] == {"Secretarybird": 0.5}
     assert "templates" not in overrides["recordings"]
     assert "command" not in overrides["detector"]
+
+
+def test_what_a_later_run_made_and_what_no_run_was_to_make_is_left(graph, app):
+    graph.configure("", BANDS.format(0.5))
+    (graph.root / "audio" / "S1" / "rec_3.wav").rename(graph.root / "rec_3.wav")
+    (graph.root / "audio" / "S1" / "rec_3.wav").write_bytes(b"no sound")
+    graph.scan()
+    run_typed(app, "run", graph.root, code=1)
+    folder = only_job()
+    (graph.root / "rec_3.wav").rename(graph.root / "audio" / "S1" / "rec_3.wav")
+    graph.configure("", BANDS.format(0.9))
+    run_typed(app, "run", graph.root)
+    before = states(graph.dataset, *STAGES)
+    corpus = graph.dataset.corpus.html.stat().st_mtime_ns
+    run_typed(app, "job", "resume", folder.name)
+    assert states(graph.dataset, *STAGES) == before
+    assert graph.dataset.corpus.html.stat().st_mtime_ns == corpus
+    assert load_manifest(folder)["pipeline"]["status"] == "completed"
+
+
+def test_no_stage_is_run_that_the_runs_of_a_job_were_not_to_run(graph, app):
+    graph.scan()
+    run = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("pipeline_job"), asset_selection={graph.key("recording")}
+    )
+    job = join_job(graph.instance, run)
+    graph.instance.report_run_failed(run)
+    settings = graph.dataset.settings.model_dump(mode="json")
+    job.add_dataset("dataset", graph.root, settings, {})
+    job.add_recordings("dataset", IDS)
+    run_typed(app, "job", "resume", job.job_id)
+    assert states(graph.dataset, "recording")
+    assert STAGES["chunk_manifest"].list_made(graph.dataset) == set()
+    assert not graph.dataset.corpus.html.exists()
 
 
 def test_a_job_that_cannot_be_resumed_here_says_why(cut, app, monkeypatch, tmp_path):
