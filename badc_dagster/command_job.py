@@ -101,7 +101,7 @@ class CommandJob:
 
         Args:
             faults: sentences.
-            current: stage -> recordings whose output is as it should be.
+            current: stage -> recordings whose output is as it should be, or which are gone.
         """
         self._errors = faults
         self._current = current
@@ -135,6 +135,6 @@ class CommandJob:
             name = self._connection.scoped(stage)
             self._job.skip(name, _NOT_DUE)
             if self.resumed is not None and not self._errors:
-                # What failed in an earlier attempt may have been done by another job since.
+                # What failed before may have been done by another job since.
                 self._job.settle(name, self._current.get(stage, ()))
         finish(self._job, self._lock, FAILED if self._errors else COMPLETED, self._errors)

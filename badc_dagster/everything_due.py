@@ -85,7 +85,9 @@ class EverythingDue:
         is_reported = self._bring_corpus_up_to_date()
         self._refresh_changed(progress, batches, busy)
         commit_leftovers(self._dataset, Commits(self._dataset, self._warn))
-        self._job.conclude(self._runs.faults, progress.current)
+        gone = (self._job.recordings or frozenset()).difference(registry.ids)
+        settled = {stage: gone.union(ids) for stage, ids in progress.current.items()}
+        self._job.conclude(self._runs.faults, settled)
         return RunOutcome(
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),

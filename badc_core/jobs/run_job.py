@@ -168,20 +168,25 @@ class RunJob:
 
     def skip(self, stage: str, reason: str) -> None:
         """Records that a stage is not run, unless it has a record."""
-        if stage not in (load_manifest(self.folder) or {}).get("stages", {}):
+        if stage not in self._stages():
             manifest = PipelineManifest(self.folder / MANIFEST)
             manifest.set_pipeline_step(stage, enabled=False, reason=reason)
 
+    def fail(self, stage: str, reason: str) -> None:
+        """Records that a stage failed before it could say so, unless it has a record."""
+        if stage not in self._stages():
+            manifest = PipelineManifest(self.folder / MANIFEST)
+            manifest.set_pipeline_step(stage, completed=True, status=FAILED, error=reason)
+
     def settle(self, stage: str, current: Collection[str]) -> None:
-        """Ends a stage well that failed in an earlier attempt and had nothing left to do in this.
+        """Ends a stage well of which nothing is left to do: what failed was done elsewhere since.
 
         Args:
             stage: the stage.
-            current: recordings whose output is as it should be; others that failed still have.
+            current: recordings that are as they should be, or gone; others that failed still have.
         """
         record = (load_manifest(self.folder) or {}).get("stages", {}).get(stage, {})
-        is_of_now = record.get("parts", {}).get("attempt") == self.attempt
-        if record.get("status") == FAILED and not is_of_now:
+        if record.get("status") == FAILED:
             part = self.start(Part(stage, _SETTLING, self.attempt), {})
             part.forgive(current)
             part.end()

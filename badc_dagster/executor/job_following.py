@@ -1,10 +1,11 @@
 """A run's BADC job, from the start of the run's executor to its end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import dagster as dg
 
+from badc_core.errors import BadcError
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
@@ -12,6 +13,7 @@ from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import EngineEventData, ExecutionPlan, PlanOrchestrationContext
 from badc_dagster.partitions import PIPELINES
+from badc_dagster.run_events import faults
 from badc_dagster.run_jobs import finish, following, is_last_run, join_job
 
 _RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS}
@@ -41,36 +43,51 @@ def following_job(
         return
     yield _job_event(context, job)
     outcome, reason = CANCELED, "terminated"
+    failed: dict[str, str] = {}
     with ExitStack() as followed:
         lock = record(lambda: followed.enter_context(following(job.folder))) or -1
         try:
-            has_failed = False
             for event in events:
-                has_failed = has_failed or event.event_type == dg.DagsterEventType.STEP_FAILURE
+                if event.is_step_failure:
+                    failed[str(event.step_key)] = " ".join(faults([event])) or "it failed"
                 yield event
-            outcome, reason = (FAILED, "a step failed") if has_failed else (COMPLETED, "")
+            outcome, reason = (FAILED, "a step failed") if failed else (COMPLETED, "")
         except Exception as error:
-            outcome, reason = FAILED, f"{type(error).__name__}: {error}".partition("\n")[0]
+            outcome, reason = FAILED, _explain(error)
             raise
         finally:
-            record(lambda: _end(context, stages, (job, lock), (outcome, reason)))
+            if outcome == FAILED:
+                record(lambda: _record_unbegun(job, stages, failed))
+            record(lambda: _end(context, (job, lock), (outcome, reason)))
 
 
 def _end(
     context: PlanOrchestrationContext,
-    stages: Sequence[str],
     followed: tuple[RunJob, int],
     ending: tuple[str, str],
 ) -> None:
     (job, lock), (outcome, reason) = followed, ending
     # The process of a step that is still at work could not say so.
     job.end_lost([context.run_id], reason if outcome == CANCELED else _LOST)
-    if outcome == FAILED:
-        for key in stages:
-            job.skip(key, _LEFT_OUT)
     if is_last_run(context.instance, job, context.run_id):
         is_told = outcome != COMPLETED and reason != "a step failed"
         finish(job, lock, outcome, [reason] if is_told else [])
+
+
+def _record_unbegun(job: RunJob, stages: Sequence[str], failed: Mapping[str, str]) -> None:
+    """Records what became of stages that could not say so: failed, or left out after others."""
+    for key in stages:
+        if key in failed:
+            job.fail(key, failed[key])
+        else:
+            job.skip(key, _LEFT_OUT)
+
+
+def _explain(error: BaseException) -> str:
+    """Returns what stopped a run, without Dagster's own errors around it."""
+    while error.__cause__ is not None and type(error).__name__.startswith("Dagster"):
+        error = error.__cause__
+    return str(error) if isinstance(error, BadcError) else f"{type(error).__name__}: {error}"
 
 
 def _is_recorded(step_key: str) -> bool:

@@ -150,6 +150,17 @@ def test_a_step_whose_process_is_killed_has_failed_and_later_ones_are_skipped(gr
     assert (pipeline["status"], pipeline["skipped_stages"]) == ("completed", [])
 
 
+@pytest.mark.soak
+def test_a_step_that_fails_before_it_begins_has_failed_and_its_cause_is_recorded(graph):
+    graph.scan()
+    graph.configure("nonsense = 1\n")
+    words = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job", "--tags", PARTITION)
+    subprocess.run([DAGSTER, *words], cwd=graph.root.parent, capture_output=True, check=False)
+    manifest = load_manifest(only_job())
+    assert manifest["pipeline"]["failed_stages"] == ["recording"]
+    assert "nonsense" in json.dumps(manifest)
+
+
 def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
     run_typed(app, "run", cut.root)
     folder = only_job()

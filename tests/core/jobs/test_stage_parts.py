@@ -100,6 +100,21 @@ def test_what_a_killed_process_left_is_ended_and_the_next_attempt_clears_it(job)
     assert (status(job), record(job)["attempt"]) == ("completed", 2)
 
 
+def test_a_recording_that_failed_and_was_done_elsewhere_since_is_forgiven(job):
+    failing = job.start(Part("count", "run-1"), {})
+    for one in ("r1", "r2"):
+        failing.add_failed(one, "the disk is full")
+    failing.end()
+    job.begin_again()
+    again = job.start(Part("count", "run-2", job.attempt), {})
+    again.add_written("r2", [])
+    again.end()
+    job.settle("count", {"r2"})
+    assert record(job)["status"] == "failed"
+    job.settle("count", {"r1", "r2"})
+    assert (record(job)["status"], read_failures(job.folder, "count")) == ("success", {})
+
+
 @pytest.mark.parametrize("torn", ["r2,/data/r2", 'r2,"/data/r,', "r2,/data/r2,4,ab", 'r2,"a,\n'])
 def test_a_row_that_a_killed_process_did_not_finish_is_not_read(job, torn):
     append_outputs(job.folder, "count", [File("r1", "/data/r1", 3, "abc")])
