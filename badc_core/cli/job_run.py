@@ -12,6 +12,7 @@ from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
 from badc_core.jobs import PipelineManifest
 from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.job_states import RUNS_RECORD, is_archived
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest
 from badc_core.jobs.places import job_places, job_user
 from badc_core.pipelines.definition import Pipeline, read_pipeline
@@ -76,6 +77,19 @@ def run_stages(pipeline: Pipeline, folder: Path, out: Output) -> None:
         raise typer.Exit(1)
 
 
+def require_of_pipeline(folder: Path) -> None:
+    """Requires a job that stages of a pipeline may still write into.
+
+    Raises:
+        OptionInvalid: it is one of a dataset, or its files are in an archive.
+    """
+    if (folder / RUNS_RECORD).exists():
+        raise OptionInvalid(f"{folder.name} is a job of a dataset: badc job resume", "--resume")
+    if is_archived(folder):
+        archive = f"its files are in an archive: badc job show {folder.name}"
+        raise OptionInvalid(f"{folder.name} cannot go on, as {archive}", "--resume")
+
+
 def _create(given: Path | None, user: str | None) -> Path:
     """Returns the folder of a new job."""
     manager = job_places().manager()
@@ -89,10 +103,11 @@ def _find(job_id: str, given: Path | None) -> Path:
     """Returns the folder of a job; a job about nothing yet is about what was given.
 
     Raises:
-        OptionInvalid: it is about something else.
+        OptionInvalid: it is about something else, or no stage may write into it.
         JobUnknown: there is no such job.
     """
     folder = JobFinder(job_places()).find(job_id).output_dir
+    require_of_pipeline(folder)
     known = (load_manifest(folder) or {}).get("input", {}).get("file")
     if given is not None and known not in {None, str(given)}:
         raise OptionInvalid(f"the job {job_id} is about {known}", _INPUT)

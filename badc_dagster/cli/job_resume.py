@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.cli.job_run import run_stages
+from badc_core.cli.job_run import require_of_pipeline, run_stages
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
@@ -23,6 +23,7 @@ def resume(
     """Compare what a job wrote with its record, and do what is missing or damaged."""
     folder = JobFinder(job_places()).find(job).output_dir
     if pipeline := pipeline_of(folder):
+        require_of_pipeline(folder)
         run_stages(pipeline, folder, out)
         return
     from badc_dagster.resuming import open_job, resume_job  # noqa: PLC0415  (two seconds)

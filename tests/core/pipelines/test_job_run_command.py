@@ -85,6 +85,22 @@ def test_a_job_goes_on_with_what_it_is_about(place) -> None:
     assert f"about {place / 'dawn.txt'}" in run_badc(*words, folder=place, code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("runs.json", "{}", "is a job of a dataset: badc job resume"),
+        ("archive.json", '{"removed_at": "2026-01-01"}', "its files are in an archive"),
+    ],
+)
+def test_stages_write_into_no_job_of_another_kind(place, name, text, message) -> None:
+    folder = _folder(run_badc("job", "run", "words.toml", "dawn.txt", folder=place, code=1).stdout)
+    (folder / name).write_text(text, encoding="utf-8")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    words = ("job", "run", "words.toml", "--resume", folder.name)
+    assert message in run_badc(*words, folder=place, code=2).stderr
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_an_interrupted_command_has_saved_the_manifest(place) -> None:
     text = TWO.replace("test -e ../go", "touch began; sleep 60 & sleep 60")
     (place / "words.toml").write_text(text, encoding="utf-8")
