@@ -170,7 +170,6 @@ def test_refused_or_never_to_start_it_says_what_to_change(archive, cluster, limi
         ({"qos": "tight", "time": "10"}, r"QOSMaxWallDurationPerJobLimit.*slurm\.time"),
         ({"gres": "tpu:1"}, r"generic resource.*slurm\.gres"),
         ({"mem": "1T"}, r"Memory specification.*slurm\.mem"),
-        ({"time": "soon"}, r"time specification.*slurm\.time"),
     ):
         dataset = archive.make(1, **settings)
         with pytest.raises(SlurmRefused, match=what):

@@ -72,7 +72,7 @@ def test_what_is_not_set_keeps_the_value_of_the_file(tmp_path):
         ("slurm.time=1-00:00:00", "1-00:00:00"),
         ("slurm.time='02:00:00'", "02:00:00"),
         ("slurm.time=120", "120"),
-        ("slurm.time=2024-06-01", "2024-06-01"),
+        ("slurm.account=2024-06-01", "2024-06-01"),
         ("slurm.mem=8G", "8G"),
         ("slurm.mem= 8000 ", "8000"),
         ("slurm.account=true", "true"),
