@@ -64,8 +64,10 @@ class Lab:
             terminal: that it writes to, and is ended with; None for none.
             is_ignored: it goes on when the terminal is closed, as under `nohup`.
         """
-        signals = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        code = (signals if is_ignored else "") + (
+        # Set in any case, since these tests may be under `nohup` themselves.
+        handler = "SIG_IGN" if is_ignored else "SIG_DFL"
+        code = (
+            f"import signal; signal.signal(signal.SIGHUP, signal.{handler})\n"
             "import sys; from pathlib import Path; from badc_core.jobs import exit_codes\n"
             "from badc_core.pipelines.definition import read_pipeline\n"
             "from badc_core.pipelines.pipeline_job import PipelineJob\n"
