@@ -153,7 +153,7 @@ class ArrayJob:
 
 
 def stops_at_once(time: str) -> bool:
-    """Returns whether a task is told to stop as soon as it starts, with this longest run time."""
+    """Returns whether Slurm would stop a task as soon as it starts, with this time limit."""
     found = _TIME.fullmatch(time)
     if found is None:
         return False

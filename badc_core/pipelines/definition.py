@@ -1,7 +1,6 @@
 """What a pipeline is: its stages in order, as a TOML file describes them.
 
-Which stage reads what another writes is found out in `graph.py`, what may stand in braces in
-`templates.py`.
+The order of stages is worked out in `graph.py`, placeholders in `templates.py`.
 """
 
 import json

@@ -96,7 +96,7 @@ class PipelineJob:
     def describe_call(
         self, pipeline: Pipeline, stage: Stage, skipped: tuple[str, ...], *, has_device: bool
     ) -> str:
-        """Returns what a stage's process is told, as JSON.
+        """Returns the message for a stage's process, as JSON.
 
         Args:
             pipeline: the stage's.

@@ -59,7 +59,7 @@ class StageRunner:
 
     Args:
         pipeline, job, stage: which.
-        logger: is told of failures and retries.
+        logger: gets failures and retries.
     """
 
     def __init__(self, pipeline: Pipeline, job: PipelineJob, stage: Stage, logger: Logger) -> None:
