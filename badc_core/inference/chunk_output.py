@@ -77,7 +77,7 @@ class _Slice(_Part):
     channel: _Text = ""
 
 
-class _File(_Part):
+class _ChunkFile(_Part):
     chunk_id: str = Field(min_length=1)
     recording_id: _Text = ""
     source_path: _Text = ""
@@ -190,10 +190,10 @@ def read_hawkears_table(output: ChunkOutput) -> Iterator[FoundInChunk]:
         raise DetectionsInvalid(what, path, "Remove it, or run the chunk again") from error
 
 
-def _load(path: Path) -> _File:
+def _load(path: Path) -> _ChunkFile:
     require_fetched(path)
     try:
-        return _File.model_validate(parse_object(path.read_text(encoding="utf-8")))
+        return _ChunkFile.model_validate(parse_object(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DetectionsInvalid("there is no such file", path, _REMEDY) from error
     except OSError as error:

@@ -51,7 +51,7 @@ class FileState:
         return cls(True, status.st_size if is_file else 0, modified_at, version)
 
 
-class Output:
+class StageOutput:
     """A file that a stage wrote.
 
     Args:

@@ -25,7 +25,7 @@ from badc_core.jobs.manifest_files import (
     stage_file,
     write_record,
 )
-from badc_core.jobs.outputs import Output, describe_input, write_table
+from badc_core.jobs.outputs import StageOutput, describe_input, write_table
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
 
 
@@ -80,7 +80,7 @@ class StageManifest:
         self._failure = SKIPPED if optional else FAILED
         self._secrets = secrets_of(self.folder, job_env_file)
         self._inputs: list[Json] = []
-        self._outputs: dict[str, Output] = {}
+        self._outputs: dict[str, StageOutput] = {}
         self._metadata: Json = {}
         self._warnings: list[str] = []
         self._error: str | None = None
@@ -124,7 +124,7 @@ class StageManifest:
             sha256: of the file, if it is known; None to compute it. Of a folder: what
                 `hash_folder` says of it; None for a folder that others may change.
         """
-        self._outputs[self._secrets.mask_text(key)] = Output(path, description, sha256)
+        self._outputs[self._secrets.mask_text(key)] = StageOutput(path, description, sha256)
 
     def add_output_table(
         self,
@@ -149,7 +149,7 @@ class StageManifest:
         table = stage_file(self.folder, self.stage).with_name(name)
         files = [Path(one) for one in paths]
         totals = write_table(table, files, sha256 or {}, self._secrets)
-        self._outputs[key] = Output(table, description, None, totals)
+        self._outputs[key] = StageOutput(table, description, None, totals)
 
     def add_metadata(self, key: str, value: Any) -> None:
         """Records a fact; what JSON does not have is written as text."""

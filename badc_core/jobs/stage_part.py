@@ -23,7 +23,7 @@ from badc_core.jobs.manifest_files import (
     secrets_of,
     write_record,
 )
-from badc_core.jobs.outputs import FileState, Output, describe_input
+from badc_core.jobs.outputs import FileState, StageOutput, describe_input
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
 from badc_core.locks import locked
 
@@ -71,7 +71,7 @@ class StagePart:
         self._forgiven: set[str] = set()
         self._counts: dict[str, float] = {}
         self._metadata: Json = {}
-        self._outputs: dict[str, Output] = {}
+        self._outputs: dict[str, StageOutput] = {}
         self._warnings: list[str] = []
         with locked(runs_lock(folder)):
             record = self._begin(read_record(folder, part.stage), inputs)
@@ -105,7 +105,7 @@ class StagePart:
 
     def add_output(self, key: str, path: Path, sha256: str | None = None) -> None:
         """Records a file about all recordings."""
-        self._outputs[key] = Output(path, "", sha256)
+        self._outputs[key] = StageOutput(path, "", sha256)
 
     def count(self, key: str, number: float) -> None:
         """Adds to a number that the parts of an attempt have together."""

@@ -15,7 +15,7 @@ from badc_core.media.documents import (
 from badc_core.media.entities import prompt_of
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.recognisers import load_recogniser
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 _LONGEST_CLIP_MS = 28_000
@@ -24,7 +24,7 @@ _MOST_PROMPT_CHARACTERS = 800
 """Whisper reads the last 223 tokens of a prompt: about so much English."""
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
     """Writes the transcript of the stretches in which somebody speaks.
 
     Raises:
@@ -54,8 +54,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
         segments=tuple(one for one in said if one.text),
     )
     write_document(folder.transcript, transcript)
-    return StageResult(
-        {"transcript": Output(folder.transcript, "What was said, word by word")},
+    return MediaResult(
+        {"transcript": MediaOutput(folder.transcript, "What was said, word by word")},
         {
             "word_count": sum(len(one.text.split()) for one in transcript.segments),
             "segment_count": len(transcript.segments),

@@ -8,7 +8,7 @@ from badc_core.errors import UnreadableRecording
 from badc_core.media.documents import write_document
 from badc_core.media.ffmpeg_call import run_ffmpeg
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 from badc_core.speech.find import RATE_HZ
 
@@ -19,7 +19,7 @@ Source: https://ffmpeg.org/ffmpeg-resampler.html (async, first_pts).
 """
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG001  (as all stages)
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG001  (as all stages)
     """Writes the first track of sound as a WAV of 16,000 Hz, mono, 16 bit.
 
     Raises:
@@ -48,7 +48,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG0
     }
     write_document(folder.audio_metadata, {"source": folder.video.name, **metadata})
     outputs = {
-        "audio": Output(folder.audio, "Sound, 16,000 Hz mono"),
-        "metadata": Output(folder.audio_metadata, "What the sound is"),
+        "audio": MediaOutput(folder.audio, "Sound, 16,000 Hz mono"),
+        "metadata": MediaOutput(folder.audio_metadata, "What the sound is"),
     }
-    return StageResult(outputs, metadata)
+    return MediaResult(outputs, metadata)

@@ -3,13 +3,13 @@
 from badc_core.media.documents import Turn, Turns, write_document
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.pyannote import load_pipeline
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 MODEL = "pyannote/speaker-diarization-3.1"
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG001  (as all stages)
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG001  (as all stages)
     """Writes who speaks when; speakers are numbered, not known by name.
 
     Raises:
@@ -28,7 +28,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG0
         for one, _, speaker in annotation.itertracks(yield_label=True)
     )
     write_document(folder.speaker_segments, Turns(model=MODEL, segments=turns))
-    return StageResult(
-        {"speakers": Output(folder.speaker_segments, "Who speaks when")},
+    return MediaResult(
+        {"speakers": MediaOutput(folder.speaker_segments, "Who speaks when")},
         {"speaker_count": len({one.speaker for one in turns}), "model": MODEL},
     )

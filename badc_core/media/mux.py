@@ -7,7 +7,7 @@ from badc_core.atomic import replacing
 from badc_core.errors import UnreadableRecording
 from badc_core.media.ffmpeg_call import run_ffmpeg
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 _TRACKS = ("-map", "0:v?", "-map", "0:a?", "-map", "1:0", "-c:s", "mov_text")
@@ -17,7 +17,7 @@ _LANGUAGES = {"en": "eng", "fr": "fra", "de": "deu", "es": "spa", "hi": "hin", "
 _CODE_CHARACTERS = 3
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
     """Writes an MP4 with picture and sound as they are, and a track of subtitles.
 
     What MP4 cannot hold as it is, such as VP8, is encoded again by ffmpeg's usual encoders.
@@ -43,8 +43,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
         if failed is not None:
             what = f"it cannot be written as MP4 (ffmpeg: {failed.reason})"
             raise UnreadableRecording(what, folder.video, "Try to play it, or copy it again")
-    return StageResult(
-        {"final_video": Output(folder.final_video, "The video with subtitles")},
+    return MediaResult(
+        {"final_video": MediaOutput(folder.final_video, "The video with subtitles")},
         {
             "input_video": str(folder.video),
             "subtitle_track": language,

@@ -19,7 +19,7 @@ from badc_core.media.documents import (
 )
 from badc_core.media.entities import find_names, unique
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 _SHORTEST_NAME = 4
@@ -29,7 +29,7 @@ _AROUND = ".,;:!?\"'()…"
 Similarity = Callable[[str, str], float]
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
     """Writes the names that were spoken, and the transcript with known names corrected.
 
     Raises:
@@ -54,8 +54,12 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
         folder.post_ner,
         Corrected(entities=entities, corrections=tuple(corrections), segments=segments),
     )
-    return StageResult(
-        {"entities": Output(folder.post_ner, "Names that were spoken, and the corrected text")},
+    return MediaResult(
+        {
+            "entities": MediaOutput(
+                folder.post_ner, "Names that were spoken, and the corrected text"
+            )
+        },
         {
             "corrections_made": len(corrections),
             "entity_count": len(entities),

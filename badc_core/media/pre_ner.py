@@ -10,7 +10,7 @@ from badc_core.errors import InputOutdated
 from badc_core.media.documents import Entities, Entity, write_document
 from badc_core.media.entities import NAME, PERSON, PLACE, find_names, prompt_of, unique
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 
 _MOST_PEOPLE = 20
@@ -29,7 +29,7 @@ class _Film(BaseModel):
     crew: tuple[_Person, ...] = ()
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
     """Writes names, and a prompt with them; there is no prompt where no name is known.
 
     Names are those in the title of the settings and, where tmdb ran, those of the film: its
@@ -42,11 +42,11 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
     discard(folder.pre_ner, folder.ner_prompt)
     entities = unique(_names(folder, settings))
     write_document(folder.pre_ner, Entities(entities=entities))
-    outputs = {"entities": Output(folder.pre_ner, "Names that may be spoken")}
+    outputs = {"entities": MediaOutput(folder.pre_ner, "Names that may be spoken")}
     if prompt := prompt_of(entities):
         write_text(folder.ner_prompt, prompt + "\n")
-        outputs["prompt"] = Output(folder.ner_prompt, "What prepares the recogniser")
-    return StageResult(
+        outputs["prompt"] = MediaOutput(folder.ner_prompt, "What prepares the recogniser")
+    return MediaResult(
         outputs,
         {
             "entity_count": len(entities),

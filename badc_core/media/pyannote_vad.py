@@ -6,13 +6,13 @@ Where it is skipped, Silero's segments count: `documents.speech_times` chooses.
 from badc_core.media.documents import Speech, SpeechTimes, read_document, write_document
 from badc_core.media.folder import MediaFolder, discard
 from badc_core.media.pyannote import load_pipeline
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 MODEL = "pyannote/voice-activity-detection"
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG001  (as all stages)
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG001  (as all stages)
     """Writes the segments in which somebody speaks.
 
     Raises:
@@ -32,7 +32,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG0
     write_document(folder.pyannote_segments, SpeechTimes(model=MODEL, segments=segments))
     before = {(one.start_ms, one.end_ms) for one in silero}
     refined = [one for one in segments if (one.start_ms, one.end_ms) not in before]
-    return StageResult(
-        {"segments": Output(folder.pyannote_segments, "Where somebody speaks, by pyannote")},
+    return MediaResult(
+        {"segments": MediaOutput(folder.pyannote_segments, "Where somebody speaks, by pyannote")},
         {"segment_count": len(segments), "refined_segments": len(refined), "model": MODEL},
     )

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True)
-class Output:
+class MediaOutput:
     """A file that a stage wrote, and what it is."""
 
     path: Path
@@ -15,7 +15,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class StageResult:
+class MediaResult:
     """A stage that did its work.
 
     Attributes:
@@ -23,7 +23,7 @@ class StageResult:
         metadata: key -> number or text, for people.
     """
 
-    outputs: Mapping[str, Output]
+    outputs: Mapping[str, MediaOutput]
     metadata: Mapping[str, str | int | float | bool]
 
 
@@ -38,4 +38,4 @@ class Skipped:
     reason: str
 
 
-StageEnd: TypeAlias = StageResult | Skipped
+MediaEnd: TypeAlias = MediaResult | Skipped

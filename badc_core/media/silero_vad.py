@@ -4,13 +4,13 @@ from badc_core.audio.reader import AudioFile
 from badc_core.errors import PackageMissing
 from badc_core.media.documents import SpeechTimes, write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 from badc_core.speech.find import MODEL, find_speech_in
 from badc_core.speech.segments import SpeechRules
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG001  (as all stages)
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG001  (as all stages)
     """Writes the segments in which somebody speaks.
 
     Raises:
@@ -28,8 +28,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:  # noqa: ARG0
             return Skipped(error.what)
     write_document(folder.silero_segments, SpeechTimes.of(MODEL, segments))
     spoken_s = sum(one.end_ms - one.start_ms for one in segments) / 1000
-    return StageResult(
-        {"segments": Output(folder.silero_segments, "Where somebody speaks, by Silero")},
+    return MediaResult(
+        {"segments": MediaOutput(folder.silero_segments, "Where somebody speaks, by Silero")},
         {
             "segment_count": len(segments),
             "total_speech_seconds": round(spoken_s, 3),

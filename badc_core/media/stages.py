@@ -20,7 +20,7 @@ from badc_core.media import (
 )
 from badc_core.media.folder import MediaFolder
 from badc_core.media.recognisers import can_use_gpu
-from badc_core.media.results import StageEnd
+from badc_core.media.results import MediaEnd
 from badc_core.media_settings import MediaSettings
 
 
@@ -40,7 +40,7 @@ class MediaStage:
     """
 
     name: str
-    run: Callable[[MediaFolder, MediaSettings], StageEnd]
+    run: Callable[[MediaFolder, MediaSettings], MediaEnd]
     after: tuple[str, ...]
     timeout_s: int
     is_critical: bool = True

@@ -3,12 +3,12 @@
 from badc_core.atomic import write_text
 from badc_core.media.documents import Turn, Turns, read_document, spoken
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult
 from badc_core.media.srt import cut_cues, write_srt
 from badc_core.media_settings import MediaSettings
 
 
-def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
     """Writes the subtitles; an empty file where nobody speaks.
 
     Raises:
@@ -21,8 +21,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> StageEnd:
         turns = read_document(folder, folder.speaker_segments, Turns, "diarization").segments
     cues = cut_cues(spoken(folder), turns)
     write_text(folder.subtitles, write_srt(cues))
-    return StageResult(
-        {"subtitles": Output(folder.subtitles, "What was said, as subtitles")},
+    return MediaResult(
+        {"subtitles": MediaOutput(folder.subtitles, "What was said, as subtitles")},
         {
             "subtitle_count": len(cues),
             "format": "srt",

@@ -17,7 +17,7 @@ from badc_core.errors import ConfigInvalid
 from badc_core.json_texts import parse_object
 from badc_core.media.documents import write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import Output, Skipped, StageEnd, StageResult
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
 URL = "https://api.themoviedb.org/3"
@@ -32,7 +32,7 @@ class _NoAnswer(Exception):
     """TMDB gives no answer that can be used; the text says why."""
 
 
-def run(folder: MediaFolder, settings: MediaSettings, url: str = URL) -> StageEnd:
+def run(folder: MediaFolder, settings: MediaSettings, url: str = URL) -> MediaEnd:
     """Writes what TMDB knows of the film whose title the settings or the file's name give.
 
     Args:
@@ -56,8 +56,8 @@ def run(folder: MediaFolder, settings: MediaSettings, url: str = URL) -> StageEn
     if found is None:
         return Skipped(f"TMDB knows no film called {title}{f' of {year}' if year else ''}")
     write_document(folder.tmdb, found)
-    return StageResult(
-        {"tmdb_data": Output(folder.tmdb, "What TMDB knows of the film")},
+    return MediaResult(
+        {"tmdb_data": MediaOutput(folder.tmdb, "What TMDB knows of the film")},
         {
             "tmdb_id": found["tmdb_id"],
             "title": found["title"],

@@ -34,7 +34,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _ENTRY_POINT = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
-class Stage(BaseModel):
+class PipelineStage(BaseModel):
     """A stage of a pipeline.
 
     Attributes:
@@ -90,10 +90,10 @@ class Pipeline(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     path: Path
-    stages: tuple[Stage, ...]
+    stages: tuple[PipelineStage, ...]
     depends_on: dict[str, tuple[str, ...]]
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str) -> PipelineStage:
         """Returns a stage."""
         return self.stages[self.number(name) - 1]
 
@@ -102,7 +102,7 @@ class Pipeline(BaseModel):
         return [one.name for one in self.stages].index(name) + 1
 
 
-class _File(BaseModel):
+class _PipelineFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: _Name | None = None
     stage: Annotated[list[dict[str, Any]], Field(min_length=1)]
@@ -120,7 +120,7 @@ def read_pipeline(path: Path) -> Pipeline:
         content = read_toml(path)
     except FileNotFoundError as error:
         raise ConfigInvalid("there is no such pipeline", path, "Check the path") from error
-    file = _validate(_File, content, str(path))
+    file = _validate(_PipelineFile, content, str(path))
     stages = [_read_stage(table, number, path) for number, table in enumerate(file.stage, 1)]
     links = [
         Links(one.name, one.inputs, one.optional_inputs, one.outputs, one.after) for one in stages
@@ -144,10 +144,10 @@ def _follow(path: Path) -> Path:
     return real if real.name == path.name else path
 
 
-def _read_stage(table: dict[str, Any], number: int, path: Path) -> Stage:
+def _read_stage(table: dict[str, Any], number: int, path: Path) -> PipelineStage:
     name = table.get("name")
     where = f"{path}: stage {name if isinstance(name, str) and name else number}"
-    stage = _validate(Stage, table, where)
+    stage = _validate(PipelineStage, table, where)
     for text in (*stage.command, *stage.inputs, *stage.optional_inputs):
         require_placeholders(text, where)
     return stage

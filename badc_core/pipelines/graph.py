@@ -22,7 +22,7 @@ _OF_JOB = {"stages", "manifest.json", "pipeline.json", COPY, "job_info.json", "j
 
 @dataclass(frozen=True)
 class Links:
-    """What connects a stage with others; the fields are those of `definition.Stage`."""
+    """What connects a stage with others; the fields are those of `definition.PipelineStage`."""
 
     name: str
     inputs: tuple[str, ...]

@@ -9,7 +9,7 @@ from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
 from badc_core.jobs.manifest_files import JOB_INFO, load_manifest
 from badc_core.json_texts import parse_object
-from badc_core.pipelines.definition import Pipeline, Stage
+from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.graph import IN_JOB, place_in_job
 from badc_core.pipelines.templates import fill_in
 
@@ -61,7 +61,7 @@ class PipelineJob:
         """The settings that stages read: without secrets once the others are removed."""
         return self.config if self.config.exists() else self.backup
 
-    def values(self, pipeline: Pipeline, stage: Stage) -> dict[str, str]:
+    def values(self, pipeline: Pipeline, stage: PipelineStage) -> dict[str, str]:
         """Returns what stands for each placeholder in the texts of a stage."""
         return {
             "input": str(self.input),
@@ -73,7 +73,9 @@ class PipelineJob:
             "pipeline_dir": str(pipeline.path.parent),
         }
 
-    def input_paths(self, pipeline: Pipeline, stage: Stage, *, needed: bool) -> dict[str, Path]:
+    def input_paths(
+        self, pipeline: Pipeline, stage: PipelineStage, *, needed: bool
+    ) -> dict[str, Path]:
         """Returns the inputs of a stage by what the pipeline calls them.
 
         Args:
@@ -85,16 +87,21 @@ class PipelineJob:
         texts = stage.inputs if needed else stage.optional_inputs
         return {text: self._place(text, values) for text in texts}
 
-    def output_paths(self, stage: Stage) -> dict[str, Path]:
+    def output_paths(self, stage: PipelineStage) -> dict[str, Path]:
         """Returns the outputs of a stage by what the pipeline calls them."""
         return {text: self.folder / text.removeprefix(IN_JOB) for text in stage.outputs}
 
-    def stage_log(self, stage: Stage) -> Path:
+    def stage_log(self, stage: PipelineStage) -> Path:
         """Returns the file to which a stage's process writes."""
         return self.log_dir / f"{stage.name}.log"
 
     def describe_call(
-        self, pipeline: Pipeline, stage: Stage, skipped: tuple[str, ...], *, has_device: bool
+        self,
+        pipeline: Pipeline,
+        stage: PipelineStage,
+        skipped: tuple[str, ...],
+        *,
+        has_device: bool,
     ) -> str:
         """Returns the message for a stage's process, as JSON.
 

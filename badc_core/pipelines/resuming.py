@@ -8,7 +8,7 @@ from badc_core.errors import ConfigInvalid
 from badc_core.jobs import find_stages_to_repeat, load_manifest
 from badc_core.jobs.outputs import FileState
 from badc_core.jobs.values import read_time
-from badc_core.pipelines.definition import Pipeline, Stage, read_pipeline
+from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.graph import COPY, place_in_job
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.runner import FINGERPRINT, PIPELINE, RAN_AFTER, attempts_before
@@ -50,7 +50,7 @@ def pipeline_of(folder: Path) -> Pipeline | None:
     return read_pipeline(path)
 
 
-def _explain(pipeline: Pipeline, job: PipelineJob, stage: Stage, records: Records) -> str:
+def _explain(pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, records: Records) -> str:
     """Returns why a stage has to run although its outputs are what it wrote; empty if not."""
     record = records.get(stage.name)
     if record is None:
@@ -65,7 +65,7 @@ def _explain(pipeline: Pipeline, job: PipelineJob, stage: Stage, records: Record
 
 
 def _changed_input(
-    pipeline: Pipeline, job: PipelineJob, stage: Stage, record: Mapping[str, Any]
+    pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, record: Mapping[str, Any]
 ) -> str:
     """Returns which input from elsewhere has changed; what stages write is compared by them."""
     read = {one.get("key"): one for one in record.get("input_files", [])}

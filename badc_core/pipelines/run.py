@@ -18,7 +18,7 @@ from badc_core.jobs.layout import COMPLETED, FAILED, SKIPPED, SUCCESS
 from badc_core.jobs.manifest_files import MANIFEST, secrets_of
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.jobs.work_lock import working_on
-from badc_core.pipelines.definition import Pipeline, Stage
+from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.graph import COPY
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.resuming import NEVER_RUN, find_reasons
@@ -116,7 +116,9 @@ def keep_definition(pipeline: Pipeline, job: PipelineJob) -> None:
             shutil.copyfile(pipeline.path, aside)
 
 
-def run_recorded(pipeline: Pipeline, job: PipelineJob, stage: Stage, logger: Logger) -> StageEnd:
+def run_recorded(
+    pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, logger: Logger
+) -> StageEnd:
     """Runs a stage; the manifest says that it comes, how it ended, and what is next.
 
     Raises:
@@ -155,7 +157,7 @@ def finalize(pipeline: Pipeline, job: PipelineJob) -> str | None:
 
 
 def _run_or_keep(
-    pipeline: Pipeline, job: PipelineJob, stage: Stage, reason: str, log: RunLog
+    pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, reason: str, log: RunLog
 ) -> StageEnd:
     """Runs a stage if there is a reason to; shows which it is and how it ended."""
     title = f"stage {pipeline.number(stage.name)}/{len(pipeline.stages)} {stage.name}"
@@ -172,7 +174,7 @@ def _run_or_keep(
     return end
 
 
-def _changed_before(pipeline: Pipeline, stage: Stage, ended: Mapping[str, StageEnd]) -> str:
+def _changed_before(pipeline: Pipeline, stage: PipelineStage, ended: Mapping[str, StageEnd]) -> str:
     """Returns why a stage has to run after what ran before it now; empty if it need not."""
     for name in pipeline.depends_on[stage.name]:
         if name in ended and ended[name].status == SUCCESS:

@@ -19,7 +19,7 @@ from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.outputs import hash_folder
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.locks import try_lock_file, unlock
-from badc_core.pipelines.definition import Pipeline, Stage
+from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.own_record import adopt_record, read_own_record
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.processes import end_processes, mark_of
@@ -62,7 +62,9 @@ class StageRunner:
         logger: gets failures and retries.
     """
 
-    def __init__(self, pipeline: Pipeline, job: PipelineJob, stage: Stage, logger: Logger) -> None:
+    def __init__(
+        self, pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, logger: Logger
+    ) -> None:
         self._pipeline = pipeline
         self._job = job
         self._stage = stage
@@ -260,7 +262,7 @@ def skipped_stages(job: PipelineJob, pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(one.name for one in pipeline.stages if one.name in listed)
 
 
-def attempts_before(job: PipelineJob, pipeline: Pipeline, stage: Stage) -> dict[str, int]:
+def attempts_before(job: PipelineJob, pipeline: Pipeline, stage: PipelineStage) -> dict[str, int]:
     """Returns which attempt at each stage that a stage depends on has succeeded.
 
     Attempts are compared, as clocks of two machines differ.
@@ -274,7 +276,7 @@ def attempts_before(job: PipelineJob, pipeline: Pipeline, stage: Stage) -> dict[
 
 
 @contextmanager
-def _locked(job: PipelineJob, stage: Stage) -> Iterator[None]:
+def _locked(job: PipelineJob, stage: PipelineStage) -> Iterator[None]:
     """Keeps other processes from running a stage of a job; the kernel ends that with ours."""
     path = job.folder / "stages" / f".{stage.name}.lock"
     descriptor = try_lock_file(path)

@@ -16,7 +16,7 @@ from badc_core.jobs import load_manifest
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.layout import FAILED, SKIPPED
 from badc_core.jobs.places import job_places
-from badc_core.pipelines.definition import Pipeline, Stage, read_pipeline
+from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.resuming import find_reasons
 from badc_core.pipelines.run import KEPT, finalize, keep_definition, run_recorded
@@ -70,7 +70,7 @@ def partitions_name(pipeline: Pipeline) -> str:
     return f"jobs/{pipeline.name}"
 
 
-def _build_stage(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
+def _build_stage(pipeline: Pipeline, stage: PipelineStage) -> dg.AssetsDefinition:
     key = _key(pipeline, stage.name)
     check = dg.AssetCheckSpec(
         _NOT_SKIPPED, asset=key, description="The pipeline may go on without it."
@@ -111,7 +111,7 @@ def _open_job(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Pipeline
 
 
 def _run(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, job: PipelineJob, stage: Stage
+    context: dg.AssetExecutionContext, pipeline: Pipeline, job: PipelineJob, stage: PipelineStage
 ) -> StageEnd:
     """Runs a stage.
 
@@ -130,7 +130,7 @@ def _run(
     return end
 
 
-def _describe(job: PipelineJob, stage: Stage, end: StageEnd) -> dg.MaterializeResult[Any]:
+def _describe(job: PipelineJob, stage: PipelineStage, end: StageEnd) -> dg.MaterializeResult[Any]:
     record = (load_manifest(job.folder) or {}).get("stages", {}).get(stage.name, {})
     is_skipped = end.status == SKIPPED
     about: dict[str, Any] = {
@@ -151,7 +151,7 @@ def _describe(job: PipelineJob, stage: Stage, end: StageEnd) -> dg.MaterializeRe
     return dg.MaterializeResult(metadata=about, check_results=[check] if stage.optional else [])
 
 
-def _paths(job: PipelineJob, stage: Stage) -> Mapping[str, dg.MetadataValue]:
+def _paths(job: PipelineJob, stage: PipelineStage) -> Mapping[str, dg.MetadataValue]:
     return {
         "log": dg.MetadataValue.path(job.stage_log(stage)),
         "job_folder": dg.MetadataValue.path(job.folder),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from badc_core.errors import ConfigInvalid
-from badc_core.pipelines.definition import Stage, read_pipeline
+from badc_core.pipelines.definition import PipelineStage, read_pipeline
 from badc_core.pipelines.shipped import find_pipeline
 from badc_core.pipelines.templates import PLACEHOLDERS
 
@@ -137,7 +137,7 @@ def test_the_documented_pipeline_is_one_and_the_page_names_every_key(tmp_path) -
     pipeline = read_pipeline(_write(tmp_path / "words.toml", text))
     assert pipeline.depends_on == {"demux": (), "names": (), "hear": ("demux", "names")}
     rows = "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE))
-    assert {*re.findall(r"`(\w+)`", rows)} == {*Stage.model_fields}
+    assert {*re.findall(r"`(\w+)`", rows)} == {*PipelineStage.model_fields}
     assert {*re.findall(r"`\{(\w+)\}`", rows)} == {*PLACEHOLDERS}
 
 
