@@ -3,12 +3,12 @@
 Nothing here reads a file or the environment.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from badc_core.accounts import expand_home
 from badc_core.settings_section import Section
 
 OWN_MODELS = frozenset({"onnx", "python"})
@@ -226,5 +226,4 @@ class DetectorSettings(Section):
 
 def _below(folder: Path, path: str) -> str:
     """Returns a path that may begin at a folder as one that does not; none stays none."""
-    # Path.expanduser raises where there is no such user; this leaves the path as it is.
-    return str(folder / os.path.expanduser(path)) if path else ""  # noqa: PTH111
+    return str(folder / expand_home(path)) if path else ""

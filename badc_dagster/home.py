@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from badc_core.accounts import expand_home, home_folder
 from badc_core.atomic import STORAGE_FULL, remove_folder
 from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable, StorageFull
 from badc_core.locks import is_locked, locked
@@ -68,7 +69,7 @@ def lock_folder() -> Path:
 def original_list_path() -> Path:
     """Returns where the original BADC keeps its list of datasets."""
     given = os.environ.get(_ORIGINAL_LIST)
-    return Path(given).expanduser() if given else Path.home() / ".config" / "badc" / "data.toml"
+    return expand_home(given) if given else home_folder() / ".config" / "badc" / "data.toml"
 
 
 def keeps_original_list() -> bool:
@@ -234,10 +235,10 @@ def _env_file_home() -> str:
 
 def _user_home() -> Path:
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "badc"
+        return home_folder() / "Library" / "Application Support" / "badc"
     data = os.environ.get("XDG_DATA_HOME", "")
     # The specification of XDG asks that relative paths be ignored.
-    folder = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
+    folder = Path(data) if data.startswith("/") else home_folder() / ".local" / "share"
     return folder / "badc"
 
 

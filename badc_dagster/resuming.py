@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from badc_core.accounts import owner_name
 from badc_core.datasets.connections import find_connection
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.file_names import explain_no_folder
@@ -63,8 +64,8 @@ def open_job(folder: Path) -> RunJob:
         what = "this job's stages are no runs of Dagster"
         raise ConfigInvalid(what, job_id, "Run its stages again as they were run")
     if not os.access(folder, os.W_OK):
-        what = f"this job is {folder.owner()}'s, and its files cannot be written"
-        raise ConfigInvalid(what, job_id, f"Let {folder.owner()} resume it, or run: badc run")
+        what = f"this job is {owner_name(folder)}'s, and its files cannot be written"
+        raise ConfigInvalid(what, job_id, f"Let {owner_name(folder)} resume it, or run: badc run")
     job = RunJob(folder)
     about = job.read()
     home = str(about.get("home", ""))

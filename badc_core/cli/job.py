@@ -26,7 +26,7 @@ from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.job_details import read_details, read_settings, require_readable
 from badc_core.jobs.job_logs import LogText, find_logs, follow_logs, read_log, stages_with_logs
 from badc_core.jobs.job_states import JOB_STATES, JobSummary, has_ended, summarize
-from badc_core.jobs.places import job_places
+from badc_core.jobs.places import kept_jobs
 
 _N_LISTED = 20
 _ROW = "{:<14} {:<12} {:<16} {:<10} {:<14} {}"
@@ -56,7 +56,7 @@ def list_jobs(
     """List jobs, the newest first."""
     if status is not None and status not in JOB_STATES:
         raise typer.BadParameter(f"use one of {', '.join(JOB_STATES)}", param_hint="--status")
-    finder = JobFinder(job_places())
+    finder = JobFinder(kept_jobs())
     found = map(summarize, finder.jobs(user, day.date() if day else None))
     wanted = (one for one in found if status in {None, one.state})
     shown = islice(wanted, limit) if limit else wanted
@@ -75,7 +75,7 @@ def list_jobs(
 @taking_options
 def show(job: JobId, out: Output) -> None:
     """Show what a job did: stages, errors, outputs, files."""
-    details = read_details(JobFinder(job_places()).find(job))
+    details = read_details(JobFinder(kept_jobs()).find(job))
     out.say(*describe_job(details))
     out.show(*tables(details))
     out.say(*describe_files(details))
@@ -88,14 +88,17 @@ def show(job: JobId, out: Output) -> None:
 @taking_options
 def config(job: JobId, out: Output) -> None:
     """Print the settings of a job, without secrets."""
-    found = JobFinder(job_places()).find(job)
-    texts = read_settings(found)
+    found = JobFinder(kept_jobs()).find(job)
+    texts, hidden = read_settings(found)
     for name, text in texts.items():
         out.remark(f"{found.output_dir / name}")
         out.say(*text.splitlines())
+    out.give({"job_id": found.job_id, "files": texts})
+    if hidden:
+        out.fail(hidden)
+        raise typer.Exit(1)
     if not texts:
         out.remark(explain_lack(read_details(found), "settings"))
-    out.give({"job_id": found.job_id, "files": texts})
 
 
 @taking_options
@@ -110,7 +113,7 @@ def logs(
     ] = False,
 ) -> None:
     """Print the logs of a job, and what is added to them."""
-    found = JobFinder(job_places()).find(job)
+    found = JobFinder(kept_jobs()).find(job)
     require_readable(found)
     if follow and out.as_json:
         raise typer.BadParameter("is for people: leave out --json", param_hint="--follow")

@@ -17,7 +17,7 @@ from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.migrating import Migrated
 from badc_core.jobs.migrating import migrate as migrate_folder
 from badc_core.jobs.old_layout import find_old_jobs
-from badc_core.jobs.places import job_places, job_user
+from badc_core.jobs.places import job_places, job_user, kept_jobs
 from badc_core.jobs.preparing import Preparation, prepare_job
 from badc_core.units import counted, format_bytes
 
@@ -71,7 +71,7 @@ def archive(
     ] = False,
 ) -> None:
     """Pack the files of a job into one with checksums."""
-    places = job_places()
+    places = kept_jobs()
     found = JobFinder(places).find(job)
     record = archive_job(places, found, remove=delete)
     size = format_bytes(record["size_bytes"])

@@ -11,10 +11,10 @@ from badc_core.cli.output import Output
 from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
 from badc_core.jobs import PipelineManifest
-from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.finding import JobFinder, require_writable
 from badc_core.jobs.job_states import RUNS_RECORD, is_archived
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest
-from badc_core.jobs.places import job_places, job_user
+from badc_core.jobs.places import job_places, job_user, kept_jobs
 from badc_core.pipelines.definition import Pipeline, read_pipeline
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.run import run_pipeline
@@ -82,9 +82,11 @@ def require_of_pipeline(folder: Path) -> None:
 
     Raises:
         OptionInvalid: it is one of a dataset, or its files are in an archive.
+        OutputUnwritable: it is somebody else's.
     """
     if (folder / RUNS_RECORD).exists():
         raise OptionInvalid(f"{folder.name} is a job of a dataset: badc job resume", "--resume")
+    require_writable(folder)
     if is_archived(folder):
         archive = f"its files are in an archive: badc job show {folder.name}"
         raise OptionInvalid(f"{folder.name} cannot go on, as {archive}", "--resume")
@@ -106,7 +108,7 @@ def _find(job_id: str, given: Path | None) -> Path:
         OptionInvalid: it is about something else, or no stage may write into it.
         JobUnknown: there is no such job.
     """
-    folder = JobFinder(job_places()).find(job_id).output_dir
+    folder = JobFinder(kept_jobs()).find(job_id).output_dir
     require_of_pipeline(folder)
     known = (load_manifest(folder) or {}).get("input", {}).get("file")
     if given is not None and known not in {None, str(given)}:

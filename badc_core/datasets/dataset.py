@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from badc_core.accounts import expand_home
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
 from badc_core.hashing import sha256_bytes
@@ -247,7 +248,7 @@ class Dataset:
     @property
     def work_folder(self) -> Path:
         """Locks and journals of what is in work (`stages/work.py`): no results, never tracked."""
-        chosen = Path(self.settings.work.folder).expanduser()
+        chosen = expand_home(self.settings.work.folder)
         if not chosen.is_absolute():
             return self.root / chosen
         # Several datasets may share a folder on a local disk.

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from badc_core.accounts import expand_home
 from badc_core.atomic import write_text
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.names import find_free_name, is_same_folder, to_name
@@ -114,7 +115,7 @@ def _listed(key: str, row: Mapping[str, Any]) -> ListedDataset:
     path = str(row.get("path", ""))
     fields = ("url", "method", "status", "last_connected")
     texts = [str(row.get(name, "")) for name in fields]
-    return ListedDataset(key, Path(path).expanduser() if path else None, *texts)
+    return ListedDataset(key, expand_home(path) if path else None, *texts)
 
 
 def _read_rows(path: Path) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from badc_core.accounts import expand_home
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.names import to_name
 from badc_core.datasets.original_list import ListedDataset
@@ -56,7 +57,7 @@ def find_target(
     if not typed.strip():
         raise DatasetInvalid("no name of a dataset", "", "Give a name, or a folder")
     if url and Path(url).exists():
-        url = str(absolute(Path(url).expanduser()))
+        url = str(absolute(expand_home(url)))
     if os.sep in typed or typed in {".", ".."}:
         return _folder(Path(typed), url, known)
     name = to_name(typed)
@@ -69,7 +70,7 @@ def find_target(
     place = next((one for one in places if one is not None), None)
     if place is None and not url and not usual.exists() and Path(typed).is_dir():
         return _folder(Path(typed), found_url, known)
-    return Target(typed, name, absolute((place or usual).expanduser()), found_url)
+    return Target(typed, name, absolute(expand_home(place or usual)), found_url)
 
 
 def require_known(typed: str, target: Target, known: Iterable[Connection]) -> Connection:
@@ -89,7 +90,7 @@ def require_known(typed: str, target: Target, known: Iterable[Connection]) -> Co
 
 
 def _folder(path: Path, url: str, known: Iterable[Connection]) -> Target:
-    root = absolute(path.expanduser())
+    root = absolute(expand_home(path))
     row = next((one for one in known if one.root == root), None)
     return Target(root.name, row.name if row else None, root, url or _url(row))
 

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from badc_core.accounts import expand_home
 from badc_core.atomic import naming_storage_trouble
 from badc_core.child_environment import child_environment
 from badc_core.detector_settings import DetectorSettings
@@ -220,7 +221,7 @@ def scratch_folder(parent: str) -> Iterator[Path]:
     Args:
         parent: where to make it; empty for the system's place.
     """
-    place = Path(parent).expanduser() if parent else Path(tempfile.gettempdir())
+    place = expand_home(parent) if parent else Path(tempfile.gettempdir())
     folder, descriptor = _locked_folder(place)
     try:
         yield folder

@@ -21,7 +21,7 @@ from badc_core.hashing import sha256_file
 from badc_core.jobs.archive_contents import Entry, Member, list_entries
 from badc_core.jobs.archive_file import Members, read_archive, write_archive, write_sums
 from badc_core.jobs.environment import read_secrets
-from badc_core.jobs.finding import JobFolders
+from badc_core.jobs.finding import JobFolders, require_writable
 from badc_core.jobs.job_details import require_readable
 from badc_core.jobs.job_states import (
     ARCHIVE_RECORD,
@@ -66,6 +66,7 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
         StorageFull, OutputUnwritable: something cannot be written, or must not be archived.
     """
     require_readable(job)
+    require_writable(job.output_dir)
     folder, path = job.output_dir, archive_path(job)
     secrets = _secrets(places, job)
     for one in (folder, folder.parent):

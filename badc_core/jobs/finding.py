@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
-from badc_core.errors import JobUnknown
+from badc_core.accounts import owner_name
+from badc_core.errors import JobUnknown, OutputUnwritable
 from badc_core.jobs.folders import day_folder
 from badc_core.jobs.places import JobPlaces
 
@@ -144,6 +145,18 @@ def naming_unreadable(path: Path) -> Iterator[None]:
     except OSError as error:
         what = f"cannot be read ({error.strerror or error})"
         raise JobUnknown(what, path, "Make it readable, or ask whose it is") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Makes sure that this account may change a job.
+
+    Raises:
+        OutputUnwritable: it may not, as the job is somebody else's.
+    """
+    if not os.access(folder, os.W_OK):
+        owner = owner_name(folder)
+        what = f"this job is {owner}'s, and you may not write into its folder"
+        raise OutputUnwritable(what, folder, f"Ask {owner} to type this command")
 
 
 def _day_of(match: re.Match[str]) -> date | None:

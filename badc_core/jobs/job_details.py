@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from badc_core.accounts import owner_name
 from badc_core.csv_tables import as_written
 from badc_core.errors import JobUnknown
 from badc_core.jobs.environment import masked, read_text, variables
@@ -142,15 +143,19 @@ def read_details(job: JobFolders) -> JobDetails:
     )
 
 
-def read_settings(job: JobFolders) -> dict[str, str]:
+def read_settings(job: JobFolders) -> tuple[dict[str, str], str]:
     """Returns the text of each file with settings of a job, without secrets.
 
+    Returns:
+        The texts by the names of their files, and why one cannot be read; empty if all can.
+
     Raises:
-        JobUnknown: a file cannot be read.
+        JobUnknown: the job's folder cannot be read.
     """
     require_readable(job)
     folder = job.output_dir
     texts: dict[str, str] = {}
+    hidden = ""
     secrets = Secrets()
     for path in (folder / _BACKUP, *_settings(folder)):
         try:
@@ -158,13 +163,16 @@ def read_settings(job: JobFolders) -> dict[str, str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise _unreadable(job, path, error.strerror or str(error)) from error
+            hidden = f"{path} cannot be read ({error.strerror or error})"
+            if isinstance(error, PermissionError):
+                hidden = f"only {owner_name(path)} may read {path}: ask them for what you need"
+            continue
         if path.name == _BACKUP:
             secrets = Secrets(variables(text))
             texts[path.name] = masked(text)
         else:
             texts[path.name] = secrets.mask_text(text)
-    return texts
+    return texts, hidden
 
 
 def require_readable(job: JobFolders) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from badc_core.accounts import user_name
+from badc_core.accounts import expand_home, user_name
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import ConfigInvalid
-from badc_core.file_names import absolute, require_name
+from badc_core.file_names import absolute, explain_no_folder, require_name
 from badc_core.jobs.folders import make_folders
 from badc_core.jobs.job_manager import JobManager
 
@@ -56,7 +56,8 @@ class JobPlaces:
             StorageFull, OutputUnwritable: they cannot be written.
         """
         settings = self.config_dir / _SETTINGS
-        make_folders(self.root, self.config_dir)
+        for folder in (self.config_dir, self.output_root, self.log_root):
+            make_folders(self.root, folder)
         # Somebody may write secrets into it: nobody else than those who share the folder reads it.
         mode = 0o660 & self.root.stat().st_mode
         with naming_storage_trouble(settings), suppress(FileExistsError):
@@ -73,12 +74,27 @@ def job_places(home: Path | None = None) -> JobPlaces:
         home: Dagster's; None to find it.
 
     Raises:
-        ConfigInvalid: nothing says where.
+        ConfigInvalid: nothing says where, or what is there is no folder.
     """
     given = os.environ.get(JOBS_VARIABLE)
     if given:
-        return JobPlaces(absolute(Path(given).expanduser()))
+        root = absolute(expand_home(given))
+        if os.path.lexists(root) and not root.is_dir():
+            raise _no_folder(root)
+        return JobPlaces(root)
     return JobPlaces(absolute(home or _find_home()) / "jobs")
+
+
+def kept_jobs() -> JobPlaces:
+    """Returns where jobs are kept, to look at them.
+
+    Raises:
+        ConfigInvalid: nothing says where, or there is no folder of the name that was given.
+    """
+    places = job_places()
+    if os.environ.get(JOBS_VARIABLE) and not places.root.is_dir():
+        raise _no_folder(places.root)
+    return places
 
 
 def job_user() -> str:
@@ -87,6 +103,12 @@ def job_user() -> str:
         return require_name(user_name())
     except ValueError:  # such as DOMAIN\\user
         return str(os.getuid())
+
+
+def _no_folder(root: Path) -> ConfigInvalid:
+    what = f"{explain_no_folder(root)}, though {JOBS_VARIABLE} names it"
+    remedy = f"Correct {JOBS_VARIABLE}; if no job has been created yet, the first one makes it"
+    return ConfigInvalid(what, root, remedy)
 
 
 def _find_home() -> Path:

@@ -30,6 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from badc_core.accounts import owner_name
 from badc_core.atomic import naming_storage_trouble, remove_folder, write_text
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.json_texts import parse_object
@@ -258,10 +259,7 @@ class RunFolder:
             return ""
         if uid == os.geteuid():
             return ""
-        try:
-            return self.path.owner()
-        except KeyError:
-            return str(uid)
+        return owner_name(self.path)
 
     @property
     def is_shrunk(self) -> bool:

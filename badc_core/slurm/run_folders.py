@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from badc_core.accounts import expand_home
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.errors import (
@@ -35,7 +36,7 @@ def runs_folder(dataset: Dataset) -> Path:
     folder, root = dataset.settings.slurm.folder, dataset.root.resolve()
     if folder:
         # Datasets of one name share no folder.
-        return Path(folder).expanduser().absolute() / f"{root.name}-{sha256_text(str(root))[:8]}"
+        return expand_home(folder).absolute() / f"{root.name}-{sha256_text(str(root))[:8]}"
     return root / WORK_FOLDER / "slurm"
 
 

@@ -9,7 +9,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
 from badc_core.jobs.finding import JobFinder
-from badc_core.jobs.places import job_places
+from badc_core.jobs.places import kept_jobs
 from badc_core.pipelines.resuming import pipeline_of
 from badc_core.units import counted
 from badc_dagster.cli.run import show_outcome
@@ -21,7 +21,7 @@ def resume(
     out: Output,
 ) -> None:
     """Compare what a job wrote with its record, and do what is missing or damaged."""
-    folder = JobFinder(job_places()).find(job).output_dir
+    folder = JobFinder(kept_jobs()).find(job).output_dir
     if pipeline := pipeline_of(folder):
         require_of_pipeline(folder)
         run_stages(pipeline, folder, out)

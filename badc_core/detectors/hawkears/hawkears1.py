@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from badc_core.accounts import expand_home
 from badc_core.chunks.plan import Chunk
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.detector_settings import DetectorSettings
@@ -147,7 +148,7 @@ load = HawkEars1
 def _runtime(settings: DetectorSettings) -> Path:
     if not settings.runtime:
         raise DetectorMissing("detector.runtime is not set", "hawkears1", _REMEDY)
-    runtime = Path(settings.runtime).expanduser()
+    runtime = expand_home(settings.runtime)
     if not runtime.is_absolute():
         raise ConfigInvalid(f"{settings.runtime!r} is a relative path", "detector.runtime", _REMEDY)
     if not (runtime / "analyze.py").is_file():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import badc_core
+from badc_core.accounts import expand_home, home_folder
 from badc_core.detector_settings import HawkEarsSettings
 from badc_core.errors import ConfigInvalid, DetectorMissing
 from badc_core.hashing import sha256_bytes, sha256_unchanged
@@ -147,11 +148,11 @@ def find_home(runtime: str = "") -> HawkEarsHome:
             `badc_core` in a checkout, else a folder of the user's.
     """
     if runtime:
-        return HawkEarsHome(Path(runtime).expanduser().absolute())
+        return HawkEarsHome(expand_home(runtime).absolute())
     vendor = Path(badc_core.__file__).resolve().parents[1] / "vendor"
     if vendor.is_dir():
         return HawkEarsHome(vendor / "HawkEars")
-    return HawkEarsHome(Path.home() / ".local" / "share" / "badc" / "HawkEars")
+    return HawkEarsHome(home_folder() / ".local" / "share" / "badc" / "HawkEars")
 
 
 def _checkpoints_in(folder: Path) -> tuple[Path, ...]:

@@ -65,6 +65,7 @@ def test_jobs_are_listed_newest_first_with_what_they_do(places, tmp_path) -> Non
 
 
 def test_without_jobs_the_list_says_where_it_looked(places, tmp_path) -> None:
+    places.root.mkdir()
     assert str(places.output_root) in run_badc("job", "list", folder=tmp_path).stdout
     assert _list(tmp_path) == []
 

@@ -66,6 +66,18 @@ def test_settings_are_shown_without_secrets(places, tmp_path) -> None:
     assert PLANTED not in json.dumps(given)
 
 
+def test_settings_that_only_their_owner_may_read_are_named_and_others_are_shown(
+    places, tmp_path
+) -> None:
+    job = places.manager().create_job("ana")
+    folder = Path(job["output_dir"])
+    (folder / "settings.toml").write_text("[detector]\n")
+    with forbidden(folder / "job.env"):
+        done = run_badc("job", "config", job["job_id"], folder=tmp_path, code=1)
+    assert done.stdout == "[detector]\n"
+    assert f"may read {folder}/job.env: ask them" in done.stderr
+
+
 def test_jobs_of_others_and_unknown_ones_are_one_clear_error(places, tmp_path) -> None:
     job = places.manager().create_job("bob")
     for command in ("show", "config", "logs", "archive"):

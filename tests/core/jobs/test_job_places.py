@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from support.commands import run_badc
 
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs import places
@@ -17,6 +18,20 @@ def test_the_variable_names_the_folder(tmp_path, monkeypatch) -> None:
     assert (found.config_dir, found.output_root, found.log_root) == tuple(
         tmp_path / "jobs" / name for name in ("config", "out", "logs")
     )
+
+
+def test_a_mistyped_folder_is_an_error_of_what_looks_for_jobs(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BADC_JOBS", str(tmp_path / "jbos"))
+    for words in (["list"], ["show", "20260101-001"], ["archive", "20260101-001"]):
+        done = run_badc("job", *words, folder=tmp_path, code=1)
+        assert f"{tmp_path}/jbos: no such folder, though BADC_JOBS names it" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "jbos").write_text("a file")
+    (tmp_path / "dawn.wav").touch()
+    done = run_badc("job", "prepare", "dawn.wav", folder=tmp_path, code=1)
+    assert "not a folder, though BADC_JOBS names it" in done.stderr
+    monkeypatch.setenv("BADC_JOBS", "~no_such_account/jobs")
+    assert "no such folder" in run_badc("job", "list", folder=tmp_path, code=1).stderr
 
 
 def test_else_jobs_are_in_the_home(tmp_path, monkeypatch) -> None:
