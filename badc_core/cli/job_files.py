@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from badc_core.audio.clips import cut_clip
+from badc_core.audio.clips import cut_clip, require_media
 from badc_core.chunks.muting import require_unmuted
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -53,6 +53,8 @@ def prepare(
     is_part = start_s is not None or end_s is not None
     if is_part:
         require_unmuted(media)
+    if media.is_file():
+        require_media(media, start_s or 0.0, end_s)
     cut = partial(cut_clip, media, start_s=start_s or 0.0, end_s=end_s) if is_part else None
     job = prepare_job(job_places(), wanted, cut)
     out.say(

@@ -18,7 +18,7 @@ from badc_core.jobs.places import job_places, job_user, kept_jobs
 from badc_core.pipelines.definition import Pipeline, read_pipeline
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.run import run_pipeline
-from badc_core.pipelines.shipped import find_pipeline
+from badc_core.pipelines.shipped import call_of, find_pipeline
 from badc_core.units import counted
 
 _INPUT = "INPUT"
@@ -72,7 +72,7 @@ def run_stages(pipeline: Pipeline, folder: Path, out: Output) -> None:
     end = run_pipeline(pipeline, job, out.say, out.fail)
     out.give(end)
     if end.has_failed:
-        again = f"badc job run {shlex.quote(str(pipeline.path))} --resume {job.job_id}"
+        again = f"badc job run {shlex.quote(call_of(pipeline.path))} --resume {job.job_id}"
         out.remark(f"To go on from there: {again}")
         raise typer.Exit(1)
 

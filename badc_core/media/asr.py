@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from badc_core.audio.reader import AudioFile
-from badc_core.errors import PackageMissing
+from badc_core.errors import ConfigInvalid
 from badc_core.media.documents import (
     Entities,
     Speech,
@@ -14,8 +14,8 @@ from badc_core.media.documents import (
 )
 from badc_core.media.entities import prompt_of
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.recognisers import load_recogniser
-from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
+from badc_core.media.recognisers import GIVE_MODEL, load_recogniser
+from badc_core.media.results import MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 
 _LONGEST_CLIP_MS = 28_000
@@ -29,7 +29,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
 
     Raises:
         InputOutdated: demux or silero_vad has not run.
-        ConfigInvalid: the model of the settings cannot be used.
+        PackageMissing: no recogniser is installed.
+        ConfigInvalid: the model of the settings cannot be used, or does not know the language.
         UnreadableRecording: the sound is damaged.
         StorageFull, OutputUnwritable: the transcript cannot be written.
     """
@@ -38,12 +39,10 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
         (start / 1000, end / 1000) for start, end in join_clips(speech_times(folder).segments)
     ]
     prompt, source = find_prompt(folder)
-    try:
-        recogniser = load_recogniser(settings, prompt)
-    except PackageMissing as error:
-        return Skipped(error.what)
+    recogniser = load_recogniser(settings, prompt)
     if settings.language not in recogniser.languages:
-        return Skipped(f"the model {recogniser.model} does not know {settings.language}")
+        what = f"the model does not know the language {settings.language}"
+        raise ConfigInvalid(what, recogniser.model, GIVE_MODEL)
     with AudioFile(folder.require(folder.audio, "demux")) as audio:
         sound = audio.read(0, audio.n_samples)
     said = recogniser.recognise(sound, clips_s) if clips_s else []

@@ -39,6 +39,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
             what = f"its sound cannot be decoded (ffmpeg: {failed.reason})"
             if failed.container and not failed.n_tracks:
                 what = "there is no sound in it"
+            elif not failed.container and not failed.is_cut_off:
+                what = "it is neither sound nor video"
             raise UnreadableRecording(what, folder.video, "Try to play it, or copy it again")
         found = sf.info(aside)
     metadata = {

@@ -7,13 +7,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from badc_core.audio.ffmpeg import CONTAINERS, INSTALL, SHARED_CONTAINERS, find_ffmpeg
+from badc_core.audio.clips import MEDIA_CONTAINERS
+from badc_core.audio.ffmpeg import find_ffmpeg
 from badc_core.audio.ffmpeg_messages import FfmpegReport, parse_report
 from badc_core.child_environment import child_environment
 from badc_core.errors import ContentMissing, ProgramMissing
+from badc_core.media.results import INSTALL
 
-# A playlist could make ffmpeg read other files.
-_READABLE = f"{CONTAINERS},{SHARED_CONTAINERS},mp3,avi,mpeg,mpegts,flv,srt"
+_READABLE = f"{MEDIA_CONTAINERS},srt"
 
 
 def run_ffmpeg(inputs: Sequence[Path], options: Sequence[str], output: Path) -> FfmpegReport | None:

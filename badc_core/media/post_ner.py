@@ -6,6 +6,7 @@ Source: RapidFuzz, `fuzz.ratio`: normalised similarity by insertions and deletio
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
+from badc_core.errors import PackageMissing
 from badc_core.media.documents import (
     Corrected,
     Correction,
@@ -19,7 +20,7 @@ from badc_core.media.documents import (
 )
 from badc_core.media.entities import find_names, unique
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
+from badc_core.media.results import INSTALL, MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 
 _SHORTEST_NAME = 4
@@ -34,6 +35,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
 
     Raises:
         InputOutdated: asr has not run.
+        PackageMissing: the package rapidfuzz is not installed.
         StorageFull, OutputUnwritable: they cannot be written.
     """
     discard(folder.post_ner)
@@ -43,8 +45,8 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
         known = read_document(folder, folder.pre_ner, Entities, "pre_ner").entities
     try:
         ratio: Similarity = import_module("rapidfuzz.fuzz").ratio
-    except ImportError:
-        return Skipped("the package rapidfuzz is not installed")
+    except ImportError as error:
+        raise PackageMissing("the package rapidfuzz is not installed", "", INSTALL) from error
     corrections: list[Correction] = []
     segments = tuple(
         correct(one, known, settings.correction_score, ratio, corrections) for one in said

