@@ -1,6 +1,7 @@
 """Stage 7, asr: what is said, word by word. The recognisers are in `recognisers.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from badc_core.audio.reader import AudioFile
 from badc_core.errors import ConfigInvalid
@@ -62,6 +63,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
             "language": transcript.language,
             "task": "transcribe",
         },
+        {one.name: one for one in _own_prompts(folder, source)},
     )
 
 
@@ -90,3 +92,11 @@ def find_prompt(folder: MediaFolder) -> tuple[str, str]:
         if text := prompt_of(entities):
             return text[-_MOST_PROMPT_CHARACTERS:], folder.pre_ner.name
     return "", ""
+
+
+def _own_prompts(folder: MediaFolder, source: str) -> Sequence[Path]:
+    """Returns the user's files that were looked for before one became the prompt, or none."""
+    if source == folder.ner_prompt.name:
+        return ()
+    both = (folder.combined_prompt, folder.initial_prompt)
+    return both[:1] if source == folder.combined_prompt.name else both

@@ -50,7 +50,7 @@ def run(call: StageCall) -> StageReport:
     if isinstance(end, Skipped):
         raise StageSkipped(end.reason)
     outputs = {key: (one.path, one.description) for key, one in end.outputs.items()}
-    return StageReport(end.metadata, outputs)
+    return StageReport(end.metadata, outputs, end.inputs)
 
 
 def read_media_settings(given: Mapping[str, str], where: Path) -> MediaSettings:

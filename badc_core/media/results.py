@@ -1,7 +1,7 @@
 """What a stage of the media pipeline returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,10 +23,12 @@ class MediaResult:
     Attributes:
         outputs: key -> file; every file exists.
         metadata: key -> number or text, for people.
+        inputs: key -> file of the user that it looked for, whether it is there or not.
     """
 
     outputs: Mapping[str, MediaOutput]
     metadata: Mapping[str, str | int | float | bool]
+    inputs: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class PipelineStage(BaseModel):
         inputs: files that it needs.
         optional_inputs: files that it reads if they are there.
         outputs: files and folders that it writes, inside the job's folder.
+        settings: variables of the job's settings that it reads.
         after: further stages that must be over before it.
         timeout_s: seconds an attempt may take; None for as long as it likes.
         retries: how often it is tried again after a failure.
@@ -58,6 +59,7 @@ class PipelineStage(BaseModel):
     inputs: _Texts = ()
     optional_inputs: _Texts = ()
     outputs: _Texts = ()
+    settings: _Texts = ()
     after: _Texts = ()
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] | None = None
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] = 0

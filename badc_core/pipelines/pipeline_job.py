@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
-from badc_core.jobs.manifest_files import JOB_INFO, load_manifest
+from badc_core.jobs.environment import read_text, variables
+from badc_core.jobs.manifest_files import JOB_INFO, load_manifest, secrets_of
 from badc_core.json_texts import parse_object
 from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.graph import IN_JOB, place_in_job
@@ -72,6 +73,22 @@ class PipelineJob:
             "config": str(self.settings),
             "pipeline_dir": str(pipeline.path.parent),
         }
+
+    def settings_of(self, stage: PipelineStage) -> dict[str, str]:
+        """Returns the settings that a stage reads, without secrets; empty texts for those not set.
+
+        Raises:
+            ConfigInvalid: the settings cannot be read.
+        """
+        if not stage.settings:
+            return {}
+        try:
+            given = variables(read_text(self.settings))
+        except OSError as error:
+            what = f"the job's settings cannot be read ({error.strerror})"
+            raise ConfigInvalid(what, self.settings, "Put them back") from error
+        secrets = secrets_of(self.folder)
+        return {name: secrets.mask_text(given.get(name) or "") for name in stage.settings}
 
     def input_paths(
         self, pipeline: Pipeline, stage: PipelineStage, *, needed: bool

@@ -52,6 +52,8 @@ def main() -> None:
             record.save(SKIPPED)
             return
         report = found if isinstance(found, StageReport) else StageReport(found or {}, {})
+        for key, path in report.inputs.items():
+            record.add_input(key, path)
         for key, (path, description) in report.outputs.items():
             record.add_output(key, path, description)
         for key, value in report.metadata.items():

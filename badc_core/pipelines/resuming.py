@@ -11,7 +11,13 @@ from badc_core.jobs.values import read_time
 from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.graph import COPY, place_in_job
 from badc_core.pipelines.pipeline_job import PipelineJob
-from badc_core.pipelines.runner import FINGERPRINT, PIPELINE, RAN_AFTER, attempts_before
+from badc_core.pipelines.runner import (
+    FINGERPRINT,
+    PIPELINE,
+    RAN_AFTER,
+    SETTINGS,
+    attempts_before,
+)
 
 NEVER_RUN = "it has not run yet"
 Records = Mapping[str, Mapping[str, Any]]
@@ -57,6 +63,10 @@ def _explain(pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, records
         return NEVER_RUN
     if record.get("metadata", {}).get(FINGERPRINT) != stage.fingerprint:
         return "its definition has changed"
+    read = record["metadata"].get(SETTINGS, {})
+    for name, value in job.settings_of(stage).items():
+        if read.get(name, value) != value:
+            return f"the setting {name} has changed"
     ran_after = record["metadata"].get(RAN_AFTER, {})
     for name, attempt in attempts_before(job, pipeline, stage).items():
         if ran_after.get(name) != attempt:
@@ -67,7 +77,10 @@ def _explain(pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, records
 def _changed_input(
     pipeline: Pipeline, job: PipelineJob, stage: PipelineStage, record: Mapping[str, Any]
 ) -> str:
-    """Returns which input from elsewhere has changed; what stages write is compared by them."""
+    """Returns which input from elsewhere has changed; what stages write is compared by them.
+
+    That may also be one of which only the stage's process has said that it read it.
+    """
     read = {one.get("key"): one for one in record.get("input_files", [])}
     paths = {
         **job.input_paths(pipeline, stage, needed=True),
@@ -75,6 +88,12 @@ def _changed_input(
     }
     for text, path in paths.items():
         if place_in_job(text) is None and _has_changed(path, read.get(text, {})):
+            return f"{path} has changed"
+    written = [path for one in pipeline.stages for path in job.output_paths(one).values()]
+    for key in read.keys() - paths.keys():
+        path = Path(str(read[key].get("path")))
+        is_output = any(path.is_relative_to(place) for place in written)
+        if not is_output and _has_changed(path, read[key]):
             return f"{path} has changed"
     return ""
 

@@ -25,7 +25,12 @@ from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.processes import end_processes, mark_of
 from badc_core.pipelines.program import Ended, Program, run_to_end
 from badc_core.pipelines.stage_call import CALL_VARIABLE, DEVICE_NEEDED
-from badc_core.pipelines.stage_files import clear_outputs, require_inputs, require_outputs
+from badc_core.pipelines.stage_files import (
+    clear_outputs,
+    lacking,
+    require_inputs,
+    require_outputs,
+)
 from badc_core.pipelines.stage_lease import StageDevice, stage_device
 from badc_core.pipelines.templates import fill_in
 
@@ -33,10 +38,12 @@ FINGERPRINT = "definition"
 """Metadata entry of a stage: the fingerprint of its definition."""
 RAN_AFTER = "ran_after"
 """Metadata entry of a stage: the attempt at each stage it depends on whose outputs it had."""
+SETTINGS = "settings_read"
+"""Metadata entry of a stage: the settings that it read."""
 PIPELINE = "pipeline"
 """Metadata entry of a stage: the file of its pipeline."""
 _COMMAND, _LEASED, _BY_ITSELF = "command", "leased_devices", "skipped_by_itself"
-_OURS = {FINGERPRINT, RAN_AFTER, PIPELINE, _COMMAND, _LEASED, _BY_ITSELF}
+_OURS = {FINGERPRINT, RAN_AFTER, SETTINGS, PIPELINE, _COMMAND, _LEASED, _BY_ITSELF}
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,8 @@ class StageRunner:
         skipped = skipped_stages(job, self._pipeline)
         record.add_metadata(FINGERPRINT, stage.fingerprint)
         record.add_metadata(PIPELINE, str(self._pipeline.path))
+        if stage.settings:
+            record.add_metadata(SETTINGS, job.settings_of(stage))
         record.add_metadata(RAN_AFTER, attempts_before(job, self._pipeline, stage))
         needed = job.input_paths(self._pipeline, stage, needed=True)
         for text, path in needed.items():
@@ -144,7 +153,7 @@ class StageRunner:
         status = FAILED
         try:
             writers = self._skipped_writers(needed, skipped)
-            end = self._skip_likewise(writers)
+            end = self._skip_likewise(needed, writers)
             if end is None:
                 require_inputs(needed, writers)
                 end = self._call(record, skipped)
@@ -157,10 +166,11 @@ class StageRunner:
                 clear_outputs(outputs, job.folder, job.input)
         return end
 
-    def _skip_likewise(self, writers: dict[str, str]) -> StageEnd | None:
+    def _skip_likewise(self, needed: dict[str, Path], writers: dict[str, str]) -> StageEnd | None:
         """Returns that the stage is skipped if one that writes its inputs has skipped itself.
 
         Args:
+            needed: input -> its path.
             writers: input -> the skipped stage that should have written it.
         """
         records = (load_manifest(self._job.folder) or {}).get("stages", {})
@@ -168,7 +178,7 @@ class StageRunner:
             record = records.get(name, {})
             if record.get("metadata", {}).get(_BY_ITSELF):
                 why = f"since the stage {name} was skipped: {record.get('error')}"
-                return StageEnd(SKIPPED, f"the input {text} is not there, {why}")
+                return StageEnd(SKIPPED, f"{lacking(text, needed[text])}, {why}")
         return None
 
     def _call(self, record: StageManifest, skipped: tuple[str, ...]) -> StageEnd:
@@ -235,7 +245,7 @@ class StageRunner:
         raise StageFailed(what, remedy=f"See {log}")
 
     def _skipped_writers(self, needed: dict[str, Path], skipped: tuple[str, ...]) -> dict[str, str]:
-        """Returns input -> the skipped stage that should have written it."""
+        """Returns input -> the skipped stage that should have written it, or something in it."""
         writers = {
             path: one
             for one in skipped
@@ -245,7 +255,7 @@ class StageRunner:
             text: one
             for text, path in needed.items()
             for written, one in writers.items()
-            if path.is_relative_to(written)
+            if path.is_relative_to(written) or written.is_relative_to(path)
         }
 
     def _note(self, what: str) -> None:

@@ -9,7 +9,7 @@ are. To say that it cannot do its work, and that the pipeline should go on, it r
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,10 +37,13 @@ class StageReport:
     Attributes:
         metadata: for people.
         outputs: key in the manifest -> a file, and what it is for people.
+        inputs: key -> a file that it looked for, besides those that the pipeline names: if one
+            changes, appears or goes, the stage has to run again.
     """
 
     metadata: Mapping[str, Any]
     outputs: Mapping[str, tuple[Path, str]]
+    inputs: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,21 @@ def require_inputs(inputs: Mapping[str, Path], skipped: Mapping[str, str]) -> No
     """
     for text, path in inputs.items():
         if text in skipped:
-            what = f"the input {text} is not there, since the stage {skipped[text]} was skipped"
+            what = f"{lacking(text, path)}, since the stage {skipped[text]} was skipped"
             raise ContentMissing(what, path, f"See why {skipped[text]} was")
         if not path.exists():
             remedy = "Put it there, or correct it"
             raise ContentMissing(f"the input {text} is not there", path, remedy)
+
+
+def lacking(text: str, path: Path) -> str:
+    """Returns what is wrong with an input that a skipped stage should have written.
+
+    Args:
+        text: what the pipeline calls it.
+        path: where it is; a folder may have what other stages wrote in it.
+    """
+    return f"the input {text} is not {'complete' if path.is_dir() else 'there'}"
 
 
 def clear_outputs(outputs: Mapping[str, Path], folder: Path, job_input: Path) -> None:

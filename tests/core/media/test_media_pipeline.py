@@ -26,6 +26,7 @@ from badc_core.errors import ConfigInvalid, InputOutdated
 from badc_core.media import stages as media_stages
 from badc_core.media import tmdb
 from badc_core.media.job_stage import read_media_settings, run
+from badc_core.media_settings import MediaSettings
 from badc_core.pipelines import DeviceNeeded, StageCall, StageSkipped
 from badc_core.pipelines.definition import read_pipeline
 from badc_core.pipelines.shipped import SHIPPED
@@ -290,6 +291,11 @@ def test_a_key_is_taken_from_the_settings_but_not_from_a_copy_without_secrets(
     call.config.write_text("TMDB_API_KEY=0123456789abcdef\n", encoding="utf-8")
     with pytest.raises(pytest.fail.Exception, match="it has a key"):
         run(call)
+
+
+def test_every_setting_is_a_reason_for_a_stage_to_run_again() -> None:
+    read = {one for stage in read_pipeline(SHIPPED["media"]).stages for one in stage.settings}
+    assert read == {f"MEDIA_{name.upper()}" for name in MediaSettings.model_fields}
 
 
 def test_settings_are_variables_of_the_job(tmp_path) -> None:

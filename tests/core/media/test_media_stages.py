@@ -18,7 +18,16 @@ from badc_core.errors import (
     ProgramMissing,
     UnreadableRecording,
 )
-from badc_core.media import asr, demux, diarization, ffmpeg_call, mux, pyannote_vad, silero_vad
+from badc_core.media import (
+    asr,
+    demux,
+    diarization,
+    ffmpeg_call,
+    mux,
+    pre_ner,
+    pyannote_vad,
+    silero_vad,
+)
 from badc_core.media.asr import find_prompt, join_clips
 from badc_core.media.documents import (
     Entities,
@@ -187,6 +196,9 @@ def test_where_nobody_speaks_there_is_no_word_no_subtitle_and_no_video(silent, n
     ends = {stage.name: stage.run(silent, SETTINGS) for stage in STAGES if stage.name != "demux"}
     assert ends["silero_vad"].metadata["segment_count"] == 0
     assert ends["asr"].metadata["word_count"] == 0
+    assert {*ends["asr"].inputs.values()} == {silent.combined_prompt, silent.initial_prompt}
+    pre_ner.run(silent, MediaSettings(title="The Marsh"))
+    assert asr.run(silent, SETTINGS).inputs == {}
     assert ends["subtitle_gen"].metadata["subtitle_count"] == 0
     assert ends["mux"] == Skipped("nobody speaks, so there are no subtitles")
 

@@ -90,6 +90,41 @@ def test_a_changed_input_or_definition_is_a_reason_to_run_again(lab) -> None:
     assert _attempts(lab) == [2, 2, 3]
 
 
+def test_a_changed_setting_is_a_reason_for_the_stages_that_read_it(lab) -> None:
+    text = THREE.replace('name = "second"', 'name = "second"\nsettings = ["SPECIES", "HF_TOKEN"]')
+    lab.run(text)
+    config, log = lab.root / "config" / f".env.job_{lab.folder.name}", lab.job.backup
+    assert not config.exists()  # the job was over; what is left has no secrets
+    lab.run(text)
+    assert _attempts(lab) == [1, 1, 1]
+    log.write_text(log.read_text() + "LEVEL=7\n")
+    lab.run(text)
+    assert _attempts(lab) == [1, 1, 1]
+    log.write_text(log.read_text() + "SPECIES=Ovenbird\n")
+    lab.run(text)
+    assert _attempts(lab) == [1, 2, 2]
+    assert any("second: runs again, since the setting SPECIES has" in one for one in lab.shown)
+    read = lab.record("second")["metadata"]["settings_read"]
+    assert read == {"SPECIES": "Ovenbird", "HF_TOKEN": "***"}
+
+
+def test_a_file_that_only_a_function_knows_of_is_a_reason_to_call_it_again(lab) -> None:
+    (lab.root / "my_stages.py").write_text(
+        "from badc_core.pipelines import StageReport\n"
+        "def hear(call):\n"
+        "    return StageReport({}, {}, {'prompt': call.pipeline_dir / 'prompt.txt'})\n"
+    )
+    text = '[[stage]]\nname = "hear"\npython = "my_stages:hear"\n'
+    prompt = lab.root / "prompt.txt"
+    changes = (lambda: None, lambda: prompt.write_text("a"), lambda: None, prompt.unlink)
+    lab.run(text)
+    found = []
+    for change in changes:
+        change()
+        found.append(lab.run(text).stages["hear"].status)
+    assert found == ["kept", "success", "kept", "success"]
+
+
 def test_a_folder_is_what_was_written_only_if_every_file_in_it_is(lab) -> None:
     text = stage("cut", "mkdir f f/g; echo 1 > f/a; echo 2 > f/g/b", 'outputs = ["f"]')
     lab.run(text)
@@ -170,6 +205,23 @@ def test_a_needed_stage_that_lacks_the_output_of_a_skipped_one_fails(lab) -> Non
     end = lab.run(OPTIONAL + stray + stage("last", "", 'inputs = ["names"]\nafter = ["stray"]'))
     assert end.has_failed
     assert "since the stage names was skipped" in end.stages["last"].reason
+
+
+def test_a_needed_folder_lacks_what_a_skipped_stage_should_have_written_in_it(lab) -> None:
+    text = stage("names", "cp ../names f/names", 'outputs = ["f/names"]\noptional = true')
+    text += stage("sound", "echo chip > f/sound", 'outputs = ["f/sound"]')
+    text += stage("words", "cat f/* > w", 'inputs = ["f"]\noutputs = ["w"]\noptional = true')
+    end = lab.run(text)
+    assert {name: one.status for name, one in end.stages.items()} == {
+        "names": "skipped",
+        "sound": "success",
+        "words": "skipped",
+    }
+    why = "the input f is not complete, since the stage names was skipped"
+    assert why in end.stages["words"].reason
+    (lab.folder.parent / "names").write_text("Ovenbird\n")
+    lab.run(text)
+    assert (lab.folder / "w").read_text() == "Ovenbird\nchip\n"
 
 
 def test_a_stage_may_be_a_python_function_beside_the_file(lab) -> None:
