@@ -5,6 +5,7 @@ A container, or a server of accounts that cannot be reached, may have no names a
 
 import getpass
 import os
+import socket
 from pathlib import Path
 
 from badc_core.errors import ConfigInvalid
@@ -16,6 +17,11 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def describe_process() -> dict[str, str | int]:
+    """Returns whose process this is, on which machine, and its number there."""
+    return {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def owner_name(path: Path) -> str:

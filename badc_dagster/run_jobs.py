@@ -18,7 +18,7 @@ import dagster as dg
 
 from badc_core.errors import JobBusy, RecordingBusy
 from badc_core.hashing import sha256_text
-from badc_core.jobs.job_states import is_archived
+from badc_core.jobs.job_states import BACKFILL, is_archived
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.places import job_places
 from badc_core.jobs.run_job import RunJob
@@ -96,7 +96,7 @@ def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob:
         if job is None:
             starter = next((one for tag, one in _STARTERS.items() if tag in run.tags), "")
             backfill = run.tags.get(_BACKFILL)
-            starter = starter or (f"backfill {backfill}" if backfill else "dagster")
+            starter = starter or (f"{BACKFILL} {backfill}" if backfill else "dagster")
             job = create_job(starter)
             if backfill:
                 _backfill(backfill).write_text(str(job.folder), encoding="utf-8")

@@ -38,17 +38,35 @@ def describe_job(job: JobDetails) -> Iterator[str]:
     about = [job.input.get(name) for name in ("title", "year", "file")]
     if any(about):
         yield f"  input   {printable(', '.join(str(one) for one in about if one))}"
+    yield from _describe_start(job)
+    for one in job.errors:
+        yield f"  error: {printable(one)}"
+
+
+def _describe_start(job: JobDetails) -> Iterator[str]:
+    if job.prepared:
+        yield f"  prepared for {printable(_describe_prepared(job.prepared))}"
+    if job.pipeline:
+        yield f"  pipeline {printable(job.pipeline)}: {job.output_dir / 'pipeline.toml'}"
     for name in ("started_by", "command"):
         if name in job.started_by:
             yield f"  {name.replace('_', ' ')} {printable(job.started_by[name])}"
-    for one in job.errors:
-        yield f"  error: {printable(one)}"
+    for one in job.attempts[1:]:
+        who = printable(f"{one.get('account')} on {one.get('host')}")
+        yield f"  resumed by {who}, {local_time(one.get('started_at'))}"
+
+
+def _describe_prepared(settings: dict[str, str]) -> str:
+    start, end = settings.get("CLIP_START_S"), settings.get("CLIP_END_S")
+    part = f" from {start or 0} s to {f'{end} s' if end else 'its end'}" if start or end else ""
+    rest = [settings.get(name) for name in ("WORKFLOW", "DEVICE")]
+    return ", ".join([settings["INPUT_FILE"] + part, *filter(None, rest)])
 
 
 def tables(job: JobDetails) -> Iterator[RenderableType]:
     """Yields tables of stages and outputs."""
     if job.stages:
-        columns = ("Stage", "Status", "Began", "Took", "Attempt", "Why")
+        columns = ("Stage", "Status", "Began", "Took", "Attempt", "By", "Why")
         yield make_table("Stages", columns, map(_stage_row, job.stages))
     if job.outputs:
         columns_of_outputs = ("Stage", "Output", "Size", "Path")
@@ -103,6 +121,7 @@ def _stage_row(stage: StageDetails) -> tuple[Any, ...]:
         local_time(stage.started_at),
         format_duration(took) if isinstance(took, int | float) else "",
         str(stage.attempt or ""),
+        printable(stage.ran_by.get("account", "")) if isinstance(stage.ran_by, dict) else "",
         printable(stage.error),
     )
 
@@ -111,5 +130,6 @@ def _output_row(output: OutputDetails) -> tuple[Any, ...]:
     size = format_bytes(output.size_bytes)
     if output.n_files is not None:
         size = f"{counted(output.n_files, 'file')}, {size}"
-    path = EndOf(output.path if output.exists else f"{output.path} (gone)")
+    since = f" ({output.since} since)" if output.since else ""
+    path = EndOf(f"{output.path}{since if output.exists else ' (gone)'}")
     return output.stage, printable(output.key), size, path

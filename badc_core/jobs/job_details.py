@@ -12,7 +12,7 @@ from typing import Any
 
 from badc_core.accounts import owner_name
 from badc_core.csv_tables import as_written
-from badc_core.errors import JobUnknown
+from badc_core.errors import BadcError, JobUnknown
 from badc_core.jobs.environment import masked, read_text, variables
 from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.job_states import (
@@ -21,15 +21,21 @@ from badc_core.jobs.job_states import (
     RUNS_TABLE,
     JobState,
     explain_unreadable,
+    list_of,
     quick_manifest,
     read_object,
     state_of,
 )
-from badc_core.jobs.layout import Json, known_stages, status_of
+from badc_core.jobs.layout import RUNNING, Json, known_stages, status_of
 from badc_core.jobs.manifest_files import JOB_INFO
+from badc_core.jobs.outputs import FileState
+from badc_core.jobs.preparing import PREPARED
+from badc_core.jobs.values import read_time
 from badc_core.secret_values import Secrets
+from badc_core.toml_files import read_toml
 
-_BACKUP, _SETTINGS = "job.env", "settings*.toml"
+_BACKUP, _SETTINGS, _PIPELINE = "job.env", "settings*.toml", "pipeline.toml"
+_CLOCKS_DIFFER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class StageDetails:
     """A stage of a job.
 
     Attributes:
-        name, status: of the stage.
+        name: of the stage.
+        status: `unfinished` if it began and nothing works on it.
         attempt, started_at, completed_at, duration_seconds, ran_by: as it recorded them.
         error: why it failed or was skipped; empty if it said nothing.
         warnings: what it doubts.
@@ -64,6 +71,8 @@ class OutputDetails:
         stage, key: which output.
         path: where it was written.
         exists: whether something is there now.
+        since: `changed` if its size is another one now, `written again` if it has been written to
+            after the stage ended; else empty. What is in it is not compared.
         size_bytes: of the file, or of all files of the table.
         n_files: in the table; None if it is none.
         description: for people.
@@ -73,6 +82,7 @@ class OutputDetails:
     key: str
     path: str
     exists: bool
+    since: str
     size_bytes: int
     n_files: int | None
     description: str
@@ -90,7 +100,10 @@ class JobDetails:
         stages: in the order in which they began.
         outputs: of all stages.
         errors: of the job, apart from those of stages.
-        started_by: who started its runs, and with which command; empty if no runs are known.
+        pipeline: what its pipeline is called; empty if it has none.
+        prepared: variables of its settings that say what it was prepared for.
+        started_by: what started its runs, and with which command; empty if no runs are known.
+        attempts: who began and resumed its runs, when and where.
         runs: of Dagster: `run_id`, and `url_path`, the page of the web interface.
         output_dir, log_dir: its folders.
         settings: its files with settings, without secrets.
@@ -106,7 +119,10 @@ class JobDetails:
     stages: list[StageDetails]
     outputs: list[OutputDetails]
     errors: list[str]
+    pipeline: str
+    prepared: dict[str, str]
     started_by: Json
+    attempts: list[Json]
     runs: list[dict[str, str]]
     output_dir: Path
     log_dir: Path
@@ -124,17 +140,22 @@ def read_details(job: JobFolders) -> JobDetails:
     require_readable(job)
     manifest = quick_manifest(folder)
     runs = read_object(folder / RUNS_RECORD)
+    state = state_of(folder, manifest)
+    is_left = state != "running"
     return JobDetails(
         job_id=job.job_id,
         user=job.user,
-        state=state_of(folder, manifest),
+        state=state,
         info=read_object(folder / JOB_INFO),
         input=manifest.get("input", {}),
         timing=manifest.get("timing", {}),
-        stages=[_stage(manifest, name) for name in known_stages(manifest)],
+        stages=[_stage(manifest, name, is_left) for name in known_stages(manifest)],
         outputs=list(_outputs(manifest)),
-        errors=[str(one) for one in _list(runs.get("errors"))],
+        errors=[str(one) for one in list_of(runs.get("errors"))],
+        pipeline=_read_pipeline(folder),
+        prepared=_read_prepared(folder),
         started_by={name: runs[name] for name in ("started_by", "command") if runs.get(name)},
+        attempts=[one for one in list_of(runs.get("attempts")) if isinstance(one, dict)],
         runs=list(_read_runs(folder / RUNS_TABLE)),
         output_dir=folder,
         log_dir=job.log_dir,
@@ -194,19 +215,34 @@ def _settings(folder: Path) -> list[Path]:
     return sorted(folder.glob(_SETTINGS))
 
 
-def _stage(manifest: Json, name: str) -> StageDetails:
+def _read_pipeline(folder: Path) -> str:
+    with suppress(BadcError, OSError):
+        return str(read_toml(folder / _PIPELINE).get("name", ""))
+    return ""
+
+
+def _read_prepared(folder: Path) -> dict[str, str]:
+    with suppress(OSError):
+        settings = variables(masked(read_text(folder / _BACKUP)))
+        if "INPUT_FILE" in settings:
+            return {name: settings[name] for name in PREPARED if name in settings}
+    return {}
+
+
+def _stage(manifest: Json, name: str, is_left: bool) -> StageDetails:
     record = manifest.get("stages", {}).get(name, {})
     step = manifest.get("pipeline", {}).get("steps", {}).get(name, {})
+    status = status_of(manifest, name)
     return StageDetails(
         name=name,
-        status=status_of(manifest, name),
+        status="unfinished" if is_left and status == RUNNING else status,
         attempt=record.get("attempt"),
         started_at=record.get("started_at"),
         completed_at=record.get("completed_at"),
         duration_seconds=record.get("duration_seconds"),
         ran_by=record.get("ran_by"),
         error=str(record.get("error") or step.get("error") or step.get("reason") or ""),
-        warnings=[str(one) for one in _list(record.get("warnings"))],
+        warnings=[str(one) for one in list_of(record.get("warnings"))],
         metadata=record.get("metadata", {}),
     )
 
@@ -215,12 +251,14 @@ def _outputs(manifest: Json) -> Iterator[OutputDetails]:
     for stage, record in manifest.get("stages", {}).items():
         for key, output in record.get("outputs", {}).items():
             path = _place(manifest, record, str(output.get("path") or ""))
+            state = FileState.read(Path(path))
             size = output.get("total_bytes", output.get("size_bytes"))
             yield OutputDetails(
                 stage=stage,
                 key=key,
                 path=path,
-                exists=bool(path) and _exists(path),
+                exists=bool(path) and state.exists,
+                since=_since(state, output, record),
                 size_bytes=size if isinstance(size, int) else 0,
                 n_files=output.get("n_files"),
                 description=str(output.get("description") or ""),
@@ -235,10 +273,15 @@ def _place(manifest: Json, record: Mapping[str, Any], path: str) -> str:
     return path
 
 
-def _exists(path: str) -> bool:
-    with suppress(OSError, ValueError):
-        return Path(path).exists()
-    return False
+def _since(state: FileState, output: Json, record: Json) -> str:
+    """Returns what happened to a file since its stage ended, by size and time."""
+    size_bytes, ended_at = output.get("size_bytes"), record.get("completed_at")
+    if state.version is None or not isinstance(size_bytes, int) or not ended_at:
+        return ""
+    if state.size_bytes != size_bytes:
+        return "changed"
+    late_s = (read_time(state.modified_at) - read_time(ended_at)).total_seconds()
+    return "written again" if late_s > _CLOCKS_DIFFER_S else ""
 
 
 def _read_runs(table: Path) -> Iterator[dict[str, str]]:
@@ -251,7 +294,3 @@ def _read_runs(table: Path) -> Iterator[dict[str, str]]:
         for row in rows:
             if len(row) == len(columns):  # else it was being written when its process was killed
                 yield dict(zip(columns, as_written(row), strict=True))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

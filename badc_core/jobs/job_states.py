@@ -6,6 +6,7 @@ A manifest says `running` of a stage that was killed, as nobody was left to say 
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ ARCHIVE_RECORD = "archive.json"
 """In the folder of a job that was archived: where to, and whether its files were removed."""
 RUNS_RECORD, RUNS_TABLE = "runs.json", "runs.csv"
 """In the folder of a job whose stages are runs of Dagster: how they ended, and each of them."""
+BACKFILL = "backfill"
+"""Who starts the runs of a job, if its name follows."""
 
 _SURELY_OVER_S = 7 * 86_400
 _SILENT_S = 60.0
@@ -93,7 +96,7 @@ def state_of(folder: Path, manifest: Json) -> JobState:
     if is_archived(folder):
         return "archived"
     runs = read_object(folder / RUNS_RECORD)
-    if find_work(manifest) or _are_open(runs) or is_worked_on(folder):
+    if _is_at_work(folder, manifest, runs):
         return "running"
     pipeline = manifest.get("pipeline", {})
     if not (manifest.get("stages") or pipeline.get("steps") or runs or _has_ended(manifest)):
@@ -156,7 +159,7 @@ def find_work(manifest: Json) -> str:
         if host != socket.gethostname():
             if time.time() - since_s < _SURELY_OVER_S:
                 return f"{name} (process {pid} on {host})"
-        elif isinstance(pid, int) and is_process_alive(pid) and not _began_after(pid, since_s):
+        elif _is_alive(pid, since_s):
             return f"{name} (process {pid})"
     return ""
 
@@ -177,12 +180,53 @@ def read_object(path: Path) -> dict[str, Any]:
     return {}
 
 
+def _is_at_work(folder: Path, manifest: Json, runs: dict[str, Any]) -> bool:
+    """Returns whether a process works on a job, or runs of Dagster go on."""
+    is_locked = is_worked_on(folder)
+    if is_locked or not _are_open(runs):
+        return bool(is_locked or find_work(manifest))
+    records = [one for one in manifest.get("stages", {}).values() if one["status"] == RUNNING]
+    followers = list(_followers(folder, records, runs))
+    if any(host != socket.gethostname() for host, _, _ in followers):
+        # Locks of another machine's processes are not seen everywhere.
+        moments = [manifest.get("updated_at"), *(since for _, _, since in followers)]
+        return time.time() - max(map(read_time, moments)).timestamp() < _SURELY_OVER_S
+    if is_locked is None:
+        return any(_is_alive(pid, read_time(since).timestamp()) for _, pid, since in followers)
+    # Between two runs of a backfill nobody has the lock.
+    is_backfill = str(runs.get("started_by")).startswith(BACKFILL)
+    return is_backfill and not any(one.get("parts", {}).get("at_work") for one in records)
+
+
+def _followers(
+    folder: Path, running: list[Json], runs: dict[str, Any]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yields machine, number and beginning of each process that follows a job's runs, or did."""
+    attempts = [one for one in list_of(runs.get("attempts")) if isinstance(one, dict)]
+    for one in attempts[-1:] or [read_object(folder / JOB_INFO).get("created_by") or {}]:
+        yield one.get("host"), one.get("pid"), one.get("started_at")
+    for record in running:
+        by = record.get("ran_by")
+        if isinstance(by, dict):
+            yield by.get("host"), by.get("pid"), record.get("started_at")
+
+
+def list_of(value: Any) -> list[Any]:
+    """Returns a list as it is, and none for anything else."""
+    return value if isinstance(value, list) else []
+
+
 def _are_open(runs: dict[str, Any]) -> bool:
     return bool(runs) and not runs.get("ended")
 
 
 def _has_ended(manifest: Json) -> bool:
     return bool(manifest.get("timing", {}).get("completed_at"))
+
+
+def _is_alive(pid: Any, since_s: float) -> bool:
+    """Returns whether a process of this machine, at work since a moment, still is."""
+    return isinstance(pid, int) and is_process_alive(pid) and not _began_after(pid, since_s)
 
 
 def _began_after(pid: int, time_s: float) -> bool:

@@ -21,6 +21,8 @@ from badc_core.units import write_seconds
 
 STEP = "prepare"
 _MEDIA = "media"
+PREPARED = ("INPUT_FILE", "CLIP_START_S", "CLIP_END_S", "CLIP_FILE", "WORKFLOW", "DEVICE")
+"""The variables that say in a job's settings what it was prepared for."""
 
 
 @dataclass(frozen=True)

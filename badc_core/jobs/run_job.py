@@ -17,10 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from badc_core.accounts import describe_process
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs.environment import read_secrets
-from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE
+from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE, list_of
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED, Json
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, set_aside
 from badc_core.jobs.pipeline_manifest import PipelineManifest
@@ -80,6 +81,7 @@ class RunJob:
             "schema": SCHEMA_VERSION,
             "job_id": read_job(folder).get("job_id"),
             "attempt": 1,
+            "attempts": [_attempt(1)],
             "working_folder": secrets.mask_path(os.getcwd()),  # noqa: PTH109
             **secrets.mask_json(to_json(facts)),
             "datasets": {},
@@ -196,6 +198,7 @@ class RunJob:
 
         def begin(about: Json) -> bool:
             about["attempt"] = int(about.get("attempt", 1)) + 1
+            about["attempts"] = [*list_of(about.get("attempts")), _attempt(about["attempt"])]
             about["errors"] = []
             about["ended"] = None
             return True
@@ -278,6 +281,11 @@ class RunJob:
             if is_changed:
                 write_json(path, about)
             return is_changed
+
+
+def _attempt(number: int) -> Json:
+    """Returns who begins an attempt, where and when: this process, now."""
+    return {"attempt": number, "started_at": now_text(), **describe_process()}
 
 
 def _without_none(settings: Mapping[str, Any]) -> Json:

@@ -4,8 +4,6 @@ Which stage runs next is decided by the orchestrator, see `pipeline_manifest.py`
 """
 
 import logging
-import os
-import socket
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -13,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from badc_core.accounts import user_name
+from badc_core.accounts import describe_process
 from badc_core.atomic import remove_abandoned
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
@@ -205,7 +203,7 @@ class StageManifest:
             "stage_name": self.stage,
             "job_env_file": env_file,
             "attempt": attempt_of(before) + 1,
-            "ran_by": {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()},
+            "ran_by": describe_process(),
             "folder": str(absolute(self.folder)),
             "first_started_at": before.get("first_started_at") or before.get("started_at") or now,
             "started_at": now,

@@ -5,15 +5,13 @@ lock, so that together they leave one record: it succeeds once no part is at wor
 and no recording has. What is recorded of single recordings is in tables (`recording_tables.py`).
 """
 
-import os
-import socket
 import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from badc_core.accounts import user_name
+from badc_core.accounts import describe_process
 from badc_core.file_names import absolute
 from badc_core.jobs import recording_tables as tables
 from badc_core.jobs.layout import FAILED, RUNNING, SUCCESS, Json
@@ -165,7 +163,7 @@ class StagePart:
             "stage_name": part.stage,
             "job_env_file": job.get("env_file"),
             "attempt": attempt + 1 if is_repeated else attempt,
-            "ran_by": {"account": user_name(), "host": socket.gethostname(), "pid": os.getpid()},
+            "ran_by": describe_process(),
             "folder": str(absolute(self._folder)),
             "first_started_at": before.get("first_started_at") or now,
             "started_at": kept.get("started_at", now),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from badc_core.errors import JobBusy
-from badc_core.locks import is_only_lock, lock_file, try_lock_file, unlock
+from badc_core.locks import lock_file, try_lock, try_lock_file, unlock
 
 WORK_LOCK = ".at_work.lock"
 
@@ -50,15 +50,17 @@ def having_alone(folder: Path) -> Iterator[None]:
         unlock(descriptor)
 
 
-def is_worked_on(folder: Path) -> bool:
-    """Returns whether a process works on a job; where there are no locks, nobody knows of any."""
+def is_worked_on(folder: Path) -> bool | None:
+    """Returns whether a process works on a job; None if its lock cannot be tried."""
     try:
         descriptor = os.open(folder / WORK_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     except OSError:
-        return False
+        return None
     try:
-        return not is_only_lock(descriptor, if_no_locks=True)
-    except OSError:  # a network disk that only locks what is open for writing
-        return False
+        return not try_lock(descriptor)
+    except OSError:  # no locks, or a network disk that only locks what is open for writing
+        return None
     finally:
         os.close(descriptor)

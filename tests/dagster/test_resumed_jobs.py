@@ -12,6 +12,7 @@ import pytest
 from support.commands import BADC, run_typed
 from support.waiting import wait_until
 
+from badc_core.accounts import user_name
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.hashing import sha256_file
 from badc_core.jobs import load_manifest
@@ -107,6 +108,8 @@ def test_after_a_kill_in_the_third_stage_the_first_two_are_left_as_they_are(
     folder = only_job()
     manifest = load_manifest(folder)
     assert manifest["stages"]["raw_detections"]["status"] == "running"
+    (listed,) = json.loads(run_typed(app, "job", "list", "--json").stdout)
+    assert (listed["state"], listed["stage"]) == ("unfinished", "raw_detections")
     before = states(graph.dataset, "recording", "chunk_manifest", ids=ids)
     # The job's settings count, not those of now.
     graph.configure("")
@@ -123,7 +126,10 @@ def test_after_a_kill_in_the_third_stage_the_first_two_are_left_as_they_are(
     attempts = {name: one["attempt"] for name, one in manifest["stages"].items()}
     assert (attempts["recording"], attempts["raw_detections"]) == (1, 2)
     assert not any("error" in one for one in manifest["stages"].values())
-    assert json.loads((folder / "runs.json").read_text())["attempt"] == 2
+    runs = json.loads((folder / "runs.json").read_text())
+    assert runs["attempt"] == 2
+    assert [one["account"] for one in runs["attempts"]] == [user_name()] * 2
+    assert runs["attempts"][1]["pid"] == os.getpid() != runs["attempts"][0]["pid"]
     graph.configure("", SETTINGS)
     assert not any(one in ids for due in graph.due().values() for one in due)
 

@@ -15,8 +15,11 @@ from support.forbidden import forbidden
 from badc_core.errors import JobUnknown
 from badc_core.jobs import PipelineManifest, StageManifest
 from badc_core.jobs.finding import JobFinder
-from badc_core.jobs.job_states import find_work, summarize
+from badc_core.jobs.job_states import find_work, quick_manifest, state_of, summarize
 from badc_core.jobs.places import JobPlaces, job_places
+from badc_core.jobs.run_job import RunJob
+from badc_core.jobs.stage_part import Part
+from badc_core.jobs.work_lock import working_on
 
 
 @pytest.fixture
@@ -111,6 +114,38 @@ def test_a_process_that_got_the_number_of_an_earlier_one_is_no_work() -> None:
     assert not find_work(_running(os.getpid(), here, now - timedelta(days=30)))
     assert find_work(_running(os.getpid(), "elsewhere", now - timedelta(days=6)))
     assert not find_work(_running(os.getpid(), "elsewhere", now - timedelta(days=8)))
+
+
+def _left(job: Path, **changes: object) -> str:
+    """Returns the state of a job of runs that is open, whose process did not end it."""
+    by = {"host": socket.gethostname(), "pid": _ended_process(), "started_at": "2026-01-01"}
+    attempt = {**by, **{key: one for key, one in changes.items() if key in by}}
+    runs = {"started_by": changes.get("started_by", "badc run"), "attempts": [attempt]}
+    (job / "runs.json").write_text(json.dumps(runs))
+    return state_of(job, quick_manifest(job))
+
+
+def test_runs_that_nobody_follows_any_more_are_not_shown_as_running(places, monkeypatch) -> None:
+    job, now = _job(places), datetime.now(UTC).isoformat()
+    assert _left(job) == "unfinished"
+    with working_on(job):
+        assert _left(job) == "running"
+    assert _left(job, started_by="sensor") == "unfinished"
+    assert _left(job, started_by="backfill abc") == "running"  # its next run is yet to come
+    assert _left(job, host="elsewhere") == "unfinished"
+    assert _left(job, host="elsewhere", started_at=now) == "running"
+    RunJob(job).start(Part("count", "run-1"), {})
+    assert _left(job, started_by="backfill abc") == "unfinished"
+    shown = json.loads(run_badc("job", "show", job.name, "--json", folder=places.root).stdout)
+    assert (shown["state"], shown["stages"][0]["status"]) == ("unfinished", "unfinished")
+    # Where there are no locks, a process that is alive counts.
+    monkeypatch.setattr("badc_core.jobs.job_states.is_worked_on", lambda _: None)
+    assert _left(job) == "running"
+    record = json.loads((job / "stages" / "count.json").read_text())
+    record["ran_by"]["pid"] = _ended_process()
+    (job / "stages" / "count.json").write_text(json.dumps(record))
+    (job / "manifest.json").unlink()
+    assert _left(job) == "unfinished"
 
 
 def test_many_jobs_are_listed_one_after_the_other(places) -> None:

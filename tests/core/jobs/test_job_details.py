@@ -1,12 +1,15 @@
 """`badc job show` and `badc job config`: all that is known of a job, and no secret."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 from support.commands import run_badc
 from support.forbidden import forbidden
 
+from badc_core.accounts import user_name
 from badc_core.jobs import PipelineManifest, StageManifest
 from badc_core.jobs.places import JobPlaces, job_places
 
@@ -26,20 +29,28 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
     folder = Path(job["output_dir"])
     PipelineManifest(folder / "manifest.json").set_input("in/dawn.wav", "Dawn \x1b[1mchorus", 2025)
     with StageManifest("asr", folder) as stage:
-        for name in ("words.txt", "gone.txt"):
+        for name in ("words.txt", "gone.txt", "longer.txt", "newer.txt"):
             (folder / name).write_text("chip")
             stage.add_output(name, folder / name)
         stage.add_warning("little was heard")
     (folder / "gone.txt").unlink()
+    (folder / "longer.txt").write_text("chip chip")
+    os.utime(folder / "newer.txt", (time.time() + 60,) * 2)
+    (folder / "pipeline.toml").write_text('name = "field notes"\n')
     with pytest.raises(ValueError, match="no key"), StageManifest("mux", folder):
         raise ValueError(f"no key {PLANTED}")
     PipelineManifest(folder / "manifest.json").finalize()
     runs = {"started_by": "badc run", "command": "badc run x", "ended": {"status": "failed"}}
-    (folder / "runs.json").write_text(json.dumps({**runs, "errors": ["lost"]}))
+    began = [
+        {"account": one, "host": "marsh", "started_at": "2026-01-02"} for one in ("ana", "ben")
+    ]
+    (folder / "runs.json").write_text(json.dumps({**runs, "errors": ["lost"], "attempts": began}))
     (folder / "runs.csv").write_text("run_id,url_path,attempt\nabc,/runs/abc,1\ntorn")
     done = run_badc("job", "show", job["job_id"], folder=tmp_path)
     for text in (
         *("failed", "ana", "Dawn ?[1mchorus, 2025, in/dawn.wav", "ValueError: no key ***"),
+        *("longer.txt (changed since)", "newer.txt (written again since)"),
+        *("resumed by ben on marsh, 2026-01-02", f"pipeline field notes: {folder}/pipeline.toml"),
         *("gone.txt (gone)", "/runs/abc", "badc run x", "error: lost", job["log_dir"], "4 B"),
     ):
         assert text in done.stdout
@@ -49,7 +60,10 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
     assert [(one["name"], one["status"]) for one in given["stages"]] == [
         ("asr", "success"), ("mux", "failed"),
     ]  # fmt: skip
-    assert [one["exists"] for one in given["outputs"]] == [True, False]
+    assert [one["exists"] for one in given["outputs"]] == [True, False, True, True]
+    assert [one["since"] for one in given["outputs"]] == ["", "", "changed", "written again"]
+    assert given["stages"][0]["ran_by"]["account"] == user_name()
+    assert given["attempts"][1]["account"] == "ben"
     assert given["runs"] == [{"run_id": "abc", "url_path": "/runs/abc", "attempt": "1"}]
 
 

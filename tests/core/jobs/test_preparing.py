@@ -78,6 +78,8 @@ def test_a_part_is_cut_out(root, ending) -> None:
     settings = variables(read_text(Path(job["env_file"])))
     assert (settings["CLIP_START_S"], settings["CLIP_END_S"]) == ("2", "5.5")
     assert settings["CLIP_FILE"] == str(clip)
+    shown = run_badc("job", "show", job["job_id"], folder=root).stdout
+    assert f"{str(media).replace(chr(10), '?')} from 2 s to 5.5 s, {settings['DEVICE']}\n" in shown
 
 
 def test_no_part_is_cut_out_of_a_dataset_that_mutes_speech(root) -> None:
