@@ -132,6 +132,8 @@ class CommandJob:
             finish(self._job, self._lock, CANCELED if is_canceled else FAILED, [reason])
             return
         for stage in (*STAGES, *CORPUS_ASSETS):
+            if self.resumed is not None and stage not in self.resumed.stages:
+                continue
             name = self._connection.scoped(stage)
             self._job.skip(name, _NOT_DUE)
             if self.resumed is not None and not self._errors:

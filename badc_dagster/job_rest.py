@@ -31,13 +31,14 @@ class JobRest:
     Attributes:
         job: the job.
         recordings: that it is about.
+        stages: that it was to run.
     """
 
     def __init__(self, job: RunJob, dataset: Dataset, name: str, check: JobCheck) -> None:
         self.job = job
         self.recordings = frozenset(job.read_recordings(name))
         self._dataset = dataset
-        self._stages = _planned(job)
+        self.stages = _planned(job)
         self._since_s = read_time(read_job(job.folder).get("created_at")).timestamp()
         self._kept = {
             stage: check.good[stage] | self._made_since(stage, check.good[stage])
@@ -54,7 +55,7 @@ class JobRest:
                 is_kept = one in self._kept[stage] and one not in progress.incomplete
                 if is_kept:
                     progress.current[stage][one] = due[one]
-                if is_kept or stage not in self._stages:
+                if is_kept or stage not in self.stages:
                     del due[one]
             for follower in later:  # what is made from something new is made again
                 self._kept[follower] -= due.keys()
@@ -65,7 +66,7 @@ class JobRest:
         Args:
             is_changed: stages have been run.
         """
-        if self._stages.isdisjoint(CORPUS_ASSETS):
+        if self.stages.isdisjoint(CORPUS_ASSETS):
             return False
         is_made = self._is_new([self._dataset.corpus.html])
         return is_changed or not is_made or bool(explain_corpus_damage(self._dataset))
@@ -91,4 +92,4 @@ def _planned(job: RunJob) -> frozenset[str]:
     everything = frozenset((*STAGES, *CORPUS_ASSETS))
     if job.read().get("started_by") == COMMAND:
         return everything
-    return everything & {one.rpartition("/")[2] for one in job.read_stages()} or everything
+    return everything & {one.rpartition("__")[2] for one in job.read_stages()} or everything

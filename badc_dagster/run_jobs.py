@@ -83,10 +83,15 @@ def replaced_runs(tags: Mapping[str, str]) -> frozenset[str]:
     return frozenset(tags[name] for name in (_PARENT, _ROOT) if name in tags)
 
 
-def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob:
+def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun, stages: Iterable[str]) -> RunJob:
     """Returns the job of a run that begins, a new one if it has none, and tags the run with it.
 
     The job is open from here on.
+
+    Args:
+        instance: holds the run.
+        run: the run.
+        stages: that it is to run, as the job's manifest calls them.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
@@ -101,9 +106,8 @@ def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunJob:
             if backfill:
                 _backfill(backfill).write_text(str(job.folder), encoding="utf-8")
         instance.add_run_tags(run.run_id, job_tags(job))
-    assets = sorted(one.to_user_string() for one in run.asset_selection or ())
     with following(job.folder):
-        job.add_run(run.run_id, run.job_name, assets, run.run_config)
+        job.add_run(run.run_id, run.job_name, stages, run.run_config)
     return job
 
 

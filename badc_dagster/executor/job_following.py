@@ -37,7 +37,9 @@ def following_job(
     """
     record = Unfailing(context.log.warning)
     stages = [key for key in plan.step_keys_to_execute if _is_recorded(key)]
-    job = record(lambda: join_job(context.instance, context.dagster_run)) if stages else None
+    job = None
+    if stages:
+        job = record(lambda: join_job(context.instance, context.dagster_run, stages))
     if job is None:
         yield from events
         return

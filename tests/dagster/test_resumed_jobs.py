@@ -1,5 +1,6 @@
 """A job is resumed by its files: what is whole stays as it is, the rest is done again."""
 
+import csv
 import json
 import os
 import shutil
@@ -145,6 +146,8 @@ def test_a_step_whose_process_is_killed_has_failed_and_later_ones_are_skipped(gr
     words = ("job", "execute", "-m", "badc_dagster", "-j", "pipeline_job", "--tags", PARTITION)
     subprocess.run([DAGSTER, *words], cwd=graph.root.parent, capture_output=True, check=False)
     folder = only_job()
+    with (folder / "runs.csv").open() as table:
+        assert [one["stages"].split() for one in csv.DictReader(table)] == [list(STAGES)]
     manifest = load_manifest(folder)
     assert manifest["pipeline"]["failed_stages"] == ["raw_detections"]
     assert manifest["pipeline"]["skipped_stages"] == ["detections", "report_bundle"]
@@ -228,7 +231,7 @@ def test_no_stage_is_run_that_the_runs_of_a_job_were_not_to_run(graph, app):
     run = graph.instance.create_run_for_job(
         graph.defs.resolve_job_def("pipeline_job"), asset_selection={graph.key("recording")}
     )
-    job = join_job(graph.instance, run)
+    job = join_job(graph.instance, run, ["recording"])
     graph.instance.report_run_failed(run)
     settings = graph.dataset.settings.model_dump(mode="json")
     job.add_dataset("dataset", graph.root, settings, {})

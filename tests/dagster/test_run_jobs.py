@@ -19,6 +19,7 @@ from badc_core.jobs.places import job_places
 from badc_core.jobs.recording_tables import read_outputs, read_recordings
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.stage_part import Part
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.command_job import CommandJob
 from badc_dagster.run_jobs import (
@@ -51,6 +52,11 @@ def new_run(graph, **tags):
         graph.defs.resolve_job_def("corpus_job"),
         tags={f"dagster/{name}": value for name, value in tags.items()},
     )
+
+
+def join(graph, run):
+    """Returns the job of a run of the report of all recordings."""
+    return join_job(graph.instance, run, CORPUS_ASSETS)
 
 
 def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
@@ -130,7 +136,7 @@ def test_a_job_that_a_killed_process_left_open_is_closed_once_nobody_follows_it(
 def test_only_of_a_command_that_was_typed_is_the_text_kept(graph, monkeypatch, tmp_path):
     # A server of Dagster has the home's configuration, passwords and all, among its arguments.
     monkeypatch.setattr(sys, "argv", ["dagster", "--instance-ref", '{"postgres_db": "pw-of-home"}'])
-    join_job(graph.instance, new_run(graph))
+    join(graph, new_run(graph))
     assert "command" not in jobs()[0].read()
     assert not any(b"pw-of-home" in one.read_bytes() for one in jobs()[0].folder.glob("*.*"))
     monkeypatch.setenv("LAKE_API_TOKEN", PLANTED)
@@ -141,12 +147,12 @@ def test_only_of_a_command_that_was_typed_is_the_text_kept(graph, monkeypatch, t
 
 
 def test_a_re_execution_and_a_backfill_are_one_job_and_other_runs_have_their_own(graph):
-    first = join_job(graph.instance, new_run(graph))
+    first = join(graph, new_run(graph))
     run = graph.instance.get_runs(limit=1)[0]
     again = new_run(graph, parent_run_id=run.run_id, root_run_id=run.run_id)
-    assert join_job(graph.instance, again).job_id == first.job_id
-    backfill = {join_job(graph.instance, new_run(graph, backfill="b1")).job_id for _ in "ab"}
-    other = join_job(graph.instance, new_run(graph, sensor_name="new_audio_sensor"))
+    assert join(graph, again).job_id == first.job_id
+    backfill = {join(graph, new_run(graph, backfill="b1")).job_id for _ in "ab"}
+    other = join(graph, new_run(graph, sensor_name="new_audio_sensor"))
     assert len({first.job_id, *backfill, other.job_id}) == 3
     assert [one.read()["started_by"] for one in jobs()] == ["dagster", "backfill b1", "sensor"]
     assert graph.instance.get_run_by_id(again.run_id).tags[JOB_TAG] == first.job_id
@@ -154,7 +160,7 @@ def test_a_re_execution_and_a_backfill_are_one_job_and_other_runs_have_their_own
 
 def test_what_a_run_left_queued_keeps_its_job_open(graph):
     run = new_run(graph)
-    job = join_job(graph.instance, run)
+    job = join(graph, run)
     close_lost_jobs(graph.instance, pytest.fail)
     assert job.read().get("ended") is None
     graph.instance.report_run_failed(run)
@@ -164,11 +170,11 @@ def test_what_a_run_left_queued_keeps_its_job_open(graph):
 
 def test_a_job_that_a_run_joins_is_open_again_and_one_that_was_archived_is_not_joined(graph):
     first = new_run(graph, backfill="b1")
-    job = join_job(graph.instance, first)
+    job = join(graph, first)
     found = JobFinder(job_places()).find(job.job_id)
     with following(job.folder) as lock:
         finish(job, lock, "completed")
-    join_job(graph.instance, new_run(graph, backfill="b1"))
+    join(graph, new_run(graph, backfill="b1"))
     with pytest.raises(JobBusy, match="runs started by backfill b1"):
         archive_job(job_places(), found, remove=True)
     with following(job.folder) as lock:
@@ -178,7 +184,7 @@ def test_a_job_that_a_run_joins_is_open_again_and_one_that_was_archived_is_not_j
         finish(job, lock, "completed")
     archive_job(job_places(), found, remove=True)
     again = new_run(graph, parent_run_id=first.run_id, root_run_id=first.run_id)
-    assert join_job(graph.instance, again).job_id != job.job_id
+    assert join(graph, again).job_id != job.job_id
     with pytest.raises(JobBusy, match="was archived"), following(job.folder):
         pass
 
@@ -186,7 +192,7 @@ def test_a_job_that_a_run_joins_is_open_again_and_one_that_was_archived_is_not_j
 def test_jobs_of_several_homes_with_one_id_are_told_apart(graph, monkeypatch, tmp_path):
     job = create_job("dagster")
     monkeypatch.setenv("BADC_JOBS", str(tmp_path / "of_another_home"))
-    other = join_job(graph.instance, new_run(graph))
+    other = join(graph, new_run(graph))
     assert other.job_id == job.job_id
     assert is_last_run(graph.instance, job, "")
     assert not is_last_run(graph.instance, other, "")
@@ -215,7 +221,7 @@ def test_a_job_left_open_ended_as_all_its_runs_did(graph, home):
         if is_done_again:
             first = runs[0].run_id
             runs.append(new_run(graph, parent_run_id=first, root_run_id=first))
-        jobs_of_runs = [join_job(graph.instance, one) for one in runs]
+        jobs_of_runs = [join(graph, one) for one in runs]
         graph.instance.report_run_failed(runs[0])
         for one in runs[1:]:
             event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, one.job_name)
