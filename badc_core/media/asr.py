@@ -3,24 +3,28 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from badc_core.audio.reader import AudioFile
+from badc_core.audio.reader import AudioFile, Samples
 from badc_core.errors import ConfigInvalid
 from badc_core.media.documents import (
     Entities,
     Speech,
     Transcript,
+    Utterance,
     read_document,
     speech_times,
     write_document,
 )
 from badc_core.media.entities import prompt_of
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.recognisers import GIVE_MODEL, load_recogniser
+from badc_core.media.recognisers import GIVE_MODEL, Recogniser, load_recogniser
 from badc_core.media.results import MediaEnd, MediaOutput, MediaResult
 from badc_core.media_settings import MediaSettings
 
 _LONGEST_CLIP_MS = 28_000
 """Whisper hears 30 s at once, so neighbours are put together up to nearly that."""
+_SHORTEST_MISSED_MS = 1000
+_LEAST_MISSED = 0.5
+"""Shorter or less certain segments are often no speech, of which Whisper would make words."""
 _MOST_PROMPT_CHARACTERS = 800
 """Whisper reads the last 223 tokens of a prompt: about so much English."""
 
@@ -36,9 +40,7 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
         StorageFull, OutputUnwritable: the transcript cannot be written.
     """
     discard(folder.transcript)
-    clips_s = [
-        (start / 1000, end / 1000) for start, end in join_clips(speech_times(folder).segments)
-    ]
+    segments = speech_times(folder).segments
     prompt, source = find_prompt(folder)
     recogniser = load_recogniser(settings, prompt)
     if settings.language not in recogniser.languages:
@@ -46,12 +48,12 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
         raise ConfigInvalid(what, recogniser.model, GIVE_MODEL)
     with AudioFile(folder.require(folder.audio, "demux")) as audio:
         sound = audio.read(0, audio.n_samples)
-    said = recogniser.recognise(sound, clips_s) if clips_s else []
+    said = recognise(recogniser, sound, segments)
     transcript = Transcript(
         language=settings.language,
         model=recogniser.model,
         prompt_source=source,
-        segments=tuple(one for one in said if one.text),
+        segments=tuple(said),
     )
     write_document(folder.transcript, transcript)
     return MediaResult(
@@ -65,6 +67,34 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:
         },
         {one.name: one for one in _own_prompts(folder, source)},
     )
+
+
+def recognise(
+    recogniser: Recogniser, sound: Samples, segments: Sequence[Speech]
+) -> list[Utterance]:
+    """Returns what is said in some segments, in order.
+
+    Whisper understands more in longer clips, but sometimes leaves out the last sentence of one: a
+    segment in which it heard nothing is given to it again, alone.
+    """
+    said = _recognise_clips(recogniser, sound, join_clips(segments))
+    missed = [
+        (one.start_ms, one.end_ms)
+        for one in segments
+        if one.end_ms - one.start_ms >= _SHORTEST_MISSED_MS
+        and one.probability >= _LEAST_MISSED
+        and not any(it.start_ms < one.end_ms and one.start_ms < it.end_ms for it in said)
+    ]
+    said += _recognise_clips(recogniser, sound, missed)
+    return sorted(said, key=lambda one: one.start_ms)
+
+
+def _recognise_clips(
+    recogniser: Recogniser, sound: Samples, clips: Sequence[tuple[int, int]]
+) -> list[Utterance]:
+    clips_s = [(start / 1000, end / 1000) for start, end in clips]
+    found = recogniser.recognise(sound, clips_s) if clips_s else []
+    return [one for one in found if one.text]
 
 
 def join_clips(segments: Iterable[Speech]) -> list[tuple[int, int]]:

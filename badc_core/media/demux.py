@@ -1,8 +1,11 @@
 """Stage 1, demux: the sound of a video, as the later stages need it."""
 
+from pathlib import Path
+
 import soundfile as sf
 
 from badc_core.atomic import replacing
+from badc_core.audio.ffmpeg_messages import FfmpegReport
 from badc_core.chunks.muting import require_unmuted
 from badc_core.errors import UnreadableRecording
 from badc_core.media.documents import write_document
@@ -17,6 +20,8 @@ _IN_TIME = "aresample=async=1:first_pts=0"
 
 Source: https://ffmpeg.org/ffmpeg-resampler.html (async, first_pts).
 """
+
+_OTHER = "Use a file in which somebody speaks"
 
 
 def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG001  (as all stages)
@@ -36,13 +41,10 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
     with replacing(folder.audio) as aside:
         failed = run_ffmpeg([folder.video], options, aside)
         if failed is not None:
-            what = f"its sound cannot be decoded (ffmpeg: {failed.reason})"
-            if failed.container and not failed.n_tracks:
-                what = "there is no sound in it"
-            elif not failed.container and not failed.is_cut_off:
-                what = "it is neither sound nor video"
-            raise UnreadableRecording(what, folder.video, "Try to play it, or copy it again")
+            raise _explain(failed, folder.video)
         found = sf.info(aside)
+        if not found.frames:
+            raise UnreadableRecording("there is no sound in it", folder.video, _OTHER)
     metadata = {
         "sample_rate": found.samplerate,
         "channels": found.channels,
@@ -54,3 +56,13 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
         "metadata": MediaOutput(folder.audio_metadata, "What the sound is"),
     }
     return MediaResult(outputs, metadata)
+
+
+def _explain(failed: FfmpegReport, video: Path) -> UnreadableRecording:
+    """Returns why ffmpeg got no sound out of a file."""
+    if failed.container and not failed.n_tracks:
+        return UnreadableRecording("there is no sound in it", video, _OTHER)
+    if not failed.container and not failed.is_cut_off:
+        return UnreadableRecording("it is neither sound nor video", video, _OTHER)
+    what = f"its sound cannot be decoded (ffmpeg: {failed.reason})"
+    return UnreadableRecording(what, video, "Try to play it, or copy it again")

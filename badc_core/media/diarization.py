@@ -2,7 +2,7 @@
 
 from badc_core.media.documents import Turn, Turns, write_document
 from badc_core.media.folder import MediaFolder, discard
-from badc_core.media.pyannote import load_pipeline
+from badc_core.media.pyannote import load_pretrained, sound_for_pyannote
 from badc_core.media.results import MediaEnd, MediaOutput, MediaResult, Skipped
 from badc_core.media_settings import MediaSettings
 
@@ -18,10 +18,10 @@ def run(folder: MediaFolder, settings: MediaSettings) -> MediaEnd:  # noqa: ARG0
     """
     discard(folder.speaker_segments)
     sound = folder.require(folder.audio, "demux")
-    pipeline = load_pipeline(MODEL)
+    pipeline = load_pretrained("Pipeline", MODEL)
     if isinstance(pipeline, Skipped):
         return pipeline
-    output = pipeline(str(sound))
+    output = pipeline(sound_for_pyannote(sound))
     annotation = getattr(output, "speaker_diarization", output)  # since pyannote.audio 4
     turns = tuple(
         Turn(start_ms=round(one.start * 1000), end_ms=round(one.end * 1000), speaker=str(speaker))

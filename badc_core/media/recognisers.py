@@ -191,11 +191,19 @@ def _has_whisperx() -> bool:
 
 
 def _has_aligner(language: str) -> bool:
-    """Returns whether the model with which WhisperX aligns words of a language is here.
+    """Returns whether all that WhisperX needs to align words of a language is here.
 
-    Source: whisperx/alignment.py, `load_align_model`; torchaudio/pipelines, `Wav2Vec2Bundle`.
+    That is a model, and NLTK's rules for sentences; WhisperX would fetch either.
+
+    Source: whisperx/alignment.py, `load_align_model` and `align`; torchaudio/pipelines,
+    `Wav2Vec2Bundle`; nltk/data.py, `find`.
     """
     models = import_module("whisperx.alignment")
+    sentences = getattr(models, "PUNKT_LANGUAGES", {}).get(language, "english")
+    try:
+        import_module("nltk.data").find(f"tokenizers/punkt_tab/{sentences}/")
+    except LookupError:
+        return False
     name = models.DEFAULT_ALIGN_MODELS_TORCH.get(language)
     if name is not None:
         bundle = getattr(import_module("torchaudio").pipelines, name)

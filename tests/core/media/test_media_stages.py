@@ -36,6 +36,7 @@ from badc_core.media.documents import (
     SpeechTimes,
     Transcript,
     Turns,
+    Utterance,
     read_document,
     speech_times,
     write_document,
@@ -50,6 +51,14 @@ SETTINGS = MediaSettings()
 
 def _picture(path):
     call_ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=5:duration=1", f"file:{path}")
+
+
+def _empty(path):
+    sf.write(path, np.zeros(0), 16_000, format="WAV")
+
+
+def _text(path):
+    path.write_text("We arrived at half past five.\n")
 
 
 def _cut_off(path):
@@ -115,10 +124,12 @@ def test_a_damaged_document_names_the_stage_that_must_run_again(silent):
     [
         (lambda _: None, ContentMissing, "it is not there"),
         (lambda path: path.write_bytes(b"no video" * 100), UnreadableRecording, "ffmpeg: "),
-        (_picture, UnreadableRecording, "there is no sound in it"),
+        (_picture, UnreadableRecording, "there is no sound in it. Use a file in which"),
+        (_empty, UnreadableRecording, "there is no sound in it"),
+        (_text, UnreadableRecording, "it is neither sound nor video"),
         (_cut_off, UnreadableRecording, "ffmpeg: "),
     ],
-    ids=["missing", "no video", "no sound", "cut off"],
+    ids=["missing", "no video", "no sound", "empty", "text", "cut off"],
 )
 def test_demux_refuses_what_it_cannot_read_whole(folder, make, error, words):
     make(folder.video)
@@ -229,7 +240,7 @@ def test_pyannote_is_skipped_without_its_package_and_silero_serves(silent):
 def test_pyannote_without_a_token_or_a_model_says_what_to_do(silent, pyannote):
     end = pyannote_vad.run(silent, SETTINGS)
     assert end.reason == (
-        "the model pyannote/voice-activity-detection is not here, and there is no token in HF_TOKEN"
+        "the model pyannote/segmentation-3.0 is not here, and there is no token in HF_TOKEN"
     )
     names = "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"
     assert [os.environ.get(one) for one in names] == ["1", "1"]
@@ -261,12 +272,34 @@ def test_whisperx_is_chosen_where_its_model_is_and_its_times_are_those_of_the_fi
     assert (said.start_ms, said.end_ms, said.words) == (600, 1400, ())
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "aligner.pth").touch()
+    asr.run(silent, SETTINGS)
+    (said,) = read_document(silent, silent.transcript, Transcript, "asr").segments
+    assert said.words == ()  # NLTK's rules for sentences would have to be fetched
+    (tmp_path / "tokenizers" / "punkt_tab" / "english").mkdir(parents=True)
     end = asr.run(silent, SETTINGS)
     assert end.metadata["model"] == "WhisperX large-v3"
     (said,) = read_document(silent, silent.transcript, Transcript, "asr").segments
     assert (said.start_ms, said.end_ms, said.text) == (600, 1400, "At 5 sharp")
     times = [(one.start_ms, one.end_ms, one.word) for one in said.words]
     assert times == [(600, 800, "At"), (800, 800, "5"), (900, 1400, "sharp")]
+
+
+def test_a_sentence_that_the_recogniser_passed_over_is_given_to_it_again_alone():
+    """As tiny.en does with three sentences of espeak-ng, of which it leaves out the third."""
+    given = []
+
+    class Forgetful:
+        def recognise(self, _, clips_s):
+            given.append(list(clips_s))
+            return [
+                Utterance(start_ms=a * 1000, end_ms=a * 1000 + 900, text="a") for a, _ in clips_s
+            ]
+
+    times = [(0, 1000, 1), (2000, 3000, 0.9), (4000, 4900, 0.9), (6000, 8000, 0.4)]
+    segments = [Speech(start_ms=a, end_ms=b, probability=p) for a, b, p in times]
+    said = asr.recognise(Forgetful(), np.zeros(128_000, np.float32), segments)
+    assert given == [[(0, 8)], [(2, 3)]]
+    assert [one.start_ms for one in said] == [0, 2000]
 
 
 def test_clips_cover_every_segment_and_are_as_long_as_whisper_hears():
@@ -300,25 +333,40 @@ def pyannote(monkeypatch):
     hub = ModuleType("huggingface_hub")
     hub.try_to_load_from_cache = lambda *_: None
     module = ModuleType("pyannote.audio")
-    module.Pipeline = _Pipeline
+    module.Pipeline = module.Model = _Pipeline
+    pipelines = ModuleType("pyannote.audio.pipelines")
+    pipelines.VoiceActivityDetection = _Pipeline
+    torch = ModuleType("torch")
+    torch.from_numpy = lambda values: values
     telemetry = ModuleType("pyannote.audio.telemetry.metrics")
     sent = []
     telemetry.set_telemetry_metrics = lambda *, enabled: sent.append(enabled)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     monkeypatch.setitem(sys.modules, "pyannote", ModuleType("pyannote"))
     monkeypatch.setitem(sys.modules, "pyannote.audio", module)
+    monkeypatch.setitem(sys.modules, "pyannote.audio.pipelines", pipelines)
+    monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "pyannote.audio.telemetry.metrics", telemetry)
     return sent
 
 
 class _Pipeline:
+    """Takes what pyannote.audio 4 does, also where there is no torchcodec: sound in memory."""
+
+    def __init__(self, segmentation=None):
+        self.is_ready = segmentation is None
+
     @classmethod
     def from_pretrained(cls, model, token=None):
         assert (model.partition("/")[0], token) == ("pyannote", "hf_x")
         return cls()
 
-    def __call__(self, path):
-        assert path.endswith("audio.wav")
+    def instantiate(self, rules):
+        self.is_ready = {*rules} == {"min_duration_on", "min_duration_off"}
+
+    def __call__(self, file):
+        assert self.is_ready
+        assert (file["waveform"].shape, file["sample_rate"]) == ((1, 32_000), 16_000)
         return self
 
     def get_timeline(self):
@@ -341,6 +389,13 @@ def _put_whisperx_in_place(monkeypatch, torch_folder):
     torchaudio.pipelines = SimpleNamespace(BASE=SimpleNamespace(_path="asr/aligner.pth"))
     alignment.DEFAULT_ALIGN_MODELS_TORCH = {"en": "BASE"}
     alignment.DEFAULT_ALIGN_MODELS_HF = {}
+    data = ModuleType("nltk.data")
+
+    def find(name):
+        if not (torch_folder / name).is_dir():
+            raise LookupError(name)
+
+    data.find = find
     hub.try_to_load_from_cache = lambda *_: "/cache/model.bin"
     whisperx.__spec__ = ModuleSpec("whisperx", None)
     found = {"segments": [{"start": 0.1, "end": 0.9, "text": " At 5 sharp"}], "language": "en"}
@@ -357,7 +412,8 @@ def _put_whisperx_in_place(monkeypatch, torch_folder):
         return {"segments": [{**segments[0], "words": words}]}
 
     whisperx.align = align
-    for module in (torch, hub, whisperx, torchaudio, alignment):
+    monkeypatch.setitem(sys.modules, "nltk", ModuleType("nltk"))
+    for module in (torch, hub, whisperx, torchaudio, alignment, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

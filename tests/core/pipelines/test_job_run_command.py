@@ -22,6 +22,7 @@ TWO = stage("hear", 'cp "$1" heard', 'inputs = ["{input}"]\noutputs = ["heard"]'
 def place(tmp_path: Path, monkeypatch) -> Path:
     """Returns a folder with a pipeline and a file; jobs are in it too."""
     monkeypatch.setenv("BADC_JOBS", str(tmp_path / "jobs"))
+    (tmp_path / "jobs").mkdir()
     (tmp_path / "words.toml").write_text(TWO, encoding="utf-8")
     (tmp_path / "dawn.txt").write_text("chip chip\n", encoding="utf-8")
     return tmp_path
