@@ -29,6 +29,7 @@ class CommandJob:
         connection: the dataset.
         warn: shows a warning.
         resumed: what is left of the job to go on with; None for a new job.
+        show: shows which job is new, and where it is.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class CommandJob:
         connection: Connection,
         warn: Callable[[str], None],
         resumed: JobRest | None = None,
+        show: Callable[[str], object] | None = None,
     ) -> None:
         self.resumed = resumed
         self._connection = connection
         self._record = Unfailing(warn)
+        self._show = show
         self._job: RunJob | None = None
         self._recordings: Collection[str] = ()
         self._errors: Sequence[str] = ()
@@ -60,6 +63,11 @@ class CommandJob:
     ) -> None:
         with self._followed:
             self._record(lambda: self._end(error))
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job; None before its first run, and where no job can be written."""
+        return self._job.folder.name if self._job is not None else None
 
     @property
     def recordings(self) -> frozenset[str] | None:
@@ -115,6 +123,8 @@ class CommandJob:
     ) -> dict[str, str]:
         if self._job is None:
             self._job = self._follow(create_job(COMMAND, command=shlex.join(sys.argv)))
+            if self._show is not None:
+                self._show(f"Job {self.job_id}: {self._job.folder}")
             self._job.add_recordings(self._connection.name, self._recordings)
         self._job.add_run(run_id, name, assets, config)
         return job_tags(self._job)

@@ -89,6 +89,7 @@ class EverythingDue:
         settled = {stage: gone.union(ids) for stage, ids in progress.current.items()}
         self._job.conclude(self._runs.faults, settled)
         return RunOutcome(
+            job_id=self._job.job_id,
             n_finished=len(progress.finished),
             n_incomplete=len(progress.incomplete),
             failures=standing_failures(self._place, missing),

@@ -46,6 +46,7 @@ class RunOutcome:
     """What bringing a dataset up to date came to.
 
     Attributes:
+        job_id: of the BADC job; None if no run was needed, or no job could be written.
         n_finished: recordings with nothing left to do.
         n_missing: recordings whose file is gone; they are none of those.
         n_incomplete: recordings with a result that lacks chunks.
@@ -60,6 +61,7 @@ class RunOutcome:
         has_old_report: the report of all recordings is of an earlier run, as no new one was made.
     """
 
+    job_id: str | None
     n_finished: int
     n_missing: int
     n_incomplete: int

@@ -207,7 +207,7 @@ class Project:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
         """
         self.close_lost(warn)
-        with CommandJob(self._connection, warn, resumed) as job:
+        with CommandJob(self._connection, warn, resumed, show) as job:
             due = EverythingDue(self._place, self._overrides, job, (show, warn))
             return due.run(limit, watch)
 

@@ -13,7 +13,7 @@ from badc_core.jobs.finding import naming_unreadable
 
 _ROTATED = re.compile(r"[.-]\d[\d.T_-]*$")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
-_STARTED_AT = r"(_\d[\dT_-]*)?"
+_STARTED_AT = r"(_\d[\dTZ_-]*)?"
 """The orchestrator's logs have a time in their names."""
 _BLOCK_BYTES = 1 << 16
 _POLL_S = 0.5

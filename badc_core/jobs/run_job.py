@@ -7,20 +7,22 @@ Beside the manifest the job's folder has
     run_config.json  what the first run was given
     settings.toml    the settings of the dataset as they were, defaults included
 
+Its folder of logs has one for each attempt, and one for each stage.
+
 What stages record is in `stage_part.py`. No file has a secret in it.
 """
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from badc_core.accounts import describe_process
+from badc_core.accounts import describe_process, user_name
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs.environment import read_secrets
+from badc_core.jobs.job_log import open_log, orchestrator_log
 from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE, list_of
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED, Json
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, set_aside
@@ -33,7 +35,7 @@ from badc_core.jobs.recording_tables import (
     read_recordings,
 )
 from badc_core.jobs.stage_part import Part, StagePart, end_lost_parts, runs_lock
-from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, write_json
+from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, without_none, write_json
 from badc_core.json_texts import parse_object
 from badc_core.locks import locked
 from badc_core.toml_files import read_toml, render_toml
@@ -87,7 +89,9 @@ class RunJob:
             "datasets": {},
         }
         write_json(folder / RUNS_RECORD, about)
-        return cls(folder)
+        job = cls(folder)
+        job._log(f"began: {facts.get('command') or facts.get('started_by')}")
+        return job
 
     @property
     def job_id(self) -> str:
@@ -112,6 +116,7 @@ class RunJob:
         self._open_again()
         row = (run_id, f"/runs/{run_id}", self.attempt, now_text(), job, " ".join(stages))
         append_rows(self.folder / RUNS_TABLE, _RUN_COLUMNS, [row])
+        self._log(f"run {run_id} began: {' '.join(row[-1:]) or job}")
         if config and not (self.folder / _CONFIG).exists():
             write_json(self.folder / _CONFIG, read_secrets().mask_json(to_json(config)))
 
@@ -128,7 +133,7 @@ class RunJob:
                 return False
             file = _SETTINGS if not about["datasets"] else f"settings_{name}.toml"
             write_text(
-                self.folder / file, render_toml(secrets.mask_settings(_without_none(settings)))
+                self.folder / file, render_toml(secrets.mask_settings(without_none(settings)))
             )
             about["datasets"][name] = {"root": str(root), "settings": file}
             about["versions"] = {**about.get("versions", {}), **to_json(versions)}
@@ -206,6 +211,7 @@ class RunJob:
         self._change(begin)
         self.attempt = int(self.read()["attempt"])
         self._begin_pipeline()
+        self._log(f"attempt {self.attempt} began, by {user_name()}")
         return self.attempt
 
     def finish(self, status: str, errors: Iterable[str] = ()) -> None:
@@ -230,6 +236,7 @@ class RunJob:
             return True
 
         self._change(end)
+        self._log(": ".join([ending, *told]))
 
     def end_lost(self, run_ids: Iterable[str], reason: str) -> None:
         """Ends what runs were at work on whose process is gone."""
@@ -241,6 +248,11 @@ class RunJob:
         """Returns whether a part of a stage is at work, as far as the files say."""
         stages = (load_manifest(self.folder) or {}).get("stages", {})
         return any(one.get("parts", {}).get("at_work") for one in stages.values())
+
+    def _log(self, message: str) -> None:
+        last = [{}, *list_of(self.read().get("attempts"))][-1]
+        name = orchestrator_log(last.get("started_at"))
+        open_log(self.folder, name, read_secrets()).write("info", message)
 
     def _open_again(self) -> None:
         def open_it(about: Json) -> bool:
@@ -286,12 +298,3 @@ class RunJob:
 def _attempt(number: int) -> Json:
     """Returns who begins an attempt, where and when: this process, now."""
     return {"attempt": number, "started_at": now_text(), **describe_process()}
-
-
-def _without_none(settings: Mapping[str, Any]) -> Json:
-    """Returns settings as TOML has them, which has no null."""
-    return {
-        key: _without_none(one) if isinstance(one, Mapping) else one
-        for key, one in json.loads(json.dumps(to_json(settings))).items()
-        if one is not None
-    }

@@ -14,6 +14,7 @@ from typing import Any
 from badc_core.accounts import describe_process
 from badc_core.file_names import absolute
 from badc_core.jobs import recording_tables as tables
+from badc_core.jobs.job_log import open_log
 from badc_core.jobs.layout import FAILED, RUNNING, SUCCESS, Json
 from badc_core.jobs.manifest_files import (
     read_job,
@@ -24,6 +25,7 @@ from badc_core.jobs.manifest_files import (
 from badc_core.jobs.outputs import FileState, StageOutput, describe_input
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
 from badc_core.locks import locked
+from badc_core.units import counted, format_duration
 
 _MOST_WARNINGS = 100
 
@@ -74,6 +76,8 @@ class StagePart:
         with locked(runs_lock(folder)):
             record = self._begin(read_record(folder, part.stage), inputs)
             write_record(folder, part.stage, record)
+        self._log = open_log(folder, part.stage, self._secrets)
+        self._log.write("info", f"{part.name} began, attempt {record['attempt']}")
 
     def add_written(self, recording_id: str, files: Iterable[tuple[Path, int, str]]) -> None:
         """Records what was written for a recording, which has succeeded.
@@ -96,6 +100,7 @@ class StagePart:
     def add_failed(self, recording_id: str, reason: str) -> None:
         """Records why a recording failed."""
         self._failed[recording_id] = self._secrets.mask_text(reason)
+        self._log.write("error", f"{recording_id} failed: {reason}")
 
     def forgive(self, recording_ids: Iterable[str]) -> None:
         """Says that recordings, if they failed before, have succeeded elsewhere."""
@@ -116,6 +121,7 @@ class StagePart:
     def add_warning(self, message: str) -> None:
         """Records something that may be wrong."""
         self._warnings.append(self._secrets.mask_text(message))
+        self._log.write("warning", message)
 
     def end(self, error: str = "") -> None:
         """Ends the part.
@@ -138,6 +144,11 @@ class StagePart:
             self._merge(record, self._secrets.mask_text(error))
             _conclude(folder, stage, record, standing)
             write_record(folder, stage, record)
+        if error:
+            self._log.write("error", error)
+        counts = f"{counted(len(self._done), 'recording')} done, {len(self._failed)} failed"
+        took = format_duration(time.monotonic() - self._began_s)
+        self._log.write("info", f"{self._part.name} ended after {took}: {counts}")
 
     def _begin(self, before: Json, inputs: Mapping[str, Path]) -> Json:
         """Returns the record with this part at work in it."""
@@ -224,6 +235,9 @@ def end_lost_parts(folder: Path, stage: str, names: Set[str] | None, reason: str
             parts.setdefault("errors", {})[one] = reason
         _conclude(folder, stage, record, tables.read_failures(folder, stage))
         write_record(folder, stage, record)
+    log = open_log(folder, stage, secrets_of(folder))
+    for one in lost:
+        log.write("error", f"{one} was ended: {reason}")
 
 
 def _conclude(folder: Path, stage: str, record: Json, failures: Mapping[str, str]) -> None:

@@ -53,6 +53,15 @@ def to_json(value: Any, depth: int = 0) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an object as TOML has it, which has no null."""
+    return {
+        key: without_none(one) if isinstance(one, Mapping) else one
+        for key, one in json.loads(json.dumps(to_json(value))).items()
+        if one is not None
+    }
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces a file by an object, for people to read.
 

@@ -72,7 +72,7 @@ def run_pipeline(pipeline: Pipeline, job: PipelineJob, show: Show, warn: Show) -
 
 
 def _run_stages(pipeline: Pipeline, job: PipelineJob, show: Show, warn: Show) -> PipelineEnd:
-    log = RunLog(job.log_dir, secrets_of(job.folder), show, warn)
+    log = RunLog(job.log_dir, secrets_of(job.folder), job.settings, (show, warn))
     manifest = open_manifest(job)
     keep_definition(pipeline, job)
     reasons = find_reasons(pipeline, job)

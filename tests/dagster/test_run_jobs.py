@@ -1,6 +1,7 @@
 """Every run belongs to a job, whose files say what became of it; the run never fails for them."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -64,8 +65,9 @@ def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
 ):
     monkeypatch.setenv("LAKE_API_TOKEN", PLANTED)
     (graph.root / "audio" / "S1" / "bad.wav").write_bytes(b"no sound")
-    run_typed(app, "run", graph.root, code=1)
+    done = run_typed(app, "run", graph.root, code=1)
     (job,) = jobs()
+    assert done.stderr.count(f"Job {job.job_id}: {job.folder}\n") == 1
     stages = load_manifest(job.folder)["stages"]
     assert {name: one["status"] for name, one in stages.items()} == {
         **dict.fromkeys((*STAGES, "corpus_detections", "corpus_report"), "success"),
@@ -81,6 +83,14 @@ def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
     assert read_recordings(job.folder) == {"dataset": {"bad", "rec_1", "rec_2", "rec_3"}}
     assert job.read_settings("dataset")["detector"]["name"] == "band_energy"
 
+    logs = run_typed(app, "job", "logs", job.job_id).stdout
+    assert f"INFO began: {job.read()['command']}\n" in logs
+    assert "INFO failed\n" in logs
+    logs = run_typed(app, "job", "logs", job.job_id, "recording").stdout
+    assert "ERROR bad failed: " in logs
+    assert "3 recordings done, 1 failed\n" in logs
+    assert "began: " in run_typed(app, "job", "logs", job.job_id, "orchestrator").stdout
+
     runs = graph.instance.get_runs()
     tags = {JOB_TAG: job.job_id, FOLDER_TAG: str(job.folder)}
     assert all(tags.items() <= run.tags.items() for run in runs)
@@ -90,7 +100,8 @@ def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
         assert PLANTED.encode() not in path.read_bytes(), path
 
     (graph.root / "audio" / "S1" / "bad.wav").unlink()
-    run_typed(app, "run", graph.root)
+    done = run_typed(app, "run", graph.root, "--json")
+    assert json.loads(done.stdout)["job_id"] == jobs()[-1].job_id
     later = load_manifest(jobs()[-1].folder)["pipeline"]
     assert (later["status"], later["skipped_stages"]) == ("completed", list(STAGES))
     assert list((home / "open_jobs").glob("*")) == []

@@ -33,10 +33,15 @@ def _folder(text: str) -> Path:
 
 
 def test_a_failed_pipeline_exits_with_1_and_goes_on_by_the_command_it_prints(place) -> None:
+    (place / "jobs" / "config").mkdir()
+    (place / "jobs" / "config" / ".env").write_text("LOG_LEVEL=warning\n")
     failed = run_badc("job", "run", "words.toml", "dawn.txt", "--user", "ana", folder=place, code=1)
     folder = _folder(failed.stdout)
     assert "stage 1/2 hear: done" in failed.stdout
     assert "stage 2/2 count: failed: exit code 1" in failed.stderr
+    (log,) = place.glob("jobs/logs/*/*/*/ana/*/orchestrator_*.log")
+    assert "WARNING stage 2/2 count: failed" in log.read_text()
+    assert " INFO " not in log.read_text()
     (command,) = re.findall(r"To go on from there: badc (.+)$", failed.stderr.strip())
     assert folder.parent.name == "ana"
     config = place / "jobs" / "config" / f".env.job_{folder.name}"
