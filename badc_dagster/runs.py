@@ -206,7 +206,10 @@ class Project:
         Raises:
             DetectorMissing, ConfigInvalid: nothing can be run under these settings.
         """
-        self.close_lost(warn)
+        if (
+            resumed is None
+        ):  # else it was done before, and the job, not followed yet, would be ended
+            self.close_lost(warn)
         with CommandJob(self._connection, warn, resumed, show) as job:
             due = EverythingDue(self._place, self._overrides, job, (show, warn))
             return due.run(limit, watch)

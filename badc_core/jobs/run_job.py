@@ -236,7 +236,7 @@ class RunJob:
             return True
 
         self._change(end)
-        self._log(": ".join([ending, *told]))
+        self._log(": ".join([ending, *told]), "info" if ending == COMPLETED else "error")
 
     def end_lost(self, run_ids: Iterable[str], reason: str) -> None:
         """Ends what runs were at work on whose process is gone."""
@@ -249,10 +249,10 @@ class RunJob:
         stages = (load_manifest(self.folder) or {}).get("stages", {})
         return any(one.get("parts", {}).get("at_work") for one in stages.values())
 
-    def _log(self, message: str) -> None:
+    def _log(self, message: str, level: str = "info") -> None:
         last = [{}, *list_of(self.read().get("attempts"))][-1]
         name = orchestrator_log(last.get("started_at"))
-        open_log(self.folder, name, read_secrets()).write("info", message)
+        open_log(self.folder, name, read_secrets()).write(level, message)
 
     def _open_again(self) -> None:
         def open_it(about: Json) -> bool:

@@ -85,7 +85,7 @@ def test_one_command_is_one_job_without_secrets_which_says_what_each_stage_did(
 
     logs = run_typed(app, "job", "logs", job.job_id).stdout
     assert f"INFO began: {job.read()['command']}\n" in logs
-    assert "INFO failed\n" in logs
+    assert "ERROR failed\n" in logs
     logs = run_typed(app, "job", "logs", job.job_id, "recording").stdout
     assert "ERROR bad failed: " in logs
     assert "3 recordings done, 1 failed\n" in logs

@@ -27,9 +27,8 @@ def test_a_mistyped_folder_is_an_error_of_what_looks_for_jobs(tmp_path, monkeypa
         assert f"{tmp_path}/jbos: no such folder, though BADC_JOBS names it" in done.stderr
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "jbos").write_text("a file")
-    (tmp_path / "dawn.wav").touch()
-    done = run_badc("job", "prepare", "dawn.wav", folder=tmp_path, code=1)
-    assert "not a folder, though BADC_JOBS names it" in done.stderr
+    with pytest.raises(ConfigInvalid, match="not a folder, though BADC_JOBS names it"):
+        job_places()  # where a job would be created
     monkeypatch.setenv("BADC_JOBS", "~no_such_account/jobs")
     assert "no such folder" in run_badc("job", "list", folder=tmp_path, code=1).stderr
 
