@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 import soundfile as sf
+from PIL import Image
 from support.commands import run_typed
 from support.spoken import ESPEAK, can_speak, speak_over
 
@@ -23,6 +24,7 @@ from badc_core.reports.unmuted import remove_unmuted_pages
 SHOWN_WHOLE = "[report]\npadding_s = 9.0\n[speech]\nprivacy = "
 IDS = ["rec_1", "rec_2", "rec_3", "rec_4"]
 _SOUND = re.compile(r"data:audio/mpeg;base64,([A-Za-z0-9+/=]+)")
+_PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 
 
 @pytest.fixture
@@ -54,6 +56,18 @@ def sounds_below(folder, recording_id):
     return found
 
 
+def pictures_on(page):
+    """Returns the spectrograms of a page: colours, shape [height, width, 3]."""
+    encoded = [base64.b64decode(one) for one in _PICTURE.findall(page)]
+    return [np.asarray(Image.open(io.BytesIO(one)).convert("RGB")) for one in encoded]
+
+
+def n_colours(picture, length_s, start_s, end_s):
+    """Returns how many colours there are between two times of a picture."""
+    first, last = (int(one / length_s * picture.shape[1]) for one in (start_s, end_s))
+    return len(np.unique(picture[:, first:last].reshape(-1, 3), axis=0))
+
+
 def loudness(sound, rate_hz, start_s, end_s):
     return float(np.sqrt(np.mean(sound[int(start_s * rate_hz) : int(end_s * rate_hz)] ** 2)))
 
@@ -80,7 +94,7 @@ def require_flagged(graph, start_s, end_s):
     assert "<strong>People speak in" in flagged["rec_4"]
     assert "· people speak" in flagged["rec_4"]
     assert "<strong>No speech was found.</strong>" in flagged["rec_3"]
-    assert "15 % at 10 dB less" in flagged["rec_3"]
+    assert "28 % at 10 dB less" in flagged["rec_3"]
     (segment,) = read_csv(graph.dataset.bundle("rec_4").quicklook / "speech.csv")
     assert int(segment["start_ms"]) <= 1000 * start_s + 100
     assert int(segment["end_ms"]) >= 1000 * end_s - 100
@@ -96,7 +110,7 @@ def require_flagged_corpus(graph):
     page = graph.dataset.corpus.html.read_text(encoding="utf-8")
     assert "<strong>People speak in 1 recording of 4</strong>" in page
     assert "2 recordings not searched yet" in page
-    assert "15 % at 10 dB less" in page
+    assert "28 % at 10 dB less" in page
 
 
 def test_speech_is_named_then_silenced_and_detections_stay(spoken):
@@ -125,6 +139,13 @@ def test_speech_is_named_then_silenced_and_detections_stay(spoken):
     for _, sound, rate in heard:
         assert loudness(sound, rate, start_s, end_s) < 1e-3
         assert loudness(sound, rate, 0, 0.3) > 1e-3
+    length_s = len(heard[0][1]) / heard[0][2]
+    spoken_at = start_s + 0.1, end_s - 0.1
+    seen, hidden = (pictures_on(one["rec_4"]) for one in (before, pages(graph)))
+    assert len(seen) == len(hidden) > 0
+    for one, other in zip(seen, hidden, strict=True):
+        assert n_colours(one, length_s, *spoken_at) > 10
+        assert n_colours(other, length_s, *spoken_at) == 1
     assert _SOUND.findall(pages(graph)["rec_3"]) == _SOUND.findall(before["rec_3"])
     assert kept_detections(graph) == detections
 

@@ -8,6 +8,9 @@ import pytest
 import soundfile
 from support.commands import run_badc
 
+from badc_core.chunks.muting import require_unmuted
+from badc_core.chunks.place import CutRequest
+from badc_core.chunks.writer import write_chunks
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs import load_manifest
 from badc_core.jobs.environment import read_text, variables
@@ -93,7 +96,30 @@ def test_no_part_is_cut_out_of_a_dataset_that_mutes_speech(root) -> None:
         assert 'speech.privacy is "mute"' in done.stderr
     with pytest.raises(ConfigInvalid, match=r"speech\.privacy"):
         demux.run(MediaFolder(media, root / "outputs"), MediaSettings())
-    assert not [*(root / "jobs").rglob("*.wav"), *(root / "outputs").rglob("*.wav")]
+    with pytest.raises(ConfigInvalid, match=f"badc chunk run {media}"):
+        write_chunks(root / "link.wav", CutRequest(1.0, output_dir=root / "cut"))
+    folders = ("jobs", "outputs", "cut")
+    assert not [one for folder in folders for one in (root / folder).rglob("*.wav")]
+
+
+def test_chunk_files_in_which_speech_is_muted_may_be_copied(root) -> None:
+    media = root / "dataset" / "audio" / "S1" / "a.wav"
+    media.parent.mkdir(parents=True)
+    _ramp(media, 20)
+    settings = root / "dataset" / "badc.toml"
+    settings.write_text('[speech]\nprivacy = "flag"\n')
+    folder = write_chunks(media, CutRequest(10.0)).folder
+    settings.write_text('[speech]\nprivacy = "mute"\n')
+    chunk, other = sorted(folder.glob("*.wav"))
+    with pytest.raises(ConfigInvalid, match=r"speech\.privacy"):
+        require_unmuted(chunk)  # it was cut before
+    write_chunks(media, CutRequest(10.0))
+    require_unmuted(chunk)
+    (root / "link.wav").symlink_to(chunk)
+    require_unmuted(root / "link.wav")
+    _ramp(other, 1)
+    with pytest.raises(ConfigInvalid, match=r"speech\.privacy"):
+        require_unmuted(other)  # it is not what was written
 
 
 def test_an_interrupted_preparation_is_a_failed_job_without_secrets(root) -> None:
