@@ -8,7 +8,7 @@ that file locked: one that is not locked was left open. What a job's files say i
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -83,7 +83,7 @@ def replaced_runs(tags: Mapping[str, str]) -> frozenset[str]:
     return frozenset(tags[name] for name in (_PARENT, _ROOT) if name in tags)
 
 
-def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun, stages: Iterable[str]) -> RunJob:
+def join_job(instance: dg.DagsterInstance, run: dg.DagsterRun, stages: Collection[str]) -> RunJob:
     """Returns the job of a run that begins, a new one if it has none, and tags the run with it.
 
     The job is open from here on.

@@ -1,10 +1,11 @@
-"""Tables of a job about its recordings, beside its manifests: lists too long for JSON.
+"""Tables of a job about its recordings and runs, beside its manifests: lists too long for JSON.
 
+    runs.csv                        runs of the orchestrator, and where its pages show them
     recordings.csv                  what the job is about; rows may repeat
     stages/STAGE.outputs.csv        files written for recordings; the last row of a path counts
     stages/STAGE.failures.csv       recordings that failed and have not succeeded since
 
-The first two only grow, a row at a time, so a run over an archive of any size keeps little in
+All but the last only grow, a row at a time, so a run over an archive of any size keeps little in
 memory, and a killed process loses at most the row that it was writing. Every row is one line:
 line breaks in cells are escaped, so that damage to a row ends with its line.
 """
@@ -19,8 +20,10 @@ from typing import NamedTuple
 
 from badc_core.atomic import naming_storage_trouble, replacing, writing_text
 from badc_core.csv_tables import as_written, write_rows
+from badc_core.jobs.values import now_text
 from badc_core.locks import lock_file, unlock
 
+_RUNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _RECORDINGS = ("dataset", "recording_id")
 _OUTPUTS = ("recording_id", "path", "size_bytes", "sha256")
 _FAILURES = ("recording_id", "reason")
@@ -56,6 +59,28 @@ def outputs_table(folder: Path, stage: str) -> Path:
 def failures_table(folder: Path, stage: str) -> Path:
     """Returns the path of the table of the recordings that failed in a stage."""
     return folder / "stages" / f"{stage}.failures.csv"
+
+
+def append_run(table: Path, run_id: str, job: str, stages: Iterable[str], attempt: int = 1) -> None:
+    """Adds a run of the orchestrator that begins now.
+
+    Args:
+        table: of the job's runs.
+        run_id: of the run.
+        job: what the orchestrator calls what it runs.
+        stages: that it runs.
+        attempt: of the job.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    row = (run_id, f"/runs/{run_id}", attempt, now_text(), job, " ".join(stages))
+    append_rows(table, _RUNS, [row])
+
+
+def read_run_stages(table: Path) -> set[str]:
+    """Returns the stages that runs were to run."""
+    return {stage for row in read_complete_rows(table, _RUNS) for stage in row[-1].split()}
 
 
 def append_recordings(folder: Path, dataset: str, recording_ids: Iterable[str]) -> None:

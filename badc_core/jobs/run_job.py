@@ -30,9 +30,9 @@ from badc_core.jobs.pipeline_manifest import PipelineManifest
 from badc_core.jobs.places import JobPlaces, job_user
 from badc_core.jobs.recording_tables import (
     append_recordings,
-    append_rows,
-    read_complete_rows,
+    append_run,
     read_recordings,
+    read_run_stages,
 )
 from badc_core.jobs.stage_part import Part, StagePart, end_lost_parts, runs_lock
 from badc_core.jobs.values import SCHEMA_VERSION, now_text, to_json, without_none, write_json
@@ -41,7 +41,6 @@ from badc_core.locks import locked
 from badc_core.toml_files import read_toml, render_toml
 
 _CONFIG, _SETTINGS = "run_config.json", "settings.toml"
-_RUN_COLUMNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _MOST_ERRORS = 20
 _SETTLING = "nothing was left to do"
 
@@ -104,7 +103,7 @@ class RunJob:
             return parse_object((self.folder / RUNS_RECORD).read_bytes())
         return {}
 
-    def add_run(self, run_id: str, job: str, stages: Iterable[str], config: Any = None) -> None:
+    def add_run(self, run_id: str, job: str, stages: Collection[str], config: Any = None) -> None:
         """Records a run that begins; a job that was over is open again.
 
         Args:
@@ -114,9 +113,8 @@ class RunJob:
             config: what it was given; kept of the first run.
         """
         self._open_again()
-        row = (run_id, f"/runs/{run_id}", self.attempt, now_text(), job, " ".join(stages))
-        append_rows(self.folder / RUNS_TABLE, _RUN_COLUMNS, [row])
-        self._log(f"run {run_id} began: {' '.join(row[-1:]) or job}")
+        append_run(self.folder / RUNS_TABLE, run_id, job, stages, self.attempt)
+        self._log(f"run {run_id} began: {' '.join(stages) or job}")
         if config and not (self.folder / _CONFIG).exists():
             write_json(self.folder / _CONFIG, read_secrets().mask_json(to_json(config)))
 
@@ -166,8 +164,7 @@ class RunJob:
 
     def read_stages(self) -> set[str]:
         """Returns the stages that the job's runs were to run, as the orchestrator calls them."""
-        rows = read_complete_rows(self.folder / RUNS_TABLE, _RUN_COLUMNS)
-        return {stage for row in rows for stage in row[-1].split()}
+        return read_run_stages(self.folder / RUNS_TABLE)
 
     def start(self, part: Part, inputs: Mapping[str, Path]) -> StagePart:
         """Returns a part of a stage that begins."""

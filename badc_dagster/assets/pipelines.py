@@ -137,7 +137,7 @@ def _describe(job: PipelineJob, stage: PipelineStage, end: StageEnd) -> dg.Mater
         "status": end.status,
         **({"reason": end.reason} if is_skipped else {}),
         "attempt": record.get("attempt", 0),
-        "seconds": record.get("duration_seconds") or 0.0,
+        "seconds": round(record.get("duration_seconds") or 0.0, 2),
         "outputs": dg.MetadataValue.json(record.get("outputs", {})),
         "recorded": dg.MetadataValue.json(record.get("metadata", {})),
         **_paths(job, stage),

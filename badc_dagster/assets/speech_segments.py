@@ -1,7 +1,6 @@
-"""Where people speak in a recording, for datasets with `speech.privacy`.
+"""Where people speak in a recording, as an asset without a step of its own.
 
-It is searched for as the first report is written that needs it, and kept. So there is no step
-of its own, which every dataset would go through, and no edge that would make reports wait for it.
+A step would be one that every dataset goes through, and an edge would make all reports wait for it.
 """
 
 import dagster as dg
@@ -13,6 +12,11 @@ from badc_dagster.metadata import speech_metadata
 from badc_dagster.partitions import asset_key, recording_partitions
 
 SPEECH_SEGMENTS = "speech_segments"
+_DESCRIPTION = """Where people speak in a recording.
+
+Materialise `report_bundle` to have it: with `speech.privacy` in the dataset's settings, the first
+report that needs it searches the recording for speech. Without that setting it stays empty.
+"""
 
 
 def build(connection: Connection) -> dg.AssetSpec:
@@ -20,7 +24,7 @@ def build(connection: Connection) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(connection, SPEECH_SEGMENTS),
         deps=[asset_key(connection, "recording")],
-        description=__doc__,
+        description=_DESCRIPTION,
         group_name=connection.name,
         partitions_def=recording_partitions(connection),
         kinds={"json"},

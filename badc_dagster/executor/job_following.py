@@ -1,22 +1,36 @@
 """A run's BADC job, from the start of the run's executor to its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import dagster as dg
 
-from badc_core.errors import BadcError
+from badc_core.errors import BadcError, JobUnknown
+from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE, is_archived
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
+from badc_core.jobs.places import job_places
+from badc_core.jobs.recording_tables import append_run
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import EngineEventData, ExecutionPlan, PlanOrchestrationContext
+from badc_dagster.home import home_path
 from badc_dagster.partitions import PIPELINES
 from badc_dagster.run_events import faults
-from badc_dagster.run_jobs import finish, following, is_last_run, join_job
+from badc_dagster.run_jobs import (
+    FOLDER_TAG,
+    JOB_TAG,
+    finish,
+    following,
+    is_last_run,
+    join_job,
+)
 
 _RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS}
+_PARTITION = "dagster/partition"
 _LEFT_OUT = "a stage before it failed"
 _LOST = "The process of this step has ended (killed or crashed)."
 _Events = Iterator[dg.DagsterEvent]
@@ -28,7 +42,7 @@ def following_job(
     """Yields a run's events, while a job gets to know how the run goes.
 
     The run never fails because of it. Stages of a pipeline write into the job that is their
-    partition; a run of nothing else has no other.
+    partition by themselves; it only lists the run.
 
     Args:
         context: of the run.
@@ -41,9 +55,12 @@ def following_job(
     if stages:
         job = record(lambda: join_job(context.instance, context.dagster_run, stages))
     if job is None:
+        folder = record(lambda: _list_in_pipeline_job(context, plan))
+        if folder is not None:
+            yield _job_event(context, folder)
         yield from events
         return
-    yield _job_event(context, job)
+    yield _job_event(context, job.folder)
     outcome, reason = CANCELED, "terminated"
     failed: dict[str, str] = {}
     with ExitStack() as followed:
@@ -61,6 +78,23 @@ def following_job(
             if outcome == FAILED:
                 record(lambda: _record_unbegun(job, stages, failed))
             record(lambda: _end(context, (job, lock), (outcome, reason)))
+
+
+def _list_in_pipeline_job(context: PlanOrchestrationContext, plan: ExecutionPlan) -> Path | None:
+    """Lists a run of a pipeline's stages in the job that is its partition; returns its folder."""
+    run, job_id = context.dagster_run, context.dagster_run.tags.get(_PARTITION, "")
+    ours = [key for key in plan.step_keys_to_execute if key.startswith(f"{PIPELINES}__")]
+    if not ours or not job_id:
+        return None
+    with suppress(JobUnknown):  # which the first step will say
+        folder = JobFinder(job_places(home_path())).find(job_id).output_dir
+        if is_archived(folder) or (folder / RUNS_RECORD).exists():
+            return None
+        context.instance.add_run_tags(run.run_id, {JOB_TAG: job_id, FOLDER_TAG: str(folder)})
+        stages = [key.rpartition("__")[2] for key in ours]
+        append_run(folder / RUNS_TABLE, run.run_id, run.job_name, stages)
+        return folder
+    return None
 
 
 def _end(
@@ -97,10 +131,10 @@ def _is_recorded(step_key: str) -> bool:
     return step_key.rpartition("__")[2] in _RECORDED and not step_key.startswith(f"{PIPELINES}__")
 
 
-def _job_event(context: PlanOrchestrationContext, job: RunJob) -> dg.DagsterEvent:
+def _job_event(context: PlanOrchestrationContext, folder: Path) -> dg.DagsterEvent:
     metadata = {
-        "job_id": dg.MetadataValue.text(job.job_id),
-        "job_folder": dg.MetadataValue.path(str(job.folder)),
+        "job_id": dg.MetadataValue.text(folder.name),
+        "job_folder": dg.MetadataValue.path(str(folder)),
     }
-    message = f"This run belongs to the BADC job {job.job_id}."
+    message = f"This run belongs to the BADC job {folder.name}."
     return dg.DagsterEvent.engine_event(context, message, EngineEventData(metadata=metadata))

@@ -16,6 +16,7 @@ from badc_core.jobs import PipelineManifest, load_manifest
 from badc_core.jobs.places import job_places
 from badc_dagster.definitions import build_defs, pipeline_files
 from badc_dagster.home import open_instance
+from badc_dagster.run_jobs import FOLDER_TAG, JOB_TAG
 
 HELD = "touch began; while test ! -e ../go; do sleep 0.05; done; cat b/c > d"
 THREE = (
@@ -99,6 +100,10 @@ def test_a_pipeline_killed_in_a_stage_goes_on_there_and_leaves_what_is_done(chai
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert load_manifest(chain.folder)["pipeline"]["current_stage"] == "write"
+    (run,) = chain.instance.get_runs()
+    assert (run.tags[JOB_TAG], run.tags[FOLDER_TAG]) == (chain.job_id, str(chain.folder))
+    shown = run_badc("job", "show", chain.job_id, folder=chain.home)
+    assert f"/runs/{run.run_id}" in shown.stdout
     before = chain.stamps()
     (chain.folder.parent / "go").touch()
     result = chain.execute()
