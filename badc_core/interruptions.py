@@ -9,7 +9,7 @@ import signal
 import stat
 from contextlib import suppress
 from types import FrameType
-from typing import Self
+from typing import ClassVar, Self
 
 HUNG_UP = 129
 INTERRUPTED = 130
@@ -24,6 +24,9 @@ class Interruptible:
     A command in the background of a script starts with Ctrl-C ignored. That stays so, but must not
     keep SIGTERM from ending it.
     """
+
+    how_to_go_on: ClassVar[str] = "run again to go on"
+    """Advice after an interruption; a command that must not be run again changes it."""
 
     def __enter__(self) -> Self:
         self._readable, self._writable = os.pipe()

@@ -16,6 +16,7 @@ _SECRET = re.compile(
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s]*(?=@)")
 _NO_SECRETS = frozenset({"true", "false", "none", "null", "auto"})
+_LONGEST_LINE_BYTES = 1 << 20
 _SHORTEST = 4
 _SHORTEST_IN_PATHS = 12
 
@@ -49,12 +50,18 @@ class Secrets:
         }
         self._in_texts = _any_of(found, _SHORTEST)
         self._in_paths = _any_of(found, _SHORTEST_IN_PATHS)
-        self._in_bytes = re.compile(self._in_paths.pattern.encode())
-        self.longest_bytes = max((len(one.encode()) for one in found), default=0)
+        self._in_any_bytes = re.compile(_encoded(self._in_texts.pattern))
+        self._in_bytes = re.compile(_encoded(self._in_paths.pattern))
+        self.longest_bytes = max((len(_encoded(one)) for one in found), default=0)
 
     def mask_text(self, text: str) -> str:
         """Returns a text without secrets."""
         return _URL_PASSWORD.sub(MASK, self._in_texts.sub(MASK, text))
+
+    def mask_bytes(self, content: bytes) -> bytes:
+        """Returns bytes, of text in UTF-8 or not, without secrets."""
+        text = self.mask_text(content.decode("utf-8", "surrogateescape"))
+        return _encoded(text)
 
     def mask_path(self, path: str) -> str:
         """Returns a path without secrets that nobody would have as the name of a folder."""
@@ -63,6 +70,14 @@ class Secrets:
     def are_in(self, content: bytes) -> bool:
         """Returns whether a secret that is nothing else by chance is in the content of a file."""
         return bool(self.longest_bytes) and self._in_bytes.search(content) is not None
+
+    def safe_end(self, content: bytes) -> int:
+        """Returns where bytes may be cut so that no secret is: in none, and none begins there."""
+        end = max(0, len(content) - self.longest_bytes)
+        for found in self._in_any_bytes.finditer(content):
+            if found.start() < end < found.end():
+                return found.end()
+        return end
 
     def mask_json(self, value: Any) -> Any:
         """Returns a JSON value without secrets.
@@ -83,6 +98,37 @@ class Secrets:
         return _URL_PASSWORD.sub(MASK, self.mask_path(text))
 
 
+class MaskedStream:
+    """Replaces secrets in what comes piece by piece, wherever pieces end.
+
+    What is on a line is kept back until the line ends.
+
+    Args:
+        secrets: to be replaced.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._kept = bytearray()
+
+    def add(self, piece: bytes) -> bytes:
+        """Returns what is known to have no secret in it, after another piece has come."""
+        self._kept += piece
+        end = max(self._kept.rfind(b"\n"), self._kept.rfind(b"\r")) + 1
+        if not end and len(self._kept) > _LONGEST_LINE_BYTES:
+            end = self._secrets.safe_end(bytes(self._kept))
+        return self._take(end)
+
+    def end(self) -> bytes:
+        """Returns the rest."""
+        return self._take(len(self._kept))
+
+    def _take(self, end: int) -> bytes:
+        taken = bytes(self._kept[:end])
+        del self._kept[:end]
+        return self._secrets.mask_bytes(taken) if taken else b""
+
+
 def _mask(value: Any, mask: Callable[[str], str], is_hidden: bool = False) -> Any:
     """Returns a JSON value with its texts masked; if it is hidden, numbers and all texts are."""
     if isinstance(value, Mapping):
@@ -96,6 +142,11 @@ def _mask(value: Any, mask: Callable[[str], str], is_hidden: bool = False) -> An
     if is_hidden:
         return MASK
     return mask(value) if isinstance(value, str) else value
+
+
+def _encoded(text: str) -> bytes:
+    """Returns a text as bytes; a variable's value need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _parts(value: str) -> Iterable[str]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from badc_core.errors import JobBusy, RecordingBusy
+from badc_core.errors import RecordingBusy
 from badc_core.hashing import sha256_text
-from badc_core.jobs.job_states import BACKFILL, is_archived
+from badc_core.jobs.job_states import BACKFILL, is_archived, require_unpacked
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.places import job_places
 from badc_core.jobs.run_job import RunJob
@@ -124,8 +124,7 @@ def following(folder: Path) -> Iterator[int]:
     """
     # Whoever archives the job waits for this, and this for whoever archives it.
     with working_on(folder):
-        if is_archived(folder):
-            raise JobBusy("was archived", folder.name, "Its files are in its archive")
+        require_unpacked(folder)
         descriptor = lock_file(_mark(folder), shared=True)
         os.pwrite(descriptor, os.fsencode(folder), 0)
         try:

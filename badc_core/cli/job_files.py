@@ -82,9 +82,6 @@ def archive(
         out.say(f"Its files are removed; what the job was: badc job show {found.job_id}")
     for one in record["left"]:
         out.warn(f"{one} is not in the archive, and stays")
-    settings = places.config_dir / f".env.job_{found.job_id}"
-    if delete and settings.exists():
-        out.warn(f"{settings} has the settings of the job, with secrets: remove it if it is over")
     out.give(record)
 
 

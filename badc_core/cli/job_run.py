@@ -10,9 +10,10 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.errors import OptionInvalid
 from badc_core.file_names import absolute
+from badc_core.interruptions import Interruptible
 from badc_core.jobs import PipelineManifest
 from badc_core.jobs.finding import JobFinder, require_writable
-from badc_core.jobs.job_states import RUNS_RECORD, is_archived
+from badc_core.jobs.job_states import RUNS_RECORD, require_unpacked
 from badc_core.jobs.manifest_files import MANIFEST, load_manifest
 from badc_core.jobs.places import job_places, job_user, kept_jobs
 from badc_core.pipelines.definition import Pipeline, read_pipeline
@@ -69,10 +70,11 @@ def run_stages(pipeline: Pipeline, folder: Path, out: Output) -> None:
     """
     job = PipelineJob.open(folder)
     out.say(f"Job {job.job_id}: {counted(len(pipeline.stages), 'stage')}, in {job.folder}")
+    again = f"badc job run {shlex.quote(call_of(pipeline.path))} --resume {job.job_id}"
+    Interruptible.how_to_go_on = f"to go on: {again}"
     end = run_pipeline(pipeline, job, out.say, out.fail)
     out.give(end)
     if end.has_failed:
-        again = f"badc job run {shlex.quote(call_of(pipeline.path))} --resume {job.job_id}"
         out.remark(f"To go on from there: {again}")
         raise typer.Exit(1)
 
@@ -81,15 +83,14 @@ def require_of_pipeline(folder: Path) -> None:
     """Requires a job that stages of a pipeline may still write into.
 
     Raises:
-        OptionInvalid: it is one of a dataset, or its files are in an archive.
+        OptionInvalid: it is one of a dataset.
+        JobBusy: its files are in an archive.
         OutputUnwritable: it is somebody else's.
     """
     if (folder / RUNS_RECORD).exists():
         raise OptionInvalid(f"{folder.name} is a job of a dataset: badc job resume", "--resume")
     require_writable(folder)
-    if is_archived(folder):
-        archive = f"its files are in an archive: badc job show {folder.name}"
-        raise OptionInvalid(f"{folder.name} cannot go on, as {archive}", "--resume")
+    require_unpacked(folder)
 
 
 def _create(given: Path | None, user: str | None) -> Path:
@@ -105,7 +106,8 @@ def _find(job_id: str, given: Path | None) -> Path:
     """Returns the folder of a job; a job about nothing yet is about what was given.
 
     Raises:
-        OptionInvalid: it is about something else, or no stage may write into it.
+        OptionInvalid: it is about something else, or is one of a dataset.
+        JobBusy: its files are in an archive.
         JobUnknown: there is no such job.
     """
     folder = JobFinder(kept_jobs()).find(job_id).output_dir

@@ -33,5 +33,5 @@ def main() -> None:
 
 
 def _end(interruptible: Interruptible) -> None:
-    sys.stderr.write("Interrupted. What was finished is kept; run again to go on.\n")
+    sys.stderr.write(f"Interrupted. What was finished is kept; {interruptible.how_to_go_on}.\n")
     sys.exit(interruptible.exit_code)

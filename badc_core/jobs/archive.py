@@ -7,6 +7,8 @@
 
 The archive gets its name once it has been read back. Nothing is removed unless its bytes are in an
 archive that was read just before, so the process may be killed at any moment, and called again.
+Unpacking the archive in the folder of all jobs puts the files back; `archive.json` in it no longer
+says that they were removed.
 """
 
 import os
@@ -18,9 +20,15 @@ from badc_core.accounts import user_name
 from badc_core.atomic import naming_storage_trouble, remove_abandoned, replacing
 from badc_core.errors import ArchiveInvalid, JobBusy, OutputUnwritable
 from badc_core.hashing import sha256_file
-from badc_core.jobs.archive_contents import Entry, Member, list_entries
-from badc_core.jobs.archive_file import Members, read_archive, write_archive, write_sums
-from badc_core.jobs.environment import read_secrets
+from badc_core.jobs.archive_contents import Entry, Member, list_entries, name_in_archive
+from badc_core.jobs.archive_file import (
+    Additions,
+    Members,
+    read_archive,
+    write_archive,
+    write_sums,
+)
+from badc_core.jobs.environment import BACKUP, back_up, read_secrets
 from badc_core.jobs.finding import JobFolders, require_writable
 from badc_core.jobs.job_details import require_readable
 from badc_core.jobs.job_states import (
@@ -29,6 +37,7 @@ from badc_core.jobs.job_states import (
     RUNS_TABLE,
     find_open_runs,
     find_work,
+    is_archived,
     may_be_between_stages,
     quick_manifest,
     read_object,
@@ -36,7 +45,7 @@ from badc_core.jobs.job_states import (
 from badc_core.jobs.layout import Json
 from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST
 from badc_core.jobs.places import JobPlaces
-from badc_core.jobs.values import SCHEMA_VERSION, now_text, write_json
+from badc_core.jobs.values import SCHEMA_VERSION, as_text, now_text, write_json
 from badc_core.jobs.work_lock import WORK_LOCK, having_alone
 from badc_core.secret_values import Secrets
 
@@ -57,7 +66,8 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
     Args:
         places: where jobs are.
         job: which one.
-        remove: also remove what is in the archive; the job's manifest stays.
+        remove: also remove what is in the archive, and the job's settings with secrets in them;
+            the job's manifest stays.
 
     Raises:
         JobUnknown: something of the job cannot be read.
@@ -68,28 +78,31 @@ def archive_job(places: JobPlaces, job: JobFolders, *, remove: bool = False) -> 
     require_readable(job)
     require_writable(job.output_dir)
     folder, path = job.output_dir, archive_path(job)
-    secrets = _secrets(places, job)
+    info = read_object(folder / JOB_INFO)
+    settings = Path(str(info.get("env_file") or os.devnull))
+    secrets = read_secrets(settings, places.config_dir / ".env")
     for one in (folder, folder.parent):
         remove_abandoned(one)
     with having_alone(folder), naming_storage_trouble(path):
         _require_rest(job)
+        if remove and settings.is_file() and not is_archived(folder):
+            back_up(settings, folder / BACKUP)
         if os.path.lexists(path):
-            sha256, members = _require_whole(path), read_archive(path, job.job_id)
+            sha256, members = _require_whole(path), read_archive(path, _additions(job))
             _require_same(job, path, members, secrets)
         else:
             sha256, members = _write(job, path, secrets)
         record = _record(job, path, sha256, members)
         if remove:
-            record["left"] = _remove(job, members, secrets)
+            # Said first: a job of which only a part is left must not be resumed.
             record["removed_at"] = record["removed_at"] or now_text()
             write_json(folder / ARCHIVE_RECORD, record)
+            record["left"] = _remove(job, members, secrets)
+            write_json(folder / ARCHIVE_RECORD, record)
+            if settings.is_file():
+                settings.unlink()
         (folder / WORK_LOCK).unlink(missing_ok=True)
         return record
-
-
-def _secrets(places: JobPlaces, job: JobFolders) -> Secrets:
-    env_file = read_object(job.output_dir / JOB_INFO).get("env_file")
-    return read_secrets(str(env_file or ""), places.config_dir / ".env")
 
 
 def _require_rest(job: JobFolders) -> None:
@@ -108,10 +121,10 @@ def _require_rest(job: JobFolders) -> None:
 def _write(job: JobFolders, path: Path, secrets: Secrets) -> tuple[str, Members]:
     """Writes the archive and what is beside it; the archive gets its name last."""
     with replacing(path) as aside:
-        sha256, members = write_archive(aside, job.job_id, list_entries(job), secrets)
+        sha256, members = write_archive(aside, _additions(job), list_entries(job), secrets)
         for beside, content in (
             (_sum_of_archive(path), f"{sha256}  {path.name}\n".encode()),
-            (path.with_name(f"{job.job_id}.files.sha256"), write_sums(members)),
+            (_list_of_files(job), write_sums(members)),
         ):
             with replacing(beside) as new:
                 new.write_bytes(content)
@@ -119,6 +132,25 @@ def _write(job: JobFolders, path: Path, secrets: Secrets) -> tuple[str, Members]
             remedy = "Move it away, then archive the job again"
             raise OutputUnwritable("another file is there by now", path, remedy)
     return sha256, members
+
+
+def _additions(job: JobFolders) -> Additions:
+    """Returns what is added to the files of a job in its archive."""
+    record = {
+        "schema": SCHEMA_VERSION,
+        "job_id": job.job_id,
+        "path": str(archive_path(job)),
+        "removed_at": None,
+    }
+    return Additions(
+        name_in_archive(_list_of_files(job), "out"),
+        f"{name_in_archive(job.output_dir, 'out')}/{ARCHIVE_RECORD}",
+        as_text(record).encode(),
+    )
+
+
+def _list_of_files(job: JobFolders) -> Path:
+    return job.output_dir.with_name(f"{job.job_id}.files.sha256")
 
 
 def _sum_of_archive(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """What is in the archive of a job: every file of its folders, without secrets.
 
-Names are `JOB/out/...` and `JOB/logs/...`. In logs, which programs of all kinds write, secrets are
+Names are those that the files have below the folder of all jobs, so unpacking an archive there puts
+everything back. In logs, which programs of all kinds write, secrets are
 replaced by `***`; an output with a secret in it is refused, since nobody could say whether it would
 still be of use. Writing and reading the file of the archive is in `archive_file.py`.
 """
@@ -18,10 +19,12 @@ from badc_core.errors import JobBusy, OutputUnwritable
 from badc_core.jobs.finding import JobFolders, naming_unreadable
 from badc_core.jobs.job_states import ARCHIVE_RECORD
 from badc_core.jobs.work_lock import WORK_LOCK
-from badc_core.secret_values import Secrets
+from badc_core.secret_values import MaskedStream, Secrets
 
 _NOT_ARCHIVED = frozenset({ARCHIVE_RECORD, WORK_LOCK})
 _BLOCK_BYTES = 1 << 20
+_DEPTH = 5
+"""A job's folder is `YEAR/MONTH/DAY/USER/JOB` below the folder of all outputs, or of all logs."""
 _IN_MEMORY_BYTES = 1 << 24
 
 Kind = Literal["file", "folder", "link", "other"]
@@ -146,9 +149,10 @@ class ArchivedContent:
     def _masked(self) -> IO[bytes]:
         """Returns the bytes of a log without secrets."""
         copy = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  (closed with this object)
-        while line := self._original.readline(_BLOCK_BYTES):
-            text = line.decode("utf-8", "surrogateescape")
-            copy.write(self._secrets.mask_text(text).encode("utf-8", "surrogateescape"))
+        stream = MaskedStream(self._secrets)
+        while block := self._original.read(_BLOCK_BYTES):
+            copy.write(stream.add(block))
+        copy.write(stream.end())
         self.size_bytes = copy.tell()
         copy.seek(0)
         return copy
@@ -165,10 +169,21 @@ def list_entries(job: JobFolders) -> Iterator[Entry]:
     Raises:
         JobUnknown: a folder cannot be read.
     """
-    for root, name in ((job.output_dir, "out"), (job.log_dir, "logs")):
+    for root, is_log in ((job.output_dir, False), (job.log_dir, True)):
         if root.is_dir():
-            yield Entry(f"{job.job_id}/{name}", root, name == "logs")
-            yield from _below(root, f"{job.job_id}/{name}", name == "logs")
+            name = name_in_archive(root, "logs" if is_log else "out")
+            yield Entry(name, root, is_log)
+            yield from _below(root, name, is_log)
+
+
+def name_in_archive(path: Path, root: str) -> str:
+    """Returns the name of a job's folder, or of what is beside it, in an archive.
+
+    Args:
+        path: of the folder.
+        root: what the folder of all outputs, or of all logs, is called there.
+    """
+    return "/".join((root, *path.parts[-_DEPTH:]))
 
 
 def _below(folder: Path, name: str, is_log: bool) -> Iterator[Entry]:

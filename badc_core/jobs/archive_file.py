@@ -1,17 +1,19 @@
 """The file of an archive: a tar, packed by gzip, with a list of the SHA-256 of every file in it.
 
-What goes into it is decided in `archive_contents.py`. The list is `JOB/SHA256SUMS`, the last file;
-`sha256sum --check` reads it where the archive was unpacked.
+What goes into it is decided in `archive_contents.py`. At its end are two files that the job's
+folder does not have: the list, which `sha256sum --check` reads where the archive was unpacked, and
+a record that replaces the one that says that the files were removed.
 """
 
 import gzip
 import hashlib
 import os
 import tarfile
+import time
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from badc_core.errors import ArchiveInvalid
 from badc_core.hashing import sha256_file
@@ -19,21 +21,34 @@ from badc_core.jobs.archive_contents import ArchivedContent, Entry, Member, chan
 from badc_core.jobs.finding import naming_unreadable
 from badc_core.secret_values import Secrets
 
-SUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 20
 _QUICKEST = 1
 
 Members = dict[str, Member]
 
 
+class Additions(NamedTuple):
+    """What is added to the files of a job.
+
+    Attributes:
+        sums_name: the name of the list.
+        record_name: the name of the record.
+        record: its content.
+    """
+
+    sums_name: str
+    record_name: str
+    record: bytes = b""
+
+
 def write_archive(
-    path: Path, job_id: str, entries: Iterable[Entry], secrets: Secrets
+    path: Path, additions: Additions, entries: Iterable[Entry], secrets: Secrets
 ) -> tuple[str, Members]:
     """Writes an archive, reads it back, and returns its SHA-256 and what is in it.
 
     Args:
         path: a new file.
-        job_id: the name of the folder in it.
+        additions: what else goes into it.
         entries: what goes into it.
         secrets: must not get into it.
 
@@ -53,28 +68,32 @@ def write_archive(
             for entry in entries:
                 _add(tar, entry, secrets, members)
             sums = write_sums(members)
-            info = tarfile.TarInfo(f"{job_id}/{SUMS}")
-            info.size = len(sums)
-            tar.addfile(info, BytesIO(sums))
+            for name, content in (
+                (additions.sums_name, sums),
+                (additions.record_name, additions.record),
+            ):
+                info = tarfile.TarInfo(name)
+                info.size, info.mtime = len(content), int(time.time())
+                tar.addfile(info, BytesIO(content))
         file.flush()
         os.fsync(file.fileno())
-    if read_archive(path, job_id) != members or sha256_file(path) != hashing.sha256():
+    if read_archive(path, additions) != members or sha256_file(path) != hashing.sha256():
         raise ArchiveInvalid("is not what was written to it", path, "Check the disk it is on")
     return hashing.sha256(), members
 
 
-def read_archive(path: Path, job_id: str) -> Members:
-    """Returns what is in an archive, after reading every byte of it.
+def read_archive(path: Path, additions: Additions) -> Members:
+    """Returns what of a job is in an archive, after reading every byte of it.
 
     Raises:
         ArchiveInvalid: it is damaged, or no archive of this job.
     """
     try:
-        members, sums = _read(path, f"{job_id}/{SUMS}")
+        members, sums = _read(path, additions)
     except (OSError, EOFError, ValueError, KeyError, tarfile.TarError) as error:
         raise ArchiveInvalid(f"cannot be read back ({error})", path, "Keep the job") from error
     if sums != write_sums(members):
-        raise ArchiveInvalid(f"its {SUMS} is not that of its files", path, "Keep the job")
+        raise ArchiveInvalid("its list of checksums is not that of its files", path, "Keep the job")
     return members
 
 
@@ -120,7 +139,7 @@ def _member(info: tarfile.TarInfo, members: Members) -> Member:
     return Member("folder" if info.isdir() else "other")
 
 
-def _read(path: Path, sums_name: str) -> tuple[Members, bytes]:
+def _read(path: Path, additions: Additions) -> tuple[Members, bytes]:
     members: Members = {}
     sums = b""
     with gzip.open(path, "rb") as packed, tarfile.open(mode="r|", fileobj=packed) as tar:
@@ -131,9 +150,9 @@ def _read(path: Path, sums_name: str) -> tuple[Members, bytes]:
             file = tar.extractfile(info)
             if file is None:
                 raise ValueError(f"{info.name} has no content")
-            if info.name == sums_name:
+            if info.name == additions.sums_name:
                 sums = file.read()
-            else:
+            elif info.name != additions.record_name:
                 members[info.name] = Member("file", _hash(file))
         while packed.read(_BLOCK_BYTES):  # to the checksum of gzip at its end
             pass

@@ -18,6 +18,8 @@ from badc_core.atomic import replacing
 from badc_core.child_environment import child_environment
 from badc_core.secret_values import MASK, Secrets, is_secret
 
+BASE, BACKUP = ".env", "job.env"
+"""The configuration that jobs copy; the backup of a job's copy, in the job's folder."""
 CONFIG_VARIABLE = "CONFIG_PATH"
 """The environment variable by which a stage's process finds the job's configuration."""
 
@@ -74,19 +76,46 @@ def masked(text: str) -> str:
     return "".join(secrets.mask_text(_mask(one)) for one in _bindings(text))
 
 
+def back_up(path: Path, backup: Path) -> None:
+    """Writes what was changed in the configuration of a job to its backup, without secrets.
+
+    Raises:
+        FileNotFoundError: there is no configuration.
+        StorageFull, OutputUnwritable: the backup cannot be written.
+    """
+    text = masked(read_text(path))
+    if not backup.exists() or read_text(backup) != text:
+        write_private(backup, text)
+
+
 def remove_configuration(path: Path, backup: Path) -> None:
     """Removes the configuration of a job, if it is there; what was changed goes to its backup.
 
     Raises:
         StorageFull, OutputUnwritable: the backup cannot be written; nothing is removed then.
     """
-    try:
-        text = masked(read_text(path))
-    except FileNotFoundError:
-        return
-    if not backup.exists() or read_text(backup) != text:
-        write_private(backup, text)
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        back_up(path, backup)
+        path.unlink()
+
+
+def restore_configuration(path: Path, backup: Path) -> bool:
+    """Writes the configuration of a job again if it was removed; returns whether it did.
+
+    Secrets, which the backup does not have, are those of today's `.env` beside it.
+
+    Raises:
+        StorageFull, OutputUnwritable: it cannot be written.
+    """
+    if path.exists() or not backup.exists():
+        return False
+    text, today = read_text(backup), path.with_name(BASE)
+    with suppress(FileNotFoundError):
+        known = variables(read_text(today))
+        hidden = [name for name, value in variables(text).items() if MASK in value]
+        text = with_values(text, {name: known[name] for name in hidden if name in known})
+    write_private(path, text)
+    return True
 
 
 def stage_environment(job_env_file: Path) -> dict[str, str]:

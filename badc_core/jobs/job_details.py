@@ -13,7 +13,7 @@ from typing import Any
 from badc_core.accounts import owner_name
 from badc_core.csv_tables import as_written
 from badc_core.errors import BadcError, JobUnknown
-from badc_core.jobs.environment import masked, read_text, variables
+from badc_core.jobs.environment import BACKUP, masked, read_text, variables
 from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.job_states import (
     ARCHIVE_RECORD,
@@ -34,7 +34,7 @@ from badc_core.jobs.values import read_time
 from badc_core.secret_values import Secrets
 from badc_core.toml_files import read_toml
 
-_BACKUP, _SETTINGS, _PIPELINE = "job.env", "settings*.toml", "pipeline.toml"
+_SETTINGS, _PIPELINE = "settings*.toml", "pipeline.toml"
 _CLOCKS_DIFFER_S = 5.0
 
 
@@ -159,7 +159,7 @@ def read_details(job: JobFolders) -> JobDetails:
         runs=list(_read_runs(folder / RUNS_TABLE)),
         output_dir=folder,
         log_dir=job.log_dir,
-        settings=[one for one in (folder / _BACKUP, *_settings(folder)) if one.is_file()],
+        settings=[one for one in (folder / BACKUP, *_settings(folder)) if one.is_file()],
         archive=read_object(folder / ARCHIVE_RECORD) or None,
     )
 
@@ -178,7 +178,7 @@ def read_settings(job: JobFolders) -> tuple[dict[str, str], str]:
     texts: dict[str, str] = {}
     hidden = ""
     secrets = Secrets()
-    for path in (folder / _BACKUP, *_settings(folder)):
+    for path in (folder / BACKUP, *_settings(folder)):
         try:
             text = read_text(path)
         except FileNotFoundError:
@@ -188,7 +188,7 @@ def read_settings(job: JobFolders) -> tuple[dict[str, str], str]:
             if isinstance(error, PermissionError):
                 hidden = f"only {owner_name(path)} may read {path}: ask them for what you need"
             continue
-        if path.name == _BACKUP:
+        if path.name == BACKUP:
             secrets = Secrets(variables(text))
             texts[path.name] = masked(text)
         else:

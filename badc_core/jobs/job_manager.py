@@ -9,6 +9,8 @@ from typing import Any
 from badc_core.accounts import user_name
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs.environment import (
+    BACKUP,
+    BASE,
     masked,
     read_text,
     remove_configuration,
@@ -19,8 +21,6 @@ from badc_core.jobs.folders import make_job_folder
 from badc_core.jobs.ids import claim_job_id
 from badc_core.jobs.manifest_files import JOB_INFO
 from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, write_json
-
-_BASE, _BACKUP = ".env", "job.env"
 
 
 class JobManager:
@@ -67,7 +67,7 @@ class JobManager:
             StorageFull, OutputUnwritable: something cannot be written.
         """
         user = _user_id(user_id)
-        base = Path(base_env_file or self.config_dir / _BASE)
+        base = Path(base_env_file or self.config_dir / BASE)
         configuration = _read_base(base)
         job_id = self.generate_job_id()
         day = datetime.strptime(job_id.partition("-")[0], "%Y%m%d").date()
@@ -81,7 +81,7 @@ class JobManager:
             "output_dir": str(output_dir),
             "log_dir": str(log_dir),
             "env_file": str(self.config_dir / f".env.job_{job_id}"),
-            "env_backup": str(output_dir / _BACKUP),
+            "env_backup": str(output_dir / BACKUP),
             "created_by": {"account": user_name(), "host": socket.gethostname()},
             "badc_version": version("badc"),
         }

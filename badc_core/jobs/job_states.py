@@ -4,6 +4,7 @@ A manifest says `running` of a stage that was killed, as nobody was left to say 
 """
 
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from badc_core.atomic import is_process_alive
+from badc_core.errors import JobBusy
 from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.layout import COMPLETED, FAILED, RUNNING, Json, is_manifest
 from badc_core.jobs.manifest_files import JOB_INFO, MANIFEST, read_parts
@@ -31,6 +33,8 @@ RUNS_RECORD, RUNS_TABLE = "runs.json", "runs.csv"
 BACKFILL = "backfill"
 """Who starts the runs of a job, if its name follows."""
 
+_ABOVE = 5
+"""The folder of all jobs is so many above the one that a job's folder is in."""
 _SURELY_OVER_S = 7 * 86_400
 _SILENT_S = 60.0
 _SLACK_S = 5.0
@@ -112,6 +116,19 @@ def state_of(folder: Path, manifest: Json) -> JobState:
 def is_archived(folder: Path) -> bool:
     """Returns whether the files of a job are in its archive only."""
     return bool(read_object(folder / ARCHIVE_RECORD).get("removed_at"))
+
+
+def require_unpacked(folder: Path) -> None:
+    """Requires a job whose files are in its folders.
+
+    Raises:
+        JobBusy: they are in its archive only.
+    """
+    if is_archived(folder):
+        archive = str(read_object(folder / ARCHIVE_RECORD).get("path"))
+        root = shlex.quote(str(folder.parents[_ABOVE]))
+        remedy = f"Put them back first: tar -xzf {shlex.quote(archive)} -C {root}"
+        raise JobBusy("its files are in its archive", folder.name, remedy)
 
 
 def has_ended(folder: Path, silent_s: float) -> bool:

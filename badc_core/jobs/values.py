@@ -68,10 +68,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
     """
+    write_text(path, as_text(content))
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """Returns an object as JSON, for people to read."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"  # a name that is not UTF-8
-    write_text(path, text)
+    return text
 
 
 def checked_name(text: object, what: str) -> str:

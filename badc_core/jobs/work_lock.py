@@ -16,8 +16,10 @@ WORK_LOCK = ".at_work.lock"
 
 
 @contextmanager
-def working_on(folder: Path) -> Iterator[None]:
+def working_on(folder: Path) -> Iterator[int]:
     """Shows until the block ends that this process works on a job, as others may too.
+
+    Gives the open lock: processes that inherit it work on the job too, also after this one.
 
     Args:
         folder: of the job's outputs.
@@ -27,7 +29,7 @@ def working_on(folder: Path) -> Iterator[None]:
     """
     descriptor = lock_file(folder / WORK_LOCK, shared=True)
     try:
-        yield
+        yield descriptor
     finally:
         unlock(descriptor)
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import ConfigInvalid, ProgramMissing
-from badc_core.pipelines.guard import end_guard, start_guard
+from badc_core.pipelines.guard import end_guard, guard_group, start_guard
+from badc_core.pipelines.log_masking import masking
 from badc_core.pipelines.processes import (
     ATTEMPT_VARIABLE,
     MARK_VARIABLE,
     end_processes,
     wait_for_end,
 )
+from badc_core.secret_values import Secrets
 
 _TAIL_BYTES = 4096
 _REPORTED_CHARACTERS = 300
@@ -31,7 +33,8 @@ class Program:
         words: program and arguments; no shell sees them.
         folder: that it runs in.
         environment: all of its variables.
-        log: to which its output is appended.
+        log: to which its output is appended, line by line.
+        secrets: that must not get into the log.
         mark: of the stage, by which what it starts is found.
         descriptors: open files that it inherits.
     """
@@ -40,6 +43,7 @@ class Program:
     folder: Path
     environment: Mapping[str, str]
     log: Path
+    secrets: Secrets
     mark: str
     descriptors: tuple[int, ...] = ()
 
@@ -71,19 +75,21 @@ def run_to_end(program: Program, timeout_s: float | None) -> Ended:
         log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
         start = os.fstat(log).st_size
-        returncode, left = _run(program, log, timeout_s)
+        with naming_storage_trouble(program.log), masking(log, program.secrets) as written:
+            returncode, left = _run(program, written, timeout_s)
     finally:
         os.close(log)
     return Ended(returncode, _last_line(program.log, start), left)
 
 
 def _run(program: Program, log: int, timeout_s: float | None) -> tuple[int | None, bool]:
-    group = guard = None
+    group = None
     attempt = secrets.token_hex(16)
+    guard = start_guard(attempt, program.descriptors)
     try:
         process = _start(program, log, attempt)
         group = process.pid
-        guard = start_guard(attempt, group)
+        guard_group(guard, group)
         try:
             returncode: int | None = process.wait(timeout_s)
             wait_for_end(program.mark, group, _ENDING_S)
@@ -94,8 +100,7 @@ def _run(program: Program, log: int, timeout_s: float | None) -> tuple[int | Non
         left = end_processes(program.mark, group)
         if group is not None:
             process.wait()
-        if guard is not None:
-            end_guard(guard)
+        end_guard(guard)
     return returncode, left
 
 

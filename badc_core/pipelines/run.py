@@ -150,9 +150,8 @@ def finalize(pipeline: Pipeline, job: PipelineJob) -> str | None:
     if not statuses <= {SUCCESS, SKIPPED}:
         return None
     manifest.finalize(COMPLETED)
-    if SKIPPED not in statuses:
-        # Nothing is left to be resumed, so nobody needs the secrets in it.
-        remove_configuration(job.config, job.backup)
+    # Should a skipped stage be tried again, the secrets are those of then.
+    remove_configuration(job.config, job.backup)
     return COMPLETED
 
 

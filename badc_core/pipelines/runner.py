@@ -14,10 +14,12 @@ from typing import Any
 from badc_core.detectors.programs import describe_exit
 from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
+from badc_core.jobs.environment import BASE, restore_configuration
 from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.outputs import hash_folder
 from badc_core.jobs.stage_manifest import Logger
+from badc_core.jobs.work_lock import working_on
 from badc_core.locks import try_lock_file, unlock
 from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.own_record import adopt_record, read_own_record
@@ -78,6 +80,7 @@ class StageRunner:
         self._logger = logger
         self._mark = mark_of(job.folder, stage.name)
         self._notes: list[str] = []
+        self._lock = -1
 
     def run(self) -> StageEnd:
         """Runs the stage, again after failures if it may be; its record says how it ended.
@@ -88,11 +91,12 @@ class StageRunner:
             StageBusy: another process runs this stage of the job.
             StorageFull, OutputUnwritable: its record cannot be written.
         """
-        with _locked(self._job, self._stage):
+        with _locked(self._job, self._stage), working_on(self._job.folder) as self._lock:
             if end_processes(self._mark):
                 self._note("processes of a killed attempt were still running, and were ended")
-            if self._job.settings == self._job.backup:
-                self._note(f"the job's settings were removed; it reads {self._job.backup}")
+            if restore_configuration(self._job.config, self._job.backup):
+                today = self._job.config.with_name(BASE)
+                self._note(f"the job's settings had been removed; secrets are those in {today} now")
             n_attempts = 0
             while True:
                 n_attempts += 1
@@ -231,7 +235,10 @@ class StageRunner:
             CALL_VARIABLE: call,
         }
         log = job.stage_log(stage)
-        return Program(words, job.folder, environment, log, self._mark, device.descriptors)
+        # Nobody moves the job's files while a process of it lives, with or without its runner.
+        inherited = (*device.descriptors, self._lock)
+        secrets = secrets_of(job.folder, job.settings)
+        return Program(words, job.folder, environment, log, secrets, self._mark, inherited)
 
     def _require_success(self, ended: Ended, own: dict[str, Any]) -> None:
         log = self._job.stage_log(self._stage)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from badc_core.secret_values import Secrets, is_secret
+from badc_core.secret_values import MaskedStream, Secrets, is_secret
 
 PLANTED = "hf_3f9ab77c21d0"
 
@@ -68,3 +68,40 @@ def test_a_password_that_is_also_a_folder_leaves_paths_usable() -> None:
 
 def test_nothing_secret_changes_nothing() -> None:
     assert Secrets({"TZ": "UTC", "EMPTY_TOKEN": "", "NO_KEY": None}).mask_text("UTC") == "UTC"
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"
+FORMS = {
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCY",
+    "DB_PASSWORD": "say \"a 'b' c\" twice",
+    "UMLAUT_PASSWORD": "grüße-aus-köln-ü",
+    "RAW_TOKEN": "not\udcffutf8\udcfe-token",
+    "DATABASE_URL": "postgres://me:pw-of-url-55@host/db",
+    "DEPLOY": KEY,
+}
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 7, 1 << 20])
+def test_no_secret_is_cut_where_a_log_comes_in_pieces(n_bytes) -> None:
+    text = "".join(f"{name}={value}\r{value}\n" for name, value in FORMS.items()) + KEY
+    content = text.encode("utf-8", "surrogateescape")
+    stream = MaskedStream(Secrets(FORMS))
+    pieces = (content[at : at + n_bytes] for at in range(0, len(content), n_bytes))
+    masked = b"".join(map(stream.add, pieces)) + stream.end()
+    for value in FORMS.values():
+        for line in value.splitlines():
+            assert line.encode("utf-8", "surrogateescape") not in masked
+    assert b"pw-of-url-55" not in masked
+    assert masked.startswith(b"AWS_SECRET_ACCESS_KEY=***\r***\n")
+
+
+@pytest.mark.parametrize("place", [-40, -20, -1, 0])
+def test_no_secret_is_cut_on_a_line_of_megabytes(place) -> None:
+    secret = FORMS["UMLAUT_PASSWORD"]
+    line = "x" * ((1 << 20) + place) + secret
+    content = (line * 3).encode()
+    stream = MaskedStream(Secrets(FORMS))
+    added = [stream.add(content[at : at + 65_536]) for at in range(0, len(content), 65_536)]
+    masked = b"".join(added) + stream.end()
+    assert masked == content.replace(secret.encode(), b"***")
+    assert any(added)

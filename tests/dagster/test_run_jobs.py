@@ -196,7 +196,7 @@ def test_a_job_that_a_run_joins_is_open_again_and_one_that_was_archived_is_not_j
     archive_job(job_places(), found, remove=True)
     again = new_run(graph, parent_run_id=first.run_id, root_run_id=first.run_id)
     assert join(graph, again).job_id != job.job_id
-    with pytest.raises(JobBusy, match="was archived"), following(job.folder):
+    with pytest.raises(JobBusy, match="in its archive"), following(job.folder):
         pass
 
 

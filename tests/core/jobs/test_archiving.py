@@ -58,13 +58,20 @@ def make_job(places: JobPlaces, n_files: int = 0) -> JobFolders:
     return JobFinder(places).find(created["job_id"])
 
 
-def unpack(job: JobFolders, target: Path) -> Path:
-    """Returns the folder of an archive, unpacked and checked by programs that everybody has."""
+def unpack(job: JobFolders, target: Path) -> tuple[Path, Path]:
+    """Returns outputs and logs of an archive that common programs have unpacked and checked."""
     target.mkdir()
     subprocess.run(["tar", "-xzf", archive_path(job), "-C", target], check=True)
-    sums = Path(job.job_id, "SHA256SUMS")
+    out, logs = below(target, job)
+    sums = out.with_name(f"{job.job_id}.files.sha256").relative_to(target)
     subprocess.run(["sha256sum", "--quiet", "--strict", "-c", sums], cwd=target, check=True)
-    return target / job.job_id
+    return out, logs
+
+
+def below(target: Path, job: JobFolders) -> tuple[Path, Path]:
+    """Returns where an archive that was unpacked in a folder has outputs and logs."""
+    tail = job.output_dir.parts[-5:]
+    return target.joinpath("out", *tail), target.joinpath("logs", *tail)
 
 
 def contents(folder: Path) -> dict[str, object]:
@@ -85,15 +92,15 @@ def test_an_archive_has_everything_and_no_secret(places, tmp_path) -> None:
     job = make_job(places)
     before, logs = contents(job.output_dir), contents(job.log_dir)
     record = archive_job(places, job)
-    unpacked = unpack(job, tmp_path / "unpacked")
-    assert contents(unpacked / "out") == before == contents(job.output_dir)
-    assert (unpacked / "out" / "pipe").is_fifo()
-    assert contents(unpacked / "logs") == {"asr.log": b"token ***\nline\n"}
+    out, unpacked_logs = unpack(job, tmp_path / "unpacked")
+    assert contents(out) == before == contents(job.output_dir)
+    assert (out / "pipe").is_fifo()
+    assert contents(unpacked_logs) == {"asr.log": b"token ***\nline\n"}
     assert contents(job.log_dir) == logs
     beside = job.output_dir.parent
     subprocess.run(["sha256sum", "-c", f"{job.job_id}.tar.gz.sha256"], cwd=beside, check=True)
     listed = (beside / f"{job.job_id}.files.sha256").read_bytes()
-    assert listed == (unpacked / "SHA256SUMS").read_bytes()
+    assert listed == out.with_name(f"{job.job_id}.files.sha256").read_bytes()
     assert record["path"] == str(archive_path(job))
     assert record["removed_at"] is None
     with tarfile.open(archive_path(job)) as tar:
@@ -121,11 +128,11 @@ def test_deleting_leaves_what_shows_where_the_job_went(places, tmp_path, monkeyp
     before = contents(job.output_dir)
     done = run_badc("job", "archive", job.job_id, "--delete", "--json", folder=tmp_path)
     assert json.loads(done.stdout)["left"] == []
-    assert "with secrets" in done.stderr
+    assert not list(places.config_dir.glob(".env.job_*"))
     left = {one.name for one in job.output_dir.iterdir()}
     assert left == {"job_info.json", "manifest.json", "archive.json"}
     assert not job.log_dir.exists()
-    assert contents(unpack(job, tmp_path / "unpacked") / "out") == before
+    assert contents(unpack(job, tmp_path / "unpacked")[0]) == before
     shown = run_badc("job", "show", job.job_id, folder=tmp_path).stdout
     assert f"Archive: {archive_path(job)}" in shown
     assert "archived" in shown
@@ -135,6 +142,17 @@ def test_deleting_leaves_what_shows_where_the_job_went(places, tmp_path, monkeyp
     assert again["removed_at"]
     listed = json.loads(run_badc("job", "list", "--json", folder=tmp_path).stdout)
     assert [one["state"] for one in listed] == ["archived"]
+    subprocess.run(["tar", "-xzf", archive_path(job), "-C", places.root], check=True)
+    assert contents(job.output_dir) == before
+    listed = json.loads(run_badc("job", "list", "--json", folder=tmp_path).stdout)
+    assert [one["state"] for one in listed] == ["completed"]
+    assert "asr.log" in run_badc("job", "logs", job.job_id, folder=tmp_path).stderr
+    # It may be archived once more, in the same file.
+    again = json.loads(
+        run_badc("job", "archive", job.job_id, "--delete", "--json", folder=tmp_path).stdout
+    )
+    assert again["left"] == []
+    assert summarize(job).state == "archived"
 
 
 def test_what_is_not_in_the_archive_is_not_removed(places, tmp_path) -> None:
@@ -257,13 +275,13 @@ def _archive_with_kills(places: JobPlaces, target: Path, chance: random.Random) 
         if archive_path(job).exists():
             target.mkdir(exist_ok=True)
             subprocess.run(["tar", "-xzf", archive_path(job), "-C", target], check=True)
-            here |= contents(target / job.job_id / "out")
+            here |= contents(below(target, job)[0])
         assert {name: here.get(name) for name in before} == before
     archive_job(places, job, remove=True)
     assert {one.name for one in job.output_dir.iterdir()} == {
         "job_info.json", "manifest.json", "archive.json",
     }  # fmt: skip
-    assert contents(unpack(job, target.with_name(f"{target.name}_end")) / "out") == before
+    assert contents(unpack(job, target.with_name(f"{target.name}_end"))[0]) == before
     assert not list(job.output_dir.parent.glob(".*.part"))
     return n_kills
 

@@ -101,19 +101,51 @@ def test_a_job_goes_on_with_what_it_is_about(place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("name", "text", "code", "message"),
     [
-        ("runs.json", "{}", "is a job of a dataset: badc job resume"),
-        ("archive.json", '{"removed_at": "2026-01-01"}', "its files are in an archive"),
+        ("runs.json", "{}", 2, "is a job of a dataset: badc job resume"),
+        ("archive.json", '{"removed_at": "2026-01-01"}', 1, "its files are in its archive"),
     ],
 )
-def test_stages_write_into_no_job_of_another_kind(place, name, text, message) -> None:
+def test_stages_write_into_no_job_of_another_kind(place, name, text, code, message) -> None:
     folder = _folder(run_badc("job", "run", "words.toml", "dawn.txt", folder=place, code=1).stdout)
     (folder / name).write_text(text, encoding="utf-8")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     words = ("job", "run", "words.toml", "--resume", folder.name)
-    assert message in run_badc(*words, folder=place, code=2).stderr
+    assert message in run_badc(*words, folder=place, code=code).stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_an_archived_job_goes_on_once_it_is_unpacked_as_the_message_says(place) -> None:
+    (place / "words.toml").write_text(TWO + stage("opt", "exit 3", "optional = true"))
+    jobs = place / "jobs"
+    (jobs / "config").mkdir(parents=True)
+    (jobs / "config" / ".env").write_text("HF_TOKEN=hf_3f9ab77c21d0_first\nA=1\n")
+    failed = run_badc("job", "run", "words.toml", "dawn.txt", folder=place, code=1)
+    folder = Path(re.search(r"^Job \S+: 3 stages, in (.+)$", failed.stdout, re.MULTILINE)[1])
+    config = jobs / "config" / f".env.job_{folder.name}"
+    assert "first" in config.read_text()
+    run_badc("job", "archive", folder.name, "--delete", folder=place)
+    assert not config.exists()
+    refused = run_badc("job", "run", "words.toml", "--resume", folder.name, folder=place, code=1)
+    (command,) = re.findall(r"Put them back first: (.+)$", refused.stderr.strip())
+    subprocess.run(["sh", "-c", command], check=True, cwd="/")
+    sums = folder.with_name(f"{folder.name}.files.sha256").relative_to(jobs)
+    subprocess.run(["sha256sum", "--quiet", "--strict", "-c", sums], cwd=jobs, check=True)
+    listed = json.loads(run_badc("job", "list", "--json", folder=place).stdout)
+    assert [one["state"] for one in listed] == ["failed"]
+    (folder.parent / "go").touch()
+    (jobs / "config" / ".env").write_text("HF_TOKEN=hf_3f9ab77c21d0_second\nA=2\n")
+    text = (place / "words.toml").read_text().replace("wc -w < heard", "cat $CONFIG_PATH")
+    (place / "words.toml").write_text(text)
+    done = run_badc("job", "run", "words.toml", "--resume", folder.name, folder=place)
+    assert "stage 1/3 hear: kept" in done.stdout
+    assert "secrets are those in" in done.stderr
+    # Secrets of now, and the other settings of then; both are gone once all is done.
+    assert "HF_TOKEN=hf_3f9ab77c21d0_second\nA=1\n" in (folder / "n").read_text()
+    assert "skipped: exit code 3" in done.stderr
+    assert not config.exists()
+    assert "second" not in (folder / "job.env").read_text()
 
 
 def test_an_interrupted_command_has_saved_the_manifest(place) -> None:
@@ -127,6 +159,7 @@ def test_an_interrupted_command_has_saved_the_manifest(place) -> None:
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert errors == "Interrupted. What was finished is kept; run again to go on.\n"
+    again = f"badc job run {place / 'words.toml'} --resume {began[0].parent.name}"
+    assert errors == f"Interrupted. What was finished is kept; to go on: {again}.\n"
     pipeline = load_manifest(began[0].parent)["pipeline"]
     assert (pipeline["status"], pipeline["failed_stages"]) == ("failed", ["count"])

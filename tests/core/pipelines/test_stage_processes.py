@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,8 +14,11 @@ from support.waiting import wait_until
 
 from badc_core.devices.current_lease import CurrentLease
 from badc_core.devices.lease_files import lease_folder
-from badc_core.errors import StageBusy
+from badc_core.errors import JobBusy, StageBusy
 from badc_core.jobs import PipelineManifest
+from badc_core.jobs.archive import archive_job, archive_path
+from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.places import JobPlaces
 from badc_core.locks import is_locked
 from badc_core.pipelines.processes import end_processes
 
@@ -120,6 +125,43 @@ def test_processes_of_a_killed_runner_are_ended_with_it(lab) -> None:
     runner.wait()
     wait_until(lambda: lab.processes() == [], 30)
     assert lab.record("long")["status"] == "running"
+
+
+@pytest.mark.parametrize("has_guard", [True, False])
+def test_a_job_is_not_archived_while_a_process_of_a_killed_runner_lives(
+    lab, monkeypatch, has_guard
+) -> None:
+    """At a random moment after the runner was killed, nothing is lost and nothing moves."""
+    monkeypatch.setattr("badc_core.jobs.job_states._SILENT_S", 0.0)
+    places = JobPlaces(lab.root)
+    job = JobFinder(places).find(lab.folder.name)
+    late = "touch late; sleep 1; echo late >> late; exit"
+    script = f"trap '{late}' TERM; touch began; while test ! -e go; do sleep 0.01; done; {late}"
+    lab.write(stage("long", script))
+    runner = lab.start()
+    lab.wait_for("began")
+    time.sleep(random.random() / 10)
+    if not has_guard:
+        os.kill(wait_until(lambda: _guard_of(runner.pid)), signal.SIGKILL)
+    runner.kill()
+    runner.wait()
+    if not has_guard:
+        (lab.folder / "go").touch()
+    with pytest.raises(JobBusy, match="being worked on by another process"):
+        archive_job(places, job, remove=True)
+    n_refused = 1
+    while True:
+        try:
+            archive_job(places, job, remove=True)
+        except JobBusy:
+            n_refused += 1
+            time.sleep(random.random() / 20)
+        else:
+            break
+    assert lab.processes() == []
+    assert n_refused > 3
+    subprocess.run(["tar", "-xzf", archive_path(job), "-C", lab.root], check=True)
+    assert (lab.folder / "late").read_text() == "late\n"
 
 
 def test_processes_of_a_killed_runner_are_ended_before_the_stage_runs_again(lab) -> None:
