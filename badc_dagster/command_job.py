@@ -113,6 +113,8 @@ class CommandJob:
         """
         self._errors = faults
         self._current = current
+        if self.resumed is not None:
+            self.resumed.settled = current
 
     def _resume(self) -> None:
         if self.resumed is not None:

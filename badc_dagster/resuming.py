@@ -37,8 +37,9 @@ class Resumed:
 
     Attributes:
         job_id, status, attempt: of the job, now.
-        kept: stage -> recordings whose files were as the job had written them.
+        kept: stage -> recordings with which nothing had to be done, or which are gone.
         done_again: stage that ran -> recordings that went through it, none for the corpus.
+        left: stage -> recordings that failed, or were not reached.
         damaged: files that were not as they were written.
         outcomes: dataset -> what bringing it up to date came to.
     """
@@ -48,6 +49,7 @@ class Resumed:
     attempt: int = 1
     kept: dict[str, int] = field(default_factory=dict)
     done_again: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
     damaged: list[Finding] = field(default_factory=list)
     outcomes: dict[str, RunOutcome] = field(default_factory=dict)
 
@@ -110,7 +112,6 @@ def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
             project.close_lost(warn)
             scoped = project.scoped
             check = check_job_outputs(job.folder, project.dataset, scoped)
-            resumed.kept |= {scoped(stage): len(ids) for stage, ids in check.good.items()}
             resumed.damaged += check.damaged
             for one in check.damaged:
                 warn(f"{one.path}: {one.what}; it is made again.")
@@ -118,13 +119,18 @@ def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
                 mark_open(job.folder)
                 job.begin_again()
                 is_begun = True
-            rest = JobRest(job, project.dataset, name, check)
+            rest = JobRest(job, project.place, check)
             resumed.outcomes[name] = project.bring_up_to_date(0, watch, show, warn, rest)
+            for stage, n_settled in rest.current().items():
+                resumed.kept[scoped(stage)] = n_settled
+                resumed.left[scoped(stage)] = len(rest.recordings) - n_settled
     manifest = load_manifest(job.folder) or {}
     resumed.status, resumed.attempt = manifest["pipeline"]["status"], job.attempt
     for stage, record in manifest["stages"].items():
         if record.get("parts", {}).get("attempt") == job.attempt:
             resumed.done_again[stage] = int(record["metadata"].get("recordings_done", 0))
+            if stage in resumed.kept:
+                resumed.kept[stage] = max(0, resumed.kept[stage] - resumed.done_again[stage])
     return resumed
 
 

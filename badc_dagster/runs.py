@@ -135,15 +135,15 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
-        take_over_made_elsewhere(self._place, outcome.registry, show, warn)
-        collect_and_say(self._place, outcome.registry.by_id, show, warn)
+        take_over_made_elsewhere(self.place, outcome.registry, show, warn)
+        collect_and_say(self.place, outcome.registry.by_id, show, warn)
         return outcome
 
     def collect(self, warn: Show) -> Collected:
         """Has the asset graph know what commands did by hand to registered recordings."""
         registry = read_registry(self.dataset.registry)
         register_keys(self._instance, self._connection, registry.ids)
-        return collect_and_say(self._place, registry.by_id, _nothing, warn)
+        return collect_and_say(self.place, registry.by_id, _nothing, warn)
 
     def prune(self) -> tuple[str, ...]:
         """Forgets recordings whose file is gone, and their partitions; returns their names."""
@@ -156,7 +156,7 @@ class Project:
         dead = [run.run_id for run in find_dead_runs(self._instance)]
         registry = read_registry(self.dataset.registry)
         missing = find_missing(self.dataset, registry)
-        failures = standing_failures(self._place, missing)
+        failures = standing_failures(self.place, missing)
         try:
             progress = self._finder().find(registry.without(missing))
         except (ConfigInvalid, DetectorMissing) as error:
@@ -211,12 +211,13 @@ class Project:
         ):  # else it was done before, and the job, not followed yet, would be ended
             self.close_lost(warn)
         with CommandJob(self._connection, warn, resumed, show) as job:
-            due = EverythingDue(self._place, self._overrides, job, (show, warn))
+            due = EverythingDue(self.place, self._overrides, job, (show, warn))
             return due.run(limit, watch)
 
     def _finder(self) -> DueFinder:
-        return DueFinder(*self._place)
+        return DueFinder(*self.place)
 
     @property
-    def _place(self) -> GraphPlace:
+    def place(self) -> GraphPlace:
+        """The dataset, and where it is in the asset graph."""
         return self._instance, self._connection, self.dataset

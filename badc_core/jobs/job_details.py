@@ -223,7 +223,7 @@ def _read_pipeline(folder: Path) -> str:
 
 def _read_prepared(folder: Path) -> dict[str, str]:
     with suppress(OSError):
-        settings = variables(masked(read_text(folder / _BACKUP)))
+        settings = variables(masked(read_text(folder / BACKUP)))
         if "INPUT_FILE" in settings:
             return {name: settings[name] for name in PREPARED if name in settings}
     return {}

@@ -9,6 +9,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
 from badc_core.jobs.finding import JobFinder
+from badc_core.jobs.job_states import require_unpacked
 from badc_core.jobs.places import kept_jobs
 from badc_core.pipelines.resuming import pipeline_of
 from badc_core.units import counted
@@ -22,6 +23,7 @@ def resume(
 ) -> None:
     """Compare what a job wrote with its record, and do what is missing or damaged."""
     folder = JobFinder(kept_jobs()).find(job).output_dir
+    require_unpacked(folder)
     if pipeline := pipeline_of(folder):
         require_of_pipeline(folder)
         run_stages(pipeline, folder, out)
@@ -33,7 +35,8 @@ def resume(
         resumed = resume_job(found, shown.stage, out.remark, out.warn)
     for stage, n_kept in resumed.kept.items():
         n_done = resumed.done_again.get(stage, 0)
-        out.say(f"{stage}: {counted(n_kept, 'recording')} kept, {n_done} done")
+        left = f", {n} left" if (n := resumed.left[stage]) else ""
+        out.say(f"{stage}: {counted(n_kept, 'recording')} kept, {n_done} done{left}")
     for stage in resumed.done_again:
         if stage not in resumed.kept:
             out.say(f"{stage}: made again")

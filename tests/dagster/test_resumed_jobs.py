@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ PARTITION = json.dumps({"dagster/partition": "rec_2"})
 def only_job():
     (runs,) = job_places().output_root.glob("**/runs.json")
     return runs.parent
+
+
+def begin_job(graph, *stages):
+    """Returns the job of a run that failed before its first step; of all stages by default."""
+    chosen = {graph.key(one) for one in stages} or None
+    run = graph.instance.create_run_for_job(
+        graph.defs.resolve_job_def("pipeline_job"), asset_selection=chosen
+    )
+    job = join_job(graph.instance, run, [*stages])
+    graph.instance.report_run_failed(run)
+    settings = graph.dataset.settings.model_dump(mode="json")
+    job.add_dataset("dataset", graph.root, settings, {})
+    job.add_recordings("dataset", IDS)
+    return job
 
 
 def states(dataset, *stages, ids=IDS):
@@ -183,7 +198,8 @@ def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
 
     done = run_typed(app, "job", "resume", folder.name)
     assert "detections: 2 recordings kept, 1 done" in done.output
-    assert "report_bundle: 2 recordings kept" in done.output
+    # The same bytes were written again, so the bundle of rec_2 is still right.
+    assert "report_bundle: 2 recordings kept, 1 done\n" in done.output
     assert "raw_detections: 3 recordings kept, 0 done" in done.output
     after = states(dataset, *STAGES)
     early = states(dataset, "recording", "chunk_manifest", "raw_detections")
@@ -228,16 +244,33 @@ def test_what_a_later_run_made_and_what_no_run_was_to_make_is_left(graph, app):
     assert load_manifest(folder)["pipeline"]["status"] == "completed"
 
 
+def test_files_that_were_only_put_in_place_again_are_not_those_of_a_later_run(graph, app):
+    """`git checkout` and `git annex get` give old files new times."""
+    graph.configure("", BANDS.format(0.9))
+    graph.scan()
+    run_typed(app, "run", graph.root)
+    (earlier,) = job_places().output_root.glob("**/runs.json")
+    graph.configure("", BANDS.format(0.001))
+    (graph.root / "audio" / "S1" / "rec_3.wav").rename(graph.root / "rec_3.wav")
+    job = begin_job(graph)
+    now_ns = time.time_ns() + 10**9
+    for path in states(graph.dataset, *STAGES):
+        os.utime(path, ns=(now_ns, now_ns))
+    before = states(graph.dataset, "recording", "raw_detections")
+    done = run_typed(app, "job", "resume", job.job_id, "--json", code=1)
+    told = json.loads(done.stdout)
+    after = states(graph.dataset, "recording", "raw_detections")
+    remade = {path.name for path in before if before[path][1] != after[path][1]}
+    assert {one.partition(".")[0] for one in remade} == {"rec_1", "rec_2"}
+    assert told["kept"]["raw_detections"] == 0
+    assert told["done_again"]["raw_detections"] == 2
+    assert told["left"]["raw_detections"] == 1
+    assert earlier.exists()
+
+
 def test_no_stage_is_run_that_the_runs_of_a_job_were_not_to_run(graph, app):
     graph.scan()
-    run = graph.instance.create_run_for_job(
-        graph.defs.resolve_job_def("pipeline_job"), asset_selection={graph.key("recording")}
-    )
-    job = join_job(graph.instance, run, ["recording"])
-    graph.instance.report_run_failed(run)
-    settings = graph.dataset.settings.model_dump(mode="json")
-    job.add_dataset("dataset", graph.root, settings, {})
-    job.add_recordings("dataset", IDS)
+    job = begin_job(graph, "recording")
     run_typed(app, "job", "resume", job.job_id)
     assert states(graph.dataset, "recording")
     assert STAGES["chunk_manifest"].list_made(graph.dataset) == set()
