@@ -4,7 +4,8 @@ A variable is secret by its name, or because its value is a private key or a URL
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 MASK = "***"
@@ -57,6 +58,25 @@ class Secrets:
     def mask_text(self, text: str) -> str:
         """Returns a text without secrets."""
         return _URL_PASSWORD.sub(MASK, self._in_texts.sub(MASK, text))
+
+    def mask_command(self, words: Sequence[str]) -> str:
+        """Returns a command, as it would be typed, without secrets.
+
+        The value of `NAME=value`, `--name=value` and `--name value` is one if the name says so.
+        """
+        masked: list[str] = []
+        is_hidden = False
+        for word in words:
+            name, sign, value = word.partition("=")
+            is_named = is_secret(name.rpartition(".")[2].lstrip("-"))
+            if is_hidden and not word.startswith("-"):
+                masked.append(MASK)
+            elif sign and value and is_named:
+                masked.append(f"{name}={MASK}")
+            else:
+                masked.append(self.mask_text(word))
+            is_hidden = is_named and not sign and word.startswith("-")
+        return " ".join(one if MASK in one else shlex.quote(one) for one in masked)
 
     def mask_bytes(self, content: bytes) -> bytes:
         """Returns bytes, of text in UTF-8 or not, without secrets."""

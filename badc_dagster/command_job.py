@@ -1,6 +1,5 @@
 """The job of one `badc run`: all runs that it starts, from its first run to its end."""
 
-import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -8,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from badc_core.datasets.connections import Connection
+from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
@@ -124,7 +124,8 @@ class CommandJob:
         self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
     ) -> dict[str, str]:
         if self._job is None:
-            self._job = self._follow(create_job(COMMAND, command=shlex.join(sys.argv)))
+            typed = read_secrets().mask_command(sys.argv)
+            self._job = self._follow(create_job(COMMAND, command=typed))
             if self._show is not None:
                 self._show(f"Job {self.job_id}: {self._job.folder}")
             self._job.add_recordings(self._connection.name, self._recordings)

@@ -23,6 +23,7 @@ from badc_core.accounts import user_name
 from badc_core.atomic import write_text
 from badc_core.datasets.work_folder import WORK_FOLDER, prepare_work_file
 from badc_core.errors import BadcError, DatasetInvalid
+from badc_core.jobs.environment import read_secrets
 from badc_core.validation import explain_invalid
 
 _log = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def _names(folder: Path) -> list[str]:
 def _typed(words: list[str]) -> str:
     if Path(words[0]).stem != "badc":
         return "Python (badc_core.api)"
-    command = shlex.join(["badc", *words[1:]])
+    command = read_secrets().mask_command(["badc", *words[1:]])
     with suppress(OSError):  # the folder may be gone
         command = f"cd {shlex.quote(str(Path.cwd()))} && {command}"
     return _printable(command)

@@ -73,6 +73,7 @@ class StagePart:
         self._metadata: Json = {}
         self._outputs: dict[str, StageOutput] = {}
         self._warnings: list[str] = []
+        self._began_at = now_text()
         with locked(runs_lock(folder)):
             record = self._begin(read_record(folder, part.stage), inputs)
             write_record(folder, part.stage, record)
@@ -152,15 +153,21 @@ class StagePart:
 
     def _begin(self, before: Json, inputs: Mapping[str, Path]) -> Json:
         """Returns the record with this part at work in it."""
-        part, now, job = self._part, now_text(), read_job(self._folder)
+        part, now, job = self._part, self._began_at, read_job(self._folder)
         known = before.get("parts", {})
-        done_again = {part.name, *part.replaces}
-        errors = {key: one for key, one in known.get("errors", {}).items() if key not in done_again}
+        # A process that begins while another of its run is at work does nothing again.
+        is_beside = part.name in known.get("at_work", {})
+        done_again = {*part.replaces, *([] if is_beside else [part.name])}
+        failed = {key: known.get(key, {}) for key in ("errors", "lost")}
+        kept = {
+            key: {name: why for name, why in ended.items() if name not in done_again}
+            for key, ended in failed.items()
+        }
         is_new = known.get("attempt") != part.attempt
-        is_repeated = is_new or len(errors) < len(known.get("errors", {}))
+        is_repeated = is_new or kept != failed
         if is_new:
-            known, errors = {}, {}
-        kept = {} if is_new else before
+            known, kept = {}, {"errors": {}, "lost": {}}
+        same = {} if is_new else before
         at_work = {**known.get("at_work", {}), part.name: now}
         described = [
             describe_input(key, path, "", None, self._secrets) for key, path in inputs.items()
@@ -177,27 +184,31 @@ class StagePart:
             "ran_by": describe_process(),
             "folder": str(absolute(self._folder)),
             "first_started_at": before.get("first_started_at") or now,
-            "started_at": kept.get("started_at", now),
+            "started_at": same.get("started_at", now),
             "status": RUNNING,
             "updated_at": now,
             "completed_at": None,
             "duration_seconds": None,
             "input_files": described,
-            "outputs": kept.get("outputs", {}),
-            "metadata": kept.get("metadata", {}),
-            "warnings": kept.get("warnings", []),
-            "parts": {**known, "attempt": part.attempt, "at_work": at_work, "errors": errors},
+            "outputs": same.get("outputs", {}),
+            "metadata": same.get("metadata", {}),
+            "warnings": same.get("warnings", []),
+            "parts": {**known, "attempt": part.attempt, "at_work": at_work, **kept},
         }
 
     def _merge(self, record: Json, error: str) -> None:
         """Enters what this part did into a record."""
         parts, metadata = record.setdefault("parts", {}), record.setdefault("metadata", {})
-        parts.setdefault("at_work", {}).pop(self._part.name, None)
-        # Others may have taken it for dead.
-        parts.setdefault("errors", {}).pop(self._part.name, None)
+        name, at_work = self._part.name, parts.setdefault("at_work", {})
+        # Another process of the same run may have begun since.
+        if at_work.get(name) == self._began_at:
+            del at_work[name]
+        parts.get("lost", {}).pop(name, None)  # others may have taken it for dead
         parts["seconds"] = parts.get("seconds", 0.0) + time.monotonic() - self._began_s
         if error:
-            parts["errors"][self._part.name] = error
+            errors = parts.setdefault("errors", {})
+            before = [errors[name]] if name in errors else []
+            errors[name] = "\n".join((*before, error)) if error not in before else error
         for key, number in self._counts.items():
             metadata[key] = metadata.get(key, 0) + number
         if self._done:
@@ -232,7 +243,7 @@ def end_lost_parts(folder: Path, stage: str, names: Set[str] | None, reason: str
             return
         for one in lost:
             del parts["at_work"][one]
-            parts.setdefault("errors", {})[one] = reason
+            parts.setdefault("lost", {})[one] = reason
         _conclude(folder, stage, record, tables.read_failures(folder, stage))
         write_record(folder, stage, record)
     log = open_log(folder, stage, secrets_of(folder))
@@ -243,7 +254,8 @@ def end_lost_parts(folder: Path, stage: str, names: Set[str] | None, reason: str
 def _conclude(folder: Path, stage: str, record: Json, failures: Mapping[str, str]) -> None:
     """Enters into a record what follows from its parts and tables: status, error, times."""
     parts, now = record["parts"], now_text()
-    reasons = list(dict.fromkeys(parts.get("errors", {}).values()))
+    ended = (*parts.get("errors", {}).values(), *parts.get("lost", {}).values())
+    reasons = list(dict.fromkeys(ended))
     if failures:
         first, why = min(failures.items())
         others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""

@@ -3,7 +3,6 @@
 Whether it has to run is decided in `resuming.py`, which stage comes next in `run.py`.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -226,7 +225,7 @@ class StageRunner:
         else:
             values = job.values(self._pipeline, stage)
             words = [fill_in(word, values) for word in stage.command]
-        shown = self._mask(shlex.join(words))
+        shown = secrets_of(job.folder).mask_command(words)
         record.add_metadata(_COMMAND, shown)
         self._logger.info(f"stage {stage.name} starts: {shown}")
         environment = {

@@ -70,6 +70,17 @@ def test_nothing_secret_changes_nothing() -> None:
     assert Secrets({"TZ": "UTC", "EMPTY_TOKEN": "", "NO_KEY": None}).mask_text("UTC") == "UTC"
 
 
+def test_a_command_is_recorded_without_the_secrets_that_were_typed() -> None:
+    words = ["badc", "run", "a b", "--set", "detector.api_key=k3y-one", "HF_TOKEN=k3y-two"]
+    words += ["--tmdb-token", "k3y-three", "--password=k3y-four", "--keep", "k=v", "--auth"]
+    words += ["--url=https://me:k3y-five@host/x", PLANTED]
+    shown = Secrets({"HF_TOKEN": PLANTED}).mask_command(words)
+    assert shown == (
+        "badc run 'a b' --set detector.api_key=*** HF_TOKEN=*** --tmdb-token *** --password=*** "
+        "--keep k=v --auth --url=https://***@host/x ***"
+    )
+
+
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"
 FORMS = {
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCY",

@@ -10,7 +10,13 @@ from support.commands import run_badc
 from support.forbidden import forbidden
 from support.sounds import write_tone
 
-from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note
+from badc_core.datasets.done_notes import (
+    describe_command,
+    leave_note,
+    list_notes,
+    notes_folder,
+    read_note,
+)
 
 WRITER = """
 import sys
@@ -154,7 +160,9 @@ def test_a_note_is_readable_whatever_was_typed(root, monkeypatch):
     cut(root)
     (note,) = take(root)
     monkeypatch.setenv("SLURM_JOB_ID", "5")
-    monkeypatch.setattr(sys, "argv", ["/x/bin/badc", "infer", "run", "a\udcff b"])
+    monkeypatch.setattr(sys, "argv", ["/x/bin/badc", "infer", "--set", "x_token=k3y", "a\udcff b"])
+    monkeypatch.chdir(root)
+    assert describe_command()["command"].endswith(" && badc infer --set x_token=*** 'a\ufffd b'")
     odd = note.model_copy(update={"recording_id": "été \u2028 'x'", "command": "a"})
     leave_note(root, odd)
     assert take(root) == [odd]

@@ -87,6 +87,23 @@ def test_a_stage_runs_until_the_last_of_its_parts_has_ended(job):
     assert (record(job)["status"], record(job)["attempt"]) == ("success", 2)
 
 
+def test_what_two_processes_of_a_run_say_is_all_kept(job):
+    first, second = (job.start(Part("count", "run-1"), {}) for _ in range(2))
+    first.add_failed("r1", "no sound")
+    first.end("the disk is full")
+    assert (record(job)["status"], status(job)) == ("running", "running")
+    third = job.start(Part("count", "run-1"), {})
+    second.end("the network is down")
+    third.end()
+    assert record(job)["status"] == "failed"
+    for said in ("the disk is full", "the network is down", "r1 failed: no sound"):
+        assert record(job)["error"].count(said) == 1
+    again = job.start(Part("count", "run-1"), {})  # the step is tried again
+    again.add_written("r1", [])
+    again.end()
+    assert (record(job)["status"], "error" in record(job)) == ("success", False)
+
+
 def test_what_a_killed_process_left_is_ended_and_the_next_attempt_clears_it(job):
     job.start(Part("count", "run-1"), {})
     job.finish(CANCELED)
