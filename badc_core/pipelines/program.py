@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
+from badc_core.detectors.programs import describe_exit
 from badc_core.errors import ConfigInvalid, ProgramMissing
 from badc_core.pipelines.guard import end_guard, guard_group, start_guard
 from badc_core.pipelines.log_masking import masking
@@ -61,6 +62,14 @@ class Ended:
     returncode: int | None
     last_line: str
     left_processes: bool
+
+    def explain_failure(self, timeout_s: float | None) -> str:
+        """Returns why it failed; empty if it did not."""
+        if self.returncode is None:
+            return f"it was not done after {timeout_s:g} s, and was ended"
+        if self.returncode == 0:
+            return ""
+        return ": ".join(filter(None, (describe_exit(self.returncode), self.last_line)))
 
 
 def run_to_end(program: Program, timeout_s: float | None) -> Ended:

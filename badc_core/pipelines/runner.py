@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from badc_core.detectors.programs import describe_exit
 from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
 from badc_core.jobs.environment import BASE, restore_configuration
@@ -240,15 +239,11 @@ class StageRunner:
         return Program(words, job.folder, environment, log, secrets, self._mark, inherited)
 
     def _require_success(self, ended: Ended, own: dict[str, Any]) -> None:
-        log = self._job.stage_log(self._stage)
-        if ended.returncode is None:
-            limit = f"{self._stage.timeout_s:g} s"
-            raise StageFailed(f"it was not done after {limit}, and was ended", remedy=f"See {log}")
         said = str(own.get("error") or "") if own.get("status") == FAILED else ""
-        if ended.returncode == 0 and not said:
-            return
-        what = said or ": ".join(filter(None, (describe_exit(ended.returncode), ended.last_line)))
-        raise StageFailed(what, remedy=f"See {log}")
+        is_late = ended.returncode is None
+        what = "" if said and not is_late else ended.explain_failure(self._stage.timeout_s)
+        if said or what:
+            raise StageFailed(what or said, remedy=f"See {self._job.stage_log(self._stage)}")
 
     def _skipped_writers(self, needed: dict[str, Path], skipped: tuple[str, ...]) -> dict[str, str]:
         """Returns input -> the skipped stage that should have written it, or something in it."""
