@@ -26,6 +26,8 @@ _RATE_HZ = 16_000
 _BATCH = 8
 GIVE_MODEL = "Set asr_model (in a job: MEDIA_ASR_MODEL) to a Whisper model for CTranslate2"
 
+_USE_CPU = "Install what is missing, or set DEVICE to cpu in the job's settings"
+
 
 class Recogniser(Protocol):
     """What turns sound into words.
@@ -85,19 +87,25 @@ class _FasterWhisper:
         except (RuntimeError, ValueError) as error:
             what = f"its model cannot be loaded ({error})"
             raise ConfigInvalid(what, path, GIVE_MODEL) from error
+        self._path = path
         self.model = path.name if settings.asr_model else "tiny.en"
         self.languages: Sequence[str] = self._network.supported_languages
         self._language = settings.language
         self._prompt = prompt
 
     def recognise(self, sound: Samples, clips_s: Sequence[tuple[float, float]]) -> list[Utterance]:
-        segments, _ = self._network.transcribe(
-            sound,
-            language=self._language,
-            initial_prompt=self._prompt or None,
-            word_timestamps=True,
-            clip_timestamps=[time_s for clip in clips_s for time_s in clip],
-        )
+        try:
+            segments, _ = self._network.transcribe(
+                sound,
+                language=self._language,
+                initial_prompt=self._prompt or None,
+                word_timestamps=True,
+                clip_timestamps=[time_s for clip in clips_s for time_s in clip],
+            )
+            found = list(segments)
+        except RuntimeError as error:  # such as CUDA's libraries, which are looked for only now
+            what = f"its model cannot be run ({error})"
+            raise ConfigInvalid(what, self._path, _USE_CPU) from error
         return [
             Utterance(
                 start_ms=_ms(one.start),
@@ -113,7 +121,7 @@ class _FasterWhisper:
                     for word in one.words or ()
                 ),
             )
-            for one in segments
+            for one in found
         ]
 
 

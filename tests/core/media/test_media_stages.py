@@ -193,6 +193,20 @@ def test_asr_refuses_a_folder_without_a_model_rather_than_fetch_one(silent, tmp_
         asr.run(silent, MediaSettings(asr_model=str(tmp_path)))
 
 
+def test_a_gpu_without_its_libraries_is_an_error_that_names_the_way_out(
+    silent, monkeypatch, needs_media
+):
+    speech = (Speech(start_ms=500, end_ms=1500, probability=1),)
+    write_document(silent.silero_segments, SpeechTimes(model="m", segments=speech))
+
+    def transcribe(*_, **__):
+        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+
+    monkeypatch.setattr("faster_whisper.WhisperModel.transcribe", transcribe)
+    with pytest.raises(ConfigInvalid, match=r"libcublas.* set DEVICE to cpu"):
+        asr.run(silent, SETTINGS)
+
+
 def test_the_english_model_refuses_other_languages(silent, needs_media):
     with pytest.raises(ConfigInvalid, match=r"tiny\.en: the model does not know the language fr"):
         asr.run(silent, MediaSettings(language="fr"))
