@@ -47,7 +47,7 @@ def _describe_start(job: JobDetails) -> Iterator[str]:
     if job.prepared:
         yield f"  prepared for {printable(_describe_prepared(job.prepared))}"
     if job.pipeline:
-        yield f"  pipeline {printable(job.pipeline)}: {job.output_dir / 'pipeline.toml'}"
+        yield f"  pipeline {printable(job.pipeline)}"
     for name in ("started_by", "command"):
         if name in job.started_by:
             yield f"  {name.replace('_', ' ')} {printable(job.started_by[name])}"

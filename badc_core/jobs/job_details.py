@@ -12,7 +12,7 @@ from typing import Any
 
 from badc_core.accounts import owner_name
 from badc_core.csv_tables import as_written
-from badc_core.errors import BadcError, JobUnknown
+from badc_core.errors import JobUnknown
 from badc_core.jobs.environment import BACKUP, masked, read_text, variables
 from badc_core.jobs.finding import JobFolders
 from badc_core.jobs.job_states import (
@@ -32,9 +32,8 @@ from badc_core.jobs.outputs import FileState
 from badc_core.jobs.preparing import PREPARED
 from badc_core.jobs.values import read_time
 from badc_core.secret_values import Secrets
-from badc_core.toml_files import read_toml
 
-_SETTINGS, _PIPELINE = "settings*.toml", "pipeline.toml"
+_SETTINGS = "settings*.toml"
 _CLOCKS_DIFFER_S = 5.0
 
 
@@ -100,7 +99,7 @@ class JobDetails:
         stages: in the order in which they began.
         outputs: of all stages.
         errors: of the job, apart from those of stages.
-        pipeline: what its pipeline is called; empty if it has none.
+        pipeline: the file of its pipeline; empty if it has none.
         prepared: variables of its settings that say what it was prepared for.
         started_by: what started its runs, and with which command; empty if no runs are known.
         attempts: who began and resumed its runs, when and where.
@@ -152,7 +151,7 @@ def read_details(job: JobFolders) -> JobDetails:
         stages=[_stage(manifest, name, is_left) for name in known_stages(manifest)],
         outputs=list(_outputs(manifest)),
         errors=[str(one) for one in list_of(runs.get("errors"))],
-        pipeline=_read_pipeline(folder),
+        pipeline=_pipeline_of(manifest),
         prepared=_read_prepared(folder),
         started_by={name: runs[name] for name in ("started_by", "command") if runs.get(name)},
         attempts=[one for one in list_of(runs.get("attempts")) if isinstance(one, dict)],
@@ -215,10 +214,10 @@ def _settings(folder: Path) -> list[Path]:
     return sorted(folder.glob(_SETTINGS))
 
 
-def _read_pipeline(folder: Path) -> str:
-    with suppress(BadcError, OSError):
-        return str(read_toml(folder / _PIPELINE).get("name", ""))
-    return ""
+def _pipeline_of(manifest: Json) -> str:
+    steps = manifest.get("pipeline", {}).get("steps", {}).values()
+    begun = [one for one in steps if one.get("pipeline")]
+    return str(max(begun, key=lambda one: read_time(one.get("at")))["pipeline"]) if begun else ""
 
 
 def _read_prepared(folder: Path) -> dict[str, str]:

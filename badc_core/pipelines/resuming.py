@@ -39,17 +39,16 @@ def find_reasons(pipeline: Pipeline, job: PipelineJob) -> dict[str, str]:
 
 
 def pipeline_of(folder: Path) -> Pipeline | None:
-    """Returns the pipeline that last ran a stage of a job; None if none has.
+    """Returns the pipeline that last began or ended a stage of a job; None if none has.
 
     Raises:
         ConfigInvalid: its file is gone, or no longer is one.
     """
-    records: Records = (load_manifest(folder) or {}).get("stages", {})
-    ran = [one for one in records.values() if PIPELINE in one.get("metadata", {})]
-    if not ran:
+    steps: Records = (load_manifest(folder) or {}).get("pipeline", {}).get("steps", {})
+    begun = [one for one in steps.values() if PIPELINE in one]
+    if not begun:
         return None
-    latest = max(ran, key=lambda one: read_time(one.get("started_at")))
-    path = Path(str(latest["metadata"][PIPELINE]))
+    path = Path(str(max(begun, key=lambda one: read_time(one.get("at")))[PIPELINE]))
     if not path.exists():
         remedy = f"Put it back ({folder / COPY} is a copy), or run: badc job run FILE --resume JOB"
         raise ConfigInvalid("the pipeline of this job is gone", path, remedy)

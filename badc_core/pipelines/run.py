@@ -128,7 +128,9 @@ def run_recorded(
     manifest = PipelineManifest(job.folder / MANIFEST)
     number = pipeline.number(stage.name)
     after = pipeline.stages[number].name if number < len(pipeline.stages) else None
-    manifest.set_pipeline_step(stage.name, next_stage=after)
+    # Also known if this process is killed in the stage.
+    path = str(pipeline.path)
+    manifest.set_pipeline_step(stage.name, next_stage=after, pipeline=path)
     end = StageRunner(pipeline, job, stage, logger).run()
     manifest.set_pipeline_step(
         stage.name,
@@ -136,6 +138,7 @@ def run_recorded(
         status=end.status,
         error=end.reason or None,
         next_stage=after,
+        pipeline=path,
     )
     return end
 

@@ -36,7 +36,8 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
     (folder / "gone.txt").unlink()
     (folder / "longer.txt").write_text("chip chip")
     os.utime(folder / "newer.txt", (time.time() + 60,) * 2)
-    (folder / "pipeline.toml").write_text('name = "field notes"\n')
+    about = {"completed": True, "status": "success", "pipeline": "notes.toml"}
+    PipelineManifest(folder / "manifest.json").set_pipeline_step("asr", **about)
     with pytest.raises(ValueError, match="no key"), StageManifest("mux", folder):
         raise ValueError(f"no key {PLANTED}")
     PipelineManifest(folder / "manifest.json").finalize()
@@ -50,7 +51,7 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
     for text in (
         *("failed", "ana", "Dawn ?[1mchorus, 2025, in/dawn.wav", "ValueError: no key ***"),
         *("longer.txt (changed since)", "newer.txt (written again since)"),
-        *("resumed by ben on marsh, 2026-01-02", f"pipeline field notes: {folder}/pipeline.toml"),
+        *("resumed by ben on marsh, 2026-01-02", "pipeline notes.toml\n"),
         *("gone.txt (gone)", "/runs/abc", "badc run x", "error: lost", job["log_dir"], "4 B"),
     ):
         assert text in done.stdout

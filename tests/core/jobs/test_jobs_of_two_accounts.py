@@ -9,6 +9,8 @@ import pytest
 from support.commands import run_badc
 from support.forked import run_forked
 
+from badc_core.accounts import home_folder
+from badc_core.errors import ConfigInvalid
 from badc_core.jobs import PipelineManifest, StageManifest
 from badc_core.jobs.places import job_places, job_user
 
@@ -106,6 +108,9 @@ def test_two_accounts_at_once_have_jobs_of_their_own_and_no_secret_of_the_other(
         assert config.startswith(f"only {owner} may read")
         for one in (run, archive):
             assert f"this job is {owner}'s, and you may not write into its folder" in one
+        os.environ.pop("HOME", None)
+        with pytest.raises(ConfigInvalid, match="has no home folder"):
+            home_folder()
         listed = json.loads(run_badc("job", "list", "--json", folder=folder).stdout)
         return sorted(one["user"] for one in listed)
 

@@ -21,6 +21,7 @@ from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.places import JobPlaces
 from badc_core.locks import is_locked
 from badc_core.pipelines.processes import end_processes
+from badc_core.pipelines.resuming import pipeline_of
 
 HANGING = """\
 (trap '' TERM; sleep 60) &
@@ -122,6 +123,8 @@ def test_processes_of_a_killed_runner_are_ended_with_it(lab) -> None:
     runner = lab.start()
     lab.wait_for("began")
     runner.kill()
+    # What goes on with the job knows the pipeline even if it was killed in its first stage.
+    assert pipeline_of(lab.folder).path == lab.root / "words.toml"
     runner.wait()
     wait_until(lambda: lab.processes() == [], 30)
     assert lab.record("long")["status"] == "running"
