@@ -38,7 +38,8 @@ def run_ffmpeg(inputs: Sequence[Path], options: Sequence[str], output: Path) -> 
     command = [program, "-nostdin", "-nostats", "-y", "-loglevel", "level+info"]
     for path in inputs:
         if not path.is_file():
-            raise ContentMissing("it is not there", path, "Check its path")
+            what = "it is a folder, not a file" if path.is_dir() else "it is not there"
+            raise ContentMissing(what, path, "Check its path")
         command += ["-protocol_whitelist", "file", "-format_whitelist", _READABLE]
         command += ["-i", f"file:{path}"]
     done = subprocess.run(

@@ -35,7 +35,8 @@ def spoken(finished, field_audio, tmp_path, lacking):
     sound, rate_hz = sf.read(field_audio / "aru_2.wav", dtype="float32")
     mixed, (start, end) = speak_over(sound, rate_hz, 0.7, "Good morning, everybody")
     sf.write(tmp_path / "mixed.wav", mixed, rate_hz, "PCM_16")
-    finished.add("S1/rec_4.wav", tmp_path / "mixed.wav")
+    # A link to a file outside the dataset, which is muted by its path in it.
+    (finished.root / "audio" / "S1" / "rec_4.wav").symlink_to(tmp_path / "mixed.wav")
     finished.scan()
     finished.configure(SHOWN_WHOLE + '"off"\n')
     assert finished.run_one("rec_4").success

@@ -119,12 +119,13 @@ def test_a_damaged_document_names_the_stage_that_must_run_again(silent):
     ("make", "error", "words"),
     [
         (lambda _: None, ContentMissing, "it is not there"),
+        (lambda path: path.mkdir(), ContentMissing, "it is a folder"),
         (lambda path: path.write_bytes(b"no video" * 100), UnreadableRecording, "ffmpeg: "),
         (_picture, UnreadableRecording, "there is no sound in it. Use a file in which"),
         (_empty, UnreadableRecording, "there is no sound in it"),
         (_cut_off, UnreadableRecording, "ffmpeg: "),
     ],
-    ids=["missing", "no video", "no sound", "empty", "cut off"],
+    ids=["missing", "folder", "no video", "no sound", "empty", "cut off"],
 )
 def test_demux_refuses_what_it_cannot_read_whole(folder, make, error, words):
     make(folder.video)
