@@ -3,10 +3,12 @@
 A variable is secret by its name, or because its value is a private key or a URL with a password.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 MASK = "***"
 
@@ -170,12 +172,17 @@ def _encoded(text: str) -> bytes:
 
 
 def _parts(value: str) -> Iterable[str]:
-    """Yields a secret value, its lines, and the password of a URL."""
-    yield value
-    yield from value.splitlines()
+    """Yields a secret value, its lines, the password of a URL, and how programs print each."""
+    parts = {value, *value.splitlines()}
     for found in _URL_PASSWORD.findall(value):
-        yield found
-        yield found.partition(":")[2]
+        parts |= {found, found.partition(":")[2]}
+    for part in parts:
+        yield part
+        yield json.dumps(part)[1:-1]
+        yield json.dumps(part, ensure_ascii=False)[1:-1]
+        yield repr(part)[1:-1]
+        yield shlex.quote(part)
+        yield quote(part, safe="", errors="surrogateescape")
 
 
 def _any_of(secrets: Iterable[str], shortest: int) -> re.Pattern[str]:

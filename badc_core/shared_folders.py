@@ -1,7 +1,12 @@
 """Folders that several users of a machine write to."""
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 TEMPORARY = ".new-"
 """How the names of folders and files begin that are not complete yet."""
@@ -17,7 +22,8 @@ def make_shared_folder(folder: Path, mode: int) -> None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Renamed once its mode is right, so that no user finds a folder that is closed to them.
-    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+    make = partial(tempfile.mkdtemp, prefix=TEMPORARY, dir=folder.parent)
+    aside = Path(making_in(folder.parent, make))
     try:
         aside.chmod(mode)
         aside.rename(folder)
@@ -25,3 +31,18 @@ def make_shared_folder(folder: Path, mode: int) -> None:
         aside.rmdir()
         if not folder.is_dir():
             raise
+
+
+def making_in(folder: Path, make: Callable[[], T]) -> T:
+    """Returns what a call makes in a shared folder.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    while True:
+        try:
+            return make()
+        except FileNotFoundError:
+            # Another process may have put its own in place of this folder while it was empty.
+            if not folder.is_dir():
+                raise

@@ -136,8 +136,22 @@ def read_secrets(*job_env_files: Path | str | None) -> Secrets:
     for place in (*job_env_files, os.environ.get(CONFIG_VARIABLE)):
         if place:
             with suppress(OSError):  # removed, as the job is over
-                found.append(variables(read_text(Path(place))))
+                text = read_text(Path(place))
+                found += [variables(text), _as_written(text)]
     return Secrets(os.environ, *found)
+
+
+def _as_written(text: str) -> dict[str, str]:
+    """Returns the variables of a configuration as they are written there, without outer quotes."""
+    found: dict[str, str] = {}
+    for one in _bindings(text):
+        line = one.original.string.strip()
+        start = _ASSIGNED.match(line)
+        if one.key and start is not None:
+            value = line[start.end() :]
+            quoted = _QUOTED.match(value)
+            found[one.key] = quoted[0][1:-1] if quoted else value
+    return found
 
 
 def _bindings(text: str) -> list[Binding]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import OutputUnwritable
-from badc_core.shared_folders import make_shared_folder
+from badc_core.shared_folders import make_shared_folder, making_in
 
 
 def day_folder(root: Path, day: date) -> Path:
@@ -42,7 +42,7 @@ def make_job_folder(root: Path, day: date, user: str, job_id: str) -> Path:
     make_folders(root, folder.parent)
     with naming_storage_trouble(folder):
         try:
-            folder.mkdir()
+            making_in(folder.parent, folder.mkdir)
         except FileExistsError as error:
             raise OutputUnwritable(
                 "another job has this folder", folder, "Create the job again"

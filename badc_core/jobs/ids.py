@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from badc_core.atomic import naming_storage_trouble
 from badc_core.jobs.folders import day_folder, make_folders
+from badc_core.shared_folders import making_in
 
 _ID = re.compile(r"(?P<day>\d{8})-(?P<number>\d{3,})")
 _MARKERS, _ENDING = ".job_ids", ".claimed"
@@ -49,7 +51,8 @@ def _is_claimed(marker: Path) -> bool:
     """Claims an id; returns False if another process has it."""
     with naming_storage_trouble(marker):
         try:
-            os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            claim = partial(os.open, marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            os.close(making_in(marker.parent, claim))
         except FileExistsError:
             return False
     return True

@@ -17,6 +17,7 @@ from badc_core.errors import BadcError, ConfigInvalid, OutputUnwritable
 from badc_core.jobs import JobManager
 from badc_core.jobs.environment import stage_environment, variables
 from badc_core.jobs.ids import claim_job_id
+from badc_core.shared_folders import making_in
 
 PLANTED = ("hf_3f9ab77c21d0", "hunter2-and-more", "AAAAB3NzaC1yc2E", "0ld-s3cret", "dangling-9f3")
 BASE = f"""\
@@ -284,3 +285,22 @@ def test_ids_are_of_the_documented_form(root) -> None:
     claimed = claim_job_id(date(2025, 10, 30), Path("out"), Path("logs"), Path("config"))
     assert claimed == "20251030-001"
     assert re.fullmatch(r"\d{8}-\d{3,}", JobManager().generate_job_id())
+
+
+def test_what_is_made_in_a_folder_that_another_process_replaces_is_made_again(tmp_path) -> None:
+    """As happens to many that create the first jobs of a day at once."""
+    day, news = tmp_path / "day", [tmp_path / "new"]
+    for one in (day, *news):
+        one.mkdir()
+
+    def make() -> None:
+        found = os.open(day, os.O_RDONLY)
+        try:
+            if news:
+                news.pop().rename(day)
+            os.mkdir("ana", dir_fd=found)
+        finally:
+            os.close(found)
+
+    making_in(day, make)
+    assert (day / "ana").is_dir()

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from badc_core.devices.lease_files import lease_folder
 from badc_core.errors import JobBusy, StageBusy
 from badc_core.jobs import PipelineManifest
 from badc_core.jobs.archive import archive_job, archive_path
+from badc_core.jobs.environment import with_values
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.places import JobPlaces
 from badc_core.locks import is_locked
@@ -128,6 +130,65 @@ def test_processes_of_a_killed_runner_are_ended_with_it(lab) -> None:
     runner.wait()
     wait_until(lambda: lab.processes() == [], 30)
     assert lab.record("long")["status"] == "running"
+
+
+def test_secrets_that_stages_print_in_any_form_are_in_no_file(lab, monkeypatch) -> None:
+    """However the pipeline ends, nothing that was planted is anywhere, also not in the archive."""
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----"
+    settings = {
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCY",
+        "HF_TOKEN": "hf_3f9ab77c21d0",
+        "DB_PASSWORD": "say \"a 'b' $c\" twice",
+        "UMLAUT_PASSWORD": "grüße-aus-köln",
+        "DATABASE_URL": "postgres://me:pw-of-url-55@host/db",
+        "DEPLOY": key,
+    }
+    base = with_values("", settings)
+    (lab.root / "config" / ".env").write_text(base, encoding="utf-8")
+    (lab.root / "config" / f".env.job_{lab.job.job_id}").write_text(base, encoding="utf-8")
+    monkeypatch.setenv("LAKE_PASSWORD", "of-the-environment-77")
+    show = (
+        "import json, os, sys; from dotenv import dotenv_values\n"
+        "values = dict(dotenv_values(os.environ['CONFIG_PATH']), more='of-the-environment-77')\n"
+        "print(values, open(os.environ['CONFIG_PATH']).read(), *values.values())\n"
+        "sys.stdout.flush(); print(json.dumps(values), file=sys.stderr)\n"
+        "sys.exit(int(sys.argv[1]))\n"
+    )
+    (lab.root / "show.py").write_text(show)
+    print_all = f"{sys.executable} {lab.root / 'show.py'}"
+    lab.write(
+        stage("opt", f"{print_all} 3", "optional = true")
+        + stage(
+            "long", f"{print_all} 0; echo; touch began; test -e ../go || sleep 60; {print_all} 4"
+        )
+    )
+    runner = lab.start()
+    lab.wait_for("began")
+    wait_until(lambda: b"***" in (lab.job.log_dir / "long.log").read_bytes())
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: lab.processes() == [])
+    (lab.folder.parent / "go").touch()
+    assert lab.run((lab.root / "words.toml").read_text()).has_failed
+    places = JobPlaces(lab.root)
+    job = JobFinder(places).find(lab.folder.name)
+    archive_job(places, job)
+    (lab.root / "unpacked").mkdir()
+    subprocess.run(["tar", "-xzf", archive_path(job), "-C", lab.root / "unpacked"], check=True)
+    planted = [
+        "wJalrXUtnFEMI",
+        "hf_3f9ab77c21d0",
+        "twice",
+        "aus-k",
+        "pw-of-url-55",
+        "MIIEvQIBADANBgkq",
+    ]
+    planted += ["of-the-environment-77", "say "]
+    for path in filter(lambda one: one.is_file(), lab.root.rglob("*")):
+        if path.parent.name != "config" and path != lab.root / "show.py":
+            content = path.read_bytes()
+            assert [one for one in planted if one.encode() in content] == [], path
+    assert "exit code 4: " in lab.record("long")["error"]
 
 
 @pytest.mark.parametrize("has_guard", [True, False])
