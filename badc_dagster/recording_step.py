@@ -190,7 +190,8 @@ class Step:
         if tasks:
             self.job.count(slurm_tasks=len(tasks))
             arrays = {str(one.get("job", "")).partition("_")[0] for one in tasks}
-            self.job.add_metadata(slurm_job_ids=sorted(arrays))
+            nodes = {str(one["node"]) for one in tasks if one.get("node")}
+            self.job.add_metadata(slurm_job_ids=sorted(arrays), slurm_nodes=sorted(nodes))
             key, metadata = self._context.asset_key, tasks_metadata(tasks)
             self._context.log_event(dg.AssetObservation(key, metadata=metadata))
 

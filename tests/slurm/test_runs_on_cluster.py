@@ -15,6 +15,8 @@ from support.slurm_steps import jobs
 from support.sounds import write_tone
 from support.waiting import wait_until
 
+from badc_core.jobs import load_manifest
+
 pytestmark = pytest.mark.slurm
 
 _SETTINGS = """\
@@ -41,7 +43,7 @@ class Home:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [BADC, *words, str(self.dataset)],
+            [BADC, *words, *([] if words[0] == "job" else [self.dataset])],
             env={**os.environ, "DAGSTER_HOME": str(self._home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -55,6 +57,11 @@ class Home:
             said, _ = process.communicate(timeout=300)
         assert process.returncode == code, said
         return said
+
+    def job(self) -> Path:
+        """Returns the folder of the only job."""
+        (manifest,) = self._home.glob("jobs/out/**/manifest.json")
+        return manifest.parent
 
     def results(self) -> dict[str, bytes]:
         folder = self.dataset / "artifacts" / "raw_detections"
@@ -95,6 +102,8 @@ def test_a_run_on_the_cluster_gives_what_a_run_here_gives(
         assert one.metadata["slurm_max_rss_mib"].value > 100
         assert one.metadata["slurm_gpu_hours"].value > 0
     assert len({one.metadata["slurm_job"].value for one in events}) == 4
+    recorded = load_manifest(there.job())["stages"]["raw_detections"]["metadata"]
+    assert (recorded["slurm_tasks"], recorded["slurm_nodes"]) == (4, ["n1"])
     observed = there.observed()
     assert observed["slurm_tasks"].value == 4
     assert observed["slurm_gpu_hours"].value > 0
@@ -103,8 +112,9 @@ def test_a_run_on_the_cluster_gives_what_a_run_here_gives(
     assert "Nothing to do" in there.run("run", "--slurm")
 
 
+@pytest.mark.parametrize("resumes", [False, True])
 def test_a_run_that_was_killed_is_taken_up_by_the_next(
-    recordings: list[Path], tmp_path: Path, cluster: Cluster
+    recordings: list[Path], tmp_path: Path, cluster: Cluster, resumes: bool
 ) -> None:
     home = Home(tmp_path / "a", recordings)
     process = home.start("run", "--slurm")
@@ -113,7 +123,16 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
     process.communicate()
     known = jobs(cluster)
     time.sleep(1)
-    assert "4 of 4 recordings complete" in home.run("run", "--slurm")
+    job = home.job()
+    if not resumes:
+        assert "4 of 4 recordings complete" in home.run("run", "--slurm")
+    else:
+        said = home.run("job", "resume", job.name)
+        assert "raw_detections: 0 recordings kept, 4 done" in said
+        manifest = load_manifest(job)
+        attempts = {name: one["attempt"] for name, one in manifest["stages"].items()}
+        assert (attempts["chunk_manifest"], attempts["raw_detections"]) == (1, 2)
+        assert manifest["pipeline"]["status"] == "completed"
     assert jobs(cluster) <= known
     assert len({one.partition for one in home.materialisations()}) == 4
     assert len(home.materialisations()) == 4
