@@ -47,9 +47,13 @@ def as_written(cells: Iterable[str]) -> list[str]:
 
 def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Writes a CSV table that a spreadsheet may open, with only the header if there are no rows."""
-    writer = csv.writer(_EndingLines(file))
-    writer.writerow(map(for_spreadsheets, columns))
-    writer.writerows(map(for_spreadsheets, row) for row in rows)
+    append_rows(file, [columns])
+    append_rows(file, rows)
+
+
+def append_rows(file: TextIO, rows: Iterable[Iterable[Any]]) -> None:
+    """Writes further rows of a table that `write_rows` began."""
+    csv.writer(_EndingLines(file)).writerows(map(for_spreadsheets, row) for row in rows)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from badc_core.cli.chunk import chunk
+from badc_core.cli.export import export
 from badc_core.cli.gpus import gpus
 from badc_core.cli.groups import CommandGroup, make_group
 from badc_core.cli.hawkears import hawkears
@@ -57,6 +58,7 @@ def build_app() -> typer.Typer:
             groups[group].command(name)(command)
         else:
             app.command(entry.name)(command)
+    app.command("export")(export)
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
     app.command("verify")(verify)

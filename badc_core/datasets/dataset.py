@@ -260,6 +260,10 @@ class Dataset:
         """The corpus database and report."""
         return CorpusPaths(self.artifacts / "corpus")
 
+    def export(self, form: str) -> Path:
+        """Folder of the results in a form that other programs read (`exports/formats.py`)."""
+        return self.artifacts / "exports" / form
+
     @property
     def inference(self) -> InferencePaths:
         """Files of chunks; journals are in the work folder (`stages/work.py`)."""

@@ -39,7 +39,7 @@ def test_the_wheel_holds_all_modules_and_all_files_beside_them(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         assert expected - set(archive.namelist()) == set()
     assert "badc_dagster/dagster.yaml" in expected
-    for ending in (".sql", ".html", ".css", ".txt"):
+    for ending in (".sql", ".html", ".css", ".txt", ".R"):
         assert [one for one in expected if one.endswith(ending)], ending
 
 

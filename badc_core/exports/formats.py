@@ -1,0 +1,42 @@
+"""The forms in which results can be exported: the one place for their names.
+
+Names are those of `export.formats` in settings, of `badc export` and of the assets.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from badc_core.exports.audacity import write_audacity
+from badc_core.exports.birdnet_csv import write_birdnet
+from badc_core.exports.kaleidoscope import write_kaleidoscope
+from badc_core.exports.occupancy import write_occupancy
+from badc_core.exports.raven import write_raven
+from badc_core.exports.source import ExportSource
+from badc_core.exports.study_areas import write_study_areas
+
+Write: TypeAlias = Callable[[ExportSource, Path], None]
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A form.
+
+    Attributes:
+        meaning: what is written, in a few words.
+        write: writes the files into an empty folder.
+    """
+
+    meaning: str
+    write: Write
+
+
+FORMATS: dict[str, ExportFormat] = {
+    "raven": ExportFormat("Raven selection tables, one for each recording", write_raven),
+    "audacity": ExportFormat("Audacity label tracks, one for each recording", write_audacity),
+    "birdnet": ExportFormat("tables as BirdNET-Analyzer writes, one each", write_birdnet),
+    "kaleidoscope": ExportFormat("a table for Kaleidoscope", write_kaleidoscope),
+    "study_area": ExportFormat("CSV of each study area, and of all", write_study_areas),
+    "occupancy": ExportFormat("detection histories for R's unmarked, with effort", write_occupancy),
+}

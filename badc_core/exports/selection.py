@@ -1,0 +1,57 @@
+"""Which results are exported."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated
+
+from badc_core.errors import OptionInvalid
+from badc_core.options import OptionSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is exported of a dataset; without any of these, everything.
+
+    A recording or day in which nothing chosen was found stays, since that nothing was found is a
+    result.
+    """
+
+    species: Annotated[
+        tuple[str, ...],
+        OptionSpec("Only this: a label, common or scientific name; may be repeated."),
+    ] = ()
+    station: Annotated[tuple[str, ...], OptionSpec("Only this station; may be repeated.")] = ()
+    since: Annotated[
+        str | None, OptionSpec("Only recordings that start on this day or later, as 2024-05-31.")
+    ] = None
+    until: Annotated[
+        str | None, OptionSpec("Only recordings that start on this day or earlier.")
+    ] = None
+    min_score: Annotated[
+        float | None, OptionSpec("Weakest score, 0 to 1.", "all that were kept", least=0, most=1)
+    ] = None
+    expected_only: Annotated[
+        bool, OptionSpec("Leave out species that are not expected there and then.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Checks the days.
+
+        Raises:
+            OptionInvalid: one is no day.
+        """
+        for name in ("since", "until"):
+            text = getattr(self, name)
+            try:
+                date.fromisoformat(text or "2000-01-01")
+            except ValueError as error:
+                raise OptionInvalid(f"{text!r} is not a day", f"--{name}", "2024-05-31") from error
+
+    def has_day(self, start_local: datetime | None) -> bool:
+        """Returns whether recordings that start then are chosen; one without a clock is never."""
+        if self.since is None and self.until is None:
+            return True
+        if start_local is None:
+            return False
+        day = start_local.date().isoformat()
+        return (self.since or day) <= day <= (self.until or day)

@@ -1,0 +1,157 @@
+"""What exports are written from: the corpus, as one state, recording by recording.
+
+Detections are read in batches of recordings, so memory does not grow with the archive.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid, OptionInvalid
+from badc_core.exports.rows import Found, RecordingResults, SourceLabel, SourceRecording
+from badc_core.exports.selection import Selection
+from badc_core.intervals import Interval, subtract, unite
+from badc_core.reports.snapshot import Snapshot
+from badc_core.units import counted
+
+_IN_A_BATCH = 200
+_RECORDINGS = """
+    SELECT recording_id, path, sha256, study_area, location, start_local, start_utc,
+        utc_offset_min, timezone, duration_s, sample_rate_hz, audio_format, lat, lon, elevation_m,
+        device_make, device_model, device_serial,
+        coalesce(made.is_stub, false) AS is_stub
+    FROM recordings LEFT JOIN (
+        SELECT recording_id, bool_or(status = 'stub') AS is_stub FROM chunks GROUP BY recording_id
+    ) AS made USING (recording_id)
+    ORDER BY recording_id
+"""
+_CHOSEN = """
+    confidence >= $2 AND (NOT $3 OR is_expected IS DISTINCT FROM false)
+    AND (len($4) = 0 OR list_contains($4, lower(label)) OR list_contains($4, lower(label_name))
+        OR list_contains($4, lower(scientific_name)))
+"""
+_FOUND = f"""
+    SELECT recording_id, absolute_time_ms AS start_ms, absolute_end_ms AS end_ms, label, label_code,
+        label_name, scientific_name, ebird_code, confidence AS score, min_freq_hz, max_freq_hz,
+        is_expected, runner, model_version, config_hash, detection_id
+    FROM real_detections
+    WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND {_CHOSEN}
+    ORDER BY recording_id, absolute_time_ms, absolute_end_ms, label
+"""  # noqa: S608
+_LABELS = f"""
+    SELECT DISTINCT label, label_name, scientific_name FROM real_detections
+    WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND {_CHOSEN} ORDER BY ALL
+"""  # noqa: S608
+_ANALYSED = """
+    SELECT recording_id, chunk_start_ms, chunk_end_ms, not_analysed FROM chunks
+    WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND effort_s > 0 AND status <> 'error'
+    ORDER BY recording_id, chunk_start_ms
+"""
+
+
+class ExportSource:
+    """The chosen results of a dataset.
+
+    Attributes:
+        dataset: whose results.
+        selection: which.
+        notes: what was left out and why, for people; formats add their own.
+        tallies: recording_id -> detections and milliseconds analysed, of recordings that were read.
+    """
+
+    def __init__(self, dataset: Dataset, snapshot: Snapshot, selection: Selection) -> None:
+        self.dataset = dataset
+        self.selection = selection
+        self.notes: list[str] = []
+        self.tallies: dict[str, tuple[int, int]] = {}
+        self._snapshot = snapshot
+
+    @cached_property
+    def recordings(self) -> tuple[SourceRecording, ...]:
+        """The chosen recordings with results, in order of their names.
+
+        Raises:
+            OptionInvalid: no recording is of a station.
+            DatasetInvalid: nothing is left to export.
+        """
+        every = [SourceRecording(**one) for one in self._snapshot.read(_RECORDINGS).to_pylist()]
+        self._require_stations({one.location for one in every})
+        stub = [one for one in every if one.is_stub]
+        if stub:
+            self.notes.append(f"{counted(len(stub), 'recording')} left out: no model ran on them")
+        chosen = self.selection
+        found = tuple(
+            one
+            for one in every
+            if not one.is_stub
+            and (not chosen.station or one.location in chosen.station)
+            and chosen.has_day(one.start_local)
+        )
+        if not found:
+            what, remedy = "no recording with results is left to export", "badc status DATASET"
+            raise DatasetInvalid(what, self.dataset.corpus.duckdb, remedy)
+        return found
+
+    @cached_property
+    def labels(self) -> tuple[SourceLabel, ...]:
+        """What was detected in them, in order of the labels.
+
+        Raises:
+            OptionInvalid: nothing of a wanted name was.
+        """
+        names = [one.recording_id for one in self.recordings]
+        rows = self._snapshot.read(_LABELS, names, *self._choice()).to_pylist()
+        return tuple(SourceLabel(**one) for one in rows)
+
+    def read(self) -> Iterator[RecordingResults]:
+        """Yields the results of every recording, in order, also where nothing was found."""
+        for start in range(0, len(self.recordings), _IN_A_BATCH):
+            batch = self.recordings[start : start + _IN_A_BATCH]
+            names = [one.recording_id for one in batch]
+            found: dict[str, list[Found]] = defaultdict(list)
+            for row in self._snapshot.read(_FOUND, names, *self._choice()).to_pylist():
+                found[row["recording_id"]].append(Found(**row))
+            analysed = self._read_analysed(names)
+            for one in batch:
+                key = one.recording_id
+                results = RecordingResults(one, found[key], analysed.get(key, ()))
+                self.tallies[key] = len(results.found), results.analysed_ms
+                yield results
+
+    def _read_analysed(self, names: list[str]) -> dict[str, tuple[Interval, ...]]:
+        """Returns recording_id -> where it was analysed."""
+        chunks: dict[str, list[Interval]] = defaultdict(list)
+        gaps: dict[str, list[Interval]] = defaultdict(list)
+        for row in self._snapshot.read(_ANALYSED, names).to_pylist():
+            key = row["recording_id"]
+            chunks[key].append((row["chunk_start_ms"], row["chunk_end_ms"]))
+            gaps[key] += [(one["start_ms"], one["end_ms"]) for one in row["not_analysed"] or ()]
+        return {key: subtract(unite(own), gaps[key]) for key, own in chunks.items()}
+
+    def _choice(self) -> tuple[object, ...]:
+        chosen = self.selection
+        species = [one.lower() for one in chosen.species]
+        return chosen.min_score or 0.0, chosen.expected_only, species
+
+    def _require_stations(self, known: set[str | None]) -> None:
+        unknown = [one for one in self.selection.station if one not in known]
+        if unknown:
+            names = ", ".join(sorted(filter(None, known))) or "none has a name"
+            raise OptionInvalid(f"no station is called {unknown[0]!r}", "--station", names)
+
+    def require_species(self) -> None:
+        """Returns if everything that was wanted by name was detected.
+
+        Raises:
+            OptionInvalid: something was not, or is misspelt.
+        """
+        rows = self._snapshot.read(
+            "SELECT DISTINCT unnest([label, label_name, scientific_name]) AS name "
+            "FROM real_detections"
+        ).to_pylist()
+        known = {one["name"].lower() for one in rows if one["name"]}
+        for one in self.selection.species:
+            if one.lower() not in known:
+                remedy = "See what was with: badc report DATASET"
+                raise OptionInvalid(f"nothing called {one!r} was detected", "--species", remedy)
