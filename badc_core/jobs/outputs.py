@@ -179,6 +179,14 @@ def explain_difference(path: Path, written: Mapping[str, Any], *, in_full: bool)
     return ""
 
 
+def hash_file(path: Path) -> str | None:
+    """Returns the SHA-256 of a file, read once while it stays as it is; None for a folder.
+
+    It is also None for what cannot be read.
+    """
+    return _hash(path, FileState.read(path))
+
+
 def hash_folder(path: Path) -> str | None:
     """Returns a digest of the names and contents of all files in a folder.
 

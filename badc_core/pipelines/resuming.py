@@ -6,7 +6,7 @@ from typing import Any
 
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs import find_stages_to_repeat, load_manifest
-from badc_core.jobs.outputs import FileState
+from badc_core.jobs.outputs import FileState, hash_file
 from badc_core.jobs.values import read_time
 from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.graph import COPY, place_in_job
@@ -98,6 +98,12 @@ def _changed_input(
 
 
 def _has_changed(path: Path, read: Mapping[str, Any]) -> bool:
+    """Returns whether a file is not what was read; it is hashed only if it has another time."""
     now = FileState.read(path)
-    before = read.get("exists", False), read.get("size_bytes", 0), read.get("modified_at")
-    return before != (now.exists, now.size_bytes, now.modified_at)
+    before = read.get("exists", False), read.get("size_bytes", 0)
+    if before != (now.exists, now.size_bytes):
+        return True
+    if read.get("modified_at") == now.modified_at:
+        return False
+    # Version control gives a file a new time whenever it puts it in place.
+    return not read.get("sha256") or hash_file(path) != read["sha256"]

@@ -15,7 +15,7 @@ from badc_core.jobs import StageManifest, load_manifest, stage_environment
 from badc_core.jobs.environment import BASE, restore_configuration
 from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
-from badc_core.jobs.outputs import hash_folder
+from badc_core.jobs.outputs import hash_file, hash_folder
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.jobs.work_lock import working_on
 from badc_core.locks import try_lock_file, unlock
@@ -146,11 +146,10 @@ class StageRunner:
             record.add_metadata(SETTINGS, job.settings_of(stage))
         record.add_metadata(RAN_AFTER, attempts_before(job, self._pipeline, stage))
         needed = job.input_paths(self._pipeline, stage, needed=True)
-        for text, path in needed.items():
-            record.add_input(text, path)
-        for text, path in job.input_paths(self._pipeline, stage, needed=False).items():
-            if path.exists():
-                record.add_input(text, path)
+        more = job.input_paths(self._pipeline, stage, needed=False)
+        for text, path in (*needed.items(), *more.items()):
+            if text in needed or path.exists():
+                record.add_input(text, path, sha256=hash_file(path))
         clear_outputs(outputs, job.folder, job.input)
         status = FAILED
         try:

@@ -1,6 +1,7 @@
 """Whole pipelines: progress, optional stages, resuming by files, kills at any moment."""
 
 import logging
+import os
 import random
 import signal
 import time
@@ -123,6 +124,17 @@ def test_a_file_that_only_a_function_knows_of_is_a_reason_to_call_it_again(lab) 
         change()
         found.append(lab.run(text).stages["hear"].status)
     assert found == ["kept", "success", "kept", "success"]
+
+
+def test_an_input_with_another_time_is_compared_by_its_content(lab) -> None:
+    """As `git annex get` gives it one."""
+    text = stage("hear", 'cp "$1" heard', 'inputs = ["{input}"]\noutputs = ["heard"]')
+    lab.run(text)
+    os.utime(lab.input, (1, 1))
+    assert lab.run(text).stages["hear"].status == "kept"
+    lab.input.write_text("chop\n", encoding="utf-8")
+    assert lab.run(text).stages["hear"].status == "success"
+    assert (lab.folder / "heard").read_text() == "chop\n"
 
 
 def test_a_folder_is_what_was_written_only_if_every_file_in_it_is(lab) -> None:
