@@ -11,6 +11,7 @@ from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
+from badc_core.jobs.values import explain_ending
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.due import Progress
@@ -141,8 +142,8 @@ class CommandJob:
             return
         if error is not None:
             is_canceled = not isinstance(error, Exception)
-            reason = "interrupted" if is_canceled else str(error)
-            finish(self._job, self._lock, CANCELED if is_canceled else FAILED, [reason])
+            status = CANCELED if is_canceled else FAILED
+            finish(self._job, self._lock, status, [explain_ending(error)])
             return
         for stage in (*STAGES, *CORPUS_ASSETS):
             if self.resumed is not None and stage not in self.resumed.stages:

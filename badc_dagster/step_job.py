@@ -19,6 +19,7 @@ from badc_core.jobs.recording_tables import recordings_table
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.stage_part import Part, StagePart
 from badc_core.jobs.unfailing import Unfailing
+from badc_core.jobs.values import explain_ending
 from badc_core.settings import SETTINGS_FILE
 from badc_core.stages.fingerprint_files import FileSum
 from badc_core.stages.stage import STAGES
@@ -161,9 +162,4 @@ def _explain(error: BaseException | None) -> str:
         if COMPLAINT in error.metadata:
             return str(error.metadata[COMPLAINT].value)
         return "" if RECORDINGS_FAILED in error.metadata else error.description or "it failed"
-    if isinstance(error, BadcError):
-        return str(error)
-    is_interrupted = isinstance(
-        error, dg.DagsterExecutionInterruptedError | KeyboardInterrupt | GeneratorExit
-    )
-    return "interrupted" if is_interrupted else f"{type(error).__name__}: {error}"
+    return explain_ending(error)

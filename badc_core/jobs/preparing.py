@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import new_folder
-from badc_core.errors import BadcError, ConfigInvalid
+from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
 from badc_core.jobs.environment import masked, read_text, with_values, write_private
 from badc_core.jobs.layout import FAILED, Json
@@ -17,6 +17,7 @@ from badc_core.jobs.manifest_files import MANIFEST
 from badc_core.jobs.old_layout import parse_title
 from badc_core.jobs.pipeline_manifest import PipelineManifest
 from badc_core.jobs.places import JobPlaces
+from badc_core.jobs.values import explain_ending
 from badc_core.units import write_seconds
 
 STEP = "prepare"
@@ -85,7 +86,7 @@ def prepare_job(places: JobPlaces, wanted: Preparation, cut: Callable[[Path], No
                 aside.mkdir()
                 cut(aside / media.name)
         except BaseException as error:
-            why = str(error) if isinstance(error, BadcError) else type(error).__name__
+            why = explain_ending(error)
             manifest.set_pipeline_step(STEP, completed=True, status=FAILED, error=why)
             manifest.finalize(FAILED)
             manager.cleanup_job_env()

@@ -24,7 +24,7 @@ from badc_core.jobs.manifest_files import (
     write_record,
 )
 from badc_core.jobs.outputs import StageOutput, describe_input, write_table
-from badc_core.jobs.values import SCHEMA_VERSION, checked_name, now_text, to_json
+from badc_core.jobs.values import SCHEMA_VERSION, checked_name, explain_type, now_text, to_json
 
 
 class Logger(Protocol):
@@ -101,7 +101,7 @@ class StageManifest:
                 self.save(SUCCESS if self._error is None else self._failure)
             return
         if self._error is None:
-            self.set_error(_explain(error))
+            self.set_error(explain_type(error))
         self.save(self._failure)
 
     def add_input(
@@ -178,7 +178,7 @@ class StageManifest:
             self._look_at_outputs()
         caught = sys.exc_info()[1]
         if status == FAILED and self._error is None and caught is not None:
-            self.set_error(_explain(caught))
+            self.set_error(explain_type(caught))
         self._write(status)
         self._is_saved = status != RUNNING
         self._log_end(status)
@@ -238,8 +238,3 @@ class StageManifest:
         reason = f": {self._error}" if self._error else ""
         log = self._logger.error if status == FAILED else self._logger.info
         log(f"stage {self.stage}: {status}{reason}")
-
-
-def _explain(error: BaseException) -> str:
-    """Returns the type of an exception and what it says."""
-    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from badc_core.errors import BadcError
+from badc_core.jobs.values import explain_ending
 
 T = TypeVar("T")
 
@@ -27,6 +27,6 @@ class Unfailing:
             return record()
         except Exception as error:  # noqa: BLE001  (a full disk, somebody else's folder, a defect)
             self._is_broken = True
-            why = str(error) if isinstance(error, BadcError) else f"{type(error).__name__}: {error}"
+            why = explain_ending(error)
             self._warn(f"The job's files are incomplete, and the work goes on: {why}")
             return None

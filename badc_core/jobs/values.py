@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import write_text
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import BadcError, ConfigInvalid
 from badc_core.file_names import require_name
 
 SCHEMA_VERSION = 1
@@ -77,6 +77,18 @@ def as_text(content: Mapping[str, Any]) -> str:
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"  # a name that is not UTF-8
     return text
+
+
+def explain_type(error: BaseException) -> str:
+    """Returns the type of an exception and what it says."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def explain_ending(error: BaseException) -> str:
+    """Returns why an exception ended some work, for people: also an interruption is one."""
+    if not isinstance(error, Exception):
+        return "interrupted"
+    return str(error) if isinstance(error, BadcError) else explain_type(error)
 
 
 def checked_name(text: object, what: str) -> str:

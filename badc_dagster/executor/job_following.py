@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from badc_core.errors import BadcError, JobUnknown
+from badc_core.errors import JobUnknown
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE, is_archived
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
@@ -14,6 +14,7 @@ from badc_core.jobs.places import job_places
 from badc_core.jobs.recording_tables import append_run
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
+from badc_core.jobs.values import explain_ending
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import EngineEventData, ExecutionPlan, PlanOrchestrationContext
@@ -123,7 +124,7 @@ def _explain(error: BaseException) -> str:
     """Returns what stopped a run, without Dagster's own errors around it."""
     while error.__cause__ is not None and type(error).__name__.startswith("Dagster"):
         error = error.__cause__
-    return str(error) if isinstance(error, BadcError) else f"{type(error).__name__}: {error}"
+    return explain_ending(error)
 
 
 def _is_recorded(step_key: str) -> bool:
