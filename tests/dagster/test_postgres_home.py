@@ -16,6 +16,7 @@ from support.postgres import PASSWORD, postgres_server
 from support.waiting import wait_until
 
 from badc_core.errors import ConfigInvalid
+from badc_core.jobs import load_manifest
 from badc_dagster import postgres
 from badc_dagster.home import open_instance, prepare_home, use_postgres
 from badc_dagster.home_storage import read_postgres
@@ -27,6 +28,7 @@ from badc_dagster.liveness import (
     show_ended,
     tag_home,
 )
+from badc_dagster.run_jobs import JOB_TAG
 
 QUICK = '[detector]\nname = "band_energy"\nmin_score = 0.1\n'
 N_PROCESSES = 16
@@ -121,6 +123,10 @@ def test_a_run_ends_as_with_sqlite_and_the_password_is_in_no_file(
     assert materialized_in_sqlite["detections"] == {"rec_1", "rec_2"}
     assert materialized() == materialized_in_sqlite
     assert files(pond) == files_of_sqlite
+    (job,) = (one.parent for one in home.glob("jobs/out/**/manifest.json"))
+    assert load_manifest(job)["pipeline"]["status"] == "completed"
+    with open_instance() as instance:
+        assert {run.tags[JOB_TAG] for run in instance.get_runs()} == {job.name}
     assert not list(home.rglob("*.db"))
     assert not [one for one in home.rglob("*") if one.is_file() and b"s3cr" in one.read_bytes()]
 
