@@ -6,7 +6,7 @@ Nothing here reads a file or the environment.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from badc_core.accounts import expand_home
 from badc_core.settings_section import Section
@@ -16,6 +16,12 @@ OWN_MODELS = frozenset({"onnx", "python"})
 
 _SCORE_FLOOR = 0.1
 _SELECTION = ("min_score", "thresholds", "include", "exclude", "label_length")
+_RANGE = ("range", "range_threshold", "range_week")
+"""In fingerprints only where they are not the defaults: results of BADC before them still count."""
+DETECTOR_FILES = ("species_list",)
+"""Paths: what is in these files decides, which `ranges/` and `detections/` describe."""
+
+_LAST_WEEK = 48
 _OWN_MIN_SCORES = {"hawkears": 0.7, "hawkears1": 0.8}
 
 
@@ -141,6 +147,28 @@ class DetectorSettings(Section):
     exclude: tuple[str, ...] = Field(
         (), description="Never these labels, codes or scientific names."
     )
+    range: Literal["off", "mark", "filter"] = Field(
+        "mark",
+        description="Species that are not expected at a recording's place and date: `mark` says "
+        "so, `filter` leaves them out, `off` asks nothing.",
+    )
+    range_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="A species is expected from this occurrence on; unless it is given, 0.03 with "
+        "BirdNET's range model, and HawkEars' own verdict with its data.",
+    )
+    range_week: Literal["recording", "year"] | int = Field(
+        "recording",
+        description="Time of year that is asked about: the week of the `recording`, the whole "
+        "`year`, or a week from 1 to 48, four to each month.",
+    )
+    species_list: str = Field(
+        "",
+        description="File of the species that can be there, in place of what a range model says; "
+        "relative paths begin at `badc.toml`'s folder.",
+    )
     label_length: Literal["fixed", "variable"] = Field(
         "fixed",
         description="`fixed`: labels as the detector gives them; `variable`: those of one label "
@@ -160,6 +188,15 @@ class DetectorSettings(Section):
     model: OwnModelSettings = Field(
         OwnModelSettings(), description="What only `onnx` and `python` understand."
     )
+
+    @field_validator("range_week", mode="before")
+    @classmethod
+    def _week_is_in_the_year(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        is_week = is_number and 1 <= value <= _LAST_WEEK
+        if not is_week and value not in ("recording", "year"):
+            raise ValueError(f'must be "recording", "year" or a week from 1 to 48, not {value!r}')
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -192,13 +229,20 @@ class DetectorSettings(Section):
         is_hawkears = self.name.startswith("hawkears")
         return self.lowest_score if is_hawkears else min(_SCORE_FLOOR, self.lowest_score)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files beside `badc.toml` that are given."""
+        return tuple(filter(None, (getattr(self, name) for name in DETECTOR_FILES)))
+
     def anchored(self, folder: Path) -> Self:
-        """Returns the same settings with paths in `model` that begin at a folder."""
-        return self.model_copy(update={"model": self.model.anchored(folder)})
+        """Returns the same settings with absolute paths; relative ones begin at a folder."""
+        files = {name: _below(folder, getattr(self, name)) for name in DETECTOR_FILES}
+        return self.model_copy(update={"model": self.model.anchored(folder), **files})
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what this detector finds in a chunk, on any machine."""
-        content = self.model_dump(exclude={"runtime", "label_length", "model", "score_floor"})
+        left_out = {"runtime", "label_length", "model", "score_floor", *_RANGE, *DETECTOR_FILES}
+        content = {**self.model_dump(exclude=left_out), **self._range_inputs()}
         if not self.name.startswith("hawkears"):
             del content["hawkears"]
         if self.name != "command":
@@ -213,15 +257,26 @@ class DetectorSettings(Section):
     def model_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what the model itself gives, down to any score."""
         content = self.fingerprint_inputs()
-        for name in _SELECTION:
+        for name in (*_SELECTION, *_RANGE):
             content.pop(name, None)
         # Its labels grow and merge where it looks for weaker ones.
         floor = {"floor": self.floor} if self.name.startswith("hawkears") else {}
         return {**content, **floor}
 
+    def stored_inputs(self) -> dict[str, Any]:
+        """Returns the same to be written into every file of detections, with names of files."""
+        names = {one: Path(getattr(self, one)).name for one in DETECTOR_FILES if getattr(self, one)}
+        return {**self.fingerprint_inputs(), **names}
+
     def selection_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what is kept of what the model gave, and how."""
-        return self.model_dump(include=set(_SELECTION))
+        return {**self.model_dump(include=set(_SELECTION)), **self._range_inputs()}
+
+    def _range_inputs(self) -> dict[str, Any]:
+        """Returns the settings about what is expected that are not the defaults."""
+        fields = type(self).model_fields
+        given = {name: getattr(self, name) for name in _RANGE}
+        return {name: one for name, one in given.items() if one != fields[name].default}
 
 
 def _below(folder: Path, path: str) -> str:

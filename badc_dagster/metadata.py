@@ -189,8 +189,22 @@ def detections_metadata(made: DetectionsResult, path: Path) -> dict[str, Any]:
         "species": made.n_species,
         "effort_s": made.effort_s,
         "dead_s": made.dead_s,
+        **_expected_metadata(made),
         "top_species": table(("label", "detections", "best"), top) if top else "no detections",
         "config_hash": made.config_hash,
+    }
+
+
+def _expected_metadata(made: DetectionsResult) -> dict[str, Any]:
+    """Returns how many detections are of species that can be there, and what was left out."""
+    counts = {f"detections_{name}": n for name, n in made.expected_counts.items()}
+    if not made.left_out:
+        return counts
+    rows = list(made.left_out.items())[:_TOP_LABELS]
+    return {
+        **counts,
+        "left_out_not_expected": sum(made.left_out.values()),
+        "left_out_species": table(("label", "detections"), rows),
     }
 
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
+from badc_core.accounts import expand_home
 from badc_core.chunks.locate import Anchor
 from badc_core.cli.run_options import RunOptions
-from badc_core.detector_settings import OwnModelSettings
+from badc_core.detector_settings import DETECTOR_FILES, OwnModelSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
 from badc_core.options import OptionField, option_fields
@@ -45,7 +46,7 @@ def read_run_config(path: Path) -> RunOptions:
             explain_invalid(error, _RunConfig), path, "Correct the key named"
         ) from error
     file = absolute(path)
-    _anchor_model(sections.get("detector", {}), file.parent)
+    _anchor_files(sections.get("detector", {}), file.parent)
     return replace(_options(config, file), sections=sections)
 
 
@@ -73,8 +74,11 @@ def _model() -> type[BaseModel]:
     return create_model("_RunConfig", __base__=_Section, **given)
 
 
-def _anchor_model(detector: dict[str, Any], folder: Path) -> None:
-    """Makes the paths of a model of the user's own begin at a folder."""
+def _anchor_files(detector: dict[str, Any], folder: Path) -> None:
+    """Makes the paths of a detector's files begin at a folder."""
+    for name in DETECTOR_FILES:
+        if isinstance(detector.get(name), str) and detector[name]:
+            detector[name] = str(folder / expand_home(detector[name]))
     model = detector.get("model")
     if isinstance(model, dict):
         names = ("file", "labels", "function")

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from badc_core.columns import Column, arrow_schema
 
-SCHEMA_VERSION = 2
-OLDER_VERSIONS = (1,)
-"""That can be read: without `dead_s` and `not_analysed` of effort, which are then missing."""
+SCHEMA_VERSION = 3
+OLDER_VERSIONS = (1, 2)
+"""That can be read: 1 without `dead_s` and `not_analysed` of effort, both without `left_out`."""
 
 
 _TEXT = pa.string()
@@ -20,6 +20,7 @@ _LABEL = pa.dictionary(pa.int32(), pa.string())
 _MS = pa.int64()
 _UTC = pa.timestamp("ms", tz="UTC")
 _LOCAL = pa.timestamp("ms")
+_LEFT_OUT = pa.list_(pa.struct([("label_name", pa.string()), ("detections", pa.int64())]))
 _INTERVALS = pa.list_(pa.struct([("start_ms", _MS), ("end_ms", _MS)]))
 
 DETECTION_COLUMNS: tuple[Column, ...] = (
@@ -74,6 +75,7 @@ EFFORT_COLUMNS: tuple[Column, ...] = (
     Column("error", _TEXT, "Why it failed."),
     Column("dead_s", pa.float64(), "Seconds in which nothing was recorded; no effort."),
     Column("not_analysed", _INTERVALS, "Where there is no effort, from the recording's start."),
+    Column("left_out", _LEFT_OUT, "Left out by `detector.range`: not expected there and then."),
 )
 
 

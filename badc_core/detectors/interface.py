@@ -30,7 +30,6 @@ class DetectorIdentity:
         window_s: how much the model sees at once.
         uses_gpu: whether it runs on a GPU where there is one.
         companions: other files that decide what it finds, each with its SHA-256, or `absent`.
-        marks: the same of files that only mark what it found for place and season.
     """
 
     name: str
@@ -40,25 +39,19 @@ class DetectorIdentity:
     window_s: float
     uses_gpu: bool = False
     companions: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Returns the identity whose fields these are."""
-        lists = ("companions", "marks")
-        return cls(**{**content, **{name: tuple(content.get(name, ())) for name in lists}})
+        """Returns the identity whose fields these are; earlier versions of BADC had `marks` too."""
+        kept = {name: value for name, value in content.items() if name != "marks"}
+        return cls(**{**kept, "companions": tuple(content.get("companions", ()))})
 
-    def fingerprint_inputs(self) -> dict[str, Any]:
-        """Returns what of it decides what is found and how it is marked, the same on any machine.
+    def model_inputs(self) -> dict[str, Any]:
+        """Returns what of it decides what the model gives, the same on any machine.
 
         Whether a model of the user's own can use a GPU depends on what is installed.
         """
-        return {**self.model_inputs(), "companions": (*self.companions, *self.marks)}
-
-    def model_inputs(self) -> dict[str, Any]:
-        """Returns what of it decides what the model itself gives."""
         content = asdict(self)
-        del content["marks"]
         return {**content, "uses_gpu": False} if self.name in OWN_MODELS else content
 
     def require_same(self, loaded: "DetectorIdentity") -> None:
@@ -271,8 +264,6 @@ class DetectorLoader(Protocol):
 
     # A loader that knows it without looking has `USES_GPU`, a bool, too. If it has `USES_PLACE` and
     # that is false, what the model gives does not depend on where and when a sound was recorded.
-    # A loader with `mark(context, detections)` marks a recording's detections afterwards with what
-    # is expected there and then; it returns as many, in the same order.
     # A loader with `grid(settings)` returns the `WindowGrid` (`windows.py`) its detector reads by:
     # results of earlier versions of BADC then count where their windows were the same.
     # A loader whose detector finds other things in a part of a recording than in all of it has

@@ -5,7 +5,6 @@ object with `identify` and `load` (`interface.DetectorLoader`).
 """
 
 import sys
-from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -13,19 +12,16 @@ from typing import cast
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import (
-    Detection,
     Detector,
     DetectorIdentity,
     DetectorLoader,
-    RecordingContext,
+    Label,
 )
 from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings, Settings
 
 ENTRY_POINT_GROUP = "badc.detectors"
-
-Marker = Callable[[RecordingContext, Sequence[Detection]], tuple[Detection, ...]]
 
 
 def list_detectors() -> list[str]:
@@ -91,12 +87,15 @@ def hears_at_once_s(settings: DetectorSettings) -> float | None:
     return cast("float | None", getattr(_loader(settings.name), "HEARS_AT_ONCE_S", None))
 
 
-def find_marker(settings: DetectorSettings) -> Marker:
-    """Returns what marks detections with what is expected at a place and date.
+def known_labels(settings: DetectorSettings) -> tuple[Label, ...] | None:
+    """Returns all labels a detector can give; None where it does not say.
 
-    Detectors that mark by themselves, or not at all, leave them as they are.
+    Raises:
+        ConfigInvalid: no detector of that name, or its labels cannot be read.
+        DetectorMissing: it is not installed.
     """
-    return getattr(_loader(settings.name), "mark", _leave_unmarked)
+    ask = getattr(_loader(settings.name), "labels", None)
+    return None if ask is None else cast("tuple[Label, ...]", ask(settings))
 
 
 def load_detector(settings: DetectorSettings) -> Detector:
@@ -130,13 +129,6 @@ def _refuse_unknown_labels(loader: DetectorLoader, settings: DetectorSettings) -
                     f"detector.{table}",
                     f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
                 )
-
-
-def _leave_unmarked(
-    context: RecordingContext,  # noqa: ARG001
-    detections: Sequence[Detection],
-) -> tuple[Detection, ...]:
-    return tuple(detections)
 
 
 def _loader(name: str) -> DetectorLoader:

@@ -4,9 +4,12 @@
 about what is kept of that; their formulas are older, so that files of the code before count.
 """
 
+from typing import Any
+
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.hashing import digest_json
+from badc_core.ranges.marking import describe_marks
 from badc_core.stages.stage import STAGES
 
 _CODE = STAGES["raw_detections"].code_version
@@ -24,17 +27,23 @@ def dataset_file_hash(settings: DetectorSettings, detector: DetectorIdentity) ->
             "stage": "detections",
             "code": _CODE,
             "settings": settings.fingerprint_inputs(),
-            "detector": detector.fingerprint_inputs(),
+            "detector": _detector_inputs(settings, detector),
         }
     )
 
 
 def file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the same for a chunk outside a dataset."""
-    return digest_json([_CODE, settings.fingerprint_inputs(), detector.fingerprint_inputs()])
+    return digest_json([_CODE, settings.fingerprint_inputs(), _detector_inputs(settings, detector)])
 
 
 def detections_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides the detections of a whole recording."""
     own = dataset_file_hash(settings, detector)
     return own if settings.label_length == "fixed" else digest_json([own, settings.label_length])
+
+
+def _detector_inputs(settings: DetectorSettings, detector: DetectorIdentity) -> dict[str, Any]:
+    """Returns what of a detector, and of what marks its detections, decides what is kept."""
+    companions = (*detector.companions, *describe_marks(settings))
+    return {**detector.model_inputs(), "companions": companions}

@@ -1,7 +1,8 @@
 """What the steps that detect return: one recording's detections, and the chunks that failed."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,7 @@ class DetectionsResult:
         effort_s: seconds analysed.
         dead_s: seconds in which nothing was recorded.
         config_hash: of the detector and all settings that decided them.
+        left_out: common name -> how many were left out as not expected there and then.
     """
 
     table: pa.Table
@@ -31,11 +33,23 @@ class DetectionsResult:
     effort_s: float
     dead_s: float
     config_hash: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_species(self) -> int:
         """Distinct species; other sounds do not count."""
         return len(pc.unique(self.table["scientific_name"]).drop_null())
+
+    @property
+    def expected_counts(self) -> dict[str, int]:
+        """How many are expected there and then, how many not, and of how many it is not known."""
+        values = self.table["is_expected"]
+        n_expected, n_known = pc.sum(values).as_py() or 0, len(values) - values.null_count
+        return {
+            "expected": n_expected,
+            "not_expected": n_known - n_expected,
+            "not_known": values.null_count,
+        }
 
     def top_labels(self, n: int) -> list[tuple[str, int, float]]:
         """Returns the most frequent labels with their count and best confidence."""

@@ -4,7 +4,7 @@ Columns are in `schema.py`, files in `store.py`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors import stub
-from badc_core.detectors.interface import Detection, DetectorIdentity
+from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult
 from badc_core.intervals import Interval, clip, length_of, unite
 from badc_core.recordings.recording import Recording
@@ -54,6 +54,7 @@ def effort_table(
     detections: pa.Table,
     dead: Sequence[Interval] = (),
     is_stub: bool = False,
+    left_out: Sequence[Sequence[Detection]] = (),
 ) -> pa.Table:
     """Returns the chunks of a recording with what became of them; schema `EFFORT`.
 
@@ -66,6 +67,7 @@ def effort_table(
         detections: the recording's; each counts in the chunk it begins in.
         dead: where nothing was recorded, in samples.
         is_stub: whether no model ran.
+        left_out: chunk by chunk what the settings leave out as not expected there.
     """
     begun = Counter(detections["chunk_id"].to_pylist())
     dead = unite(dead)
@@ -75,9 +77,23 @@ def effort_table(
     rows = [
         _effort_row(recording_id, one, begun[one.chunk.chunk_id], dead, gaps) for one in results
     ]
+    for row, found in zip(rows, left_out, strict=False):
+        counts = count_names([found])
+        row["left_out"] = [{"label_name": one, "detections": n} for one, n in counts.items()]
     if is_stub:
         rows = [row if row["error"] else {**row, "status": stub.NAME} for row in rows]
     return pa.Table.from_pylist(rows, EFFORT)
+
+
+def count_names(chunks: Iterable[Iterable[Detection]]) -> dict[str, int]:
+    """Returns how many detections there are of each common name, most first."""
+    counts = Counter(label_name(one.label) for found in chunks for one in found)
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def label_name(label: Label) -> str:
+    """Returns what rows call a label: its common name, if it has one."""
+    return label.name or label.code or "unknown"
 
 
 def _effort_row(
@@ -152,7 +168,7 @@ def _detection_columns(
         "chunk_sha256": chunk_sha256(recording.sha256, chunk),
         "label": label,
         "label_code": one.label.code or None,
-        "label_name": one.label.name or label,
+        "label_name": label_name(one.label),
         "scientific_name": one.label.scientific_name or None,
         "confidence": one.confidence,
         "is_expected": one.is_expected,

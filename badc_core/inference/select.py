@@ -31,21 +31,18 @@ from badc_core.detections.store import (
 from badc_core.detections.verify import verify_recording
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import stub
-from badc_core.detectors.interface import DetectorIdentity, RecordingContext
-from badc_core.detectors.registry import (
-    Marker,
-    find_marker,
-    identify_detector,
-)
+from badc_core.detectors.interface import Detection, DetectorIdentity, RecordingContext
+from badc_core.detectors.registry import identify_detector
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import InputOutdated
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
 from badc_core.inference.config_hashes import dataset_file_hash, detections_hash, model_hash
 from badc_core.inference.detections_result import DetectionsResult
-from badc_core.inference.detections_table import detections_table, effort_table
+from badc_core.inference.detections_table import count_names, detections_table, effort_table
 from badc_core.inference.raw_result import RawResult, read_raw_result
 from badc_core.inference.recording_run import Keys
 from badc_core.outcomes import Outcome
+from badc_core.ranges.marking import Marking
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import Recording, dead_stretches, read_recording
 from badc_core.settings import ChannelSetting
@@ -59,17 +56,26 @@ class Selection:
     """What the settings keep of a chunk's detections, and how those are marked.
 
     Raises:
-        ConfigInvalid: no detector of that name.
+        ConfigInvalid: no detector of that name, or nothing knows which species can be there.
     """
 
     def __init__(self, settings: DetectorSettings) -> None:
         self._keep = Filter(settings)
-        self._mark: Marker = find_marker(settings)
+        self._marking = Marking(settings)
 
     def of(self, result: ChunkResult, context: RecordingContext) -> ChunkResult:
         """Returns a chunk with the detections that are kept, marked for place and season."""
+        return self.split(self.marked(result, context))[0]
+
+    def marked(self, result: ChunkResult, context: RecordingContext) -> ChunkResult:
+        """Returns a chunk with what thresholds and lists keep, marked for place and season."""
         kept = self._keep.of(result.detections)
-        return replace(result, detections=self._mark(context, kept))
+        return replace(result, detections=self._marking.mark(context, kept))
+
+    def split(self, marked: ChunkResult) -> tuple[ChunkResult, tuple[Detection, ...]]:
+        """Returns a marked chunk as it is kept, and what the settings leave out of it."""
+        kept, left_out = self._marking.split(marked.detections)
+        return replace(marked, detections=kept), left_out
 
 
 def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult], None, None]:
@@ -107,14 +113,17 @@ def select_recording(
     _require_serves(raw, settings, detector, recording_id)
     _require_channel(raw, recording, dataset.settings.recordings.channel)
     context = RecordingContext.of(recording)
-    results = tuple(selection.of(one, context) for one in raw.results)
+    marked = tuple(selection.marked(one, context) for one in raw.results)
+    results = tuple(selection.split(one)[0] for one in marked)
     config_hash = detections_hash(settings, detector)
-    joined = _joined(results) if settings.label_length == "variable" else results
+    if settings.label_length == "variable":
+        marked = _joined(marked)
+    joined, left_out = zip(*map(selection.split, marked), strict=True)
     table = detections_table(recording, joined, raw.detector, config_hash, dataset.name)
     heard = raw.channel if isinstance(raw.channel, int) else None
     is_stub = raw.detector.name == stub.NAME
     dead = dead_stretches(recording, heard)
-    effort = effort_table(recording_id, results, table, dead, is_stub)
+    effort = effort_table(recording_id, results, table, dead, is_stub, left_out)
     verify_recording(recording, table, effort)
     made_by = {
         RUNNER_KEY: raw.detector.name,
@@ -122,7 +131,7 @@ def select_recording(
         MODEL_SHA256_KEY: raw.detector.model_sha256 or "",
         FINGERPRINT_KEY: config_hash,
         DETECTOR_SETTINGS_KEY: json.dumps(
-            {**settings.fingerprint_inputs(), "label_length": settings.label_length}
+            {**settings.stored_inputs(), "label_length": settings.label_length}
         ),
     }
     if raw.channel != MEAN:
@@ -134,7 +143,7 @@ def select_recording(
     if dataset.settings.inference.chunk_json:
         _write_chunk_files(dataset, recording, detector, results, raw.keys)
     effort_s, dead_s = (pc.sum(effort[name]).as_py() for name in ("effort_s", "dead_s"))
-    return DetectionsResult(table, raw, effort_s, dead_s, config_hash)
+    return DetectionsResult(table, raw, effort_s, dead_s, config_hash, count_names(left_out))
 
 
 def _require_serves(

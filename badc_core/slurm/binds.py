@@ -41,6 +41,9 @@ def _git_folders(root: Path) -> list[Path]:
 
 def _model_folders(settings: Settings) -> list[Path]:
     detector = settings.detector
-    files = (detector.model.file, detector.model.labels, detector.model.function_place[0])
+    files = (
+        *(detector.model.file, detector.model.labels, detector.model.function_place[0]),
+        *detector.files,
+    )
     places = [Path(detector.runtime), *(Path(one).parent for one in files)]
     return [one for one in places if one.is_absolute()]

@@ -15,6 +15,7 @@ from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.ranges.marking import describe_marks
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
 from badc_core.speech.stored import search_inputs
@@ -115,7 +116,7 @@ def _detector_settings(dataset: Dataset) -> dict[str, Any]:
 
 def _selection_settings(dataset: Dataset) -> dict[str, Any]:
     detector = dataset.settings.detector
-    marks = identify_detector(detector).marks
+    marks = describe_marks(detector)
     return {"settings": detector.selection_inputs(), **({"marks": marks} if marks else {})}
 
 

@@ -34,12 +34,14 @@ CORPUS_REPORT = "corpus_report"
 def dataset_files(dataset: Dataset) -> tuple[Path, ...]:
     """Returns the files in a dataset about it as a whole that results are made from.
 
-    The table of stations is none where several datasets share one that lies elsewhere.
+    Tables that several datasets share, and that lie elsewhere, are none.
     """
-    root, stations = dataset.root, dataset.deployments
-    # Its setting may have `..` in it, or lead through a link.
-    real_root, real = root.resolve(), stations.parent.resolve() / stations.name
-    inside = [root / real.relative_to(real_root)] if real.is_relative_to(real_root) else []
+    root = dataset.root
+    named = (dataset.deployments, *map(Path, dataset.settings.detector.files))
+    # A setting may have `..` in it, or lead through a link.
+    real_root = root.resolve()
+    real = dict.fromkeys(one.parent.resolve() / one.name for one in named)
+    inside = [root / one.relative_to(real_root) for one in real if one.is_relative_to(real_root)]
     return (dataset.registry, root / SETTINGS_FILE, *inside)
 
 

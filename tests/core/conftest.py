@@ -11,7 +11,9 @@ import soundfile as sf
 from support.processes import is_alive
 
 from badc_core.chunks.plan import plan_chunks
+from badc_core.detectors.birdnet import find_model
 from badc_core.engine.protocol import ChunkTask
+from badc_core.errors import DetectorMissing
 from badc_core.settings import ChunkSettings
 
 RATE_HZ = 16_000
@@ -191,3 +193,12 @@ def is_running(lacking) -> Callable[[int], bool]:
     if not Path("/proc/self/stat").exists():
         lacking("/proc")
     return is_alive
+
+
+@pytest.fixture(scope="session")
+def birdnet(lacking) -> None:
+    """Skips what needs BirdNET's model where that is not installed."""
+    try:
+        find_model()
+    except DetectorMissing as error:
+        lacking(str(error))

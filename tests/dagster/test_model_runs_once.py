@@ -10,10 +10,15 @@ SELECTING = (
     "exclude = ['4-8 kHz']\n",
     "label_length = 'variable'\n",
     "score_floor = 0.2\n",
+    "range = 'filter'\n",
+    "range_threshold = 0.1\n",
+    "range_week = 'year'\n",
+    "species_list = 'species.txt'\n",
 )
 
 
 def test_selecting_otherwise_runs_no_model(finished, n_workers):
+    (finished.root / "species.txt").write_text("4-8 kHz\n")
     for setting in ("", *SELECTING):
         finished.configure("", QUICK.format(0.3 if not setting else 0.1) + setting)
         assert finished.due().keys() <= {"detections"}, setting

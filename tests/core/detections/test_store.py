@@ -20,7 +20,7 @@ def test_what_is_written_is_read_back(tmp_path, make_detections, make_effort):
     table = read_detections(path)
     assert table.schema.equals(DETECTIONS)
     assert table.to_pylist() == make_detections().to_pylist()
-    assert read_metadata(path) == {FINGERPRINT_KEY: "abc", "badc.schema": "2"}
+    assert read_metadata(path) == {FINGERPRINT_KEY: "abc", "badc.schema": "3"}
     write_effort(path, make_effort())
     assert read_effort(path).schema.equals(EFFORT)
     assert read_effort(path).to_pylist() == make_effort().to_pylist()
@@ -67,14 +67,14 @@ def test_a_column_of_the_wrong_kind_is_named(tmp_path, make_detections, column, 
 
 def test_a_file_of_another_schema_version_is_refused_by_name(tmp_path, make_detections):
     path = tmp_path / "rec.parquet"
-    pq.write_table(make_detections().replace_schema_metadata({"badc.schema": "3"}), path)
-    with pytest.raises(DetectionsInvalid, match=r"rec\.parquet: follows schema 3, expected 2"):
+    pq.write_table(make_detections().replace_schema_metadata({"badc.schema": "4"}), path)
+    with pytest.raises(DetectionsInvalid, match=r"rec\.parquet: follows schema 4, expected 3"):
         read_detections(path)
 
 
 def test_effort_of_the_version_before_is_read_without_what_came_since(tmp_path, make_effort):
     path = tmp_path / "rec.parquet"
-    older = make_effort().drop_columns(["dead_s", "not_analysed"])
+    older = make_effort().drop_columns(["dead_s", "not_analysed", "left_out"])
     pq.write_table(older.replace_schema_metadata({"badc.schema": "1"}), path)
     effort = read_effort(path)
     assert effort.schema.equals(EFFORT)

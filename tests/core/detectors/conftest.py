@@ -25,7 +25,6 @@ from support.random_hawkears import copy_installed
 from badc_core.audio.reader import AudioFile
 from badc_core.chunks.plan import Chunk, plan_chunks
 from badc_core.detector_settings import DetectorSettings
-from badc_core.detectors.birdnet import find_model
 from badc_core.detectors.hawkears.home import HawkEarsHome
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Detector, RecordingContext
 from badc_core.detectors.registry import load_detector
@@ -155,15 +154,6 @@ def hawkears_home(lacking, tmp_path_factory) -> HawkEarsHome:
         return HawkEarsHome(build_once(tmp_path_factory, "hawkears", copy_installed))
     except DetectorMissing as error:
         lacking(f"{error}, as `make hawkears` does")
-
-
-@pytest.fixture(scope="session")
-def birdnet(lacking) -> None:
-    """Skips what needs BirdNET's model where that is not installed."""
-    try:
-        find_model()
-    except DetectorMissing as error:
-        lacking(str(error))
 
 
 @pytest.fixture(scope="session")

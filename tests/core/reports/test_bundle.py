@@ -146,7 +146,7 @@ def test_a_bundle_that_cannot_be_made_leaves_the_old_one(workbench):
 def test_detections_of_another_schema_are_refused(workbench, monkeypatch):
     workbench.add()
     monkeypatch.setattr("badc_core.detections.store.SCHEMA_VERSION", 99)
-    with pytest.raises(DetectionsInvalid, match="follows schema 2, expected 99"):
+    with pytest.raises(DetectionsInvalid, match="follows schema 3, expected 99"):
         write_bundle(workbench.dataset, "soundscape")
 
 

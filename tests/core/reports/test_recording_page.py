@@ -160,7 +160,7 @@ def test_detections_without_a_fingerprint_are_still_of_a_schema(workbench):
     workbench.add()
     stored = read_metadata(workbench.dataset.detections("soundscape"))
     assert FINGERPRINT_KEY not in stored
-    assert stored == {"badc.schema": "2"}
+    assert stored == {"badc.schema": "3"}
 
 
 def test_results_of_made_up_networks_are_called_so_at_the_top(workbench):

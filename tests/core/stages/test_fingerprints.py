@@ -15,6 +15,7 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.errors import ConfigInvalid
 from badc_core.hashing import digest_json
+from badc_core.inference import config_hashes
 from badc_core.inference.config_hashes import detections_hash, file_hash, model_hash
 from badc_core.settings import Settings
 from badc_core.stages import stage as stage_table
@@ -40,7 +41,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "chunks.duration_s": (30.0, "chunk_manifest"),
     "chunks.overlap_s": (1.0, "chunk_manifest"),
     "chunks.min_chunk_s": (2.0, "chunk_manifest"),
-    "detector.name": ("foreign", "raw_detections"),
+    "detector.name": ("stub", "raw_detections"),
     "detector.min_score": (0.3, "detections"),
     "detector.score_floor": (0.05, None),
     "detector.sensitivity": (1.1, "raw_detections"),
@@ -48,6 +49,10 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.thresholds": ({"0.5-1 kHz": 0.5}, "detections"),
     "detector.include": (["0.5-1 kHz"], "detections"),
     "detector.exclude": (["0.5-1 kHz"], "detections"),
+    "detector.range": ("filter", "detections"),
+    "detector.range_threshold": (0.1, "detections"),
+    "detector.range_week": ("year", "detections"),
+    "detector.species_list": ("species.txt", "detections"),
     "detector.label_length": ("variable", "detections"),
     "detector.command": ("true", None),
     "detector.runtime": ("elsewhere", None),
@@ -163,6 +168,7 @@ def test_a_setting_changes_the_stage_it_matters_to_and_no_other(
 ) -> None:
     section, _, name = setting.partition(".")
     value, stage = CHANGES[setting]
+    (tmp_path / "species.txt").write_text("1-2 kHz\n")
     before, after = hashes(tmp_path), hashes(tmp_path, **{section: {name: value}})
     assert changed(before, after) == ({stage} if stage else set())
 
@@ -277,28 +283,44 @@ def test_detectors_without_a_model_of_ones_own_keep_the_settings_they_had() -> N
         fingerprint_inputs = DetectorSettings(name=name).fingerprint_inputs()
         assert set(fingerprint_inputs) == shared | more.get(name, set())
     identity = DetectorIdentity("hawkears", "2", None, "MIT", 3.0, uses_gpu=True)
-    content = asdict(identity)
-    assert content.pop("marks") == ()
-    assert identity.fingerprint_inputs() == content
+    assert identity.model_inputs() == asdict(identity)
+    stored = asdict(identity) | {"marks": ["range: 1"]}
+    assert DetectorIdentity.from_json(json.loads(json.dumps(stored))) == identity, "as before"
 
 
 def test_a_file_that_only_marks_what_was_found_runs_no_model(tmp_path: Path, monkeypatch) -> None:
-    before = DetectorIdentity(
-        "birdnet", "2.4", "a" * 64, "MIT", 3.0, companions=("labels: 1",), marks=("range: 1",)
-    )
-    content = asdict(before) | {"companions": ("labels: 1", "range: 1")}
-    del content["marks"]
-    assert before.fingerprint_inputs() == content, "as the code before had it"
-    assert DetectorIdentity.from_json(json.loads(json.dumps(asdict(before)))) == before
-    after = replace(before, marks=("range: 2",))
+    identity = DetectorIdentity("birdnet", "2.4", "a" * 64, "MIT", 3.0, companions=("labels: 1",))
+    monkeypatch.setattr(stage_table, "identify_detector", lambda _: identity)
     settings = DetectorSettings(name="birdnet")
-    assert model_hash(settings, after) == model_hash(settings, before)
-    assert detections_hash(settings, after) != detections_hash(settings, before)
-    found = []
-    for identity in (before, after):
-        monkeypatch.setattr(stage_table, "identify_detector", lambda _, one=identity: one)
+    found, own, models = [], [], []
+    for number in (1, 2):
+        for module in (stage_table, config_hashes):
+            monkeypatch.setattr(module, "describe_marks", lambda _, n=number: (f"range: {n}",))
         found.append(hashes(tmp_path, detector={"name": "birdnet"}))
+        own.append(detections_hash(settings, identity))
+        models.append(model_hash(settings, identity))
     assert changed(*found) == {"detections"}
+    assert models[0] == models[1]
+    before = {
+        "stage": "detections",
+        "code": STAGES["raw_detections"].code_version,
+        "settings": settings.fingerprint_inputs(),
+        "detector": asdict(identity) | {"companions": ["labels: 1", "range: 1"]},
+    }
+    assert own[0] == digest_json(before) != own[1], "as the code before had it"
+
+
+def test_a_changed_list_of_species_selects_again_and_runs_no_model(tmp_path: Path) -> None:
+    listed = {"name": "band_energy", "species_list": "here.txt"}
+    found = []
+    for names in ("1-2 kHz\n", "2-4 kHz\n"):
+        (tmp_path / "here.txt").write_text(names)
+        found.append(hashes(tmp_path, detector=listed))
+    assert changed(*found) == {"detections"}
+    (tmp_path / "here.txt").rename(tmp_path / "there.txt")
+    assert hashes(tmp_path, detector=listed | {"species_list": "there.txt"}) == found[1]
+    with pytest.raises(ConfigInvalid, match="there is no such list of species"):
+        hashes(tmp_path, detector=listed)
 
 
 def test_a_lower_floor_of_hawkears_changes_the_files_of_its_chunks() -> None:

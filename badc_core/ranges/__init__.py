@@ -1,0 +1,1 @@
+"""Which species can be where a recording was recorded, at the time of year it was."""
