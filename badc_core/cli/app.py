@@ -22,6 +22,7 @@ from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
 from badc_core.cli.slurm import build_slurm
+from badc_core.cli.species import species
 from badc_core.cli.telemetry import telemetry
 from badc_core.cli.verify import verify
 
@@ -62,6 +63,8 @@ def build_app() -> typer.Typer:
     app.command("gpus")(gpus)
     app.command("telemetry")(telemetry)
     app.command("verify")(verify)
+    # Without this -114 would be an unknown option.
+    app.command("species", context_settings={"ignore_unknown_options": True})(species)
     app.add_typer(groups["data"], name="data")
     app.add_typer(reports, name="report")
     app.add_typer(infer, name="infer")
