@@ -9,10 +9,10 @@ from typing import Any
 
 from badc_core.atomic import writing_text
 from badc_core.csv_tables import write_rows
-from badc_core.detectors.birdnet_range import week_of
 from badc_core.exports.provenance import detectors_by_hash
 from badc_core.exports.rows import Found, SourceRecording
 from badc_core.exports.source import ExportSource
+from badc_core.ranges.birdnet import week_of
 
 COLUMNS = (
     *("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File"),
