@@ -62,7 +62,8 @@ def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
         "valid here: command, exclude, hawkears, include, label_length, min_score, model, name, "
-        "runtime, score_floor, sensitivity, thresholds, window_overlap_s"
+        "range, range_threshold, range_week, runtime, score_floor, sensitivity, species_list, "
+        "thresholds, window_overlap_s"
     )
 
 

@@ -485,7 +485,7 @@ def test_a_gpu_is_asked_for_only_where_onnxruntime_can_use_one(
     assert uses_gpu(settings())
     after = identify_detector(settings())
     assert after != before
-    assert after.fingerprint_inputs() == before.fingerprint_inputs()
+    assert after.model_inputs() == before.model_inputs()
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider':UserWarning")
