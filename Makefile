@@ -67,7 +67,7 @@ test-duckdb: $(VENV)/.installed-dev ## tests of reports and comparisons with the
 # In one call of make, as `.ci/run` has it, nothing runs twice.
 # The longest first, one at a time: else a worker ends minutes after the others. Tests on a cluster
 # wait for it most of the time, so others run meanwhile.
-test-all: test test-core test-duckdb .venv-birdnet/.installed ## all of these, and soaks
+test-all: test test-core test-duckdb .venv-birdnet/.installed .venv-readers/.installed ## all of these, and soaks
 	@$(BIN)/python -m pytest -n auto --dist load --maxschedchunk 1 tests/e2e tests/slurm tests \
 		-m "soak or slurm" --hypothesis-profile thorough
 
@@ -98,7 +98,7 @@ lock: $(VENV)/.made ## renew requirements.lock from the newest versions pyprojec
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages. Now run: make check test"
 
 clean: ## remove environments and caches; keeps data/ and dagster_home/
-	rm -rf .venv .venv-core .venv-birdnet .venv-crate build badc.egg-info
+	rm -rf .venv .venv-core .venv-birdnet .venv-crate .venv-readers build badc.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # ---- environments; a stamp file stands for each, so a second make installs nothing ----
@@ -143,6 +143,15 @@ $(VENV)/.installed-media: $(VENV)/.installed-run
 	@echo "Installing the birdnet package into .venv-birdnet, to compare with ..."
 	@.venv-birdnet/bin/python -m pip install $(PIP_FLAGS) -c requirements.lock birdnet==1.3.1 \
 		&& touch $@ || echo "birdnet cannot be installed here: its figures will be null"
+
+# Programs that exports are for. Of opensoundscape only what its tables need: all of it is 5 GB.
+.venv-readers/.installed:
+	@$(call make_venv,.venv-readers)
+	@echo "Installing what reads exports into .venv-readers (1.7 GB, some minutes) ..."
+	@.venv-readers/bin/python -m pip install $(PIP_FLAGS) torch==2.13.0 librosa matplotlib pandas \
+		scikit-learn crowsetta==5.1.2 guano==1.0.16 frictionless==5.21.0
+	@.venv-readers/bin/python -m pip install $(PIP_FLAGS) --no-deps opensoundscape==0.13.2
+	@touch $@
 
 define make_venv
 	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

@@ -10,11 +10,15 @@ from typing import TypeAlias
 
 from badc_core.exports.audacity import write_audacity
 from badc_core.exports.birdnet_csv import write_birdnet
+from badc_core.exports.camtrap import write_camtrap
+from badc_core.exports.guano_sidecar import write_guano
 from badc_core.exports.kaleidoscope import write_kaleidoscope
 from badc_core.exports.occupancy import write_occupancy
+from badc_core.exports.opensoundscape import write_opensoundscape
 from badc_core.exports.raven import write_raven
 from badc_core.exports.source import ExportSource
 from badc_core.exports.study_areas import write_study_areas
+from badc_core.exports.wildtrax import write_wildtrax
 
 Write: TypeAlias = Callable[[ExportSource, Path], None]
 
@@ -39,4 +43,8 @@ FORMATS: dict[str, ExportFormat] = {
     "kaleidoscope": ExportFormat("a table for Kaleidoscope", write_kaleidoscope),
     "study_area": ExportFormat("CSV of each study area, and of all", write_study_areas),
     "occupancy": ExportFormat("detection histories for R's unmarked, with effort", write_occupancy),
+    "wildtrax": ExportFormat("tasks and tags to upload to WildTrax", write_wildtrax),
+    "opensoundscape": ExportFormat("a table of clips with scores", write_opensoundscape),
+    "camtrap": ExportFormat("a data package in the style of Camtrap DP", write_camtrap),
+    "guano": ExportFormat("GUANO metadata with species, one file each", write_guano),
 }
