@@ -18,7 +18,7 @@ _SCORE_FLOOR = 0.1
 _SELECTION = ("min_score", "thresholds", "include", "exclude", "label_length")
 _RANGE = ("range", "range_threshold", "range_week")
 """In fingerprints only where they are not the defaults: results of BADC before them still count."""
-DETECTOR_FILES = ("species_list",)
+DETECTOR_FILES = ("species_list", "thresholds_file", "calibration_file")
 """Paths: what is in these files decides, which `ranges/` and `detections/` describe."""
 
 _LAST_WEEK = 48
@@ -140,6 +140,16 @@ class DetectorSettings(Section):
     window_overlap_s: float = Field(0.0, ge=0, description="How much successive windows share.")
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         {}, description="Label, code or scientific name -> its own minimum, in place of min_score."
+    )
+    thresholds_file: str = Field(
+        "",
+        description="CSV file with the columns `label` and `threshold`, which are added to "
+        "`thresholds`; relative paths begin at `badc.toml`'s folder.",
+    )
+    calibration_file: str = Field(
+        "",
+        description="CSV file with the columns `label`, `intercept` and `slope`: what makes a "
+        "probability of a score, for the column `calibrated_p`.",
     )
     include: tuple[str, ...] = Field(
         (), description="Only these labels, codes or scientific names; empty means all."
@@ -266,7 +276,9 @@ class DetectorSettings(Section):
     def stored_inputs(self) -> dict[str, Any]:
         """Returns the same to be written into every file of detections, with names of files."""
         names = {one: Path(getattr(self, one)).name for one in DETECTOR_FILES if getattr(self, one)}
-        return {**self.fingerprint_inputs(), **names}
+        # Thousands of them, in a hundred thousand files.
+        table: dict[str, Any] = {"thresholds": {}} if self.thresholds_file else {}
+        return {**self.fingerprint_inputs(), **table, **names}
 
     def selection_inputs(self) -> dict[str, Any]:
         """Returns the settings that decide what is kept of what the model gave, and how."""

@@ -6,6 +6,7 @@ about what is kept of that; their formulas are older, so that files of the code 
 
 from typing import Any
 
+from badc_core.detections.calibrate import describe_calibration
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import DetectorIdentity
 from badc_core.hashing import digest_json
@@ -40,7 +41,9 @@ def file_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
 def detections_hash(settings: DetectorSettings, detector: DetectorIdentity) -> str:
     """Returns the hash of what decides the detections of a whole recording."""
     own = dataset_file_hash(settings, detector)
-    return own if settings.label_length == "fixed" else digest_json([own, settings.label_length])
+    length = () if settings.label_length == "fixed" else (settings.label_length,)
+    more = (*length, *describe_calibration(settings))
+    return digest_json([own, *more]) if more else own
 
 
 def _detector_inputs(settings: DetectorSettings, detector: DetectorIdentity) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from badc_core.chunks.manifest import chunk_sha256
 from badc_core.chunks.plan import Chunk
+from badc_core.detections.calibrate import Calibrator
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detectors import stub
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
@@ -20,6 +21,8 @@ from badc_core.intervals import Interval, clip, length_of, unite
 from badc_core.recordings.recording import Recording
 from badc_core.units import samples_to_ms
 
+_NO_CURVES = Calibrator({})
+
 
 def detections_table(
     recording: Recording,
@@ -27,6 +30,7 @@ def detections_table(
     detector: DetectorIdentity,
     config_hash: str,
     dataset_name: str,
+    calibrator: Calibrator = _NO_CURVES,
 ) -> pa.Table:
     """Returns the detections of a recording, by start, then label; schema `DETECTIONS`."""
     constant = {
@@ -40,7 +44,11 @@ def detections_table(
         "is_detection": True,
     }
     rows = [
-        {**constant, **_detection_columns(recording, result.chunk, one, detector)}
+        {
+            **constant,
+            **_detection_columns(recording, result.chunk, one, detector),
+            "calibrated_p": calibrator.probability(one.label, one.confidence),
+        }
         for result in results
         for one in result.detections
     ]

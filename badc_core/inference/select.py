@@ -15,6 +15,7 @@ from badc_core.atomic import remove_abandoned
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.chunks.manifest import VIRTUAL_NOTE, chunk_sha256
 from badc_core.datasets.dataset import Dataset
+from badc_core.detections.calibrate import Calibrator
 from badc_core.detections.filters import Filter
 from badc_core.detections.joining import join_touching
 from badc_core.detections.store import (
@@ -62,6 +63,7 @@ class Selection:
     def __init__(self, settings: DetectorSettings) -> None:
         self._keep = Filter(settings)
         self._marking = Marking(settings)
+        self.calibrator = Calibrator.read(settings)
 
     def of(self, result: ChunkResult, context: RecordingContext) -> ChunkResult:
         """Returns a chunk with the detections that are kept, marked for place and season."""
@@ -119,7 +121,9 @@ def select_recording(
     if settings.label_length == "variable":
         marked = _joined(marked)
     joined, left_out = zip(*map(selection.split, marked), strict=True)
-    table = detections_table(recording, joined, raw.detector, config_hash, dataset.name)
+    table = detections_table(
+        recording, joined, raw.detector, config_hash, dataset.name, selection.calibrator
+    )
     heard = raw.channel if isinstance(raw.channel, int) else None
     is_stub = raw.detector.name == stub.NAME
     dead = dead_stretches(recording, heard)

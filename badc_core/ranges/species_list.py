@@ -15,17 +15,19 @@ from typing import Self
 from badc_core.annexed_files import require_fetched
 from badc_core.detectors.interface import Label
 from badc_core.errors import ConfigInvalid
-
-_COLUMNS = frozenset(
-    {"name", "label", "species", "common_name", "english_name", "scientific_name", "code"}
+from badc_core.label_tables import (
+    NAME_COLUMNS,
+    column_names,
+    find_delimiter,
+    read_saved_text,
 )
-_DELIMITERS = ",;\t"
+
 _GROUP = re.compile(r"\s*\([^)]*\)$")
 """As eBird adds to a name: `Yellow-rumped Warbler (Myrtle)`."""
 
+_KIND = "list of species"
 _SHOWN = 3
 _REMEDY = "Write one species a line, by its common or scientific name, or both as Name_Name"
-_OF_EXCEL = "cp1252"
 
 _logger = getLogger(__name__)
 
@@ -34,7 +36,7 @@ def require_list(path: Path) -> Path:
     """Returns the path of a list of species that is there; raises ConfigInvalid."""
     require_fetched(path)
     if not path.is_file():
-        raise ConfigInvalid("there is no such list of species", path, "Correct species_list")
+        raise ConfigInvalid(f"there is no such {_KIND}", path, "Correct the setting")
     return path
 
 
@@ -59,7 +61,7 @@ class SpeciesList:
             ConfigInvalid: it is not there, is not text, or names nothing.
             ContentMissing: it is annexed, and its content is not here.
         """
-        lines = [one for one in _read(require_list(path)).splitlines() if _counts(one)]
+        lines = [one for one in read_saved_text(path, _KIND).splitlines() if _counts(one)]
         entries = [one for one in _entries(lines) if one]
         if not entries:
             raise ConfigInvalid("it names no species", path, _REMEDY)
@@ -91,28 +93,16 @@ class SpeciesList:
         )
 
 
-def _read(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    try:
-        return content.decode(_OF_EXCEL)
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid("not a text file", path, "Save it as text in UTF-8") from error
-
-
 def _counts(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _entries(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yields what each line calls its species."""
-    delimiter = max(_DELIMITERS, key=lines[0].count) if lines else ","
+    delimiter = find_delimiter(lines[0]) if lines else ","
     rows = list(csv.reader(lines, delimiter=delimiter))
-    header = ["_".join(cell.split()).lower() for cell in rows[0]] if rows else []
-    wanted = [number for number, name in enumerate(header) if name in _COLUMNS]
+    header = column_names(rows[0]) if rows else []
+    wanted = [number for number, name in enumerate(header) if name in NAME_COLUMNS]
     if wanted:
         for row in rows[1:]:
             yield _names(row[number] for number in wanted if number < len(row))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from badc_core.annexed_files import lacks_content
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.datasets.dataset import Dataset
+from badc_core.detections.calibrate import describe_calibration
 from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import ContentMissing, DatasetInvalid
 from badc_core.ranges.marking import describe_marks
@@ -116,7 +117,7 @@ def _detector_settings(dataset: Dataset) -> dict[str, Any]:
 
 def _selection_settings(dataset: Dataset) -> dict[str, Any]:
     detector = dataset.settings.detector
-    marks = describe_marks(detector)
+    marks = (*describe_marks(detector), *describe_calibration(detector))
     return {"settings": detector.selection_inputs(), **({"marks": marks} if marks else {})}
 
 

@@ -186,11 +186,17 @@ class StageRecords:
 
 def setting_words(dataset: Dataset) -> list[str]:
     """Returns options for the settings that a run laid over those in `badc.toml`."""
-    plain = load_settings(dataset.root / SETTINGS_FILE)
+    file = dataset.root / SETTINGS_FILE
+    plain = load_settings(file)
     used = _decide(dataset.settings)
     # A clone may have another name.
     used["recordings"]["dataset_name"] = dataset.name
     words: list[str] = []
+    table = dataset.settings.detector.thresholds_file
+    if table != plain.detector.thresholds_file:
+        # Named instead of all that is in it, which is longer than a command may be.
+        plain = load_settings(file, {"detector": {"thresholds_file": table}})
+        words += ["--set", f"detector.thresholds_file={render_value(table)}"]
     for place, value in _differences(used, _decide(plain)):
         words += ["--set", f"{'.'.join(place)}={render_value(value)}"]
     return words

@@ -61,9 +61,10 @@ def test_overrides_replace_all_thresholds_of_the_file(tmp_path: Path) -> None:
 def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detector]\nminscore = 0.5\n") == (
         "unknown setting detector.minscore; "
-        "valid here: command, exclude, hawkears, include, label_length, min_score, model, name, "
+        "valid here: calibration_file, command, exclude, hawkears, include, label_length, "
+        "min_score, model, name, "
         "range, range_threshold, range_week, runtime, score_floor, sensitivity, species_list, "
-        "thresholds, window_overlap_s"
+        "thresholds, thresholds_file, window_overlap_s"
     )
 
 

@@ -14,11 +14,15 @@ SELECTING = (
     "range_threshold = 0.1\n",
     "range_week = 'year'\n",
     "species_list = 'species.txt'\n",
+    "thresholds_file = 'thresholds.csv'\n",
+    "calibration_file = 'curves.csv'\n",
 )
 
 
 def test_selecting_otherwise_runs_no_model(finished, n_workers):
     (finished.root / "species.txt").write_text("4-8 kHz\n")
+    (finished.root / "thresholds.csv").write_text("label,threshold\n2-4 kHz,0.5\n")
+    (finished.root / "curves.csv").write_text("label,intercept,slope\n4-8 kHz,0,1\n")
     for setting in ("", *SELECTING):
         finished.configure("", QUICK.format(0.3 if not setting else 0.1) + setting)
         assert finished.due().keys() <= {"detections"}, setting

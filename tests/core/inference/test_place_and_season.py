@@ -80,6 +80,8 @@ def test_off_says_nothing_and_a_list_says_it_in_place_of_the_model(root):
 
 def test_each_setting_gives_the_rows_another_fingerprint(root):
     (root / "ours.csv").write_text("Cactus Wren\n")
+    (root / "thresholds.csv").write_text("label,threshold\nOvenbird,0.5\n")
+    (root / "curves.csv").write_text("label,intercept,slope\nOvenbird,0,1\n")
     given = (
         {},
         {"range": "off"},
@@ -87,6 +89,24 @@ def test_each_setting_gives_the_rows_another_fingerprint(root):
         {"range_threshold": 0.5},
         {"range_week": "year"},
         {"species_list": "ours.csv"},
+        {"thresholds_file": "thresholds.csv"},
+        {"calibration_file": "curves.csv"},
     )
     hashes = [select(root, **one).config_hash for one in given]
     assert len(set(hashes)) == len(given)
+
+
+def test_thresholds_and_curves_come_from_files(root):
+    """All scores of Ovenbird are 0.8, of Cactus Wren 0.6, of Engine 0.4."""
+    (root / "t.csv").write_text("label,threshold\nOvenbird,0.81\nCactus Wren,0.6\n")
+    (root / "c.csv").write_text("label,intercept,slope\nCactus Wren,-1,2\n")
+    found = select(root, thresholds_file="t.csv", calibration_file="c.csv")
+    rows, _ = stored(root)
+    assert {row["label_name"] for row in rows} == {CACTUS_WREN, ENGINE}
+    # logit(0.6) = ln 1.5, so odds against are e * 1.5**-2.
+    right = {round(row["calibrated_p"], 6) for row in rows if row["label_name"] == CACTUS_WREN}
+    assert right == {0.452873}
+    assert {row["calibrated_p"] for row in rows if row["label_name"] == ENGINE} == {None}
+    assert found.raw.n_detections == 9
+    (root / "t.csv").write_text("label,threshold\nOvenbird,0.8\n")
+    assert "Ovenbird" in set(select(root, thresholds_file="t.csv").table["label_name"].to_pylist())

@@ -53,6 +53,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "detector.range_threshold": (0.1, "detections"),
     "detector.range_week": ("year", "detections"),
     "detector.species_list": ("species.txt", "detections"),
+    "detector.thresholds_file": ("thresholds.csv", "detections"),
+    "detector.calibration_file": ("curves.csv", "detections"),
     "detector.label_length": ("variable", "detections"),
     "detector.command": ("true", None),
     "detector.runtime": ("elsewhere", None),
@@ -169,6 +171,8 @@ def test_a_setting_changes_the_stage_it_matters_to_and_no_other(
     section, _, name = setting.partition(".")
     value, stage = CHANGES[setting]
     (tmp_path / "species.txt").write_text("1-2 kHz\n")
+    (tmp_path / "thresholds.csv").write_text("label,threshold\n1-2 kHz,0.5\n")
+    (tmp_path / "curves.csv").write_text("label,intercept,slope\n1-2 kHz,0,1\n")
     before, after = hashes(tmp_path), hashes(tmp_path, **{section: {name: value}})
     assert changed(before, after) == ({stage} if stage else set())
 

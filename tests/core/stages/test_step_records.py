@@ -10,7 +10,12 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.tracking import write_tracking_rules
 from badc_core.stages import step_records
-from badc_core.stages.step_records import commit_dataset_files, commit_leftovers
+from badc_core.stages.step_records import (
+    commit_dataset_files,
+    commit_leftovers,
+    dataset_files,
+    setting_words,
+)
 from badc_core.stages.work import RecordingWork, Work
 
 
@@ -67,3 +72,25 @@ def test_settings_that_an_early_save_annexed_are_put_into_git_so_that_clones_hav
     clone = tmp_path_factory.mktemp("clones") / "clone"
     run_in(dataset.root, "git", "clone", "-q", dataset.root, clone)
     assert (clone / "badc.toml").read_text() == "[detector]\nmin_score = 0.5\n"
+
+
+def test_a_record_names_the_file_of_thresholds_and_not_what_is_in_it(tmp_path) -> None:
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "badc.toml").write_text("[detector]\nthresholds = {Wren = 0.4}\n")
+    (tmp_path / "t.csv").write_text("label,threshold\nOvenbird,0.9\n")
+    given = {"thresholds_file": "t.csv", "min_score": 0.3}
+    words = setting_words(Dataset.open(tmp_path, {"detector": given}))
+    quoted = f'"{tmp_path / "t.csv"}"'
+    assert words[1::2] == [f"detector.thresholds_file={quoted}", "detector.min_score=0.3"]
+    more = setting_words(Dataset.open(tmp_path, {"detector": given | {"thresholds": {}}}))
+    assert "detector.thresholds={Ovenbird = 0.9}" in more[1::2], "Wren has none in this run"
+
+
+def test_files_that_settings_name_are_part_of_a_dataset_if_they_are_in_it(tmp_path) -> None:
+    (tmp_path / "pond" / "audio").mkdir(parents=True)
+    (tmp_path / "ours.txt").write_text("Ovenbird\n")
+    settings = {"species_list": "../ours.txt", "calibration_file": "curves.csv"}
+    found = dataset_files(Dataset.open(tmp_path / "pond", {"detector": settings}))
+    names = {one.name for one in found}
+    assert "curves.csv" in names
+    assert "ours.txt" not in names

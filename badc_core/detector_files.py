@@ -1,0 +1,34 @@
+"""The file of thresholds that a detector's settings may name.
+
+Its content becomes part of the settings, so that a step on another machine gets it with its inputs.
+The other files that settings name are read by the steps that need them.
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from badc_core.detector_settings import DetectorSettings
+from badc_core.errors import ConfigInvalid
+from badc_core.label_tables import read_label_table
+from badc_core.validation import explain_invalid
+
+
+def read_thresholds(detector: DetectorSettings) -> DetectorSettings:
+    """Returns a detector's settings with the thresholds in their file; those that are there stay.
+
+    Raises:
+        ConfigInvalid: the file cannot be read, or has a threshold that cannot be.
+        ContentMissing: it is annexed, and its content is not here.
+    """
+    if not detector.thresholds_file:
+        return detector
+    path = Path(detector.thresholds_file)
+    table = read_label_table(path, "file of thresholds", ("threshold",))
+    own = {name.strip().casefold() for name in detector.thresholds}
+    added = {label: one for label, (one,) in table.items() if label.casefold() not in own}
+    content = {**detector.model_dump(), "thresholds": {**added, **detector.thresholds}}
+    try:
+        return DetectorSettings.model_validate(content)
+    except ValidationError as error:
+        raise ConfigInvalid(explain_invalid(error), path, "Correct the table") from error
