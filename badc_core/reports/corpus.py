@@ -29,7 +29,7 @@ from badc_core.reports.database import (
     create_table,
     create_tables,
     create_views,
-    insert,
+    insert_recordings,
     insert_settings,
     naming_duckdb_trouble,
     query,
@@ -217,7 +217,7 @@ def _write(
             create_views(connection)
             insert_settings(connection, dataset.settings)
             _create_missing(connection, dataset, reasons)
-            insert(connection, "recordings", recordings_table(list(present.values())))
+            insert_recordings(connection, recordings_table(list(present.values())))
             _insert_files(connection, "detections", [dataset.detections(one) for one in present])
             _insert_files(connection, "chunks", [dataset.effort(one) for one in present])
             create_speech(connection, speech)

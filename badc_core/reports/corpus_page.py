@@ -21,6 +21,7 @@ from badc_core.detectors.registry import choose_chunks
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
+from badc_core.reports.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.database import query
 from badc_core.reports.finished_database import reading
@@ -32,7 +33,6 @@ from badc_core.units import format_duration
 _LONG_PAUSE = timedelta(days=366)
 _MAX_STATIONS = 10
 _MAX_COLUMNS = 62
-_HOURS = range(24)
 
 _SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
@@ -50,7 +50,6 @@ _STATIONS = """
         sum(detections)::BIGINT AS detections
     FROM effort_by_recording GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
-_HOUR_EFFORT = "SELECT local_hour, sum(effort_s) FROM effort_by_hour GROUP BY local_hour"
 _DETECTORS = """
     SELECT DISTINCT runner, model_version, model_sha256 FROM real_detections ORDER BY ALL
 """
@@ -110,7 +109,9 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         n_stations=len(stations),
         by_station=_by_station(connection),
         effort=_effort_map(connection),
-        activity=_activity_map(connection, top),
+        activity=map_by_hour(connection, top),
+        by_sunrise=map_by_sunrise(connection, top),
+        no_sunrise=query(connection, NO_SUNRISE),
         recordings=recordings,
         busiest=busiest[: report.top_recordings],
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
@@ -209,36 +210,6 @@ def _span_days(first: date, last: date) -> int:
     """Returns the days in a column: 1, or as many weeks as are needed."""
     days = (last - first).days + 1
     return 1 if days <= _MAX_COLUMNS else 7 * -(-days // (7 * _MAX_COLUMNS))
-
-
-def _activity_map(connection: duckdb.DuckDBPyConnection, species: _Rows) -> HeatMap | None:
-    """Returns detections per hour analysed, by species and hour of the local day."""
-    effort_s: dict[int, float] = dict(connection.execute(_HOUR_EFFORT).fetchall())
-    if not effort_s or not species:
-        return None
-    rates: dict[tuple[str, str], dict[int, float]] = {}
-    for one in query(connection, "SELECT * FROM activity_by_hour"):
-        hours = rates.setdefault((one["label"], one["label_name"]), {})
-        hours[one["local_hour"]] = one["detections_per_hour"] or 0.0
-    rows = []
-    for one in species:
-        name = one["label_name"]
-        rows.append((name, _hour_cells(name, rates.get((one["label"], name), {}), effort_s)))
-    return HeatMap(tuple(f"{hour:02d}" for hour in _HOURS), tuple(rows), dense=True)
-
-
-def _hour_cells(
-    name: str, rates: Mapping[int, float], effort_s: Mapping[int, float]
-) -> tuple[Cell, ...]:
-    most = max(rates.values(), default=0.0) or 1.0
-    cells = []
-    for hour in _HOURS:
-        listened_s = effort_s.get(hour, 0.0)
-        rate = rates.get(hour, 0.0)
-        found = f"{rate:.1f} per hour in {format_duration(listened_s)} analysed"
-        title = f"{name}, {hour:02d}:00: {found if listened_s else 'nothing analysed'}"
-        cells.append(Cell(rate / most if listened_s else None, title))
-    return tuple(cells)
 
 
 def _station_name(place: Mapping[str, Any]) -> str:

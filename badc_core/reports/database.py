@@ -1,7 +1,6 @@
 """The tables and views of a report database, the same for one recording and for a corpus.
 
-The views are `sql/*.sql`. A corpus is filled in `corpus.py`; pages are rendered in `page.py`.
-A database that is there is opened in `finished_database.py`.
+The views are `sql/*.sql`. A corpus is filled in `corpus.py`, and opened in `finished_database.py`.
 """
 
 import errno
@@ -25,17 +24,13 @@ from badc_core.recordings.recording import read_recording
 from badc_core.reports.recordings_table import RECORDINGS, recordings_table
 from badc_core.reports.speech_tables import IN_SPEECH
 from badc_core.settings import Settings
+from badc_core.sun.sunrises import SUNRISES, find_sunrises
 
 VIEWS = (
-    "real_detections",
-    "label_summary",
-    "recording_summary",
-    "timeline_summary",
-    "effort_by_recording",
-    "effort_by_hour",
-    "effort_by_station_day",
-    "species_by_station",
-    "activity_by_hour",
+    *("real_detections", "label_summary", "recording_summary", "timeline_summary"),
+    *("effort_by_recording", "effort_by_hour", "effort_by_station_day"),
+    *("species_by_station", "activity_by_hour"),
+    *("effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
 )
 """In the order in which one needs another."""
 
@@ -57,7 +52,7 @@ _DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates the tables that the views need, empty."""
     connection.execute("CREATE TABLE settings (bucket_minutes BIGINT, min_score DOUBLE)")
-    for name, schema in TABLES.items():
+    for name, schema in {**TABLES, "sunrises": SUNRISES}.items():
         create_table(connection, name, schema.empty_table())
 
 
@@ -71,6 +66,12 @@ def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) ->
     """Adds an Arrow table's rows to a table with the same columns."""
     with _arriving(connection, table):
         connection.execute(f'INSERT INTO "{name}" SELECT * FROM arriving')  # noqa: S608
+
+
+def insert_recordings(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> None:
+    """Adds recordings by `RECORDINGS`, and the sunrises that their moments belong to."""
+    insert(connection, "recordings", table)
+    insert(connection, "sunrises", find_sunrises(table))
 
 
 def create_speech(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
@@ -131,7 +132,7 @@ def new_recording_database(
         insert_settings(connection, dataset.settings)
         insert(connection, "detections", detections)
         insert(connection, "chunks", effort)
-        insert(connection, "recordings", recordings_table([recording]))
+        insert_recordings(connection, recordings_table([recording]))
         create_speech(connection, speech or {})
         connection.execute("COMMIT")
         n_rows = write_out(connection, (*TABLES, *(speech or ())))

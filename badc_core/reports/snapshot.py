@@ -26,7 +26,7 @@ from badc_core.reports.database import (
     create_table,
     create_tables,
     create_views,
-    insert,
+    insert_recordings,
     query,
 )
 from badc_core.reports.finished_database import first_line
@@ -130,7 +130,7 @@ class Snapshot:
         connection = self._connection
         create_tables(connection)
         create_table(connection, "missing", MISSING.empty_table())
-        insert(connection, "recordings", recordings_table(list(present.values())))
+        insert_recordings(connection, recordings_table(list(present.values())))
         for name, path_of in _KINDS.items():
             self._show_files(name, [path_of(self._dataset, one) for one in present])
         create_views(connection)
