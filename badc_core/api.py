@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import pyarrow as pa
 
+from badc_core.corpus.database import VIEWS
+from badc_core.corpus.snapshot import Snapshot
 from badc_core.datasets.connections import read_connections
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError, ConfigInvalid
 from badc_core.options import option_fields
 from badc_core.recordings.registry import unknown_recording
-from badc_core.reports.database import VIEWS
-from badc_core.reports.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from badc_core.inference.run_spec import RunResult
@@ -43,7 +43,7 @@ _RECORDINGS = """
         e.chunks, e.failed_chunks, e.detections, e.labels, r.warnings
     FROM registered g LEFT JOIN recordings r USING (recording_id)
     LEFT JOIN effort_by_recording e USING (recording_id)
-    LEFT JOIN (SELECT DISTINCT recording_id FROM chunks WHERE status = 'stub') s
+    LEFT JOIN (SELECT recording_id FROM chunks_by_recording WHERE stub_chunks > 0) s
         USING (recording_id)
     ORDER BY g.recording_id
 """

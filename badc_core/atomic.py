@@ -1,7 +1,7 @@
 """Writing files so that a reader sees the old content or the new, never a part of it.
 
 Every output of BADC goes through `replacing`, and is read back before the rename: text here by
-`writing_text`, tables by `columns.write_parquet`, databases by `reports/database.py`. Appending
+`writing_text`, tables by `columns.write_parquet`, databases by `corpus/database.py`. Appending
 logs are in `telemetry/log.py`.
 """
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from badc_core.chunks.manifest import Manifest, write_manifest
+from badc_core.corpus.building import gather_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.devices.places import usable_cores
@@ -17,7 +18,6 @@ from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome
 from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
-from badc_core.reports.corpus import gather_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.corpus_outputs import store_corpus_if_remade
 from badc_core.stages.describing import describe_recordings

@@ -1,6 +1,6 @@
-"""Asset checks on the corpus database.
+"""Asset checks on the corpus.
 
-What is checked is in `badc_core.detections.verify` and, whether files are as they were written, in
+What is checked is in `badc_core.corpus.rules` and, whether files are as they were written, in
 `badc_core.integrity`; recordings are checked inside their steps, since checks on a hundred thousand
 partitions show only the last one. The checks that a step evaluates itself are in `step_checks.py`.
 """
@@ -8,10 +8,10 @@ partitions show only the last one. The checks that a step evaluates itself are i
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster_duckdb import DuckDBResource
 
+from badc_core.corpus.rules import CORPUS_CHECKS, CheckOutcome
+from badc_core.corpus.verifying import check_corpus
 from badc_core.datasets.connections import Connection
-from badc_core.detections.verify import CORPUS_CHECKS, CheckOutcome, verify_corpus
 from badc_core.integrity.findings import Report
 from badc_core.integrity.verifying import verify_sample
 from badc_core.stages.step_records import CORPUS_DETECTIONS
@@ -44,13 +44,11 @@ def build_checks(connection: Connection) -> list[dg.AssetChecksDefinition]:
     )
     def corpus_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         dataset = getattr(context.resources, resource)
-        database = DuckDBResource(
-            database=str(dataset.corpus.duckdb), connection_config={"access_mode": "READ_ONLY"}
-        )
-        with database.get_connection() as duckdb:
-            for outcome in verify_corpus(duckdb):
-                if dg.AssetCheckKey(key, outcome.name) in context.selected_asset_check_keys:
-                    yield _result(key, outcome)
+        with as_failures():
+            outcomes = {one.name: one for one in check_corpus(dataset)}
+        for check in CORPUS_CHECKS:
+            if dg.AssetCheckKey(key, check.name) in context.selected_asset_check_keys:
+                yield _result(key, outcomes[check.name])
 
     @dg.asset_check(
         asset=key,

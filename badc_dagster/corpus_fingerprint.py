@@ -19,6 +19,7 @@ from badc_core.recordings.registry import Registry
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS, CORPUS_CODE_VERSION, corpus_file
 from badc_core.stages.fingerprint_files import StoredOutput, find_difference, read_stored
 from badc_core.stages.fingerprints import Fingerprints
+from badc_core.stages.step_records import CORPUS_DETECTIONS
 from badc_core.stages.work import Work
 from badc_dagster.fingerprint_tags import (
     CODE_VERSION_TAG,
@@ -82,7 +83,9 @@ def take_over_corpus(
         output = stored.get(asset)
         if output is None or output.fingerprint != wanted:
             return False
-        if find_difference(dataset, (corpus_file(dataset, asset),), output, in_full=True):
+        paths = [corpus_file(dataset, asset)]
+        paths += [dataset.corpus.parts] if asset == CORPUS_DETECTIONS else []
+        if find_difference(dataset, paths, output, in_full=True):
             return False
     for asset in CORPUS_ASSETS:
         uri = corpus_file(dataset, asset).as_uri()

@@ -7,13 +7,13 @@ import os
 import shlex
 from collections.abc import Collection, Sequence
 
+from badc_core.corpus.speech_tables import require_speech_search
 from badc_core.errors import BadcError
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, read_registry
-from badc_core.reports.corpus import explain_corpus_damage
-from badc_core.reports.speech_tables import require_speech_search
+from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.lacking_fingerprints import store_where_lacking

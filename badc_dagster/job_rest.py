@@ -9,7 +9,7 @@ from badc_core.integrity.job_outputs import JobCheck
 from badc_core.jobs.manifest_files import read_job
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.values import read_time
-from badc_core.reports.corpus import explain_corpus_damage
+from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work

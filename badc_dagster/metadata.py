@@ -14,6 +14,8 @@ import pyarrow as pa
 from badc_core.audio.channel import MEAN, name_channel
 from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.columns import Column
+from badc_core.corpus.root import CorpusTotals
+from badc_core.corpus.speech_tables import length_ms
 from badc_core.datasets.dataset import BundlePaths
 from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
@@ -22,8 +24,6 @@ from badc_core.inference.raw_result import RawResult
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
 from badc_core.reports.bundle import BundleOutcome
-from badc_core.reports.corpus import CorpusTotals
-from badc_core.reports.speech_tables import length_ms
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
 from badc_core.units import format_duration

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from badc_core.corpus.speech_tables import require_speech_search
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
-from badc_core.reports.speech_tables import require_speech_search
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.done_notes import collect
 from badc_dagster.due import DueFinder, Progress, find_busy

@@ -30,8 +30,12 @@ To see every detection of a dataset with its station and score, for example in P
 import duckdb
 
 corpus = duckdb.connect("my-dataset/artifacts/corpus/corpus.duckdb", read_only=True)
+corpus.execute("SET file_search_path = 'my-dataset/artifacts/corpus'")
 print(corpus.sql("SELECT location, detection_utc, label_name, confidence FROM detections"))
 ```
+
+The rows are in Parquet files beside the database ([how they lie](corpus.md)), and the second line
+says where; in a terminal in that folder `duckdb corpus.duckdb` needs no such line.
 
 This page explains the columns. It is generated from `badc_core/detections/schema.py` and
 `badc_core/chunks/manifest.py` by `make docs`.

@@ -9,26 +9,26 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
+from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid, RecordingUnknown
-from badc_core.provenance.fetching import require_fetched_all
+from badc_core.errors import RecordingUnknown
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.finished_database import reading
 from badc_core.units import counted, format_duration
 
 _SPECIES = """
     SELECT label_name, coalesce(any_value(scientific_name), '') AS scientific_name,
-        count(*) AS detections, max(confidence) AS best, count(DISTINCT recording_id) AS recordings
-    FROM detections WHERE is_detection AND ($1 IS NULL OR recording_id = $1)
+        sum(detections)::BIGINT AS detections, max(best) AS best,
+        count(DISTINCT recording_id) AS recordings
+    FROM counts_by_recording WHERE $1 IS NULL OR recording_id = $1
     GROUP BY label_name ORDER BY detections DESC, best DESC, label_name
 """
 _EFFORT = """
-    SELECT coalesce(sum(effort_s), 0), coalesce(sum(dead_s), 0), count(DISTINCT recording_id)
-    FROM chunks WHERE $1 IS NULL OR recording_id = $1
+    SELECT coalesce(sum(effort_s), 0), coalesce(sum(dead_s), 0), count(*)
+    FROM chunks_by_recording WHERE $1 IS NULL OR recording_id = $1
 """
 _STUB = """
-    SELECT count(DISTINCT recording_id) FROM chunks
-    WHERE status = 'stub' AND ($1 IS NULL OR recording_id = $1)
+    SELECT count(*) FROM chunks_by_recording
+    WHERE stub_chunks > 0 AND ($1 IS NULL OR recording_id = $1)
 """
 _DOUBTED = """
     SELECT count(*) FROM recordings WHERE len(warnings) > 0 AND ($1 IS NULL OR recording_id = $1)
@@ -69,11 +69,8 @@ def show_report(
         ContentMissing: the corpus is annexed, and could not be fetched.
         RecordingUnknown: the recording has no result.
     """
-    path, root = dataset.corpus.duckdb, shlex.quote(str(dataset.root))
-    require_fetched_all([path])
-    if not path.exists():
-        raise DatasetInvalid("there is no corpus yet", path, f"Run: badc run {root}")
-    with reading(path, f"Delete it, then: badc run {root}") as database:
+    root = shlex.quote(str(dataset.root))
+    with open_corpus(dataset) as database:
         rows = database.execute(_SPECIES, [recording_id]).fetchall()
         ((effort_s, dead_s, n_recordings),) = database.execute(_EFFORT, [recording_id]).fetchall()
         ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()

@@ -31,6 +31,14 @@ from badc_core.cli.shown_summaries import (
     show_line,
     show_table,
 )
+from badc_core.corpus.summaries import (
+    Summaries,
+    SummaryTable,
+    adding_to_folder,
+    write_parquet_report,
+    write_quicklook,
+    write_rollup,
+)
 from badc_core.errors import OptionInvalid
 from badc_core.reports.aggregates import (
     DEFAULT_BUCKET_MINUTES,
@@ -40,14 +48,6 @@ from badc_core.reports.aggregates import (
     open_aggregates,
     require_groups,
     summarize,
-)
-from badc_core.reports.summaries import (
-    Summaries,
-    SummaryTable,
-    adding_to_folder,
-    write_parquet_report,
-    write_quicklook,
-    write_rollup,
 )
 from badc_core.reports.table_bundle import BundleParts, write_bundle_of, write_database
 from badc_core.units import counted

@@ -8,7 +8,7 @@ from typing import Any
 
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
-from badc_core.reports.summaries import Summaries, SummaryTable
+from badc_core.corpus.summaries import Summaries, SummaryTable
 from badc_core.telemetry.monitor import sparkline
 from badc_core.units import counted, format_duration
 

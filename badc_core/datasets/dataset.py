@@ -65,8 +65,24 @@ class CorpusPaths:
 
     @property
     def duckdb(self) -> Path:
-        """Database with `detections`, `chunks`, `recordings` and the summary views."""
+        """Database with `recordings`, and views of the parts, such as `detections`."""
         return self.folder / "corpus.duckdb"
+
+    @property
+    def parts(self) -> Path:
+        """List of the parts (`corpus/parts.py`), as JSON."""
+        return self.folder / "parts.json"
+
+    def table(self, name: str) -> Path:
+        """Folder of the parts' files of one table."""
+        if name == "detections":
+            return self.folder / name
+        return self.folder / "effort" if name == "chunks" else self.folder / "summaries" / name
+
+    @property
+    def part_folders(self) -> tuple[Path, ...]:
+        """Folders with nothing but files of parts."""
+        return tuple(self.folder / one for one in ("detections", "effort", "summaries"))
 
     @property
     def html(self) -> Path:
@@ -200,6 +216,12 @@ class Dataset:
     def below(self, path: Path) -> str:
         """A file in the dataset, as tables name it: relative, with forward slashes."""
         return path.relative_to(self.root).as_posix()
+
+    def without_root(self, message: str) -> str:
+        """A message with paths relative to the dataset: reports are made to share."""
+        for root in (self.root.absolute(), self.root.resolve()):
+            message = message.replace(f"{root}/", "")
+        return message
 
     def audio(self, relative_path: str) -> Path:
         """The audio file at a registry path."""

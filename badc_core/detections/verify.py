@@ -1,13 +1,10 @@
-"""What detections and effort promise, asked of one recording's tables and of a whole corpus.
+"""What one recording's tables of detections and effort promise.
 
-The rules of a corpus are data: each is a query for the rows that break it. What columns exist is
-in `schema.py`.
+What a corpus promises is in `corpus/rules.py`; what columns exist in `schema.py`.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,164 +17,7 @@ from badc_core.units import samples_to_ms
 
 CHUNK_STATUSES = ("ok", "no_detections", "error", stub.NAME)
 
-_MAX_EXAMPLES = 5
 _REMEDY = "Materialise the recording again: badc run DATASET"
-
-
-@dataclass(frozen=True)
-class CorpusCheck:
-    """A rule.
-
-    Attributes:
-        name: as a check in the asset graph.
-        description: what holds where it passes, one sentence.
-        sql: yields one text for each violation.
-        is_warning: whether what breaks it deserves a look but spoils no result.
-    """
-
-    name: str
-    description: str
-    sql: str
-    is_warning: bool = False
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """What a rule found.
-
-    Attributes:
-        violations: how many things break it.
-        examples: the first few of them.
-        is_warning: as of the rule.
-    """
-
-    name: str
-    description: str
-    passed: bool
-    violations: int
-    examples: list[str]
-    is_warning: bool = False
-
-
-CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
-    CorpusCheck(
-        "recording_ids_unique",
-        "Every recording is in the corpus once.",
-        "SELECT recording_id FROM recordings GROUP BY 1 HAVING count(*) > 1",
-    ),
-    CorpusCheck(
-        "recordings_distinct",
-        "No two recordings hold the same sound; both count, so delete a copy.",
-        """
-        SELECT concat(
-            array_to_string(list(DISTINCT recording_id ORDER BY recording_id)[:4], ', '),
-            CASE WHEN count(DISTINCT recording_id) > 4 THEN ', ...' END,
-            ' (sha256 ', left(sha256, 12), ')'
-        )
-        FROM recordings WHERE sha256 IS NOT NULL
-        GROUP BY sha256 HAVING count(DISTINCT recording_id) > 1
-        """,
-        is_warning=True,
-    ),
-    CorpusCheck(
-        "one_configuration",
-        "All detections were made by one detector under the same settings.",
-        """
-        SELECT runner || ' ' || model_version || ', settings ' || config_hash FROM detections
-        GROUP BY runner, model_version, config_hash
-        QUALIFY count(*) OVER () > 1 AND row_number() OVER (ORDER BY count(*) DESC) > 1
-        """,
-    ),
-    CorpusCheck(
-        "chunk_ids_unique",
-        "Every chunk is accounted for once.",
-        "SELECT chunk_id FROM chunks GROUP BY 1 HAVING count(*) > 1",
-    ),
-    CorpusCheck(
-        "recordings_have_chunks",
-        "Every recording has chunks, and every chunk and detection a recording.",
-        """
-        SELECT recording_id FROM recordings ANTI JOIN chunks USING (recording_id)
-        UNION ALL SELECT DISTINCT recording_id FROM chunks
-            ANTI JOIN recordings USING (recording_id)
-        UNION ALL SELECT DISTINCT recording_id FROM detections
-            ANTI JOIN recordings USING (recording_id)
-        """,
-    ),
-    CorpusCheck(
-        "chunks_cover_recordings",
-        "The chunks of a recording reach from its start to its end without a gap.",
-        """
-        WITH reach AS (
-            SELECT *, max(chunk_end_ms) OVER (
-                PARTITION BY recording_id ORDER BY chunk_start_ms, chunk_end_ms
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS reached_ms
-            FROM chunks
-        ), covered AS (
-            SELECT recording_id, min(chunk_start_ms) AS start_ms, max(chunk_end_ms) AS end_ms,
-                bool_or(chunk_start_ms > reached_ms) AS has_gap
-            FROM reach GROUP BY ALL
-        )
-        SELECT recording_id FROM covered JOIN recordings USING (recording_id)
-        WHERE coalesce(has_gap, false) OR start_ms <> 0
-            OR end_ms <> (2000 * n_samples + sample_rate_hz) // (2 * sample_rate_hz)
-        """,
-    ),
-    CorpusCheck(
-        "confidences_in_range",
-        "Every confidence lies between 0 and 1.",
-        "SELECT detection_id FROM detections WHERE NOT (confidence >= 0 AND confidence <= 1)",
-    ),
-    CorpusCheck(
-        "detections_inside_recordings",
-        "Every detection lies inside its recording and lasts longer than nothing.",
-        """
-        SELECT detection_id FROM detections JOIN recordings USING (recording_id)
-        WHERE absolute_time_ms < 0 OR absolute_end_ms <= absolute_time_ms
-            OR absolute_end_ms > (2000 * n_samples + sample_rate_hz) // (2 * sample_rate_hz)
-        """,
-    ),
-    CorpusCheck(
-        "detections_counted",
-        "The chunks count exactly the detections there are.",
-        """
-        WITH found AS (SELECT chunk_id, count(*) AS n FROM detections GROUP BY 1)
-        SELECT chunk_id FROM chunks FULL JOIN found USING (chunk_id)
-        WHERE coalesce(detections, 0) <> coalesce(n, 0)
-        """,
-    ),
-    CorpusCheck(
-        "no_failed_chunks",
-        "Every chunk could be analysed.",
-        """
-        SELECT CASE WHEN starts_with(error, chunk_id) THEN error
-            ELSE concat(chunk_id, ': ', coalesce(error, 'no reason given')) END
-        FROM chunks WHERE status = 'error'
-        """,
-    ),
-)
-
-
-def verify_corpus(connection: duckdb.DuckDBPyConnection) -> tuple[CheckOutcome, ...]:
-    """Returns what every rule finds in a corpus database; nothing raises here."""
-    return tuple(_ask(connection, check) for check in CORPUS_CHECKS)
-
-
-def _ask(connection: duckdb.DuckDBPyConnection, check: CorpusCheck) -> CheckOutcome:
-    found = connection.execute(
-        f"WITH broken(example) AS ({check.sql}) "  # noqa: S608
-        f"SELECT count(*), list(example ORDER BY example)[:{_MAX_EXAMPLES}] FROM broken"
-    ).fetchone()
-    violations, examples = found or (0, None)
-    return CheckOutcome(
-        check.name,
-        check.description,
-        passed=violations == 0,
-        violations=violations,
-        examples=list(examples or []),
-        is_warning=check.is_warning,
-    )
 
 
 def verify_recording(recording: Recording, detections: pa.Table, effort: pa.Table) -> None:

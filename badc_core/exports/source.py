@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 
+from badc_core.corpus.snapshot import Snapshot
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, OptionInvalid
 from badc_core.exports.rows import Found, RecordingResults, SourceLabel, SourceRecording
 from badc_core.exports.selection import Selection
 from badc_core.intervals import Interval, subtract, unite
-from badc_core.reports.snapshot import Snapshot
 from badc_core.units import counted
 
 _IN_A_BATCH = 200

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing_folder
+from badc_core.corpus.snapshot import Snapshot
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, OptionInvalid, OutputUnwritable
 from badc_core.exports.formats import FORMATS
@@ -14,7 +15,6 @@ from badc_core.exports.provenance import read_names, write_provenance
 from badc_core.exports.selection import Selection
 from badc_core.exports.source import ExportSource
 from badc_core.file_names import absolute
-from badc_core.reports.snapshot import Snapshot
 
 _NEW_FOLDER = "Give a new folder"
 

@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from badc_core.annexed_files import lacks_content
+from badc_core.corpus.finished_database import explain_damage
+from badc_core.corpus.parts import files_by_path, read_part_list
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import sha256_file
@@ -19,7 +21,6 @@ from badc_core.integrity.sounds import compare_audio
 from badc_core.outcomes import for_each
 from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import Registry
-from badc_core.reports.finished_database import explain_damage
 from badc_core.stages.corpus_outputs import corpus_file
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
@@ -97,11 +98,30 @@ def look_at_corpus(dataset: Dataset) -> Report:
     stored = _read_stored(dataset, dataset.corpus.fingerprints, "", report)
     for asset, output in stored.items():
         _compare_files(dataset, "", asset, output.files, report)
+    _compare_parts(dataset, report)
     for asset, explain in ((CORPUS_DETECTIONS, explain_damage), (CORPUS_REPORT, explain_page)):
         path = corpus_file(dataset, asset)
         if asset not in stored and path.exists():
             _judge_corpus(asset, dataset, path, explain, report)
     return report
+
+
+def _compare_parts(dataset: Dataset, report: Report) -> None:
+    """Compares the files of a corpus's parts with the list of them."""
+    corpus = dataset.corpus
+    if not corpus.parts.exists():
+        return
+    try:
+        listed = read_part_list(corpus.parts)
+    except DatasetInvalid as error:
+        below = dataset.below(corpus.parts)
+        report.findings.append(Finding("", CORPUS_DETECTIONS, below, error.what))
+        return
+    files = {
+        dataset.below(corpus.folder / one): FileSum(its.size_bytes, its.sha256)
+        for one, its in files_by_path(listed).items()
+    }
+    _compare_files(dataset, "", CORPUS_DETECTIONS, files, report)
 
 
 def _look_until_sure(look: Callable[[], Report]) -> Report:

@@ -94,7 +94,12 @@ def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:
     with Work(dataset.work_folder).writing_corpus():
         found = look_at_corpus(dataset).findings
         still = [one for one in found if one.stage == asset]
-        put_contents_away(dataset.root / one.path for one in still)
+        paths = [dataset.root / one.path for one in still]
+        put_contents_away(paths)
         if still:
             set_aside(dataset, corpus_file(dataset, asset))
+        for path in paths:
+            # What is left of a part would be built upon.
+            if any(path.is_relative_to(one) for one in dataset.corpus.part_folders):
+                set_aside(dataset, path)
     return still

@@ -17,6 +17,8 @@ from typing import Any
 
 from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing_folder
+from badc_core.corpus.parts import files_by_path, read_part_list
+from badc_core.corpus.snapshot import Snapshot
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, PackageMissing, ProgramMissing, RepositoryFailed
@@ -25,7 +27,6 @@ from badc_core.lineage.crate_folder import place_crate
 from badc_core.lineage.crate_software import add_software
 from badc_core.lineage.tracing import Lineage, trace
 from badc_core.provenance.history import read_authors
-from badc_core.reports.snapshot import Snapshot
 from badc_core.settings import SETTINGS_FILE
 
 NO_LICENCE = "No licence was chosen: ask the authors before using this."
@@ -36,7 +37,13 @@ _INPUTS = """
         study_area, location, start_local, start_utc, device_make, device_model, device_serial
     FROM recordings ORDER BY recording_id
 """
-_TYPES = {".csv": "text/csv", ".html": "text/html", ".toml": "application/toml"}
+_TYPES = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+    ".toml": "application/toml",
+}
 _DUCKDB = "application/vnd.duckdb"
 
 
@@ -79,6 +86,7 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
     for path, what in (
         (dataset.corpus.duckdb, "there is no corpus yet"),
         (dataset.corpus.html, "the corpus has no page"),
+        (dataset.corpus.parts, "the corpus is of another version"),
     ):
         if not os.path.lexists(path):
             raise DatasetInvalid(what, path, f"Run: badc run {shlex.quote(str(dataset.root))}")
@@ -97,7 +105,9 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
 
 def _corpus_files(dataset: Dataset) -> Iterator[Path]:
     """Yields the files that are copied into a crate."""
-    yield from (dataset.corpus.duckdb, dataset.corpus.html)
+    corpus = dataset.corpus
+    yield from (corpus.duckdb, corpus.html, corpus.parts)
+    yield from (corpus.folder / one for one in files_by_path(read_part_list(corpus.parts)))
     yield from filter(os.path.lexists, (dataset.root / SETTINGS_FILE, dataset.deployments))
     yield from sorted(dataset.corpus.summary.glob("*.csv"))
 
@@ -176,6 +186,8 @@ class _Filling:
         name = path.relative_to(folder if path.is_relative_to(folder) else path.parent).as_posix()
         is_stations = path == self._dataset.deployments
         known = _DESCRIPTIONS.get(path.name, "A summary of the detections.")
+        if path.suffix == ".parquet":
+            known = "What was found or analysed at one station in one month, or a summary of it."
         return self._crate.add_file(
             path.resolve(),
             name,
@@ -238,7 +250,8 @@ class _Filling:
 
 
 _DESCRIPTIONS = {
-    "corpus.duckdb": "All detections, chunks with their effort, recordings, and views of them.",
+    "corpus.duckdb": "The recordings, and views of detections and effort in the Parquet files.",
+    "parts.json": "The list of the Parquet files.",
     "report.html": "The page about all recordings.",
     SETTINGS_FILE: "The settings of the dataset.",
     "label_summary.csv": "Detections of each species or sound.",

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from badc_core.annexed_files import require_fetched
+from badc_core.corpus.database import query
+from badc_core.corpus.finished_database import reading
+from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import (
     DETECTOR_SETTINGS_KEY,
@@ -27,19 +30,18 @@ from badc_core.errors import BadcError
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.json_texts import parse_object
-from badc_core.reports.database import query
-from badc_core.reports.finished_database import reading
 
 _REMEDY = "Run: badc run DATASET"
 _MODEL = ("runner", "model_version", "model_sha256", "config_hash")
 _ROWS = """
     SELECT runner, model_version, model_sha256, config_hash,
         list(DISTINCT recording_id ORDER BY recording_id) AS recording_ids
-    FROM detections GROUP BY ALL ORDER BY ALL
+    FROM {} GROUP BY ALL ORDER BY ALL
 """
-_EMPTY = (
-    "SELECT recording_id FROM recordings ANTI JOIN detections USING (recording_id) ORDER BY ALL"
-)
+_EMPTY = """
+    SELECT recording_id FROM recordings ANTI JOIN detectors_by_recording USING (recording_id)
+    ORDER BY ALL
+"""
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,9 @@ def read_corpus_detectors(dataset: Dataset) -> UsedIn:
         ContentMissing: its content is not here.
         DatasetInvalid: it cannot be read.
     """
-    require_fetched(dataset.corpus.duckdb)
-    with reading(dataset.corpus.duckdb, _REMEDY) as connection:
+    with open_corpus(dataset) as connection:
         (counted,) = query(connection, "SELECT count(*) AS n FROM recordings")
-        rows = query(connection, _ROWS)
+        rows = query(connection, _ROWS.format("detectors_by_recording"))
         empty = [one["recording_id"] for one in query(connection, _EMPTY)]
     used, left = _read_empty(dataset, empty)
     unknown = _explain_empty(dataset, left)
@@ -110,7 +111,7 @@ def read_page_detectors(dataset: Dataset, recording_id: str) -> UsedIn:
     try:
         require_fetched(path)
         with reading(path, _REMEDY) as connection:
-            rows = query(connection, _ROWS)
+            rows = query(connection, _ROWS.format("detections"))
     except BadcError as error:
         what = f"whether the report is of the detections there are now is not known: {error}"
         return UsedIn(own.detectors, (*own.unknown, what))

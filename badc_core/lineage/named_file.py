@@ -97,7 +97,9 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
         return ResultFile(path, dataset, REGISTRY, "", "table of all recordings")
     if path == dataset.corpus.html:
         return ResultFile(path, dataset, CORPUS_REPORT, "", "page about all recordings")
-    if path == dataset.corpus.duckdb or path.parent == dataset.corpus.summary:
+    corpus = dataset.corpus
+    in_parts = any(path.is_relative_to(one) for one in (corpus.summary, *corpus.part_folders))
+    if in_parts or path in (corpus.duckdb, corpus.parts):
         return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")
     for folder, what in (
         (dataset.telemetry("x").parent.parent, "telemetry: what runs measured"),

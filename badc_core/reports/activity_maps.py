@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
+from badc_core.corpus.database import query
 from badc_core.reports.charts import Cell, HeatMap
-from badc_core.reports.database import query
 from badc_core.units import counted, format_duration
 
 NO_SUNRISE = """

@@ -12,23 +12,22 @@ from pathlib import Path
 import duckdb
 
 from badc_core.atomic import naming_storage_trouble
+from badc_core.corpus.database import (
+    SUMMARY_VIEWS,
+    create_table,
+    create_views,
+    query,
+)
+from badc_core.corpus.duckdb_errors import is_disk_full, naming_duckdb_trouble
+from badc_core.corpus.finished_database import first_line
+from badc_core.corpus.parquet_files import VERSIONS, exact_pattern, source
+from badc_core.corpus.summaries import SummaryTable, run_query
 from badc_core.detections.schema import DETECTIONS, SCHEMA_VERSION
 from badc_core.detections.store import RUNNER_KEY, SCHEMA_KEY, is_readable
 from badc_core.detectors import stub
 from badc_core.errors import DetectionsInvalid, OptionInvalid
 from badc_core.file_names import explain_no_folder
 from badc_core.provenance.fetching import require_fetched_all
-from badc_core.reports.database import (
-    SUMMARY_VIEWS,
-    create_table,
-    create_views,
-    is_disk_full,
-    naming_duckdb_trouble,
-    query,
-)
-from badc_core.reports.finished_database import first_line
-from badc_core.reports.parquet_files import VERSIONS, exact_pattern, source
-from badc_core.reports.summaries import SummaryTable, run_query
 from badc_core.units import counted
 
 DEFAULT_BUCKET_MINUTES = 60

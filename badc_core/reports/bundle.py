@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields, replace
 from pydantic import ValidationError
 
 from badc_core.atomic import write_text
+from badc_core.corpus.database import new_recording_database, query, replacing_database
+from badc_core.corpus.speech_tables import find_speech_of, speech_tables
+from badc_core.corpus.summaries import write_summaries
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import DetectionsInvalid
 from badc_core.recordings.recording import read_recording
-from badc_core.reports.database import new_recording_database, query, replacing_database
 from badc_core.reports.recording_page import render_recording_page
-from badc_core.reports.speech_tables import find_speech_of, speech_tables
-from badc_core.reports.summaries import write_summaries
 from badc_core.reports.unmuted import remove_unmuted_page
 from badc_core.speech.stored import FoundSpeech
 from badc_core.validation import explain_invalid

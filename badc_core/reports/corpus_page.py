@@ -4,7 +4,6 @@ Its looks are in `templates/corpus.html`; its numbers come from the corpus datab
 """
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
@@ -15,18 +14,16 @@ from urllib.parse import quote
 import duckdb
 
 from badc_core.atomic import write_text
+from badc_core.corpus.database import query
+from badc_core.corpus.reading import open_corpus
+from badc_core.corpus.speech_tables import SPEECH
 from badc_core.datasets.dataset import Dataset
-from badc_core.detectors import stub
 from badc_core.detectors.registry import choose_chunks
-from badc_core.errors import DatasetInvalid
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.reports.charts import Cell, HeatMap
-from badc_core.reports.database import query
-from badc_core.reports.finished_database import reading
 from badc_core.reports.page import is_made_up, render_page
-from badc_core.reports.speech_tables import SPEECH
 from badc_core.speech.find import MODEL
 from badc_core.units import format_duration
 
@@ -36,9 +33,8 @@ _MAX_COLUMNS = 62
 
 _SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
-        count(*) AS detections, count(DISTINCT recording_id) AS recordings,
-        max(confidence) AS best, avg(confidence) AS mean
-    FROM real_detections GROUP BY label, label_name ORDER BY detections DESC, label
+        sum(detections)::BIGINT AS detections, count(*) AS recordings, max(best) AS best
+    FROM counts_by_recording GROUP BY label, label_name ORDER BY detections DESC, label
 """
 _RECORDINGS = """
     SELECT e.*, r.rms_dbfs, r.is_silent FROM effort_by_recording e
@@ -51,10 +47,10 @@ _STATIONS = """
     FROM effort_by_recording GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
 _DETECTORS = """
-    SELECT DISTINCT runner, model_version, model_sha256 FROM real_detections ORDER BY ALL
+    SELECT DISTINCT runner, model_version, model_sha256 FROM detectors_by_recording ORDER BY ALL
 """
 
-_STUB = f"SELECT count(DISTINCT recording_id) AS n FROM chunks WHERE status = '{stub.NAME}'"  # noqa: S608
+_STUB = "SELECT count(*) AS n FROM chunks_by_recording WHERE stub_chunks > 0"
 
 _DOUBTS = """
     SELECT any_value(warning ORDER BY recording_id) AS warning,
@@ -74,13 +70,10 @@ def write_corpus_page(dataset: Dataset) -> Path:
     """Writes the page about a dataset's corpus and returns its path.
 
     Raises:
-        DatasetInvalid: there is no corpus database, or it cannot be read.
+        ContentMissing, DatasetInvalid: as for `open_corpus`.
         StorageFull: the disk or a quota is full.
     """
-    remedy = f"Run: badc run {shlex.quote(str(dataset.root))}"
-    if not dataset.corpus.duckdb.exists():
-        raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, remedy)
-    with reading(dataset.corpus.duckdb, remedy) as connection:
+    with open_corpus(dataset) as connection:
         page = _render(connection, dataset)
     write_text(dataset.corpus.html, page)
     return dataset.corpus.html

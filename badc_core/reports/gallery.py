@@ -15,7 +15,7 @@ import numpy as np
 from badc_core.audio.channel import Channel
 from badc_core.audio.channel_files import open_channels
 from badc_core.audio.reader import AudioFile
-from badc_core.reports.database import query
+from badc_core.corpus.database import query
 from badc_core.reports.excerpt import encode_excerpt
 from badc_core.reports.page import data_uri
 from badc_core.reports.spectrogram import render_spectrogram

@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
@@ -42,13 +41,6 @@ def is_whole_page(path: Path) -> bool:
 def format_count(number: int, one: str, many: str = "") -> str:
     """Returns a number with its noun: `1 recording`, `1,200 recordings`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def without_root(dataset: Dataset, message: str) -> str:
-    """Returns a message with paths inside a dataset relative to it: reports are made to share."""
-    for root in (dataset.root.absolute(), dataset.root.resolve()):
-        message = message.replace(f"{root}/", "")
-    return message
 
 
 def is_made_up(model_version: str) -> bool:

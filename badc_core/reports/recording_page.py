@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 
 from badc_core.audio.channel import MEAN, Channel, parse_channel
+from badc_core.corpus.database import query
+from badc_core.corpus.speech_tables import length_ms
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import (
     CHANNEL_KEY,
@@ -25,10 +27,8 @@ from badc_core.recordings.channels import SILENCE_DBFS, ChannelFigures, warn_of_
 from badc_core.recordings.clock import clock_after
 from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars, time_ticks
-from badc_core.reports.database import query
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
-from badc_core.reports.page import format_clock, render_page, without_root
-from badc_core.reports.speech_tables import length_ms
+from badc_core.reports.page import format_clock, render_page
 from badc_core.reports.unmuted import current_mark
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
@@ -114,7 +114,7 @@ def render_recording_page(
         n_species=sum(1 for one in species if one["scientific_name"]),
         n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
         failed=[
-            {**chunk, "reason": without_root(dataset, chunk["reason"])}
+            {**chunk, "reason": dataset.without_root(chunk["reason"])}
             for chunk in query(connection, _FAILED)
         ],
         rows=_timeline_rows(connection, recording, species),

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import duckdb
 
-from badc_core.datasets.dataset import BundlePaths
-from badc_core.errors import OutputUnwritable
-from badc_core.provenance.fetching import fetch_removed, require_fetched_all
-from badc_core.reports.aggregates import DEFAULT_BUCKET_MINUTES, fill_tables, open_aggregates
-from badc_core.reports.database import SUMMARY_VIEWS, new_database, replacing_database
-from badc_core.reports.finished_database import first_line
-from badc_core.reports.summaries import (
+from badc_core.corpus.database import SUMMARY_VIEWS, new_database, replacing_database
+from badc_core.corpus.finished_database import first_line
+from badc_core.corpus.summaries import (
     Summaries,
     adding_to_folder,
     write_exports,
     write_parquet_report,
     write_quicklook,
 )
+from badc_core.datasets.dataset import BundlePaths
+from badc_core.errors import OutputUnwritable
+from badc_core.provenance.fetching import fetch_removed, require_fetched_all
+from badc_core.reports.aggregates import DEFAULT_BUCKET_MINUTES, fill_tables, open_aggregates
 
 _TABLES = ("detections", "settings")
 _OF_A_RUN = "chunks"

@@ -115,12 +115,13 @@ def corpus_record(step: str, dataset: Dataset) -> RunRecord:
     ]
     is_page = step == CORPUS_REPORT
     inputs = [one for one in dataset_files(dataset) if one.exists()]
-    outputs = [corpus.html] if is_page else [corpus.duckdb, corpus.summary]
+    # The parts' files are in folders of their own: most have not changed.
+    written = [corpus.duckdb, corpus.parts, corpus.summary, *corpus.part_folders]
+    outputs = [corpus.html] if is_page else [one for one in written if one.exists()]
     return RunRecord(
         message=f"{step}: all recordings",
         commands=(["badc", "redo", *setting_words(dataset), "--", ".", step],),
-        inputs=tuple(below(dataset.root, one) for one in inputs)
-        + ((below(dataset.root, corpus.duckdb),) if is_page else ()),
+        inputs=tuple(below(dataset.root, one) for one in (*inputs, *(written if is_page else ()))),
         input_patterns=() if is_page else tuple(patterns),
         outputs=tuple(below(dataset.root, one) for one in outputs),
     )

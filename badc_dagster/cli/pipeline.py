@@ -14,6 +14,8 @@ from badc_core.cli.groups import make_group
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.setting_options import SettingOptions
+from badc_core.corpus.reading import has_corpus, open_corpus
+from badc_core.corpus.summaries import adding_to_folder, write_rollup
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.file_names import absolute
@@ -22,8 +24,6 @@ from badc_core.plan_files import write_plan_json
 from badc_core.provenance.commits import Commits
 from badc_core.provenance.datalad import below
 from badc_core.recordings.registry import Registry
-from badc_core.reports.finished_database import reading
-from badc_core.reports.summaries import adding_to_folder, write_rollup
 from badc_dagster.cli.run import RunUse, bring_up_to_date
 
 pipeline = make_group("Analyse a dataset with the original's options.")
@@ -114,11 +114,8 @@ def _write_chunk_plan(dataset: Dataset, registry: Registry, path: Path) -> bool:
 
 
 def _export(dataset: Path, folder: Path, out: Output) -> None:
-    corpus = Dataset.open(dataset).corpus.duckdb
-    if corpus.is_file():
-        with (
-            reading(corpus, "Delete it, then run the same again") as connection,
-            adding_to_folder(folder) as aside,
-        ):
+    opened = Dataset.open(dataset)
+    if has_corpus(opened):
+        with open_corpus(opened) as connection, adding_to_folder(folder) as aside:
             write_rollup(connection, aside)
         out.say(f"Tables: {folder}")

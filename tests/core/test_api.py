@@ -27,9 +27,11 @@ from support.sounds import write_tone
 
 import badc_core.api as badc
 from badc_core.chunks.source import plan_file, write_virtual_manifest
+from badc_core.corpus.building import build_corpus
 from badc_core.datasets.connections import connect
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.store import read_detections, read_effort
+from badc_core.detections.schema import EFFORT
+from badc_core.detections.store import read_detections, read_effort, write_effort
 from badc_core.errors import (
     ConfigInvalid,
     ContentMissing,
@@ -38,7 +40,6 @@ from badc_core.errors import (
     RepositoryFailed,
 )
 from badc_core.recordings.registry import register_recordings
-from badc_core.reports.corpus import build_corpus
 
 
 @pytest.fixture(scope="session")
@@ -112,12 +113,11 @@ def test_a_recording_newer_than_the_corpus_is_not_taken_for_one_without_detectio
 
 
 def test_a_recording_without_some_chunks_is_incomplete(own):
-    with duckdb.connect(own / "artifacts" / "corpus" / "corpus.duckdb") as corpus:
-        corpus.execute(
-            "UPDATE chunks SET status = 'error', effort_s = 0, error = 'x' "
-            "WHERE recording_id = ? AND chunk_start_ms = 0",
-            [RIDGE],
-        )
+    dataset = Dataset.open(own)
+    rows = read_effort(dataset.effort(RIDGE)).to_pylist()
+    rows[0] |= {"status": "error", "effort_s": 0.0, "error": "x"}
+    write_effort(dataset.effort(RIDGE), pa.Table.from_pylist(rows, EFFORT))
+    add_corpus(dataset)
     with badc.open_dataset(own) as results:
         rows = {row["recording_id"]: row for row in results.recordings().to_pylist()}
         statuses = results.effort(recordings=RIDGE)["status"].to_pylist()
@@ -264,8 +264,12 @@ def test_an_open_dataset_stays_as_it_was_while_the_corpus_is_replaced(own):
 def test_a_corpus_of_another_version_is_refused_by_name(own):
     path = own / "artifacts" / "corpus" / "corpus.duckdb"
     with duckdb.connect(path) as corpus:
-        corpus.execute("ALTER TABLE chunks DROP COLUMN dead_s")
-    with pytest.raises(DatasetInvalid, match=r"duckdb: its table chunks .* no column dead_s"):
+        corpus.execute("ALTER TABLE recordings DROP COLUMN timezone")
+    with pytest.raises(DatasetInvalid, match=r"duckdb: its table recordings .* column timezone"):
+        badc.open_dataset(own)
+    with duckdb.connect(path) as corpus:
+        corpus.execute("DROP TABLE parts")
+    with pytest.raises(DatasetInvalid, match=r"duckdb: it is of another version of BADC"):
         badc.open_dataset(own)
     path.write_bytes(b"rubbish")
     with pytest.raises(DatasetInvalid, match=r"corpus.duckdb: the database cannot be read"):

@@ -35,6 +35,11 @@ def counts(graph) -> dict[str, int]:
     return {one: graph.n_materialized(one) for one in assets}
 
 
+def corpus_part(dataset: Dataset) -> Path:
+    """Returns a file of the corpus with rows of detections."""
+    return next(dataset.corpus.table("detections").rglob("*.parquet"))
+
+
 def damaged_files(dataset: Dataset) -> dict[Path, str]:
     """Returns a file of every kind, of different recordings, with the stage that writes it."""
     bundle = dataset.bundle("rec_3")
@@ -50,6 +55,7 @@ def damaged_files(dataset: Dataset) -> dict[Path, str]:
         bundle.parquet_report / "summary.json": "report_bundle",
         dataset.corpus.duckdb: "corpus_detections",
         dataset.corpus.summary / "label_summary.csv": "corpus_detections",
+        corpus_part(dataset): "corpus_detections",
         dataset.corpus.html: "corpus_report",
     }
 

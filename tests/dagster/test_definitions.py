@@ -1,13 +1,17 @@
 """What Dagster loads: quickly, quietly, with every job; and the checks on the corpus."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import dagster as dg
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 import badc_dagster
-from badc_core.detections.verify import CORPUS_CHECKS
+from badc_core.corpus.database import create_table
+from badc_core.corpus.rules import CORPUS_CHECKS
+from badc_core.recordings.recording import read_recording
 from badc_core.stages.stage import STAGES
 from badc_dagster.partitions import backfill_policy
 
@@ -31,11 +35,11 @@ DUCKDB_LEAKS = ("nanobind: ", " - leaked ", " - ... skipped ")
 
 TAMPERINGS = {
     "confidences_in_range": "UPDATE detections SET confidence = 2",
-    "recordings_have_chunks": "DELETE FROM recordings WHERE recording_id = 'rec_1'",
+    "recordings_have_chunks": "INSERT INTO chunks FROM (SELECT * REPLACE ('rec_9' AS recording_id) "
+    "FROM chunks LIMIT 1)",
     "detections_counted": "DELETE FROM detections WHERE recording_id = 'rec_1'",
     "detections_inside_recordings": "UPDATE detections SET absolute_end_ms = 99999",
     "chunks_cover_recordings": "UPDATE chunks SET chunk_start_ms = 500",
-    "recordings_distinct": "UPDATE recordings SET sha256 = 'ab'",
     "no_failed_chunks": "UPDATE chunks SET status = 'error', error = 'why'",
     "chunk_ids_unique": "INSERT INTO chunks SELECT * FROM chunks LIMIT 1",
 }
@@ -102,18 +106,32 @@ def test_the_corpus_job_makes_database_and_page_and_checks_them(finished):
     assert finished.latest("corpus_report").metadata["report"].value.endswith("report.html")
 
 
-def test_a_corpus_that_was_tampered_with_fails_the_checks_that_are_about_it(archive):
-    only_checks = dg.define_asset_job(
-        "only_checks",
-        dg.AssetSelection.checks_for_assets(dg.AssetKey("corpus_detections")),
-    )
-    archive.defs = dg.Definitions.merge(archive.defs, dg.Definitions(jobs=[only_checks]))
-    with duckdb.connect(archive.dataset.corpus.duckdb) as database:
+def tamper(dataset, recording_id):
+    """Changes a recording's rows, and the SHA-256 in its description."""
+    paths = {
+        "detections": dataset.detections(recording_id),
+        "chunks": dataset.effort(recording_id),
+    }
+    with duckdb.connect(":memory:") as database:
+        for name, path in paths.items():
+            create_table(database, name, pq.read_table(path))
         for tampering in TAMPERINGS.values():
             database.execute(tampering)
-    checks = evaluations(archive.execute("only_checks"))
-    assert {name for name, check in checks.items() if not check.passed} >= TAMPERINGS.keys()
-    for name in TAMPERINGS:
+        for name, path in paths.items():
+            metadata = pq.read_schema(path).metadata
+            table = database.table(name).to_arrow_table().replace_schema_metadata(metadata)
+            pq.write_table(table, path)
+    description = read_recording(dataset.recording(recording_id))
+    replace(description, sha256="ab").write(dataset.recording(recording_id))
+
+
+def test_a_corpus_that_was_tampered_with_fails_the_checks_that_are_about_it(archive):
+    for recording_id in ("rec_1", "rec_2"):
+        tamper(archive.dataset, recording_id)
+    checks = evaluations(archive.execute("corpus_job"))
+    broken = {*TAMPERINGS, "recordings_distinct"}
+    assert {name for name, check in checks.items() if not check.passed} >= broken
+    for name in broken:
         is_warning = checks[name].severity == dg.AssetCheckSeverity.WARN
         assert is_warning == (name == "recordings_distinct")
         assert checks[name].metadata["violations"].value > 0

@@ -3,10 +3,10 @@
 import json
 import shutil
 
-import duckdb
 from support.commands import run_typed
 
 from badc_core.cli.app import build_app
+from badc_core.corpus.reading import open_corpus
 from badc_core.errors import ContentMissing
 from badc_core.recordings.failures import note_failure
 from badc_core.recordings.recording import read_recording
@@ -16,7 +16,7 @@ from badc_dagster.corpus_fingerprint import corpus_fingerprint
 
 def corpus_of(graph):
     """Returns recording -> path and station in the corpus, and where it has detections."""
-    with duckdb.connect(graph.dataset.corpus.duckdb, read_only=True) as corpus:
+    with open_corpus(graph.dataset) as corpus:
         recordings = corpus.execute("SELECT recording_id, path, location FROM recordings")
         places = {one: (path, station) for one, path, station in recordings.fetchall()}
         detected = corpus.execute(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from badc_core.chunks.plan import plan_chunks
+from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detections.store import write_detections, write_effort
@@ -17,7 +18,6 @@ from badc_core.exports.selection import Selection
 from badc_core.exports.writing import ExportWritten, write_export
 from badc_core.recordings.clock import locate_in_time
 from badc_core.recordings.recording import Recording
-from badc_core.reports.corpus import build_corpus
 
 RATE_HZ = 16_000
 JAY = ("Blue Jay", "Cyanocitta cristata")

@@ -12,13 +12,13 @@ import pytest
 import soundfile as sf
 
 from badc_core.chunks.manifest import write_manifest
+from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import UnreadableRecording
 from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.failures import note_failure, read_failures
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.stage import STAGES

@@ -8,10 +8,10 @@ from support.detecting import cut_recordings, detect_in_process
 from support.sounds import write_tone
 from support.tables import rows_of
 
+from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import RUNNER_KEY, read_detections, read_effort, read_metadata
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pytest
@@ -27,6 +28,7 @@ _VALIDATOR = _REPOSITORY / ".venv-crate" / "bin"
 _FILL_CACHE = """
 import io, sys
 from pathlib import Path
+from urllib.parse import unquote
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests_cache import CachedSession
@@ -88,7 +90,7 @@ def test_a_crate_has_results_inputs_software_settings_people_and_licences(commit
     assert {"@id": "#settings-1"} in run["object"]
     assert {"@id": "corpus.duckdb"} in run["result"]
     for one in root["hasPart"]:
-        assert found[one["@id"]]["sha256"] == sha256_file(tmp_path / "crate" / one["@id"])
+        assert found[one["@id"]]["sha256"] == sha256_file(tmp_path / "crate" / unquote(one["@id"]))
     with (tmp_path / "crate" / "recordings_analysed.csv").open(encoding="utf-8") as file:
         rows = {row["recording_id"]: row for row in csv.DictReader(file)}
     assert rows.keys() == {*GOOD}

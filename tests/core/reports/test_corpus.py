@@ -8,12 +8,16 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from badc_core.detections.verify import CORPUS_CHECKS, verify_corpus
+from badc_core.corpus.building import build_corpus
+from badc_core.corpus.database import TABLES, create_table, create_views
+from badc_core.corpus.reading import open_corpus
+from badc_core.corpus.rules import CORPUS_CHECKS, verify_corpus
+from badc_core.corpus.verifying import check_corpus
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import Registry
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import build_corpus, explain_corpus_damage
+from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.stages.work import Work
 
@@ -21,14 +25,12 @@ JAY = "Cyanocitta cristata"
 
 
 def ask(workbench, sql):
-    with duckdb.connect(workbench.dataset.corpus.duckdb, read_only=True) as connection:
+    with open_corpus(workbench.dataset) as connection:
         return connection.execute(sql).fetchall()
 
 
 def failed_checks(workbench):
-    with duckdb.connect(workbench.dataset.corpus.duckdb) as connection:
-        outcomes = verify_corpus(connection)
-    return {one.name: one for one in outcomes if not one.passed}
+    return {one.name: one for one in check_corpus(workbench.dataset) if not one.passed}
 
 
 def test_a_corpus_holds_all_recordings_and_passes_every_check(workbench):
@@ -177,9 +179,14 @@ def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):
 def test_every_check_finds_what_it_is_for(workbench, damage, check):
     workbench.add("a")
     build_corpus(workbench.dataset, ["a"], {})
-    with duckdb.connect(workbench.dataset.corpus.duckdb) as connection:
+    with open_corpus(workbench.dataset) as corpus:
+        tables = {name: corpus.table(name).to_arrow_table() for name in TABLES}
+    with duckdb.connect(":memory:") as connection:
+        for name, table in tables.items():
+            create_table(connection, name, table)
+        create_views(connection, ("real_detections", "detectors_by_recording"))
         connection.execute(damage)
-    found = failed_checks(workbench)[check]
+        found = {one.name: one for one in verify_corpus(connection)}[check]
     assert found.violations > 0
     assert found.examples
 

@@ -8,8 +8,8 @@ from support.commands import RecordedOutput, run_typed
 from typer import Typer
 
 from badc_core.cli.report import report, show_report
+from badc_core.corpus.building import build_corpus
 from badc_core.errors import DatasetInvalid, RecordingUnknown
-from badc_core.reports.corpus import build_corpus
 
 FOUND = [(0.0, 3.0, "Jay", "Cyanocitta cristata", 0.9), (3.0, 6.0, "Rain", None, 0.5)]
 

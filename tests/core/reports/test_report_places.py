@@ -14,14 +14,14 @@ from support.disks import fill, small_disk
 from support.forbidden import forbidden
 from support.tables import rows_of
 
+from badc_core.corpus.building import build_corpus
+from badc_core.corpus.snapshot import Snapshot
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS
 from badc_core.detections.store import RUNNER_KEY, write_detections
 from badc_core.errors import ContentMissing, OutputUnwritable, StorageFull
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import build_corpus
-from badc_core.reports.snapshot import Snapshot
 from badc_core.reports.table_bundle import write_database
 
 FOUND = [

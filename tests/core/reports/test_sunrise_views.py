@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-import duckdb
 import pytest
 
-from badc_core.reports.corpus import build_corpus
+from badc_core.corpus.building import build_corpus
+from badc_core.corpus.reading import open_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 from badc_core.sun.days import find_sun_day
 
@@ -19,7 +19,7 @@ ACTIVITY = """
 
 
 def ask(workbench, sql):
-    with duckdb.connect(workbench.dataset.corpus.duckdb, read_only=True) as connection:
+    with open_corpus(workbench.dataset) as connection:
         return connection.execute(sql).fetchall()
 
 

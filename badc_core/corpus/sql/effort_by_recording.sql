@@ -1,17 +1,12 @@
 -- Silence, failure and absence kept apart: zero detections with effort are a finding,
 -- zero effort is none; dead are seconds in which nothing was recorded.
 CREATE VIEW effort_by_recording AS
-WITH analysed AS (
+WITH found AS (
     SELECT
         recording_id,
-        count(*) AS chunks,
-        count(*) FILTER (status = 'error') AS failed_chunks,
-        sum(effort_s) AS effort_s,
-        sum(dead_s) AS dead_s
-    FROM chunks GROUP BY recording_id
-), found AS (
-    SELECT recording_id, count(*) AS detections, count(DISTINCT label) AS labels
-    FROM real_detections GROUP BY recording_id
+        sum(detections)::BIGINT AS detections,
+        count(DISTINCT label) AS labels
+    FROM counts_by_recording GROUP BY recording_id
 )
 SELECT
     recording_id, study_area, location, start_local, duration_s,
@@ -22,6 +17,6 @@ SELECT
     coalesce(labels, 0) AS labels,
     coalesce(dead_s, 0) AS dead_s
 FROM recordings
-LEFT JOIN analysed USING (recording_id)
+LEFT JOIN chunks_by_recording USING (recording_id)
 LEFT JOIN found USING (recording_id)
 ORDER BY recording_id;

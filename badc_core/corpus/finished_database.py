@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from badc_core.corpus.database import query
 from badc_core.errors import DatasetInvalid
-from badc_core.reports.database import query
 
 _HEAD_BYTES = 12288
 """Three headers of 4 KiB, before the first block. Source: https://duckdb.org/docs/internals/storage"""

@@ -16,9 +16,9 @@ from typing import Any
 import duckdb
 
 from badc_core.atomic import naming_storage_trouble, replacing, replacing_folder, writing_text
+from badc_core.corpus.database import query
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import BundlePaths
-from badc_core.reports.database import query
 
 _LABELS = "SELECT label, label_name, detections, avg_confidence FROM label_summary"
 _RECORDINGS = "SELECT recording_id, detections, avg_confidence FROM recording_summary"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import duckdb
 
+from badc_core.corpus.database import query
+from badc_core.corpus.duckdb_errors import is_disk_full
+from badc_core.corpus.finished_database import first_line
 from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY, is_readable, read_metadata
 from badc_core.errors import DetectionsInvalid
-from badc_core.reports.database import is_disk_full, query
-from badc_core.reports.finished_database import first_line
 
 _REMEDY = "Materialise the recording's detections again: badc run"
 

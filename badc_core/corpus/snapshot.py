@@ -3,7 +3,6 @@
 The corpus database where there is one, else every recording's own files. Nothing is written.
 """
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -12,26 +11,24 @@ import duckdb
 import pyarrow as pa
 
 from badc_core.annexed_files import require_fetched
-from badc_core.datasets.dataset import Dataset
-from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
-from badc_core.detector_settings import DetectorSettings
-from badc_core.errors import DatasetInvalid
-from badc_core.recordings.failures import read_failures
-from badc_core.recordings.missing import find_superseded
-from badc_core.recordings.recording import Recording, read_recording
-from badc_core.recordings.registry import Registry, read_registry
-from badc_core.reports.corpus import MISSING
-from badc_core.reports.database import (
-    TABLES,
+from badc_core.corpus.building import MISSING
+from badc_core.corpus.database import (
     create_table,
     create_tables,
     create_views,
     insert_recordings,
     query,
 )
-from badc_core.reports.finished_database import first_line
-from badc_core.reports.parquet_files import reading_results, source
-from badc_core.reports.recordings_table import recordings_table
+from badc_core.corpus.parquet_files import reading_results, source
+from badc_core.corpus.reading import attach_corpus, has_corpus, show_corpus
+from badc_core.corpus.recordings_table import recordings_table
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
+from badc_core.detector_settings import DetectorSettings
+from badc_core.recordings.failures import read_failures
+from badc_core.recordings.missing import find_superseded
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.registry import Registry, read_registry
 from badc_core.stages.work import Work
 
 _STATES = pa.schema(
@@ -61,7 +58,7 @@ class Snapshot:
             DatasetInvalid, DetectionsInvalid: it, or a file, is damaged or of another schema.
         """
         self._dataset = dataset
-        self.is_corpus = dataset.corpus.duckdb.is_symlink() or dataset.corpus.duckdb.exists()
+        self.is_corpus = has_corpus(dataset)
         # A database of its own, since DuckDB would take a replaced file at a path for the old one.
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET TimeZone = 'UTC'")  # else the machine's
@@ -98,31 +95,9 @@ class Snapshot:
         return float(row["weakest"] or 0)
 
     def _attach_corpus(self) -> None:
-        path = self._dataset.corpus.duckdb
-        require_fetched(path)
-        quoted = str(path).replace("'", "''")
-        try:
-            self._connection.execute(f"ATTACH '{quoted}' AS corpus (READ_ONLY)")
-            self._connection.execute("USE corpus")
-            for name in TABLES:
-                self._require_columns(name)
-        except duckdb.Error as error:
-            what = f"the database cannot be read ({first_line(error)})"
-            raise self._refuse_corpus(what) from error
-
-    def _require_columns(self, name: str) -> None:
-        described = query(self._connection, f'DESCRIBE "{name}"')
-        found = {one["column_name"] for one in described}
-        missing, unknown = {*TABLES[name].names} - found, found - {*TABLES[name].names}
-        if missing or unknown:
-            wrong = f"has no column {min(missing)}" if missing else f"has a column {min(unknown)}"
-            what = f"its table {name} is of another version of BADC: it {wrong}"
-            raise self._refuse_corpus(what)
-
-    def _refuse_corpus(self, what: str) -> DatasetInvalid:
-        path = self._dataset.corpus.duckdb
-        remedy = f"Delete it, then: badc run {shlex.quote(str(self._dataset.root))}"
-        return DatasetInvalid(what, path, remedy)
+        for path in attach_corpus(self._connection, self._dataset):
+            require_fetched(path)
+        show_corpus(self._connection, self._dataset)
 
     def _open_files(self, recording_ids: list[str]) -> None:
         """Creates the corpus's tables from the recordings' own files, and its views."""

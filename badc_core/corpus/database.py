@@ -3,7 +3,6 @@
 The views are `sql/*.sql`. A corpus is filled in `corpus.py`, and opened in `finished_database.py`.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,24 +16,27 @@ import duckdb
 import pyarrow as pa
 
 from badc_core.atomic import damaged_write, replacing
+from badc_core.corpus.duckdb_errors import naming_duckdb_trouble
+from badc_core.corpus.recordings_table import RECORDINGS, recordings_table
+from badc_core.corpus.speech_tables import IN_SPEECH
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, read_effort
 from badc_core.recordings.recording import read_recording
-from badc_core.reports.recordings_table import RECORDINGS, recordings_table
-from badc_core.reports.speech_tables import IN_SPEECH
 from badc_core.settings import Settings
 from badc_core.sun.sunrises import SUNRISES, find_sunrises
 
 VIEWS = (
-    *("real_detections", "label_summary", "recording_summary", "timeline_summary"),
+    *("real_detections", "counts_by_recording", "counts_by_minute"),
+    *("label_summary", "recording_summary", "timeline_summary"),
+    *("counts_by_hour", "detectors_by_recording", "chunks_by_recording"),
     *("effort_by_recording", "effort_by_hour", "effort_by_station_day"),
     *("species_by_station", "activity_by_hour"),
     *("effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
 )
 """In the order in which one needs another."""
 
-SUMMARY_VIEWS = VIEWS[:4]
+SUMMARY_VIEWS = VIEWS[:6]
 """Those that need no table but `detections` and `settings`."""
 
 TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
@@ -44,9 +46,6 @@ _BLOCK_BYTES = 16384
 
 _empty: list[bytes] = []
 """The file of a database without rows, once one has been written."""
-
-_REFUSALS = (errno.EACCES, errno.EROFS)
-_DISK_FULL = ("No space left", "Disk quota exceeded", "wrote=", "Could not write all bytes")
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -219,31 +218,6 @@ def _sum_up(path: Path) -> list[tuple[Any, ...]]:
             sums = f'SELECT count(*), sum(hash(one)) FROM "{name}" one'  # noqa: S608
             found += connection.execute(sums).fetchall()
     return found
-
-
-@contextmanager
-def naming_duckdb_trouble(path: Path) -> Iterator[None]:
-    """Turns DuckDB's errors of a database that cannot be written into the system's.
-
-    Raises:
-        OSError: the disk is full or broken, or the folder cannot be written to.
-    """
-    try:
-        yield
-    except duckdb.Error as error:
-        if is_disk_full(error):
-            number = errno.ENOSPC
-        elif isinstance(error, duckdb.FatalException) or path.name in str(error):
-            refusals = (one for one in _REFUSALS if os.strerror(one) in str(error))
-            number = next(refusals, errno.EIO)
-        else:
-            raise
-        raise OSError(number, os.strerror(number), str(path)) from error
-
-
-def is_disk_full(error: duckdb.Error) -> bool:
-    """Returns whether DuckDB had no room for a file."""
-    return any(words in str(error) for words in _DISK_FULL)
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, tables: Collection[str]) -> dict[str, int]:

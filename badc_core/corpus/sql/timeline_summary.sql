@@ -2,10 +2,10 @@
 -- activity_by_hour lays detections on the clock instead.
 CREATE VIEW timeline_summary AS
 SELECT
-    absolute_time_ms // (bucket_minutes * 60000) AS bucket_index,
+    minute // bucket_minutes AS bucket_index,
     bucket_index * bucket_minutes * 60000 AS bucket_start_ms,
-    count(*) AS detections,
-    round(avg(confidence), 6) AS avg_confidence
-FROM real_detections CROSS JOIN settings
+    sum(detections)::BIGINT AS detections,
+    round(sum(total) / sum(detections), 6) AS avg_confidence
+FROM counts_by_minute CROSS JOIN settings
 GROUP BY bucket_index, bucket_minutes
 ORDER BY bucket_index;

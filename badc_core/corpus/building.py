@@ -1,0 +1,259 @@
+"""Building the corpus: all results of a dataset, of which only changed parts are written.
+
+What a part is, is in `parts.py`; which have changed in `changed_parts.py`. There is one writer.
+Readers go on reading what they opened (`reading.py`).
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from threading import local
+
+import pyarrow as pa
+
+from badc_core.annexed_files import content_missing
+from badc_core.corpus.changed_parts import (
+    PART_CODE_VERSION,
+    PartPlan,
+    PreviousCorpus,
+    find_unchanged,
+    read_previous,
+)
+from badc_core.corpus.part_writing import PartWriter
+from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartList, retire_files
+from badc_core.corpus.root import CorpusTotals, write_root
+from badc_core.corpus.sources import (
+    SeenRecording,
+    first_absent,
+    look_at_files,
+    made_from,
+    write_seen,
+)
+from badc_core.corpus.speech_tables import speech_tables
+from badc_core.datasets.dataset import Dataset
+from badc_core.detections.store import read_detections, read_effort
+from badc_core.devices.places import usable_cores
+from badc_core.errors import DatasetInvalid, DetectionsInvalid
+from badc_core.outcomes import for_each
+from badc_core.provenance.annex import fetch
+from badc_core.recordings.failures import fetch_failures, read_failures
+from badc_core.recordings.missing import find_absent, find_superseded
+from badc_core.recordings.recording import Recording, read_recording
+from badc_core.recordings.registry import read_registry
+from badc_core.speech.stored import read_speech
+from badc_core.stages.damage import mark_damaged
+
+MISSING = pa.schema(
+    [("recording_id", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
+)
+"""The table of recordings that should be in a corpus and have no result."""
+
+_MOST_THREADS = 4
+"""Each writes a part and needs a gigabyte for a large one."""
+
+_Reasons = dict[str, tuple[str, str]]
+"""recording_id -> the stage whose result it lacks, and why."""
+
+
+def gather_corpus(dataset: Dataset) -> CorpusTotals:
+    """Builds the corpus of what the registry and the notes of failures say should be in it.
+
+    Raises:
+        DatasetInvalid: one of those is malformed.
+        DetectionsInvalid, StorageFull: as for `build_corpus`.
+    """
+    registry = read_registry(dataset.registry)
+    superseded = find_superseded(dataset, registry)
+    counted = [one for one in registry.ids if one not in superseded]
+    fetch_failures(dataset)
+    failures = read_failures(dataset)
+    failed = [one for one in registry if one.recording_id in failures]
+    # To try a recording whose sound is not here fails, and costs it none of its results.
+    absent = find_absent(dataset, failed)
+    kept = {*superseded, *(one for one in absent if os.path.lexists(dataset.effort(one)))}
+    missing = {
+        one: note.error
+        for one, note in failures.items()
+        if note.stage != "report_bundle" and one not in kept
+    }
+    return build_corpus(dataset, counted, missing)
+
+
+def build_corpus(
+    dataset: Dataset, recording_ids: Sequence[str], missing: Mapping[str, str]
+) -> CorpusTotals:
+    """Brings the corpus up to date: parts with recordings that changed, and all that sums them up.
+
+    Args:
+        dataset: the corpus's.
+        recording_ids: the recordings that should be in it. Those without files, or with a file
+            that cannot be read, are listed as missing.
+        missing: recording_id -> why it has no result; these are only listed as missing.
+
+    Raises:
+        DetectionsInvalid: the files cannot be read together, although each can be read alone.
+        StorageFull: the disk or a quota is full.
+    """
+    reasons = {one: (first_absent(dataset, one), why) for one, why in missing.items()}
+    not_here = _fetch_results(dataset, set(recording_ids) - missing.keys())
+    reasons |= not_here
+    found = look_at_files(dataset, set(recording_ids) - reasons.keys())
+    reasons |= {one: (stage, f"no {stage} yet") for one, stage in found.absent.items()}
+    previous = read_previous(dataset)
+    changed = found.states.keys() - find_unchanged(previous, found.states)
+    described, damaged = _describe(dataset, changed)
+    states = {one: state for one, state in found.states.items() if one not in damaged}
+    plan = PartPlan(dataset, previous, states, described)
+    parts, unreadable = _write_parts(dataset, plan)
+    damaged |= unreadable
+    reasons |= damaged
+    totals = _publish(dataset, plan, parts, reasons)
+    there = {one: state for one, state in states.items() if one not in damaged}
+    _note(dataset, plan, parts, there, previous)
+    return replace(totals, damaged=len(damaged), not_here=len(not_here))
+
+
+def _fetch_results(dataset: Dataset, recording_ids: Iterable[str]) -> _Reasons:
+    """Fetches what the corpus is made from; returns recordings without it, with stage and why."""
+    files = {
+        path: (one, stage)
+        for one in recording_ids
+        for stage, path in made_from(dataset, one).items()
+    }
+    return {
+        files[path][0]: (files[path][1], str(content_missing(path, why)))
+        for path, why in fetch(files).items()
+    }
+
+
+def _describe(
+    dataset: Dataset, recording_ids: Iterable[str]
+) -> tuple[dict[str, Recording], _Reasons]:
+    """Returns the descriptions of recordings, and those whose description is damaged."""
+    described: dict[str, Recording] = {}
+    damaged: _Reasons = {}
+    for recording_id in sorted(recording_ids):
+        try:
+            described[recording_id] = read_recording(dataset.recording(recording_id))
+        except DatasetInvalid as error:
+            mark_damaged(dataset, "recording", recording_id)
+            damaged[recording_id] = ("recording", str(error))
+    return described, damaged
+
+
+def _write_parts(dataset: Dataset, plan: PartPlan) -> tuple[dict[str, CorpusPart], _Reasons]:
+    """Writes the parts that are due; returns all by folder, and recordings with damaged files."""
+    parts = dict(plan.kept)
+    damaged: _Reasons = {}
+
+    with part_writers(dataset) as own_writer:
+        outcomes = for_each(
+            plan.due,
+            lambda folder: _write_part(dataset, plan, folder, own_writer()),
+            min(usable_cores(), _MOST_THREADS, len(plan.due) or 1),
+        )
+        with closing(outcomes):
+            for outcome in outcomes:
+                part, found = outcome.require()
+                damaged |= found
+                if part is not None:
+                    parts[outcome.recording_id] = part
+    return parts, damaged
+
+
+@contextmanager
+def part_writers(dataset: Dataset) -> Iterator[Callable[[], PartWriter]]:
+    """Yields what returns the part writer of the calling thread."""
+    threads = local()
+    with ExitStack() as opened:
+
+        def own() -> PartWriter:
+            if not hasattr(threads, "writer"):
+                writer = PartWriter(dataset.corpus, dataset.work_folder / "corpus.tmp")
+                threads.writer = opened.enter_context(writer)
+            found: PartWriter = threads.writer
+            return found
+
+        yield own
+
+
+def _write_part(
+    dataset: Dataset, plan: PartPlan, folder: str, writer: PartWriter
+) -> tuple[CorpusPart | None, _Reasons]:
+    """Writes a part, without recordings whose files are damaged; None if none is left."""
+    job = plan.job(folder, from_files=False)
+    try:
+        return writer.write(job), {}
+    except DetectionsInvalid:
+        # Perhaps it is the part as it was that is damaged.
+        damaged = _find_damaged(dataset, plan.members[folder])
+        if not damaged and job.base is None:
+            raise
+    if len(damaged) == len(plan.members[folder]):
+        return None, damaged
+    job = plan.job(folder, damaged.keys(), from_files=True)
+    return writer.write(job), damaged
+
+
+def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Reads every file; returns the recordings with a damaged file, and why.
+
+    They are marked, so that the next run analyses them again.
+    """
+    damaged = {}
+    for recording_id in recording_ids:
+        try:
+            read_detections(dataset.detections(recording_id))
+            read_effort(dataset.effort(recording_id))
+        except DetectionsInvalid as error:
+            mark_damaged(dataset, "detections", recording_id)
+            damaged[recording_id] = ("detections", str(error))
+    return damaged
+
+
+def _publish(
+    dataset: Dataset, plan: PartPlan, parts: Mapping[str, CorpusPart], reasons: _Reasons
+) -> CorpusTotals:
+    """Writes all that is about the parts together; recordings without result with their reasons."""
+    is_in = [one not in reasons for one in plan.recordings["recording_id"].to_pylist()]
+    recordings = plan.recordings.filter(pa.array(is_in, pa.bool_()))
+    missing = [
+        {"recording_id": one, "stage": stage or "detections", "reason": dataset.without_root(why)}
+        for one, (stage, why) in sorted(reasons.items())
+    ]
+    listed = PartList(SCHEMA_VERSION, PART_CODE_VERSION, [parts[one] for one in sorted(parts)])
+    tables = {"recordings": recordings, "missing": pa.Table.from_pylist(missing, MISSING)}
+    return write_root(dataset, listed, tables, _speech(dataset, recordings))
+
+
+def _note(
+    dataset: Dataset,
+    plan: PartPlan,
+    parts: Mapping[str, CorpusPart],
+    states: Mapping[str, str],
+    previous: PreviousCorpus,
+) -> None:
+    """Writes down of which files the parts were made, and removes parts of long ago."""
+    seen = {
+        one: SeenRecording(folder, parts[folder].digest, states[one])
+        for folder, members in plan.members.items()
+        if folder in parts
+        for one in members
+        if one in states
+    }
+    if seen != previous.seen:
+        write_seen(dataset, seen)
+    now = PartList(SCHEMA_VERSION, PART_CODE_VERSION, list(parts.values()))
+    retire_files(previous.files, now, dataset.corpus)
+
+
+def _speech(dataset: Dataset, recordings: pa.Table) -> dict[str, pa.Table]:
+    """Returns the tables about speech; none where it is not searched for."""
+    if not dataset.settings.speech.is_searched_for:
+        return {}
+    sums = dict(
+        zip(recordings["recording_id"].to_pylist(), recordings["sha256"].to_pylist(), strict=True)
+    )
+    fetch(dataset.speech(one) for one in sums)
+    return speech_tables({one: read_speech(dataset, one, sums[one]) for one in sums})

@@ -1,0 +1,230 @@
+"""The parts of a corpus, and `parts.json`, the list of them and their files.
+
+A part has the results of the recordings that one station began in one month. Its files are named by
+their content and never change; where they go is `CorpusPaths.table`. Whoever reads one list of them
+sees one moment, however often the corpus is renewed meanwhile. Writing them is in
+`part_writing.py`.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from badc_core.annexed_files import lacks_content
+from badc_core.atomic import write_text
+from badc_core.datasets.dataset import CorpusPaths
+from badc_core.errors import DatasetInvalid
+from badc_core.hashing import sha256_bytes
+from badc_core.validation import explain_invalid
+
+SCHEMA_VERSION = 1
+
+ROWS = ("detections", "chunks")
+"""Tables of which a part has the rows themselves."""
+
+SUMMARIES = {
+    "counts_by_recording": "recording_id, label, label_name",
+    "counts_by_minute": "minute",
+    "counts_by_hour": "local_date, local_hour, label, label_name",
+    "detectors_by_recording": "ALL",
+    "chunks_by_recording": "recording_id",
+    "effort_by_hour": "local_date, local_hour",
+    "effort_by_sunrise": "minutes_from_sunrise, without_sunrise",
+    "counts_by_sunrise": "minutes_from_sunrise, without_sunrise, label, label_name",
+}
+"""Views of which a part has the content, so that nothing is counted again; and their order."""
+
+_ABSENT = "__none__"
+_UNKNOWN_MONTH = "unknown"
+_LONGEST_NAME = 150
+_KEPT_S = 3600
+"""How long files that are no longer listed stay, for those who still read them."""
+
+_REMEDY = "Delete it: the next badc run writes the corpus again"
+
+
+@dataclass(frozen=True)
+class PartKey:
+    """What the recordings of a part have in common.
+
+    Attributes:
+        study_area: None where there is none, likewise
+        location: the station.
+        month: in which they begin by local time, `2024-05`, or `unknown`.
+    """
+
+    study_area: str | None
+    location: str | None
+    month: str
+
+    @classmethod
+    def of(cls, study_area: str | None, location: str | None, start: datetime | None) -> "PartKey":
+        """Returns the part that a recording belongs to."""
+        return cls(study_area, location, f"{start:%Y-%m}" if start else _UNKNOWN_MONTH)
+
+    @property
+    def folder(self) -> str:
+        """Its folder below that of a table, as Hive and Arrow name such folders."""
+        area, station = _encode(self.study_area), _encode(self.location)
+        return f"study_area={area}/location={station}/month={self.month}"
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file of a part.
+
+    Attributes:
+        path: below the folder of the corpus.
+    """
+
+    path: str
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """What breaks a rule of `detections/verify.py`: how many things, and the first few."""
+
+    violations: int
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class CorpusPart:
+    """A part as it was written.
+
+    Attributes:
+        files: table or summary -> its file.
+        broken: rule -> what breaks it.
+    """
+
+    study_area: str | None
+    location: str | None
+    month: str
+    recordings: int
+    files: dict[str, PartFile]
+    broken: dict[str, BrokenRule] = field(default_factory=dict)
+
+    @property
+    def key(self) -> PartKey:
+        """What its recordings have in common."""
+        return PartKey(self.study_area, self.location, self.month)
+
+    @property
+    def digest(self) -> str:
+        """A name for exactly these rows."""
+        return "-".join(self.files[one].sha256 for one in ROWS)
+
+
+@dataclass(frozen=True)
+class PartList:
+    """The content of `parts.json`.
+
+    Attributes:
+        schema: version of this format.
+        code: version of what writes parts.
+    """
+
+    schema: int
+    code: str
+    parts: list[CorpusPart]
+
+    def paths(self) -> dict[str, list[str]]:
+        """Returns table or summary -> its files."""
+        return {name: [one.files[name].path for one in self.parts] for name in (*ROWS, *SUMMARIES)}
+
+
+_LIST = TypeAdapter(PartList)
+
+
+def write_part_list(path: Path, listed: PartList) -> None:
+    """Writes `parts.json`."""
+    write_text(path, json.dumps(asdict(listed), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_part_list(path: Path) -> PartList:
+    """Returns the content of `parts.json`.
+
+    Raises:
+        DatasetInvalid: it is not there, damaged, or of another version.
+    """
+    try:
+        found = _LIST.validate_json(path.read_bytes())
+    except OSError as error:
+        raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
+    except ValidationError as error:
+        raise DatasetInvalid(explain_invalid(error), path, _REMEDY) from error
+    if found.schema != SCHEMA_VERSION:
+        what = f"it is of schema {found.schema}, expected {SCHEMA_VERSION}"
+        raise DatasetInvalid(what, path, _REMEDY)
+    return found
+
+
+def explain_lost_file(corpus: CorpusPaths, part: CorpusPart) -> str:
+    """Returns which file of a part is missing or cut off; empty if none is.
+
+    A file whose content is elsewhere is neither.
+    """
+    for one in part.files.values():
+        path = corpus.folder / one.path
+        try:
+            n_bytes = path.stat().st_size
+        except OSError:
+            if lacks_content(path):
+                continue
+            return f"{one.path} is missing"
+        if n_bytes != one.size_bytes and not lacks_content(path):
+            return f"{one.path} is damaged ({n_bytes} bytes, {one.size_bytes} were written)"
+    return ""
+
+
+def retire_files(old: Iterable[Path], now: PartList, corpus: CorpusPaths) -> None:
+    """Removes files that have not been listed for an hour.
+
+    Args:
+        old: those that were listed until now.
+        now: the list that holds.
+        corpus: whose files.
+    """
+    listed = {corpus.folder / one for paths in now.paths().values() for one in paths}
+    for path in set(old) - listed:
+        with suppress(OSError):
+            path.touch(exist_ok=True) if not path.is_symlink() else None
+    oldest = time.time() - _KEPT_S
+    for folder in corpus.part_folders:
+        for path in folder.rglob("*.parquet"):
+            with suppress(OSError):
+                if path not in listed and path.lstat().st_mtime < oldest:
+                    path.unlink()
+                    _remove_empty(path.parent, folder)
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Removes empty folders, upwards."""
+    while folder != top:
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _encode(name: str | None) -> str:
+    """Returns a name that every file system takes."""
+    if name is None:
+        return _ABSENT
+    encoded = quote(name, safe="")
+    if len(encoded) <= _LONGEST_NAME and name != _ABSENT:
+        return encoded
+    return f"{encoded[:_LONGEST_NAME]}-{sha256_bytes(name.encode())[:8]}"
+
+
+def files_by_path(listed: PartList) -> Mapping[str, PartFile]:
+    """Returns path below the folder of the corpus -> file."""
+    return {file.path: file for part in listed.parts for file in part.files.values()}

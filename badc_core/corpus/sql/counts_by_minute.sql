@@ -1,0 +1,5 @@
+-- Detections by minute since a recording's start; in a corpus, a row for each of its parts.
+CREATE VIEW counts_by_minute AS
+SELECT absolute_time_ms // 60000 AS minute, count(*) AS detections, sum(confidence) AS total
+FROM real_detections
+GROUP BY minute;

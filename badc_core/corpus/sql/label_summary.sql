@@ -1,0 +1,9 @@
+-- Averages are over detections, never over averages.
+CREATE VIEW label_summary AS
+SELECT
+    label, label_name,
+    sum(detections)::BIGINT AS detections,
+    round(sum(total) / sum(detections), 6) AS avg_confidence
+FROM counts_by_recording
+GROUP BY label, label_name
+ORDER BY detections DESC, label, label_name;

@@ -1,0 +1,36 @@
+"""Whether the files of a corpus can be whole."""
+
+from badc_core.annexed_files import lacks_content
+from badc_core.corpus.finished_database import explain_damage
+from badc_core.corpus.parts import explain_lost_file, read_part_list
+from badc_core.datasets.dataset import CorpusPaths, Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.reports.page import is_whole_page
+
+
+def explain_corpus_damage(dataset: Dataset) -> str:
+    """Returns which file of a corpus is missing or damaged, and how; empty if none seems so.
+
+    A file whose content is elsewhere is not damaged. Nothing is read in full.
+    """
+    corpus = dataset.corpus
+    here = [path for path in (corpus.duckdb, corpus.html) if not lacks_content(path)]
+    for path in here:
+        if not path.is_file():
+            return f"{path.name} is missing"
+    why = explain_damage(corpus.duckdb) if corpus.duckdb in here else ""
+    if why:
+        return f"{corpus.duckdb.name} is damaged ({why})"
+    lost = "" if lacks_content(corpus.parts) else _explain_lost_part(corpus)
+    if lost:
+        return lost
+    is_cut_off = corpus.html in here and not is_whole_page(corpus.html)
+    return f"{corpus.html.name} is damaged (it is cut off)" if is_cut_off else ""
+
+
+def _explain_lost_part(corpus: CorpusPaths) -> str:
+    try:
+        listed = read_part_list(corpus.parts)
+    except DatasetInvalid as error:
+        return f"{corpus.parts.name} is damaged ({error.what})"
+    return next(filter(None, (explain_lost_file(corpus, one) for one in listed.parts)), "")

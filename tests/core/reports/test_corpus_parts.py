@@ -1,0 +1,190 @@
+"""The parts of a corpus: which are written again, and that nobody who reads them is disturbed."""
+
+import json
+import os
+import sys
+from datetime import datetime
+
+import pyarrow.parquet as pq
+import pytest
+from support.archives import run_in
+
+from badc_core.corpus.building import build_corpus
+from badc_core.corpus.database import VIEWS
+from badc_core.corpus.parts import PartKey, read_part_list
+from badc_core.corpus.reading import open_corpus
+from badc_core.detections.schema import make_detection_id
+from badc_core.recordings.recording import read_recording
+from badc_core.reports.corpus_damage import explain_corpus_damage
+
+JAY = ("Jay", "Cyanocitta cristata")
+
+
+def files(dataset):
+    """Returns path -> time of writing of every file of a part."""
+    return {one: one.stat().st_mtime_ns for one in dataset.corpus.folder.rglob("*.parquet")}
+
+
+def listed(dataset):
+    found = read_part_list(dataset.corpus.parts)
+    return {dataset.corpus.folder / one for paths in found.paths().values() for one in paths}
+
+
+def rows(dataset, sql="SELECT recording_id, absolute_time_ms, label FROM detections ORDER BY ALL"):
+    with open_corpus(dataset) as corpus:
+        return corpus.execute(sql).fetchall()
+
+
+@pytest.fixture
+def stations(workbench):
+    """Returns a workbench with two recordings at each of two stations, and a month apart."""
+    for name, location, month in (
+        ("a", "North", 5),
+        ("b", "North", 5),
+        ("c", "South", 5),
+        ("d", "South", 6),
+    ):
+        start = datetime(2024, month, 14, 5, 30)
+        workbench.add(name, [(0.0, 3.0, *JAY, 0.9)], location=location, start_local=start)
+    build_corpus(workbench.dataset, list("abcd"), {})
+    return workbench
+
+
+def test_only_the_part_of_a_new_recording_is_written(stations):
+    dataset = stations.dataset
+    before = files(dataset)
+    stations.add("e", [(6.0, 9.0, *JAY, 0.5)], location="North")
+    totals = build_corpus(dataset, list("abcde"), {})
+    assert (totals.recordings, totals.detections) == (5, 5)
+    new = listed(dataset) - before.keys()
+    assert {one.parent.parent.name for one in new} == {"location=North"}
+    same = listed(dataset) & before.keys()
+    assert len(same) == 16
+    assert {one: files(dataset)[one] for one in same} == {one: before[one] for one in same}
+    assert [row[0] for row in rows(dataset)] == list("abcde")
+
+
+def test_nothing_is_written_again_where_nothing_changed(stations):
+    dataset = stations.dataset
+    before = files(dataset)
+    build_corpus(dataset, list("abcd"), {})
+    assert files(dataset) == before
+
+
+def test_built_up_or_at_once_a_corpus_has_the_same_rows(stations):
+    dataset = stations.dataset
+    for name in ("ab", "bb", "c2"):
+        location = "South" if name == "c2" else "North"
+        stations.add(name, location=location)
+        build_corpus(dataset, ["a", "b", "c", "d", "ab", "bb", "c2"], {})
+    one_by_one = {name: rows(dataset, f"FROM {name} ORDER BY ALL") for name in VIEWS}
+    (dataset.work_folder / "corpus.parquet").unlink()
+    build_corpus(dataset, ["a", "b", "c", "d", "ab", "bb", "c2"], {})
+    assert {name: rows(dataset, f"FROM {name} ORDER BY ALL") for name in VIEWS} == one_by_one
+
+
+def test_a_recording_that_moves_to_another_station_or_goes_is_counted_once(stations):
+    dataset = stations.dataset
+    stations.add("b", [(0.0, 3.0, *JAY, 0.9)], location="South", start_local=datetime(2024, 5, 1))
+    build_corpus(dataset, list("abc"), {"d": "it is gone"})
+    found = rows(dataset, "SELECT recording_id, location FROM detections ORDER BY ALL")
+    assert found == [("a", "North"), ("b", "South"), ("c", "South")]
+    by_station = "SELECT location, recordings FROM species_by_station ORDER BY 1"
+    assert rows(dataset, by_station) == [("North", 1), ("South", 2)]
+
+
+def test_whoever_reads_a_corpus_goes_on_reading_it_as_it_was(stations):
+    dataset = stations.dataset
+    with open_corpus(dataset) as corpus:
+        for number in range(3):
+            stations.add(f"e{number}", location="North")
+            build_corpus(dataset, ["a", "b", "c", "d", f"e{number}"], {})
+        seen = corpus.execute("SELECT DISTINCT recording_id FROM detections ORDER BY 1").fetchall()
+        counted = corpus.execute("SELECT sum(detections) FROM label_summary").fetchall()
+    assert [one for (one,) in seen] == list("abcd")
+    assert counted == [(4,)]
+
+
+def test_files_that_were_not_listed_for_an_hour_are_removed(stations):
+    dataset = stations.dataset
+    old = listed(dataset)
+    stations.add("a", [(3.0, 6.0, *JAY, 0.9)], location="North")
+    build_corpus(dataset, list("abcd"), {})
+    retired = old - listed(dataset)
+    assert retired
+    assert all(one.exists() for one in retired)
+    for one in files(dataset):
+        os.utime(one, (1, 1))
+    build_corpus(dataset, list("abcd"), {})
+    assert not any(one.exists() for one in retired)
+    assert listed(dataset) == files(dataset).keys()
+
+
+@pytest.mark.parametrize("name", ["detections", "counts_by_hour"])
+def test_a_lost_or_damaged_file_of_a_part_is_named_and_written_again(stations, name):
+    dataset = stations.dataset
+    before = rows(dataset)
+    path = next(dataset.corpus.table(name).rglob("*.parquet"))
+    for damage in (path.unlink, lambda: path.write_bytes(b"PAR1")):
+        damage()
+        dataset.corpus.html.write_text("<html></html>")
+        assert path.name in explain_corpus_damage(dataset)
+        build_corpus(dataset, list("abcd"), {})
+        assert explain_corpus_damage(dataset) == ""
+        assert rows(dataset) == before
+
+
+def test_a_part_whose_rows_cannot_be_read_is_written_again_from_the_recordings(stations):
+    dataset = stations.dataset
+    (path,) = dataset.corpus.table("detections").rglob("location=North/*/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[4:200] = bytes(196)
+    path.write_bytes(content)
+    stations.add("e", location="North")
+    totals = build_corpus(dataset, list("abcde"), {})
+    assert (totals.recordings, totals.damaged) == (5, 0)
+    assert {row[0] for row in rows(dataset)} == set("abcde")
+
+
+def test_parts_lie_where_hive_and_arrow_look_for_them(workbench):
+    dataset = workbench.dataset
+    workbench.add("007", location="007", study_area=None)
+    workbench.add("x", location="../a b", start_local=None, utc_offset_min=None)
+    build_corpus(dataset, ["007", "x"], {})
+    folders = {
+        one.parent.relative_to(dataset.corpus.table("detections")).as_posix()
+        for one in dataset.corpus.table("detections").rglob("*.parquet")
+    }
+    assert folders == {
+        "study_area=__none__/location=007/month=2024-05",
+        "study_area=Sambaa%20K%27e/location=..%2Fa%20b/month=unknown",
+    }
+    assert {row[0] for row in rows(dataset, "SELECT location FROM detections")} == {"007", "../a b"}
+    assert len(PartKey("é" * 200, "x", "2024-05").folder) < 300
+
+
+def test_the_database_works_in_its_own_folder_wherever_that_is(stations):
+    dataset = stations.dataset
+    moved = dataset.root.with_name("moved, with a comma")
+    dataset.root.rename(moved)
+    code = "import duckdb; print(duckdb.connect('corpus.duckdb').sql('FROM label_summary'))"
+    assert "Jay" in run_in(moved / "artifacts" / "corpus", sys.executable, "-c", code)
+
+
+def test_a_detection_has_the_id_that_its_own_file_gives_it(stations):
+    (row,) = rows(stations.dataset, "SELECT * FROM detections WHERE recording_id = 'a'")
+    names = pq.read_table(stations.dataset.detections("a")).column_names
+    own = dict(zip(names, row, strict=True))
+    times = own["absolute_time_ms"], own["absolute_end_ms"]
+    of = make_detection_id("a", *times, own["label"], own["runner"], own["model_version"])
+    assert own["detection_id"] == of
+
+
+def test_the_list_of_parts_says_what_is_in_them(stations):
+    content = json.loads(stations.dataset.corpus.parts.read_text(encoding="utf-8"))
+    told = [(one["location"], one["month"], one["recordings"]) for one in content["parts"]]
+    assert told == [("North", "2024-05", 2), ("South", "2024-05", 1), ("South", "2024-06", 1)]
+    first = content["parts"][0]["files"]["detections"]
+    assert first["rows"] == 2
+    assert (stations.dataset.corpus.folder / first["path"]).stat().st_size == first["size_bytes"]
+    assert read_recording(stations.dataset.recording("a")).location == "North"
