@@ -79,6 +79,8 @@ class BatchRun:
             wanted: the recordings to take.
             after_first: called after the first batch if there are more.
         """
+        if not wanted:
+            return
         keys = KeyOrder.read(self._instance, self._connection)
         self._n_later = _count_not_current(progress, wanted)
         try:

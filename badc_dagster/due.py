@@ -6,7 +6,7 @@ used meanwhile. Which fingerprint an output has is found out in `known_fingerpri
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -87,33 +87,46 @@ class DueFinder:
         self._dataset = dataset
         self._work = Work(dataset.work_folder)
 
-    def find(self, rows: Iterable[RegisteredRecording]) -> Progress:
-        """Returns how far all recordings of the registry are."""
-        return self._find(rows, None)
+    def find(
+        self, rows: Iterable[RegisteredRecording], known: KnownFingerprints | None = None
+    ) -> Progress:
+        """Returns how far all recordings of the registry are.
+
+        Args:
+            rows: of the registry.
+            known: what was just read of all outputs; None to read it.
+        """
+        return self._find(rows, known or self._read_known(None))
 
     def find_some(self, rows: Iterable[RegisteredRecording]) -> Progress:
         """Returns how far some recordings are, at a cost that does not depend on the others."""
         some = list(rows)
-        return self._find(some, [one.recording_id for one in some])
+        return self._find(some, self._read_known([one.recording_id for one in some]))
 
-    def _find(self, rows: Iterable[RegisteredRecording], only: Sequence[str] | None) -> Progress:
+    def _read_known(self, only: Sequence[str] | None) -> KnownFingerprints:
+        return read_known(self._instance, self._connection, self._dataset, only)
+
+    def _find(self, rows: Iterable[RegisteredRecording], known: KnownFingerprints) -> Progress:
         progress = Progress({}, {})
-        known = read_known(self._instance, self._connection, self._dataset, only)
         files = {one.recording_id: self.fingerprints.of_row(one) for one in rows}
         usable: dict[str, dict[str, str]] = {}
         for stage in STAGES.values():
             inputs = [usable[name] for name in stage.inputs] or [files]
-            wanted = {
-                one: self.fingerprints.of(
-                    stage.name,
-                    *(made[one] for made in inputs),
-                    *self.fingerprints.choices(stage.name, one),
-                )
-                for one in inputs[0]
-                if all(one in made for made in inputs)
-            }
+            wanted = self._want(stage, *inputs)
             usable[stage.name] = self._judge(stage, wanted, known, progress)
         return progress
+
+    def _want(
+        self, stage: Stage, first: Mapping[str, str], *others: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Returns the fingerprints that a stage's outputs should have, of what it is made from."""
+        of, choose = self.fingerprints.of, self.fingerprints.choices
+        both = set(first).intersection(*others) if others else first
+        return {
+            one: of(stage.name, source, *(made[one] for made in others), *choose(stage.name, one))
+            for one, source in first.items()
+            if one in both
+        }
 
     def _judge(
         self,
@@ -140,10 +153,10 @@ class DueFinder:
         progress.incomplete.update(incomplete)
         return current | incomplete
 
-    def _standing(self, stage: Stage, only: Sequence[str] | None) -> set[str]:
+    def _standing(self, stage: Stage, only: Sequence[str] | None) -> Set[str]:
         """Returns the recordings whose output files are there and not dirty."""
         if only is None:
-            present = stage.list_made(self._dataset)
+            present: Set[str] = stage.list_made(self._dataset)
         else:
             present = {
                 one

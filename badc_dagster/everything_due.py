@@ -30,6 +30,7 @@ from badc_dagster.corpus_fingerprint import (
 )
 from badc_dagster.due import Progress, find_busy
 from badc_dagster.in_process import InProcessRuns, Overrides
+from badc_dagster.known_fingerprints import KnownFingerprints, has_changed
 from badc_dagster.partitions import KeyOrder, register_keys
 from badc_dagster.run_outcomes import RunOutcome
 from badc_dagster.taking_over import GraphPlace, Show, take_over_made_elsewhere
@@ -54,23 +55,29 @@ class EverythingDue:
         self._show, self._warn = tell
         self._runs = InProcessRuns(*place, overrides, job)
 
-    def run(self, limit: int, watch: Watch | None) -> RunOutcome:
+    def run(
+        self, limit: int, watch: Watch | None, scanned: KnownFingerprints | None = None
+    ) -> RunOutcome:
         """Runs it, and returns what came of it.
 
         Args:
             limit: at most this many recordings; 0 for all.
             watch: returns what shows the progress of a stage.
+            scanned: what the scan just before this read of all outputs; None without one.
 
         Raises:
             DetectorMissing, PackageMissing, ConfigInvalid: nothing can be run under these
                 settings.
         """
         registry = read_registry(self._dataset.registry)
-        register_keys(self._instance, self._connection, registry.ids)
         batches = BatchRun(*self._place, self._runs, watch)
-        take_over_made_elsewhere(self._place, registry, self._show, self._warn)
+        known = scanned
+        if known is None or has_changed(self._instance, self._connection, known):
+            register_keys(self._instance, self._connection, registry.ids)
+            taken = take_over_made_elsewhere(self._place, registry, self._show, self._warn)
+            known = taken.known
         missing = find_missing(self._dataset, registry)
-        progress = batches.finder.find(registry.without(missing))
+        progress = batches.finder.find(registry.without(missing), known)
         store_where_lacking(self._dataset, progress.current)
         self._job.narrow(progress)
         wanted = self._choose(registry, progress, limit)

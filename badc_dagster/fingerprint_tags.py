@@ -5,9 +5,11 @@ fingerprint; hashes of contents are in the metadata.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import dagster as dg
 
+from badc_dagster.dagster_private import stores_in_home
 from badc_dagster.partitions import KEYS_PER_CALL, in_pieces
 
 FINGERPRINT_TAG = "dagster/data_version"
@@ -28,15 +30,73 @@ def recorded_fingerprints(
     Args:
         instance: holds the events.
         key: of a per-recording asset.
-        partitions: only these; all by default.
+        partitions: only these; all by default, of which this process reads again only what
+            changed since.
     """
+    if partitions is None:
+        return _all_recorded(instance, key)
     recorded: dict[str, str] = {}
-    for some in [None] if partitions is None else in_pieces(partitions, KEYS_PER_CALL):
-        tags = instance.event_log_storage.get_latest_tags_by_partition(
-            key, dg.DagsterEventType.ASSET_MATERIALIZATION, [FINGERPRINT_TAG], some
-        )
-        recorded |= {one: found.get(FINGERPRINT_TAG, "") for one, found in tags.items()}
+    for some in in_pieces(partitions, KEYS_PER_CALL):
+        recorded |= _query(instance, key, some)
     return recorded
+
+
+class _Recorded(NamedTuple):
+    """What was read of an asset's partitions, as of an event."""
+
+    last_event: int
+    wiped_at: float | None
+    fingerprints: Mapping[str, str]
+
+
+_recorded: dict[tuple[str, dg.AssetKey], _Recorded] = {}
+
+
+def _all_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, str]:
+    """Returns the fingerprints of all partitions: 0.4 s for 100,000 that were not read before."""
+    if not stores_in_home(instance):
+        # There, an event may come into sight after one that was numbered later.
+        return _query(instance, key)
+    # Read first: events that are stored meanwhile are read again the next time.
+    last_event = instance.event_log_storage.get_maximum_record_id() or 0
+    records = instance.get_asset_records([key])
+    if not records:
+        return {}  # it never had any, or all were wiped
+    details = records[0].asset_entry.asset_details
+    wiped_at = details.last_wipe_timestamp if details is not None else None
+    place = (str(instance.root_directory), key)
+    before = _recorded.get(place)
+    if before is None or before.wiped_at != wiped_at or before.last_event > last_event:
+        now = _Recorded(last_event, wiped_at, _query(instance, key))
+    elif before.last_event < last_event:
+        changed = _query(instance, key, after=before.last_event)
+        found = {**before.fingerprints, **changed} if changed else before.fingerprints
+        now = _Recorded(last_event, wiped_at, found)
+    else:
+        now = before
+    _recorded[place] = now
+    return now.fingerprints
+
+
+def forget_recorded() -> None:
+    """Has all partitions be read again, such as after events were deleted by hand."""
+    _recorded.clear()
+
+
+def _query(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: Sequence[str] | None = None,
+    after: int | None = None,
+) -> dict[str, str]:
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        key,
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        [FINGERPRINT_TAG],
+        partitions,
+        after_cursor=after,
+    )
+    return {one: found.get(FINGERPRINT_TAG, "") for one, found in tags.items()}
 
 
 def recorded_event_ids(

@@ -125,6 +125,16 @@ def read_known(
     return KnownFingerprints(recorded, stored, only, changed_ns, unreadable)
 
 
+def has_changed(
+    instance: dg.DagsterInstance, connection: Connection, known: KnownFingerprints
+) -> bool:
+    """Returns whether outputs were recorded since what is known of all outputs was read."""
+    return any(
+        recorded_fingerprints(instance, asset_key(connection, stage)) is not before
+        for stage, before in known.recorded.items()
+    )
+
+
 def _find_unknown(dataset: Dataset, recorded: Mapping[str, Mapping[str, str]]) -> set[str]:
     """Returns the recordings with an output of which the asset graph knows nothing."""
     unknown = (STAGES[stage].list_made(dataset) - known.keys() for stage, known in recorded.items())

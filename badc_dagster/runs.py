@@ -43,7 +43,7 @@ from badc_dagster.partitions import register_keys
 from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.run_outcomes import RunOutcome, StatusReport, StatusRow
 from badc_dagster.scans import forget_recordings, report_scan
-from badc_dagster.taking_over import GraphPlace, Show, take_over_made_elsewhere
+from badc_dagster.taking_over import GraphPlace, Show, TakenOver, take_over_made_elsewhere
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class Project:
         self._instance = instance
         self._connection = connection
         self._overrides = overrides
+        self._taken: TakenOver | None = None
 
     @classmethod
     def open(cls, root: Path, name: str | None = None, overrides: Overrides | None = None) -> Self:
@@ -135,7 +136,7 @@ class Project:
         commit_dataset_files(self.dataset, commits)
         n_new_keys = register_keys(self._instance, self._connection, outcome.registry.ids)
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
-        take_over_made_elsewhere(self.place, outcome.registry, show, warn)
+        self._taken = take_over_made_elsewhere(self.place, outcome.registry, show, warn)
         collect_and_say(self.place, outcome.registry.by_id, show, warn)
         return outcome
 
@@ -212,7 +213,9 @@ class Project:
             self.close_lost(warn)
         with CommandJob(self._connection, warn, resumed, show) as job:
             due = EverythingDue(self.place, self._overrides, job, (show, warn))
-            return due.run(limit, watch)
+            # A scan did so a moment ago: in a large archive it takes seconds.
+            known = self._taken.known if self._taken is not None else None
+            return due.run(limit, watch, known)
 
     def _finder(self) -> DueFinder:
         return DueFinder(*self.place)

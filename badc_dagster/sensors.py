@@ -22,10 +22,11 @@ from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.done_notes import collect
-from badc_dagster.due import DueFinder, Progress, find_busy
+from badc_dagster.due import Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
+from badc_dagster.kept_progress import kept_progress
 from badc_dagster.liveness import close_dead_runs
-from badc_dagster.partitions import KeyOrder, asset_key, range_tags, register_keys, run_size
+from badc_dagster.partitions import KeyOrder, asset_key, range_tags, run_size
 from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.scans import report_scan
 from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
@@ -139,16 +140,17 @@ def evaluate(
     close_dead_runs(instance)
     close_lost_jobs(instance, warn)
     outcome, cursor.sizes = register_settled(dataset, cursor.sizes, now_s())
-    n_new_keys = register_keys(instance, connection, outcome.registry.ids)
-    report_scan(instance, connection, dataset, outcome, n_new_keys)
+    place, registry = (instance, connection, dataset), outcome.registry
+    kept = kept_progress(place, now_s())
+    report_scan(*place, outcome, kept.register_keys(place, registry))
     # The rest in the next ticks; what files say of it counts already.
     tick = Tick(MAX_FILES_PER_TICK, now_s())
-    taken = take_over(instance, connection, dataset, outcome.registry.by_id, tick=tick)
-    collected = collect((instance, connection, dataset), outcome.registry.by_id, _MOST_NOTES)
+    taken = take_over(*place, registry.by_id, tick=tick)
+    collected = collect(place, registry.by_id, _MOST_NOTES)
     for sentence in (*taken.warnings(), *collected.warnings(dataset.root)):
         warn(sentence)
-    finder = DueFinder(instance, connection, dataset)
-    progress = finder.find(outcome.registry.without({*outcome.missing, *taken.unsettled}))
+    left_out = {*outcome.missing, *taken.unsettled}
+    progress = kept.find(place, registry, left_out, taken.known)
     requests: list[dg.RunRequest] = []
     if progress.unfinished:
         require_speech_search(dataset)

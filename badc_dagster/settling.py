@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
@@ -40,12 +39,6 @@ def register_settled(
         for one in new
         if one.path not in paths
     }
-    if not ready and dataset.registry.exists():
-        # Giving names to a hundred thousand files that all have one takes seconds.
-        here = {one.path for one in found}
-        unseen = [one for one in registry if one.path not in here]
-        missing = find_missing(dataset, unseen)
-        return ScanOutcome(registry, missing=missing, total=len(registry)), waiting
     return register_recordings(dataset, [*known, *ready]), waiting
 
 

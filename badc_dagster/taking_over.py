@@ -81,6 +81,7 @@ class TakenOver:
         unreadable: recordings whose file of fingerprints cannot be read -> why.
         n_left: recordings left for the next time.
         unsettled: those of which files may be about to change; what is due of them shows later.
+        known: what was read of all outputs; None if that is not all any more.
     """
 
     recordings: list[str] = field(default_factory=list)
@@ -88,6 +89,7 @@ class TakenOver:
     unreadable: dict[str, str] = field(default_factory=dict)
     n_left: int = 0
     unsettled: set[str] = field(default_factory=set)
+    known: KnownFingerprints | None = None
 
     def warnings(self) -> Iterator[str]:
         """Yields a sentence for each kind of trouble."""
@@ -104,7 +106,9 @@ class TakenOver:
             )
 
 
-def take_over_made_elsewhere(place: GraphPlace, registry: Registry, show: Show, warn: Show) -> None:
+def take_over_made_elsewhere(
+    place: GraphPlace, registry: Registry, show: Show, warn: Show
+) -> TakenOver:
     """Has the asset graph know results of another Dagster home, and says what came of that."""
     outcome = take_over(*place, registry.by_id, show)
     for sentence in outcome.warnings():
@@ -112,6 +116,7 @@ def take_over_made_elsewhere(place: GraphPlace, registry: Registry, show: Show, 
     if outcome.recordings:
         n = counted(len(outcome.recordings), "recording")
         show(f"Results of {n}, made in another Dagster home, taken over.")
+    return outcome
 
 
 def take_over(
@@ -150,6 +155,8 @@ def take_over(
     if known.changed_ns:
         left = {*wanted[len(now) :], *taking.in_work}
         remember_seen(instance, dataset, known, left)
+    if not (outcome.recordings or outcome.damaged):
+        outcome.known = known
     return outcome
 
 

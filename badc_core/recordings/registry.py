@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
@@ -25,9 +26,11 @@ from badc_core.recordings.renames import find_renamed
 from badc_core.recordings.scan import FoundAudio, find_audio
 from badc_core.recordings.seen_times import keep_times, read_seen
 
+_TABLES_KNOWN = 4
+
 
 class Registry:
-    """The recordings, ordered by recording_id."""
+    """The recordings, ordered by recording_id; never changed once it is made."""
 
     def __init__(self, recordings: Iterable[RegisteredRecording] = ()) -> None:
         ordered = sorted(recordings, key=lambda recording: recording.recording_id)
@@ -112,9 +115,20 @@ class ScanOutcome:
 def read_registry(path: Path) -> Registry:
     """Returns the registry in a file; an empty one where there is no file.
 
+    It is read again only after the file changed: of 100,000 rows that takes most of a second.
+
     Raises:
         DatasetInvalid: not such a table; the line is named.
     """
+    with suppress(OSError):
+        status = path.stat()
+        # A new time or another file: whoever writes the table puts a new file in its place.
+        return _read_version(path, status.st_ino, status.st_size, status.st_ctime_ns)
+    return Registry(read_table(path, None))
+
+
+@lru_cache(maxsize=_TABLES_KNOWN)
+def _read_version(path: Path, _inode: int, _size_bytes: int, _changed_ns: int) -> Registry:
     return Registry(read_table(path, None))
 
 
@@ -150,6 +164,8 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
         times = read_seen(dataset, before.by_path)
         known = before.by_path | times
+        if dataset.registry.exists() and all(_is_known(known, audio) for audio in here.values()):
+            return ScanOutcome(before, missing=_missing(before, gone), total=len(before))
         seen = {path: look_at(dataset, known.get(path), audio) for path, audio in here.items()}
         renamed = _find_renamed(dataset, before, seen, gone)
         rows = _place(before, seen, renamed)
@@ -162,11 +178,13 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         after = Registry(rows.values())
         if after.by_id != before.by_id or not dataset.registry.exists():
             after.write(dataset.registry)
+        else:
+            after = before
     return ScanOutcome(
         registry=after,
         added=tuple(sorted(new_ids.values())),
         changed=tuple(one for one in before.ids if _has_changed(before, after, one)),
-        missing=tuple(row.recording_id for row in after if row.path in gone),
+        missing=_missing(after, gone),
         total=len(after),
         renamed={one: before.by_id[one].path for one in sorted(renamed)},
         dropped=dropped,
@@ -181,8 +199,7 @@ def look_at(
     A file is read if its content is here, and has another size or time than in the row.
     """
     known = known or RegisteredRecording("", audio.path)
-    is_same = (known.size_bytes, known.modified_ns) == (audio.size_bytes, audio.modified_ns)
-    if audio.size_bytes is None or (is_same and known.fingerprint is not None):
+    if audio.size_bytes is None or _has_same_content(known, audio):
         return known
     kind = dataset.settings.recordings.fingerprint
     try:
@@ -216,6 +233,21 @@ def forget_missing(dataset: Dataset) -> tuple[str, ...]:
         if len(kept) < len(before):
             kept.write(dataset.registry)
     return tuple(one for one in before.ids if one not in kept)
+
+
+def _is_known(known: Mapping[str, RegisteredRecording], audio: FoundAudio) -> bool:
+    """Returns whether a scan has nothing to do for a file."""
+    row = known.get(audio.path)
+    return row is not None and (audio.size_bytes is None or _has_same_content(row, audio))
+
+
+def _has_same_content(row: RegisteredRecording, audio: FoundAudio) -> bool:
+    is_same = (row.size_bytes, row.modified_ns) == (audio.size_bytes, audio.modified_ns)
+    return is_same and row.fingerprint is not None
+
+
+def _missing(registry: Registry, gone: set[str]) -> tuple[str, ...]:
+    return tuple(row.recording_id for row in registry if row.path in gone) if gone else ()
 
 
 def _find_renamed(

@@ -186,7 +186,7 @@ def _find_left(dataset: Dataset, stage: str, rows: Iterable[RegisteredRecording]
 
 def _measure_files(dataset: Dataset) -> tuple[float, float]:
     """Returns files, with folders, and bytes of a recording that went through all stages."""
-    made = sorted(set.intersection(*(one.list_made(dataset) for one in STAGES.values())))
+    made = sorted(frozenset.intersection(*(one.list_made(dataset) for one in STAGES.values())))
     some = made[:: max(1, len(made) // _SAMPLE)][:_SAMPLE]
     if not some:
         return _ASSUMED_FILES, _ASSUMED_BYTES

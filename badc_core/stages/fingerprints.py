@@ -81,6 +81,12 @@ class Fingerprints:
             for location, station in read_deployments(dataset.deployments).items()
         }
 
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Everything that decides fingerprints, beside recordings; to be compared."""
+        reach = self._floor, self._weakest, self._accepts_truncated
+        return self._settings, *reach, self._roots, self._templates, self._stations
+
     def of_row(self, row: RegisteredRecording) -> str:
         """Returns what a recording is described from, as the registry knows it."""
         return self.of_file(row.path, row.fingerprint or "", is_renamed=row.is_renamed)

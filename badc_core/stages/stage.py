@@ -4,7 +4,6 @@ Fingerprints, what is due, jobs, partitions, batches and status all read this ta
 one entry here and one file in `badc_dagster/assets/`.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from badc_core.ranges.marking import describe_marks
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
 from badc_core.speech.stored import search_inputs
+from badc_core.stages.listings import list_like
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Stage:
             *self.more_outputs(dataset, recording_id),
         )
 
-    def list_made(self, dataset: Dataset) -> set[str]:
+    def list_made(self, dataset: Dataset) -> frozenset[str]:
         """Returns the recordings with all its outputs, or links to them, by listing folders."""
-        return set.intersection(*(_list_like(path) for path in self.outputs(dataset, "x")))
+        return list_like(self.outputs(dataset, "x"))
 
     def files(self, dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
         """Returns the files that are there of those that only it writes; none of chunks' files.
@@ -90,16 +90,6 @@ class Stage:
         return tuple(
             one for files in inside for one in files if one.is_file() or lacks_content(one)
         )
-
-
-def _list_like(example: Path) -> set[str]:
-    """Returns the recordings that have a file like that of recording `x`."""
-    suffix = example.name.removeprefix("x")
-    try:
-        names = os.listdir(example.parent)  # noqa: PTH208  (half the time of iterdir)
-    except FileNotFoundError:
-        return set()
-    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
 
 def _recording_settings(dataset: Dataset) -> dict[str, Any]:

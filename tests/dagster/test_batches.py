@@ -40,9 +40,9 @@ def test_recordings_are_finished_and_in_the_corpus_before_the_next_begin(
     finds = []
     find = batches.DueFinder._find
 
-    def counting(finder, rows, only):
-        finds.append(only)
-        return find(finder, rows, only)
+    def counting(finder, rows, known):
+        finds.append(known.only)
+        return find(finder, rows, known)
 
     monkeypatch.setattr(batches.DueFinder, "_find", counting)
     before = len(assets_in_order(analysed))

@@ -10,12 +10,15 @@ import pytest
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
 from badc_core.stages.stage import STAGES
+from badc_dagster.due import DueFinder
+from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.partitions import range_tags
 from badc_dagster.sensors import Cursor, Request, evaluate
 from badc_dagster.settling import MAX_FILES_PER_TICK, settled
 
 NOON_S = 1_700_000_000
 OLD_S = NOON_S - 3600
+IDS = ("rec_1", "rec_2", "rec_3")
 
 
 class Watch:
@@ -278,3 +281,35 @@ def test_a_missing_dataset_is_a_sentence_not_a_failed_tick(graph):
 def test_an_unknown_detector_is_a_sentence_not_a_failed_tick(graph):
     graph.configure("", detector='[detector]\nname = "owlnet"\n')
     assert "no detector is called 'owlnet'" in daemon_tick(graph).skip_message
+
+
+def test_a_tick_after_which_nothing_changed_judges_no_recording_again(watch_finished, monkeypatch):
+    judged = []
+
+    def find(finder, rows, known=None):
+        judged.append(1)
+        return really_find(finder, rows, known)
+
+    really_find = DueFinder.find
+    monkeypatch.setattr(DueFinder, "find", find)
+    graph = watch_finished.graph
+    for folder in (graph.root / "artifacts", graph.root / "manifests"):
+        for one in (folder, *folder.rglob("*/")):
+            os.utime(one, (OLD_S, OLD_S))  # a folder that has just changed may do so unseen
+    assert [watch_finished.tick() for _ in range(3)] == [[], [], []]
+    assert len(judged) == 1
+    graph.dataset.bundle("rec_2").html.unlink()
+    assert watch_finished.tick() == [(["report_bundle"], "rec_2", "rec_2")]
+    assert graph.run_one("rec_2").success
+    assert watch_finished.tick() == []
+    assert len(judged) == 3
+    graph.configure("exclude = ['4-8 kHz']\n")
+    assert watch_finished.tick() == [(["detections"], "rec_1", "rec_3")]
+
+
+def test_wiped_events_and_what_no_event_shows_are_noticed(watch_finished):
+    graph = watch_finished.graph
+    assert watch_finished.tick() == []
+    assert recorded_fingerprints(graph.instance, graph.key("report_bundle")).keys() == set(IDS)
+    graph.instance.wipe_assets([graph.key("report_bundle")])
+    assert recorded_fingerprints(graph.instance, graph.key("report_bundle")) == {}

@@ -104,7 +104,7 @@ def test_two_homes_in_turn_on_one_dataset_learn_what_the_other_did(archive, in_f
     first = in_fresh_home(archive.root, "home")
     # Its own settings are those from before, and the files are not: so they are due again.
     outcome, said = run(archive.root)
-    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+    assert said[:1] == ["Results of 3 recordings, made in another Dagster home, taken over."]
     assert not outcome.nothing_to_do
     assert first.n_materialized("detections") == 9
     assert first.n_materialized("raw_detections") == 3
@@ -112,7 +112,7 @@ def test_two_homes_in_turn_on_one_dataset_learn_what_the_other_did(archive, in_f
     assert run(archive.root)[0].nothing_to_do
     in_fresh_home(archive.root)
     outcome, said = run(archive.root, STRICTER)
-    assert said == ["Results of 3 recordings, made in another Dagster home, taken over."]
+    assert said[:1] == ["Results of 3 recordings, made in another Dagster home, taken over."]
 
 
 def test_newer_results_are_taken_over_after_a_pull_and_left_alone_in_the_middle_of_it(
