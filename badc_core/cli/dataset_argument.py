@@ -28,10 +28,20 @@ def _require_recordings(context: typer.Context, path: Path) -> Path:
     return path if context.resilient_parsing else _open(path, context, _find_or_keep)
 
 
+def _require_if_given(context: typer.Context, path: Path | None) -> Path | None:
+    return None if path is None else _require_dataset(context, path)
+
+
 DatasetFolder = Annotated[
     Path,
     typer.Argument(
         metavar="DATASET", help="A folder that holds audio/.", callback=_require_dataset
+    ),
+]
+DatasetIfGiven = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="DATASET", help="A folder that holds audio/.", callback=_require_if_given
     ),
 ]
 RecordingsFolder = Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from badc_core.atomic import replacing
+from badc_core.cli.dataset_argument import DatasetIfGiven
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.report_options import (
@@ -31,6 +32,7 @@ from badc_core.cli.shown_summaries import (
     show_line,
     show_table,
 )
+from badc_core.corpus.reading import open_corpus
 from badc_core.corpus.summaries import (
     Summaries,
     SummaryTable,
@@ -39,6 +41,7 @@ from badc_core.corpus.summaries import (
     write_quicklook,
     write_rollup,
 )
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import OptionInvalid
 from badc_core.reports.aggregates import (
     DEFAULT_BUCKET_MINUTES,
@@ -49,14 +52,18 @@ from badc_core.reports.aggregates import (
     require_groups,
     summarize,
 )
+from badc_core.reports.dataset_groups import count_stub_recordings, summarize_dataset
 from badc_core.reports.table_bundle import BundleParts, write_bundle_of, write_database
 from badc_core.units import counted
 
 
 @taking_options
 def summary(
-    parquet: Parquet,
     out: Output,
+    dataset: DatasetIfGiven = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Detections in a file, in place of a dataset.")
+    ] = None,
     group_by: Annotated[
         str,
         typer.Option(help=f"What to count by, one or several with commas: {', '.join(GROUPS)}."),
@@ -64,13 +71,27 @@ def summary(
     output: Annotated[Path | None, typer.Option(help="The whole table as CSV.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows shown.")] = 20,
 ) -> None:
-    """Count detections by label, recording, station or local time."""
+    """Count detections by label, recording, station or local time.
+
+    Of a dataset, also how long was listened, and detections per hour.
+    """
     groups = [one.strip() for one in group_by.split(",") if one.strip()]
     require_groups(groups)
-    with open_aggregates([parquet]) as connection:
-        found = summarize(connection, groups)
+    if (dataset is None) == (parquet is None):
+        raise OptionInvalid("name a dataset or a file, one of them", "--parquet")
+    n_stub = 0
+    if parquet is not None:
+        with open_aggregates([parquet]) as connection:
+            found = summarize(connection, groups)
+    elif dataset is not None:
+        with open_corpus(Dataset.open(dataset)) as connection:
+            found = summarize_dataset(connection, groups)
+            n_stub = count_stub_recordings(connection)
     show_table(out, "Detections by " + ", ".join(groups), found, limit)
-    _warn_of_stub([parquet], out)
+    if parquet is not None:
+        _warn_of_stub([parquet], out)
+    elif n_stub:
+        out.warn(f"no model ran on {counted(n_stub, 'recording')}, but the stub runner.")
     if output is not None:
         _write_csv(found, output)
         out.say(f"Table: {output}")

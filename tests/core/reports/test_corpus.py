@@ -362,3 +362,13 @@ def test_the_page_lists_each_kind_of_doubt_once_with_how_many_recordings_have_it
     assert said in page
     assert "1 recording, namely <strong>b</strong>: It is cut off." in page
     assert "20.0%" not in page
+
+
+def test_a_rate_per_hour_is_shown_where_an_hour_was_analysed(workbench):
+    jay = [(0.0, 3.0, "Jay", JAY, 0.9)]
+    workbench.add("a", found=jay, location="SHORT")
+    workbench.add("b", found=jay * 5, location="LONG", n_samples=7200 * 32000, sample_rate_hz=32000)
+    build_corpus(workbench.dataset, ["a", "b"], {})
+    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    assert "2.5/h" in page
+    assert "30.0/h" not in page
