@@ -372,3 +372,32 @@ def test_a_rate_per_hour_is_shown_where_an_hour_was_analysed(workbench):
     page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
     assert "2.5/h" in page
     assert "30.0/h" not in page
+
+
+def test_a_day_has_what_was_recorded_analysed_failed_and_neither(workbench):
+    # A chunk before midnight, which failed, and one after it, of which 10 s are dead.
+    workbench.add(
+        "a", found=[], failed={0: "no"}, dead=[(60_000, 70_000)],
+        start_local=datetime(2024, 5, 14, 23, 59),
+    )  # fmt: skip
+    # By local time at the station this night lacks an hour: it ends at 3:01.
+    workbench.add(
+        "b", found=[], location="POND", timezone="America/Edmonton", utc_offset_min=-420,
+        start_local=datetime(2024, 3, 9, 23, 30),
+        start_utc=datetime(2024, 3, 10, 6, 30, tzinfo=UTC),
+        n_samples=9060 * 32000, sample_rate_hz=32000,
+    )  # fmt: skip
+    workbench.add("c", found=[], start_local=None, utc_offset_min=None, location="POND")
+    build_corpus(workbench.dataset, ["a", "b", "c"], {})
+    found = ask(
+        workbench,
+        "SELECT local_date::VARCHAR, recorded_s, effort_s, failed_s, not_analysed_s "
+        "FROM coverage_by_station_day ORDER BY location, local_date",
+    )
+    assert found == [
+        ("2024-03-09", 1800, pytest.approx(1800), 0, 0),
+        ("2024-03-10", 7260, pytest.approx(7260), 0, 0),
+        (None, 120, pytest.approx(120), 0, 0),
+        ("2024-05-14", 60, 0, 60, 0),
+        ("2024-05-15", 60, pytest.approx(50), 0, 10),
+    ]
