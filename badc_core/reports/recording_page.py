@@ -29,6 +29,7 @@ from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars, time_ticks
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page
+from badc_core.reports.sun_times import describe_sun
 from badc_core.reports.unmuted import current_mark
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
@@ -124,6 +125,7 @@ def render_recording_page(
         sound_missing=sound_missing,
         at=lambda offset_ms: _at(recording, offset_ms),
         end_local=end_local,
+        sun=describe_sun(recording),
         end_offset_min=_end_offset_min(recording, end_local),
         bundle=dataset.bundle(recording.recording_id),
     )

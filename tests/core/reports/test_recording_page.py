@@ -9,8 +9,10 @@ import pytest
 from badc_core.detections.store import FINGERPRINT_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.channels import ChannelFigures
+from badc_core.recordings.clock import locate_in_time
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.page import describe_selection, format_minimum
+from badc_core.reports.sun_times import describe_sun
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -99,6 +101,43 @@ def test_every_time_on_a_page_is_that_of_its_own_moment(
     times = set(re.findall(r"(\d\d:\d\d):\d\d: ", page))
     assert times <= {*hours, "01:01", "03:01"}
     assert hours - {"01:59"} <= times
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "place", "words"),
+    [
+        # The clocks go forward that night, after this recording.
+        (
+            datetime(2024, 3, 10, 1), "America/Edmonton", (53.55, -113.47),
+            "Sunrise 07:58, sunset 19:30, civil twilight from 07:24 to 20:04.",
+        ),
+        (
+            datetime(2024, 6, 21, 5), "-06:00", (53.55, -113.47),
+            "Sunrise 05:04, sunset 22:07, civil twilight from 04:11 to 23:00.",
+        ),
+        (
+            datetime(2024, 12, 21, 5), "Europe/Oslo", (69.65, 18.96),
+            "Polar night: the sun does not rise, civil twilight from 09:31 to 13:53.",
+        ),
+        (
+            datetime(2024, 6, 21, 5), "Europe/Oslo", (69.65, 18.96),
+            "Polar day: the sun does not set.",
+        ),
+        (datetime(2024, 6, 21, 5), "Europe/Oslo", (None, None), ""),
+        (datetime(2024, 6, 21, 5), None, (53.55, -113.47), ""),
+    ],
+)  # fmt: skip
+def test_the_sun_on_the_day_of_a_recording_is_by_clocks_at_its_station(
+    workbench, day, zone, place, words
+):
+    moment = locate_in_time(day, zone)
+    recording = workbench.add(
+        found=[], start_local=day, start_utc=moment.utc, utc_offset_min=moment.utc_offset_min,
+        timezone=zone, latitude=place[0], longitude=place[1],
+    )  # fmt: skip
+    assert describe_sun(recording) == words
+    page = page_of(workbench)
+    assert (f'<p class="soft">{words}</p>' in page) == bool(words)
 
 
 def test_an_unknown_clock_is_said_to_be_unknown(workbench):
