@@ -21,7 +21,7 @@ from badc_dagster.known_fingerprints import KnownFingerprints, read_known
 from badc_dagster.liveness import is_queue_served, is_working
 from badc_dagster.partitions import KeyOrder, asset_key
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -175,7 +175,7 @@ def find_busy(instance: dg.DagsterInstance, connection: Connection, keys: KeyOrd
         connection: the dataset.
         keys: every partition key.
     """
-    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
+    unfinished = dg.RunsFilter(statuses=UNFINISHED)
     own = {asset_key(connection, stage) for stage in STAGES}
     busy: set[str] = set()
     is_served = is_queue_served(instance)

@@ -16,6 +16,7 @@ from badc_core.recordings.registry import Registry
 from badc_core.stages.listings import forget_listings
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
+from badc_dagster.corpus_fingerprint import corpus_fingerprint
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.fingerprint_tags import forget_recorded
 from badc_dagster.known_fingerprints import KnownFingerprints
@@ -38,6 +39,7 @@ class KeptProgress:
     registry: Registry | None = None
     _inputs: tuple[Any, ...] = ()
     _progress: Progress | None = None
+    _corpus: str = ""
 
     def register_keys(self, place: GraphPlace, registry: Registry) -> int:
         """Adds the partition keys that are new; returns how many."""
@@ -70,8 +72,13 @@ class KeptProgress:
         inputs += _read_inputs(place[2], known)
         if self._progress is None or self._inputs != inputs or known is None or known.not_recorded:
             self._progress = finder.find(registry.without(left_out), known)
-            self._inputs = inputs
+            self._inputs, self._corpus = inputs, ""
         return self._progress
+
+    def corpus(self, place: GraphPlace, registry: Registry) -> str:
+        """Returns what the corpus would be made from, as of the progress found last."""
+        self._corpus = self._corpus or corpus_fingerprint(*place, registry)
+        return self._corpus
 
 
 def _read_inputs(dataset: Dataset, known: KnownFingerprints | None) -> tuple[Any, ...]:

@@ -4,13 +4,14 @@ Every tick it registers files that stopped growing, collects notes of work by ha
 what `due.py` says is due and was not requested before. A single recording gets all its stages in
 one run; several together get one run per stage, since a range run cannot go on to the next stage
 past a bad recording. Later stages come first in Dagster's queue, so that what was begun is finished
-before more is begun.
+before more is begun. When the corpus is requested is in `corpus_requests.py`.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import dagster as dg
@@ -20,7 +21,9 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES, Stage, stages_after
+from badc_dagster.corpus_requests import CorpusCursor
 from badc_dagster.done_notes import collect
 from badc_dagster.due import Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
@@ -63,10 +66,12 @@ class Cursor:
     Attributes:
         sizes: unregistered path -> size and modification time when last seen.
         requested: stage -> recording -> the request, as long as its output is not there.
+        corpus: what is remembered of the corpus.
     """
 
     sizes: dict[str, list[int]] = field(default_factory=dict)
     requested: dict[str, dict[str, Request]] = field(default_factory=dict)
+    corpus: CorpusCursor = field(default_factory=CorpusCursor)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
@@ -78,11 +83,12 @@ class Cursor:
             stage: {recording_id: Request(*one) for recording_id, one in requests.items()}
             for stage, requests in stored["requested"].items()
         }
-        return cls(stored["sizes"], requested)
+        return cls(stored["sizes"], requested, CorpusCursor(**stored.get("corpus", {})))
 
     def render(self) -> str:
         """Returns the text to store."""
-        return json.dumps({"sizes": self.sizes, "requested": self.requested})
+        corpus = asdict(self.corpus)
+        return json.dumps({"sizes": self.sizes, "requested": self.requested, "corpus": corpus})
 
 
 def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
@@ -94,9 +100,10 @@ def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=connection.scoped("new_audio_sensor"),
-        description="Registers new recordings as partitions and requests their runs.",
+        description="Registers new recordings as partitions, requests their runs, and then those "
+        "of the corpus and its report.",
         minimum_interval_seconds=_INTERVAL_S,
-        asset_selection=select_assets(connection, STAGES),
+        asset_selection=select_assets(connection, (*STAGES, *CORPUS_ASSETS)),
     )
     def new_audio_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -157,6 +164,10 @@ def evaluate(
         requests = _Requests(instance, connection, dataset, cursor, now_s()).make(progress)
     else:
         cursor.requested = {stage: {} for stage in STAGES}
+    if progress.current["detections"]:
+        wanted = partial(kept.corpus, place, registry)
+        corpus = cursor.corpus.request(place, wanted, now_s(), is_idle=not requests)
+        requests += [corpus] if corpus is not None else []
     n_waiting = len(cursor.sizes)
     reason = f"nothing due; {n_waiting} file(s) still settling" if n_waiting else "nothing due"
     return dg.SensorResult(

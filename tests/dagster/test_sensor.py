@@ -10,6 +10,7 @@ import pytest
 from badc_core.recordings.registry import read_registry
 from badc_core.recordings.scan import FoundAudio
 from badc_core.stages.stage import STAGES
+from badc_dagster import corpus_requests
 from badc_dagster.due import DueFinder
 from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.partitions import range_tags
@@ -18,6 +19,7 @@ from badc_dagster.settling import MAX_FILES_PER_TICK, settled
 
 NOON_S = 1_700_000_000
 OLD_S = NOON_S - 3600
+CORPUS = (["corpus_detections", "corpus_report"], None, None)
 IDS = ("rec_1", "rec_2", "rec_3")
 
 
@@ -28,6 +30,7 @@ class Watch:
         self.graph = graph
         self.cursor = None
         self.now_s = NOON_S
+        self.shows_corpus = False
 
     def tick(self, after_s=30):
         """Returns the run requests of the next tick as (assets, partition or range)."""
@@ -41,13 +44,14 @@ class Watch:
         )
         self.cursor = result.cursor
         self.told = result.skip_reason and result.skip_reason.skip_message
-        return [self.shown(one) for one in result.run_requests or ()]
+        shown = [self.shown(one) for one in result.run_requests or ()]
+        return [one for one in shown if one != CORPUS or self.shows_corpus]
 
     def shown(self, request):
         assets = [key.path[-1] for key in request.asset_selection]
         first = request.tags.get("dagster/asset_partition_range_start", request.partition_key)
         last = request.tags.get("dagster/asset_partition_range_end", request.partition_key)
-        assert request.job_name == "pipeline_job"
+        assert request.job_name == (None if (assets, first, last) == CORPUS else "pipeline_job")
         return (assets, first, last)
 
     def registered(self):
@@ -240,7 +244,8 @@ def test_the_cursor_forgets_what_is_done(watch_finished):
     assert json.loads(watch.cursor)["requested"]["report_bundle"].keys() == {"rec_2"}
     assert watch.graph.run_range("report_bundle", "rec_2").success
     watch.tick()
-    assert json.loads(watch.cursor) == {"sizes": {}, "requested": {one: {} for one in STAGES}}
+    kept = json.loads(watch.cursor)
+    assert (kept["sizes"], kept["requested"]) == ({}, {one: {} for one in STAGES})
 
 
 @pytest.mark.parametrize(
@@ -313,3 +318,47 @@ def test_wiped_events_and_what_no_event_shows_are_noticed(watch_finished):
     assert recorded_fingerprints(graph.instance, graph.key("report_bundle")).keys() == set(IDS)
     graph.instance.wipe_assets([graph.key("report_bundle")])
     assert recorded_fingerprints(graph.instance, graph.key("report_bundle")) == {}
+
+
+def test_the_corpus_is_requested_once_work_has_ended_and_again_after_a_change(watch_finished):
+    graph, watch_finished.shows_corpus = watch_finished.graph, True
+    shown = [watch_finished.tick() for _ in range(8)]
+    assert shown == [*[[]] * shown.index([CORPUS]), [CORPUS], *[[]] * (7 - shown.index([CORPUS]))]
+    assert shown.index([CORPUS]) >= 4, "not before it was quiet for two minutes"
+    assert graph.execute("corpus_job").success
+    assert [watch_finished.tick(300) for _ in range(6)] == [[]] * 6
+    put(watch_finished, "S1/new.wav")
+    assert [watch_finished.tick() for _ in range(2)] == [[], [(list(STAGES), "new", "new")]]
+    assert graph.run_one("new").success
+    assert [watch_finished.tick(after_s) for after_s in (30, 60, 61)] == [[], [], [CORPUS]]
+
+
+def test_the_corpus_is_requested_every_quarter_of_an_hour_while_work_goes_on(
+    watch_finished, monkeypatch
+):
+    watch_finished.shows_corpus = True
+    selection = {watch_finished.graph.key("raw_detections")}
+    run = dg.DagsterRun(job_name="pipeline_job", asset_selection=selection)
+    monkeypatch.setattr(corpus_requests, "_runs_at_work", lambda *_: [run])
+    shown = [watch_finished.tick(100) for _ in range(12)]
+    assert shown.index([CORPUS]) == 9
+    assert shown.count([CORPUS]) == 1
+
+
+def test_a_corpus_that_cannot_be_made_is_requested_three_times(watch_finished):
+    watch_finished.shows_corpus = True
+    shown = [watch_finished.tick(300) for _ in range(30)]
+    assert shown.count([CORPUS]) == 3
+    assert watch_finished.tick(100_000) == []
+
+
+def test_a_run_of_the_corpus_is_requested_as_the_daemon_can_start_it(watch_finished):
+    watch_finished.tick()
+    for _ in range(5):
+        cursor, now_s = watch_finished.cursor, watch_finished.now_s
+        watch_finished.tick()
+    stored = json.loads(cursor)
+    stored["corpus"]["changed_s"] -= now_s
+    tick = daemon_tick(watch_finished.graph, json.dumps(stored))
+    (request,) = tick.run_requests
+    assert {one.path[-1] for one in request.asset_selection} == set(CORPUS[0])
