@@ -43,7 +43,9 @@ _RECORDINGS = """
 """
 _STATIONS = """
     SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,
-        sum(detections)::BIGINT AS detections
+        sum(detections)::BIGINT AS detections, sum(dead_s) AS dead_s,
+        sum(chunks)::BIGINT AS chunks, sum(failed_chunks)::BIGINT AS failed_chunks,
+        min(start_local) AS first, max(start_local) AS last
     FROM effort_by_recording GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
 _DETECTORS = """
@@ -82,11 +84,14 @@ def write_corpus_page(dataset: Dataset) -> Path:
 def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     report = dataset.settings.report
     species = query(connection, _SPECIES)
-    recordings = [_linked(dataset, one) for one in query(connection, _RECORDINGS)]
+    recordings = query(connection, _RECORDINGS)
     stations = query(connection, _STATIONS)
     top = species[: report.top_labels]
     detectors = query(connection, _DETECTORS)
-    busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
+    shown = recordings
+    if len(recordings) > report.top_recordings:
+        busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
+        shown = busiest[: report.top_recordings]
     return render_page(
         "corpus.html",
         name=dataset.name,
@@ -99,14 +104,15 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
         n_more_species=len(species) - len(top),
         stations=stations[:_MAX_STATIONS],
+        all_stations=sorted(stations, key=_station_name),
         n_stations=len(stations),
         by_station=_by_station(connection),
         effort=_effort_map(connection),
         activity=map_by_hour(connection, top),
         by_sunrise=map_by_sunrise(connection, top),
         no_sunrise=query(connection, NO_SUNRISE),
-        recordings=recordings,
-        busiest=busiest[: report.top_recordings],
+        recordings=[_linked(dataset, one) for one in shown],
+        n_recordings=len(recordings),
         missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
         gone=_find_gone(dataset),
         doubts=query(connection, _DOUBTS),

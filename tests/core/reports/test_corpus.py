@@ -401,3 +401,19 @@ def test_a_day_has_what_was_recorded_analysed_failed_and_neither(workbench):
         ("2024-05-14", 60, 0, 60, 0),
         ("2024-05-15", 60, pytest.approx(50), 0, 10),
     ]
+
+
+def test_the_page_of_many_recordings_has_totals_by_station_in_place_of_all(open_workbench):
+    workbench = open_workbench(report={"top_recordings": 2})
+    names = [f"rec_{n}" for n in range(6)]
+    for number, name in enumerate(names):
+        found = [(3.0 * n, 3.0 * n + 3, "Jay", JAY, 0.9) for n in range(number)]
+        workbench.add(name, found=found, location="North" if number < 4 else "South")
+    build_corpus(workbench.dataset, names, {})
+    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    assert [one for one in names if one in page] == ["rec_4", "rec_5"]
+    assert "All 6 recordings, by station." in page
+    assert page.index("/ North</th>") < page.rindex("/ South</th>")
+    north = page[page.index("/ North</th><td") :].split("</tr>")[0]
+    assert '<td class="n">4</td>' in north, "recordings"
+    assert '<td class="n">6</td>' in north, "detections: 0 + 1 + 2 + 3"
