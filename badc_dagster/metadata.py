@@ -270,6 +270,10 @@ def corpus_metadata(totals: CorpusTotals, path: Path) -> dict[str, Any]:
         "analysed": format_duration(totals.effort_s),
         "effort_s": totals.effort_s,
         "dead_s": totals.dead_s,
+        "detections_expected": totals.expected,
+        "detections_not_expected": totals.not_expected,
+        "detections_not_known": totals.not_known,
+        **({"left_out_not_expected": totals.left_out} if totals.left_out else {}),
     }
 
 

@@ -1,6 +1,7 @@
 """`badc report`: what was found in a dataset, on screen."""
 
 import shlex
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,9 @@ from badc_core.units import counted, format_duration
 _SPECIES = """
     SELECT label_name, coalesce(any_value(scientific_name), '') AS scientific_name,
         sum(detections)::BIGINT AS detections, max(best) AS best,
-        count(DISTINCT recording_id) AS recordings
+        count(DISTINCT recording_id) AS recordings,
+        sum(expected)::BIGINT AS expected, sum(not_expected)::BIGINT AS not_expected,
+        sum(detections - expected - not_expected)::BIGINT AS not_known
     FROM counts_by_recording WHERE $1 IS NULL OR recording_id = $1
     GROUP BY label_name ORDER BY detections DESC, best DESC, label_name
 """
@@ -33,7 +36,14 @@ _STUB = """
 _DOUBTED = """
     SELECT count(*) FROM recordings WHERE len(warnings) > 0 AND ($1 IS NULL OR recording_id = $1)
 """
-_KEYS = ("label", "scientific_name", "detections", "best_score", "recordings")
+_LEFT_OUT = """
+    SELECT coalesce(sum(one.detections), 0)::BIGINT, count(DISTINCT one.label_name)
+    FROM (SELECT unnest(left_out) AS one FROM chunks WHERE $1 IS NULL OR recording_id = $1)
+"""
+_KEYS = (
+    *("label", "scientific_name", "detections", "best_score", "recordings"),
+    *("expected", "not_expected", "not_known"),
+)
 
 
 @taking_options
@@ -75,31 +85,49 @@ def show_report(
         ((effort_s, dead_s, n_recordings),) = database.execute(_EFFORT, [recording_id]).fetchall()
         ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
         ((n_stub,),) = database.execute(_STUB, [recording_id]).fetchall()
+        left_out = database.execute(_LEFT_OUT, [recording_id]).fetchall()[0]
     if recording_id is not None and not n_recordings:
         raise RecordingUnknown(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"
         )
     title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
     title += f", {format_duration(dead_s)} dead" if dead_s else ""
-    columns = ("Label", "Scientific name", "Detections", "Best score", "Recordings")
-    shown = [(*row[:3], f"{row[3]:.3f}", row[4]) for row in rows[:limit]]
+    columns = ("Label", "Scientific name", "Detections", "Best score", "Recordings", "Not expected")
+    shown = [(*row[:3], f"{row[3]:.3f}", row[4], row[6]) for row in rows[:limit]]
     out.show(make_table(title, columns, shown))
     if len(rows) > limit:
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
         out.say(f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}")
+    species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
+    out.say(*_describe_expected(species, left_out))
     if n_stub:
         out.warn(f"no model ran on {counted(n_stub, 'recording')}, but the stub runner.")
     page = dataset.bundle(recording_id).html if recording_id else dataset.corpus.html
     if n_doubted:
         out.say(f"{counted(n_doubted, 'recording')} with doubts: see To look at in the report")
     out.say(f"Report: {page}")
-    species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
     return {
         "recordings": n_recordings,
         "effort_s": effort_s,
         "dead_s": dead_s,
         "doubted": n_doubted,
         "stub": n_stub,
+        "left_out": left_out[0],
         "species": species,
         "report": page,
     }
+
+
+def _describe_expected(species: list[dict[str, Any]], left_out: tuple[int, int]) -> Iterator[str]:
+    """Yields how much can be there by place and season; nothing where that is not known at all."""
+    found = {name: sum(one[name] for one in species) for name in _KEYS[-3:]}
+    if found["expected"] or found["not_expected"]:
+        others = sum(1 for one in species if one["not_expected"])
+        whose = f" ({counted(others, 'species', 'species')})" if others else ""
+        yield (
+            f"By place and season: {counted(found['expected'], 'detection')} expected, "
+            f"{found['not_expected']} not expected here{whose}, {found['not_known']} not known"
+        )
+    if left_out[0]:
+        n, kinds = counted(left_out[0], "detection"), counted(left_out[1], "species", "species")
+        yield f"{n} of {kinds} left out: not expected here"

@@ -32,7 +32,7 @@ VIEWS = (
     *("counts_by_hour", "detectors_by_recording", "chunks_by_recording"),
     *("effort_by_recording", "effort_by_hour", "effort_by_station_day"),
     *("coverage_by_station_day", "species_by_station", "activity_by_hour"),
-    *("effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
+    *("expected_summary", "effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
 )
 """In the order in which one needs another."""
 

@@ -42,7 +42,9 @@ _TOTALS = """
         (SELECT coalesce(sum(failed_chunks), 0)::BIGINT FROM chunks_by_recording) AS failed_chunks,
         (SELECT coalesce(sum(duration_s), 0.0) FROM recordings) AS duration_s,
         (SELECT coalesce(sum(effort_s), 0.0) FROM chunks_by_recording) AS effort_s,
-        (SELECT coalesce(sum(dead_s), 0.0) FROM chunks_by_recording) AS dead_s
+        (SELECT coalesce(sum(dead_s), 0.0) FROM chunks_by_recording) AS dead_s,
+        expected, not_expected, not_known, left_out
+    FROM expected_summary
 """
 
 
@@ -58,6 +60,8 @@ class CorpusTotals:
         labels: different labels detected.
         effort_s: analysed, of `duration_s` recorded.
         dead_s: in which nothing was recorded, of the same.
+        expected, not_expected, not_known: detections by whether the species can be there.
+        left_out: detections that are not among them, as not expected.
     """
 
     recordings: int
@@ -69,6 +73,10 @@ class CorpusTotals:
     duration_s: float
     effort_s: float
     dead_s: float
+    expected: int = 0
+    not_expected: int = 0
+    not_known: int = 0
+    left_out: int = 0
     damaged: int = 0
     not_here: int = 0
 

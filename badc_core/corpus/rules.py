@@ -154,6 +154,17 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         """,
     ),
     CorpusCheck(
+        "species_expected",
+        "Every species found is expected where and when it was recorded.",
+        """
+        SELECT concat(label_name, ': ', sum(not_expected),
+            CASE WHEN sum(not_expected) = 1 THEN ' detection' ELSE ' detections' END)
+        FROM counts_by_recording WHERE not_expected > 0 GROUP BY label_name
+        """,
+        is_warning=True,
+        of_all=True,
+    ),
+    CorpusCheck(
         "no_failed_chunks",
         "Every chunk could be analysed.",
         """

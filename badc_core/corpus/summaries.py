@@ -20,8 +20,14 @@ from badc_core.corpus.database import query
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import BundlePaths
 
-_LABELS = "SELECT label, label_name, detections, avg_confidence FROM label_summary"
-_RECORDINGS = "SELECT recording_id, detections, avg_confidence FROM recording_summary"
+_LABELS = """
+    SELECT label, label_name, detections, avg_confidence, expected, not_expected, not_known
+    FROM label_summary
+"""
+_RECORDINGS = """
+    SELECT recording_id, detections, avg_confidence, expected, not_expected, not_known
+    FROM recording_summary
+"""
 _CHUNKS = """
     SELECT chunk_id, chunk_start_ms, count(*) AS detections,
         round(avg(confidence), 6) AS avg_confidence
@@ -40,7 +46,10 @@ _SEGMENTS = """
     FROM speech_segments ORDER BY start_ms
 """
 _SPEECH = "SELECT recording_id, has_speech, speech_s FROM speech_by_recording ORDER BY recording_id"
-_ROLLUP_LABELS = "SELECT label_name, label, detections, avg_confidence FROM label_summary"
+_ROLLUP_LABELS = """
+    SELECT label_name, label, detections, avg_confidence, expected, not_expected, not_known
+    FROM label_summary
+"""
 
 
 @dataclass(frozen=True)

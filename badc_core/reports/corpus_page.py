@@ -33,7 +33,8 @@ _MAX_COLUMNS = 62
 
 _SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
-        sum(detections)::BIGINT AS detections, count(*) AS recordings, max(best) AS best
+        sum(detections)::BIGINT AS detections, count(*) AS recordings, max(best) AS best,
+        sum(not_expected)::BIGINT AS not_expected
     FROM counts_by_recording GROUP BY label, label_name ORDER BY detections DESC, label
 """
 _RECORDINGS = """
@@ -98,6 +99,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         settings=dataset.settings,
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=_totals(recordings),
+        expected=query(connection, "SELECT * FROM expected_summary")[0],
         n_dead=sum(1 for one in recordings if one["dead_s"]),
         species=top,
         n_species=sum(1 for one in species if one["scientific_name"]),

@@ -29,7 +29,7 @@ _PER_LABEL = 2
 _MAX_SHOWN_S = 15.0
 
 _BEST = """
-    SELECT detection_id, label, label_name, scientific_name, confidence,
+    SELECT detection_id, label, label_name, scientific_name, confidence, is_expected,
         absolute_time_ms, absolute_end_ms
     FROM real_detections
     QUALIFY row_number() OVER (
@@ -50,6 +50,7 @@ class Exhibit:
         shown_s: length of picture and sound.
         mark_start, mark_end: position of the detection in it, 0 to 1.
         in_speech: whether somebody speaks during the detection.
+        is_expected: whether the species can be there; None where that is not known.
     """
 
     label_name: str
@@ -64,6 +65,7 @@ class Exhibit:
     mark_end: float
     sound: str
     in_speech: bool
+    is_expected: bool | None
 
 
 def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
@@ -142,6 +144,7 @@ def _exhibit(
         mark_start=(start_s - first / rate_hz) / shown_s,
         mark_end=min(1.0, (end_s - first / rate_hz) / shown_s),
         sound=data_uri("audio/mpeg", encode_excerpt(samples, rate_hz)),
+        is_expected=detection["is_expected"],
         in_speech=any(
             one.start_ms < detection["absolute_end_ms"]
             and detection["absolute_time_ms"] < one.end_ms

@@ -77,10 +77,14 @@ def format_minimum(detector: DetectorSettings) -> str:
 def describe_selection(detector: DetectorSettings) -> str:
     """Returns which labels are treated in a way of their own; empty if none are."""
     own = ", ".join(f"{label} {score:g}" for label, score in detector.thresholds.items())
+    if detector.thresholds_file:
+        own = f"as in {Path(detector.thresholds_file).name}"
     parts = {
         "own minimum": own,
         "only": ", ".join(detector.include),
         "left out": ", ".join(detector.exclude),
+        "not expected there": "left out" if detector.range == "filter" else "",
+        "can be there": Path(detector.species_list).name,
     }
     return "; ".join(f"{name}: {labels}" for name, labels in parts.items() if labels)
 

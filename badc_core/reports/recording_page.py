@@ -42,7 +42,8 @@ _MAX_CHANNELS = 16
 _SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
         count(*) AS detections, max(confidence) AS best, avg(confidence) AS mean,
-        min(absolute_time_ms) AS first_ms
+        min(absolute_time_ms) AS first_ms,
+        count(*) FILTER (NOT is_expected) AS not_expected
     FROM real_detections
     GROUP BY label, label_name
     ORDER BY detections DESC, best DESC, label
@@ -109,6 +110,7 @@ def render_recording_page(
         muting_mark=current_mark(dataset),
         not_analysed_s=float(stored.get(NOT_ANALYSED_KEY, 0)),
         effort=effort,
+        expected=query(connection, "SELECT * FROM expected_summary")[0],
         channels=_channels_to_show(recording),
         species=species[: dataset.settings.report.top_labels],
         n_more_species=max(0, len(species) - dataset.settings.report.top_labels),

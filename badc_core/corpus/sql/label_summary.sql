@@ -3,7 +3,10 @@ CREATE VIEW label_summary AS
 SELECT
     label, label_name,
     sum(detections)::BIGINT AS detections,
-    round(sum(total) / sum(detections), 6) AS avg_confidence
+    round(sum(total) / sum(detections), 6) AS avg_confidence,
+    sum(expected)::BIGINT AS expected,
+    sum(not_expected)::BIGINT AS not_expected,
+    sum(detections - expected - not_expected)::BIGINT AS not_known
 FROM counts_by_recording
 GROUP BY label, label_name
 ORDER BY detections DESC, label, label_name;

@@ -150,7 +150,7 @@ def test_a_database_has_the_detections_and_three_views(app, original, tmp_path):
             ("AMRO", 2)
         ]
         assert database.sql("SELECT count(*) FROM detections").fetchall() == [(3,)]
-        assert database.sql("FROM recording_summary").fetchall() == [("B", 2, 0.7)]
+        assert database.sql("FROM recording_summary").fetchall() == [("B", 2, 0.7, 0, 0, 2)]
         assert database.sql("SELECT count(*) FROM timeline_summary").fetchall() == [(1,)]
     names = {path.name for path in (tmp_path / "exports").iterdir()}
     assert names == {"label_summary.csv", "recording_summary.csv", "timeline.csv"}
@@ -212,7 +212,10 @@ def test_a_folder_is_read_whatever_its_files_are_called(app, workbench, original
         "Owl, Great Horned": 1,
     }
     rows = rows_of(folder / "aggregate_summary" / "label_summary.csv")
-    assert list(rows[0]) == ["label_name", "label", "detections", "avg_confidence"]
+    assert list(rows[0]) == [
+        *("label_name", "label", "detections", "avg_confidence"),
+        *("expected", "not_expected", "not_known"),
+    ]
     assert len(rows) == 3
     assert len(rows_of(folder / "aggregate_summary" / "recording_summary.csv")) == 2
 

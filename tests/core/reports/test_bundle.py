@@ -13,6 +13,8 @@ from badc_core.detections.store import (
 from badc_core.errors import DetectionsInvalid, UnreadableRecording
 from badc_core.reports.bundle import write_bundle
 
+EXPECTED = ("expected", "not_expected", "not_known")
+
 
 def rows(path):
     with path.open(encoding="utf-8", newline="") as file:
@@ -44,7 +46,7 @@ def test_a_bundle_holds_every_promised_file_table_and_view(workbench):
     assert outcome.effort_s == pytest.approx(outcome.duration_s)
     assert outcome.page_bytes == bundle.html.stat().st_size
     table = rows(bundle.quicklook / "labels.csv")
-    assert table[0] == ["label", "label_name", "detections", "avg_confidence"]
+    assert table[0] == ["label", "label_name", "detections", "avg_confidence", *EXPECTED]
     counted = Counter(name for _, _, name, _, _ in workbench.official)
     assert {row[0]: int(row[2]) for row in table[1:]} == counted
     for row in table[1:]:
@@ -56,8 +58,8 @@ def test_a_bundle_holds_every_promised_file_table_and_view(workbench):
             for name in ("label_summary", "recording_summary", "timeline_summary")
         }
     assert columns == {
-        "label_summary": ["label", "label_name", "detections", "avg_confidence"],
-        "recording_summary": ["recording_id", "detections", "avg_confidence"],
+        "label_summary": ["label", "label_name", "detections", "avg_confidence", *EXPECTED],
+        "recording_summary": ["recording_id", "detections", "avg_confidence", *EXPECTED],
         "timeline_summary": ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"],
     }
 
@@ -110,7 +112,7 @@ def test_a_comma_in_a_name_stays_in_its_column(workbench):
     workbench.add(found=[(0.0, 3.0, 'Owl, "Great" Horned', "Bubo virginianus", 0.9)])
     write_bundle(workbench.dataset, "soundscape")
     table = rows(workbench.dataset.bundle("soundscape").quicklook / "labels.csv")
-    assert table[1] == ['Owl, "Great" Horned', 'Owl, "Great" Horned', "1", "0.9"]
+    assert table[1] == ['Owl, "Great" Horned', 'Owl, "Great" Horned', "1", "0.9", "0", "0", "1"]
 
 
 def test_tables_are_complete_however_short_the_page_is(open_workbench):

@@ -77,8 +77,11 @@ def test_averages_weigh_detections_and_not_recordings(workbench):
     assert ask(workbench, "SELECT detections, avg_confidence FROM label_summary") == [(4, 0.45)]
     with (workbench.dataset.corpus.summary / "label_summary.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [
-            ["label_name", "label", "detections", "avg_confidence"],
-            ["Jay", "Jay", "4", "0.45"],
+            [
+                *("label_name", "label", "detections", "avg_confidence"),
+                *("expected", "not_expected", "not_known"),
+            ],
+            ["Jay", "Jay", "4", "0.45", "0", "0", "4"],
         ]
 
 
@@ -204,7 +207,7 @@ def test_the_same_sound_twice_is_a_warning_that_names_both_recordings(workbench)
 
 def test_only_what_spoils_no_result_is_a_warning():
     warnings = [check.name for check in CORPUS_CHECKS if check.is_warning]
-    assert warnings == ["recordings_distinct"]
+    assert warnings == ["recordings_distinct", "species_expected"]
 
 
 def test_checks_have_names_of_their_own():
