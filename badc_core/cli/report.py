@@ -92,8 +92,11 @@ def show_report(
         )
     title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
     title += f", {format_duration(dead_s)} dead" if dead_s else ""
-    columns = ("Label", "Scientific name", "Detections", "Best score", "Recordings", "Not expected")
-    shown = [(*row[:3], f"{row[3]:.3f}", row[4], row[6]) for row in rows[:limit]]
+    columns = ["Label", "Scientific name", "Detections", "Best score", "Recordings"]
+    shown = [[*row[:3], f"{row[3]:.3f}", row[4]] for row in rows[:limit]]
+    if any(row[6] for row in rows):
+        columns.append("Not expected")
+        shown = [[*cells, row[6]] for cells, row in zip(shown, rows, strict=False)]
     out.show(make_table(title, columns, shown))
     if len(rows) > limit:
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""

@@ -40,6 +40,7 @@ TAMPERINGS = {
     "detections_counted": "DELETE FROM detections WHERE recording_id = 'rec_1'",
     "detections_inside_recordings": "UPDATE detections SET absolute_end_ms = 99999",
     "chunks_cover_recordings": "UPDATE chunks SET chunk_start_ms = 500",
+    "species_expected": "UPDATE detections SET is_expected = false",
     "no_failed_chunks": "UPDATE chunks SET status = 'error', error = 'why'",
     "chunk_ids_unique": "INSERT INTO chunks SELECT * FROM chunks LIMIT 1",
 }
@@ -133,6 +134,6 @@ def test_a_corpus_that_was_tampered_with_fails_the_checks_that_are_about_it(arch
     assert {name for name, check in checks.items() if not check.passed} >= broken
     for name in broken:
         is_warning = checks[name].severity == dg.AssetCheckSeverity.WARN
-        assert is_warning == (name == "recordings_distinct")
+        assert is_warning == (name in {"recordings_distinct", "species_expected"})
         assert checks[name].metadata["violations"].value > 0
         assert checks[name].metadata["examples"].value != "-"

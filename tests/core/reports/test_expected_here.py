@@ -53,7 +53,9 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
     dataset, totals = report(root, "mark")
     (recording_id,) = ids(dataset)
     assert (totals.expected, totals.not_expected, totals.not_known) == (3, 3, 3)
-    counted = "3 detections are expected, 3 not expected here (1 species), and of 3 it is not known"
+    counted = (
+        "3 detections are expected, 3 not expected here (1 species), and for 3 it is not known"
+    )
     pages = [dataset.bundle(recording_id).html, dataset.corpus.html]
     for page in (path.read_text() for path in pages):
         assert counted in " ".join(page.split())
