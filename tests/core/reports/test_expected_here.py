@@ -10,10 +10,11 @@ from support.alberta import CACTUS_WREN, OVENBIRD, build_alberta
 from support.commands import run_badc
 from support.detecting import detect_in_process, ids
 
+from badc_core.corpus.building import build_corpus
+from badc_core.corpus.root import CorpusTotals
+from badc_core.corpus.rules import verify_corpus
 from badc_core.datasets.dataset import Dataset
-from badc_core.detections.verify import verify_corpus
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus import CorpusTotals, build_corpus
 from badc_core.reports.corpus_page import write_corpus_page
 
 BADGE = '<span class="badge">not expected here</span>'
