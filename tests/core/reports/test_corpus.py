@@ -177,6 +177,7 @@ def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):
         ("UPDATE detections SET confidence = 'nan'", "confidences_in_range"),
         ("UPDATE detections SET absolute_end_ms = 120001", "detections_inside_recordings"),
         ("DELETE FROM detections", "detections_counted"),
+        ("UPDATE detections SET is_expected = false", "species_expected"),
     ],
 )  # fmt: skip
 def test_every_check_finds_what_it_is_for(workbench, damage, check):
@@ -187,7 +188,8 @@ def test_every_check_finds_what_it_is_for(workbench, damage, check):
     with duckdb.connect(":memory:") as connection:
         for name, table in tables.items():
             create_table(connection, name, table)
-        create_views(connection, ("real_detections", "detectors_by_recording"))
+        views = ("real_detections", "detectors_by_recording", "counts_by_recording")
+        create_views(connection, views)
         connection.execute(damage)
         found = {one.name: one for one in verify_corpus(connection)}[check]
     assert found.violations > 0

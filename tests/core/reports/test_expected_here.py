@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import duckdb
 import pytest
 from support.alberta import CACTUS_WREN, OVENBIRD, build_alberta
 from support.commands import run_badc
@@ -12,7 +11,7 @@ from support.detecting import detect_in_process, ids
 
 from badc_core.corpus.building import build_corpus
 from badc_core.corpus.root import CorpusTotals
-from badc_core.corpus.rules import verify_corpus
+from badc_core.corpus.verifying import check_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_page import write_corpus_page
@@ -77,8 +76,7 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
     assert [row[one] for one in ("expected", "not_expected", "not_known")] == ["3", "3", "3"]
     lines = run_badc("report", ".", folder=root).stdout
     assert "3 detections expected, 3 not expected here (1 species), 3 not known" in lines
-    with duckdb.connect(dataset.corpus.duckdb, read_only=True) as connection:
-        checks = {one.name: one for one in verify_corpus(connection)}
+    checks = {one.name: one for one in check_corpus(dataset)}
     assert checks["species_expected"].examples == ["Cactus Wren: 3 detections"]
     assert checks["species_expected"].is_warning
 
