@@ -92,11 +92,14 @@ def show_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None
             name = one["table_name"]
             if name not in ("parts", "sunrises", *ROWS):
                 connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM corpus."{name}"')  # noqa: S608
+        # Views of a table that lacks a column cannot be created, nor say whose column it is.
+        for name in TABLES.keys() - set(ROWS):
+            _require_columns(connection, dataset, name)
         files = {one["name"]: one["paths"] for one in query(connection, _FILES)}
         show_parts(connection, absolute_paths(dataset.corpus.folder, files))
         if {"table_name": SPEECH} in query(connection, _STORED):
             create_views(connection, [IN_SPEECH])
-        for name in TABLES:
+        for name in ROWS:
             _require_columns(connection, dataset, name)
     except duckdb.Error as error:
         raise _refuse(dataset, f"its parts cannot be read ({first_line(error)})") from error
