@@ -7,6 +7,7 @@ sees one moment, however often the corpus is renewed meanwhile. Writing them is 
 """
 
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -188,7 +189,7 @@ def explain_lost_file(corpus: CorpusPaths, part: CorpusPart) -> str:
 
 
 def retire_files(old: Iterable[Path], now: PartList, corpus: CorpusPaths) -> None:
-    """Removes files that have not been listed for an hour.
+    """Removes files that have not been listed for an hour, and what killed writers left.
 
     Args:
         old: those that were listed until now.
@@ -198,12 +199,13 @@ def retire_files(old: Iterable[Path], now: PartList, corpus: CorpusPaths) -> Non
     listed = {corpus.folder / one for paths in now.paths().values() for one in paths}
     for path in set(old) - listed:
         with suppress(OSError):
-            path.touch(exist_ok=True) if not path.is_symlink() else None
+            os.utime(path, follow_symlinks=False)  # not of an annexed content
     oldest = time.time() - _KEPT_S
     for folder in corpus.part_folders:
-        for path in folder.rglob("*.parquet"):
+        for path in [one for one in folder.rglob("*.*") if one not in listed]:
             with suppress(OSError):
-                if path not in listed and path.lstat().st_mtime < oldest:
+                is_old = path.suffix == ".part" or path.lstat().st_mtime < oldest
+                if is_old and not (path.is_dir() and not path.is_symlink()):
                     path.unlink()
                     _remove_empty(path.parent, folder)
 

@@ -109,15 +109,21 @@ def test_whoever_reads_a_corpus_goes_on_reading_it_as_it_was(stations):
 def test_files_that_were_not_listed_for_an_hour_are_removed(stations):
     dataset = stations.dataset
     old = listed(dataset)
+    for one in old:  # as git-annex has files, an hour ago and more
+        content = one.rename(dataset.root / one.name)
+        one.symlink_to(content)
+        os.utime(one, (1, 1), follow_symlinks=False)
     stations.add("a", [(3.0, 6.0, *JAY, 0.9)], location="North")
     build_corpus(dataset, list("abcd"), {})
     retired = old - listed(dataset)
     assert retired
     assert all(one.exists() for one in retired)
+    killed = next(iter(retired)).with_name(".new.parquet.0123456789ab-77-01234567.part")
+    killed.write_bytes(b"half")
     for one in files(dataset):
-        os.utime(one, (1, 1))
+        os.utime(one, (1, 1), follow_symlinks=False)
     build_corpus(dataset, list("abcd"), {})
-    assert not any(one.exists() for one in retired)
+    assert not any(one.exists() for one in (*retired, killed))
     assert listed(dataset) == files(dataset).keys()
 
 
