@@ -20,6 +20,7 @@ from badc_core.settings_section import Section
 from badc_core.slurm_settings import SlurmSettings
 from badc_core.toml_files import read_toml
 from badc_core.validation import explain_invalid
+from badc_core.watch_settings import NotifySettings, WebInterfaceSettings
 
 SETTINGS_FILE = "badc.toml"
 
@@ -35,9 +36,7 @@ FFMPEG_ENDINGS = (
 
 ChannelSetting: TypeAlias = Literal["mean", "first", "loudest", "each"] | int
 """What is analysed of recordings with several channels; a number counts them from 1."""
-
 Privacy: TypeAlias = Literal["off", "flag", "mute"]
-
 _CHANNEL_WORDS = ("mean", "first", "loudest", "each")
 _SHORTEST_STEP_S = 0.01
 _FIXED_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):?[0-5][0-9]")
@@ -75,7 +74,6 @@ class RecordingSettings(Section):
     fingerprint: Literal["sampled", "full"] = Field(
         "sampled", description="How a changed file is noticed: size, head and tail, or every byte."
     )
-
     dataset_name: str = Field(
         "",
         description="What results call the dataset, in every clone of it; empty: as its folder.",
@@ -243,6 +241,8 @@ class Settings(Section):
     work: WorkSettings = WorkSettings()
     datalad: DataladSettings = DataladSettings()
     slurm: SlurmSettings = SlurmSettings()
+    notify: NotifySettings = NotifySettings()
+    web_interface: WebInterfaceSettings = WebInterfaceSettings()
 
 
 def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:

@@ -13,8 +13,10 @@ from badc_core.datasets.connections import Connection, read_connections
 from badc_dagster.assets import build_assets, by_hand, speech_segments
 from badc_dagster.checks import build_checks
 from badc_dagster.executor import gpu_executor
+from badc_dagster.failure_notices import build_failure_sensor
 from badc_dagster.home import home_path
 from badc_dagster.jobs import build_jobs
+from badc_dagster.partitions import settings_of
 from badc_dagster.resources import DatasetResource
 from badc_dagster.sensors import build_new_audio_sensor
 
@@ -43,9 +45,15 @@ def _dataset_defs(connection: Connection) -> dg.Definitions:
         ],
         asset_checks=[*build_checks(connection), *by_hand.build_checks(connection)],
         jobs=build_jobs(connection),
-        sensors=[build_new_audio_sensor(connection)],
+        sensors=[build_new_audio_sensor(connection), *_failure_sensors(connection)],
         resources={connection.scoped("dataset"): DatasetResource(root=str(connection.root))},
     )
+
+
+def _failure_sensors(connection: Connection) -> list[dg.SensorDefinition]:
+    """Returns the sensor that sends notices, where a command for them is set."""
+    is_set = settings_of(connection).notify.command
+    return [build_failure_sensor(connection)] if is_set else []
 
 
 def pipeline_files(home: Path) -> list[Path]:

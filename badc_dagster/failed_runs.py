@@ -41,7 +41,7 @@ def find_failed_runs(
         assets = [one for one in run.asset_selection or untried if one in untried]
         is_last = any(untried[one] & recordings for one in assets)
         if is_last and run.status == dg.DagsterRunStatus.FAILURE:
-            events = _failures(instance, run.run_id)
+            events = failures_of_run(instance, run.run_id)
             if not was_interrupted(events):
                 whys = (*faults(events), *sorted(set(unattended(events).values())))
                 found[run.run_id] = " ".join(whys)
@@ -50,7 +50,8 @@ def find_failed_runs(
     return found
 
 
-def _failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    """Returns the events that say how a run and its steps failed."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     entries = instance.all_logs(run_id, of_type=kinds)
     return [one.dagster_event for one in entries if one.dagster_event]

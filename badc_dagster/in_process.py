@@ -14,7 +14,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.units import counted
 from badc_dagster.command_job import CommandJob
 from badc_dagster.liveness import LOCKS_FIRST_TAG, show_alive, show_ended, tag_home
-from badc_dagster.partitions import asset_key
+from badc_dagster.partitions import ASSET_TAG, asset_key
 from badc_dagster.run_events import (
     faults,
     left_to_others,
@@ -115,6 +115,7 @@ class InProcessRuns:
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         }
         job_tags = self.job.add_run(run_id, job_name, assets, run_config)
+        tags = {ASSET_TAG: ", ".join(assets), **tags}
         show_alive(run_id)
         try:
             with keeping_streams():

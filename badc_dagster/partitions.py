@@ -16,6 +16,7 @@ from badc_core.errors import BadcError
 from badc_core.settings import Settings
 from badc_core.slurm.packing import most_recordings
 from badc_core.stages.stage import Stage
+from badc_core.units import shorten
 
 T = TypeVar("T")
 
@@ -23,6 +24,12 @@ PIPELINES = "pipelines"
 """Prefix of the keys of pipelines' stages; no dataset's assets have keys of three parts."""
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+ASSET_TAG = "badc/asset"
+"""Of a run: what it makes."""
+STAGE_TAG = "badc/stage"
+"""Of an asset."""
+_RECORDINGS_TAG = "badc/recordings"
+_SHOWN = 5
 KEYS_PER_CALL = 5_000
 """SQLite builds with the default limit of 32,766 variables fail above it (dagster#16260)."""
 
@@ -39,11 +46,15 @@ def recording_partitions(connection: Connection) -> dg.DynamicPartitionsDefiniti
 
 def backfill_policy(connection: Connection, stage: Stage) -> dg.BackfillPolicy:
     """Returns how many recordings one run of an asset takes."""
+    return dg.BackfillPolicy.multi_run(run_size(settings_of(connection), stage))
+
+
+def settings_of(connection: Connection) -> Settings:
+    """Returns the settings with which a dataset is put into the asset graph."""
     try:
-        settings = Dataset.open(connection.root).settings
+        return Dataset.open(connection.root).settings
     except BadcError:
-        settings = Settings()  # the run will say what is wrong with them
-    return dg.BackfillPolicy.multi_run(run_size(settings, stage))
+        return Settings()  # the run will say what is wrong with them
 
 
 def run_size(settings: Settings, stage: Stage) -> int:
@@ -65,6 +76,11 @@ def register_keys(
     for some in in_pieces(new, KEYS_PER_CALL):
         instance.add_dynamic_partitions(connection.partitions_name, some)
     return len(new)
+
+
+def owners_of(connection: Connection) -> list[str]:
+    """Returns who answers for each asset of a dataset."""
+    return list(settings_of(connection).web_interface.owners)
 
 
 class KeyOrder:
@@ -113,8 +129,13 @@ class KeyOrder:
 
 
 def range_tags(keys: Sequence[str]) -> dict[str, str]:
-    """Returns the run tags that select a range of keys."""
-    return {_RANGE_START: keys[0], _RANGE_END: keys[-1]}
+    """Returns the run tags that select a range of keys, and show it in lists of runs."""
+    return {_RANGE_START: keys[0], _RANGE_END: keys[-1], **recordings_tag(keys)}
+
+
+def recordings_tag(keys: Sequence[str]) -> dict[str, str]:
+    """Returns the run tag that says which recordings a run takes."""
+    return {_RECORDINGS_TAG: ", ".join(shorten(keys, _SHOWN))}
 
 
 def in_pieces(keys: Sequence[T], size: int) -> Iterator[list[T]]:

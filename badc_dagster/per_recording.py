@@ -12,9 +12,22 @@ from badc_core.datasets.connections import Connection
 from badc_core.stages.stage import STAGES
 from badc_dagster.failures import as_failures
 from badc_dagster.host_inputs import input_names
-from badc_dagster.partitions import asset_key, backfill_policy, recording_partitions
+from badc_dagster.partitions import (
+    STAGE_TAG,
+    asset_key,
+    backfill_policy,
+    owners_of,
+    recording_partitions,
+)
 from badc_dagster.recording_step import Results, Step
 from badc_dagster.step_job import StepJob
+
+_PARTITIONS = (
+    "Each recording is a partition. A bad one does not stop the others of its run, though the run "
+    "is then called failed. Failed: this recording has no result; the run's failure and `badc "
+    "status` say why. Missing, in grey: nothing was made yet, or an asset before this one failed "
+    "for this recording."
+)
 
 
 def per_recording_asset(
@@ -40,7 +53,9 @@ def per_recording_asset(
         partitions_def=recording_partitions(connection),
         backfill_policy=backfill_policy(connection, STAGES[stage]),
         deps=[asset_key(connection, name) for name in input_names(stage)],
-        description=description,
+        description=f"{description or ''}\n\n{_PARTITIONS}",
+        owners=owners_of(connection),
+        tags={STAGE_TAG: stage},
         kinds=set(kinds),
         code_version=STAGES[stage].code_version,
         required_resource_keys={connection.scoped("dataset")},

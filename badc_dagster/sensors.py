@@ -29,7 +29,14 @@ from badc_dagster.due import Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
 from badc_dagster.kept_progress import kept_progress
 from badc_dagster.liveness import close_dead_runs
-from badc_dagster.partitions import KeyOrder, asset_key, range_tags, run_size
+from badc_dagster.partitions import (
+    ASSET_TAG,
+    KeyOrder,
+    asset_key,
+    range_tags,
+    recordings_tag,
+    run_size,
+)
 from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.scans import report_scan
 from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
@@ -234,10 +241,10 @@ class _Requests:
     def _request(self, stage: Stage, recording_ids: list[str], priority: int) -> dg.RunRequest:
         is_single = len(recording_ids) == 1
         stages = stages_after(stage.name) if is_single else (stage.name,)
-        tags = {} if is_single else range_tags(recording_ids)
+        tags = recordings_tag(recording_ids) if is_single else range_tags(recording_ids)
         return dg.RunRequest(
             job_name=self._connection.scoped(PIPELINE_JOB),
             partition_key=recording_ids[0] if is_single else None,
-            tags={_PRIORITY_TAG: str(priority), **tags},
+            tags={_PRIORITY_TAG: str(priority), ASSET_TAG: ", ".join(stages), **tags},
             asset_selection=[asset_key(self._connection, one) for one in stages],
         )

@@ -1,6 +1,7 @@
 """All recordings of a dataset together: one database, and one page."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,12 +21,18 @@ from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadata
-from badc_dagster.partitions import asset_key
+from badc_dagster.partitions import STAGE_TAG, asset_key, owners_of, settings_of
 from badc_dagster.recording_step import Results
 from badc_dagster.step_job import StepJob
 
 _INCOMPLETE = "incomplete"
 """In place of the fingerprint of a corpus that lacks results."""
+
+
+def _freshness(connection: Connection) -> dg.FreshnessPolicy | None:
+    """Returns when the corpus is called too old, where the settings say so."""
+    hours = settings_of(connection).web_interface.fresh_within_h
+    return dg.FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None
 
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
@@ -35,6 +42,9 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
     @dg.asset(
         key_prefix=connection.key_prefix,
         group_name=connection.name,
+        owners=owners_of(connection),
+        tags={STAGE_TAG: "corpus"},
+        freshness_policy=_freshness(connection),
         deps=[asset_key(connection, "detections")],
         description="Every recording's detections, effort and failures in one DuckDB file.",
         kinds={"duckdb"},
@@ -79,6 +89,9 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
     @dg.asset(
         key_prefix=connection.key_prefix,
         group_name=connection.name,
+        owners=owners_of(connection),
+        tags={STAGE_TAG: "corpus"},
+        freshness_policy=_freshness(connection),
         deps=[asset_key(connection, CORPUS_DETECTIONS)],
         description="The page about all recordings together.",
         kinds={"html"},

@@ -13,7 +13,7 @@ from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION
 from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import registry_metadata
-from badc_dagster.partitions import register_keys
+from badc_dagster.partitions import owners_of, register_keys
 from badc_dagster.scans import forget_recordings
 from badc_dagster.step_job import StepJob
 
@@ -27,6 +27,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
         group_name=connection.name,
         description=__doc__,
         kinds={"csv"},
+        owners=owners_of(connection),
         required_resource_keys={resource},
     )
     def recordings(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:

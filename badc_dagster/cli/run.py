@@ -20,6 +20,7 @@ from badc_core.cli.run_output import warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
 from badc_core.inference.recording_run import STAGE as DETECTING
+from badc_core.notices import send_notice, write_notice
 from badc_core.recordings.registry import Registry
 from badc_core.settings import SETTINGS_FILE
 from badc_core.units import counted
@@ -114,6 +115,8 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     if outcome.has_old_report:
         out.warn("the report is of an earlier run, and lacks what this one did.")
     show_outcome(outcome, out, started)
+    if trouble := _notify(project.dataset, outcome, started):
+        out.warn(trouble)
     out.say(outcome.summarise(scanned.total))
     if scanned.added:
         show_way_to_the_web_interface(out)
@@ -130,6 +133,16 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         out.fail("Nothing was done. Run again when the other runs have ended: badc status")
     if outcome.failures or outcome.faults or outcome.unattended or outcome.nothing_done:
         raise typer.Exit(1)
+
+
+def _notify(dataset: Dataset, outcome: RunOutcome, started: str) -> str:
+    """Sends a notice of what failed since the start; returns what went wrong with that."""
+    failed = {one.recording_id: one.error for one in outcome.failures if one.failed_at >= started}
+    faults = (*outcome.faults, *outcome.unattended)
+    if not (failed or faults):
+        return ""
+    text = write_notice(dataset.root, failed, faults)
+    return send_notice(dataset.settings.notify.command, dataset.root, text, outcome.job_id or "")
 
 
 def show_outcome(outcome: RunOutcome, out: Output, started: str = "") -> None:

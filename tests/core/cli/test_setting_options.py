@@ -144,7 +144,7 @@ def test_errors_name_what_was_typed_and_not_the_file(tmp_path):
     assert refusal(tmp_path, assignments=("chunks.overlap_s=60",))[0] == "--set chunks.overlap_s"
     where, what = refusal(tmp_path, assignments=("detector.minimum=1",))
     assert where == "--set detector.minimum"
-    assert "unknown setting detector.minimum; valid here: command, exclude" in what
+    assert "unknown setting detector.minimum; valid here: calibration_file, command" in what
     where, what = refusal(tmp_path, assignments=("nothing.here=1",))
     assert where == "--set nothing.here"
     assert "valid here: chunks, datalad, detector" in what
