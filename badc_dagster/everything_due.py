@@ -15,6 +15,7 @@ from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, read_registry
 from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.reports.unmuted import remove_unmuted_pages
+from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
@@ -149,11 +150,17 @@ class EverythingDue:
         forgotten = STAGES["report_bundle"].list_made(self._dataset) - set(registry.ids)
         judged = {*missing, *forgotten, *read_failures(self._dataset)}
         removed = remove_unmuted_pages(self._dataset, sorted(judged))
-        if not removed:
-            return []
-        whose = f"{counted(len(removed), 'page')} removed, of {removed[0]} for example"
-        why = "speech in it could not be muted, as its recording is gone or failed"
-        return [f"{whose}: {why}."]
+        root = shlex.quote(str(self._dataset.root))
+        said = [
+            f"Sounds of {one} removed: they were cut before speech was muted. "
+            f"Run: badc review queue {root} --renew {one}"
+            for one in remove_unmuted_clips(self._dataset)
+        ]
+        if removed:
+            whose = f"{counted(len(removed), 'page')} removed, of {removed[0]} for example"
+            why = "speech in it could not be muted, as its recording is gone or failed"
+            said.append(f"{whose}: {why}.")
+        return said
 
     def _refresh_changed(self, progress: Progress, batches: BatchRun, busy: set[str]) -> None:
         """Brings up to date what other runs finished, or what building the corpus found damaged."""

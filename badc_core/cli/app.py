@@ -21,6 +21,7 @@ from badc_core.cli.job_run import run_job
 from badc_core.cli.lineage import export_crate, lineage
 from badc_core.cli.redo import redo
 from badc_core.cli.reports import reports
+from badc_core.cli.review import review
 from badc_core.cli.slurm import build_slurm
 from badc_core.cli.species import species
 from badc_core.cli.telemetry import telemetry
@@ -67,6 +68,7 @@ def build_app() -> typer.Typer:
     app.command("species", context_settings={"ignore_unknown_options": True})(species)
     app.add_typer(groups["data"], name="data")
     app.add_typer(reports, name="report")
+    app.add_typer(review, name="review")
     app.add_typer(infer, name="infer")
     app.add_typer(chunk, name="chunk")
     app.add_typer(hawkears, name="hawkears")

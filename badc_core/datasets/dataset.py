@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from badc_core.accounts import expand_home
+from badc_core.datasets.review_paths import ReviewPaths
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
 from badc_core.hashing import sha256_bytes
@@ -199,19 +200,11 @@ class Dataset:
     @property
     def output_folders(self) -> tuple[Path, ...]:
         """Folders in which files are replaced, except those of the chunks of one recording."""
-        examples = (
-            self.recording("x"),
-            self.manifest("x"),
-            self.raw_detections("x"),
-            self.detections("x"),
-            self.effort("x"),
-            self.speech("x"),
-            self.failure("x"),
-            self.fingerprints("x"),
-            self.telemetry("x"),
+        files = (
+            *(self.recording, self.manifest, self.raw_detections, self.detections, self.effort),
+            *(self.speech, self.failure, self.fingerprints, self.telemetry),
         )
-        folders = (example.parent for example in examples)
-        return (self.root, *folders, self.corpus.folder)
+        return (self.root, *(one("x").parent for one in files), self.corpus.folder)
 
     def below(self, path: Path) -> str:
         """A file in the dataset, as tables name it: relative, with forward slashes."""
@@ -285,6 +278,11 @@ class Dataset:
     def export(self, form: str) -> Path:
         """Folder of the results in a form that other programs read (`exports/formats.py`)."""
         return self.artifacts / "exports" / form
+
+    @property
+    def reviews(self) -> ReviewPaths:
+        """Queues of detections to be checked, and what verdicts say of the detector."""
+        return ReviewPaths(self.root)
 
     @property
     def inference(self) -> InferencePaths:

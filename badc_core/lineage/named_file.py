@@ -105,6 +105,7 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
         (dataset.telemetry("x").parent.parent, "telemetry: what runs measured"),
         (dataset.corpus.folder, "list of what the results of all recordings were made from"),
         (dataset.aggregate, "table or report that was made by hand"),
+        (dataset.reviews.folder, "queue of detections to judge, or what verdicts say"),
     ):
         if path.is_relative_to(folder):
             return ResultFile(path, dataset, OTHER, "", what)

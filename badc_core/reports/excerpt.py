@@ -26,12 +26,16 @@ def encode_excerpt(samples: Samples, sample_rate_hz: int) -> bytes:
         sample_rate_hz: any rate; sound above 12 kHz is lost.
     """
     rate_hz = _choose_rate(sample_rate_hz)
-    sound = _resample(samples, sample_rate_hz, rate_hz)
-    peak = float(np.abs(sound).max())
-    gain = min(_PEAK / peak, _MAX_GAIN) if peak > 0 else 1.0
+    sound = make_audible(_resample(samples, sample_rate_hz, rate_hz))
     file = io.BytesIO()
-    sf.write(file, sound * gain, rate_hz, format="MP3", compression_level=_COMPRESSION)
+    sf.write(file, sound, rate_hz, format="MP3", compression_level=_COMPRESSION)
     return file.getvalue()
+
+
+def make_audible(sound: Samples) -> Samples:
+    """Returns a sound so loud that people hear it, whose peaks are the same in all."""
+    peak = float(np.abs(sound).max())
+    return sound * (min(_PEAK / peak, _MAX_GAIN) if peak > 0 else 1.0)
 
 
 def _choose_rate(sample_rate_hz: int) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 
 from badc_core.audio.channel import Channel
 from badc_core.audio.channel_files import open_channels
@@ -19,14 +18,11 @@ from badc_core.corpus.database import query
 from badc_core.reports.excerpt import encode_excerpt
 from badc_core.reports.page import data_uri
 from badc_core.reports.spectrogram import render_spectrogram
+from badc_core.reports.surroundings import overlaps_speech, read_surroundings
 from badc_core.settings import Privacy
-from badc_core.speech.mute import mute
 from badc_core.speech.segments import SpeechSegment
-from badc_core.units import seconds_to_samples
 
 _PER_LABEL = 2
-# A merged detection can last minutes; its beginning shows what it is.
-_MAX_SHOWN_S = 15.0
 
 _BEST = """
     SELECT detection_id, label, label_name, scientific_name, confidence, is_expected,
@@ -121,33 +117,22 @@ def _exhibit(
     segments: Sequence[SpeechSegment],
     privacy: Privacy,
 ) -> Exhibit:
-    start_s, end_s = detection["absolute_time_ms"] / 1000, detection["absolute_end_ms"] / 1000
-    audio = files[0]
-    rate_hz = audio.sample_rate_hz
-    first = max(0, seconds_to_samples(start_s - padding_s, rate_hz))
-    last = min(audio.n_samples, seconds_to_samples(end_s + padding_s, rate_hz))
-    last = min(last, first + seconds_to_samples(_MAX_SHOWN_S, rate_hz))
+    start_ms, end_ms = detection["absolute_time_ms"], detection["absolute_end_ms"]
     silenced = segments if privacy == "mute" else ()
-    read = (mute(one.read(first, last), silenced, rate_hz, first) for one in files)
-    samples = max(read, key=np.std)
-    shown_s = len(samples) / rate_hz
-    spectrogram = render_spectrogram(samples, rate_hz)
+    shown = read_surroundings(files, start_ms / 1000, end_ms / 1000, padding_s, silenced)
+    spectrogram = render_spectrogram(shown.samples, shown.sample_rate_hz)
     return Exhibit(
         label_name=detection["label_name"],
         scientific_name=detection["scientific_name"],
         confidence=detection["confidence"],
-        start_ms=detection["absolute_time_ms"],
-        end_ms=detection["absolute_end_ms"],
+        start_ms=start_ms,
+        end_ms=end_ms,
         picture=data_uri("image/png", spectrogram.png),
         top_hz=spectrogram.top_hz,
-        shown_s=shown_s,
-        mark_start=(start_s - first / rate_hz) / shown_s,
-        mark_end=min(1.0, (end_s - first / rate_hz) / shown_s),
-        sound=data_uri("audio/mpeg", encode_excerpt(samples, rate_hz)),
+        shown_s=shown.duration_s,
+        mark_start=shown.mark_start,
+        mark_end=shown.mark_end,
+        sound=data_uri("audio/mpeg", encode_excerpt(shown.samples, shown.sample_rate_hz)),
         is_expected=detection["is_expected"],
-        in_speech=any(
-            one.start_ms < detection["absolute_end_ms"]
-            and detection["absolute_time_ms"] < one.end_ms
-            for one in segments
-        ),
+        in_speech=overlaps_speech(segments, start_ms, end_ms),
     )

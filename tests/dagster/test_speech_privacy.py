@@ -20,6 +20,7 @@ from badc_core.cli.app import build_app
 from badc_core.errors import PackageMissing
 from badc_core.lineage.named_file import name_file
 from badc_core.reports.unmuted import remove_unmuted_pages
+from badc_core.reviews.queue import QueueOrder, add_sounds, draw_queue
 
 SHOWN_WHOLE = "[report]\npadding_s = 9.0\n[speech]\nprivacy = "
 IDS = ["rec_1", "rec_2", "rec_3", "rec_4"]
@@ -114,6 +115,24 @@ def require_flagged_corpus(graph):
     assert "28 % at 10 dB less" in page
 
 
+def require_muted_clips(graph, start_s, end_s):
+    """Returns if no sound that is cut for review has what somebody says in rec_4."""
+    queue = draw_queue(graph.dataset, "quiet", QueueOrder(padding_s=5.0))
+    made = add_sounds(graph.dataset, queue).made
+    overlapping = 0
+    for row in queue.rows:
+        sound, rate_hz = sf.read(queue.paths.folder / row["clip"])
+        first_s = max(0.0, row["start_s"] - 5.0)
+        spoken = sound[max(0, int((start_s - first_s) * rate_hz)) :]
+        spoken = spoken[: max(0, int((end_s - max(start_s, first_s)) * rate_hz))]
+        if row["recording_id"] == "rec_4" and len(spoken):
+            overlapping += 1
+            assert np.abs(spoken).max() < 1e-3
+            assert np.abs(sound).max() > 0.1
+    assert overlapping
+    assert any(one.in_speech for one in made.values())
+
+
 def test_speech_is_named_then_silenced_and_detections_stay(spoken):
     graph, (start_s, end_s) = spoken
     detections, before = kept_detections(graph), pages(graph)
@@ -133,6 +152,7 @@ def test_speech_is_named_then_silenced_and_detections_stay(spoken):
     graph.configure(SHOWN_WHOLE + '"mute"\n')
     assert graph.due() == {"report_bundle": IDS}
     assert graph.run_range("report_bundle", *IDS).success
+    require_muted_clips(graph, start_s, end_s)
     write_chunks(graph.root / "audio" / "S1" / "rec_4.wav", CutRequest(60.0))
     assert graph.n_materialized("speech_segments") == len(IDS)
     heard = sounds_below(graph.dataset.artifacts, "rec_4")
@@ -155,10 +175,14 @@ def test_no_page_with_speech_stays_where_it_cannot_be_muted(spoken):
     graph, _ = spoken
     page = graph.dataset.bundle("rec_4").html
     assert _SOUND.findall(page.read_text(encoding="utf-8"))
+    queue = draw_queue(graph.dataset, "loud", QueueOrder())
+    assert add_sounds(graph.dataset, queue).made
     (graph.root / "audio" / "S1" / "rec_4.wav").unlink()
     graph.configure(SHOWN_WHOLE + '"mute"\n')
     done = run_typed(build_app(), "run", graph.root)
     assert "1 page removed, of rec_4 for example" in done.stderr.replace("\n", " ")
+    assert "--renew loud" in done.stderr
+    assert not queue.paths.clips.exists()
     assert not page.exists()
     assert page.name not in graph.dataset.corpus.html.read_text(encoding="utf-8")
     assert graph.dataset.bundle("rec_3").html.exists()

@@ -1,0 +1,147 @@
+"""The group `badc review`: checking detections by ear, and what that says of the detector."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from badc_core.cli.dataset_argument import DatasetFolder
+from badc_core.cli.groups import make_group
+from badc_core.cli.options import taking_options
+from badc_core.cli.output import Output
+from badc_core.cli.review_options import QueueOptions
+from badc_core.cli.tables import make_table
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.reviews.cuts import Cuts
+from badc_core.reviews.precision import Proportion
+from badc_core.reviews.queue import Queue, add_sounds, draw_queue, next_name, read_queue
+from badc_core.reviews.results import LabelResult, ReviewResults, summarize_reviews, write_results
+from badc_core.reviews.verdicts import import_verdicts, list_verdict_files
+from badc_core.units import counted
+
+DEFAULT_PRECISION = 0.9
+
+_SHOWN = 3
+
+WantedPrecision = Annotated[
+    float,
+    typer.Option(
+        "--precision", min=0, max=1, help="Which share of the kept detections should be right."
+    ),
+]
+
+review = make_group("Check detections by ear; choose thresholds by what was right.")
+
+
+@review.command("queue")
+@taking_options
+def queue(dataset: DatasetFolder, options: QueueOptions, out: Output) -> None:
+    """Draw detections to check, with sounds, pictures and a page to judge them on."""
+    opened, order = Dataset.open(dataset), options.order()
+    if options.renew:
+        drawn = read_queue(opened, options.renew)
+    else:
+        drawn = draw_queue(opened, options.name or next_name(opened), order)
+    cuts = add_sounds(opened, drawn)
+    if not cuts.made:
+        why = next(iter(cuts.left_out.values()))
+        remedy = f"Then: badc review queue {shlex.quote(str(dataset))} --renew {drawn.name}"
+        raise ContentMissing(f"no sound of this queue is here ({why})", drawn.paths.folder, remedy)
+    _show_queue(dataset, drawn, cuts, out)
+
+
+@review.command("import")
+@taking_options
+def add_verdicts(
+    dataset: DatasetFolder,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="What a gallery saved, or a queue.csv.")
+    ],
+    out: Output,
+) -> None:
+    """Copy files of verdicts into the dataset."""
+    opened = Dataset.open(dataset)
+    imported = [import_verdicts(opened, one) for one in files]
+    for one in imported:
+        known = "" if one.is_new else ", which was there already"
+        out.say(f"{counted(one.n_verdicts, 'verdict')} in {one.path}{known}")
+    out.say(f"Next: badc review results {shlex.quote(str(dataset))}")
+    out.give(imported)
+
+
+@review.command("results")
+@taking_options
+def results(
+    dataset: DatasetFolder, out: Output, precision: WantedPrecision = DEFAULT_PRECISION
+) -> None:
+    """Show how many detections are right, and recommend thresholds; nothing is changed by it."""
+    opened = Dataset.open(dataset)
+    _require_verdicts(opened)
+    found = summarize_reviews(opened, precision)
+    paths = write_results(opened, found)
+    show_results(found, out)
+    for path in paths:
+        out.say(f"Table: {path}")
+    if any(not one.is_complete for one in found.labels):
+        out.say("Where a label has a dash, the last two tables say why: mostly too few verdicts.")
+    out.give({"wanted": precision, "labels": found.labels, "left_out": found.n_of_others})
+
+
+def show_results(found: ReviewResults, out: Output) -> None:
+    """Prints a row for each label."""
+    title = f"{counted(len(found.judged), 'detection')} judged; precision with 95 % intervals"
+    columns = (
+        *("Label", "Judged", "Right", "Wrong", "Unclear", "Precision"),
+        *(f"Score for {found.wanted:g}", "Calibrated"),
+    )
+    out.show(make_table(title, columns, map(_row, found.labels)))
+    if found.n_of_others:
+        out.warn(
+            f"{counted(found.n_of_others, 'verdict')} left out: of another detector or version"
+        )
+
+
+def _require_verdicts(dataset: Dataset) -> None:
+    if not list_verdict_files(dataset):
+        remedy = f"Begin with: badc review queue {shlex.quote(str(dataset.root))}"
+        raise DatasetInvalid("there are no verdicts yet", dataset.reviews.verdict_files, remedy)
+
+
+def _row(one: LabelResult) -> tuple[Any, ...]:
+    threshold = one.recommendation.threshold
+    score = "-" if threshold is None else f"{threshold:g}"
+    unclear = one.uncertain + one.disputed
+    return (
+        *(one.label, one.judged, one.correct, one.incorrect, unclear, _share(one.precision)),
+        *(score, "yes" if one.calibration.is_usable else "-"),
+    )
+
+
+def _share(precision: Proportion | None) -> str:
+    if precision is None:
+        return "-"
+    return f"{precision.value:.2f} ({precision.low:.2f}-{precision.high:.2f})"
+
+
+def _show_queue(dataset: Path, drawn: Queue, cuts: Cuts, out: Output) -> None:
+    labels = counted(len(drawn.population), "label")
+    out.say(f"{counted(len(cuts.made), 'detection')} of {labels} in {drawn.paths.folder}")
+    if cuts.left_out:
+        first = list(cuts.left_out.items())[:_SHOWN]
+        why = "; ".join(f"{recording_id}: {reason}" for recording_id, reason in first)
+        out.warn(f"nothing could be cut out of {counted(len(cuts.left_out), 'recording')}: {why}")
+    out.say(f"Open in a browser: {drawn.paths.page}")
+    out.say(f"Then: badc review import {shlex.quote(str(dataset))} SAVED_FILE")
+    out.give(
+        {
+            "name": drawn.name,
+            "folder": drawn.paths.folder,
+            "page": drawn.paths.page,
+            "drawn": len(drawn.rows),
+            "with_sound": len(cuts.made),
+            "population": drawn.population,
+            "left_out": cuts.left_out,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Checking detections by ear: queues, verdicts, precision, calibration and thresholds."""

