@@ -14,6 +14,7 @@ from badc_core.cli.review_options import QueueOptions
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.reviews.apply import apply_results
 from badc_core.reviews.cuts import Cuts
 from badc_core.reviews.precision import Proportion
 from badc_core.reviews.queue import Queue, add_sounds, draw_queue, next_name, read_queue
@@ -87,6 +88,27 @@ def results(
     if any(not one.is_complete for one in found.labels):
         out.say("Where a label has a dash, the last two tables say why: mostly too few verdicts.")
     out.give({"wanted": precision, "labels": found.labels, "left_out": found.n_of_others})
+
+
+@review.command("apply")
+@taking_options
+def apply(
+    dataset: DatasetFolder, out: Output, precision: WantedPrecision = DEFAULT_PRECISION
+) -> None:
+    """Write thresholds and probabilities into tables that badc.toml can name; it is not changed."""
+    opened = Dataset.open(dataset)
+    _require_verdicts(opened)
+    applied = apply_results(opened, summarize_reviews(opened, precision))
+    for label, score in applied.thresholds.items():
+        before = applied.before.get(label)
+        was = "" if before in (None, score) else f", was {before:g}"
+        out.say(f"{label}: {score:g} and more are kept{was}")
+    for label in applied.before.keys() - applied.thresholds.keys():
+        out.warn(f"{label} has no threshold any more, was {applied.before[label]:g}")
+    out.say(f"{counted(len(applied.calibrated), 'label')} with probabilities")
+    out.say("Have these lines below [detector] in badc.toml:", *applied.settings)
+    out.say(f"Then: badc run {shlex.quote(str(dataset))}")
+    out.give(applied)
 
 
 def show_results(found: ReviewResults, out: Output) -> None:

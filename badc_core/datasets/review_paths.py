@@ -70,3 +70,13 @@ class ReviewPaths:
     def thresholds(self) -> Path:
         """Recommended thresholds; none is in use."""
         return self.folder / "thresholds.csv"
+
+    @property
+    def applied_thresholds(self) -> Path:
+        """Thresholds that a person has decided to use, beside the settings."""
+        return self.root / "thresholds.csv"
+
+    @property
+    def applied_calibration(self) -> Path:
+        """The same of curves."""
+        return self.root / "calibration.csv"

@@ -103,7 +103,9 @@ def write_results(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
     Raises:
         StorageFull, OutputUnwritable: they cannot be written.
     """
-    return (*write_verdicts(dataset, results), *write_recommended(dataset, results))
+    paths = dataset.reviews
+    recommended = write_recommended(results, paths.calibration, paths.thresholds)
+    return (*write_verdicts(dataset, results), *recommended)
 
 
 def write_verdicts(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
@@ -116,14 +118,15 @@ def write_verdicts(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]
     return paths.verdicts, paths.precision
 
 
-def write_recommended(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
-    """Writes curves and recommended thresholds, which nothing reads unless somebody says so."""
-    paths = dataset.reviews
+def write_recommended(
+    results: ReviewResults, calibration: Path, thresholds: Path
+) -> tuple[Path, ...]:
+    """Writes curves and recommended thresholds to two files."""
     curves = (_calibration_cells(one.calibration) for one in results.labels)
-    _write_csv(paths.calibration, _CALIBRATION, curves)
-    thresholds = (threshold_cells(one.recommendation) for one in results.labels)
-    _write_csv(paths.thresholds, THRESHOLDS, thresholds)
-    return paths.calibration, paths.thresholds
+    _write_csv(calibration, CALIBRATION, curves)
+    rows = (_threshold_cells(one.recommendation) for one in results.labels)
+    _write_csv(thresholds, THRESHOLDS, rows)
+    return calibration, thresholds
 
 
 THRESHOLDS = (
@@ -135,13 +138,14 @@ _PRECISION = (
     *("label", "score_from", "score_to", "correct", "incorrect", "uncertain", "precision"),
     *("precision_low", "precision_high", "if_uncertain_wrong", "if_uncertain_right"),
 )
-_CALIBRATION = (
+CALIBRATION = (
     *("label", "intercept", "slope", "verdicts", "brier", "base_brier", "log_loss"),
     *("base_log_loss", "usable", "reason"),
 )
+"""Columns of a table of curves."""
 
 
-def threshold_cells(one: Recommendation) -> list[Any]:
+def _threshold_cells(one: Recommendation) -> list[Any]:
     """Returns a row of a table of recommended thresholds."""
     precision = _rounded(one.precision)
     return [

@@ -254,3 +254,30 @@ def test_results_are_tables_and_say_what_was_left_out(dataset, app):
     with dataset.reviews.thresholds.open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["threshold"], row["reason"]) == ("", "fewer than 10 right or wrong")
+
+
+def test_applying_writes_tables_beside_the_settings_and_nothing_else(dataset, app):
+    run = CliRunner()
+    settings = (dataset.root / "badc.toml").read_bytes()
+    queue = draw_queue(dataset, "first", QueueOrder())
+    filled = fill_in(queue.paths.table, ["correct"] * 5)
+    import_verdicts(dataset, filled)
+    few = run.invoke(app, ["review", "apply", str(dataset.root)])
+    assert "no label has a threshold or a curve yet" in str(few.exception)
+    rows = filled.read_text(encoding="utf-8").splitlines()
+    more = [row.replace("20240601_053000", f"other_{n}") for n in range(9) for row in rows[1:]]
+    filled.write_text("\n".join([rows[0], *more]) + "\n", encoding="utf-8")
+    import_verdicts(dataset, filled)
+    done = run.invoke(app, ["review", "apply", str(dataset.root), "--precision", "0.8"])
+    least = min(row["score"] for row in queue.rows)
+    assert f"B2000: {int(least * 10_000) / 10_000:g} and more are kept" in done.stdout
+    assert 'thresholds_file = "thresholds.csv"' in done.stdout
+    assert "calibration_file" not in done.stdout  # all are right, so there is no curve
+    assert (dataset.root / "badc.toml").read_bytes() == settings
+    table = dataset.reviews.applied_thresholds
+    chosen = {"detector": {"thresholds_file": str(table)}}
+    assert Dataset.open(dataset.root, chosen).settings.detector.thresholds["B2000"] <= least
+    table.write_text("label,threshold\nB2000,0.9\n", encoding="utf-8")
+    refused = run.invoke(app, ["review", "apply", str(dataset.root), "--precision", "0.8"])
+    assert "is not from badc review apply" in str(refused.exception)
+    assert table.read_text(encoding="utf-8") == "label,threshold\nB2000,0.9\n"
