@@ -96,14 +96,18 @@ def build_corpus(
         StorageFull: the disk or a quota is full.
     """
     reasons = {one: (first_absent(dataset, one), why) for one, why in missing.items()}
-    not_here = _fetch_results(dataset, set(recording_ids) - missing.keys())
-    reasons |= not_here
-    found = look_at_files(dataset, set(recording_ids) - reasons.keys())
-    reasons |= {one: (stage, f"no {stage} yet") for one, stage in found.absent.items()}
+    wanted = set(recording_ids) - missing.keys()
     previous = read_previous(dataset)
-    changed = found.states.keys() - find_unchanged(previous, found.states)
-    described, damaged = _describe(dataset, changed)
-    states = {one: state for one, state in found.states.items() if one not in damaged}
+    states = look_at_files(dataset, wanted).states
+    unchanged = find_unchanged(previous, states)
+    # Files that are as they were when they were read are here.
+    not_here = _fetch_results(dataset, wanted - unchanged)
+    reasons |= not_here
+    found = look_at_files(dataset, wanted - unchanged - not_here.keys())
+    reasons |= {one: (stage, f"no {stage} yet") for one, stage in found.absent.items()}
+    states = {one: states[one] for one in unchanged} | found.states
+    described, damaged = _describe(dataset, found.states)
+    states = {one: state for one, state in states.items() if one not in damaged}
     plan = PartPlan(dataset, previous, states, described)
     parts, unreadable = _write_parts(dataset, plan)
     damaged |= unreadable
