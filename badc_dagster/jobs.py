@@ -20,6 +20,14 @@ _DESCRIPTIONS = {
 }
 _OTHERS: dict[str, tuple[tuple[str, ...], str]] = {
     "scan_job": (("recordings",), "Look for new recordings and register them."),
+    "review_job": (
+        ("review_queue", "review_clips"),
+        "Draw detections to check by ear, with their sounds and a page.",
+    ),
+    "thresholds_job": (
+        ("verdicts", "thresholds"),
+        "Read what people said of detections, and recommend thresholds; none is used by it.",
+    ),
     "corpus_job": (CORPUS_ASSETS, "Bring all detections together in one database and report."),
 }
 
