@@ -92,6 +92,20 @@ def next_name(dataset: Dataset) -> str:
     return next(one for number in range(1, 10**9) if (one := f"queue-{number}") not in taken)
 
 
+def newest_queue(dataset: Dataset) -> str:
+    """Returns the name of the queue that was drawn last.
+
+    Raises:
+        DatasetInvalid: there is none.
+    """
+    names = list_queues(dataset)
+    if not names:
+        remedy = "Draw one: badc review queue DATASET"
+        raise DatasetInvalid("there is no queue yet", dataset.reviews.folder, remedy)
+    drawn = {one: dataset.reviews.queue(one).description.lstat().st_mtime_ns for one in names}
+    return max(names, key=drawn.__getitem__)
+
+
 def draw_queue(dataset: Dataset, name: str, order: QueueOrder) -> Queue:
     """Returns a new queue, which is written down; the same detections and order give the same.
 

@@ -16,7 +16,7 @@ from badc_core.reviews.queue import (
     QueueOrder,
     add_sounds,
     draw_queue,
-    list_queues,
+    newest_queue,
     next_name,
     read_queue,
 )
@@ -110,8 +110,7 @@ def _build_clips(connection: Connection) -> dg.AssetsDefinition:
         with as_failures():
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
-            names = list_queues(dataset)
-            queue = read_queue(dataset, names[-1] if names else "queue-1")
+            queue = read_queue(dataset, newest_queue(dataset))
             cuts = add_sounds(dataset, queue)
             for recording_id, why in cuts.left_out.items():
                 context.log.warning(f"{recording_id}: nothing could be cut out of it ({why})")

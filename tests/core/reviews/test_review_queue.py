@@ -18,7 +18,14 @@ from badc_core.lineage.named_file import name_file
 from badc_core.recordings.recording import read_recording
 from badc_core.reviews.candidates import Choice
 from badc_core.reviews.judged import Judged
-from badc_core.reviews.queue import QueueOrder, add_sounds, draw_queue, list_queues, read_queue
+from badc_core.reviews.queue import (
+    QueueOrder,
+    add_sounds,
+    draw_queue,
+    list_queues,
+    newest_queue,
+    read_queue,
+)
 from badc_core.reviews.sampling import Sampling
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.reviews.verdict_files import Verdict, read_verdicts
@@ -71,11 +78,14 @@ def test_a_queue_has_a_row_a_sound_and_a_picture_of_each_detection(dataset):
 
 def test_the_same_seed_draws_the_same_and_names_are_not_used_twice(dataset):
     order = QueueOrder(sampling=Sampling(per_label=3))
-    first, second = (draw_queue(dataset, name, order).rows for name in ("a", "b"))
+    with pytest.raises(DatasetInvalid, match="no queue yet"):
+        newest_queue(dataset)
+    first, second = (draw_queue(dataset, name, order).rows for name in ("longer", "b"))
     assert [one["detection_id"] for one in first] == [one["detection_id"] for one in second]
-    assert list_queues(dataset) == ["a", "b"]
+    assert list_queues(dataset) == ["b", "longer"]
+    assert newest_queue(dataset) == "b"
     with pytest.raises(OptionInvalid, match="already"):
-        draw_queue(dataset, "a", order)
+        draw_queue(dataset, "b", order)
     with pytest.raises(OptionInvalid, match="--name"):
         draw_queue(dataset, "../a", order)
 
