@@ -63,7 +63,7 @@ def open_job(folder: Path) -> RunJob:
     """
     job_id = folder.name
     if not (folder / RUNS_RECORD).exists():
-        what = "this job's stages are no runs of Dagster"
+        what = "this job's stages are not Dagster runs"
         raise ConfigInvalid(what, job_id, "Run its stages again as they were run")
     if not os.access(folder, os.W_OK):
         what = f"this job is {owner_name(folder)}'s, and its files cannot be written"

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-_HOST, _PORT = "127.0.0.1", 3000
-"""Where `make dev` and `dagster dev` open it."""
+from badc_core.jobs.recording_tables import WEB_HOST, WEB_PORT
+
 _LOOK_S, _RELOAD_S = 2, 120
 _OF_HOME = (
     "{ instance { info } workspaceOrError { ... on Workspace { locationEntries { name } } } }"
@@ -23,7 +23,7 @@ _RELOAD = (
 _LOCATION = "badc_dagster"
 
 
-def reload_web_interface(home: Path, port: int = _PORT) -> bool:
+def reload_web_interface(home: Path, port: int = WEB_PORT) -> bool:
     """Returns whether a web interface now shows the datasets connected in a Dagster home.
 
     Args:
@@ -45,7 +45,7 @@ def reload_web_interface(home: Path, port: int = _PORT) -> bool:
 
 def _ask(port: int, timeout_s: float, query: str, **variables: str) -> Any:
     """Returns the data of a GraphQL query."""
-    with closing(http.client.HTTPConnection(_HOST, port, timeout=timeout_s)) as connection:
+    with closing(http.client.HTTPConnection(WEB_HOST, port, timeout=timeout_s)) as connection:
         body = json.dumps({"query": query, "variables": variables})
         connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())["data"]

@@ -87,7 +87,7 @@ def describe_files(job: JobDetails) -> Iterator[str]:
         for path in job.settings:
             yield f"Settings: {path}"
     for run in job.runs[-_MOST_RUNS:]:
-        yield f"In the web interface: {printable(run.get('url_path', ''))}"
+        yield f"In the web interface: {printable(run['url'])}"
     if len(job.runs) > _MOST_RUNS:
         n_earlier = counted(len(job.runs) - _MOST_RUNS, "earlier run")
         yield f"and {n_earlier}: {job.output_dir / RUNS_TABLE}"
@@ -97,7 +97,7 @@ def explain_lack(job: JobDetails, what: str) -> str:
     """Returns where something is that a job does not have in its folders."""
     if job.archive and job.state == "archived":
         return f"The {what} of job {job.job_id} are in {job.archive.get('path')}"
-    pages = [one.get("url_path") for one in job.runs]
+    pages = [one["url"] for one in job.runs]
     seen = f"; what its runs print is in the web interface, such as {pages[-1]}" if pages else ""
     return f"Job {job.job_id} keeps no {what}{seen}"
 

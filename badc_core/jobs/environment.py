@@ -99,23 +99,30 @@ def remove_configuration(path: Path, backup: Path) -> None:
         path.unlink()
 
 
-def restore_configuration(path: Path, backup: Path) -> bool:
-    """Writes the configuration of a job again if it was removed; returns whether it did.
+def restore_configuration(path: Path, backup: Path) -> str:
+    """Writes the configuration of a job again if it was removed.
 
     Secrets, which the backup does not have, are those of today's `.env` beside it.
+
+    Returns:
+        what was done, and which secrets were left out as they are no longer there; empty if nothing
+        was.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
     """
     if path.exists() or not backup.exists():
-        return False
-    text, today = read_text(backup), path.with_name(BASE)
+        return ""
+    text, today, known = read_text(backup), path.with_name(BASE), {}
     with suppress(FileNotFoundError):
         known = variables(read_text(today))
-        hidden = [name for name, value in variables(text).items() if MASK in value]
-        text = with_values(text, {name: known[name] for name in hidden if name in known})
-    write_private(path, text)
-    return True
+    hidden = [name for name, value in variables(text).items() if MASK in value]
+    lost = [name for name in hidden if name not in known]
+    # A program would take the mask for the secret.
+    kept = "".join(one.original.string for one in _bindings(text) if one.key not in lost)
+    write_private(path, with_values(kept, {name: known[name] for name in hidden if name in known}))
+    left_out = f"; not there any more, so left out: {', '.join(lost)}" if lost else ""
+    return f"the job's settings had been removed; secrets are those in {today} now{left_out}"
 
 
 def stage_environment(job_env_file: Path) -> dict[str, str]:

@@ -30,6 +30,7 @@ from badc_core.jobs.layout import RUNNING, Json, known_stages, status_of
 from badc_core.jobs.manifest_files import JOB_INFO
 from badc_core.jobs.outputs import FileState
 from badc_core.jobs.preparing import PREPARED
+from badc_core.jobs.recording_tables import WEB_INTERFACE
 from badc_core.jobs.values import read_time
 from badc_core.secret_values import Secrets
 
@@ -103,7 +104,7 @@ class JobDetails:
         prepared: variables of its settings that say what it was prepared for.
         started_by: what started its runs, and with which command; empty if no runs are known.
         attempts: who began and resumed its runs, when and where.
-        runs: of Dagster: `run_id`, and `url_path`, the page of the web interface.
+        runs: of Dagster: `run_id`, and `url`, its page where `make dev` opens them.
         output_dir, log_dir: its folders.
         settings: its files with settings, without secrets.
         archive: what its archive is; None if it has none.
@@ -292,4 +293,5 @@ def _read_runs(table: Path) -> Iterator[dict[str, str]]:
         columns = next(rows, [])
         for row in rows:
             if len(row) == len(columns):  # else it was being written when its process was killed
-                yield dict(zip(columns, as_written(row), strict=True))
+                run = dict(zip(columns, as_written(row), strict=True))
+                yield {**run, "url": f"{WEB_INTERFACE}{run.get('url_path', '')}"}

@@ -202,7 +202,7 @@ def _is_at_work(folder: Path, manifest: Json, runs: dict[str, Any]) -> bool:
     is_locked = is_worked_on(folder)
     if is_locked or not _are_open(runs):
         return bool(is_locked or find_work(manifest))
-    records = [one for one in manifest.get("stages", {}).values() if one["status"] == RUNNING]
+    records = [one for one in manifest.get("stages", {}).values() if one.get("status") == RUNNING]
     followers = list(_followers(folder, records, runs))
     if any(host != socket.gethostname() for host, _, _ in followers):
         # Locks of another machine's processes are not seen everywhere.

@@ -23,6 +23,10 @@ from badc_core.csv_tables import as_written, write_rows
 from badc_core.jobs.values import now_text
 from badc_core.locks import lock_file, unlock
 
+WEB_HOST, WEB_PORT = "127.0.0.1", 3000
+"""Where `make dev` and `dagster dev` open the web interface."""
+WEB_INTERFACE = f"http://{WEB_HOST}:{WEB_PORT}"
+
 _RUNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _RECORDINGS = ("dataset", "recording_id")
 _OUTPUTS = ("recording_id", "path", "size_bytes", "sha256")

@@ -87,8 +87,10 @@ class PipelineJob:
         except OSError as error:
             what = f"the job's settings cannot be read ({error.strerror})"
             raise ConfigInvalid(what, self.settings, "Put them back") from error
-        secrets = secrets_of(self.folder)
-        return {name: secrets.mask_text(given.get(name) or "") for name in stage.settings}
+        read = {name: given.get(name) or "" for name in stage.settings}
+        # As the manifest masks them, with which they are compared.
+        masked: dict[str, str] = secrets_of(self.folder).mask_json(read)
+        return masked
 
     def input_paths(
         self, pipeline: Pipeline, stage: PipelineStage, *, needed: bool

@@ -92,7 +92,8 @@ def _changed_input(
     for key in read.keys() - paths.keys():
         path = Path(str(read[key].get("path")))
         is_output = any(path.is_relative_to(place) for place in written)
-        if not is_output and _has_changed(path, read[key]):
+        # The job's copy of the settings is removed when all is done.
+        if not is_output and path != job.config and _has_changed(path, read[key]):
             return f"{path} has changed"
     return ""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
-from badc_core.jobs.environment import BASE, restore_configuration
+from badc_core.jobs.environment import restore_configuration
 from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.outputs import hash_file, hash_folder
@@ -92,9 +92,8 @@ class StageRunner:
         with _locked(self._job, self._stage), working_on(self._job.folder) as self._lock:
             if end_processes(self._mark):
                 self._note("processes of a killed attempt were still running, and were ended")
-            if restore_configuration(self._job.config, self._job.backup):
-                today = self._job.config.with_name(BASE)
-                self._note(f"the job's settings had been removed; secrets are those in {today} now")
+            if note := restore_configuration(self._job.config, self._job.backup):
+                self._note(note)
             n_attempts = 0
             while True:
                 n_attempts += 1
@@ -223,7 +222,8 @@ class StageRunner:
         else:
             values = job.values(self._pipeline, stage)
             words = [fill_in(word, values) for word in stage.command]
-        shown = secrets_of(job.folder).mask_command(words)
+        secrets = secrets_of(job.folder, job.settings)
+        shown = secrets.mask_command(words)
         record.add_metadata(_COMMAND, shown)
         self._logger.info(f"stage {stage.name} starts: {shown}")
         environment = {
@@ -234,7 +234,6 @@ class StageRunner:
         log = job.stage_log(stage)
         # Nobody moves the job's files while a process of it lives, with or without its runner.
         inherited = (*device.descriptors, self._lock)
-        secrets = secrets_of(job.folder, job.settings)
         return Program(words, job.folder, environment, log, secrets, self._mark, inherited)
 
     def _require_success(self, ended: Ended, own: dict[str, Any]) -> None:

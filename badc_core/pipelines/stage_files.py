@@ -74,5 +74,5 @@ def require_outputs(outputs: Mapping[str, Path], log: Path) -> None:
     """
     missing = [text for text, path in outputs.items() if not path.exists()]
     if missing:
-        what = f"it ended well, but did not write {', '.join(missing)}"
+        what = f"it exited normally but did not write {', '.join(missing)}"
         raise StageFailed(what, remedy=f"See {log}")

@@ -14,7 +14,7 @@ from badc_dagster.partitions import asset_key, recording_partitions
 SPEECH_SEGMENTS = "speech_segments"
 _DESCRIPTION = """Where people speak in a recording.
 
-Materialise `report_bundle` to have it: with `speech.privacy` in the dataset's settings, the first
+Materialise `report_bundle` to get it: with `speech.privacy` in the dataset's settings, the first
 report that needs it searches the recording for speech. Without that setting it stays empty.
 """
 

@@ -292,5 +292,5 @@ def test_a_job_that_cannot_be_resumed_here_says_why(cut, app, monkeypatch, tmp_p
         run_typed(app, "job", "resume", folder.name)
     shutil.rmtree(folder / "stages")
     (folder / "runs.json").unlink()
-    with pytest.raises(ConfigInvalid, match="no runs of Dagster"):
+    with pytest.raises(ConfigInvalid, match="not Dagster runs"):
         run_typed(app, "job", "resume", folder.name)

@@ -132,6 +132,7 @@ def test_runs_that_nobody_follows_any_more_are_not_shown_as_running(places, monk
         assert _left(job) == "running"
     assert _left(job, started_by="sensor") == "unfinished"
     assert _left(job, started_by="backfill abc") == "running"  # its next run is yet to come
+    assert state_of(job, {"stages": {"asr": {}}}) == "running"  # somebody edited the manifest
     assert _left(job, host="elsewhere") == "unfinished"
     assert _left(job, host="elsewhere", started_at=now) == "running"
     RunJob(job).start(Part("count", "run-1"), {})

@@ -52,7 +52,8 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
         *("failed", "ana", "Dawn ?[1mchorus, 2025, in/dawn.wav", "ValueError: no key ***"),
         *("longer.txt (changed since)", "newer.txt (written again since)"),
         *("resumed by ben on marsh, 2026-01-02", "pipeline notes.toml\n"),
-        *("gone.txt (gone)", "/runs/abc", "badc run x", "error: lost", job["log_dir"], "4 B"),
+        *("gone.txt (gone)", "badc run x", "error: lost", job["log_dir"], "4 B"),
+        "In the web interface: http://127.0.0.1:3000/runs/abc",
     ):
         assert text in done.stdout
     assert "Warning: asr: little was heard" in done.stderr
@@ -65,7 +66,8 @@ def test_a_job_is_shown_with_stages_outputs_warnings_and_runs(places, tmp_path) 
     assert [one["since"] for one in given["outputs"]] == ["", "", "changed", "written again"]
     assert given["stages"][0]["ran_by"]["account"] == user_name()
     assert given["attempts"][1]["account"] == "ben"
-    assert given["runs"] == [{"run_id": "abc", "url_path": "/runs/abc", "attempt": "1"}]
+    url = "http://127.0.0.1:3000/runs/abc"
+    assert given["runs"] == [{"run_id": "abc", "url_path": "/runs/abc", "attempt": "1", "url": url}]
 
 
 def test_settings_are_shown_without_secrets(places, tmp_path) -> None:

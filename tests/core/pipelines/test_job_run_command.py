@@ -120,7 +120,8 @@ def test_an_archived_job_goes_on_once_it_is_unpacked_as_the_message_says(place) 
     (place / "words.toml").write_text(TWO + stage("opt", "exit 3", "optional = true"))
     jobs = place / "jobs"
     (jobs / "config").mkdir(parents=True)
-    (jobs / "config" / ".env").write_text("HF_TOKEN=hf_3f9ab77c21d0_first\nA=1\n")
+    secrets = "HF_TOKEN=hf_3f9ab77c21d0_first\nTMDB_API_KEY=0123456789\n"
+    (jobs / "config" / ".env").write_text(f"{secrets}A=1\n")
     failed = run_badc("job", "run", "words.toml", "dawn.txt", folder=place, code=1)
     folder = Path(re.search(r"^Job \S+: 3 stages, in (.+)$", failed.stdout, re.MULTILINE)[1])
     config = jobs / "config" / f".env.job_{folder.name}"
@@ -141,6 +142,7 @@ def test_an_archived_job_goes_on_once_it_is_unpacked_as_the_message_says(place) 
     done = run_badc("job", "run", "words.toml", "--resume", folder.name, folder=place)
     assert "stage 1/3 hear: kept" in done.stdout
     assert "secrets are those in" in done.stderr
+    assert done.stderr.count("left out: TMDB_API_KEY") == 1
     # Secrets of now, and the other settings of then; both are gone once all is done.
     assert "HF_TOKEN=hf_3f9ab77c21d0_second\nA=1\n" in (folder / "n").read_text()
     assert "skipped: exit code 3" in done.stderr

@@ -109,6 +109,27 @@ def test_a_changed_setting_is_a_reason_for_the_stages_that_read_it(lab) -> None:
     assert read == {"SPECIES": "Ovenbird", "HF_TOKEN": "***"}
 
 
+def test_settings_named_like_secrets_and_the_jobs_own_copy_are_no_reason(lab) -> None:
+    """Masked on both sides, and gone when the job was over."""
+    lab.job.config.write_text("MAX_TOKENS=512\nAUTH=auto\nHF_TOKEN=hf_3f9ab77c21d0\n")
+    (lab.root / "my_stages.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom badc_core.pipelines import StageReport\n"
+        "def hear(call):\n"
+        "    return StageReport({}, {}, {'config': Path(os.environ['CONFIG_PATH'])})\n"
+    )
+    names = 'settings = ["MAX_TOKENS", "AUTH", "HF_TOKEN"]\n'
+    text = f'[[stage]]\nname = "hear"\npython = "my_stages:hear"\n{names}'
+    script = "test -e ../go"
+    assert lab.run(text + stage("last", script)).has_failed
+    assert lab.run(text + stage("last", script)).stages["hear"].status == "kept"
+    (lab.folder.parent / "go").touch()
+    assert lab.run(text + stage("last", script)).status == "completed"
+    assert not lab.job.config.exists()
+    assert lab.run(text + stage("last", script)).stages["hear"].status == "kept"
+    read = lab.record("hear")["metadata"]["settings_read"]
+    assert read == dict.fromkeys(("MAX_TOKENS", "AUTH", "HF_TOKEN"), "***")
+
+
 def test_a_file_that_only_a_function_knows_of_is_a_reason_to_call_it_again(lab) -> None:
     (lab.root / "my_stages.py").write_text(
         "from badc_core.pipelines import StageReport\n"

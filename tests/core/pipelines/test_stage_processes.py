@@ -68,7 +68,7 @@ def test_what_a_stage_declares_and_does_not_write_is_a_failure(lab) -> None:
     (lab.folder / "b").write_text("of an earlier attempt")
     end = lab.run(stage("lazy", "touch a", 'outputs = ["a", "b"]'))
     assert end.has_failed
-    assert "it ended well, but did not write b" in lab.record("lazy")["error"]
+    assert "it exited normally but did not write b" in lab.record("lazy")["error"]
 
 
 def test_a_program_that_is_not_there_is_not_tried_again(lab) -> None:
