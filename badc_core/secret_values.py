@@ -3,6 +3,8 @@
 A variable is secret by its name, or because its value is a private key or a URL with a password.
 """
 
+import base64
+import html
 import json
 import re
 import shlex
@@ -16,6 +18,7 @@ _SECRET = re.compile(
     r"TOKEN|SECRET(?!ARY)|PASSW|PASSPHRASE|CREDENTIAL|BEARER|COOKIE|(API|ACCESS|PRIVATE)KEY"
     r"|(^|[_-])(KEY|PASS)([_-]|$)|[_-]PWD([_-]|$)|AUTH(?!ORS?([_-]|$))"
 )
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s]*(?=@)")
 _NO_SECRETS = frozenset({"true", "false", "none", "null", "auto"})
@@ -171,6 +174,10 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def _lower(found: re.Match[str]) -> str:
+    return found.group().lower()
+
+
 def _parts(value: str) -> Iterable[str]:
     """Yields a secret value, its lines, the password of a URL, and how programs print each."""
     parts = {value, *value.splitlines()}
@@ -182,7 +189,11 @@ def _parts(value: str) -> Iterable[str]:
         yield json.dumps(part, ensure_ascii=False)[1:-1]
         yield repr(part)[1:-1]
         yield shlex.quote(part)
-        yield quote(part, safe="", errors="surrogateescape")
+        for safe in ("", "/"):
+            quoted = quote(part, safe=safe, errors="surrogateescape")
+            yield from (quoted, quoted.replace("%20", "+"), _PERCENT.sub(_lower, quoted))
+        yield html.escape(part)
+        yield base64.b64encode(part.encode(errors="surrogateescape")).decode()
 
 
 def _any_of(secrets: Iterable[str], shortest: int) -> re.Pattern[str]:

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_TRIES = 100
+"""More than processes can put a new folder in place of an empty one, one after another."""
+
 TEMPORARY = ".new-"
 """How the names of folders and files begin that are not complete yet."""
 
@@ -39,10 +42,12 @@ def making_in(folder: Path, make: Callable[[], T]) -> T:
     Raises:
         OSError: it cannot be made.
     """
-    while True:
+    for _ in range(_TRIES - 1):
         try:
             return make()
         except FileNotFoundError:
             # Another process may have put its own in place of this folder while it was empty.
+            # Or it holds no files at all, as /proc does; so this ends.
             if not folder.is_dir():
                 raise
+    return make()

@@ -1,6 +1,5 @@
 """`badc species`: which species BirdNET's range model expects at a place."""
 
-import csv
 import io
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +10,7 @@ import typer
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
+from badc_core.csv_tables import write_rows
 from badc_core.errors import DetectorMissing, OptionInvalid
 from badc_core.ranges.birdnet import (
     EXPECTED_FROM,
@@ -85,9 +85,9 @@ def list_expected(
 
 def _to_csv(found: list[ExpectedSpecies]) -> str:
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("common_name", "scientific_name", "occurrence"))
-    rows.writerows((one.common_name, one.scientific_name, f"{one.occurrence:.6f}") for one in found)
+    columns = ("common_name", "scientific_name", "occurrence")
+    rows = ((one.common_name, one.scientific_name, f"{one.occurrence:.6f}") for one in found)
+    write_rows(text, columns, rows)
     return text.getvalue()
 
 

@@ -189,8 +189,9 @@ def name_in_archive(path: Path, root: str) -> str:
 def _below(folder: Path, name: str, is_log: bool) -> Iterator[Entry]:
     with naming_unreadable(folder), os.scandir(folder) as entries:
         found = sorted(entries, key=lambda one: one.name)
+    is_of_job = name.count("/") == _DEPTH
     for one in found:
-        if one.name in _NOT_ARCHIVED:
+        if is_of_job and one.name in _NOT_ARCHIVED:
             continue
         yield Entry(f"{name}/{one.name}", folder / one.name, is_log)
         if one.is_dir(follow_symlinks=False):

@@ -4,10 +4,12 @@ It waits for the end of its standard input, which only the runner can write to. 
 stage's process, so that no moment is left in which nobody would end that.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from threading import Thread
 from typing import TypeAlias
 
 from badc_core.pipelines.processes import end_processes
@@ -15,20 +17,22 @@ from badc_core.pipelines.processes import end_processes
 Guard: TypeAlias = "subprocess.Popen[bytes]"
 
 
-def start_guard(attempt: str, descriptors: Sequence[int]) -> Guard:
+def start_guard(attempt: str, output: int, descriptors: Sequence[int]) -> Guard:
     """Starts a guard of the processes of an attempt; whoever has ended these ends it first.
 
     Args:
         attempt: marks the processes of this attempt only, as the next may begin meanwhile.
+        output: the end to read of the pipe that the stage prints to. Without it, a stage that
+            prints while it ends would be killed, as nobody reads there after the runner.
         descriptors: open files that it inherits, such as locks that hold until it ends.
     """
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "badc_core.pipelines.guard", attempt],
+        [sys.executable, "-P", "-m", "badc_core.pipelines.guard", attempt, str(output)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # what is sent to the runner's group is not meant for it
-        pass_fds=descriptors,
+        pass_fds=(output, *descriptors),
     )
 
 
@@ -49,7 +53,14 @@ def end_guard(guard: Guard) -> None:
 def main() -> None:
     """Waits for the end of the runner, then ends what is left."""
     group = sys.stdin.buffer.read()
+    Thread(target=_read_all, args=(int(sys.argv[2]),), daemon=True).start()
     end_processes(sys.argv[1], int(group) if group else None)
+
+
+def _read_all(output: int) -> None:
+    """Reads what a stage still prints, so that it does not wait; nobody is left to mask it."""
+    while os.read(output, 1 << 16):
+        pass
 
 
 if __name__ == "__main__":

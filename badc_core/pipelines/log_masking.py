@@ -13,8 +13,11 @@ _LAST_WORDS_S = 2.0
 
 
 @contextmanager
-def masking(log: int, secrets: Secrets) -> Iterator[int]:
-    """Gives a descriptor to write to; until the block ends, what comes there goes to a log, masked.
+def masking(log: int, secrets: Secrets) -> Iterator[tuple[int, int]]:
+    """Gives a pipe, its end to read and its end to write to.
+
+    Until the block ends, what is written there is read here, and goes to a log, masked. Whoever
+    keeps the other end open lets writers go on after this process was killed.
 
     Args:
         log: descriptor of the log.
@@ -27,7 +30,7 @@ def masking(log: int, secrets: Secrets) -> Iterator[int]:
     copying = _Copying(readable, os.dup(log), MaskedStream(secrets))
     copying.start()
     try:
-        yield writable
+        yield readable, writable
     finally:
         os.close(writable)
         copying.join(_LAST_WORDS_S)

@@ -84,17 +84,20 @@ def run_to_end(program: Program, timeout_s: float | None) -> Ended:
         log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
         start = os.fstat(log).st_size
-        with naming_storage_trouble(program.log), masking(log, program.secrets) as written:
-            returncode, left = _run(program, written, timeout_s)
+        with naming_storage_trouble(program.log), masking(log, program.secrets) as pipe:
+            returncode, left = _run(program, pipe, timeout_s)
     finally:
         os.close(log)
     return Ended(returncode, _last_line(program.log, start), left)
 
 
-def _run(program: Program, log: int, timeout_s: float | None) -> tuple[int | None, bool]:
+def _run(
+    program: Program, pipe: tuple[int, int], timeout_s: float | None
+) -> tuple[int | None, bool]:
     group = None
+    read, log = pipe
     attempt = secrets.token_hex(16)
-    guard = start_guard(attempt, program.descriptors)
+    guard = start_guard(attempt, read, program.descriptors)
     try:
         process = _start(program, log, attempt)
         group = process.pid

@@ -1,5 +1,10 @@
 """What a secret looks like, and that it is replaced wherever it occurs."""
 
+import base64
+import html
+import re
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from badc_core.secret_values import MaskedStream, Secrets, is_secret
@@ -64,6 +69,15 @@ def test_a_password_that_is_also_a_folder_leaves_paths_usable() -> None:
     secrets = Secrets({"PGPASSWORD": "badc", "HF_TOKEN": PLANTED})
     assert secrets.mask_path(f"/srv/badc/{PLANTED}.wav") == "/srv/badc/***.wav"
     assert secrets.mask_text("password badc refused") == "password *** refused"
+
+
+def test_a_secret_is_found_however_programs_encode_it() -> None:
+    value = "p+ss w/rd==é<b>"
+    forms = [as_printed(value) for as_printed in (quote, quote_plus, html.escape)]
+    lower = re.sub("%..", lambda found: found.group().lower(), quote(value))
+    forms += [quote(value, safe=""), lower, base64.b64encode(value.encode()).decode()]
+    for form in forms:
+        assert Secrets({"HF_TOKEN": value}).mask_text(f"<{form}>") == "<***>"
 
 
 def test_nothing_secret_changes_nothing() -> None:

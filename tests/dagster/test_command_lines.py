@@ -64,7 +64,9 @@ def test_the_table_of_jobs_says_which_stages_they_take():
     taken = {
         job: [one for one in names if one in STAGES] for job, names in documented_stages.items()
     }
-    assert taken == expected
+    of_no_stage = {job for job, stages in taken.items() if not stages}
+    assert {job: taken[job] for job in expected} == expected
+    assert of_no_stage >= taken.keys() - expected.keys()
 
 
 def test_materialising_recordings_finds_files_and_makes_them_partitions(graph, documented):

@@ -421,7 +421,7 @@ def broken(tmp_path, two):
     )
     yield tmp_path / "f.parquet", unsure, DetectionsInvalid, "is_detection is empty in 4 rows"
     newer = stored.replace_schema_metadata({"badc.schema": "99"})
-    yield tmp_path / "g.parquet", newer, DetectionsInvalid, "follows schema 99, expected 2"
+    yield tmp_path / "g.parquet", newer, DetectionsInvalid, "follows schema 99, expected 3"
 
 
 def test_what_is_no_table_is_named_with_what_is_wrong_and_what_to_give(two, tmp_path):

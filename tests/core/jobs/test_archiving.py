@@ -90,6 +90,8 @@ def contents(folder: Path) -> dict[str, object]:
 
 def test_an_archive_has_everything_and_no_secret(places, tmp_path) -> None:
     job = make_job(places)
+    (job.output_dir / "mine").mkdir()
+    (job.output_dir / "mine" / "archive.json").write_text("of the user")
     before, logs = contents(job.output_dir), contents(job.log_dir)
     record = archive_job(places, job)
     out, unpacked_logs = unpack(job, tmp_path / "unpacked")
