@@ -1,8 +1,7 @@
 """Writing files so that a reader sees the old content or the new, never a part of it.
 
 Every output of BADC goes through `replacing`, and is read back before the rename: text here by
-`writing_text`, tables by `columns.write_parquet`, databases by `corpus/database.py`. Appending
-logs are in `telemetry/log.py`.
+`writing_text`, tables by `columns.write_parquet`, databases by `corpus/database.py`.
 """
 
 import errno
@@ -38,12 +37,12 @@ _SURELY_ABANDONED_S = 7 * 86_400
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, can_be_made_again: bool = False) -> Iterator[Path]:
     """Yields a temporary path to write to; renames it to `path` when the block succeeds.
 
-    The file is fsynced before and its folder after the rename. On an error the temporary file is
-    removed and `path` does not change. A symlink at `path` (an annexed, read-only output) is
-    replaced, not written through.
+    The file is fsynced before and its folder after the rename, unless the file can be made again
+    from others. On an error the temporary file is removed and `path` does not change. A symlink at
+    `path` (an annexed, read-only output) is replaced, not written through.
 
     Raises:
         StorageFull: the disk or a quota is full.
@@ -55,9 +54,11 @@ def replacing(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             _require_file(path)
             yield aside
-            _fsync(aside)
+            if not can_be_made_again:
+                _fsync(aside)
             aside.replace(path)
-            _fsync(path.parent)
+            if not can_be_made_again:
+                _fsync(path.parent)
     finally:
         for ending in ("", *_BESIDE_DATABASE):
             with suppress(OSError):
@@ -156,9 +157,9 @@ def naming_storage_trouble(path: Path) -> Iterator[None]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file's content by `text`, as UTF-8."""
-    with replacing(path) as aside, writing_text(aside) as file:
+def write_text(path: Path, text: str, *, can_be_made_again: bool = False) -> None:
+    """Replaces the file's content by `text`, as UTF-8; arguments as of `replacing`."""
+    with replacing(path, can_be_made_again=can_be_made_again) as aside, writing_text(aside) as file:
         file.write(text)
 
 

@@ -154,7 +154,7 @@ def write_joined(folder: Path, change: Callable[[Parts], None] | None = None) ->
         if change is not None or parts.lacks_pipeline:
             write_json(folder / _PIPELINE, parts.pipeline)
         if parts.pipeline or parts.stages:
-            write_json(folder / MANIFEST, parts.join(folder))
+            write_json(folder / MANIFEST, parts.join(folder), can_be_made_again=True)
 
 
 def write_record(folder: Path, stage: str, record: Json) -> None:

@@ -62,13 +62,13 @@ def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a file by an object, for people to read.
+def write_json(path: Path, content: Mapping[str, Any], *, can_be_made_again: bool = False) -> None:
+    """Replaces a file by an object, for people to read; arguments as of `atomic.replacing`.
 
     Raises:
         StorageFull, OutputUnwritable: it cannot be written.
     """
-    write_text(path, as_text(content))
+    write_text(path, as_text(content), can_be_made_again=can_be_made_again)
 
 
 def as_text(content: Mapping[str, Any]) -> str:
