@@ -74,7 +74,7 @@ class Secrets:
         for word in words:
             name, sign, value = word.partition("=")
             is_named = is_secret(name.rpartition(".")[2].lstrip("-"))
-            if is_hidden and not word.startswith("-"):
+            if is_hidden and not word.startswith("--"):
                 masked.append(MASK)
             elif sign and value and is_named:
                 masked.append(f"{name}={MASK}")
@@ -183,7 +183,8 @@ def _parts(value: str) -> Iterable[str]:
     parts = {value, *value.splitlines()}
     for found in _URL_PASSWORD.findall(value):
         parts |= {found, found.partition(":")[2]}
-    for part in parts:
+    # The length of what was typed counts: encoded, a single letter is long.
+    for part in (one for one in parts if len(one.strip()) >= _SHORTEST):
         yield part
         yield json.dumps(part)[1:-1]
         yield json.dumps(part, ensure_ascii=False)[1:-1]
@@ -191,7 +192,8 @@ def _parts(value: str) -> Iterable[str]:
         yield shlex.quote(part)
         for safe in ("", "/"):
             quoted = quote(part, safe=safe, errors="surrogateescape")
-            yield from (quoted, quoted.replace("%20", "+"), _PERCENT.sub(_lower, quoted))
+            lower = _PERCENT.sub(_lower, quoted)
+            yield from (one.replace("%20", by) for one in (quoted, lower) for by in ("%20", "+"))
         yield html.escape(part)
         yield base64.b64encode(part.encode(errors="surrogateescape")).decode()
 

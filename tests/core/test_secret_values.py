@@ -75,9 +75,18 @@ def test_a_secret_is_found_however_programs_encode_it() -> None:
     value = "p+ss w/rd==é<b>"
     forms = [as_printed(value) for as_printed in (quote, quote_plus, html.escape)]
     lower = re.sub("%..", lambda found: found.group().lower(), quote(value))
-    forms += [quote(value, safe=""), lower, base64.b64encode(value.encode()).decode()]
+    forms += [
+        quote(value, safe=""),
+        lower,
+        lower.replace("%20", "+"),
+        base64.b64encode(value.encode()).decode(),
+    ]
     for form in forms:
         assert Secrets({"HF_TOKEN": value}).mask_text(f"<{form}>") == "<***>"
+    short = Secrets({"HF_TOKEN": "é", "PGPASSWORD": "badc\n  \nx"})
+    assert (
+        short.mask_text(r"caf\u00e9, caf%C3%A9, w6k=, '  '") == r"caf\u00e9, caf%C3%A9, w6k=, '  '"
+    )
 
 
 def test_nothing_secret_changes_nothing() -> None:
@@ -86,7 +95,7 @@ def test_nothing_secret_changes_nothing() -> None:
 
 def test_a_command_is_recorded_without_the_secrets_that_were_typed() -> None:
     words = ["badc", "run", "a b", "--set", "detector.api_key=k3y-one", "HF_TOKEN=k3y-two"]
-    words += ["--tmdb-token", "k3y-three", "--password=k3y-four", "--keep", "k=v", "--auth"]
+    words += ["--tmdb-token", "-k3y-three", "--password=k3y-four", "--keep", "k=v", "--auth"]
     words += ["--url=https://me:k3y-five@host/x", PLANTED]
     shown = Secrets({"HF_TOKEN": PLANTED}).mask_command(words)
     assert shown == (

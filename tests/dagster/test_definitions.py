@@ -31,7 +31,7 @@ sys.argv = [program, "job", "list", "-m", "badc_dagster"]
 runpy.run_path(program, run_name="__main__")
 """
 
-DUCKDB_LEAKS = ("nanobind: ", " - leaked ", " - ... skipped ")
+DUCKDB_LEAKS = ("nanobind: ", "See https://nanobind", " - leaked ", " - ... skipped ")
 
 TAMPERINGS = {
     "confidences_in_range": "UPDATE detections SET confidence = 2",

@@ -271,8 +271,9 @@ def _archive_with_kills(places: JobPlaces, target: Path, chance: random.Random) 
     archive_job(places, other, remove=True)
     whole_s = time.monotonic() - began_s
     n_kills = 0
-    for _ in range(6):
-        n_kills += _kill_while_archiving(places, job, chance.uniform(0, whole_s))
+    for number in range(6):  # the first at once, when it is surely not over
+        after_s = chance.uniform(0, whole_s) if number else 0.0
+        n_kills += _kill_while_archiving(places, job, after_s)
         here = contents(job.output_dir)
         if archive_path(job).exists():
             target.mkdir(exist_ok=True)
