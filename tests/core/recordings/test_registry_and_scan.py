@@ -281,9 +281,9 @@ def test_thousands_of_files_are_found_quickly(dataset: Dataset, n_thousand: int)
         place.mkdir()
         for number in range(1000):
             (place / f"{number}.wav").touch()
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     assert len(find_audio(dataset)) == 1000 * n_thousand
-    assert time.perf_counter() - start_s < 0.25 * n_thousand
+    assert time.process_time() - start_s < 0.25 * n_thousand
 
 
 def test_what_is_no_regular_file_neither_hangs_nor_ends_a_scan(
