@@ -1,14 +1,21 @@
 """Names and paths as people typed them, or edited them in files, before they are used."""
 
 import os
+import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator
 
+from badc_core.hashing import digest_json
+
 _LONGEST_NAME_BYTES = 240
 """Leaves room for what the names of outputs end in, such as `_duckdb_exports`."""
 _SHOWN_LETTERS = 80
+_UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
+_LONGEST_SLUG = 60
+_HASH_DIGITS = 8
 
 
 def require_name(text: str) -> str:
@@ -41,6 +48,21 @@ def absolute(path: Path) -> Path:
     Links are kept: what an annexed file links to is named by its content.
     """
     return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def to_ascii(text: str, longest: int) -> str:
+    """Returns a text as every file system and web page takes it, `x` if nothing of it is left."""
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return _UNSAFE.sub("-", ascii_only).strip("-.")[:longest] or "x"
+
+
+def to_file_name(*names: str | None) -> str:
+    """Returns a name for the file about what people named, such as `barr-lake-3-1b0e22d1`.
+
+    Other names give another one, on file systems too that take `A` for `a`.
+    """
+    slug = to_ascii(" ".join(name for name in names if name), _LONGEST_SLUG).lower()
+    return f"{slug}-{digest_json(names)[:_HASH_DIGITS]}"
 
 
 def explain_no_folder(path: Path) -> str:

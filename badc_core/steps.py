@@ -18,7 +18,7 @@ from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome
 from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 from badc_core.stages.corpus_outputs import store_corpus_if_remade
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.fingerprint_files import store_if_remade

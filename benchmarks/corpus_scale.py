@@ -41,7 +41,7 @@ from badc_core.detections.store import SCHEMA_KEY, write_detections, write_effor
 from badc_core.devices.places import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.recordings.recording import Recording
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 
 MOST_STATIONS, N_MONTHS, N_LABELS = 100, 4, 300
 _CHUNK_MS, _N_CHUNKS = 60_000, 60

@@ -21,7 +21,7 @@ from badc_core.corpus.parquet_files import exact_pattern, reading_results, sourc
 from badc_core.corpus.part_views import show_rows, typed_columns
 from badc_core.corpus.parts import ROWS, SUMMARIES, BrokenRule, CorpusPart, PartFile, PartKey
 from badc_core.corpus.rules import CHECKS_OF_PARTS, verify_corpus
-from badc_core.datasets.dataset import CorpusPaths
+from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY
 from badc_core.hashing import sha256_file

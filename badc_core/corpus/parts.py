@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from badc_core.annexed_files import lacks_content
 from badc_core.atomic import write_text
-from badc_core.datasets.dataset import CorpusPaths
+from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import sha256_bytes
 from badc_core.validation import explain_invalid

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from badc_core.accounts import expand_home
+from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.review_paths import ReviewPaths
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
@@ -56,49 +57,6 @@ class BundlePaths:
 
     def _with(self, suffix: str) -> Path:
         return self.prefix.with_name(self.prefix.name + suffix)
-
-
-@dataclass(frozen=True)
-class CorpusPaths:
-    """The files that stand for all recordings of a dataset together."""
-
-    folder: Path
-
-    @property
-    def duckdb(self) -> Path:
-        """Database with `recordings`, and views of the parts, such as `detections`."""
-        return self.folder / "corpus.duckdb"
-
-    @property
-    def parts(self) -> Path:
-        """List of the parts (`corpus/parts.py`), as JSON."""
-        return self.folder / "parts.json"
-
-    def table(self, name: str) -> Path:
-        """Folder of the parts' files of one table."""
-        if name == "detections":
-            return self.folder / name
-        return self.folder / "effort" if name == "chunks" else self.folder / "summaries" / name
-
-    @property
-    def part_folders(self) -> tuple[Path, ...]:
-        """Folders with nothing but files of parts."""
-        return tuple(self.folder / one for one in ("detections", "effort", "summaries"))
-
-    @property
-    def html(self) -> Path:
-        """The self-contained report page."""
-        return self.folder / "report.html"
-
-    @property
-    def fingerprints(self) -> Path:
-        """What both were made from (`stages/fingerprint_files.py`), as JSON."""
-        return self.folder / "fingerprints.json"
-
-    @property
-    def summary(self) -> Path:
-        """Folder of label_summary.csv and recording_summary.csv."""
-        return self.folder / "aggregate_summary"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from badc_core.annexed_files import lacks_content
 from badc_core.corpus.finished_database import explain_damage
 from badc_core.corpus.parts import explain_lost_file, read_part_list
-from badc_core.datasets.dataset import CorpusPaths, Dataset
+from badc_core.datasets.corpus_paths import CorpusPaths
+from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.page import is_whole_page
 

@@ -1,7 +1,8 @@
 """Rendering of a page from a template, and the formats of numbers and times on it.
 
-The content of a page is in `recording_page.py` and `corpus_page.py`, its looks in `templates/`.
-Pages load no other files: style, charts, pictures and sound are inside.
+The content of a page is in `recording_page.py`, or in `badc_core/site/` if it is about more than a
+recording; its looks are in `templates/` beside that. Pages load no other files: style, charts,
+pictures and sound are inside.
 """
 
 import base64
@@ -11,13 +12,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
 _TAIL_BYTES = 64
+_WITH_TEMPLATES = ("badc_core.reports", "badc_core.site")
 
 
 def render_page(template: str, **context: Any) -> str:
@@ -97,7 +99,7 @@ def data_uri(media_type: str, content: bytes) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("badc_core.reports"),
+        loader=ChoiceLoader([PackageLoader(one) for one in _WITH_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,7 +5,6 @@ How detections are drawn is in `sampling.py`, the page in `gallery.py`.
 
 import json
 import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from badc_core.csv_tables import TableInvalid, read_rows, write_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.review_paths import QueuePaths
 from badc_core.errors import DatasetInvalid, OptionInvalid
-from badc_core.file_names import require_name
+from badc_core.file_names import require_name, to_ascii
 from badc_core.hashing import digest_json
 from badc_core.json_texts import parse_object
 from badc_core.reviews.candidates import (
@@ -35,7 +34,6 @@ from badc_core.reviews.verdicts import judged_spans, read_judged
 SCHEMA_VERSION = 1
 
 _NUMBERS = ("start_s", "end_s", "score", "sampling_weight")
-_UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
 _LONGEST_PART = 40
 
 
@@ -190,19 +188,13 @@ def _file_name(found: Mapping[str, Any]) -> str:
     local_time = re.sub(r"[-:]|\.[0-9]+", "", found["local_time"] or "no-clock")
     parts = (
         f"{found['confidence']:.3f}",
-        _safe(found["label"]),
-        _safe(found["location"] or "no-station"),
-        _safe(local_time),
+        to_ascii(found["label"], _LONGEST_PART),
+        to_ascii(found["location"] or "no-station", _LONGEST_PART),
+        to_ascii(local_time, _LONGEST_PART),
         f"{found['absolute_time_ms'] / 1000:.1f}s",
         found["detection_id"][:8],
     )
     return "_".join(parts)
-
-
-def _safe(text: str) -> str:
-    """Returns a text as every file system and web page takes it."""
-    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _UNSAFE.sub("-", ascii_only).strip("-.")[:_LONGEST_PART] or "x"
 
 
 def _require_free(dataset: Dataset, name: str) -> None:

@@ -12,7 +12,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
 from badc_core.stages.work import Work

@@ -19,7 +19,7 @@ from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.failures import note_failure, read_failures
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.stage import STAGES
 from support.built_once import build_once

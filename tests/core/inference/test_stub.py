@@ -12,7 +12,7 @@ from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import RUNNER_KEY, read_detections, read_effort, read_metadata
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 
 
 @pytest.fixture

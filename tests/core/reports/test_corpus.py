@@ -18,7 +18,7 @@ from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import Registry
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_damage import explain_corpus_damage
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 from badc_core.stages.work import Work
 
 JAY = "Cyanocitta cristata"

@@ -14,7 +14,7 @@ from badc_core.corpus.root import CorpusTotals
 from badc_core.corpus.verifying import check_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 
 BADGE = '<span class="badge">not expected here</span>'
 

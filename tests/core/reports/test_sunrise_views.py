@@ -6,7 +6,7 @@ import pytest
 
 from badc_core.corpus.building import build_corpus
 from badc_core.corpus.reading import open_corpus
-from badc_core.reports.corpus_page import write_corpus_page
+from badc_core.site.dataset_page import write_corpus_page
 from badc_core.sun.days import find_sun_day
 
 JAY = "Cyanocitta cristata"

@@ -1,6 +1,6 @@
 """The content of the page about all recordings of a dataset.
 
-Its looks are in `templates/corpus.html`; its numbers come from the corpus database only.
+Its looks are in `templates/dataset.html`; its numbers come from the corpus database only.
 """
 
 import os
@@ -21,9 +21,9 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.page import is_made_up, render_page
+from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.speech.find import MODEL
 from badc_core.units import format_duration
 
@@ -94,7 +94,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
         shown = busiest[: report.top_recordings]
     return render_page(
-        "corpus.html",
+        "dataset.html",
         name=dataset.name,
         settings=dataset.settings,
         chunk_s=choose_chunks(dataset.settings).duration_s,
