@@ -17,7 +17,6 @@ from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
-from badc_core.stages.lacking_fingerprints import store_where_lacking
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import commit_leftovers
 from badc_core.stages.work import Work
@@ -79,7 +78,6 @@ class EverythingDue:
             known = taken.known
         missing = find_missing(self._dataset, registry)
         progress = batches.finder.find(registry.without(missing), known)
-        store_where_lacking(self._dataset, progress.current)
         self._job.narrow(progress)
         wanted = self._choose(registry, progress, limit)
         if wanted:

@@ -62,6 +62,5 @@ def _summarise(report: Report) -> list[str]:
         lines.append(f"{n_elsewhere} not on this machine: to compare them, get them first")
     if report.n_unknown:
         outputs = counted(report.n_unknown, "output")
-        why = "made by an earlier version of BADC, or by badc chunk and badc infer"
-        lines.append(f"{outputs} without a checksum, not compared: {why}")
+        lines.append(f"{outputs} of badc chunk or badc infer, without a checksum: not compared")
     return lines

@@ -52,9 +52,7 @@ _FOUND = pa.schema(
 )
 _OVERLAP = "overlap_ms"
 _IS_DETECTION = "is_detection"
-_LATER_COLUMNS = {"scientific_name", "config_hash", _IS_DETECTION}
 _REMEDY = "Give a table of badc infer aggregate, or a dataset's folder"
-_AGGREGATE_AGAIN = "Aggregate its JSON files again: badc infer aggregate DIR"
 
 
 class DetectorName(NamedTuple):
@@ -108,8 +106,7 @@ def read_table(path: Path) -> ComparedTable:
     try:
         return _read_folder(path) if path.is_dir() else _read_file(path)
     except DetectionsInvalid as error:
-        remedy = error.remedy if error.remedy == _AGGREGATE_AGAIN else _REMEDY
-        raise DetectionsInvalid(error.what, error.where, remedy) from error
+        raise DetectionsInvalid(error.what, error.where, _REMEDY) from error
     except OSError as error:
         raise DetectionsInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
 
@@ -244,8 +241,6 @@ def _metadata(file: pq.ParquetFile) -> dict[str, str]:
 
 def _require_columns(path: Path, columns: Iterable[str], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in set(columns)]
-    if set(missing) == _LATER_COLUMNS:
-        raise DetectionsInvalid("a table of an earlier BADC", path, _AGGREGATE_AGAIN)
     if missing:
         noun = "column" if len(missing) == 1 else "columns"
         raise DetectionsInvalid(f"has no {noun} {', '.join(missing)}", path)

@@ -11,9 +11,6 @@ import pyarrow as pa
 from badc_core.columns import Column, arrow_schema
 
 SCHEMA_VERSION = 3
-OLDER_VERSIONS = (1, 2)
-"""That can be read: 1 without `dead_s` and `not_analysed` of effort, both without `left_out`."""
-
 
 _TEXT = pa.string()
 _LABEL = pa.dictionary(pa.int32(), pa.string())

@@ -15,12 +15,7 @@ import pyarrow.parquet as pq
 from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing
 from badc_core.columns import write_parquet
-from badc_core.detections.schema import (
-    DETECTIONS,
-    EFFORT,
-    OLDER_VERSIONS,
-    SCHEMA_VERSION,
-)
+from badc_core.detections.schema import DETECTIONS, EFFORT, SCHEMA_VERSION
 from badc_core.errors import DetectionsInvalid
 
 SCHEMA_KEY = "badc.schema"
@@ -76,8 +71,6 @@ def write_effort(
 def read_effort(path: Path) -> pa.Table:
     """Returns the effort in a file, with exactly the columns of `schema.EFFORT`.
 
-    Columns that a file of an older version lacks have no values.
-
     Raises:
         DetectionsInvalid: absent, corrupt, or of another schema.
     """
@@ -86,7 +79,7 @@ def read_effort(path: Path) -> pa.Table:
 
 def is_readable(version: str | None) -> bool:
     """Returns whether files of a schema version can be read."""
-    return version in {str(one) for one in (SCHEMA_VERSION, *OLDER_VERSIONS)}
+    return version == str(SCHEMA_VERSION)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -159,23 +152,13 @@ def _write(path: Path, table: pa.Table, schema: pa.Schema, metadata: Mapping[str
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
     with _open(path) as file:
-        version = _metadata(path, file)[SCHEMA_KEY]
+        _metadata(path, file)
         try:
             table = file.read()
         except (pa.ArrowException, OSError) as error:
             raise _corrupt(path, error) from error
     table = table.replace_schema_metadata(None)
-    if version != str(SCHEMA_VERSION):
-        table = _add_columns(table, schema)
     return table if table.schema.equals(schema) else conform(table, schema, path)
-
-
-def _add_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Returns a table of an older version with the columns that came since, empty."""
-    for field in schema:
-        if field.nullable and field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    return table
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -37,7 +37,7 @@ class BandEnergy(WindowDetector):
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Prepares the bands; raises ConfigInvalid if windows would overlap entirely."""
-        super().__init__(identify(settings), grid(settings))
+        super().__init__(identify(settings), WindowGrid(WINDOW_S, settings.window_overlap_s))
         self._min_score = settings.min_score
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
@@ -77,11 +77,6 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the rule's identity; raises ConfigInvalid."""
     require_partial_overlap(settings.window_overlap_s, WINDOW_S, "band_energy")
     return DetectorIdentity("band_energy", "2", None, "", WINDOW_S)
-
-
-def grid(settings: DetectorSettings) -> WindowGrid:
-    """Returns where its windows lie, at the recording's own rate."""
-    return WindowGrid(WINDOW_S, settings.window_overlap_s)
 
 
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001

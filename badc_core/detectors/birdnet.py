@@ -51,7 +51,9 @@ class BirdNet(WindowDetector):
             DetectorMissing: model file or LiteRT are not installed.
             ConfigInvalid: windows would overlap entirely.
         """
-        super().__init__(identify(settings), grid(settings))
+        super().__init__(
+            identify(settings), WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
+        )
         self._labels = read_labels(find_labels())
         self._shift = np.float32((settings.sensitivity - 1.0) * 10.0)
         self._min_score = settings.min_score
@@ -109,11 +111,6 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         window_s=WINDOW_S,
         companions=(_describe_file(find_labels()),),
     )
-
-
-def grid(settings: DetectorSettings) -> WindowGrid:
-    """Returns where its windows lie."""
-    return WindowGrid(WINDOW_S, settings.window_overlap_s, SAMPLE_RATE_HZ)
 
 
 def _describe_file(path: Path) -> str:

@@ -42,9 +42,8 @@ class DetectorIdentity:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Returns the identity whose fields these are; earlier versions of BADC had `marks` too."""
-        kept = {name: value for name, value in content.items() if name != "marks"}
-        return cls(**{**kept, "companions": tuple(content.get("companions", ()))})
+        """Returns the identity whose fields these are."""
+        return cls(**{**content, "companions": tuple(content["companions"])})
 
     def model_inputs(self) -> dict[str, Any]:
         """Returns what of it decides what the model gives, the same on any machine.
@@ -264,8 +263,6 @@ class DetectorLoader(Protocol):
 
     # A loader that knows it without looking has `USES_GPU`, a bool, too. If it has `USES_PLACE` and
     # that is false, what the model gives does not depend on where and when a sound was recorded.
-    # A loader with `grid(settings)` returns the `WindowGrid` (`windows.py`) its detector reads by:
-    # results of earlier versions of BADC then count where their windows were the same.
     # A loader whose detector finds other things in a part of a recording than in all of it has
     # `HEARS_AT_ONCE_S`: recordings up to that many seconds are given to it whole, longer ones in
     # chunks of that length, whatever `chunks` says.

@@ -21,7 +21,6 @@ from badc_core.detectors.own_model import (
     hash_file,
     identify_model,
     make_failure,
-    model_grid,
     read_model_labels,
     require_file,
 )
@@ -126,10 +125,6 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in find_files_beside(path))
     version = hash_file(path)[:VERSION_LENGTH]
     return identify_model(settings, version, path, beside, uses_gpu=has_cuda)
-
-
-grid = model_grid
-"""What the entry point calls."""
 
 
 labels = read_model_labels

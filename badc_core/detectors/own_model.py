@@ -54,7 +54,7 @@ class OwnModel(WindowDetector, ABC):
             ConfigInvalid: the file of labels cannot be used.
         """
         sample_rate_hz, window_s = require_sound_format(settings)
-        super().__init__(identity, model_grid(settings))
+        super().__init__(identity, WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz))
         self.batch_windows = settings.model.batch_windows
         self.n_samples = seconds_to_samples(window_s, sample_rate_hz)
         self._labels = read_model_labels(settings)
@@ -172,12 +172,6 @@ def read_model_labels(settings: DetectorSettings) -> tuple[Label, ...]:
         DetectorMissing: it is not there.
     """
     return read_labels(require_file(settings.model.labels, "labels"))
-
-
-def model_grid(settings: DetectorSettings) -> WindowGrid:
-    """Returns where the model's windows lie; raises ConfigInvalid as `require_sound_format`."""
-    sample_rate_hz, window_s = require_sound_format(settings)
-    return WindowGrid(window_s, settings.window_overlap_s, sample_rate_hz)
 
 
 def require_sound_format(settings: DetectorSettings) -> tuple[int, float]:

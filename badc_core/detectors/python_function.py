@@ -23,7 +23,6 @@ from badc_core.detectors.own_model import (
     hash_file,
     identify_model,
     make_failure,
-    model_grid,
     read_model_labels,
     require_file,
 )
@@ -94,10 +93,6 @@ def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentit
     return identify_model(
         settings, digest[:VERSION_LENGTH], model, uses_gpu=settings.model.uses_gpu
     )
-
-
-grid = model_grid
-"""What the entry point calls."""
 
 
 labels = read_model_labels

@@ -17,7 +17,6 @@ from badc_core.detectors.interface import (
     DetectorLoader,
     Label,
 )
-from badc_core.detectors.windows import WindowGrid
 from badc_core.errors import ConfigInvalid
 from badc_core.settings import ChunkSettings, Settings
 
@@ -56,16 +55,6 @@ def uses_gpu(settings: DetectorSettings) -> bool:
 def uses_place(settings: DetectorSettings) -> bool:
     """Returns whether what a detector's model gives may depend on place and date."""
     return bool(getattr(_loader(settings.name), "USES_PLACE", True))
-
-
-def find_grid(settings: DetectorSettings) -> WindowGrid | None:
-    """Returns where a detector's windows lie; None where it sees none, or does not say.
-
-    Raises:
-        ConfigInvalid: no detector of that name, or a setting of its windows is missing.
-    """
-    ask = getattr(_loader(settings.name), "grid", None)
-    return None if ask is None else cast("WindowGrid", ask(settings))
 
 
 def choose_chunks(settings: Settings) -> ChunkSettings:

@@ -22,7 +22,7 @@ class Stub(WindowDetector):
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Returns at once; raises ConfigInvalid if windows would overlap entirely."""
-        super().__init__(identify(settings), grid(settings))
+        super().__init__(identify(settings), WindowGrid(_WINDOW_S, settings.window_overlap_s))
 
     def detect(self, batch: WindowBatch) -> list[list[Detection]]:
         """Returns nothing for each window."""
@@ -33,11 +33,6 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     """Returns the stub's identity; raises ConfigInvalid."""
     require_partial_overlap(settings.window_overlap_s, _WINDOW_S, NAME)
     return DetectorIdentity(NAME, NAME, None, "", _WINDOW_S)
-
-
-def grid(settings: DetectorSettings) -> WindowGrid:
-    """Returns where its windows lie, at the recording's own rate."""
-    return WindowGrid(_WINDOW_S, settings.window_overlap_s)
 
 
 def labels(settings: DetectorSettings) -> tuple[Label, ...]:  # noqa: ARG001

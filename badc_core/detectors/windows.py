@@ -25,7 +25,6 @@ from badc_core.detectors.interface import (
     WindowBatch,
 )
 from badc_core.errors import ConfigInvalid
-from badc_core.hashing import digest_json
 from badc_core.units import samples_to_ms, seconds_to_samples
 
 _BATCH_WINDOWS = 12
@@ -55,27 +54,6 @@ class WindowGrid:
         size = seconds_to_samples(self.window_s, chunk.sample_rate_hz)
         found = in_file(chunk, n_samples, size, self._hop(chunk.sample_rate_hz))
         return [one for one in found if _has_length(*one, chunk.sample_rate_hz)]
-
-    def key_part(self, chunk: Chunk, n_samples: int) -> str:
-        """Returns what tells a chunk's results from those of earlier versions of BADC.
-
-        Those padded a window that the end cuts before they resampled it, and began a new grid in
-        each file.
-
-        Returns:
-            Nothing where the results are the same.
-        """
-        rate_hz = chunk.sample_rate_hz
-        windows = self.windows(chunk, n_samples)
-        size = seconds_to_samples(self.window_s, rate_hz)
-        is_resampled = self.sample_rate_hz not in {None, rate_hz}
-        is_padded_last = is_resampled and any(end - start < size for start, end in windows)
-        if chunk.file is not None:
-            earlier = _in_range(chunk, n_samples, size, self._hop(rate_hz))
-            is_same = windows == [one for one in earlier if _has_length(*one, rate_hz)]
-        else:
-            is_same = True
-        return "" if is_same and not is_padded_last else digest_json([windows, is_padded_last])
 
     def read(self, audio: AudioFile, chunk: Chunk) -> Iterator[WindowBatch]:
         """Yields the chunk's windows in batches; those that hold less sound are zero-padded.

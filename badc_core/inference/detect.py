@@ -23,7 +23,6 @@ from badc_core.errors import (
     DetectorFailed,
     UnreadableRecording,
 )
-from badc_core.inference.config_hashes import dataset_file_hash
 from badc_core.inference.multiplexer import run_recordings
 from badc_core.inference.raw_result import RawResult, known_in_raw_result
 from badc_core.inference.recording_run import (
@@ -110,7 +109,7 @@ class DatasetSource:
         self._detector = detector
         self._journal = journal
         settings = dataset.settings.detector
-        self._keys = Keys.of(settings, detector, dataset_file_hash(settings, detector))
+        self._keys = Keys.of(settings, detector)
 
     def open(self, recording_id: str) -> Opened[RawResult]:
         """Returns a recording's chunks.

@@ -11,11 +11,13 @@ import logging
 import os
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.audio.channel import MEAN, Channel
+from badc_core.chunks.plan import FilePlace
 from badc_core.detectors.interface import NO_CONTEXT, RecordingContext
 from badc_core.engine import protocol
 from badc_core.engine.protocol import ChunkResult, ChunkTask
@@ -36,7 +38,7 @@ def chunk_key(
     sound: str,
     overlap_samples: int = 0,
     recording_context: RecordingContext = NO_CONTEXT,
-    windows: str = "",
+    place: FilePlace | None = None,
 ) -> str:
     """Returns what a journal line is bound to.
 
@@ -45,12 +47,11 @@ def chunk_key(
         sound: identity of the chunk's sound, as far as it is `heard`.
         overlap_samples: how much of it belongs to the chunk before.
         recording_context: where and when it was recorded.
-        windows: what tells its windows from those of earlier versions, as `WindowGrid.key_part`
-            returns it.
+        place: of its file in the recording, which decides where its windows lie.
     """
-    place = (recording_context.latitude, recording_context.longitude, recording_context.date)
-    content = [SCHEMA_VERSION, config_hash, sound, overlap_samples, place]
-    return digest_json([*content, windows] if windows else content)
+    site = (recording_context.latitude, recording_context.longitude, recording_context.date)
+    in_recording = astuple(place) if place else None
+    return digest_json([SCHEMA_VERSION, config_hash, sound, overlap_samples, site, in_recording])
 
 
 def heard(sound: str, channel: Channel) -> str:

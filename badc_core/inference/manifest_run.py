@@ -16,7 +16,7 @@ from badc_core.detectors.registry import identify_detector
 from badc_core.errors import BadcError, ContentMissing, RecordingBusy
 from badc_core.inference.chunk_guard import check_chunk_files
 from badc_core.inference.chunk_sink import ChunkFiles, ChunkSink
-from badc_core.inference.config_hashes import dataset_file_hash, file_hash
+from badc_core.inference.config_hashes import file_hash
 from badc_core.inference.exclusive_log import exclusive_log
 from badc_core.inference.manifest_contents import (
     fetching_for,
@@ -77,9 +77,8 @@ class ManifestRun:
         self._warnings = check_chunk_files(self._requests, spec)
         self._recordings = {one: spec.described(one) for one in self._requests}
         self._detector = identify_detector(settings)
-        hash_files = file_hash if spec.dataset is None else dataset_file_hash
-        config_hash = hash_files(settings, self._detector)
-        self._keys = Keys.of(settings, self._detector, config_hash)
+        config_hash = file_hash(settings, self._detector)
+        self._keys = Keys.of(settings, self._detector)
         self._previous = load_previous(spec.resume_summary)
         jobs = self._previous.jobs() if self._previous else {}
         self._files = ChunkFiles(spec, self._detector, config_hash, Selection(settings), jobs)

@@ -14,12 +14,11 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import NO_CONTEXT, DetectorIdentity
-from badc_core.detectors.registry import find_grid, uses_place
-from badc_core.detectors.windows import WindowGrid
+from badc_core.detectors.registry import uses_place
 from badc_core.engine.findings import NO_SCORES
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import ManifestMismatch
-from badc_core.inference.config_hashes import model_hash
+from badc_core.inference.config_hashes import file_hash, model_hash
 from badc_core.inference.journal import Journal, chunk_key, heard
 from badc_core.inference.run_recorder import RunRecorder
 from badc_core.intervals import length_of
@@ -60,30 +59,26 @@ class Keys:
         model_hash: of what decides what the model gives.
         file_hash: of what decides what is kept in a chunk's file.
         uses_place: whether what the model gives depends on place and date.
-        grid: of its windows; None where it has none, and for the keys that earlier versions of
-            BADC gave, which knew of none.
     """
 
     model_hash: str
     file_hash: str
     uses_place: bool
-    grid: WindowGrid | None = None
 
     @classmethod
-    def of(cls, settings: DetectorSettings, detector: DetectorIdentity, file_hash: str) -> Self:
+    def of(cls, settings: DetectorSettings, detector: DetectorIdentity) -> Self:
         """Returns those of a detector under its settings."""
-        model = model_hash(settings, detector)
-        return cls(model, file_hash, uses_place(settings), find_grid(settings))
+        model, files = model_hash(settings, detector), file_hash(settings, detector)
+        return cls(model, files, uses_place(settings))
 
     def plan(self, task: ChunkTask, sound: str) -> PlannedChunk:
         """Returns a chunk with its keys."""
         sound = heard(sound, task.channel)
         overlap, context = task.chunk.overlap_samples, task.recording_context
         model_context = context if self.uses_place else NO_CONTEXT
-        windows = self.grid.key_part(task.chunk, task.n_samples) if self.grid else ""
         return PlannedChunk(
-            chunk_key(self.model_hash, sound, overlap, model_context, windows),
-            chunk_key(self.file_hash, sound, overlap, context, windows),
+            chunk_key(self.model_hash, sound, overlap, model_context, task.chunk.file),
+            chunk_key(self.file_hash, sound, overlap, context, task.chunk.file),
             task,
         )
 

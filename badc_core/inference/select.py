@@ -37,7 +37,7 @@ from badc_core.detectors.registry import identify_detector
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import InputOutdated
 from badc_core.inference.chunk_json import ChunkOrigin, write_chunk_json
-from badc_core.inference.config_hashes import dataset_file_hash, detections_hash, model_hash
+from badc_core.inference.config_hashes import detections_hash, file_hash, model_hash
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.detections_table import count_names, detections_table, effort_table
 from badc_core.inference.raw_result import RawResult, read_raw_result
@@ -145,7 +145,7 @@ def select_recording(
     write_effort(dataset.effort(recording_id), effort, made_by)
     write_detections(dataset.detections(recording_id), table, made_by)
     if dataset.settings.inference.chunk_json:
-        _write_chunk_files(dataset, recording, detector, results, raw.keys)
+        _write_chunk_files(dataset, recording, detector, results)
     effort_s, dead_s = (pc.sum(effort[name]).as_py() for name in ("effort_s", "dead_s"))
     return DetectionsResult(table, raw, effort_s, dead_s, config_hash, count_names(left_out))
 
@@ -186,21 +186,17 @@ def _write_chunk_files(
     recording: Recording,
     detector: DetectorIdentity,
     results: Sequence[ChunkResult],
-    raw_keys: Sequence[str],
 ) -> None:
     """Writes a JSON file for every chunk."""
     settings = dataset.settings.detector
-    config_hash = dataset_file_hash(settings, detector)
-    keys = Keys.of(settings, detector, config_hash)
+    config_hash = file_hash(settings, detector)
+    keys = Keys.of(settings, detector)
     context = RecordingContext.of(recording)
     audio = dataset.audio(recording.path)
-    for result, raw_key in zip(results, raw_keys, strict=True):
+    for result in results:
         chunk, channel = result.chunk, result.task.channel
         sound = chunk_sha256(recording.sha256, chunk)
         task = ChunkTask(audio, recording.n_samples, chunk, context, channel=channel)
-        planned = keys.plan(task, sound)
-        if planned.key != raw_key:  # by an earlier version of BADC
-            planned = replace(keys, grid=None).plan(task, sound)
         origin = ChunkOrigin(
             chunk_id=chunk.chunk_id,
             recording_id=chunk.recording_id,
@@ -213,6 +209,6 @@ def _write_chunk_files(
             dataset_root=dataset.name,
             config_hash=config_hash,
             channel=name_channel(channel),
-            key=planned.file_key,
+            key=keys.plan(task, sound).file_key,
         )
         write_chunk_json(dataset.inference, result, detector, origin)

@@ -1,4 +1,4 @@
-"""Compares files with what was written down of them, or else looks whether they can be read.
+"""Compares files with what was written down of them.
 
 Nothing is changed here; what follows from what is found is in `marking.py`. A run may be at work
 meanwhile: what differs is looked at until two looks agree, and what is in work is left out.
@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 from badc_core.annexed_files import lacks_content
-from badc_core.corpus.finished_database import explain_damage
+from badc_core.chunks.manifest import has_files
 from badc_core.corpus.parts import files_by_path, read_part_list
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import DatasetInvalid
+from badc_core.detections.store import FINGERPRINT_KEY, read_metadata
+from badc_core.errors import ContentMissing, DatasetInvalid, DetectionsInvalid
 from badc_core.hashing import sha256_file
 from badc_core.integrity.findings import Finding, Report
-from badc_core.integrity.reading import can_be_judged, explain_output, explain_page, is_by_hand
 from badc_core.integrity.sounds import compare_audio
 from badc_core.outcomes import for_each
 from badc_core.recordings.missing import find_superseded
@@ -86,9 +86,7 @@ def look_at_outputs(dataset: Dataset, recording_id: str, stages: Iterable[str]) 
         if stage in stored:
             _compare_files(dataset, recording_id, stage, stored[stage].files, report)
             continue
-        outputs = STAGES[stage].outputs(dataset, recording_id)
-        if any(os.path.lexists(one) for one in outputs):
-            _read_output(dataset, recording_id, stage, outputs, report)
+        report.n_unknown += any(map(os.path.lexists, STAGES[stage].outputs(dataset, recording_id)))
     return report
 
 
@@ -99,10 +97,8 @@ def look_at_corpus(dataset: Dataset) -> Report:
     for asset, output in stored.items():
         _compare_files(dataset, "", asset, output.files, report)
     _compare_parts(dataset, report)
-    for asset, explain in ((CORPUS_DETECTIONS, explain_damage), (CORPUS_REPORT, explain_page)):
-        path = corpus_file(dataset, asset)
-        if asset not in stored and path.exists():
-            _judge_corpus(asset, dataset, path, explain, report)
+    for asset in (CORPUS_DETECTIONS, CORPUS_REPORT):
+        report.n_unknown += asset not in stored and corpus_file(dataset, asset).exists()
     return report
 
 
@@ -171,7 +167,7 @@ def _compare_files(
             report.n_elsewhere += 1
             continue
         what = explain_difference(path, written)
-        if what and recording_id and is_by_hand(dataset, recording_id, path):
+        if what and recording_id and _is_by_hand(dataset, recording_id, path):
             report.n_unknown += 1
             continue
         report.n_files += 1
@@ -192,37 +188,17 @@ def explain_difference(path: Path, written: FileSum) -> str:
         return f"cannot be read ({error.strerror})"
 
 
-def _read_output(
-    dataset: Dataset, recording_id: str, stage: str, outputs: tuple[Path, ...], report: Report
-) -> None:
-    """Reads an output of which nobody wrote down what bytes it has."""
-    elsewhere = [one for one in outputs if lacks_content(one)]
-    report.n_elsewhere += len(elsewhere)
-    if elsewhere:
-        return
-    report.n_unknown += 1
-    if not can_be_judged(dataset, recording_id, outputs):
-        return
-    error = explain_output(dataset, recording_id, stage)
-    if error is not None:
-        below = _below(dataset, Path(error.where)) if error.where else ""
-        known = below if below in {_below(dataset, one) for one in outputs} else ""
-        path = known or _below(dataset, outputs[0])
-        report.findings.append(Finding(recording_id, stage, path, error.what))
-
-
-def _judge_corpus(
-    asset: str,
-    dataset: Dataset,
-    path: Path,
-    explain: Callable[[Path], str],
-    report: Report,
-) -> None:
-    report.n_unknown += 1
-    what = explain(path)
-    if what:
-        report.findings.append(Finding("", asset, _below(dataset, path), what))
-
-
 def _below(dataset: Dataset, path: Path) -> str:
     return dataset.below(path) if path.is_relative_to(dataset.root) else ""
+
+
+def _is_by_hand(dataset: Dataset, recording_id: str, path: Path) -> bool:
+    """Returns whether `badc chunk` or `badc infer` wrote a file in an output's place."""
+    if path == dataset.manifest(recording_id):
+        return has_files(path)
+    if path == dataset.detections(recording_id):
+        try:
+            return FINGERPRINT_KEY not in read_metadata(path)
+        except (DetectionsInvalid, ContentMissing):
+            return False
+    return False

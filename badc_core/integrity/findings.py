@@ -34,8 +34,8 @@ class Report:
         n_files: that were compared with what was written.
         n_elsewhere: files whose content is out of reach, such as annexed ones that are not here;
             nothing is wrong with them.
-        n_unknown: outputs of which nobody wrote down what bytes they have. Those of an earlier
-            version of BADC were read; those that `badc chunk` and `badc infer` wrote were not.
+        n_unknown: outputs of which nobody wrote down what bytes they have, as of those that
+            `badc chunk` and `badc infer` write; they were not compared.
     """
 
     findings: list[Finding]

@@ -28,7 +28,7 @@ from badc_core.validation import explain_invalid
 
 SCHEMA_VERSION = 1
 
-_REMEDY = "Restore it from version control, or delete it: what it is about is then made again"
+_REMEDY = "Restore it from version control, or the next run makes again what it is about"
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,6 @@ def store_outputs(
     path: Path,
     about: str,
     outputs: Mapping[str, StoredOutput],
-    *,
-    replaces: bool = True,
 ) -> None:
     """Enters outputs into a file of fingerprints, and leaves the others there as they are.
 
@@ -118,7 +116,6 @@ def store_outputs(
         path: of the file; one that cannot be read is replaced.
         about: the recording_id; empty for the corpus.
         outputs: stage or corpus asset -> its output as it was written.
-        replaces: whether they replace what the file says of the same stages.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
@@ -127,7 +124,7 @@ def store_outputs(
         before: Mapping[str, StoredOutput] = {}
         with suppress(DatasetInvalid):
             before = read_stored(path, about)
-        after = {**before, **outputs} if replaces else {**outputs, **before}
+        after = {**before, **outputs}
         if after == before:
             return
         order = [*(one for one in STAGES if one in after), *sorted(after.keys() - STAGES.keys())]

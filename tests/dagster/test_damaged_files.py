@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 from support.commands import run_badc
@@ -110,19 +109,6 @@ def test_files_cut_off_gone_and_swapped_are_found(archive):
     assert {"manifests/rec_1.csv", "manifests/rec_3.csv"} <= what.keys()
     assert len(what) == 4
     assert verify(archive.root, "rec_2", "--dry-run")["n_recordings"] == 1
-
-
-def test_results_without_checksums_are_read(archive):
-    shutil.rmtree(archive.dataset.fingerprints("x").parent)
-    archive.dataset.corpus.fingerprints.unlink()
-    clean = verify(archive.root)
-    assert (clean["findings"], clean["n_unknown"]) == ([], 3 * len(STAGES) + 2)
-    shutil.copyfile(archive.dataset.detections("rec_1"), archive.dataset.detections("rec_2"))
-    archive.dataset.raw_detections("rec_3").write_bytes(b"rubbish")
-    assert found(archive.root) == {
-        "artifacts/aggregate/rec_2.parquet": "detections",
-        "artifacts/raw_detections/rec_3.parquet": "raw_detections",
-    }
 
 
 def test_a_damaged_recording_is_named_and_its_results_are_left_alone(archive):

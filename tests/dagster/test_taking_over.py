@@ -259,14 +259,6 @@ def test_fingerprints_gone_or_left_in_conflict_by_a_merge_are_made_again(clone):
     assert list(read_stored(path, "rec_2")) == list(STAGES)
 
 
-def test_outputs_from_before_there_were_such_files_get_them_with_the_next_run(archive):
-    written = {one: archive.dataset.fingerprints(one).read_bytes() for one in IDS}
-    shutil.rmtree(archive.dataset.fingerprints("x").parent)
-    assert archive.due() == {}
-    assert run(archive.root)[0].nothing_to_do
-    assert {one: archive.dataset.fingerprints(one).read_bytes() for one in IDS} == written
-
-
 def test_a_recording_that_another_run_is_at_work_on_is_looked_at_again(clone):
     begun = Work(clone.dataset.work_folder).begin("raw_detections", "rec_2")
     with Project.open(clone.root) as project:

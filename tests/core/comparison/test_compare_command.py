@@ -19,7 +19,7 @@ from badc_core.cli.infer import infer
 from badc_core.comparison.comparing import COMPARISON_COLUMNS, Rule, compare_tables
 from badc_core.comparison.table_arguments import parse_tables, read_tables
 from badc_core.datasets.dataset import Dataset, InferencePaths
-from badc_core.detections.schema import DETECTION_COLUMNS, DETECTIONS, EFFORT
+from badc_core.detections.schema import DETECTIONS, EFFORT
 from badc_core.detections.store import read_detections, write_detections, write_effort
 from badc_core.detectors.interface import Detection, DetectorIdentity, Label
 from badc_core.engine.protocol import ChunkResult, ChunkTask
@@ -434,22 +434,6 @@ def test_what_is_no_table_is_named_with_what_is_wrong_and_what_to_give(two, tmp_
             read(path)
         assert complaint in str(told.value)
         assert "Give a table of badc infer aggregate, or a dataset's folder" in str(told.value)
-
-
-def test_a_table_of_an_earlier_badc_is_called_one_and_told_how_to_make_anew(two, tmp_path):
-    rows = list(csv.DictReader(two[0].read_text(encoding="utf-8").splitlines()))
-    names = [column.name for column in DETECTION_COLUMNS[:18]]
-    assert names[-1] == "dataset_root"
-    old = tmp_path / "summary.csv"
-    with old.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    with pytest.raises(
-        DetectionsInvalid, match=r"summary\.csv: a table of an earlier BADC\. A"
-    ) as told:
-        read(old)
-    assert told.value.remedy == "Aggregate its JSON files again: badc infer aggregate DIR"
 
 
 def test_a_parquet_of_nothing_cannot_tell_and_its_csv_is_asked_for(gathered, two):

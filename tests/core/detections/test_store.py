@@ -72,16 +72,6 @@ def test_a_file_of_another_schema_version_is_refused_by_name(tmp_path, make_dete
         read_detections(path)
 
 
-def test_effort_of_the_version_before_is_read_without_what_came_since(tmp_path, make_effort):
-    path = tmp_path / "rec.parquet"
-    older = make_effort().drop_columns(["dead_s", "not_analysed", "left_out"])
-    pq.write_table(older.replace_schema_metadata({"badc.schema": "1"}), path)
-    effort = read_effort(path)
-    assert effort.schema.equals(EFFORT)
-    assert effort["effort_s"].to_pylist() == [60.0, 60.0]
-    assert effort["dead_s"].null_count == 2
-
-
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 not really PAR1"])
 def test_a_corrupt_file_names_itself(tmp_path, content):
     path = tmp_path / "rec.parquet"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from badc_core.chunks.plan import Chunk
+from badc_core.chunks.plan import Chunk, FilePlace
 from badc_core.detectors.interface import NO_CONTEXT, Detection, Label, RecordingContext
 from badc_core.engine.protocol import ChunkResult, ChunkTask
 from badc_core.errors import DetectorFailed, StorageFull
@@ -165,6 +165,7 @@ def test_a_line_without_its_checksum_or_with_another_is_as_if_not_there(
             "settings", "sha of chunk 0", recording_context=RecordingContext(62.4, -121.0, None)
         ),
         chunk_key("settings", "sha of chunk 0", 480),
+        chunk_key("settings", "sha of chunk 0", place=FilePlace(48_000)),
         chunk_key(
             "settings",
             "sha of chunk 0",

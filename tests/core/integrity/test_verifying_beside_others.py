@@ -99,11 +99,12 @@ def test_what_a_run_repaired_before_the_marking_is_not_marked(dataset):
 
 
 def test_a_corpus_that_is_being_written_is_left_alone(dataset):
-    dataset.corpus.html.write_text("<html>half", encoding="utf-8")
+    part = next(dataset.corpus.table("detections").rglob("*.parquet"))
+    part.write_bytes(b"half")
     with Work(dataset.work_folder).writing_corpus():
         assert verify_dataset(dataset).findings == []
-    assert [one.stage for one in verify_dataset(dataset).findings] == ["corpus_report"]
-    assert not dataset.corpus.html.exists()
+    assert [one.stage for one in verify_dataset(dataset).findings] == ["corpus_detections"]
+    assert not part.exists()
 
 
 def test_tables_and_manifests_made_by_hand_are_not_judged(tmp_path):

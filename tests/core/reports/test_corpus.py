@@ -5,7 +5,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import duckdb
-import pyarrow.parquet as pq
 import pytest
 
 from badc_core.corpus.building import build_corpus
@@ -141,18 +140,6 @@ def test_dead_time_is_no_effort_in_the_hour_it_was_in(open_workbench):
     page = write_corpus_page(workbench.dataset).read_text("utf-8")
     assert page.count("45.0 s dead") == 2
     assert "45.0 s of sound in 1 recording is dead" in page
-
-
-def test_effort_of_the_version_before_is_counted_beside_todays(workbench):
-    for name in ("a", "b"):
-        workbench.add(name, found=[])
-    path = workbench.dataset.effort("a")
-    older = pq.read_table(path).drop_columns(["dead_s", "not_analysed"])
-    pq.write_table(older.replace_schema_metadata({"badc.schema": "1"}), path)
-    for names in (["a", "b"], ["a"]):
-        totals = build_corpus(workbench.dataset, names, {})
-        assert (totals.damaged, totals.effort_s) == (0, pytest.approx(120 * len(names)))
-    assert ask(workbench, "SELECT sum(effort_s) FROM effort_by_hour") == [(pytest.approx(120),)]
 
 
 def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):
