@@ -1,5 +1,6 @@
 """Tables that give numbers to labels, and other text as people and spreadsheets save it."""
 
+import codecs
 import csv
 import math
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ NAME_COLUMNS = (
 """Columns that say which label or species a row is about."""
 
 _OF_EXCEL = "cp1252"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _USABLE = "usable"
 _NO = ("no", "false", "0")
 
 
 def read_saved_text(path: Path, kind: str) -> str:
-    """Returns a file's text, in UTF-8 or as Excel saves it.
+    """Returns a file's text, in UTF-8 or UTF-16 or as Excel saves it.
 
     Args:
         path: the file.
@@ -35,11 +37,11 @@ def read_saved_text(path: Path, kind: str) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ConfigInvalid(f"there is no such {kind}", path, "Correct the setting") from error
+        raise ConfigInvalid(f"there is no such {kind}", path, "Correct its path") from error
     except OSError as error:
         raise ConfigInvalid(f"cannot be read ({error.strerror})", path) from error
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:
         pass
     try:

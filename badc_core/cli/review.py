@@ -14,7 +14,9 @@ from badc_core.cli.review_options import QueueOptions
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.provenance.commits import Commits
 from badc_core.reviews.apply import apply_results
+from badc_core.reviews.commits import commit_queue, commit_results, commit_verdicts
 from badc_core.reviews.cuts import Cuts
 from badc_core.reviews.precision import Proportion
 from badc_core.reviews.queue import Queue, add_sounds, draw_queue, next_name, read_queue
@@ -46,6 +48,7 @@ def queue(dataset: DatasetFolder, options: QueueOptions, out: Output) -> None:
     else:
         drawn = draw_queue(opened, options.name or next_name(opened), order)
     cuts = add_sounds(opened, drawn)
+    commit_queue(drawn, Commits(opened, out.warn))
     if not cuts.made:
         why = next(iter(cuts.left_out.values()))
         remedy = f"Then: badc review queue {shlex.quote(str(dataset))} --renew {drawn.name}"
@@ -65,6 +68,7 @@ def add_verdicts(
     """Copy files of verdicts into the dataset."""
     opened = Dataset.open(dataset)
     imported = [import_verdicts(opened, one) for one in files]
+    commit_verdicts([one.path for one in imported], Commits(opened, out.warn))
     for one in imported:
         known = "" if one.is_new else ", which was there already"
         out.say(f"{counted(one.n_verdicts, 'verdict')} in {one.path}{known}")
@@ -78,16 +82,15 @@ def results(
     dataset: DatasetFolder, out: Output, precision: WantedPrecision = DEFAULT_PRECISION
 ) -> None:
     """Show how many detections are right, and recommend thresholds; nothing is changed by it."""
-    opened = Dataset.open(dataset)
-    _require_verdicts(opened)
-    found = summarize_reviews(opened, precision)
+    opened, found = _summarize(dataset, precision)
     paths = write_results(opened, found)
+    commit_results(opened, "results", precision, paths, Commits(opened, out.warn))
     show_results(found, out)
     for path in paths:
         out.say(f"Table: {path}")
     if any(not one.is_complete for one in found.labels):
         out.say("Where a label has a dash, the last two tables say why: mostly too few verdicts.")
-    out.give({"wanted": precision, "labels": found.labels, "left_out": found.n_of_others})
+    out.give({"wanted": precision, "labels": found.labels, "left_out": found.left_out})
 
 
 @review.command("apply")
@@ -96,9 +99,10 @@ def apply(
     dataset: DatasetFolder, out: Output, precision: WantedPrecision = DEFAULT_PRECISION
 ) -> None:
     """Write thresholds and probabilities into tables that badc.toml can name; it is not changed."""
-    opened = Dataset.open(dataset)
-    _require_verdicts(opened)
-    applied = apply_results(opened, summarize_reviews(opened, precision))
+    opened, found = _summarize(dataset, precision)
+    applied = apply_results(opened, found)
+    commit_results(opened, "apply", precision, applied.files, Commits(opened, out.warn))
+    _warn_left_out(found, out)
     for label, score in applied.thresholds.items():
         before = applied.before.get(label)
         was = "" if before in (None, score) else f", was {before:g}"
@@ -119,16 +123,20 @@ def show_results(found: ReviewResults, out: Output) -> None:
         *(f"Score for {found.wanted:g}", "Calibrated"),
     )
     out.show(make_table(title, columns, map(_row, found.labels)))
-    if found.n_of_others:
-        out.warn(
-            f"{counted(found.n_of_others, 'verdict')} left out: of another detector or version"
-        )
+    _warn_left_out(found, out)
 
 
-def _require_verdicts(dataset: Dataset) -> None:
+def _warn_left_out(found: ReviewResults, out: Output) -> None:
+    for why, n in found.left_out.items():
+        out.warn(f"{counted(n, 'verdict')} left out: {why}")
+
+
+def _summarize(folder: Path, precision: float) -> tuple[Dataset, ReviewResults]:
+    dataset = Dataset.open(folder)
     if not list_verdict_files(dataset):
-        remedy = f"Begin with: badc review queue {shlex.quote(str(dataset.root))}"
+        remedy = f"Begin with: badc review queue {shlex.quote(str(folder))}"
         raise DatasetInvalid("there are no verdicts yet", dataset.reviews.verdict_files, remedy)
+    return dataset, summarize_reviews(dataset, precision)
 
 
 def _row(one: LabelResult) -> tuple[Any, ...]:

@@ -48,12 +48,14 @@ class QueueOptions:
         """Returns what the queue is to have.
 
         Raises:
-            OptionInvalid: there is no such strategy.
+            OptionInvalid: there is no such strategy; or a queue that is drawn already is to be
+                another one.
         """
-        if self.strategy not in STRATEGIES:
-            raise OptionInvalid(f"use one of {', '.join(STRATEGIES)}", "--strategy")
         sampling = Sampling(
             self.strategy, self.per_species, self.seed, self.max_per_recording, self.min_spacing
         )
         choice = Choice(self.species, self.station)
-        return QueueOrder(sampling, choice, self.padding, self.ask_again)
+        order = QueueOrder(sampling, choice, self.padding, self.ask_again)
+        if self.renew and (self.name or order != QueueOrder()):
+            raise OptionInvalid("give no other option: that queue is drawn already", "--renew")
+        return order

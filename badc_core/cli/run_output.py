@@ -11,6 +11,7 @@ from badc_core.cli.wording import reason_alone
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors import stub
 from badc_core.inference.run_spec import RunResult, RunSpec
+from badc_core.inference.select import Selection
 from badc_core.telemetry.summary import summary_path
 from badc_core.units import counted, format_duration
 
@@ -21,6 +22,16 @@ def warn_of_stub(detector: DetectorSettings, out: Output) -> None:
     """Warns where no model is to run."""
     if detector.name == stub.NAME:
         out.warn("no model runs: the stub runner finds nothing; results are marked stub.")
+
+
+def warn_of_species_list(detector: DetectorSettings, out: Output) -> None:
+    """Warns of species in the user's list that the detector does not know.
+
+    Raises:
+        ConfigInvalid: that list, or another file of the detector's, cannot be used.
+    """
+    if detector.files and (remark := Selection(detector).remark):
+        out.warn(f"{remark}.")
 
 
 def show_run_result(result: RunResult, out: Output) -> None:

@@ -155,11 +155,16 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
     ),
     CorpusCheck(
         "species_expected",
-        "Every species found is expected where and when it was recorded.",
+        "Most detections are of species that are expected where and when they were recorded. "
+        "Where they are not, coordinates, dates or detector.species_list may be wrong.",
         """
-        SELECT concat(label_name, ': ', sum(not_expected),
-            CASE WHEN sum(not_expected) = 1 THEN ' detection' ELSE ' detections' END)
-        FROM counts_by_recording WHERE not_expected > 0 GROUP BY label_name
+        WITH found AS (
+            SELECT label_name, sum(expected) AS n_expected, sum(not_expected) AS n_not
+            FROM counts_by_recording GROUP BY label_name
+        )
+        SELECT concat(label_name, ': ', n_not,
+            CASE WHEN n_not = 1 THEN ' detection' ELSE ' detections' END)
+        FROM found WHERE n_not > 0 AND (SELECT sum(n_not) > sum(n_expected) FROM found)
         """,
         is_warning=True,
         of_all=True,

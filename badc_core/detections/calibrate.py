@@ -10,6 +10,7 @@ from typing import Self
 
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Label
+from badc_core.detectors.registry import require_known
 from badc_core.errors import ConfigInvalid
 from badc_core.hashing import sha256_unchanged
 from badc_core.label_tables import read_label_table
@@ -34,13 +35,15 @@ class Calibrator:
         """Returns the curves in the file that the settings name; none where they name none.
 
         Raises:
-            ConfigInvalid: the file cannot be read, or higher scores would be less often right.
+            ConfigInvalid: the file cannot be read, the detector does not have one of its labels,
+                or higher scores would be less often right.
             ContentMissing: it is annexed, and its content is not here.
         """
         if not settings.calibration_file:
             return cls({})
         path = Path(settings.calibration_file)
         found = read_label_table(path, _KIND, ("intercept", "slope"))
+        require_known(settings, found, "detector.calibration_file")
         for label, (_, slope) in found.items():
             if slope <= 0:
                 what = f"{label}: a slope of {slope:g} makes higher scores less often right"
@@ -73,5 +76,5 @@ def describe_calibration(settings: DetectorSettings) -> tuple[str, ...]:
         return ()
     path = Path(settings.calibration_file)
     if not path.is_file():
-        raise ConfigInvalid(f"there is no such {_KIND}", path, "Correct the setting")
+        raise ConfigInvalid(f"there is no such {_KIND}", path, "Correct its path")
     return (f"calibration: {sha256_unchanged(path)}",)

@@ -5,6 +5,7 @@ object with `identify` and `load` (`interface.DetectorLoader`).
 """
 
 import sys
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -36,7 +37,8 @@ def identify_detector(settings: DetectorSettings) -> DetectorIdentity:
         DetectorMissing: it is not installed.
     """
     loader = _loader(settings.name)
-    _refuse_unknown_labels(loader, settings)
+    for table in ("thresholds", "include", "exclude"):
+        require_known(settings, getattr(settings, table), f"detector.{table}")
     return loader.identify(settings)
 
 
@@ -87,6 +89,34 @@ def known_labels(settings: DetectorSettings) -> tuple[Label, ...] | None:
     return None if ask is None else cast("tuple[Label, ...]", ask(settings))
 
 
+def require_known(settings: DetectorSettings, names: Iterable[str], where: str) -> None:
+    """Returns if a detector has labels of these names; an unknown one would look like silence.
+
+    Args:
+        settings: the detector's.
+        names: common or scientific names, or codes.
+        where: they are given, as the error calls it.
+
+    Raises:
+        ConfigInvalid: it does not have one of them.
+        DetectorMissing: it is not installed.
+    """
+    given = tuple(names)
+    labels = known_labels(settings) if given else None
+    if labels is None:
+        return
+    known = {name.casefold(): name for label in labels for name in label.names}
+    for name in given:
+        if name.strip().casefold() not in known:
+            near = get_close_matches(name.casefold(), known, n=3)
+            meant = ", ".join(known[one] for one in near)
+            raise ConfigInvalid(
+                f"{settings.name} has no label {name!r}",
+                where,
+                f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
+            )
+
+
 def load_detector(settings: DetectorSettings) -> Detector:
     """Returns a detector ready to run.
 
@@ -95,29 +125,6 @@ def load_detector(settings: DetectorSettings) -> Detector:
         DetectorMissing: it is not installed.
     """
     return _loader(settings.name).load(settings)
-
-
-def _refuse_unknown_labels(loader: DetectorLoader, settings: DetectorSettings) -> None:
-    """Raises where a list names an unknown label, which would look like silence."""
-    tables = {
-        "thresholds": settings.thresholds,
-        "include": settings.include,
-        "exclude": settings.exclude,
-    }
-    ask = getattr(loader, "labels", None)
-    if ask is None or not any(tables.values()):
-        return
-    known = {name.casefold(): name for label in ask(settings) for name in label.names}
-    for table, names in tables.items():
-        for name in names:
-            if name.strip().casefold() not in known:
-                near = get_close_matches(name.casefold(), known, n=3)
-                meant = ", ".join(known[one] for one in near)
-                raise ConfigInvalid(
-                    f"{settings.name} has no label {name!r}",
-                    f"detector.{table}",
-                    f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
-                )
 
 
 def _loader(name: str) -> DetectorLoader:

@@ -56,6 +56,10 @@ _DETECT_FIRST = "Materialise raw_detections first, or run: badc run DATASET"
 class Selection:
     """What the settings keep of a chunk's detections, and how those are marked.
 
+    Attributes:
+        calibrator: makes probabilities of scores.
+        remark: what deserves a look in the user's list of species; empty if nothing does.
+
     Raises:
         ConfigInvalid: no detector of that name, or nothing knows which species can be there.
     """
@@ -63,6 +67,7 @@ class Selection:
     def __init__(self, settings: DetectorSettings) -> None:
         self._keep = Filter(settings)
         self._marking = Marking(settings)
+        self.remark = self._marking.remark
         self.calibrator = Calibrator.read(settings)
 
     def of(self, result: ChunkResult, context: RecordingContext) -> ChunkResult:

@@ -101,13 +101,16 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
     in_parts = any(path.is_relative_to(one) for one in (corpus.summary, *corpus.part_folders))
     if in_parts or path in (corpus.duckdb, corpus.parts):
         return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")
-    for folder, what in (
+    for place, what in (
         (dataset.telemetry("x").parent.parent, "telemetry: what runs measured"),
         (dataset.corpus.folder, "list of what the results of all recordings were made from"),
         (dataset.aggregate, "table or report that was made by hand"),
         (dataset.reviews.folder, "queue of detections to judge, or what verdicts say"),
+        (dataset.reviews.verdict_files, "verdicts of people"),
+        (dataset.reviews.applied_thresholds, "table of thresholds, for the settings to name"),
+        (dataset.reviews.applied_calibration, "table of curves, for the settings to name"),
     ):
-        if path.is_relative_to(folder):
+        if path.is_relative_to(place):
             return ResultFile(path, dataset, OTHER, "", what)
     commit = find_commit(path)
     if commit is not None and commit.command:

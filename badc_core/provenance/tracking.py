@@ -29,7 +29,10 @@ ATTRIBUTES = (
     "/manifests/**/*.csv annex.largefiles=largerthan=1mb",
     *(
         f"/{name} annex.largefiles=nothing"
-        for name in ("badc.toml", "deployments.csv", "recordings.csv")
+        for name in (
+            *("badc.toml", "deployments.csv", "recordings.csv"),
+            *("thresholds.csv", "calibration.csv", "reviews/*.csv"),
+        )
     ),
 )
 

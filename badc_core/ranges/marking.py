@@ -7,6 +7,7 @@ without a mark: a place, a species that the model lacks, a sound that is of no s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from logging import getLogger
 from pathlib import Path
 
 from badc_core.detector_settings import DetectorSettings
@@ -22,15 +23,21 @@ from badc_core.ranges.birdnet import (
     installed_range,
     week_of,
 )
-from badc_core.ranges.species_list import SpeciesList, require_list
+from badc_core.ranges.species_list import ListedSpecies, require_list
 
 _INSTALL = (
     "Run: pip install 'badc[birdnet]', or give a detector.species_list, or set detector.range"
 )
 
 
+_logger = getLogger(__name__)
+
+
 class Marking:
     """Marks detections, and tells those apart that the settings leave out.
+
+    Attributes:
+        remark: which species of a list the detector does not know; empty if it knows all.
 
     Raises:
         ConfigInvalid: the settings ask for what nothing here can answer, or the list of species
@@ -39,7 +46,9 @@ class Marking:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self._settings = settings
-        self._list = _find_list(settings)
+        self._list, self.remark = _find_list(settings)
+        if self.remark:
+            _logger.warning(self.remark)
         self._range = _find_range(settings)
 
     @property
@@ -137,11 +146,10 @@ def _find_range(settings: DetectorSettings) -> SpeciesRange | None:
     return found
 
 
-def _find_list(settings: DetectorSettings) -> SpeciesList | None:
+def _find_list(settings: DetectorSettings) -> tuple[ListedSpecies | None, str]:
+    """Returns the list of species, and which of them the detector does not know."""
     if settings.range == "off" or not settings.species_list:
-        return None
-    found = SpeciesList.read(Path(settings.species_list))
+        return None, ""
+    found = ListedSpecies.read(Path(settings.species_list))
     labels = known_labels(settings)
-    if labels is not None:
-        found.require_fits(labels, settings.name)
-    return found
+    return found, "" if labels is None else found.compare(labels, settings.name)

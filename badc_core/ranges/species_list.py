@@ -8,7 +8,6 @@ Lines that begin with `#` do not count.
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from logging import getLogger
 from pathlib import Path
 from typing import Self
 
@@ -29,18 +28,16 @@ _KIND = "list of species"
 _SHOWN = 3
 _REMEDY = "Write one species a line, by its common or scientific name, or both as Name_Name"
 
-_logger = getLogger(__name__)
-
 
 def require_list(path: Path) -> Path:
     """Returns the path of a list of species that is there; raises ConfigInvalid."""
     require_fetched(path)
     if not path.is_file():
-        raise ConfigInvalid(f"there is no such {_KIND}", path, "Correct the setting")
+        raise ConfigInvalid(f"there is no such {_KIND}", path, "Correct its path")
     return path
 
 
-class SpeciesList:
+class ListedSpecies:
     """Names of species.
 
     Args:
@@ -73,8 +70,8 @@ class SpeciesList:
             return True
         return False if label.scientific_name else None
 
-    def require_fits(self, labels: Sequence[Label], detector: str) -> None:
-        """Returns if the list names some of a detector's labels; those it lacks are logged.
+    def compare(self, labels: Sequence[Label], detector: str) -> str:
+        """Returns in words which of the species a detector does not know; empty: it knows all.
 
         Raises:
             ConfigInvalid: it names none of them.
@@ -82,15 +79,13 @@ class SpeciesList:
         known = {_folded(name) for label in labels for name in label.names}
         unknown = [one for one in self._entries if not known.intersection(map(_folded, one))]
         if not unknown:
-            return
+            return ""
         examples = ", ".join(one[0] for one in unknown[:_SHOWN])
         if len(unknown) == len(self._entries):
             what = f"{detector} knows none of its species, such as {examples}"
             raise ConfigInvalid(what, self._path, _REMEDY)
-        _logger.warning(
-            "%s: %s does not know %d of its %d species, such as %s",
-            *(self._path, detector, len(unknown), len(self._entries), examples),
-        )
+        n_unknown = f"{len(unknown)} of its {len(self._entries)} species"
+        return f"{self._path}: {detector} does not know {n_unknown}, such as {examples}"
 
 
 def _counts(line: str) -> bool:

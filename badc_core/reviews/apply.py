@@ -21,12 +21,14 @@ class Applied:
         thresholds: label -> the score that is to be kept from.
         before: the same of the table that was replaced; empty where there was none.
         calibrated: labels that have a curve.
+        files: that were written.
         settings: lines that `[detector]` in badc.toml must have for them to count.
     """
 
     thresholds: Mapping[str, float]
     before: Mapping[str, float]
     calibrated: Sequence[str]
+    files: Sequence[Path]
     settings: Sequence[str]
 
 
@@ -47,13 +49,13 @@ def apply_results(dataset: Dataset, results: ReviewResults) -> Applied:
         raise DatasetInvalid(what, dataset.root, "See why: badc review results DATASET")
     before = _read_own(paths.applied_thresholds, THRESHOLDS)
     _read_own(paths.applied_calibration, CALIBRATION)
-    write_recommended(results, paths.applied_calibration, paths.applied_thresholds)
+    files = write_recommended(results, paths.applied_calibration, paths.applied_thresholds)
     lines = []
     if thresholds:
         lines.append(f'thresholds_file = "{paths.applied_thresholds.name}"')
     if calibrated:
         lines.append(f'calibration_file = "{paths.applied_calibration.name}"')
-    return Applied(thresholds, before, calibrated, lines)
+    return Applied(thresholds, before, calibrated, files, lines)
 
 
 def _read_own(path: Path, columns: Sequence[str]) -> dict[str, float]:

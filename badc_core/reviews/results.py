@@ -4,7 +4,8 @@ Nothing here changes what is kept of the detector's results; `apply.py` writes w
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from badc_core.columns import write_parquet
 from badc_core.corpus.snapshot import Snapshot
 from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import Dataset
+from badc_core.detector_settings import DetectorSettings
+from badc_core.detectors.registry import known_labels
+from badc_core.errors import DetectorMissing
+from badc_core.recordings.registry import read_registry
 from badc_core.reviews.calibration import Calibration, calibrate
 from badc_core.reviews.candidates import read_detectors
 from badc_core.reviews.columns import JUDGED
@@ -65,13 +70,13 @@ class ReviewResults:
         wanted: the precision that thresholds are for.
         judged: the detections of today's detector with verdicts.
         labels: a result each.
-        n_of_others: verdicts on detections of another detector or version; they are left out.
+        left_out: why -> how many detections with verdicts do not count.
     """
 
     wanted: float
     judged: Sequence[Judged]
     labels: Sequence[LabelResult]
-    n_of_others: int
+    left_out: Mapping[str, int]
 
 
 def summarize_reviews(dataset: Dataset, wanted: float) -> ReviewResults:
@@ -85,16 +90,15 @@ def summarize_reviews(dataset: Dataset, wanted: float) -> ReviewResults:
         ConfigInvalid, ContentMissing: a file of verdicts cannot be read.
         DatasetInvalid, DetectionsInvalid: the dataset's results cannot.
     """
-    everything = read_judged(dataset)
-    with Snapshot(dataset) as snapshot:
-        detectors = read_detectors(snapshot)
-    judged = [one for one in everything if _is_of(one, detectors)]
+    sorted_out = _sort_out(dataset, read_judged(dataset))
+    judged = sorted_out.pop("", [])
     by_label: dict[str, list[Judged]] = {}
     for one in judged:
         by_label.setdefault(one.label, []).append(one)
     floor = dataset.settings.detector.floor
     labels = [_summarize(label, some, wanted, floor) for label, some in sorted(by_label.items())]
-    return ReviewResults(wanted, judged, labels, len(everything) - len(judged))
+    left_out = {why: len(some) for why, some in sorted_out.items()}
+    return ReviewResults(wanted, judged, labels, left_out)
 
 
 def write_results(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
@@ -153,9 +157,35 @@ def _threshold_cells(one: Recommendation) -> list[Any]:
     ]
 
 
-def _is_of(one: Judged, detectors: set[tuple[str, str]]) -> bool:
-    """Returns whether a verdict is on today's detector; one that does not say counts as such."""
-    return not one.runner or (one.runner, one.model_version) in detectors
+def _sort_out(dataset: Dataset, everything: Iterable[Judged]) -> dict[str, list[Judged]]:
+    """Returns detections with verdicts by why they do not count; empty: they do."""
+    with Snapshot(dataset) as snapshot:
+        detectors = read_detectors(snapshot)
+    registry = read_registry(dataset.registry)
+    names = _known_names(dataset.settings.detector)
+
+    def why_not(one: Judged) -> str:
+        # A verdict that does not say of what counts as one on today's detector.
+        if one.runner and (one.runner, one.model_version) not in detectors:
+            return "of another detector or version"
+        if one.recording_id not in registry:
+            return "of a recording that this dataset does not have"
+        if names is not None and one.label not in names:
+            return "of a label that the detector does not have"
+        return ""
+
+    sorted_out: dict[str, list[Judged]] = {}
+    for one in everything:
+        sorted_out.setdefault(why_not(one), []).append(one)
+    return sorted_out
+
+
+def _known_names(settings: DetectorSettings) -> set[str] | None:
+    """Returns what a detector's labels are called; None where it is not here to say."""
+    with suppress(DetectorMissing):
+        known = known_labels(settings)
+        return None if known is None else {name for one in known for name in one.names}
+    return None
 
 
 def _summarize(label: str, judged: Sequence[Judged], wanted: float, floor: float) -> LabelResult:

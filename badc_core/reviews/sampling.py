@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from badc_core.errors import OptionInvalid
 from badc_core.reviews.precision import score_bin
 
 DEFAULT_STRATEGY = "bins"
@@ -44,6 +45,9 @@ class Sampling:
         seed: of the random numbers.
         max_per_recording: of each label; 0 for any number.
         min_spacing_s: between the starts of two of a label in one recording.
+
+    Raises:
+        OptionInvalid: there is no such strategy.
     """
 
     strategy: str = DEFAULT_STRATEGY
@@ -51,6 +55,10 @@ class Sampling:
     seed: int = 0
     max_per_recording: int = 0
     min_spacing_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise OptionInvalid(f"use one of {', '.join(STRATEGIES)}", "--strategy")
 
 
 @dataclass(frozen=True)

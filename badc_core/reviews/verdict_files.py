@@ -111,6 +111,9 @@ def _rows(text: str, path: Path) -> Iterator[Verdict]:
     _require_columns(names, path)
     reader.fieldnames = names
     for cells in reader:
+        if None in cells or None in cells.values():
+            what = f"line {reader.line_num} has more or fewer cells than the first line"
+            raise ConfigInvalid(what, path, _REMEDY)
         row = _typed(cells)
         if row.get("verdict"):
             try:

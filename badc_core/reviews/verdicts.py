@@ -11,6 +11,7 @@ from pathlib import Path
 
 from badc_core.atomic import replacing
 from badc_core.datasets.dataset import Dataset
+from badc_core.errors import ConfigInvalid
 from badc_core.intervals import Interval
 from badc_core.reviews.candidates import Spans
 from badc_core.reviews.judged import CORRECT, DISPUTED, INCORRECT, UNCERTAIN, Judged
@@ -43,10 +44,12 @@ def import_verdicts(dataset: Dataset, source: Path) -> Imported:
     """Copies a file of verdicts into a dataset, unless it is there; nothing is replaced.
 
     Raises:
-        ConfigInvalid, ContentMissing: it cannot be read as one.
+        ConfigInvalid, ContentMissing: it cannot be read as one, or has no verdict.
         StorageFull, OutputUnwritable: it cannot be copied.
     """
     n_verdicts = len(read_verdicts(source))
+    if not n_verdicts:
+        raise ConfigInvalid("no row has a verdict", source, "Fill in the column verdict")
     content = source.read_bytes()
     for path in list_verdict_files(dataset):
         if path.exists() and path.read_bytes() == content:

@@ -102,6 +102,13 @@ def _untrusted_files(dataset: Dataset, work: Work) -> Iterator[Path]:
             yield from written_files(stage, dataset, [one])
 
 
+def corpus_files(dataset: Dataset) -> list[Path]:
+    """Returns the files and folders with the results of all recordings, those that may be there."""
+    corpus = dataset.corpus
+    # The parts' files are in folders of their own: most have not changed.
+    return [corpus.duckdb, corpus.parts, corpus.summary, *corpus.part_folders]
+
+
 def corpus_record(step: str, dataset: Dataset) -> RunRecord:
     """Returns the record of the corpus database, or of its page."""
     corpus = dataset.corpus
@@ -115,8 +122,7 @@ def corpus_record(step: str, dataset: Dataset) -> RunRecord:
     ]
     is_page = step == CORPUS_REPORT
     inputs = [one for one in dataset_files(dataset) if one.exists()]
-    # The parts' files are in folders of their own: most have not changed.
-    written = [corpus.duckdb, corpus.parts, corpus.summary, *corpus.part_folders]
+    written = corpus_files(dataset)
     outputs = [corpus.html] if is_page else [one for one in written if one.exists()]
     return RunRecord(
         message=f"{step}: all recordings",

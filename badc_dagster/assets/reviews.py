@@ -4,14 +4,18 @@ People save verdicts into the dataset's folder `reviews` (`badc review import`).
 here changes no result; `badc review apply` puts it beside the settings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from badc_core.datasets.connections import Connection
-from badc_core.errors import OptionInvalid
+from badc_core.datasets.dataset import Dataset
+from badc_core.provenance.commits import Commits
+from badc_core.reviews.candidates import Choice
+from badc_core.reviews.commits import commit_queue, commit_results
 from badc_core.reviews.queue import (
     QueueOrder,
     add_sounds,
@@ -24,20 +28,42 @@ from badc_core.reviews.results import summarize_reviews, write_recommended, writ
 from badc_core.reviews.sampling import DEFAULT_STRATEGY, STRATEGIES, Sampling
 from badc_dagster.failures import as_failures
 from badc_dagster.liveness import show_alive
+from badc_dagster.metadata import commit_metadata
 from badc_dagster.partitions import STAGE_TAG, asset_key, owners_of
 
 Made = Iterator[dg.MaterializeResult[Any]]
 
 _WANTED = 0.9
-_TAGS = {STAGE_TAG: "review"}
 
 
 class QueueConfig(dg.Config):
-    """How detections are drawn."""
+    """How detections are drawn, and from which; as the options of `badc review queue`."""
 
     strategy: str = Field(DEFAULT_STRATEGY, description=f"One of {', '.join(STRATEGIES)}.")
     per_species: int = Field(Sampling.per_label, ge=1, description="How many of each label.")
+    species: list[str] = Field([], description="Only these labels or names; empty: all.")
+    stations: list[str] = Field([], description="Only these stations; empty: all.")
+    max_per_recording: int = Field(
+        Sampling.max_per_recording, ge=0, description="Of each label; 0 for any number."
+    )
+    min_spacing_s: float = Field(
+        Sampling.min_spacing_s, ge=0, description="Between two of a label in a recording."
+    )
+    padding_s: float = Field(
+        QueueOrder.padding_s, ge=0, le=60, description="Sound before and after each."
+    )
+    ask_again: bool = Field(
+        False, description="Also draw those whose verdict is uncertain or disputed."
+    )
     seed: int = Field(Sampling.seed, ge=0, description="Another seed draws others.")
+
+    def order(self) -> QueueOrder:
+        """Returns what the queue is to have."""
+        sampling = Sampling(
+            self.strategy, self.per_species, self.seed, self.max_per_recording, self.min_spacing_s
+        )
+        choice = Choice(tuple(self.species), tuple(self.stations))
+        return QueueOrder(sampling, choice, self.padding_s, self.ask_again)
 
 
 class ThresholdsConfig(dg.Config):
@@ -56,37 +82,48 @@ def build(connection: Connection) -> list[dg.AssetsDefinition]:
     ]
 
 
-def _group(connection: Connection) -> str:
-    return f"{connection.name}_review"
+def _asset(
+    connection: Connection, source: str, kind: str, description: str
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Returns the decorator of an asset that is made from another one."""
+    return dg.asset(
+        key_prefix=connection.key_prefix,
+        group_name=f"{connection.name}_review",
+        owners=owners_of(connection),
+        tags={STAGE_TAG: "review"},
+        deps=[asset_key(connection, source)],
+        kinds={kind},
+        required_resource_keys={connection.scoped("dataset")},
+        description=description,
+    )
+
+
+@contextmanager
+def _opened(
+    context: dg.AssetExecutionContext, connection: Connection
+) -> Iterator[tuple[Dataset, Commits]]:
+    """Yields the dataset, and the commits of its results."""
+    with as_failures():
+        show_alive(context.run.run_id)
+        dataset = getattr(context.resources, connection.scoped("dataset"))
+        yield dataset, Commits(dataset, context.log.warning)
 
 
 def _build_queue(connection: Connection) -> dg.AssetsDefinition:
-    resource = connection.scoped("dataset")
+    said = "A new queue of detections to check by ear, of those without a verdict."
 
-    @dg.asset(
-        key_prefix=connection.key_prefix,
-        group_name=_group(connection),
-        owners=owners_of(connection),
-        tags=_TAGS,
-        deps=[asset_key(connection, "corpus_detections")],
-        kinds={"csv"},
-        required_resource_keys={resource},
-        description="A new queue of detections to check by ear, of those without a verdict.",
-    )
+    @_asset(connection, "corpus_detections", "csv", said)
     def review_queue(context: dg.AssetExecutionContext, config: QueueConfig) -> Made:
-        with as_failures():
-            show_alive(context.run.run_id)
-            dataset = getattr(context.resources, resource)
-            if config.strategy not in STRATEGIES:
-                raise OptionInvalid(f"use one of {', '.join(STRATEGIES)}", "strategy")
-            sampling = Sampling(config.strategy, config.per_species, config.seed)
-            queue = draw_queue(dataset, next_name(dataset), QueueOrder(sampling))
+        with _opened(context, connection) as (dataset, commits):
+            queue = draw_queue(dataset, next_name(dataset), config.order())
+            commit = commit_queue(queue, commits)
             yield dg.MaterializeResult(
                 metadata={
                     "queue": queue.name,
                     "detections": len(queue.rows),
                     "labels": len(queue.population),
                     "path": dg.MetadataValue.path(queue.paths.table),
+                    **commit_metadata(commit),
                 }
             )
 
@@ -94,32 +131,24 @@ def _build_queue(connection: Connection) -> dg.AssetsDefinition:
 
 
 def _build_clips(connection: Connection) -> dg.AssetsDefinition:
-    resource = connection.scoped("dataset")
+    said = "Sounds and pictures of the newest queue, and the page on which to judge them."
 
-    @dg.asset(
-        key_prefix=connection.key_prefix,
-        group_name=_group(connection),
-        owners=owners_of(connection),
-        tags=_TAGS,
-        deps=[asset_key(connection, "review_queue")],
-        kinds={"html"},
-        required_resource_keys={resource},
-        description="Sounds and pictures of the newest queue, and the page on which to judge them.",
-    )
+    @_asset(connection, "review_queue", "html", said)
     def review_clips(context: dg.AssetExecutionContext) -> Made:
-        with as_failures():
-            show_alive(context.run.run_id)
-            dataset = getattr(context.resources, resource)
+        with _opened(context, connection) as (dataset, commits):
             queue = read_queue(dataset, newest_queue(dataset))
             cuts = add_sounds(dataset, queue)
             for recording_id, why in cuts.left_out.items():
                 context.log.warning(f"{recording_id}: nothing could be cut out of it ({why})")
+            commit = commit_queue(queue, commits)
             yield dg.MaterializeResult(
                 metadata={
+                    "queue": queue.name,
                     "sounds": len(cuts.made),
                     "left_out": len(queue.rows) - len(cuts.made),
                     "page": dg.MetadataValue.path(queue.paths.page),
                     "dagster/uri": queue.paths.page.as_uri(),
+                    **commit_metadata(commit),
                 }
             )
 
@@ -127,32 +156,23 @@ def _build_clips(connection: Connection) -> dg.AssetsDefinition:
 
 
 def _build_verdicts(connection: Connection) -> dg.AssetsDefinition:
-    resource = connection.scoped("dataset")
+    said = "What people say of detections, and how many are right by label and score."
 
-    @dg.asset(
-        key_prefix=connection.key_prefix,
-        group_name=_group(connection),
-        owners=owners_of(connection),
-        tags=_TAGS,
-        deps=[asset_key(connection, "review_clips")],
-        kinds={"parquet"},
-        required_resource_keys={resource},
-        description="What people say of detections, and how many are right by label and score.",
-    )
+    @_asset(connection, "review_clips", "parquet", said)
     def verdicts(context: dg.AssetExecutionContext) -> Made:
-        with as_failures():
-            show_alive(context.run.run_id)
-            dataset = getattr(context.resources, resource)
+        with _opened(context, connection) as (dataset, commits):
             results = summarize_reviews(dataset, _WANTED)
-            path, precision = write_verdicts(dataset, results)
+            path, precision = written = write_verdicts(dataset, results)
+            commit = commit_results(dataset, "results", _WANTED, written, commits)
             yield dg.MaterializeResult(
                 metadata={
                     "judged": len(results.judged),
                     "correct": sum(one.correct for one in results.labels),
                     "incorrect": sum(one.incorrect for one in results.labels),
-                    "of_other_versions": results.n_of_others,
+                    "left_out": sum(results.left_out.values()),
                     "path": dg.MetadataValue.path(path),
                     "precision": dg.MetadataValue.path(precision),
+                    **commit_metadata(commit),
                 }
             )
 
@@ -160,25 +180,15 @@ def _build_verdicts(connection: Connection) -> dg.AssetsDefinition:
 
 
 def _build_thresholds(connection: Connection) -> dg.AssetsDefinition:
-    resource = connection.scoped("dataset")
+    said = "Recommended thresholds and curves; none is used before `badc review apply`."
 
-    @dg.asset(
-        key_prefix=connection.key_prefix,
-        group_name=_group(connection),
-        owners=owners_of(connection),
-        tags=_TAGS,
-        deps=[asset_key(connection, "verdicts")],
-        kinds={"csv"},
-        required_resource_keys={resource},
-        description="Recommended thresholds and curves; none is used before `badc review apply`.",
-    )
+    @_asset(connection, "verdicts", "csv", said)
     def thresholds(context: dg.AssetExecutionContext, config: ThresholdsConfig) -> Made:
-        with as_failures():
-            show_alive(context.run.run_id)
-            dataset = getattr(context.resources, resource)
+        with _opened(context, connection) as (dataset, commits):
             results = summarize_reviews(dataset, config.precision)
             paths = dataset.reviews
-            write_recommended(results, paths.calibration, paths.thresholds)
+            written = write_recommended(results, paths.calibration, paths.thresholds)
+            commit = commit_results(dataset, "results", config.precision, written, commits)
             chosen = [one for one in results.labels if one.recommendation.threshold is not None]
             yield dg.MaterializeResult(
                 metadata={
@@ -187,6 +197,7 @@ def _build_thresholds(connection: Connection) -> dg.AssetsDefinition:
                     "calibrated": sum(one.calibration.is_usable for one in results.labels),
                     "path": dg.MetadataValue.path(paths.thresholds),
                     "curves": dg.MetadataValue.path(paths.calibration),
+                    **commit_metadata(commit),
                 }
             )
 

@@ -16,7 +16,7 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.progress import ShownProgress
 from badc_core.cli.report import show_report
-from badc_core.cli.run_output import warn_of_stub
+from badc_core.cli.run_output import warn_of_species_list, warn_of_stub
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
 from badc_core.inference.recording_run import STAGE as DETECTING
@@ -92,6 +92,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     options = options.anchored()
     settings = options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     warn_of_stub(settings.detector, out)
+    warn_of_species_list(settings.detector, out)
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     # Rows and fingerprints of an archive are many objects without cycles: to look for these at the

@@ -66,14 +66,31 @@ class Graph:
     def key(self, name: str) -> dg.AssetKey:
         return asset_key(self.connection, name)
 
-    def execute(self, job: str, *assets: str, tags: Mapping[str, str] | None = None):
-        """Returns the result of a job, of all its assets if none is named."""
+    def execute(
+        self,
+        job: str,
+        *assets: str,
+        tags: Mapping[str, str] | None = None,
+        config: Mapping[str, Mapping[str, object]] | None = None,
+    ):
+        """Returns the result of a job, of all its assets if none is named.
+
+        Args:
+            job: its name.
+            assets: of it.
+            tags: of the run.
+            config: asset -> its configuration.
+        """
+        ops = {self.key(name).to_python_identifier(): one for name, one in (config or {}).items()}
         return self.defs.resolve_job_def(self.connection.scoped(job)).execute_in_process(
             instance=self.instance,
             tags=dict(tags or {}),
             asset_selection=[self.key(one) for one in assets] or None,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": {name: {"config": one} for name, one in ops.items()},
+            },
         )
 
     def run_one(self, recording_id: str):

@@ -25,6 +25,8 @@ def test_a_review_goes_through_the_asset_graph(archive):
     assert archive.latest("verdicts").metadata["correct"].value == len(rows)
     assert archive.latest("thresholds").metadata["wanted_precision"].value == 0.9
     assert archive.dataset.reviews.thresholds.exists()
+    config = {"review_queue": {"species": ["Jay"], "stations": [], "per_species": 3}}
+    assert not archive.execute("review_job", config=config).success
     # `badc run` makes none of them.
     before = archive.n_materialized("review_queue")
     run_typed(build_app(), "run", archive.root)

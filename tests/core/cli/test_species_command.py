@@ -7,7 +7,7 @@ import pytest
 from support.commands import BADC, run_badc
 
 from badc_core.detectors.interface import Label
-from badc_core.ranges.species_list import SpeciesList
+from badc_core.ranges.species_list import ListedSpecies
 
 pytestmark = pytest.mark.usefixtures("birdnet")
 
@@ -38,7 +38,7 @@ def test_an_alberta_spring_has_ovenbirds_and_no_cactus_wrens(tmp_path):
 def test_the_csv_is_a_list_of_species_that_can_be_read(tmp_path):
     text = badc(tmp_path, "42.5", "-76.45", "--csv")
     (tmp_path / "list.csv").write_text(text)
-    listed = SpeciesList.read(tmp_path / "list.csv")
+    listed = ListedSpecies.read(tmp_path / "list.csv")
     assert len(text.splitlines()) == 1 + 255  # measured with the model run by hand
     tanager = Label("Scarlet Tanager", scientific_name="Piranga olivacea")
     assert listed.expects(tanager)

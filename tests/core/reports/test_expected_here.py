@@ -77,8 +77,8 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
     lines = run_badc("report", ".", folder=root).stdout
     assert "3 detections expected, 3 not expected here (1 species), 3 not known" in lines
     checks = {one.name: one for one in check_corpus(dataset)}
-    assert checks["species_expected"].examples == ["Cactus Wren: 3 detections"]
-    assert checks["species_expected"].is_warning
+    # As many are expected as are not, so place and date need not be wrong.
+    assert checks["species_expected"].passed
 
 
 def test_with_a_filter_it_is_nowhere_and_the_pages_say_what_was_left_out(root):

@@ -29,7 +29,12 @@ from badc_core.reviews.queue import (
 from badc_core.reviews.sampling import Sampling
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.reviews.verdict_files import Verdict, read_verdicts
-from badc_core.reviews.verdicts import import_verdicts, judge, read_judged
+from badc_core.reviews.verdicts import (
+    import_verdicts,
+    judge,
+    list_verdict_files,
+    read_judged,
+)
 from badc_core.speech.stored import search_inputs, search_speech
 
 MUTED = {"speech": {"privacy": "mute"}}
@@ -159,6 +164,26 @@ def test_a_cell_that_cannot_be_read_is_named(dataset, change, message):
         read_verdicts(fill_in(queue.paths.table, ["correct"] * 5, **change))
 
 
+def test_a_file_that_was_cut_off_or_has_no_verdict_is_refused(dataset, tmp_path):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    with pytest.raises(ConfigInvalid, match="no row has a verdict"):
+        import_verdicts(dataset, queue.paths.table)
+    whole = fill_in(queue.paths.table, ["correct"] * 5).read_text(encoding="utf-8")
+    cut = tmp_path / "cut.csv"
+    cut.write_text(whole[: whole.rindex(",correct")], encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match="line 6 has more or fewer cells than the first line"):
+        import_verdicts(dataset, cut)
+    assert list_verdict_files(dataset) == []
+
+
+def test_excels_unicode_text_is_read(dataset, tmp_path):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    text = fill_in(queue.paths.table, ["correct"] * 5, corrected_label="").read_text("utf-8")
+    table = tmp_path / "excel.txt"
+    table.write_bytes(text.replace(",", "\t").encode("utf-16"))
+    assert len(read_verdicts(table)) == 5
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [
@@ -250,12 +275,18 @@ def test_results_are_tables_and_say_what_was_left_out(dataset, app):
     queue = draw_queue(dataset, "first", QueueOrder())
     words = ["correct", "correct", "incorrect", "uncertain", ""]
     import_verdicts(dataset, fill_in(queue.paths.table, words))
-    old = fill_in(queue.paths.table, ["incorrect"] * 5, model_version="0")
-    import_verdicts(dataset, old)
-    assert len(read_judged(dataset)) == 9
+    import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5, model_version="0"))
+    import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5, recording_id="gone"))
+    import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5, label="Dodo"))
+    assert len(read_judged(dataset)) == 17
     done = run.invoke(app, ["review", "results", str(dataset.root), "--precision", "0.5"])
     assert "0.67 (0.21-0.94)" in done.stdout
-    assert "5 verdicts left out: of another detector or version" in done.stderr
+    for why in (
+        "5 verdicts left out: of another detector or version",
+        "3 verdicts left out: of a recording that this dataset does not have",
+        "5 verdicts left out: of a label that the detector does not have",
+    ):
+        assert why in done.stderr
     with dataset.reviews.precision.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["correct"], row["incorrect"], row["uncertain"]) for row in rows] == [
@@ -270,14 +301,13 @@ def test_applying_writes_tables_beside_the_settings_and_nothing_else(dataset, ap
     run = CliRunner()
     settings = (dataset.root / "badc.toml").read_bytes()
     queue = draw_queue(dataset, "first", QueueOrder())
-    filled = fill_in(queue.paths.table, ["correct"] * 5)
-    import_verdicts(dataset, filled)
+    import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5))
     few = run.invoke(app, ["review", "apply", str(dataset.root)])
     assert "no label has a threshold or a curve yet" in str(few.exception)
-    rows = filled.read_text(encoding="utf-8").splitlines()
-    more = [row.replace("20240601_053000", f"other_{n}") for n in range(9) for row in rows[1:]]
-    filled.write_text("\n".join([rows[0], *more]) + "\n", encoding="utf-8")
-    import_verdicts(dataset, filled)
+    # As if there were ten times as many.
+    for n in range(9):
+        later = {"start_s": f"{n + 50}", "end_s": f"{n + 51}"}
+        import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5, **later))
     done = run.invoke(app, ["review", "apply", str(dataset.root), "--precision", "0.8"])
     least = min(row["score"] for row in queue.rows)
     assert f"B2000: {int(least * 10_000) / 10_000:g} and more are kept" in done.stdout

@@ -1,5 +1,6 @@
-"""Published times of the sun. To the minute, as almanacs give them; one of rounding is allowed."""
+"""Times of the sun against those of others. To the minute; one of rounding is allowed."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import pytest
 from badc_core.sun.days import find_local_day, find_sun_day
 
 EDMONTON = 53.55, -113.47
+AUCKLAND = -36.85, 174.76
 TROMSO = 69.65, 18.96
 EVENTS = ("dawn", "sunrise", "noon", "sunset", "dusk")
 
@@ -34,17 +36,69 @@ def clock(place, day, zone):
         ((20 + 7 / 60, -155 - 34 / 60), "2015-04-03", "UTC", {"sunrise": "16:14"}),
         # The worked example of the Almanac for Computers (1990): Wayne, New Jersey.
         ((40.9, -74.3), "1990-06-25", "America/New_York", {"sunrise": "05:26"}),
-        # NOAA's calculator, gml.noaa.gov/grad/solcalc; the times are cut in two by UTC's midnight.
-        (EDMONTON, "2024-06-21", "America/Edmonton", {"sunrise": "05:04", "sunset": "22:07"}),
-        ((-36.85, 174.76), "2024-12-21", "Pacific/Auckland", {"sunrise": "05:58"}),
-        ((-36.85, 174.76), "2024-12-21", "Pacific/Auckland", {"sunset": "20:40"}),
+        # timeanddate.com for Edmonton, as evablaskovic.com/2017/06/21/happy-summer-solstice has it.
+        # In March clocks are an hour ahead of what they are in December.
+        (EDMONTON, "2017-03-20", "America/Edmonton", {"sunrise": "07:35", "sunset": "19:48"}),
+        (EDMONTON, "2017-06-21", "America/Edmonton", {"sunrise": "05:04", "sunset": "22:07"}),
+        (EDMONTON, "2017-06-21", "America/Edmonton", {"dawn": "04:11", "dusk": "23:00"}),
+        (EDMONTON, "2017-09-22", "America/Edmonton", {"sunrise": "07:20", "sunset": "19:31"}),
+        (EDMONTON, "2017-12-21", "America/Edmonton", {"sunrise": "08:48", "sunset": "16:16"}),
+        # Not published: computed with PyEphem 4.2.1, whose positions are those of VSOP87, for the
+        # upper edge of the sun at -0:34 degrees, and for its centre at -6 degrees.
+        (AUCKLAND, "2024-12-21", "Pacific/Auckland", {"sunrise": "05:58", "sunset": "20:40"}),
+        (AUCKLAND, "2024-12-21", "Pacific/Auckland", {"dawn": "05:27", "dusk": "21:11"}),
+        (AUCKLAND, "2024-06-21", "Pacific/Auckland", {"sunrise": "07:34", "sunset": "17:12"}),
+        (TROMSO, "2024-05-16", "Europe/Oslo", {"sunrise": "01:26", "sunset": "00:12"}),
     ],
 )
-def test_times_are_those_of_almanacs(place, day, zone, published):
+def test_times_are_those_of_almanacs_and_of_another_program(place, day, zone, published):
     found = clock(place, day, zone)
     for name, time in published.items():
         expected = datetime.combine(found[name].date(), datetime.strptime(time, "%H:%M").time())
         assert abs(found[name] - expected) <= timedelta(minutes=1), name
+
+
+def noaa_by_hand(latitude, longitude, day):
+    """Returns sunrise and sunset in minutes from midnight UTC, by NOAA's short formulas.
+
+    They are series in the day of the year, not the orbit that `astral` computes, and here for the
+    middle of the day: some minutes off at 54 degrees, where days change fast.
+
+    Source: https://gml.noaa.gov/grad/solcalc/solareqns.PDF
+    """
+    year = 2 * math.pi / 365 * (day.timetuple().tm_yday - 1 - longitude / 360)
+    late_min = 229.18 * (
+        0.000075
+        + 0.001868 * math.cos(year)
+        - 0.032077 * math.sin(year)
+        - 0.014615 * math.cos(2 * year)
+        - 0.040849 * math.sin(2 * year)
+    )
+    declination = (
+        0.006918
+        - 0.399912 * math.cos(year)
+        + 0.070257 * math.sin(year)
+        - 0.006758 * math.cos(2 * year)
+        + 0.000907 * math.sin(2 * year)
+        - 0.002697 * math.cos(3 * year)
+        + 0.00148 * math.sin(3 * year)
+    )
+    north = math.radians(latitude)
+    height = math.cos(math.radians(90.833)) / (math.cos(north) * math.cos(declination))
+    half_day = math.degrees(math.acos(height - math.tan(north) * math.tan(declination)))
+    return tuple(720 - 4 * (longitude + sign * half_day) - late_min for sign in (1, -1))
+
+
+@pytest.mark.parametrize("place", [EDMONTON, AUCKLAND, (0.0, 0.0), (40.9, -74.3)])
+def test_times_are_near_those_of_noaas_short_formulas_all_year(place):
+    for month in range(1, 13):
+        day = date(2023, month, 15)
+        found = find_sun_day(*place, day)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for time, expected in zip(
+            (found.sunrise, found.sunset), noaa_by_hand(*place, day), strict=True
+        ):
+            assert (time - midnight).total_seconds() / 60 == pytest.approx(expected, abs=3.5)
 
 
 def test_at_the_equinox_on_the_equator_a_day_is_what_can_be_worked_out_by_hand():
