@@ -34,6 +34,22 @@ def locked(path: Path) -> Iterator[None]:
         unlock(descriptor)
 
 
+@contextmanager
+def locked_descriptor(descriptor: int, path: Path) -> Iterator[None]:
+    """Keeps other processes that lock an open file waiting until the block ends.
+
+    Args:
+        descriptor: of the file.
+        path: its path, for messages.
+    """
+    _lock(descriptor, fcntl.LOCK_EX, path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def lock_file(
     path: Path, shared: bool = False, open_file: Callable[[Path], int] | None = None
 ) -> int:

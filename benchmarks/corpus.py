@@ -34,12 +34,12 @@ def make_corpus(folder: Path) -> list[Path]:
     return list(lengths)
 
 
-def write_noise(folder: Path, numbers: Iterable[int]) -> list[Path]:
-    """Returns recordings of three seconds (16 kHz, mono), each written with other content."""
+def write_noise(folder: Path, numbers: Iterable[int], length_s: float = 3.0) -> list[Path]:
+    """Returns recordings (16 kHz, mono), each written with other content."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in numbers:
-        noise = np.random.default_rng(number).uniform(-0.1, 0.1, 3 * 16_000)
+        noise = np.random.default_rng(number).uniform(-0.1, 0.1, round(length_s * 16_000))
         paths.append(folder / f"rec_{number:04d}.wav")
         soundfile.write(paths[-1], noise, 16_000, subtype="PCM_16")
     return paths

@@ -177,9 +177,10 @@ def read_record(folder: Path, stage: str) -> Json:
     Raises:
         OutputUnwritable: it cannot be set aside.
     """
-    path = stage_file(folder, stage)
     damaged: list[Path] = []
-    _read_or_note(path, is_record, damaged)
+    record = _read_or_note(stage_file(folder, stage), is_record, damaged)
+    if record is not None:
+        return record
     for one in damaged:
         set_aside(one)
     parts = read_parts(folder)

@@ -5,23 +5,22 @@
     stages/STAGE.outputs.csv        files written for recordings; the last row of a path counts
     stages/STAGE.failures.csv       recordings that failed and have not succeeded since
 
-All but the last only grow, a row at a time, so a run over an archive of any size keeps little in
-memory, and a killed process loses at most the row that it was writing. Every row is one line:
-line breaks in cells are escaped, so that damage to a row ends with its line.
+All but the last only grow, so a run over an archive of any size keeps little in memory.
 """
 
-import csv
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import StringIO
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from badc_core.atomic import naming_storage_trouble, replacing, writing_text
-from badc_core.csv_tables import as_written, write_rows
+from badc_core.atomic import replacing, writing_text
+from badc_core.csv_tables import write_rows
+from badc_core.jobs.growing_tables import (
+    GrowingTable,
+    append_rows,
+    on_one_line,
+    read_complete_rows,
+)
 from badc_core.jobs.values import now_text
-from badc_core.locks import lock_file, unlock
 
 WEB_HOST, WEB_PORT = "127.0.0.1", 3000
 """Where `make dev` and `dagster dev` open the web interface."""
@@ -31,8 +30,6 @@ _RUNS = ("run_id", "url_path", "attempt", "started_at", "job", "stages")
 _RECORDINGS = ("dataset", "recording_id")
 _OUTPUTS = ("recording_id", "path", "size_bytes", "sha256")
 _FAILURES = ("recording_id", "reason")
-_ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}
-_UNESCAPES = {escaped: text for text, escaped in _ESCAPES.items()}
 
 
 class WrittenFile(NamedTuple):
@@ -105,13 +102,9 @@ def read_recordings(folder: Path) -> dict[str, set[str]]:
     return found
 
 
-def append_outputs(folder: Path, stage: str, files: Iterable[WrittenFile]) -> None:
-    """Adds files that a stage has written for a recording.
-
-    Raises:
-        StorageFull, OutputUnwritable: they cannot be written.
-    """
-    append_rows(outputs_table(folder, stage), _OUTPUTS, files)
+def open_outputs(folder: Path, stage: str) -> GrowingTable:
+    """Returns the table of the files that a stage writes, to add rows of `WrittenFile` to."""
+    return GrowingTable(outputs_table(folder, stage), _OUTPUTS)
 
 
 def read_outputs(folder: Path, stage: str) -> Iterator[WrittenFile]:
@@ -137,82 +130,10 @@ def write_failures(folder: Path, stage: str, reasons: Mapping[str, str]) -> None
         table.unlink(missing_ok=True)
         return
     with replacing(table) as aside, writing_text(aside) as file:
-        write_rows(file, _FAILURES, map(_on_one_line, sorted(reasons.items())))
+        write_rows(file, _FAILURES, map(on_one_line, sorted(reasons.items())))
 
 
 def read_failures(folder: Path, stage: str) -> dict[str, str]:
     """Returns the recordings that have failed in a stage, each with the reason."""
     rows = read_complete_rows(failures_table(folder, stage), _FAILURES)
     return {row[0]: row[1] for row in rows}
-
-
-def append_rows(table: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Adds rows to a table, which begins with its columns; other processes may do so too.
-
-    Raises:
-        StorageFull, OutputUnwritable: they cannot be written; the table has none of them then.
-    """
-    text = StringIO()
-    write_rows(text, columns, map(_on_one_line, rows))
-    head, _, body = text.getvalue().partition("\n")
-    with naming_storage_trouble(table):
-        table.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = lock_file(table, open_file=_open_appending)
-        try:
-            size = _drop_torn_row(descriptor)
-            content = (body if size else f"{head}\n{body}").encode("utf-8", "surrogateescape")
-            try:
-                while content:  # a disk that is nearly full takes only a part
-                    content = content[os.write(descriptor, content) :]
-            except BaseException:
-                os.ftruncate(descriptor, size)
-                raise
-        finally:
-            unlock(descriptor)
-
-
-def read_complete_rows(table: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yields the rows of a table that only grows, without those that were not written to the end.
-
-    Nothing where there is no table.
-    """
-    try:
-        with table.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            for line in file:
-                row = _read_row(line)
-                if len(row) == len(columns) and row != list(columns):
-                    yield row
-    except FileNotFoundError:
-        return
-
-
-def _open_appending(table: Path) -> int:
-    return os.open(table, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o666)
-
-
-def _drop_torn_row(descriptor: int) -> int:
-    """Removes the beginning of a row that a killed process left; returns the size of the rest."""
-    size = whole = os.fstat(descriptor).st_size
-    while whole and os.pread(descriptor, 1, whole - 1) != b"\n":
-        whole -= 1
-    if whole < size:
-        os.ftruncate(descriptor, whole)
-    return whole
-
-
-def _on_one_line(row: Sequence[object]) -> list[object]:
-    return [
-        re.sub(r"[\\\n\r]", lambda found: _ESCAPES[found[0]], one) if isinstance(one, str) else one
-        for one in row
-    ]
-
-
-def _read_row(line: str) -> list[str]:
-    """Returns the cells of a line; none if it is not a whole row."""
-    try:
-        cells = as_written(next(csv.reader([line], strict=True), []))
-    except csv.Error:
-        return []
-    if not line.endswith("\n"):
-        return []
-    return [re.sub(r"\\[\\nr]", lambda found: _UNESCAPES[found[0]], one) for one in cells]

@@ -66,6 +66,7 @@ class StagePart:
         self._part = part
         self._secrets = secrets_of(folder)
         self._began_s = time.monotonic()
+        self._written = tables.open_outputs(folder, part.stage)
         self._failed: dict[str, str] = {}
         self._done: set[str] = set()
         self._forgiven: set[str] = set()
@@ -85,15 +86,13 @@ class StagePart:
 
         Args:
             recording_id: the recording; empty for files about all of them.
-            files: path, size in bytes and SHA-256 of each file.
+            files: absolute path, size in bytes and SHA-256 of each file.
         """
         rows = [
-            tables.WrittenFile(
-                recording_id, self._secrets.mask_path(str(absolute(path))), size_bytes, sha256
-            )
+            tables.WrittenFile(recording_id, self._secrets.mask_path(str(path)), size_bytes, sha256)
             for path, size_bytes, sha256 in files
         ]
-        tables.append_outputs(self._folder, self._part.stage, rows)
+        self._written.append(rows)
         if recording_id:
             self._done.add(recording_id)
             self._failed.pop(recording_id, None)
@@ -133,6 +132,7 @@ class StagePart:
         Raises:
             StorageFull, OutputUnwritable: it cannot be written.
         """
+        self._written.close()
         folder, stage = self._folder, self._part.stage
         with locked(runs_lock(folder)):
             record = read_record(folder, stage)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import closing
 
 import pytest
 from support.disks import small_disk
@@ -14,7 +15,7 @@ from badc_core.jobs.layout import CANCELED, COMPLETED
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
 from badc_core.jobs.recording_tables import (
-    append_outputs,
+    open_outputs,
     outputs_table,
     read_failures,
     read_outputs,
@@ -29,6 +30,11 @@ from badc_core.jobs.unfailing import Unfailing
 def job(tmp_path, monkeypatch):
     monkeypatch.setenv("LAKE_TOKEN", "zebra-17-secret")
     return RunJob.create(JobPlaces(tmp_path / "jobs"), {"started_by": "a test"}, print)
+
+
+def append_outputs(folder, stage, rows):
+    with closing(open_outputs(folder, stage)) as table:
+        table.append(rows)
 
 
 def record(job, stage="count"):
