@@ -7,14 +7,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from badc_core.datasets.connections import Connection
-from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
+from badc_core.jobs.places import job_places
 from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.jobs.values import explain_ending
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
 from badc_dagster.due import Progress
+from badc_dagster.home import home_path
 from badc_dagster.job_rest import JobRest
 from badc_dagster.run_jobs import COMMAND, create_job, finish, following, job_tags
 
@@ -125,7 +126,7 @@ class CommandJob:
         self, run_id: str, name: str, assets: Sequence[str], config: Mapping[str, Any]
     ) -> dict[str, str]:
         if self._job is None:
-            typed = read_secrets().mask_command(sys.argv)
+            typed = job_places(home_path()).secrets().mask_command(sys.argv)
             self._job = self._follow(create_job(COMMAND, command=typed))
             if self._show is not None:
                 self._show(f"Job {self.job_id}: {self._job.folder}")

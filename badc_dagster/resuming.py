@@ -3,20 +3,19 @@
 What is compared is in `badc_core/integrity/job_outputs.py`.
 """
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from badc_core.accounts import owner_name
 from badc_core.datasets.connections import find_connection
 from badc_core.errors import ConfigInvalid, DatasetInvalid
 from badc_core.file_names import explain_no_folder
 from badc_core.integrity.findings import Finding
 from badc_core.integrity.job_outputs import check_job_outputs
 from badc_core.jobs import load_manifest
+from badc_core.jobs.finding import require_writable
 from badc_core.jobs.job_states import RUNS_RECORD
 from badc_core.jobs.run_job import RunJob
 from badc_core.secret_values import MASK
@@ -59,15 +58,14 @@ def open_job(folder: Path) -> RunJob:
 
     Raises:
         ConfigInvalid: it cannot be.
+        OutputUnwritable: it is somebody else's.
         DatasetInvalid: its dataset is no longer where it was.
     """
     job_id = folder.name
     if not (folder / RUNS_RECORD).exists():
         what = "this job's stages are not Dagster runs"
         raise ConfigInvalid(what, job_id, "Run its stages again as they were run")
-    if not os.access(folder, os.W_OK):
-        what = f"this job is {owner_name(folder)}'s, and its files cannot be written"
-        raise ConfigInvalid(what, job_id, f"Let {owner_name(folder)} resume it, or run: badc run")
+    require_writable(folder)
     job = RunJob(folder)
     about = job.read()
     home = str(about.get("home", ""))

@@ -19,7 +19,7 @@ from pathlib import Path
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import BadcError
 from badc_core.file_names import absolute
-from badc_core.jobs.environment import read_secrets
+from badc_core.jobs.environment import BASE, read_secrets
 from badc_core.jobs.joining import join_manifest
 from badc_core.jobs.layout import (
     SUCCESS,
@@ -98,8 +98,13 @@ def read_job(folder: Path) -> Json:
 
 
 def secrets_of(folder: Path, job_env_file: Path | str | None = None) -> Secrets:
-    """Returns the secrets that must not be in a manifest, by all configurations known there."""
-    return read_secrets(job_env_file, str(read_job(folder).get("env_file") or ""))
+    """Returns the secrets that must not be in a manifest, by all configurations known there.
+
+    They are what the caller knows, the job's settings, and those that jobs copy.
+    """
+    given = read_job(folder).get("env_file")
+    of_job = (given, Path(given).with_name(BASE)) if isinstance(given, str) and given else ()
+    return read_secrets(job_env_file, *of_job)
 
 
 def stage_file(folder: Path, stage: str) -> Path:

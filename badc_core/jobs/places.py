@@ -14,14 +14,15 @@ from badc_core.accounts import expand_home, user_name
 from badc_core.atomic import naming_storage_trouble
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute, explain_no_folder, require_name
+from badc_core.jobs.environment import BASE, read_secrets
 from badc_core.jobs.folders import make_folders
 from badc_core.jobs.job_manager import JobManager
+from badc_core.secret_values import Secrets
 
 JOBS_VARIABLE = "BADC_JOBS"
 _HOME_VARIABLE = "DAGSTER_HOME"
 _HOME_GROUP = "badc.homes"
 """Entry points that name a function, which returns the folder of a home."""
-_SETTINGS = ".env"
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,17 @@ class JobPlaces:
         """Below it are the jobs' logs."""
         return self.root / "logs"
 
+    def secrets(self) -> Secrets:
+        """Returns the secrets of this process, and of the settings that jobs copy."""
+        return read_secrets(self.config_dir / BASE)
+
     def manager(self) -> JobManager:
         """Returns what creates jobs here; without settings to copy, empty ones are written first.
 
         Raises:
             StorageFull, OutputUnwritable: they cannot be written.
         """
-        settings = self.config_dir / _SETTINGS
+        settings = self.config_dir / BASE
         for folder in (self.config_dir, self.output_root, self.log_root):
             make_folders(self.root, folder)
         # Somebody may write secrets into it: nobody else than those who share the folder reads it.

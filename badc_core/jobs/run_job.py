@@ -21,11 +21,10 @@ from typing import Any, Self
 from badc_core.accounts import describe_process, user_name
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.errors import ConfigInvalid
-from badc_core.jobs.environment import read_secrets
 from badc_core.jobs.job_log import open_log, orchestrator_log
 from badc_core.jobs.job_states import RUNS_RECORD, RUNS_TABLE, list_of
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED, Json
-from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, set_aside
+from badc_core.jobs.manifest_files import MANIFEST, load_manifest, read_job, secrets_of, set_aside
 from badc_core.jobs.pipeline_manifest import PipelineManifest
 from badc_core.jobs.places import JobPlaces, job_user
 from badc_core.jobs.recording_tables import (
@@ -77,7 +76,7 @@ class RunJob:
         manager.cleanup_job_env()
         folder = manager.get_job_output_dir()
         mark(folder)
-        secrets = read_secrets()
+        secrets = secrets_of(folder)
         about = {
             "schema": SCHEMA_VERSION,
             "job_id": read_job(folder).get("job_id"),
@@ -116,7 +115,7 @@ class RunJob:
         append_run(self.folder / RUNS_TABLE, run_id, job, stages, self.attempt)
         self._log(f"run {run_id} began: {' '.join(stages) or job}")
         if config and not (self.folder / _CONFIG).exists():
-            write_json(self.folder / _CONFIG, read_secrets().mask_json(to_json(config)))
+            write_json(self.folder / _CONFIG, secrets_of(self.folder).mask_json(to_json(config)))
 
     def add_dataset(
         self, name: str, root: Path, settings: Mapping[str, Any], versions: Mapping[str, Any]
@@ -124,7 +123,7 @@ class RunJob:
         """Records a dataset that the job is about, with its settings as they are now."""
         if name in self.read().get("datasets", {}):
             return
-        secrets = read_secrets()
+        secrets = secrets_of(self.folder)
 
         def add(about: Json) -> bool:
             if name in about["datasets"]:
@@ -218,7 +217,7 @@ class RunJob:
             status: `completed`, `failed` or `canceled`; with a failed stage it is not completed.
             errors: why, apart from what stages say.
         """
-        told = [read_secrets().mask_text(one) for one in errors][:_MOST_ERRORS]
+        told = [secrets_of(self.folder).mask_text(one) for one in errors][:_MOST_ERRORS]
         reason = told[0] if told else "canceled" if status == CANCELED else "it did not end"
         for stage in self._stages():
             end_lost_parts(self.folder, stage, None, reason)
@@ -249,7 +248,7 @@ class RunJob:
     def _log(self, message: str, level: str = "info") -> None:
         last = [{}, *list_of(self.read().get("attempts"))][-1]
         name = orchestrator_log(last.get("started_at"))
-        open_log(self.folder, name, read_secrets()).write(level, message)
+        open_log(self.folder, name, secrets_of(self.folder)).write(level, message)
 
     def _open_again(self) -> None:
         def open_it(about: Json) -> bool:

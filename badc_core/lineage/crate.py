@@ -28,6 +28,7 @@ from badc_core.lineage.crate_software import add_software
 from badc_core.lineage.tracing import Lineage, trace
 from badc_core.provenance.history import read_authors
 from badc_core.settings import SETTINGS_FILE
+from badc_core.units import counted
 
 NO_LICENCE = "No licence was chosen: ask the authors before using this."
 
@@ -146,7 +147,8 @@ class _Filling:
         inputs = self._add_table(table, n_recordings)
         self._crate.name = f"Bird detections in {self._dataset.root.name}"
         self._crate.description = (
-            f"What BADC detected in {n_recordings} recordings: detections, effort and summaries. "
+            f"What BADC detected in {counted(n_recordings, 'recording')}: detections, effort and "
+            "summaries. "
             "The recordings themselves are not in this crate; recordings_analysed.csv has the "
             "SHA-256 of each."
         )
@@ -209,7 +211,8 @@ class _Filling:
                 "encodingFormat": "text/csv",
                 "contentSize": str(path.stat().st_size),
                 "sha256": sha256_file(path),
-                "description": f"{n_recordings} recordings: path, SHA-256, length, station, start.",
+                "description": f"{counted(n_recordings, 'recording')}: "
+                "path, SHA-256, length, station, start.",
             },
         )
 

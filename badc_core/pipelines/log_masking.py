@@ -1,5 +1,6 @@
 """Keeping secrets out of the log of a stage's process, which may print its settings."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from threading import Thread
 
 from badc_core.secret_values import MaskedStream, Secrets
 
+_log = logging.getLogger(__name__)
 _BLOCK_BYTES = 1 << 16
 _LAST_WORDS_S = 2.0
 """How long to wait for a process that nobody could find, and that still has the log open."""
@@ -34,6 +36,11 @@ def masking(log: int, secrets: Secrets) -> Iterator[tuple[int, int]]:
     finally:
         os.close(writable)
         copying.join(_LAST_WORDS_S)
+        if copying.is_alive():
+            _log.warning(
+                "a process of the stage cannot be found, and may still print; what it prints after "
+                "this command has ended is not in the log"
+            )
     if copying.error is not None:
         raise copying.error
 
@@ -49,11 +56,13 @@ class _Copying(Thread):
         self._stream = stream
 
     def run(self) -> None:
-        while block := os.read(self._readable, _BLOCK_BYTES):
-            self._write(self._stream.add(block))
-        self._write(self._stream.end())
-        os.close(self._readable)
-        os.close(self._log)
+        try:
+            while block := os.read(self._readable, _BLOCK_BYTES):
+                self._write(self._stream.add(block))
+            self._write(self._stream.end())
+        finally:
+            os.close(self._readable)
+            os.close(self._log)
 
     def _write(self, content: bytes) -> None:
         """Writes to the log; after an error all else is read and lost, so that nobody waits."""

@@ -1,14 +1,17 @@
 """A job that a pipeline works on: its folders, its input, and where paths of stages are in it."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import absolute
-from badc_core.jobs.environment import read_text, variables
+from badc_core.hashing import sha256_bytes
+from badc_core.jobs.environment import masked, read_text, variables
 from badc_core.jobs.manifest_files import JOB_INFO, load_manifest, secrets_of
+from badc_core.jobs.outputs import hash_file
 from badc_core.json_texts import parse_object
 from badc_core.pipelines.definition import Pipeline, PipelineStage
 from badc_core.pipelines.graph import IN_JOB, place_in_job
@@ -89,8 +92,19 @@ class PipelineJob:
             raise ConfigInvalid(what, self.settings, "Put them back") from error
         read = {name: given.get(name) or "" for name in stage.settings}
         # As the manifest masks them, with which they are compared.
-        masked: dict[str, str] = secrets_of(self.folder).mask_json(read)
-        return masked
+        without_secrets: dict[str, str] = secrets_of(self.folder).mask_json(read)
+        return without_secrets
+
+    def hash_input(self, path: Path) -> str | None:
+        """Returns the SHA-256 of an input of a stage; None for a folder and what cannot be read.
+
+        Of the job's settings it is that of what stays of them, the copy without secrets.
+        """
+        if path not in {self.config, self.backup}:
+            return hash_file(path)
+        with suppress(OSError):
+            return sha256_bytes(masked(read_text(path)).encode(errors="surrogateescape"))
+        return None
 
     def input_paths(
         self, pipeline: Pipeline, stage: PipelineStage, *, needed: bool

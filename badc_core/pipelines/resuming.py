@@ -6,7 +6,7 @@ from typing import Any
 
 from badc_core.errors import ConfigInvalid
 from badc_core.jobs import find_stages_to_repeat, load_manifest
-from badc_core.jobs.outputs import FileState, hash_file
+from badc_core.jobs.outputs import FileState
 from badc_core.jobs.values import read_time
 from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.graph import COPY, place_in_job
@@ -86,20 +86,22 @@ def _changed_input(
         **job.input_paths(pipeline, stage, needed=False),
     }
     for text, path in paths.items():
-        if place_in_job(text) is None and _has_changed(path, read.get(text, {})):
+        if place_in_job(text) is None and _has_changed(job, path, read.get(text, {})):
             return f"{path} has changed"
     written = [path for one in pipeline.stages for path in job.output_paths(one).values()]
     for key in read.keys() - paths.keys():
         path = Path(str(read[key].get("path")))
         is_output = any(path.is_relative_to(place) for place in written)
         # The job's copy of the settings is removed when all is done.
-        if not is_output and path != job.config and _has_changed(path, read[key]):
+        if not is_output and path != job.config and _has_changed(job, path, read[key]):
             return f"{path} has changed"
     return ""
 
 
-def _has_changed(path: Path, read: Mapping[str, Any]) -> bool:
+def _has_changed(job: PipelineJob, path: Path, read: Mapping[str, Any]) -> bool:
     """Returns whether a file is not what was read; it is hashed only if it has another time."""
+    if path == job.settings:  # it is another file once the job's copy of them is removed
+        return bool(job.hash_input(path) != read.get("sha256"))
     now = FileState.read(path)
     before = read.get("exists", False), read.get("size_bytes", 0)
     if before != (now.exists, now.size_bytes):
@@ -107,4 +109,4 @@ def _has_changed(path: Path, read: Mapping[str, Any]) -> bool:
     if read.get("modified_at") == now.modified_at:
         return False
     # Version control gives a file a new time whenever it puts it in place.
-    return not read.get("sha256") or hash_file(path) != read["sha256"]
+    return not read.get("sha256") or job.hash_input(path) != read["sha256"]

@@ -15,7 +15,7 @@ from badc_core.jobs import StageManifest, load_manifest, stage_environment
 from badc_core.jobs.environment import restore_configuration
 from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
 from badc_core.jobs.manifest_files import secrets_of
-from badc_core.jobs.outputs import hash_file, hash_folder
+from badc_core.jobs.outputs import hash_folder
 from badc_core.jobs.stage_manifest import Logger
 from badc_core.jobs.work_lock import working_on
 from badc_core.locks import try_lock_file, unlock
@@ -148,7 +148,7 @@ class StageRunner:
         more = job.input_paths(self._pipeline, stage, needed=False)
         for text, path in (*needed.items(), *more.items()):
             if text in needed or path.exists():
-                record.add_input(text, path, sha256=hash_file(path))
+                record.add_input(text, path, sha256=job.hash_input(path))
         clear_outputs(outputs, job.folder, job.input)
         status = FAILED
         try:

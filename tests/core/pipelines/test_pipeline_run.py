@@ -326,3 +326,17 @@ def test_a_killed_pipeline_is_resumed_with_what_is_whole(lab) -> None:
 @pytest.mark.soak
 def test_a_pipeline_killed_again_and_again_ends_whole(lab) -> None:
     assert {"running", "success"} <= {*_kill_again_and_again(lab, 40)}
+
+
+def test_a_stage_that_reads_the_settings_is_kept_after_they_were_removed(lab) -> None:
+    """What is left of them at the end has no secrets; a change in it still counts."""
+    lab.job.config.write_text("HF_TOKEN=hf_3f9ab77c21d0\nSPOKEN=en\n")
+    script = 'grep -c hf_3f9 "$CONFIG_PATH" > n'
+    read = stage("read", script, 'inputs = ["{config}"]\noutputs = ["n"]')
+    assert lab.run(read).status == "completed"
+    assert not lab.job.config.exists()
+    lab.run(read)
+    assert lab.record("read")["attempt"] == 1, "nothing has changed"
+    lab.job.backup.write_text(lab.job.backup.read_text().replace("=en", "=de"))
+    lab.run(read)
+    assert lab.record("read")["attempt"] == 2
