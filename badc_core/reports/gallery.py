@@ -41,6 +41,7 @@ class Exhibit:
     """A detection with picture and sound.
 
     Attributes:
+        detection_id: its place on the page is named for it.
         picture: data URI of the spectrogram.
         top_hz: frequency at the picture's upper edge.
         shown_s: length of picture and sound.
@@ -49,6 +50,8 @@ class Exhibit:
         is_expected: whether the species can be there; None where that is not known.
     """
 
+    detection_id: str
+    label: str
     label_name: str
     scientific_name: str | None
     confidence: float
@@ -122,6 +125,8 @@ def _exhibit(
     shown = read_surroundings(files, start_ms / 1000, end_ms / 1000, padding_s, silenced)
     spectrogram = render_spectrogram(shown.samples, shown.sample_rate_hz)
     return Exhibit(
+        detection_id=detection["detection_id"],
+        label=detection["label"],
         label_name=detection["label_name"],
         scientific_name=detection["scientific_name"],
         confidence=detection["confidence"],

@@ -126,6 +126,7 @@ def render_recording_page(
         exhibits=exhibits,
         sound_missing=sound_missing,
         at=lambda offset_ms: _at(recording, offset_ms),
+        clock_at=lambda offset_ms: _clock_after(recording, timedelta(milliseconds=offset_ms)),
         end_local=end_local,
         sun=describe_sun(recording),
         end_offset_min=_end_offset_min(recording, end_local),

@@ -1,0 +1,264 @@
+"""Clips: detections with picture and sound, taken out of the pages of their recordings.
+
+Nothing is decoded, since the sound may be elsewhere by now; and what a recording's page silences,
+where people speak, stays silent. How clips look is in `templates/clips.html`, how they are made in
+`reports/gallery.py`.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import unescape
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+from markupsafe import Markup
+
+from badc_core.annexed_files import lacks_content
+from badc_core.corpus.database import query
+from badc_core.datasets.dataset import Dataset
+from badc_core.reports.unmuted import current_mark
+
+_PAGES_PER_CLIP = 5
+_OPENING, _CLOSING = b'<figure class="exhibit" ', b"</figure>"
+_ATTRIBUTE = re.compile(rb'([a-z-]+)="([^"]*)"')
+_HEAD_BYTES = 2000
+
+_CANDIDATES = """
+    WITH found AS (
+        SELECT label, label_name, any_value(c.scientific_name) AS scientific_name,
+            study_area, location,
+            unnest(max({'best': best, 'recording_id': recording_id}, $1)) AS one
+        FROM counts_by_recording c JOIN recordings USING (recording_id)
+        WHERE $2 IS NULL OR list_contains($2, label)
+        GROUP BY label, label_name, study_area, location
+    )
+    SELECT label, label_name, scientific_name, study_area, location, one.recording_id, one.best,
+        row_number() OVER (
+            PARTITION BY label, study_area, location ORDER BY one.best DESC, one.recording_id
+        ) AS nth_of_station
+    FROM found
+    ORDER BY label, nth_of_station, one.best DESC, one.recording_id
+"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recording whose page may have a clip of a label.
+
+    Attributes:
+        best: the label's highest score in the recording.
+        nth_of_station: its place among the recordings of its station, by that score, from 1.
+    """
+
+    label: str
+    label_name: str
+    scientific_name: str | None
+    study_area: str | None
+    location: str | None
+    recording_id: str
+    best: float
+    nth_of_station: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A detection with picture and sound.
+
+    Attributes:
+        detection_id: as in tables of detections.
+        source: which label, recording and station it is of.
+        confidence: its score.
+        is_expected: whether the species can be there; None where that is not known.
+        in_speech: whether somebody speaks during the detection.
+        heard_local: when it begins by the clock at the station; None where no clock is known.
+        start_ms: when it begins, from the start of the recording.
+        picture: SVG.
+        sound: an `audio` element.
+        page: that of the recording.
+    """
+
+    detection_id: str
+    source: Candidate
+    confidence: float
+    is_expected: bool | None
+    in_speech: bool
+    heard_local: datetime | None
+    start_ms: int
+    picture: Markup
+    sound: Markup
+    page: Path
+
+    @property
+    def size_bytes(self) -> int:
+        """Its share of a page."""
+        return len(self.picture) + len(self.sound)
+
+    def address(self, folder: Path) -> str:
+        """Returns where on its recording's page it is, from a page in a folder."""
+        relative = os.path.relpath(self.page, folder).replace(os.sep, "/")
+        return f"{quote(relative)}#d-{quote(self.detection_id)}"
+
+
+@dataclass(frozen=True)
+class _Exhibit:
+    """Where a detection is in a recording's page, in bytes, and what the page says of it."""
+
+    start: int
+    end: int
+    attributes: dict[str, str]
+
+
+def find_candidates(
+    connection: duckdb.DuckDBPyConnection, labels: Collection[str] | None = None
+) -> list[Candidate]:
+    """Returns which recordings have the best detections of labels, the best to be tried first.
+
+    They are in order of labels; of each label, the best of every station come before any second.
+
+    Args:
+        connection: to a corpus.
+        labels: those that are wanted; None for all.
+    """
+    wanted = None if labels is None else list(labels)
+    return [Candidate(**one) for one in query(connection, _CANDIDATES, _PAGES_PER_CLIP, wanted)]
+
+
+def choose_clips(
+    pages: "RecordingPages", candidates: Iterable[Candidate], per_label: int, max_bytes: int
+) -> tuple[Clip, ...]:
+    """Returns clips: one of each label, then a second of each, and so on.
+
+    Args:
+        pages: where they are taken from.
+        candidates: in the order in which they are tried; labels are shown in that order too.
+        per_label: how many clips of a label at most.
+        max_bytes: of all clips together; what does not fit is left out.
+    """
+    waiting: dict[str, Iterator[Clip]] = {}
+    for label, own in _by_label(candidates).items():
+        waiting[label] = _clips_of_label(pages, own)
+    chosen: list[Clip] = []
+    left_bytes = max_bytes
+    for _ in range(per_label):
+        for label, clips in list(waiting.items()):
+            clip = next(clips, None)
+            if clip is None:
+                del waiting[label]
+            elif clip.size_bytes <= left_bytes:
+                chosen.append(clip)
+                left_bytes -= clip.size_bytes
+    return tuple(chosen)
+
+
+def _by_label(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = {}
+    for one in candidates:
+        found.setdefault(one.label, []).append(one)
+    return found
+
+
+def _clips_of_label(pages: "RecordingPages", candidates: Sequence[Candidate]) -> Iterator[Clip]:
+    """Yields clips; ends where several pages after each other have none."""
+    failed = 0
+    for one in candidates:
+        clip = pages.take(one)
+        if clip is not None:
+            yield clip
+            failed = 0
+        elif (failed := failed + 1) == _PAGES_PER_CLIP:
+            return
+
+
+class RecordingPages:
+    """The pages of a dataset's recordings, each searched once however many clips are taken.
+
+    Args:
+        dataset: with its settings; where these mute speech, pages that do not are left alone.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._mark = current_mark(dataset).encode()
+        self._known: dict[str, dict[str, _Exhibit]] = {}
+
+    def take(self, candidate: Candidate) -> Clip | None:
+        """Returns the best detection of a label in a recording.
+
+        None if its page is not here, or older than the detections, or does not show it.
+        """
+        recording_id = candidate.recording_id
+        if recording_id not in self._known:
+            self._known[recording_id] = self._search(recording_id)
+        exhibit = self._known[recording_id].get(candidate.label)
+        if exhibit is None or exhibit.attributes["data-score"] != f"{candidate.best:.4f}":
+            return None
+        page = self._dataset.bundle(recording_id).html
+        try:
+            with page.open("rb") as file:
+                file.seek(exhibit.start)
+                content = file.read(exhibit.end - exhibit.start)
+        except OSError:
+            return None
+        return _cut_clip(candidate, exhibit.attributes, content.decode(), page)
+
+    def _search(self, recording_id: str) -> dict[str, _Exhibit]:
+        """Returns the first exhibit of each label on a recording's page: they are in order."""
+        page = self._dataset.bundle(recording_id).html
+        if lacks_content(page):
+            return {}
+        try:
+            content = page.read_bytes()
+        except OSError:
+            return {}
+        if self._mark and self._mark not in content[:_HEAD_BYTES]:
+            return {}
+        found: dict[str, _Exhibit] = {}
+        for one in _find_exhibits(content):
+            found.setdefault(one.attributes["data-label"], one)
+        return found
+
+
+def _find_exhibits(content: bytes) -> Iterator[_Exhibit]:
+    at = content.find(_OPENING)
+    while at != -1:
+        end = content.find(_CLOSING, at)
+        if end == -1:
+            return
+        tag = content[at : content.index(b">", at)]
+        attributes = {
+            name.decode(): unescape(value.decode()) for name, value in _ATTRIBUTE.findall(tag)
+        }
+        if "data-label" in attributes:
+            yield _Exhibit(at, end, attributes)
+        at = content.find(_OPENING, end)
+
+
+def _cut_clip(
+    source: Candidate, attributes: dict[str, str], figure: str, page: Path
+) -> Clip | None:
+    picture, sound = _cut(figure, "<svg", "</svg>"), _cut(figure, "<audio", "</audio>")
+    if not picture or not sound:
+        return None
+    heard = attributes["data-heard"]
+    return Clip(
+        detection_id=attributes["id"].removeprefix("d-"),
+        source=source,
+        confidence=float(attributes["data-score"]),
+        is_expected={"yes": True, "no": False}.get(attributes["data-expected"]),
+        in_speech=attributes["data-speech"] == "yes",
+        heard_local=datetime.fromisoformat(heard) if heard else None,
+        start_ms=int(attributes["data-start-ms"]),
+        picture=picture,
+        sound=sound,
+        page=page,
+    )
+
+
+def _cut(figure: str, opening: str, closing: str) -> Markup:
+    """Returns a part of a figure, which was escaped when its page was written."""
+    start, end = figure.find(opening), figure.find(closing)
+    return Markup(figure[start : end + len(closing)]) if 0 <= start < end else Markup("")  # noqa: S704
