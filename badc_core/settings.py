@@ -16,6 +16,7 @@ from badc_core.detector_files import read_thresholds
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.file_names import PathInside
+from badc_core.report_settings import ReportSettings
 from badc_core.settings_section import Section
 from badc_core.slurm_settings import SlurmSettings
 from badc_core.toml_files import read_toml
@@ -202,16 +203,6 @@ class DataladSettings(Section):
         description="Drop recordings that were fetched for a run when it is done with them, as "
         "far as `numcopies` lets it, so that an archive passes through a smaller disk.",
     )
-
-
-class ReportSettings(Section):
-    """What reports show."""
-
-    bucket_minutes: int = Field(60, ge=1, le=1440, description="Width of a timeline bucket.")
-    top_labels: int = Field(20, ge=1, description="Rows of species tables on a page.")
-    top_recordings: int = Field(10, ge=1, description="Rows of recording tables on a page.")
-    top_detections: int = Field(12, ge=0, description="Detections shown with picture and sound.")
-    padding_s: float = Field(1.0, ge=0, description="Sound added around a shown detection.")
 
 
 class SpeechSettings(Section):

@@ -52,7 +52,7 @@ class Exhibit:
 
     detection_id: str
     label: str
-    label_name: str
+    name: str
     scientific_name: str | None
     confidence: float
     start_ms: int
@@ -89,7 +89,7 @@ def make_exhibits(
 
     Args:
         path: the recording's audio.
-        detections: as `best_detections` returns them.
+        detections: as `best_detections` returns them, each with the `name` to show.
         padding_s: sound shown before and after each.
         channel: that was analysed; where each was, the loudest of an excerpt is shown.
         segments: where people speak.
@@ -127,7 +127,7 @@ def _exhibit(
     return Exhibit(
         detection_id=detection["detection_id"],
         label=detection["label"],
-        label_name=detection["label_name"],
+        name=detection["name"],
         scientific_name=detection["scientific_name"],
         confidence=detection["confidence"],
         start_ms=start_ms,

@@ -31,6 +31,7 @@ from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page
 from badc_core.reports.sun_times import describe_sun
 from badc_core.reports.unmuted import current_mark
+from badc_core.species_names import SpeciesNames
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
 
@@ -89,11 +90,12 @@ def render_recording_page(
     Raises:
         UnreadableRecording: its audio cannot be decoded.
     """
-    species = query(connection, _SPECIES)
+    names = SpeciesNames.read(dataset.settings.report.language)
+    species = names.add_to(query(connection, _SPECIES))
     stored = read_metadata(dataset.detections(recording.recording_id))
     channel = stored.get(CHANNEL_KEY, MEAN)
     exhibits, sound_missing = _exhibits(
-        connection, dataset, recording, parse_channel(channel), segments
+        connection, dataset, recording, parse_channel(channel), segments, names
     )
     end_local = _clock_after(recording, timedelta(seconds=recording.duration_s))
     return render_page(
@@ -148,10 +150,11 @@ def _exhibits(
     recording: Recording,
     channel: Channel,
     segments: Segments | None,
+    names: SpeciesNames,
 ) -> tuple[tuple[Exhibit, ...], str]:
     """Returns the detections with picture and sound, or why there are none."""
     report, audio = dataset.settings.report, dataset.audio(recording.path)
-    best = best_detections(connection, report.top_detections)
+    best = names.add_to(best_detections(connection, report.top_detections))
     privacy = dataset.settings.speech.privacy
     if privacy == "mute" and segments is None:
         return (), "speech in it was not searched for, as its sound was not here"
@@ -180,15 +183,17 @@ def _timeline_rows(
     connection: duckdb.DuckDBPyConnection, recording: Recording, species: list[dict[str, Any]]
 ) -> tuple[Row, ...]:
     duration_ms = max(1, round(recording.duration_s * 1000))
+    names = {(one["label"], one["label_name"]): one["name"] for one in species}
     marks: dict[tuple[str, str], list[Mark]] = {}
     for one in query(connection, _MARKS, _TIMELINE_BINS, duration_ms):
         start_ms, width_ms = one["first_ms"], one["end_ms"] - one["first_ms"]
-        title = f"{_at(recording, start_ms)}: {one['label_name']}, best score {one['best']:.2f}"
+        label = one["label"], one["label_name"]
+        title = f"{_at(recording, start_ms)}: {names[label]}, best score {one['best']:.2f}"
         title += f", {one['detections']} detections" if one["detections"] > 1 else ""
         mark = Mark(start_ms / duration_ms, width_ms / duration_ms, one["best"], title)
-        marks.setdefault((one["label"], one["label_name"]), []).append(mark)
+        marks.setdefault(label, []).append(mark)
     return tuple(
-        Row(one["label_name"], tuple(marks[one["label"], one["label_name"]]))
+        Row(one["name"], tuple(marks[one["label"], one["label_name"]]))
         for one in species[:_TIMELINE_ROWS]
     )
 

@@ -15,9 +15,11 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.calibrate import describe_calibration
 from badc_core.detectors.registry import choose_chunks, identify_detector
 from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.hashing import sha256_unchanged
 from badc_core.ranges.marking import describe_marks
 from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
+from badc_core.species_names import find_names
 from badc_core.speech.stored import search_inputs
 from badc_core.stages.listings import list_like
 
@@ -113,10 +115,13 @@ def _selection_settings(dataset: Dataset) -> dict[str, Any]:
 
 def _report_settings(dataset: Dataset) -> dict[str, Any]:
     """Returns what decides a report; where no speech is searched for, nothing about it."""
-    settings, speech = dataset.settings.report.model_dump(), dataset.settings.speech
-    if not speech.is_searched_for:
-        return {"settings": settings}
-    return {"settings": settings, "speech": speech.model_dump() | search_inputs()}
+    report, speech = dataset.settings.report, dataset.settings.speech
+    inputs: dict[str, Any] = {"settings": report.model_dump()}
+    if report.language:
+        inputs["names"] = sha256_unchanged(find_names(report.language))
+    if speech.is_searched_for:
+        inputs["speech"] = speech.model_dump() | search_inputs()
+    return inputs
 
 
 def _chosen_channel(dataset: Dataset, recording_id: str) -> tuple[str, ...]:
