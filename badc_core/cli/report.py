@@ -10,10 +10,12 @@ from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
+from badc_core.cli.viewing import ViewOptions, view_page
 from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import RecordingUnknown
 from badc_core.recordings.registry import read_registry
+from badc_core.species_names import SpeciesNames
 from badc_core.units import counted, format_duration
 
 _SPECIES = """
@@ -50,6 +52,7 @@ _KEYS = (
 def report(
     dataset: DatasetFolder,
     out: Output,
+    view: ViewOptions,
     recording: Annotated[
         str | None,
         typer.Option("--recording", "-r", help="Only this recording: its name, or its path."),
@@ -60,7 +63,9 @@ def report(
     opened = Dataset.open(dataset)
     if recording is not None:
         recording = read_registry(opened.registry).require(recording).recording_id
-    out.give(show_report(opened, recording, limit, out))
+    result = show_report(opened, recording, limit, out)
+    out.give(result)
+    view_page(opened, result["report"], view, out)
 
 
 def show_report(
@@ -93,7 +98,10 @@ def show_report(
     title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
     title += f", {format_duration(dead_s)} dead" if dead_s else ""
     columns = ["Label", "Scientific name", "Detections", "Best score", "Recordings"]
-    shown = [[*row[:3], f"{row[3]:.3f}", row[4]] for row in rows[:limit]]
+    names = SpeciesNames.read(dataset.settings.report.language)
+    shown = [
+        [names.of(row[0], row[1]), row[1], row[2], f"{row[3]:.3f}", row[4]] for row in rows[:limit]
+    ]
     if any(row[6] for row in rows):
         columns.append("Not expected")
         shown = [[*cells, row[6]] for cells, row in zip(shown, rows, strict=False)]
