@@ -133,6 +133,7 @@ $(VENV)/.installed-media: $(VENV)/.installed-run
 	@.venv-core/bin/python -m pip install $(PIP_FLAGS) -c requirements.lock \
 		-r .venv-core/requirements.txt
 	@.venv-core/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@.venv-core/bin/python -m pip install $(PIP_FLAGS) $(SPECIES_NAMES)
 	@touch $@
 
 # In an environment of its own, since it wants an older version of rich than other tools do.
