@@ -18,7 +18,7 @@ from badc_core.inference.select import select_detections
 from badc_core.outcomes import Outcome
 from badc_core.recordings.registry import read_rows
 from badc_core.reports.bundle import BundleOutcome, write_bundle
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_if_remade
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.fingerprint_files import store_if_remade
@@ -98,14 +98,14 @@ def run_step(inputs: StepInputs) -> Iterable[Outcome[Any]]:
 
 
 def build_corpus_step(dataset: Dataset, step: str) -> None:
-    """Makes the corpus database or its page from files; if it is another, its file says so.
+    """Makes the corpus database or its pages from files; if it is another, its file says so.
 
     Raises:
-        BadcError: as `gather_corpus` and `write_corpus_page` do.
+        BadcError: as `gather_corpus` and `write_site` do.
     """
     with Work(dataset.work_folder).writing_corpus():
         if step == CORPUS_DETECTIONS:
             gather_corpus(dataset)
         else:
-            write_corpus_page(dataset)
+            write_site(dataset)
         store_corpus_if_remade(dataset, step)

@@ -41,7 +41,7 @@ from badc_core.detections.store import SCHEMA_KEY, write_detections, write_effor
 from badc_core.devices.places import usable_cores
 from badc_core.outcomes import for_each
 from badc_core.recordings.recording import Recording
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 
 MOST_STATIONS, N_MONTHS, N_LABELS = 100, 4, 300
 _CHUNK_MS, _N_CHUNKS = 60_000, 60
@@ -128,7 +128,7 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
     require_same(totals.recordings, len(ids) + 1)
     written = set(dataset.corpus.folder.rglob("*.parquet")) - before
     with clock.timing("page_s"):
-        page = write_corpus_page(dataset)
+        page = write_site(dataset).page
     n_bytes = sum(one.stat().st_size for one in dataset.corpus.folder.rglob("*.parquet"))
     seconds = {name: round(value, 2) for name, value in clock.seconds.items()}
     return {

@@ -57,6 +57,15 @@ class CorpusPaths:
         return self.species / f"{to_file_name(label)}.html"
 
     @property
+    def page_folders(self) -> tuple[Path, ...]:
+        """Both of these folders."""
+        return self.stations, self.species
+
+    def list_pages(self) -> list[Path]:
+        """Returns the pages about stations and species that are there."""
+        return sorted(one for folder in self.page_folders for one in folder.glob("*.html"))
+
+    @property
     def fingerprints(self) -> Path:
         """What both were made from (`stages/fingerprint_files.py`), as JSON."""
         return self.folder / "fingerprints.json"

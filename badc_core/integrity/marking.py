@@ -92,14 +92,15 @@ def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding
 def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:
     """Takes a damaged file of the corpus away, without which both are made again."""
     with Work(dataset.work_folder).writing_corpus():
-        found = look_at_corpus(dataset).findings
+        corpus, found = dataset.corpus, look_at_corpus(dataset).findings
+        kept = (*corpus.part_folders, *corpus.page_folders)
         still = [one for one in found if one.stage == asset]
         paths = [dataset.root / one.path for one in still]
         put_contents_away(paths)
         if still:
             set_aside(dataset, corpus_file(dataset, asset))
         for path in paths:
-            # What is left of a part would be built upon.
-            if any(path.is_relative_to(one) for one in dataset.corpus.part_folders):
+            # What is left of a part, or of a page, would be built upon.
+            if any(path.is_relative_to(one) for one in kept):
                 set_aside(dataset, path)
     return still

@@ -107,7 +107,7 @@ def export_crate(dataset: Dataset, folder: Path, licence: str = "") -> CrateWrit
 def _corpus_files(dataset: Dataset) -> Iterator[Path]:
     """Yields the files that are copied into a crate."""
     corpus = dataset.corpus
-    yield from (corpus.duckdb, corpus.html, corpus.parts)
+    yield from (corpus.duckdb, corpus.html, *corpus.list_pages(), corpus.parts)
     yield from (corpus.folder / one for one in files_by_path(read_part_list(corpus.parts)))
     yield from filter(os.path.lexists, (dataset.root / SETTINGS_FILE, dataset.deployments))
     yield from sorted(dataset.corpus.summary.glob("*.csv"))
@@ -190,6 +190,8 @@ class _Filling:
         known = _DESCRIPTIONS.get(path.name, "A summary of the detections.")
         if path.suffix == ".parquet":
             known = "What was found or analysed at one station in one month, or a summary of it."
+        if path.parent in self._dataset.corpus.page_folders:
+            known = "The page about a station or species."
         return self._crate.add_file(
             path.resolve(),
             name,

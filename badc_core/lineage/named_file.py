@@ -95,9 +95,9 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
         return ResultFile(path, dataset, AUDIO, recording_id, f"sound of {recording_id}")
     if path == dataset.registry:
         return ResultFile(path, dataset, REGISTRY, "", "table of all recordings")
-    if path == dataset.corpus.html:
-        return ResultFile(path, dataset, CORPUS_REPORT, "", "page about all recordings")
     corpus = dataset.corpus
+    if path == corpus.html or path.parent in corpus.page_folders:
+        return ResultFile(path, dataset, CORPUS_REPORT, "", "page about all recordings")
     in_parts = any(path.is_relative_to(one) for one in (corpus.summary, *corpus.part_folders))
     if in_parts or path in (corpus.duckdb, corpus.parts):
         return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")

@@ -1,5 +1,7 @@
 """Whether the files of a corpus can be whole."""
 
+from contextlib import suppress
+
 from badc_core.annexed_files import lacks_content
 from badc_core.corpus.finished_database import explain_damage
 from badc_core.corpus.parts import explain_lost_file, read_part_list
@@ -7,6 +9,8 @@ from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.page import is_whole_page
+from badc_core.stages.fingerprint_files import find_difference, read_stored
+from badc_core.stages.step_records import CORPUS_REPORT
 
 
 def explain_corpus_damage(dataset: Dataset) -> str:
@@ -25,8 +29,20 @@ def explain_corpus_damage(dataset: Dataset) -> str:
     lost = "" if lacks_content(corpus.parts) else _explain_lost_part(corpus)
     if lost:
         return lost
-    is_cut_off = corpus.html in here and not is_whole_page(corpus.html)
-    return f"{corpus.html.name} is damaged (it is cut off)" if is_cut_off else ""
+    if corpus.html in here and not is_whole_page(corpus.html):
+        return f"{corpus.html.name} is damaged (it is cut off)"
+    return _explain_lost_page(dataset)
+
+
+def _explain_lost_page(dataset: Dataset) -> str:
+    """Returns which page about a station or species is not as it was written, if one is not."""
+    with suppress(DatasetInvalid):
+        output = read_stored(dataset.corpus.fingerprints, "").get(CORPUS_REPORT)
+        lost = output and find_difference(
+            dataset, (dataset.root / one for one in output.files), output, in_full=False
+        )
+        return f"{lost.relative_to(dataset.corpus.folder)} is missing or damaged" if lost else ""
+    return ""
 
 
 def _explain_lost_part(corpus: CorpusPaths) -> str:

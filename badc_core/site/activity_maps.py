@@ -3,7 +3,7 @@
 Every column shows detections per hour analysed, since what is listened to more has more of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -30,6 +30,17 @@ _BY_SUNRISE = (
 )
 
 
+HOURS = {hour: (f"{hour:02d}", f"{hour:02d}:00") for hour in range(24)}
+"""Columns of hours of the day, each with its name below the map, and that in titles."""
+
+
+def half_hours(heard: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Returns the columns of half-hours from sunrise, from the first to the last of some."""
+    there = sorted(heard)
+    shown = range(there[0], there[-1] + _HALF_HOUR_MIN, _HALF_HOUR_MIN) if there else ()
+    return {at: _name_half_hour(at) for at in shown}
+
+
 def map_by_hour(
     connection: duckdb.DuckDBPyConnection, species: Sequence[Mapping[str, Any]]
 ) -> HeatMap | None:
@@ -39,61 +50,73 @@ def map_by_hour(
         connection: to a corpus.
         species: those shown, with `label` and `label_name`.
     """
-    columns = {hour: (f"{hour:02d}", f"{hour:02d}:00") for hour in range(24)}
-    return _map(connection, species, _BY_HOUR, columns)
+    effort_s: dict[int, float] = dict(connection.execute(_BY_HOUR[0]).fetchall())
+    found = _find_active(connection, _BY_HOUR[1])
+    return map_rates(
+        HOURS, effort_s, [(one["label_name"], found.get(_key(one), {})) for one in species]
+    )
 
 
 def map_by_sunrise(
     connection: duckdb.DuckDBPyConnection, species: Sequence[Mapping[str, Any]]
 ) -> HeatMap | None:
     """Returns activity by species and half-hour from sunrise, from the first to the last heard."""
-    heard = [at for at, _ in connection.execute(_BY_SUNRISE[0]).fetchall()]
-    if not heard:
-        return None
-    shown = range(min(heard), max(heard) + _HALF_HOUR_MIN, _HALF_HOUR_MIN)
-    return _map(connection, species, _BY_SUNRISE, {at: _name_half_hour(at) for at in shown})
+    effort_s: dict[int, float] = dict(connection.execute(_BY_SUNRISE[0]).fetchall())
+    found = _find_active(connection, _BY_SUNRISE[1])
+    rows = [(one["label_name"], found.get(_key(one), {})) for one in species]
+    return map_rates(half_hours(effort_s), effort_s, rows)
 
 
-def _map(
-    connection: duckdb.DuckDBPyConnection,
-    species: Sequence[Mapping[str, Any]],
-    queries: tuple[str, str],
+def map_rates(
     columns: Mapping[int, tuple[str, str]],
+    effort_s: Mapping[int, float],
+    rows: Sequence[tuple[str, Mapping[int, int]]],
 ) -> HeatMap | None:
-    """Returns a heat map.
+    """Returns a heat map of detections per hour analysed; None where nothing was analysed.
 
     Args:
-        connection: to a corpus.
-        species: a row each.
-        queries: for the seconds analysed, and for the activity of species, of each column.
         columns: column -> its name below the map, and that in titles.
+        effort_s: column -> seconds analysed.
+        rows: name, and column -> detections, of each.
     """
-    effort_s: dict[int, float] = dict(connection.execute(queries[0]).fetchall())
-    if not effort_s or not species:
+    if not effort_s or not rows:
         return None
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
-    for one in query(connection, queries[1]):
-        found.setdefault((one["label"], one["label_name"]), {})[one["at"]] = one
-    rows = []
-    for shown in species:
-        name = shown["label_name"]
-        active = found.get((shown["label"], name), {})
-        most = max((cell["detections_per_hour"] or 0.0 for cell in active.values()), default=0.0)
-        cells = [
-            _cell(f"{name}, {title}", active.get(at), effort_s.get(at, 0.0), most or 1.0)
-            for at, (_, title) in columns.items()
-        ]
-        rows.append((name, tuple(cells)))
-    return HeatMap(tuple(short for short, _ in columns.values()), tuple(rows), dense=True)
-
-
-def _cell(title: str, active: Mapping[str, Any] | None, effort_s: float, most: float) -> Cell:
-    if not effort_s:
-        return Cell(None, f"{title}: nothing analysed")
-    n, rate = (active["detections"], active["detections_per_hour"] or 0.0) if active else (0, 0.0)
-    return Cell(
-        rate / most, f"{title}: {counted(n, 'detection')} in {format_duration(effort_s)} analysed"
+    return HeatMap(
+        tuple(short for short, _ in columns.values()),
+        tuple((name, tuple(_cells(name, columns, effort_s, found))) for name, found in rows),
+        dense=True,
     )
+
+
+def _cells(
+    name: str,
+    columns: Mapping[int, tuple[str, str]],
+    effort_s: Mapping[int, float],
+    found: Mapping[int, int],
+) -> Iterator[Cell]:
+    heard = {at: effort_s[at] for at in columns if effort_s.get(at)}
+    most = max((found.get(at, 0) / one for at, one in heard.items()), default=0.0) or 1.0
+    for at, (_, title) in columns.items():
+        if at not in heard:
+            yield Cell(None, f"{name}, {title}: nothing analysed")
+            continue
+        n = found.get(at, 0)
+        what = f"{counted(n, 'detection')} in {format_duration(heard[at])} analysed"
+        yield Cell(n / heard[at] / most, f"{name}, {title}: {what}")
+
+
+def _find_active(
+    connection: duckdb.DuckDBPyConnection, active: str
+) -> dict[tuple[str, str], dict[int, int]]:
+    """Returns label and its name -> column -> detections."""
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    for one in query(connection, active):
+        found.setdefault(_key(one), {})[one["at"]] = one["detections"]
+    return found
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, str]:
+    return one["label"], one["label_name"]
 
 
 def _name_half_hour(minutes: int) -> tuple[str, str]:

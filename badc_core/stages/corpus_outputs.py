@@ -17,7 +17,7 @@ from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 
 CORPUS_ASSETS = (CORPUS_DETECTIONS, CORPUS_REPORT)
 
-CORPUS_CODE_VERSION = "7"
+CORPUS_CODE_VERSION = "8"
 """Raised by hand when the corpus assets give different results for the same input."""
 
 
@@ -51,6 +51,8 @@ def store_corpus_if_remade(dataset: Dataset, asset: str) -> None:
 
 def _describe(dataset: Dataset, asset: str, fingerprint: str) -> StoredOutput:
     corpus = dataset.corpus
-    others = [corpus.parts, *sorted(corpus.summary.glob("*"))] if asset == CORPUS_DETECTIONS else []
+    others = corpus.list_pages()
+    if asset == CORPUS_DETECTIONS:
+        others = [corpus.parts, *sorted(corpus.summary.glob("*"))]
     files = sum_files(dataset, (corpus_file(dataset, asset), *others))
     return StoredOutput(fingerprint, CORPUS_CODE_VERSION, files)

@@ -3,6 +3,7 @@
 How commits are made is in `badc_core/provenance/`. The command is `badc redo` (`cli/redo.py`).
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def corpus_files(dataset: Dataset) -> list[Path]:
 
 
 def corpus_record(step: str, dataset: Dataset) -> RunRecord:
-    """Returns the record of the corpus database, or of its page."""
+    """Returns the record of the corpus database, or of its pages."""
     corpus = dataset.corpus
     examples = (dataset.recording, dataset.detections, dataset.effort, dataset.failure)
     sources = [one("x") for one in examples]
@@ -123,7 +124,8 @@ def corpus_record(step: str, dataset: Dataset) -> RunRecord:
     is_page = step == CORPUS_REPORT
     inputs = [one for one in dataset_files(dataset) if one.exists()]
     written = corpus_files(dataset)
-    outputs = [corpus.html] if is_page else [one for one in written if one.exists()]
+    made = (corpus.html, *corpus.page_folders) if is_page else written
+    outputs = [one for one in made if os.path.lexists(one)]
     return RunRecord(
         message=f"{step}: all recordings",
         commands=(["badc", "redo", *setting_words(dataset), "--", ".", step],),
@@ -139,7 +141,7 @@ def written_files(stage: str, dataset: Dataset, recording_ids: Sequence[str]) ->
 
 
 def commit_corpus(step: str, dataset: Dataset, commits: Commits) -> str:
-    """Commits the corpus database or its page; returns the commit, or nothing."""
+    """Commits the corpus database or its pages; returns the commit, or nothing."""
     if not commits.are_made:
         return ""
     record = corpus_record(step, dataset)

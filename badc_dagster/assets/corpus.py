@@ -1,4 +1,4 @@
-"""All recordings of a dataset together: one database, and one page."""
+"""All recordings of a dataset together: one database, and the pages about them."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
 from badc_core.stages.work import Work
@@ -83,7 +83,7 @@ def _corpus_detections(
 
 
 def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
-    """Returns the asset that writes the page about all recordings together."""
+    """Returns the asset that writes the pages about a dataset, its stations and its species."""
     resource = connection.scoped("dataset")
 
     @dg.asset(
@@ -93,7 +93,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         tags={STAGE_TAG: "corpus"},
         freshness_policy=_freshness(connection),
         deps=[asset_key(connection, CORPUS_DETECTIONS)],
-        description="The page about all recordings together.",
+        description="The pages about the dataset, each station and each species.",
         kinds={"html"},
         required_resource_keys={resource},
     )
@@ -105,15 +105,15 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             fingerprint = latest_fingerprint(context.instance, source)
             commits = Commits(dataset, context.log.warning)
             with Work(dataset.work_folder).writing_corpus():
-                page = write_corpus_page(dataset)
+                site = write_site(dataset)
                 stored = store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
                 commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             job.add_outputs(stored.files)
-            job.add_metadata(commit=commit)
+            job.add_metadata(commit=commit, pages_written=len(site.written) + 1)
             yield dg.MaterializeResult(
                 metadata={
-                    "report": dg.MetadataValue.path(page),
-                    "dagster/uri": page.as_uri(),
+                    "report": dg.MetadataValue.path(site.page),
+                    "dagster/uri": site.page.as_uri(),
                     **commit_metadata(commit),
                 },
                 data_version=dg.DataVersion(fingerprint),

@@ -19,7 +19,7 @@ from badc_core.recordings.describe import describe_recording
 from badc_core.recordings.failures import note_failure, read_failures
 from badc_core.recordings.registry import register_recordings
 from badc_core.reports.bundle import write_bundle
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 from badc_core.stages.fingerprint_files import store_fingerprint
 from badc_core.stages.stage import STAGES
 from support.built_once import build_once
@@ -89,4 +89,4 @@ def add_corpus(dataset: Dataset) -> None:
     """Writes the corpus of all recordings."""
     failures = {one: note.error for one, note in read_failures(dataset).items()}
     build_corpus(dataset, [*GOOD, BROKEN], failures)
-    write_corpus_page(dataset)
+    write_site(dataset)

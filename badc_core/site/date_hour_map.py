@@ -1,0 +1,217 @@
+"""The map of dates and hours: detections per hour analysed, with the lines of sunrise and sunset.
+
+Hours are those of clocks at the station. `templates/date_hour.html` draws the map; colours are in
+the style sheet.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from badc_core.site.levels import N_LEVELS, Levels
+from badc_core.site.sun_lines import SunPlace, find_sun_hours
+from badc_core.units import counted, format_duration
+
+N_HOURS = 24
+HOUR_HEIGHT = 11
+LEFT, RIGHT = 50, 985
+_MOST_DAYS = 92
+_MOST_COLUMNS = 120
+_WIDEST = 34.0
+_MOST_TICKS = 9
+_MOST_TITLES = 600
+"""With more cells each would be too small to point at, and the page too large."""
+_SURE_S = 60.0
+"""Less time analysed makes one detection a rate that would outshine all others."""
+
+Counts = NDArray[np.float64]
+"""Shape [columns, hours]."""
+
+
+@dataclass(frozen=True)
+class DateColumns:
+    """The columns of a map: days, or spans of as many weeks as are needed."""
+
+    first: date
+    span_days: int
+    n: int
+
+    @classmethod
+    def of(cls, first: date, last: date) -> "DateColumns":
+        """Returns the columns from one day to another, both included."""
+        n_days = (last - first).days + 1
+        span_days = 1 if n_days <= _MOST_DAYS else 7 * -(-n_days // (7 * _MOST_COLUMNS))
+        return cls(first, span_days, -(-n_days // span_days))
+
+    def begin(self, column: int) -> date:
+        """Returns the first day of a column."""
+        return self.first + timedelta(days=column * self.span_days)
+
+    def count(self, days: NDArray[Any], hours: NDArray[Any], amounts: NDArray[Any]) -> Counts:
+        """Returns amounts of days and hours, summed up by column.
+
+        Args:
+            days: none before the first or after the last, as datetime64, shape [n].
+            hours: 0 to 23, shape [n].
+            amounts: shape [n].
+        """
+        since = (days.astype("datetime64[D]") - np.datetime64(self.first)).astype(np.int64)
+        places = since // self.span_days * N_HOURS + hours
+        found = np.bincount(places, amounts, self.n * N_HOURS).astype(np.float64)
+        return found.reshape(self.n, N_HOURS)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Cells of one shade.
+
+    Attributes:
+        level: 1 to 5; 0 where something was analysed and nothing found; None: nothing analysed.
+        path: their outlines, as SVG.
+        title: shown when pointed at.
+    """
+
+    level: int | None
+    path: str
+    title: str
+
+
+@dataclass(frozen=True)
+class DateHourMap:
+    """A map, in units of an SVG view box.
+
+    Attributes:
+        width: of a column.
+        ticks: where a column begins, and its date.
+        suns: name of a line, `sunrise` or `sunset`, and its path.
+        place: name of the station that the lines are of; empty if there are none.
+        has_suns_missing: whether on some days the sun neither rises nor sets.
+        levels: detections per hour analysed.
+    """
+
+    columns: DateColumns
+    width: float
+    layers: tuple[Layer, ...]
+    ticks: tuple[tuple[float, str], ...]
+    suns: tuple[tuple[str, str], ...]
+    place: str
+    has_suns_missing: bool
+    levels: Levels
+
+
+def make_date_hour_map(
+    columns: DateColumns, effort_s: Counts, detections: Counts, place: SunPlace | None
+) -> DateHourMap:
+    """Returns the map.
+
+    Args:
+        columns: its columns.
+        effort_s: analysed in each column and hour.
+        detections: found in it.
+        place: whose sunrise and sunset are drawn.
+    """
+    rates = np.divide(detections * 3600, effort_s, out=np.zeros_like(effort_s), where=effort_s > 0)
+    sure = rates[(effort_s >= _SURE_S) & (rates > 0)]
+    levels = Levels(float((sure if sure.size else rates).max(initial=0.0)))
+    width = min((RIGHT - LEFT) / columns.n, _WIDEST)
+    middles = [columns.begin(n) + timedelta(days=columns.span_days // 2) for n in range(columns.n)]
+    hours = find_sun_hours(place, middles) if place else []
+    return DateHourMap(
+        columns=columns,
+        width=width,
+        layers=tuple(_layers(columns, effort_s, detections, rates, levels, width)),
+        ticks=tuple(_ticks(columns, width)),
+        suns=tuple(
+            (name, " ".join(_line([one[n] for one in hours], width)))
+            for n, name in enumerate(("sunrise", "sunset"))
+            if hours
+        ),
+        place=place.station.name if place else "",
+        has_suns_missing=any(None in one for one in hours),
+        levels=levels,
+    )
+
+
+def _layers(
+    columns: DateColumns,
+    effort_s: Counts,
+    detections: Counts,
+    rates: Counts,
+    levels: Levels,
+    width: float,
+) -> Iterator[Layer]:
+    shades = np.full(effort_s.shape, -1)
+    shades[effort_s > 0] = 0
+    for n, hour in np.argwhere(rates > 0).tolist():
+        shades[n, hour] = levels.of(rates[n, hour])
+    yield Layer(None, _runs(shades == -1, width), "Nothing analysed")
+    yield Layer(0, _runs(shades == 0, width), "Analysed, no detection")
+    found = np.argwhere(shades > 0)
+    if len(found) > _MOST_TITLES:
+        for level in range(1, N_LEVELS + 1):
+            yield Layer(level, _runs(shades == level, width), _describe_level(levels, level))
+        return
+    for n, hour in found.tolist():
+        title = f"{_name_column(columns, n)}, {hour:02d}:00: "
+        title += counted(round(detections[n, hour]), "detection")
+        title += f" in {format_duration(effort_s[n, hour])} analysed"
+        yield Layer(int(shades[n, hour]), _cell(n, hour, 1, width), title)
+
+
+def _describe_level(levels: Levels, level: int) -> str:
+    return f"Up to {levels.limit(level):.3g} detections per hour analysed"
+
+
+def _runs(chosen: NDArray[np.bool_], width: float) -> str:
+    """Returns the outlines of cells, those above one another as one."""
+    paths = []
+    for n, column in enumerate(chosen):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], column.view(np.int8), [0]))))
+        paths += [
+            _cell(n, first, end - first, width)
+            for first, end in zip(edges[::2], edges[1::2], strict=True)
+        ]
+    return "".join(paths)
+
+
+def _cell(column: int, hour: int, n_hours: int, width: float) -> str:
+    wide = max(width - 0.7, 0.8 * width)
+    x, y = f"{LEFT + column * width:.1f}", hour * HOUR_HEIGHT
+    return f"M{x} {y}h{wide:.1f}v{n_hours * HOUR_HEIGHT}h-{wide:.1f}z"
+
+
+def _name_column(columns: DateColumns, column: int) -> str:
+    begin = columns.begin(column)
+    week = "from " if columns.span_days > 1 else ""
+    return f"{week}{begin.day} {begin:%b %Y}"
+
+
+def _ticks(columns: DateColumns, width: float) -> Iterator[tuple[float, str]]:
+    every = max(-(-columns.n // _MOST_TICKS), round(90 / width + 0.5))
+    has_years = columns.begin(0).year != columns.begin(columns.n - 1).year
+    for n in range(0, columns.n, every):
+        begin = columns.begin(n)
+        yield LEFT + n * width, f"{begin.day} {begin:%b}" + (f" {begin.year}" if has_years else "")
+
+
+def _line(hours: Sequence[float | None], width: float) -> Iterator[str]:
+    """Yields the lines through the hours of columns, broken where there are none, and at midnight.
+
+    A line reaches from the first edge of its first column to the last of its last.
+    """
+    run: list[tuple[int, float]] = []
+    for n, hour in enumerate([*hours, None]):
+        if run and (hour is None or abs(hour - run[-1][1]) > N_HOURS / 2):
+            first, last = run[0], run[-1]
+            points = [(first[0] - 0.5, first[1]), *run, (last[0] + 0.5, last[1])]
+            places = (
+                f"{LEFT + (at + 0.5) * width:.1f} {one * HOUR_HEIGHT:.1f}" for at, one in points
+            )
+            yield "M" + "L".join(places)
+            run = []
+        if hour is not None:
+            run.append((n, hour))

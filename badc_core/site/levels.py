@@ -1,0 +1,27 @@
+"""The few shades in which amounts are shown on a map of days or hours, and what each means.
+
+Five can be told apart, and named in a legend; a shade for each amount could be neither.
+"""
+
+from dataclasses import dataclass
+
+N_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Shades for amounts up to the largest, in steps that grow: small amounts are the most common.
+
+    Args:
+        most: the largest amount; those beyond it have its shade.
+    """
+
+    most: float
+
+    def of(self, amount: float) -> int:
+        """Returns the shade of an amount above 0, from 1 to `N_LEVELS`."""
+        return next((n for n in range(1, N_LEVELS) if amount <= self.limit(n)), N_LEVELS)
+
+    def limit(self, level: int) -> float:
+        """Returns the largest amount of a shade."""
+        return self.most * (level / N_LEVELS) ** 2

@@ -1,0 +1,76 @@
+"""What pages of stations and of species both show: totals, recordings with links, what to mistrust.
+
+Their looks are in `templates/frame.html` and `templates/recordings.html`.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from badc_core.corpus.database import query
+from badc_core.datasets.dataset import Dataset
+from badc_core.reports.page import is_made_up
+from badc_core.site.stations import link
+
+DOUBTS = """
+    SELECT any_value(warning ORDER BY recording_id) AS warning,
+        count(DISTINCT recording_id) AS recordings, min(recording_id) AS example
+    FROM (SELECT recording_id, unnest(warnings) AS warning FROM recordings)
+    GROUP BY regexp_replace(warning, '[0-9][0-9.,:+-]*', '#', 'g') ORDER BY recordings DESC, warning
+"""
+"""Warnings that differ in their numbers alone are one kind."""
+
+_DETECTORS = "SELECT DISTINCT runner, model_version FROM detectors_by_recording ORDER BY ALL"
+_STUB = "SELECT count(*) FROM chunks_by_recording WHERE stub_chunks > 0"
+_SUMMED = ("detections", "chunks", "failed_chunks", "effort_s", "dead_s", "duration_s")
+
+Rows = list[dict[str, Any]]
+
+
+def shared_content(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, page: Path, made_from: str
+) -> dict[str, Any]:
+    """Returns what the frame of a page uses.
+
+    Args:
+        connection: to the corpus, or the part of it that the page is about.
+        dataset: whose.
+        page: where it goes.
+        made_from: what it says it was made from.
+    """
+    detectors = query(connection, _DETECTORS)
+    (n_stub,) = connection.execute(_STUB).fetchone() or (0,)
+    return {
+        "dataset_name": dataset.name,
+        "dataset_page": link(dataset.corpus.html, page),
+        "settings": dataset.settings,
+        "made_from": made_from,
+        "n_stub": n_stub,
+        "detectors": detectors,
+        "made_up": [one for one in detectors if is_made_up(one["model_version"])],
+        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors),
+    }
+
+
+def sum_up(recordings: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns totals of rows of `effort_by_recording`, with the first and the last start."""
+    rows = list(recordings)
+    starts = [one["start_local"] for one in rows if one["start_local"]]
+    return {
+        **{name: sum(one[name] for one in rows) for name in _SUMMED},
+        "recordings": len(rows),
+        "first": min(starts, default=None),
+        "last": max(starts, default=None),
+    }
+
+
+def with_addresses(dataset: Dataset, recordings: Sequence[dict[str, Any]], page: Path) -> Rows:
+    """Returns recordings with the addresses of their pages, empty where there is none."""
+    return [
+        {**one, "address": link(own, page) if os.path.lexists(own) else ""}
+        for one in recordings
+        for own in [dataset.bundle(one["recording_id"]).html]
+    ]

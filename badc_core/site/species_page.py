@@ -1,0 +1,229 @@
+"""The content of the pages about species, or other sounds.
+
+Their looks are in `templates/species.html`. Every query reads the parts of all stations, so that
+pages are written many at once, and each query is asked for all of them together.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from badc_core.corpus.database import query
+from badc_core.datasets.dataset import Dataset
+from badc_core.reports.page import render_page
+from badc_core.site.activity_maps import HOURS, half_hours, map_rates
+from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
+from badc_core.site.effort_maps import fetch_arrays
+from badc_core.site.shared_content import Rows, shared_content, with_addresses
+from badc_core.site.stations import Station, link
+from badc_core.site.sun_lines import choose_place, read_places
+
+MOST_RECORDINGS = 100
+
+BY_STATION = """
+    SELECT c.label, r.study_area, r.location,
+        any_value(c.label_name ORDER BY c.label_name) AS label_name,
+        any_value(c.scientific_name) AS scientific_name,
+        sum(c.detections)::BIGINT AS detections, count(*) AS recordings, max(c.best) AS best,
+        sum(c.expected)::BIGINT AS expected, sum(c.not_expected)::BIGINT AS not_expected
+    FROM counts_by_recording c JOIN recordings r USING (recording_id)
+    GROUP BY c.label, r.study_area, r.location
+    ORDER BY c.label, detections DESC, r.study_area, r.location
+"""
+_STATIONS = """
+    SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,
+        count(*) FILTER (effort_s > 0) AS listened_to
+    FROM effort_by_recording GROUP BY ALL
+"""
+_EFFORT = """
+    SELECT study_area, location, local_date, local_hour, effort_s
+    FROM effort_by_hour ORDER BY study_area, location
+"""
+_EFFORT_BY_SUNRISE = """
+    SELECT study_area, location, minutes_from_sunrise, effort_s FROM effort_by_sunrise
+    WHERE minutes_from_sunrise IS NOT NULL
+"""
+_FOUND = """
+    SELECT label, local_date, local_hour, sum(detections)::DOUBLE AS detections
+    FROM counts_by_hour WHERE label IN (SELECT unnest(?)) GROUP BY ALL ORDER BY label
+"""
+_FOUND_BY_SUNRISE = """
+    SELECT label, minutes_from_sunrise, sum(detections)::BIGINT AS detections
+    FROM counts_by_sunrise
+    WHERE label IN (SELECT unnest(?)) AND minutes_from_sunrise IS NOT NULL GROUP BY ALL
+"""
+_RECORDINGS = """
+    SELECT * FROM (
+        SELECT label, recording_id, detections, best, not_expected FROM counts_by_recording
+        WHERE label IN (SELECT unnest(?))
+        QUALIFY row_number() OVER (
+            PARTITION BY label ORDER BY detections DESC, best DESC, recording_id
+        ) <= ?
+    ) JOIN (SELECT recording_id, study_area, location, start_local FROM recordings)
+    USING (recording_id) ORDER BY label, detections DESC, best DESC, recording_id
+"""
+
+
+@dataclass(frozen=True)
+class _Hours:
+    """Amounts by day and hour, as arrays of shape [n]."""
+
+    days: NDArray[Any]
+    hours: NDArray[Any]
+    amounts: NDArray[Any]
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """All three."""
+        return self.days, self.hours, self.amounts
+
+
+class SpeciesPages:
+    """What pages about species show of all stations, read once for all of them.
+
+    Args:
+        connection: to the corpus.
+        dataset: whose.
+        by_station: rows of `BY_STATION`.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, dataset: Dataset, by_station: Rows
+    ) -> None:
+        self._connection = connection
+        self._dataset = dataset
+        self._found = {
+            label: list(rows) for label, rows in groupby(by_station, lambda one: one["label"])
+        }
+        rows = query(connection, _STATIONS)
+        self._stations = {Station(one["study_area"], one["location"]): one for one in rows}
+        self._places = read_places(connection)
+        self._effort = dict(_split(fetch_arrays(connection, _EFFORT), 2))
+        self._by_sunrise: dict[Station, dict[int, float]] = {}
+        for area, location, at, effort_s in connection.execute(_EFFORT_BY_SUNRISE).fetchall():
+            self._by_sunrise.setdefault(Station(area, location), {})[at] = effort_s
+
+    def render(self, made_from: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yields label and page of some species.
+
+        Args:
+            made_from: label -> what its page says it was made from.
+        """
+        labels = sorted(made_from)
+        hours = dict(_split(fetch_arrays(self._connection, _FOUND, labels), 1))
+        sunrises: dict[str, dict[int, int]] = {}
+        for label, at, n in self._connection.execute(_FOUND_BY_SUNRISE, [labels]).fetchall():
+            sunrises.setdefault(label, {})[at] = n
+        rows = query(self._connection, _RECORDINGS, labels, MOST_RECORDINGS)
+        recordings = {label: list(own) for label, own in groupby(rows, lambda one: one["label"])}
+        for label in labels:
+            read = hours.get((label,)), sunrises.get(label, {}), recordings[label]
+            yield label, self._render(label, made_from[label], *read)
+
+    def _render(
+        self,
+        label: str,
+        made_from: str,
+        hours: _Hours | None,
+        by_sunrise: Mapping[int, int],
+        recordings: Rows,
+    ) -> str:
+        page = self._dataset.corpus.species_page(label)
+        found = self._found[label]
+        own = {Station(one["study_area"], one["location"]): one for one in found}
+        name = Counter({one["label_name"]: one["detections"] for one in found}).most_common(1)[0][0]
+        effort_by_sunrise = _add(self._by_sunrise.get(one, {}) for one in own)
+        n_sunrise = half_hours(effort_by_sunrise)
+        return render_page(
+            "species.html",
+            **shared_content(self._connection, self._dataset, page, made_from),
+            name=name,
+            label=label,
+            scientific_name=next(filter(None, (one["scientific_name"] for one in found)), None),
+            totals=_sum_up(found),
+            stations=[self._describe(station, one, page) for station, one in own.items()],
+            n_stations=len(self._stations),
+            **self._maps(name, own, hours),
+            by_sunrise=map_rates(n_sunrise, effort_by_sunrise, [(name, by_sunrise)]),
+            recordings=[
+                {
+                    **one,
+                    "station": Station(one["study_area"], one["location"]),
+                    "station_page": self._link_station(one, page),
+                }
+                for one in with_addresses(self._dataset, recordings, page)
+            ],
+        )
+
+    def _describe(self, station: Station, found: Mapping[str, Any], page: Path) -> dict[str, Any]:
+        """Returns what the row of a station shows."""
+        heard = self._stations[station]
+        return {
+            **found,
+            "name": station.name,
+            "address": self._link_station(found, page),
+            "effort_s": heard["effort_s"],
+            "listened_to": heard["listened_to"],
+            "per_hour": found["detections"] * 3600 / (heard["effort_s"] or 1),
+        }
+
+    def _link_station(self, place: Mapping[str, Any], page: Path) -> str:
+        own = self._dataset.corpus.station_page(place["study_area"], place["location"])
+        return link(own, page)
+
+    def _maps(
+        self, name: str, stations: Collection[Station], found: _Hours | None
+    ) -> dict[str, Any]:
+        """Returns the maps by date and hour, and by hour, of the stations where it was found."""
+        heard = [self._effort[one] for one in stations if one in self._effort]
+        if not heard or found is None:
+            return {"date_hour": None, "activity": None}
+        effort = [np.concatenate(one) for one in zip(*(one.columns for one in heard), strict=True)]
+        days = effort[0].astype("datetime64[D]")
+        columns = DateColumns.of(days.min().item(), days.max().item())
+        heard_s, n_found = columns.count(*effort), columns.count(*found.columns)
+        place = choose_place([one for one in self._places if one.station in stations])
+        by_hour_s = dict(enumerate(heard_s.sum(axis=0).tolist()))
+        by_hour = {hour: round(n) for hour, n in enumerate(n_found.sum(axis=0).tolist())}
+        return {
+            "date_hour": make_date_hour_map(columns, heard_s, n_found, place),
+            "activity": map_rates(HOURS, by_hour_s, [(name, by_hour)]),
+        }
+
+
+def _split(arrays: Sequence[NDArray[Any]], n_keys: int) -> Iterator[tuple[Any, _Hours]]:
+    """Yields key and amounts of rows, which are in order of their keys.
+
+    Args:
+        arrays: columns of keys, days, hours and amounts.
+        n_keys: how many columns are keys.
+    """
+    keys = list(zip(*(one.tolist() for one in arrays[:n_keys]), strict=True))
+    at = 0
+    for key, rows in groupby(keys):
+        end = at + sum(1 for _ in rows)
+        yield key, _Hours(*(np.asarray(one[at:end]) for one in arrays[n_keys:]))
+        at = end
+
+
+def _add(amounts: Iterable[Mapping[int, float]]) -> dict[int, float]:
+    total: defaultdict[int, float] = defaultdict(float)
+    for own in amounts:
+        for at, amount in own.items():
+            total[at] += amount
+    return total
+
+
+def _sum_up(found: Rows) -> dict[str, Any]:
+    names = ("detections", "recordings", "expected", "not_expected")
+    return {
+        **{name: sum(one[name] for one in found) for name in names},
+        "best": max(one["best"] for one in found),
+    }

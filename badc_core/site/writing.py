@@ -1,0 +1,191 @@
+"""Writing the pages about a dataset: of those about stations and species, only what has changed.
+
+A page says in its head what it was made from. Where that would be the same, it is neither made nor
+touched.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import metadata
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from badc_core.atomic import naming_storage_trouble, write_text
+from badc_core.corpus.database import query
+from badc_core.corpus.parts import CorpusPart, read_part_list
+from badc_core.corpus.reading import open_corpus
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.hashing import digest_json
+from badc_core.reports.page import is_whole_page
+from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.shared_content import Rows
+from badc_core.site.species_page import BY_STATION, SpeciesPages
+from badc_core.site.station_page import render_station_page
+from badc_core.site.stations import Station
+from badc_core.stages.corpus_outputs import CORPUS_CODE_VERSION
+from badc_core.stages.fingerprint_files import find_difference, read_stored
+from badc_core.stages.step_records import CORPUS_REPORT
+
+_DECIDING = {"recordings", "detector", "report", "speech"}
+"""Sections of settings that pages depend on."""
+
+_AT_ONCE = 50
+"""Pages about species for which each query is asked once."""
+
+_HEAD_BYTES = 1000
+_MARK = re.compile(rb'<meta name="badc-made-from" content="([0-9a-f]+)">')
+
+_RECORDINGS = """
+    SELECT study_area, location, recording_id, md5(recordings::VARCHAR) FROM recordings
+    ORDER BY study_area, location, recording_id
+"""
+
+_Key = TypeVar("_Key")
+
+
+@dataclass
+class WrittenSite:
+    """What became of the pages about a dataset.
+
+    Attributes:
+        page: the page about the dataset.
+        written: pages about stations and species that were written.
+        removed: those that were, of stations and species that are no more.
+        n_unchanged: how many stay as they are.
+    """
+
+    page: Path
+    written: list[Path] = field(default_factory=list)
+    removed: list[Path] = field(default_factory=list)
+    n_unchanged: int = 0
+
+
+def write_site(dataset: Dataset) -> WrittenSite:
+    """Brings all pages about a dataset up to date.
+
+    Raises:
+        ContentMissing, DatasetInvalid: as for `open_corpus`.
+        StorageFull, OutputUnwritable: a page cannot be written.
+    """
+    corpus, site = dataset.corpus, WrittenSite(write_corpus_page(dataset))
+    parts: dict[Station, list[CorpusPart]] = {}
+    for one in read_part_list(corpus.parts).parts:
+        parts.setdefault(Station(one.study_area, one.location), []).append(one)
+    with open_corpus(dataset) as connection:
+        sums = dict(_sum_up_stations(connection, dataset, parts))
+        stations = {station: corpus.station_page(*station) for station in sums}
+        for due in _find_due(dataset, stations, sums):
+            page = render_station_page(dataset, due, parts[due], sums[due])
+            _write(site, stations[due], page)
+        by_station = query(connection, BY_STATION)
+        made_from = _sum_up_species(by_station, sums)
+        species = {label: corpus.species_page(label) for label in made_from}
+        labels = _find_due(dataset, species, made_from)
+        if labels:
+            pages = SpeciesPages(connection, dataset, by_station)
+            for start in range(0, len(labels), _AT_ONCE):
+                some = {one: made_from[one] for one in labels[start : start + _AT_ONCE]}
+                for label, text in pages.render(some):
+                    _write(site, species[label], text)
+    _remove_others(site, corpus.stations, stations.values())
+    _remove_others(site, corpus.species, species.values())
+    site.n_unchanged = len(stations) + len(species) - len(site.written)
+    return site
+
+
+def _sum_up_stations(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    parts: Mapping[Station, Iterable[CorpusPart]],
+) -> Iterator[tuple[Station, str]]:
+    """Yields each station with what its page is made from, in one string.
+
+    These are its parts of the corpus, the descriptions of its recordings and which of them have
+    pages, the settings and the code.
+    """
+    own = digest_json(
+        [
+            metadata.version("badc"),
+            CORPUS_CODE_VERSION,
+            dataset.name,
+            dataset.settings.model_dump(mode="json", include=_DECIDING),
+        ]
+    )
+    pages = _list_pages(dataset)
+    rows = connection.execute(_RECORDINGS).fetchall()
+    for key, recordings in groupby(rows, lambda row: row[:2]):
+        station = Station(*key)
+        described = sha256()
+        for *_, recording_id, description in recordings:
+            size = pages.get(dataset.bundle(recording_id).html.name, "")
+            described.update(f"{recording_id} {description} {size}\n".encode())
+        files = [file.sha256 for one in parts[station] for file in one.files.values()]
+        yield station, digest_json([own, described.hexdigest(), sorted(files)])
+
+
+def _sum_up_species(by_station: Rows, sums: Mapping[Station, str]) -> dict[str, str]:
+    """Returns label -> what its page is made from: the stations where it was found."""
+    found: dict[str, list[str]] = {}
+    for one in by_station:
+        station = Station(one["study_area"], one["location"])
+        found.setdefault(one["label"], []).append(sums[station])
+    return {label: digest_json([len(sums), sorted(own)]) for label, own in found.items()}
+
+
+def _list_pages(dataset: Dataset) -> dict[str, int]:
+    """Returns name -> bytes of the pages of recordings; none of a page that is elsewhere."""
+    found: dict[str, int] = {}
+    with suppress(FileNotFoundError), os.scandir(dataset.aggregate) as entries:
+        for entry in entries:
+            if entry.name.endswith(".html"):
+                with suppress(FileNotFoundError):
+                    found[entry.name] = entry.stat().st_size
+    return found
+
+
+def _find_due(
+    dataset: Dataset, pages: Mapping[_Key, Path], made_from: Mapping[_Key, str]
+) -> list[_Key]:
+    """Returns what has no page, or one that was made from something else, or is damaged."""
+    output = None
+    with suppress(DatasetInvalid):
+        output = read_stored(dataset.corpus.fingerprints, "").get(CORPUS_REPORT)
+
+    def is_current(key: _Key, page: Path) -> bool:
+        is_same = _read_mark(page) == made_from[key]
+        return is_same and not (output and find_difference(dataset, [page], output, in_full=False))
+
+    return [key for key, page in pages.items() if not is_current(key, page)]
+
+
+def _read_mark(page: Path) -> str:
+    """Returns what a page says it was made from; empty where it is not there, or not whole."""
+    try:
+        with page.open("rb") as file:
+            mark = _MARK.search(file.read(_HEAD_BYTES))
+        return mark[1].decode() if mark and is_whole_page(page) else ""
+    except OSError:
+        return ""
+
+
+def _write(site: WrittenSite, page: Path, text: str) -> None:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page, text)
+    site.written.append(page)
+
+
+def _remove_others(site: WrittenSite, folder: Path, pages: Iterable[Path]) -> None:
+    """Removes the pages in a folder that should not be there."""
+    with suppress(FileNotFoundError):
+        for path in sorted(set(folder.iterdir()) - set(pages)):
+            with naming_storage_trouble(path):
+                path.unlink()
+            site.removed.append(path)
