@@ -1,5 +1,7 @@
 """The settings of report pages; `settings.py` has the others."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from badc_core.settings_section import Section
@@ -14,6 +16,11 @@ class ReportSettings(Section):
     top_recordings: int = Field(10, ge=1, description="Rows of recording tables on a page.")
     top_detections: int = Field(12, ge=0, description="Detections shown with picture and sound.")
     padding_s: float = Field(1.0, ge=0, description="Sound added around a shown detection.")
+    bundle: Literal["page", "full"] = Field(
+        "page",
+        description="What a recording has beside its detections: `page`, or `full` with a DuckDB "
+        "database and CSV tables of its own. The corpus always has these of all recordings.",
+    )
     language: str = Field(
         "",
         description="Language of species names on pages and in `badc report`, such as `de`; empty: "

@@ -51,6 +51,11 @@ class BundlePaths:
         return self._with("_duckdb_exports")
 
     @property
+    def tables(self) -> tuple[Path, Path, Path, Path]:
+        """What a full bundle has beside the page: three folders and a database."""
+        return self.quicklook, self.parquet_report, self.duckdb, self.duckdb_exports
+
+    @property
     def html(self) -> Path:
         """The self-contained report page."""
         return self._with("_report.html")

@@ -13,7 +13,6 @@ from typing import Any
 
 from badc_core.annexed_files import require_fetched
 from badc_core.corpus.database import query
-from badc_core.corpus.finished_database import reading
 from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import (
@@ -30,6 +29,7 @@ from badc_core.errors import BadcError
 from badc_core.inference.chunk_output import read_chunk_json
 from badc_core.inference.raw_result import read_raw_result
 from badc_core.json_texts import parse_object
+from badc_core.reports.page_detectors import read_detectors
 
 _REMEDY = "Run: badc run DATASET"
 _MODEL = ("runner", "model_version", "model_sha256", "config_hash")
@@ -107,11 +107,8 @@ def read_page_detectors(dataset: Dataset, recording_id: str) -> UsedIn:
         DetectionsInvalid: they cannot be read.
     """
     own = read_recording_detectors(dataset, recording_id)
-    path = dataset.bundle(recording_id).duckdb
     try:
-        require_fetched(path)
-        with reading(path, _REMEDY) as connection:
-            rows = query(connection, _ROWS.format("detections"))
+        rows = read_detectors(dataset.bundle(recording_id).html)
     except BadcError as error:
         what = f"whether the report is of the detections there are now is not known: {error}"
         return UsedIn(own.detectors, (*own.unknown, what))

@@ -3,15 +3,20 @@
 Its parts are made in `database.py`, `summaries.py` and `recording_page.py`.
 """
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
-from badc_core.atomic import write_text
+from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.corpus.database import new_recording_database, query, replacing_database
 from badc_core.corpus.speech_tables import find_speech_of, speech_tables
 from badc_core.corpus.summaries import write_summaries
-from badc_core.datasets.dataset import Dataset
+from badc_core.datasets.dataset import BundlePaths, Dataset
 from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import DetectionsInvalid
@@ -47,7 +52,7 @@ class BundleOutcome:
 
 
 def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
-    """Writes a recording's bundle; each part is replaced as a whole.
+    """Writes a recording's page, and in a full bundle its tables; each is replaced as a whole.
 
     Raises:
         DatasetInvalid: the recording has not been described.
@@ -64,17 +69,38 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
     found = find_speech_of(dataset, recording)
     segments = None if found is None else found.segments
     speech = speech_tables({recording_id: segments}) if is_searched else None
-    # All other parts are made from the database, which then becomes part of the bundle.
+    is_full = dataset.settings.report.bundle == "full"
+    # The other parts are made from the database, which a full bundle keeps.
     with (
-        replacing_database(bundle.duckdb) as aside,
-        new_recording_database(dataset, recording_id, aside, speech) as connection,
+        replacing_database(bundle.duckdb) if is_full else _passing_database() as path,
+        new_recording_database(dataset, recording_id, path, speech) as connection,
     ):
-        write_summaries(connection, bundle, with_speech=is_searched)
+        if is_full:
+            write_summaries(connection, bundle, with_speech=is_searched)
+        else:
+            _remove_tables(bundle)
         (effort,) = query(connection, "SELECT * FROM effort_by_recording")
         page = render_recording_page(connection, dataset, recording, effort, segments)
         write_text(bundle.html, page)
     content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-2]}
     return BundleOutcome(**content, page_bytes=len(page.encode()), speech=found)
+
+
+@contextmanager
+def _passing_database() -> Iterator[Path]:
+    """Yields a path for a database that is removed afterwards."""
+    with TemporaryDirectory(prefix="badc-report-") as folder:
+        yield Path(folder) / "report.duckdb"
+
+
+def _remove_tables(bundle: BundlePaths) -> None:
+    """Removes the tables of an earlier full bundle, which would contradict the page from now on."""
+    for path in bundle.tables:
+        with naming_storage_trouble(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _as_detected(dataset: Dataset, recording_id: str) -> Dataset:

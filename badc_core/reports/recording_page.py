@@ -3,7 +3,7 @@
 Its looks are in `templates/report.html`; the positions of chart marks in `charts.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars, time_ticks
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
 from badc_core.reports.page import format_clock, render_page
+from badc_core.reports.page_detectors import note_detectors
 from badc_core.reports.sun_times import describe_sun
 from badc_core.reports.unmuted import current_mark
 from badc_core.species_names import SpeciesNames
@@ -64,10 +65,8 @@ _FAILED = """
     SELECT chunk_id, chunk_start_ms, chunk_end_ms, coalesce(error, 'no reason given') AS reason
     FROM chunks WHERE status = 'error' ORDER BY chunk_start_ms
 """
-_DETECTOR = """
-    SELECT any_value(runner) AS runner, any_value(model_version) AS model_version,
-        any_value(model_sha256) AS model_sha256
-    FROM real_detections
+_DETECTORS = """
+    SELECT DISTINCT runner, model_version, model_sha256, config_hash FROM detections ORDER BY ALL
 """
 
 
@@ -93,6 +92,7 @@ def render_recording_page(
     names = SpeciesNames.read(dataset.settings.report.language)
     species = names.add_to(query(connection, _SPECIES))
     stored = read_metadata(dataset.detections(recording.recording_id))
+    detectors = query(connection, _DETECTORS)
     channel = stored.get(CHANNEL_KEY, MEAN)
     exhibits, sound_missing = _exhibits(
         connection, dataset, recording, parse_channel(channel), segments, names
@@ -104,7 +104,8 @@ def render_recording_page(
         silence_dbfs=SILENCE_DBFS,
         settings=dataset.settings,
         chunk_s=choose_chunks(dataset.settings).duration_s,
-        detector=_detector(connection, dataset, stored),
+        detector=_detector(detectors, dataset, stored),
+        detectors_note=note_detectors(detectors),
         channel=channel,
         segments=segments,
         speech_s=length_ms(segments or ()) / 1000,
@@ -166,15 +167,15 @@ def _exhibits(
 
 
 def _detector(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, stored: Mapping[str, str]
+    detectors: Sequence[Mapping[str, Any]], dataset: Dataset, stored: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns the detector; without detections, as the metadata of their file says."""
-    (found,) = query(connection, _DETECTOR)
-    name = found["runner"] or stored.get(RUNNER_KEY, dataset.settings.detector.name)
+    found = detectors[0] if detectors else {}
+    name = found.get("runner") or stored.get(RUNNER_KEY, dataset.settings.detector.name)
     return {
         "name": name,
-        "version": found["model_version"] or stored.get(MODEL_VERSION_KEY, ""),
-        "model_sha256": found["model_sha256"] or stored.get(MODEL_SHA256_KEY, ""),
+        "version": found.get("model_version") or stored.get(MODEL_VERSION_KEY, ""),
+        "model_sha256": found.get("model_sha256") or stored.get(MODEL_SHA256_KEY, ""),
         "is_birdnet": name.lower().startswith("birdnet"),
     }
 

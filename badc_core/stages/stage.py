@@ -48,7 +48,7 @@ class Stage:
         has_floor: whether it keeps weak scores down to `detector.score_floor`, so that its
             result serves any settings that keep only stronger ones.
         more_outputs: dataset, recording_id -> files and folders that it writes beside `outputs`,
-            some of them only under some settings.
+            some of them only under some settings; it removes what other settings left there.
     """
 
     name: str
@@ -146,7 +146,7 @@ def _bundle_parts(dataset: Dataset, recording_id: str) -> tuple[Path, ...]:
     """Returns the parts of a report bundle beside the page, and what was searched for it."""
     bundle = dataset.bundle(recording_id)
     speech = (dataset.speech(recording_id),) if dataset.settings.speech.is_searched_for else ()
-    return bundle.quicklook, bundle.parquet_report, bundle.duckdb, bundle.duckdb_exports, *speech
+    return *bundle.tables, *speech
 
 
 _IN_ORDER = (

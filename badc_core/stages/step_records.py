@@ -136,7 +136,7 @@ def corpus_record(step: str, dataset: Dataset) -> RunRecord:
 
 
 def written_files(stage: str, dataset: Dataset, recording_ids: Sequence[str]) -> list[Path]:
-    """Returns the files and folders that a stage writes for some recordings."""
+    """Returns the files and folders that a stage writes, or removes, for some recordings."""
     return [path for one in recording_ids for path in STAGES[stage].writes(dataset, one)]
 
 
@@ -174,7 +174,15 @@ class StageRecords:
         """Returns the record of the results for some recordings, at least one."""
         stage, dataset = self._stage.name, self._dataset
         words = ["badc", "redo", *self._words, "--", ".", stage, *recording_ids]
-        outputs = written_files(stage, dataset, recording_ids)
+        outputs = [
+            path
+            for one in recording_ids
+            for path in (
+                *self._stage.outputs(dataset, one),
+                # DataLad cannot unlock what this run did not write.
+                *filter(os.path.lexists, self._stage.more_outputs(dataset, one)),
+            )
+        ]
         return RunRecord(
             message=f"{stage}: {_name(recording_ids)}",
             commands=(words,),
