@@ -1,37 +1,19 @@
-"""Report databases that are there: opening one to read it, and whether it can be whole.
+"""Report databases that are there: whether one can be whole.
 
 Writing one is in `database.py`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from badc_core.corpus.database import query
-from badc_core.errors import DatasetInvalid
 
 _HEAD_BYTES = 12288
 """Three headers of 4 KiB, before the first block. Source: https://duckdb.org/docs/internals/storage"""
 
 _IN_USE = "Could not set lock"
 """Said where another program has it open for writing."""
-
-
-@contextmanager
-def reading(path: Path, remedy: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yields a read-only connection to a report database.
-
-    Raises:
-        DatasetInvalid: it cannot be read; `remedy` says what to do.
-    """
-    try:
-        with duckdb.connect(path, read_only=True) as connection:
-            yield connection
-    except duckdb.Error as error:
-        what = f"the database cannot be read ({first_line(error)})"
-        raise DatasetInvalid(what, path, remedy) from error
 
 
 def explain_damage(path: Path) -> str:

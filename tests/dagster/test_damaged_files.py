@@ -41,17 +41,13 @@ def corpus_part(dataset: Dataset) -> Path:
 
 def damaged_files(dataset: Dataset) -> dict[Path, str]:
     """Returns a file of every kind, of different recordings, with the stage that writes it."""
-    bundle = dataset.bundle("rec_3")
     return {
         dataset.recording("rec_1"): "recording",
         dataset.manifest("rec_1"): "chunk_manifest",
         dataset.raw_detections("rec_2"): "raw_detections",
         dataset.detections("rec_3"): "detections",
         dataset.effort("rec_1"): "detections",
-        bundle.html: "report_bundle",
-        bundle.duckdb: "report_bundle",
-        bundle.quicklook / "labels.csv": "report_bundle",
-        bundle.parquet_report / "summary.json": "report_bundle",
+        dataset.bundle("rec_3").html: "report_bundle",
         dataset.corpus.duckdb: "corpus_detections",
         dataset.corpus.summary / "label_summary.csv": "corpus_detections",
         corpus_part(dataset): "corpus_detections",

@@ -194,7 +194,7 @@ def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
     before = states(dataset, *STAGES)
     detections = dataset.detections("rec_2")
     detections.write_bytes(detections.read_bytes()[:-1] + b"?")
-    dataset.bundle("rec_3").duckdb.unlink()
+    dataset.bundle("rec_3").html.unlink()
 
     done = run_typed(app, "job", "resume", folder.name)
     assert "detections: 2 recordings kept, 1 done" in done.output

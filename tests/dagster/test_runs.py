@@ -128,7 +128,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_whatever_a_killed_process_left_is_gone_after_the_next_run(archive, tmp_path):
     dataset, home = archive.dataset, tmp_path / "home"
     killed = [
-        *(dataset.corpus.duckdb, dataset.bundle("rec_1").duckdb, dataset.registry),
+        *(dataset.corpus.duckdb, dataset.bundle("rec_1").html, dataset.registry),
         *(dataset.raw_detections("rec_1"), home / "connections.json"),
     ]
     folders = {one.parent for one in killed}

@@ -22,7 +22,7 @@ from badc_core.lineage.named_file import name_file
 from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.reviews.queue import QueueOrder, add_sounds, draw_queue
 
-SHOWN_WHOLE = "[report]\npadding_s = 9.0\n[speech]\nprivacy = "
+SHOWN_WHOLE = '[report]\npadding_s = 9.0\nbundle = "full"\n[speech]\nprivacy = '
 IDS = ["rec_1", "rec_2", "rec_3", "rec_4"]
 _SOUND = re.compile(r"data:audio/mpeg;base64,([A-Za-z0-9+/=]+)")
 _PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")

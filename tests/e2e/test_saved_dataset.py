@@ -53,7 +53,8 @@ def test_what_an_earlier_version_saved_is_worked_on_again(root, home, as_root):
     before = stored(root)
     for name in ("recordings.csv", "manifests/A.csv", "artifacts/chunks/A/.chunk_lock"):
         assert (root / name).is_symlink()
-    run_badc(home, "run", root, "--min-score", "0.3", as_root=as_root)
+    full = ("--set", "report.bundle=full")
+    run_badc(home, "run", root, "--min-score", "0.3", *full, as_root=as_root)
     run_badc(home, "chunk", "run", "audio/A.wav", "--chunk-duration", 3, as_root=as_root, cwd=root)
     require_unharmed(root, before)
     save(root)

@@ -42,6 +42,9 @@ min_chunk_s = 1.0
 name = "band_energy"
 min_score = 0.25
 
+[report]
+bundle = "full"
+
 [inference]
 cpu_workers = 1
 """

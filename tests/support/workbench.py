@@ -186,5 +186,5 @@ def open_workbench(tmp_path: Path, field_audio: Path) -> Callable[..., Workbench
 
 @pytest.fixture
 def workbench(open_workbench: Callable[..., Workbench]) -> Workbench:
-    """Returns an empty dataset whose pages show two detections, as it takes time to draw them."""
-    return open_workbench(report={"top_detections": 2})
+    """Returns an empty dataset of full bundles whose pages show two detections, which take time."""
+    return open_workbench(report={"top_detections": 2, "bundle": "full"})

@@ -64,9 +64,23 @@ def test_a_bundle_holds_every_promised_file_table_and_view(workbench):
     }
 
 
+def test_a_bundle_is_a_page_alone_unless_tables_are_asked_for(open_workbench):
+    full = open_workbench(report={"top_detections": 1, "bundle": "full"})
+    full.add()
+    write_bundle(full.dataset, "soundscape")
+    page = full.dataset.bundle("soundscape").html.read_bytes()
+    assert all(path.exists() for path in full.dataset.bundle("soundscape").tables)
+    slim = open_workbench(report={"top_detections": 1})
+    write_bundle(slim.dataset, "soundscape")
+    left = {path.name for path in slim.dataset.aggregate.iterdir()}
+    assert left == {"soundscape.parquet", "soundscape_report.html"}
+    assert slim.dataset.bundle("soundscape").html.read_bytes() == page
+
+
 def test_a_timeline_goes_by_the_detection_and_not_by_its_chunk(open_workbench):
     workbench = open_workbench(
-        report={"bucket_minutes": 1, "top_detections": 0}, chunks={"duration_s": 120.0}
+        report={"bucket_minutes": 1, "top_detections": 0, "bundle": "full"},
+        chunks={"duration_s": 120.0},
     )
     workbench.add()
     write_bundle(workbench.dataset, "soundscape")
@@ -116,7 +130,8 @@ def test_a_comma_in_a_name_stays_in_its_column(workbench):
 
 
 def test_tables_are_complete_however_short_the_page_is(open_workbench):
-    workbench = open_workbench(report={"top_labels": 1, "top_recordings": 1, "top_detections": 0})
+    report = {"top_labels": 1, "top_recordings": 1, "top_detections": 0, "bundle": "full"}
+    workbench = open_workbench(report=report)
     found = [(0.0, 3.0, f"kind {n:03}", None, 0.5) for n in range(60)]
     workbench.add(found=found)
     write_bundle(workbench.dataset, "soundscape")

@@ -79,6 +79,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.top_recordings": (5, "report_bundle"),
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
+    "report.bundle": ("full", "report_bundle"),
     "speech.privacy": ("flag", "report_bundle"),
     "web_interface.owners": (["team:birds"], None),
     "web_interface.fresh_within_h": (24.0, None),
