@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from badc_core.detector_files import read_thresholds
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
+from badc_core.export_settings import ExportSettings
 from badc_core.file_names import PathInside
 from badc_core.report_settings import ReportSettings
 from badc_core.settings_section import Section
@@ -228,6 +229,7 @@ class Settings(Section):
     detector: DetectorSettings = DetectorSettings()
     inference: InferenceSettings = InferenceSettings()
     report: ReportSettings = ReportSettings()
+    export: ExportSettings = ExportSettings()
     speech: SpeechSettings = SpeechSettings()
     work: WorkSettings = WorkSettings()
     datalad: DataladSettings = DataladSettings()

@@ -13,10 +13,12 @@ from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.jobs.values import explain_ending
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import export_assets
 from badc_core.stages.stage import STAGES
 from badc_dagster.due import Progress
 from badc_dagster.home import home_path
 from badc_dagster.job_rest import JobRest
+from badc_dagster.partitions import settings_of
 from badc_dagster.run_jobs import COMMAND, create_job, finish, following, job_tags
 
 _NOT_DUE = "nothing of it was due"
@@ -89,6 +91,10 @@ class CommandJob:
         """
         return self.resumed is None or self.resumed.has_corpus(is_changed)
 
+    def has_export(self, asset: str) -> bool:
+        """Returns whether an export is part of the job."""
+        return self.resumed is None or asset in self.resumed.stages
+
     def plan(self, recordings: Collection[str]) -> None:
         """Says which recordings a new job is about, before its first run."""
         self._recordings = recordings
@@ -146,7 +152,8 @@ class CommandJob:
             status = CANCELED if is_canceled else FAILED
             finish(self._job, self._lock, status, [explain_ending(error)])
             return
-        for stage in (*STAGES, *CORPUS_ASSETS):
+        exports = export_assets(settings_of(self._connection))
+        for stage in (*STAGES, *CORPUS_ASSETS, *exports):
             if self.resumed is not None and stage not in self.resumed.stages:
                 continue
             name = self._connection.scoped(stage)

@@ -1,19 +1,21 @@
-"""When the sensor has the corpus and its report made again: after work on recordings has ended.
+"""When the sensor has the corpus, its report and exports made again: after work has ended.
 
 Not after each recording: a corpus is requested once nothing has changed for some minutes, or every
 quarter of an hour while work goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import EVERY_EXPORT, export_assets
 from badc_core.stages.stage import STAGES
 from badc_dagster.corpus_fingerprint import is_corpus_current, take_over_corpus
 from badc_dagster.due import UNFINISHED
+from badc_dagster.due_exports import find_due_exports
 from badc_dagster.partitions import asset_key
 from badc_dagster.taking_over import GraphPlace
 
@@ -61,13 +63,17 @@ class CorpusCursor:
             return None
         wanted = find_wanted()
         judged = (*place, wanted)
+        assets: Sequence[str] = (*CORPUS_ASSETS, *export_assets(place[2].settings))
         if is_corpus_current(*judged) or take_over_corpus(*judged):
+            assets = find_due_exports(place)
+            wanted = f"{wanted} {' '.join(assets)}"
+        if not assets:
             self.since_s, self.times = 0.0 if is_idle else now_s, 0
             return None
         if wanted != self.wanted:
             self.wanted, self.changed_s, self.times = wanted, now_s, 0
         is_quiet = is_late or now_s - self.changed_s >= _QUIET_S
-        keys = [asset_key(place[1], one) for one in CORPUS_ASSETS]
+        keys = [asset_key(place[1], one) for one in assets]
         is_made_now = any(set(keys) & _assets(place[1], run) for run in runs)
         if not is_quiet or is_made_now or not self._may_request(now_s):
             return None
@@ -88,5 +94,5 @@ def _runs_at_work(instance: dg.DagsterInstance, connection: Connection) -> list[
 
 def _assets(connection: Connection, run: dg.DagsterRun) -> set[dg.AssetKey]:
     """Returns which of the dataset's assets a run makes; all, for a job without a selection."""
-    own = {asset_key(connection, one) for one in (*STAGES, *CORPUS_ASSETS)}
+    own = {asset_key(connection, one) for one in (*STAGES, *CORPUS_ASSETS, *EVERY_EXPORT)}
     return own.intersection(run.asset_selection) if run.asset_selection else own

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from badc_core.datasets.connections import Connection, read_connections
-from badc_dagster.assets import build_assets, by_hand, reviews, speech_segments
+from badc_dagster.assets import build_assets, by_hand, exports, reviews, speech_segments
 from badc_dagster.checks import build_checks
 from badc_dagster.executor import gpu_executor
 from badc_dagster.failure_notices import build_failure_sensor
@@ -43,6 +43,7 @@ def _dataset_defs(connection: Connection) -> dg.Definitions:
             speech_segments.build(connection),
             *by_hand.build(connection),
             *reviews.build(connection),
+            *exports.build(connection),
         ],
         asset_checks=[*build_checks(connection), *by_hand.build_checks(connection)],
         jobs=build_jobs(connection),

@@ -29,6 +29,7 @@ from badc_dagster.corpus_fingerprint import (
     take_over_corpus,
 )
 from badc_dagster.due import Progress, find_busy
+from badc_dagster.due_exports import find_due_exports
 from badc_dagster.in_process import InProcessRuns, Overrides
 from badc_dagster.known_fingerprints import KnownFingerprints, has_changed
 from badc_dagster.partitions import KeyOrder, register_keys
@@ -89,6 +90,7 @@ class EverythingDue:
         self._report_still_due(progress, wanted, busy)
         removed = self._remove_unmuted(registry, missing)
         is_reported = self._bring_corpus_up_to_date()
+        self._bring_exports_up_to_date()
         self._refresh_changed(progress, batches, busy)
         commit_leftovers(self._dataset, Commits(self._dataset, self._warn))
         gone = (self._job.recordings or frozenset()).difference(registry.ids)
@@ -184,6 +186,12 @@ class EverythingDue:
         if damage or not is_current:
             return self._runs.execute("corpus_job", {}, CORPUS_ASSETS)
         return True
+
+    def _bring_exports_up_to_date(self) -> None:
+        """Writes the exports of the corpus as it is, where they are due."""
+        due = [one for one in find_due_exports(self._place) if self._job.has_export(one)]
+        if due:
+            self._runs.execute("export_job", {}, due)
 
 
 def standing_failures(place: GraphPlace, missing: Collection[str]) -> tuple[StandingFailure, ...]:

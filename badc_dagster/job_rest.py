@@ -11,6 +11,7 @@ from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.values import read_time
 from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import EVERY_EXPORT
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster.due import Progress
@@ -106,7 +107,7 @@ class JobRest:
 
 def _planned(job: RunJob) -> frozenset[str]:
     """Returns the stages that a job was to run."""
-    everything = frozenset((*STAGES, *CORPUS_ASSETS))
+    everything = frozenset((*STAGES, *CORPUS_ASSETS, *EVERY_EXPORT))
     if job.read().get("started_by") == COMMAND:
         return everything
     return everything & {one.rpartition("__")[2] for one in job.read_stages()} or everything

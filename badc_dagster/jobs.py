@@ -7,8 +7,9 @@ import dagster as dg
 
 from badc_core.datasets.connections import Connection
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import export_assets
 from badc_core.stages.stage import STAGES
-from badc_dagster.partitions import asset_key
+from badc_dagster.partitions import asset_key, settings_of
 
 PIPELINE_JOB = "pipeline_job"
 
@@ -38,6 +39,9 @@ AnyJob = Any
 def build_jobs(connection: Connection) -> list[AnyJob]:
     """Returns all jobs of a dataset."""
     jobs = {PIPELINE_JOB: (tuple(STAGES), "A recording from file to report."), **_OTHERS}
+    exports = export_assets(settings_of(connection))
+    if exports:
+        jobs["export_job"] = exports, "Write the exports that the settings name."
     for name in dict.fromkeys(stage.job for stage in STAGES.values()):
         stages = tuple(stage.name for stage in STAGES.values() if stage.job == name)
         jobs[name] = stages, _DESCRIPTIONS.get(name, f"Only {', '.join(stages)}.")

@@ -22,6 +22,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.recordings.failures import read_failures
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import export_assets
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.corpus_requests import CorpusCursor
 from badc_dagster.done_notes import collect
@@ -36,6 +37,7 @@ from badc_dagster.partitions import (
     range_tags,
     recordings_tag,
     run_size,
+    settings_of,
 )
 from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.scans import report_scan
@@ -104,17 +106,22 @@ def build_new_audio_sensor(connection: Connection) -> dg.SensorDefinition:
     It opens the dataset itself: a resource is made before the body runs, where a missing folder
     would be a traceback every tick.
     """
+    settings = settings_of(connection)
+    formats = list(settings.export.formats)
 
     @dg.sensor(
         name=connection.scoped("new_audio_sensor"),
         description="Registers new recordings as partitions, requests their runs, and then those "
         "of the corpus and its report.",
         minimum_interval_seconds=_INTERVAL_S,
-        asset_selection=select_assets(connection, (*STAGES, *CORPUS_ASSETS)),
+        asset_selection=select_assets(
+            connection, (*STAGES, *CORPUS_ASSETS, *export_assets(settings))
+        ),
     )
     def new_audio_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            dataset = Dataset.open(connection.root)
+            # The graph has assets of these formats, whatever the settings say meanwhile.
+            dataset = Dataset.open(connection.root, {"export": {"formats": formats}})
             return evaluate(
                 context.instance,
                 connection,

@@ -10,29 +10,36 @@ from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.datasets.dataset import Dataset
 from badc_core.exports.formats import FORMATS
-from badc_core.exports.selection import Selection
-from badc_core.exports.writing import write_export
+from badc_core.exports.selection import ExportSelection
+from badc_core.exports.writing import ExportOrder, write_export
 from badc_core.units import counted
 
 
 @taking_options
 def export(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
-    selection: Selection,
+    selection: ExportSelection,
     out: Output,
     dataset: DatasetFolder = Path(),
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder; an older export is replaced.", show_default="artifacts/exports/FORMAT"
+            help="Folder, empty or with an older export.", show_default="artifacts/exports/FORMAT"
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also replace files that somebody changed.")
+    ] = False,
 ) -> None:
     """Write detections for Raven, Audacity, WildTrax, R and others."""
-    written = write_export(Dataset.open(dataset), form, selection, output)
+    order = ExportOrder(form, selection, output, overwrites=overwrite)
+    written = write_export(Dataset.open(dataset), order)
     recordings = counted(written.recordings, "recording")
     found = counted(written.detections, "detection")
-    out.say(f"{recordings}, {found}, {counted(written.files, 'file')}: {written.folder}")
+    files = counted(written.files, "file")
+    if written.files_written < written.files:
+        files += f" ({written.files_written} new or changed)"
+    out.say(f"{recordings}, {found}, {files}: {written.folder}")
     for one in written.notes:
         out.warn(one)
     out.give(written)

@@ -15,20 +15,23 @@ from badc_core.cli.output import Output, print_error
 from badc_core.cli.setting_options import SettingOptions
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import OptionInvalid
+from badc_core.exports.step import redo_export
 from badc_core.settings import SETTINGS_FILE
+from badc_core.stages.export_outputs import EVERY_EXPORT, form_of
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 from badc_core.steps import build_corpus_step, inputs_from_files, run_step
 from badc_core.units import counted
 
-_CORPUS = (CORPUS_DETECTIONS, CORPUS_REPORT)
+_STEPS = (*STAGES, CORPUS_DETECTIONS, CORPUS_REPORT)
+_CORPUS = (CORPUS_DETECTIONS, CORPUS_REPORT, *EVERY_EXPORT)
 
 
 @taking_options
 def redo(
     dataset: DatasetFolder,
     stage: Annotated[
-        str, typer.Argument(metavar="STAGE", help=f"One of {', '.join((*STAGES, *_CORPUS))}.")
+        str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(_STEPS)}, or export_FORMAT.")
     ],
     options: SettingOptions,
     out: Output,
@@ -47,7 +50,8 @@ def redo(
     if recordings:
         _redo_stage(opened, stage, recordings, out)
     else:
-        build_corpus_step(opened, stage)
+        form = form_of(stage)
+        redo_export(opened, form) if form else build_corpus_step(opened, stage)
         out.say(f"{stage} made again")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from badc_core.atomic import writing_text
 from badc_core.csv_tables import write_rows
-from badc_core.exports.provenance import detectors_by_hash
 from badc_core.exports.rows import Found, SourceRecording
 from badc_core.exports.source import ExportSource
 from badc_core.ranges.birdnet import week_of
@@ -23,8 +22,7 @@ ENDING = ".BirdNET.results.csv"
 
 def write_birdnet(source: ExportSource, folder: Path) -> None:
     """Writes the tables; that of a recording without detections has only the header."""
-    detectors = detectors_by_hash(source.dataset)
-    settings = {key: one.settings for key, one in detectors.items()}
+    settings = {one.config_hash: one.settings for one in source.detectors.detectors}
     for one in source.read():
         path = str(source.dataset.audio(one.recording.path))
         rows = (_row(found, one.recording, path, settings) for found in one.found)

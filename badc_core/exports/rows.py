@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from badc_core.corpus.parts import PartKey
 from badc_core.intervals import Interval, length_of
 from badc_core.recordings.clock import clock_after
 
@@ -44,6 +45,11 @@ class SourceRecording:
     def file_name(self) -> str:
         """The name of its file, without folders."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def part(self) -> PartKey:
+        """The part of the corpus that it is in."""
+        return PartKey.of(self.study_area, self.location, self.start_local)
 
     def local_time(self, ms: int) -> datetime | None:
         """Returns what clocks at the station show so long after the start; None if not known."""

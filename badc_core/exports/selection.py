@@ -9,7 +9,7 @@ from badc_core.options import OptionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class ExportSelection:
     """What is exported of a dataset; without any of these, everything.
 
     A recording or day in which nothing chosen was found stays, since that nothing was found is a

@@ -4,15 +4,18 @@ Detections are read in batches of recordings, so memory does not grow with the a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cached_property
+from pathlib import PurePosixPath
 
 from badc_core.corpus.snapshot import Snapshot
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, OptionInvalid
 from badc_core.exports.rows import Found, RecordingResults, SourceLabel, SourceRecording
-from badc_core.exports.selection import Selection
+from badc_core.exports.selection import ExportSelection
+from badc_core.hashing import sha256_text
 from badc_core.intervals import Interval, subtract, unite
+from badc_core.lineage.detectors_used import UsedIn, read_corpus_detectors
 from badc_core.units import counted
 
 _IN_A_BATCH = 200
@@ -43,6 +46,7 @@ _LABELS = f"""
     SELECT DISTINCT label, label_name, scientific_name FROM real_detections
     WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND {_CHOSEN} ORDER BY ALL
 """  # noqa: S608
+_PART_FILES = "SELECT path FROM corpus.parts WHERE name IN ('detections', 'chunks')"
 _ANALYSED = """
     SELECT recording_id, chunk_start_ms, chunk_end_ms, not_analysed FROM chunks
     WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND effort_s > 0 AND status <> 'error'
@@ -58,13 +62,15 @@ class ExportSource:
         selection: which.
         notes: what was left out and why, for people; formats add their own.
         tallies: recording_id -> detections and milliseconds analysed, of recordings that were read.
+        skipped: recordings that are not read, since their files are as they would be written.
     """
 
-    def __init__(self, dataset: Dataset, snapshot: Snapshot, selection: Selection) -> None:
+    def __init__(self, dataset: Dataset, snapshot: Snapshot, selection: ExportSelection) -> None:
         self.dataset = dataset
         self.selection = selection
         self.notes: list[str] = []
         self.tallies: dict[str, tuple[int, int]] = {}
+        self.skipped: Set[str] = frozenset()
         self._snapshot = snapshot
 
     @cached_property
@@ -104,10 +110,35 @@ class ExportSource:
         rows = self._snapshot.read(_LABELS, names, *self._choice()).to_pylist()
         return tuple(SourceLabel(**one) for one in rows)
 
+    @cached_property
+    def detectors(self) -> UsedIn:
+        """What detected in them, and in the others of the corpus."""
+        return read_corpus_detectors(self.dataset)
+
+    def made_from(self) -> dict[str, str]:
+        """Returns recording_id -> digest of what is in the corpus about it, or about its part.
+
+        Files of parts are named by their content: what is in them need not be read.
+        """
+        rows = self._snapshot.read(_PART_FILES).to_pylist()
+        paths = {PurePosixPath(one["path"]) for one in rows}
+        files: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(paths):
+            folder = path.parent.relative_to(path.parents[-2]).as_posix()
+            files[folder].append(path.name)
+        return {
+            one.recording_id: sha256_text(repr((one, files.get(one.part.folder))))[:16]
+            for one in self.recordings
+        }
+
     def read(self) -> Iterator[RecordingResults]:
-        """Yields the results of every recording, in order, also where nothing was found."""
-        for start in range(0, len(self.recordings), _IN_A_BATCH):
-            batch = self.recordings[start : start + _IN_A_BATCH]
+        """Yields the results of every recording, in order, also where nothing was found.
+
+        Not of those that are to be skipped.
+        """
+        wanted = [one for one in self.recordings if one.recording_id not in self.skipped]
+        for start in range(0, len(wanted), _IN_A_BATCH):
+            batch = wanted[start : start + _IN_A_BATCH]
             names = [one.recording_id for one in batch]
             found: dict[str, list[Found]] = defaultdict(list)
             for row in self._snapshot.read(_FOUND, names, *self._choice()).to_pylist():

@@ -16,6 +16,7 @@ from badc_core.jobs.run_job import RunJob
 from badc_core.jobs.unfailing import Unfailing
 from badc_core.jobs.values import explain_ending
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import EVERY_EXPORT
 from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import EngineEventData, ExecutionPlan, PlanOrchestrationContext
 from badc_dagster.home import home_path
@@ -30,7 +31,7 @@ from badc_dagster.run_jobs import (
     join_job,
 )
 
-_RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS}
+_RECORDED = {"recordings", *STAGES, *CORPUS_ASSETS, *EVERY_EXPORT}
 _PARTITION = "dagster/partition"
 _LEFT_OUT = "a stage before it failed"
 _LOST = "The process of this step has ended (killed or crashed)."

@@ -70,8 +70,8 @@ def test_an_unknown_key_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
 
 def test_an_unknown_section_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[detectors]\nname = 'x'\n") == (
-        "unknown setting detectors; valid here: chunks, datalad, detector, inference, notify, "
-        "recordings, report, slurm, speech, web_interface, work"
+        "unknown setting detectors; valid here: chunks, datalad, detector, export, inference, "
+        "notify, recordings, report, slurm, speech, web_interface, work"
     )
 
 

@@ -14,8 +14,8 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT, make_detection_id
 from badc_core.detections.store import write_detections, write_effort
 from badc_core.detections.verify import verify_recording
-from badc_core.exports.selection import Selection
-from badc_core.exports.writing import ExportWritten, write_export
+from badc_core.exports.selection import ExportSelection
+from badc_core.exports.writing import ExportOrder, ExportWritten, write_export
 from badc_core.recordings.clock import locate_in_time
 from badc_core.recordings.recording import Recording
 
@@ -95,12 +95,16 @@ class ExportBench:
         write_effort(self.dataset.effort(recording_id), tables[1])
         self.names.append(recording_id)
 
-    def export(self, form: str, folder: Path | None = None, **chosen: object) -> ExportWritten:
+    def export(
+        self, form: str, folder: Path | None = None, overwrites: bool = False, **chosen: object
+    ) -> ExportWritten:
         """Returns what was written of everything that was added."""
         if self.in_corpus != (names := tuple(self.names)):
             build_corpus(self.dataset, names, {})
             self.in_corpus = names
-        return write_export(self.dataset, form, Selection(**chosen), folder)
+        return write_export(
+            self.dataset, ExportOrder(form, ExportSelection(**chosen), folder, overwrites)
+        )
 
 
 def open_bench(root: Path) -> ExportBench:

@@ -9,7 +9,7 @@ from support.export_bench import WREN, Put
 from support.finished_dataset import MARSH_1, MARSH_2, RIDGE, copy_finished
 
 from badc_core.exports.formats import FORMATS
-from badc_core.exports.writing import write_export
+from badc_core.exports.writing import ExportOrder, write_export
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _PYTHON = _REPOSITORY / ".venv-readers" / "bin" / "python"
@@ -25,7 +25,7 @@ def read_exports(lacking):
     def read(dataset, camtrap):
         for form in FORMATS:
             if form != "camtrap":
-                write_export(dataset, form)
+                write_export(dataset, ExportOrder(form))
         exports = dataset.export("raven").parent
         words = map(str, (_PYTHON, _READING, exports, dataset.root, camtrap))
         done = subprocess.run([*words], capture_output=True, text=True, check=False, timeout=300)

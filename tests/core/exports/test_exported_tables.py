@@ -11,7 +11,7 @@ from support.export_bench import JAY, WREN, Put
 from badc_core.errors import DatasetInvalid, OptionInvalid, OutputUnwritable
 from badc_core.exports.file_parts import name_parts
 from badc_core.exports.formats import FORMATS
-from badc_core.exports.writing import write_export
+from badc_core.exports.writing import ExportOrder, write_export
 from badc_core.hashing import sha256_file
 
 
@@ -147,18 +147,28 @@ def test_every_format_says_what_it_was_made_from_and_is_the_same_again(marsh, fo
     assert [rows[one]["detections"] for one in "abc"] == ["2", "0", "0"]
     assert [rows[one]["analysed_s"] for one in "abc"] == ["100.0", "100.0", "30.0"]
     before = {one.name: one.read_bytes() for one in folder.iterdir()}
-    write_export(marsh.dataset, form)
+    write_export(marsh.dataset, ExportOrder(form))
     assert {one.name: one.read_bytes() for one in folder.iterdir()} == before
 
 
-def test_a_folder_with_anything_else_in_it_is_not_replaced(marsh, tmp_path):
+def test_what_is_not_of_an_export_is_neither_replaced_nor_mixed_with_one(marsh, tmp_path):
     folder = tmp_path / "mine"
-    marsh.export("raven", folder)
-    marsh.export("audacity", folder)  # of an export itself, also another one
-    (folder / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputUnwritable, match=r"thesis\.txt"):
+    folder.mkdir()
+    thesis = folder / "thesis.txt"
+    thesis.write_text("years of work")
+    with pytest.raises(OutputUnwritable, match=r"has files, such as thesis\.txt"):
         marsh.export("raven", folder)
-    assert (folder / "a.BADC.labels.txt").exists()
+    thesis.unlink()
+    marsh.export("raven", folder)
+    thesis.write_text("years of work")
+    (folder / "b.BADC.labels.txt").write_text("own labels")
+    with pytest.raises(OutputUnwritable, match=r"b\.BADC\.labels\.txt: is in the way"):
+        marsh.export("audacity", folder, overwrites=True)
+    assert (folder / "a.BADC.selection.table.txt").exists(), "nothing was begun"
+    (folder / "b.BADC.labels.txt").unlink()
+    marsh.export("audacity", folder)  # in place of another export
+    assert not (folder / "a.BADC.selection.table.txt").exists()
+    assert thesis.read_text() == "years of work"
 
 
 def test_the_command_exports_the_folder_it_is_typed_in(marsh):
@@ -174,7 +184,7 @@ def test_the_command_exports_the_folder_it_is_typed_in(marsh):
 
 def test_without_a_corpus_one_line_says_what_to_run(bench):
     with pytest.raises(DatasetInvalid, match="no corpus yet"):
-        write_export(bench.dataset, "raven")
+        write_export(bench.dataset, ExportOrder("raven"))
 
 
 def test_parts_of_file_names_are_plain_and_different():
