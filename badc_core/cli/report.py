@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,8 @@ _SPECIES = """
         sum(detections)::BIGINT AS detections, max(best) AS best,
         count(DISTINCT recording_id) AS recordings,
         sum(expected)::BIGINT AS expected, sum(not_expected)::BIGINT AS not_expected,
-        sum(detections - expected - not_expected)::BIGINT AS not_known
+        sum(detections - expected - not_expected)::BIGINT AS not_known,
+        sum(total_p) AS probably_right
     FROM counts_by_recording WHERE $1 IS NULL OR recording_id = $1
     GROUP BY label_name ORDER BY detections DESC, best DESC, label_name
 """
@@ -44,8 +46,9 @@ _LEFT_OUT = """
 """
 _KEYS = (
     *("label", "scientific_name", "detections", "best_score", "recordings"),
-    *("expected", "not_expected", "not_known"),
+    *("expected", "not_expected", "not_known", "probably_right"),
 )
+_EXPECTED = _KEYS[-4:-1]
 
 
 @taking_options
@@ -95,21 +98,14 @@ def show_report(
         raise RecordingUnknown(
             "has no result in the corpus", recording_id, f"Run: badc status {root}"
         )
+    species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
     title = f"Species in {counted(n_recordings, 'recording')}, {format_duration(effort_s)} analysed"
     title += f", {format_duration(dead_s)} dead" if dead_s else ""
-    columns = ["Label", "Scientific name", "Detections", "Best score", "Recordings"]
     names = SpeciesNames.read(dataset.settings.report.language)
-    shown = [
-        [names.of(row[0], row[1]), row[1], row[2], f"{row[3]:.3f}", row[4]] for row in rows[:limit]
-    ]
-    if any(row[6] for row in rows):
-        columns.append("Not expected")
-        shown = [[*cells, row[6]] for cells, row in zip(shown, rows, strict=False)]
-    out.show(make_table(title, columns, shown))
+    out.show(make_table(title, *_tabulate(species, names, limit)))
     if len(rows) > limit:
         only = f" --recording {shlex.quote(recording_id)}" if recording_id else ""
         out.say(f"and {len(rows) - limit} more: badc report {root}{only} --limit {len(rows)}")
-    species = [dict(zip(_KEYS, row, strict=True)) for row in rows]
     out.say(*_describe_expected(species, left_out))
     if n_stub:
         out.warn(f"no model ran on {counted(n_stub, 'recording')}, but the stub runner.")
@@ -129,9 +125,29 @@ def show_report(
     }
 
 
+def _tabulate(
+    species: list[dict[str, Any]], names: SpeciesNames, limit: int
+) -> tuple[list[str], list[list[Any]]]:
+    """Returns columns and rows to be shown; those that say something of no species are left out."""
+    columns = {
+        "Label": [names.of(one["label"], one["scientific_name"]) for one in species],
+        "Scientific name": [one["scientific_name"] for one in species],
+        "Detections": [one["detections"] for one in species],
+        "Best score": [f"{one['best_score']:.3f}" for one in species],
+        "Recordings": [one["recordings"] for one in species],
+    }
+    if any(one["not_expected"] for one in species):
+        columns["Not expected"] = [one["not_expected"] for one in species]
+    right = [one["probably_right"] for one in species]
+    if any(one is not None for one in right):
+        columns["Probably right"] = ["-" if one is None else f"{one:.1f}" for one in right]
+    rows = zip(*columns.values(), strict=True)
+    return list(columns), [list(row) for row in islice(rows, limit)]
+
+
 def _describe_expected(species: list[dict[str, Any]], left_out: tuple[int, int]) -> Iterator[str]:
     """Yields how much can be there by place and season; nothing where that is not known at all."""
-    found = {name: sum(one[name] for one in species) for name in _KEYS[-3:]}
+    found = {name: sum(one[name] for one in species) for name in _EXPECTED}
     if found["expected"] or found["not_expected"]:
         others = sum(1 for one in species if one["not_expected"])
         whose = f" ({counted(others, 'species', 'species')})" if others else ""

@@ -21,7 +21,8 @@ from badc_core.csv_tables import write_rows
 from badc_core.datasets.dataset import BundlePaths
 
 _LABELS = """
-    SELECT label, label_name, detections, avg_confidence, expected, not_expected, not_known
+    SELECT label, label_name, detections, avg_confidence, expected, not_expected, not_known,
+        avg_calibrated_p
     FROM label_summary
 """
 _RECORDINGS = """
@@ -47,7 +48,8 @@ _SEGMENTS = """
 """
 _SPEECH = "SELECT recording_id, has_speech, speech_s FROM speech_by_recording ORDER BY recording_id"
 _ROLLUP_LABELS = """
-    SELECT label_name, label, detections, avg_confidence, expected, not_expected, not_known
+    SELECT label_name, label, detections, avg_confidence, expected, not_expected, not_known,
+        avg_calibrated_p
     FROM label_summary
 """
 
@@ -82,7 +84,7 @@ class Summaries:
     @cached_property
     def labels(self) -> SummaryTable:
         """Labels, the most frequent first."""
-        return run_query(self._connection, _LABELS)
+        return _query_labels(self._connection, _LABELS)
 
     @cached_property
     def recordings(self) -> SummaryTable:
@@ -179,13 +181,21 @@ def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         connection: to a database with the views `database.SUMMARY_VIEWS`.
         folder: empty.
     """
-    run_query(connection, _ROLLUP_LABELS).write(folder / "label_summary.csv")
+    _query_labels(connection, _ROLLUP_LABELS).write(folder / "label_summary.csv")
     run_query(connection, _RECORDINGS).write(folder / "recording_summary.csv")
 
 
 def write_speech(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Writes speech.csv over many recordings; the database has the table."""
     run_query(connection, _SPEECH).write(folder / "speech.csv")
+
+
+def _query_labels(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:
+    """Returns a table of labels; its last column, of probabilities, only where there are any."""
+    found = run_query(connection, sql)
+    if any(row[-1] is not None for row in found.rows):
+        return found
+    return SummaryTable(found.header[:-1], [row[:-1] for row in found.rows])
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> SummaryTable:

@@ -55,7 +55,9 @@ DETECTION_COLUMNS: tuple[Column, ...] = (
     Column("n_merged", pa.int32(), "Detections merged into this one.", nullable=False),
     Column("is_expected", pa.bool_(), "Whether the species is expected there and then."),
     Column("occurrence", pa.float64(), "Expected occurrence there and then, 0 to 1."),
-    Column("calibrated_p", pa.float64(), "Calibrated probability of being right, 0 to 1."),
+    Column(
+        "calibrated_p", pa.float64(), "Probability of being right, 0 to 1; missing without a curve."
+    ),
     Column("model_sha256", _LABEL, "SHA-256 of the model file, hex."),
     Column("config_hash", _LABEL, "Fingerprint of the detector's settings.", nullable=False),
 )

@@ -8,6 +8,8 @@ SELECT
     count(*) FILTER (is_expected) AS expected,
     count(*) FILTER (NOT is_expected) AS not_expected,
     max(confidence) AS best,
-    sum(confidence) AS total
+    sum(confidence) AS total,
+    count(calibrated_p) AS calibrated,
+    sum(calibrated_p) AS total_p
 FROM real_detections
 GROUP BY recording_id, label, label_name;

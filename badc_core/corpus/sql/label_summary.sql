@@ -6,7 +6,8 @@ SELECT
     round(sum(total) / sum(detections), 6) AS avg_confidence,
     sum(expected)::BIGINT AS expected,
     sum(not_expected)::BIGINT AS not_expected,
-    sum(detections - expected - not_expected)::BIGINT AS not_known
+    sum(detections - expected - not_expected)::BIGINT AS not_known,
+    round(sum(total_p) / nullif(sum(calibrated), 0), 6) AS avg_calibrated_p
 FROM counts_by_recording
 GROUP BY label, label_name
 ORDER BY detections DESC, label, label_name;

@@ -58,7 +58,10 @@ def test_a_bundle_holds_every_promised_file_table_and_view(workbench):
             for name in ("label_summary", "recording_summary", "timeline_summary")
         }
     assert columns == {
-        "label_summary": ["label", "label_name", "detections", "avg_confidence", *EXPECTED],
+        "label_summary": [
+            *("label", "label_name", "detections", "avg_confidence", *EXPECTED),
+            "avg_calibrated_p",
+        ],
         "recording_summary": ["recording_id", "detections", "avg_confidence", *EXPECTED],
         "timeline_summary": ["bucket_index", "bucket_start_ms", "detections", "avg_confidence"],
     }

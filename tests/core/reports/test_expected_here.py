@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.alberta import CACTUS_WREN, OVENBIRD, build_alberta
+from support.alberta import CACTUS_WREN, ENGINE, OVENBIRD, build_alberta
 from support.commands import run_badc
 from support.detecting import detect_in_process, ids
 
@@ -28,10 +28,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def report(root: Path, how: str) -> tuple[Dataset, CorpusTotals]:
+def report(root: Path, how: str, more: str = "") -> tuple[Dataset, CorpusTotals]:
     """Returns the dataset with all its pages and tables made."""
     settings = (root / "badc.toml").read_text()
-    (root / "badc.toml").write_text(settings.replace("[detector]", f"[detector]\nrange = '{how}'"))
+    (root / "badc.toml").write_text(
+        settings.replace("[detector]", f"[detector]\nrange = '{how}'\n{more}")
+    )
     dataset = Dataset.open(root)
     detect_in_process(dataset, ids(dataset))
     for one in ids(dataset):
@@ -68,6 +70,8 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
     assert len(marked) == 2
     assert not [one for one in exhibits if BADGE in one and f"<span>{OVENBIRD}</span>" in one]
     with (dataset.corpus.summary / "label_summary.csv").open() as file:
+        assert "avg_calibrated_p" not in file.readline()
+        file.seek(0)
         rows = {row["label"]: row for row in csv.DictReader(file)}
     counts = [rows[CACTUS_WREN][one] for one in ("expected", "not_expected", "not_known")]
     assert counts == ["0", "3", "0"]
@@ -79,6 +83,22 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
     checks = {one.name: one for one in check_corpus(dataset)}
     # As many are expected as are not, so place and date need not be wrong.
     assert checks["species_expected"].passed
+
+
+def test_where_there_is_a_curve_tables_and_the_terminal_say_how_many_are_right(root):
+    """Three Cactus Wrens of score 0.6, each right by 0.452873: odds against are e * 1.5**-2."""
+    (root / "curves.csv").write_text("label,intercept,slope\nCactus Wren,-1,2\n")
+    dataset, _ = report(root, "mark", "calibration_file = 'curves.csv'")
+    (recording_id,) = ids(dataset)
+    exports = dataset.bundle(recording_id).duckdb_exports
+    for path in (dataset.corpus.summary / "label_summary.csv", exports / "label_summary.csv"):
+        with path.open() as file:
+            means = {row["label"]: row["avg_calibrated_p"] for row in csv.DictReader(file)}
+        assert means == {CACTUS_WREN: "0.452873", OVENBIRD: "", ENGINE: ""}
+    shown = run_badc("report", ".", folder=root).stdout
+    assert "Probably right" in shown
+    row = next(line for line in shown.splitlines() if line.startswith(CACTUS_WREN))
+    assert row.split()[-1] == "1.4"
 
 
 def test_with_a_filter_it_is_nowhere_and_the_pages_say_what_was_left_out(root):
