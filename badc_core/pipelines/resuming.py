@@ -11,7 +11,7 @@ from badc_core.jobs.values import read_time
 from badc_core.pipelines.definition import Pipeline, PipelineStage, read_pipeline
 from badc_core.pipelines.graph import COPY, place_in_job
 from badc_core.pipelines.pipeline_job import PipelineJob
-from badc_core.pipelines.runner import (
+from badc_core.pipelines.stage_basis import (
     FINGERPRINT,
     PIPELINE,
     RAN_AFTER,

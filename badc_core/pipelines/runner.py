@@ -13,7 +13,7 @@ from typing import Any
 from badc_core.errors import BadcError, StageBusy, StageFailed
 from badc_core.jobs import StageManifest, load_manifest, stage_environment
 from badc_core.jobs.environment import restore_configuration
-from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS, attempt_of, status_of
+from badc_core.jobs.layout import FAILED, RUNNING, SKIPPED, SUCCESS
 from badc_core.jobs.manifest_files import secrets_of
 from badc_core.jobs.outputs import hash_folder
 from badc_core.jobs.stage_manifest import Logger
@@ -24,6 +24,14 @@ from badc_core.pipelines.own_record import adopt_record, read_own_record
 from badc_core.pipelines.pipeline_job import PipelineJob
 from badc_core.pipelines.processes import end_processes, mark_of
 from badc_core.pipelines.program import Ended, Program, run_to_end
+from badc_core.pipelines.stage_basis import (
+    FINGERPRINT,
+    PIPELINE,
+    RAN_AFTER,
+    SETTINGS,
+    attempts_before,
+    skipped_stages,
+)
 from badc_core.pipelines.stage_call import CALL_VARIABLE, DEVICE_NEEDED
 from badc_core.pipelines.stage_files import (
     clear_outputs,
@@ -34,14 +42,6 @@ from badc_core.pipelines.stage_files import (
 from badc_core.pipelines.stage_lease import StageDevice, stage_device
 from badc_core.pipelines.templates import fill_in
 
-FINGERPRINT = "definition"
-"""Metadata entry of a stage: the fingerprint of its definition."""
-RAN_AFTER = "ran_after"
-"""Metadata entry of a stage: the attempt at each stage it depends on whose outputs it had."""
-SETTINGS = "settings_read"
-"""Metadata entry of a stage: the settings that it read."""
-PIPELINE = "pipeline"
-"""Metadata entry of a stage: the file of its pipeline."""
 _COMMAND, _LEASED, _BY_ITSELF = "command", "leased_devices", "skipped_by_itself"
 _OURS = {FINGERPRINT, RAN_AFTER, SETTINGS, PIPELINE, _COMMAND, _LEASED, _BY_ITSELF}
 
@@ -263,25 +263,6 @@ class StageRunner:
 
     def _mask(self, text: str) -> str:
         return secrets_of(self._job.folder).mask_text(text)
-
-
-def skipped_stages(job: PipelineJob, pipeline: Pipeline) -> tuple[str, ...]:
-    """Returns the stages of a pipeline that were skipped in a job."""
-    listed = (load_manifest(job.folder) or {}).get("pipeline", {}).get("skipped_stages", [])
-    return tuple(one.name for one in pipeline.stages if one.name in listed)
-
-
-def attempts_before(job: PipelineJob, pipeline: Pipeline, stage: PipelineStage) -> dict[str, int]:
-    """Returns which attempt at each stage that a stage depends on has succeeded.
-
-    Attempts are compared, as clocks of two machines differ.
-    """
-    manifest = load_manifest(job.folder) or {}
-    return {
-        name: attempt_of(manifest["stages"][name])
-        for name in pipeline.depends_on[stage.name]
-        if status_of(manifest, name) == SUCCESS and name in manifest["stages"]
-    }
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from support.forbidden import forbidden
 from badc_core.errors import OutputUnwritable, StorageFull
 from badc_core.jobs import load_manifest
 from badc_core.jobs.job_states import find_work
-from badc_core.jobs.layout import CANCELED, COMPLETED
+from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
 from badc_core.jobs.recording_tables import (
@@ -182,6 +182,22 @@ def test_the_snapshot_of_a_dataset_is_masked_and_kept_as_it_was(job, tmp_path):
     assert "id-1,/runs/id-1,1," in (job.folder / "runs.csv").read_text()
     for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
         assert b"zebra-17" not in path.read_bytes(), path
+
+
+def test_a_secret_of_the_settings_that_jobs_copy_is_in_no_file_of_runs(tmp_path):
+    places = JobPlaces(tmp_path / "jobs")
+    places.manager()
+    (places.config_dir / ".env").write_text("SEA_TOKEN=walrus-23-secret\n")
+    job = RunJob.create(places, {"command": "badc run --note=walrus-23-secret"}, print)
+    job.add_run("id-1", "pipeline_job", ["count"], {"note": "walrus-23-secret"})
+    part = job.start(Part("count", "id-1"), {})
+    part.add_failed("r1", "401 for walrus-23-secret")
+    part.end("no answer to walrus-23-secret")
+    job.finish(FAILED, ["no answer to walrus-23-secret"])
+    assert places.secrets().mask_command(["--note", "walrus-23-secret"]) == "--note ***"
+    assert job.read()["errors"] == ["no answer to ***"]
+    for path in filter(lambda one: one.is_file(), tmp_path.rglob("*")):
+        assert b"walrus" not in path.read_bytes() or path.name == ".env", path
 
 
 def test_a_damaged_record_of_runs_is_set_aside_and_one_that_cannot_be_read_stays(job):
