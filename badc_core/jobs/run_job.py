@@ -240,11 +240,6 @@ class RunJob:
         for stage in self._stages():
             end_lost_parts(self.folder, stage, names, reason)
 
-    def has_work(self) -> bool:
-        """Returns whether a part of a stage is at work, as far as the files say."""
-        stages = (load_manifest(self.folder) or {}).get("stages", {})
-        return any(one.get("parts", {}).get("at_work") for one in stages.values())
-
     def _log(self, message: str, level: str = "info") -> None:
         last = [{}, *list_of(self.read().get("attempts"))][-1]
         name = orchestrator_log(last.get("started_at"))

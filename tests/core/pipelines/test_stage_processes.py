@@ -22,8 +22,11 @@ from badc_core.jobs.environment import with_values
 from badc_core.jobs.finding import JobFinder
 from badc_core.jobs.places import JobPlaces
 from badc_core.locks import is_locked
+from badc_core.pipelines import log_masking
+from badc_core.pipelines.log_masking import masking
 from badc_core.pipelines.processes import end_processes
 from badc_core.pipelines.resuming import pipeline_of
+from badc_core.secret_values import Secrets
 
 HANGING = """\
 (trap '' TERM; sleep 60) &
@@ -354,3 +357,18 @@ def _guard_of(runner: int) -> int | None:
     children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
     lines = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
     return next((one for one, line in lines.items() if b"pipelines.guard" in line), None)
+
+
+def test_a_process_that_nobody_finds_is_warned_of_and_prints_no_secret(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(log_masking, "_LAST_WORDS_S", 0.05)
+    path = tmp_path / "long.log"
+    log = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with masking(log, Secrets({"LAKE_TOKEN": "zebra-17-secret"})) as (_, writable):
+        kept_open = os.dup(writable)
+    assert "cannot be found, and may still print" in caplog.text
+    os.write(kept_open, b"with zebra-17-secret\n")
+    os.close(kept_open)
+    wait_until(lambda: path.read_bytes() == b"with ***\n", 10, 0.01)
+    os.close(log)
