@@ -48,13 +48,11 @@ def map_by_hour(
 
     Args:
         connection: to a corpus.
-        species: those shown, with `label` and `label_name`.
+        species: those shown, with `label` and `label_name`, and `name` where that is another.
     """
     effort_s: dict[int, float] = dict(connection.execute(_BY_HOUR[0]).fetchall())
     found = _find_active(connection, _BY_HOUR[1])
-    return map_rates(
-        HOURS, effort_s, [(one["label_name"], found.get(_key(one), {})) for one in species]
-    )
+    return map_rates(HOURS, effort_s, [(_name(one), found.get(_key(one), {})) for one in species])
 
 
 def map_by_sunrise(
@@ -63,7 +61,7 @@ def map_by_sunrise(
     """Returns activity by species and half-hour from sunrise, from the first to the last heard."""
     effort_s: dict[int, float] = dict(connection.execute(_BY_SUNRISE[0]).fetchall())
     found = _find_active(connection, _BY_SUNRISE[1])
-    rows = [(one["label_name"], found.get(_key(one), {})) for one in species]
+    rows = [(_name(one), found.get(_key(one), {})) for one in species]
     return map_rates(half_hours(effort_s), effort_s, rows)
 
 
@@ -113,6 +111,10 @@ def _find_active(
     for one in query(connection, active):
         found.setdefault(_key(one), {})[one["at"]] = one["detections"]
     return found
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    return str(one.get("name", one["label_name"]))
 
 
 def _key(one: Mapping[str, Any]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import duckdb
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import is_made_up
-from badc_core.site.stations import link
+from badc_core.site.stations import Station, link
 
 DOUBTS = """
     SELECT any_value(warning ORDER BY recording_id) AS warning,
@@ -26,6 +26,9 @@ DOUBTS = """
 _DETECTORS = "SELECT DISTINCT runner, model_version FROM detectors_by_recording ORDER BY ALL"
 _STUB = "SELECT count(*) FROM chunks_by_recording WHERE stub_chunks > 0"
 _SUMMED = ("detections", "chunks", "failed_chunks", "effort_s", "dead_s", "duration_s")
+
+CLIPS_BYTES = 500_000
+"""Of all pictures and sounds on a page, of which there may be hundreds."""
 
 Rows = list[dict[str, Any]]
 
@@ -41,11 +44,18 @@ def shared_content(
         page: where it goes.
         made_from: what it says it was made from.
     """
-    detectors = query(connection, _DETECTORS)
+    corpus, detectors = dataset.corpus, query(connection, _DETECTORS)
     (n_stub,) = connection.execute(_STUB).fetchone() or (0,)
     return {
         "dataset_name": dataset.name,
-        "dataset_page": link(dataset.corpus.html, page),
+        "dataset_page": link(corpus.html, page),
+        "summary": link(corpus.summary, page),
+        "folder": page.parent,
+        "species_page": lambda label: link(corpus.species_page(label), page),
+        "station_page": lambda one: link(
+            corpus.station_page(one["study_area"], one["location"]), page
+        ),
+        "station_name": lambda one: Station(one["study_area"], one["location"]).name,
         "settings": dataset.settings,
         "made_from": made_from,
         "n_stub": n_stub,

@@ -4,7 +4,7 @@ Their looks are in `templates/species.html`. Every query reads the parts of all 
 pages are written many at once, and each query is asked for all of them together.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,13 +19,18 @@ from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import render_page
 from badc_core.site.activity_maps import HOURS, half_hours, map_rates
+from badc_core.site.clips import Candidate, Clip, RecordingPages, choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.effort_maps import fetch_arrays
-from badc_core.site.shared_content import Rows, shared_content, with_addresses
+from badc_core.site.shared_content import CLIPS_BYTES, Rows, shared_content, with_addresses
+from badc_core.site.station_map import Place, StationMap, draw_map
 from badc_core.site.stations import Station, link
 from badc_core.site.sun_lines import choose_place, read_places
+from badc_core.species_names import SpeciesNames
+from badc_core.units import counted
 
 MOST_RECORDINGS = 100
+MOST_CLIPS = 6
 
 BY_STATION = """
     SELECT c.label, r.study_area, r.location,
@@ -39,8 +44,10 @@ BY_STATION = """
 """
 _STATIONS = """
     SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,
-        count(*) FILTER (effort_s > 0) AS listened_to
-    FROM effort_by_recording GROUP BY ALL
+        count(*) FILTER (effort_s > 0) AS listened_to,
+        median(lat) AS latitude, median(lon) AS longitude
+    FROM effort_by_recording JOIN (SELECT recording_id, lat, lon FROM recordings)
+    USING (recording_id) GROUP BY study_area, location
 """
 _EFFORT = """
     SELECT study_area, location, local_date, local_hour, effort_s
@@ -91,14 +98,21 @@ class SpeciesPages:
     Args:
         connection: to the corpus.
         dataset: whose.
+        pages: of its recordings.
         by_station: rows of `BY_STATION`.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, dataset: Dataset, by_station: Rows
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        dataset: Dataset,
+        pages: RecordingPages,
+        by_station: Rows,
     ) -> None:
         self._connection = connection
         self._dataset = dataset
+        self._pages = pages
+        self._names = SpeciesNames.read(dataset.settings.report.language)
         self._found = {
             label: list(rows) for label, rows in groupby(by_station, lambda one: one["label"])
         }
@@ -123,9 +137,14 @@ class SpeciesPages:
             sunrises.setdefault(label, {})[at] = n
         rows = query(self._connection, _RECORDINGS, labels, MOST_RECORDINGS)
         recordings = {label: list(own) for label, own in groupby(rows, lambda one: one["label"])}
+        candidates = groupby(find_candidates(self._connection, labels), lambda one: one.label)
+        clips = {label: self._choose_clips(own) for label, own in candidates}
         for label in labels:
             read = hours.get((label,)), sunrises.get(label, {}), recordings[label]
-            yield label, self._render(label, made_from[label], *read)
+            yield label, self._render(label, made_from[label], *read, clips[label])
+
+    def _choose_clips(self, candidates: Iterable[Candidate]) -> tuple[Clip, ...]:
+        return choose_clips(self._pages, candidates, MOST_CLIPS, CLIPS_BYTES)
 
     def _render(
         self,
@@ -134,11 +153,15 @@ class SpeciesPages:
         hours: _Hours | None,
         by_sunrise: Mapping[int, int],
         recordings: Rows,
+        clips: Sequence[Clip],
     ) -> str:
         page = self._dataset.corpus.species_page(label)
         found = self._found[label]
         own = {Station(one["study_area"], one["location"]): one for one in found}
-        name = Counter({one["label_name"]: one["detections"] for one in found}).most_common(1)[0][0]
+        science = next(filter(None, (one["scientific_name"] for one in found)), None)
+        name = self._names.of(found[0]["label_name"], science)
+        shown_at = {one.source.recording_id: one.address(page.parent) for one in reversed(clips)}
+        rows = [self._describe(station, one) for station, one in own.items()]
         effort_by_sunrise = _add(self._by_sunrise.get(one, {}) for one in own)
         n_sunrise = half_hours(effort_by_sunrise)
         return render_page(
@@ -146,37 +169,32 @@ class SpeciesPages:
             **shared_content(self._connection, self._dataset, page, made_from),
             name=name,
             label=label,
-            scientific_name=next(filter(None, (one["scientific_name"] for one in found)), None),
+            scientific_name=science,
+            clips=clips,
             totals=_sum_up(found),
-            stations=[self._describe(station, one, page) for station, one in own.items()],
+            stations=rows,
             n_stations=len(self._stations),
+            map=_draw_map(rows, page, self._dataset),
             **self._maps(name, own, hours),
             by_sunrise=map_rates(n_sunrise, effort_by_sunrise, [(name, by_sunrise)]),
             recordings=[
                 {
                     **one,
-                    "station": Station(one["study_area"], one["location"]),
-                    "station_page": self._link_station(one, page),
+                    "address": shown_at.get(one["recording_id"], one["address"]),
                 }
                 for one in with_addresses(self._dataset, recordings, page)
             ],
         )
 
-    def _describe(self, station: Station, found: Mapping[str, Any], page: Path) -> dict[str, Any]:
+    def _describe(self, station: Station, found: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what the row of a station shows."""
         heard = self._stations[station]
         return {
             **found,
-            "name": station.name,
-            "address": self._link_station(found, page),
-            "effort_s": heard["effort_s"],
+            **{one: heard[one] for one in ("effort_s", "latitude", "longitude")},
             "listened_to": heard["listened_to"],
             "per_hour": found["detections"] * 3600 / (heard["effort_s"] or 1),
         }
-
-    def _link_station(self, place: Mapping[str, Any], page: Path) -> str:
-        own = self._dataset.corpus.station_page(place["study_area"], place["location"])
-        return link(own, page)
 
     def _maps(
         self, name: str, stations: Collection[Station], found: _Hours | None
@@ -196,6 +214,22 @@ class SpeciesPages:
             "date_hour": make_date_hour_map(columns, heard_s, n_found, place),
             "activity": map_rates(HOURS, by_hour_s, [(name, by_hour)]),
         }
+
+
+def _draw_map(stations: Rows, page: Path, dataset: Dataset) -> StationMap | None:
+    return draw_map(
+        Place(
+            name=one["location"] or "unknown station",
+            address=link(dataset.corpus.station_page(one["study_area"], one["location"]), page),
+            title=f"{Station(one['study_area'], one['location']).name}: "
+            f"{counted(one['detections'], 'detection')}, {one['per_hour']:.1f} per hour analysed",
+            latitude=one["latitude"],
+            longitude=one["longitude"],
+            weight=one["per_hour"],
+            group=one["study_area"] or "",
+        )
+        for one in stations
+    )
 
 
 def _split(arrays: Sequence[NDArray[Any]], n_keys: int) -> Iterator[tuple[Any, _Hours]]:

@@ -18,12 +18,22 @@ from badc_core.corpus.root import absolute_paths
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
+from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
-from badc_core.site.shared_content import DOUBTS, Rows, shared_content, sum_up, with_addresses
+from badc_core.site.shared_content import (
+    CLIPS_BYTES,
+    DOUBTS,
+    Rows,
+    shared_content,
+    sum_up,
+    with_addresses,
+)
 from badc_core.site.stations import Station, link
 from badc_core.site.sun_lines import choose_place, read_places
+from badc_core.species_names import SpeciesNames
 
 MOST_RECORDINGS = 500
+CLIPS_PER_LABEL = 2
 _N_ACTIVE = 12
 
 _OWN = """
@@ -51,12 +61,17 @@ _PLACE = """
 
 
 def render_station_page(
-    dataset: Dataset, station: Station, parts: Sequence[CorpusPart], made_from: str
+    dataset: Dataset,
+    pages: RecordingPages,
+    station: Station,
+    parts: Sequence[CorpusPart],
+    made_from: str,
 ) -> str:
     """Returns the page about a station.
 
     Args:
         dataset: whose.
+        pages: of its recordings.
         station: which.
         parts: its parts of the corpus.
         made_from: what the page says it was made from.
@@ -66,9 +81,11 @@ def render_station_page(
     """
     page = dataset.corpus.station_page(*station)
     with _open_station(dataset, station, parts) as connection:
-        species = query(connection, _SPECIES)
+        names = SpeciesNames.read(dataset.settings.report.language)
+        species = names.add_to(query(connection, _SPECIES))
         recordings = query(connection, _RECORDINGS)
         active = species[:_N_ACTIVE]
+        candidates = find_candidates(connection, [one["label"] for one in active])
         place = choose_place(read_places(connection))
         return render_page(
             "station.html",
@@ -81,6 +98,7 @@ def render_station_page(
                 for one in species
             ],
             doubts=query(connection, DOUBTS),
+            clips=choose_clips(pages, candidates, CLIPS_PER_LABEL, CLIPS_BYTES),
             calendar=read_calendar(connection),
             date_hour=read_date_hour_map(connection, place),
             activity=map_by_hour(connection, active),

@@ -25,6 +25,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
+from badc_core.site.clips import RecordingPages
 from badc_core.site.dataset_page import write_corpus_page
 from badc_core.site.shared_content import Rows
 from badc_core.site.species_page import BY_STATION, SpeciesPages
@@ -79,21 +80,22 @@ def write_site(dataset: Dataset) -> WrittenSite:
     parts: dict[Station, list[CorpusPart]] = {}
     for one in read_part_list(corpus.parts).parts:
         parts.setdefault(Station(one.study_area, one.location), []).append(one)
+    pages = RecordingPages(dataset)
     with open_corpus(dataset) as connection:
         sums = dict(_sum_up_stations(connection, dataset, parts))
         stations = {station: corpus.station_page(*station) for station in sums}
         for due in _find_due(dataset, stations, sums):
-            page = render_station_page(dataset, due, parts[due], sums[due])
-            _write(site, stations[due], page)
+            text = render_station_page(dataset, pages, due, parts[due], sums[due])
+            _write(site, stations[due], text)
         by_station = query(connection, BY_STATION)
         made_from = _sum_up_species(by_station, sums)
         species = {label: corpus.species_page(label) for label in made_from}
         labels = _find_due(dataset, species, made_from)
         if labels:
-            pages = SpeciesPages(connection, dataset, by_station)
+            source = SpeciesPages(connection, dataset, pages, by_station)
             for start in range(0, len(labels), _AT_ONCE):
                 some = {one: made_from[one] for one in labels[start : start + _AT_ONCE]}
-                for label, text in pages.render(some):
+                for label, text in source.render(some):
                     _write(site, species[label], text)
     _remove_others(site, corpus.stations, stations.values())
     _remove_others(site, corpus.species, species.values())
