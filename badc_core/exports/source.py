@@ -25,7 +25,7 @@ _RECORDINGS = """
         device_make, device_model, device_serial,
         coalesce(made.is_stub, false) AS is_stub
     FROM recordings LEFT JOIN (
-        SELECT recording_id, bool_or(status = 'stub') AS is_stub FROM chunks GROUP BY recording_id
+        SELECT recording_id, stub_chunks > 0 AS is_stub FROM chunks_by_recording
     ) AS made USING (recording_id)
     ORDER BY recording_id
 """
@@ -177,6 +177,8 @@ class ExportSource:
         Raises:
             OptionInvalid: something was not, or is misspelt.
         """
+        if not self.selection.species:
+            return
         rows = self._snapshot.read(
             "SELECT DISTINCT unnest([label, label_name, scientific_name]) AS name "
             "FROM real_detections"

@@ -103,6 +103,7 @@ def _name_other(path: Path, dataset: Dataset, registry: Registry) -> ResultFile:
         return ResultFile(path, dataset, CORPUS_DETECTIONS, "", "results of all recordings")
     for place, what in (
         (dataset.telemetry("x").parent.parent, "telemetry: what runs measured"),
+        (dataset.export("x").parent, "results for another program, or what they were made from"),
         (dataset.corpus.folder, "list of what the results of all recordings were made from"),
         (dataset.aggregate, "table or report that was made by hand"),
         (dataset.reviews.folder, "queue of detections to judge, or what verdicts say"),
