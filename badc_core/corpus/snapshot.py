@@ -84,9 +84,9 @@ class Snapshot:
         """Closes the files."""
         self._connection.close()
 
-    def read(self, sql: str, *values: object) -> pa.Table:
+    def read(self, sql: str, *values: object, **named: object) -> pa.Table:
         """Returns what a query gives; texts are plain, not dictionary-encoded."""
-        return self._connection.sql(sql, params=list(values)).to_arrow_table()
+        return self._connection.sql(sql, params=named or list(values)).to_arrow_table()
 
     @property
     def min_score(self) -> float:

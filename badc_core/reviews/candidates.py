@@ -3,47 +3,76 @@
 Which are drawn is decided in `sampling.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
 from badc_core.corpus.snapshot import Snapshot
 from badc_core.errors import ConfigInvalid
 from badc_core.intervals import Interval
 from badc_core.recordings.clock import clock_after
-from badc_core.reviews.sampling import Candidates
+from badc_core.reviews.sampling import STRATEGIES, Candidate, Group, Sampling
 
 _LABELS = """
-    SELECT label, any_value(label_name) AS label_name,
-        any_value(scientific_name) AS scientific_name, count(*) AS n
-    FROM real_detections
+    SELECT label, any_value(label_name) AS label_name, any_value(scientific_name) AS scientific_name
+    FROM counts_by_recording JOIN recordings USING (recording_id)
     WHERE len(?::VARCHAR[]) = 0 OR list_contains(?::VARCHAR[], location)
     GROUP BY label ORDER BY label
 """
-_CANDIDATES = """
-    SELECT detection_id, recording_id, absolute_time_ms, absolute_end_ms, confidence,
-        dense_rank() OVER (ORDER BY recording_id) AS recording,
-        CASE WHEN recording_start_local IS NOT NULL THEN dense_rank() OVER (
-            ORDER BY location, (recording_start_local + to_milliseconds(absolute_time_ms))::DATE
-        ) ELSE -1 END AS day,
-        coalesce(hour(recording_start_local + to_milliseconds(absolute_time_ms)), -1) AS hour
-    FROM real_detections
-    WHERE label = ? AND (len(?::VARCHAR[]) = 0 OR list_contains(?::VARCHAR[], location))
-    ORDER BY detection_id
+# A turn is a random number that is the same wherever and whenever it is worked out.
+_ELIGIBLE = """
+    WITH judged AS (
+        SELECT unnest($recordings::VARCHAR[]) AS recording_id, unnest($judged::VARCHAR[]) AS label,
+            unnest($starts::BIGINT[]) AS start_ms, unnest($ends::BIGINT[]) AS end_ms
+    ), eligible AS (
+        SELECT *, recording_start_local + to_milliseconds(absolute_time_ms) AS begin,
+            md5_number_lower(concat_ws(chr(31), $seed, recording_id, absolute_time_ms,
+                absolute_end_ms, label, runner, model_version)) AS turn
+        FROM real_detections d
+        WHERE list_contains($labels::VARCHAR[], label)
+            AND (len($stations::VARCHAR[]) = 0 OR list_contains($stations::VARCHAR[], location))
+            AND NOT EXISTS (
+                FROM judged j WHERE j.recording_id = d.recording_id AND j.label = d.label
+                AND j.start_ms < d.absolute_end_ms AND d.absolute_time_ms < j.end_ms
+            )
+    ), grouped AS (
+        SELECT *, coalesce(({group})::VARCHAR, '') AS one_group FROM eligible
+    )
+"""
+_SIZES = """
+    SELECT label, one_group, count(*) AS size, list_min(max(confidence, {most})) AS lowest
+    FROM grouped GROUP BY label, one_group ORDER BY label, one_group
+"""
+# Only the earliest turns leave the database, however many detections there are.
+_FIRST = """
+    , wanted AS (
+        SELECT unnest($w_labels::VARCHAR[]) AS label, unnest($w_groups::VARCHAR[]) AS one_group,
+            unnest($w_turns::UBIGINT[]) AS last_turn, unnest($w_scores::DOUBLE[]) AS least_score
+    )
+    SELECT label, one_group, recording_id, absolute_time_ms, absolute_end_ms, runner, model_version
+    FROM grouped JOIN wanted USING (label, one_group)
+    WHERE turn <= last_turn AND confidence >= least_score
+    ORDER BY label, one_group, {order}
 """
 _ROWS = """
+    WITH wanted AS (
+        SELECT unnest(?::VARCHAR[]) AS label, unnest(?::VARCHAR[]) AS recording_id,
+            unnest(?::BIGINT[]) AS absolute_time_ms, unnest(?::BIGINT[]) AS absolute_end_ms,
+            unnest(?::VARCHAR[]) AS runner, unnest(?::VARCHAR[]) AS model_version
+    )
     SELECT d.*, r.start_local, r.start_utc, r.timezone
     FROM real_detections d JOIN recordings r USING (recording_id)
-    WHERE detection_id IN (SELECT unnest(?::VARCHAR[]))
+    SEMI JOIN wanted
+        USING (label, recording_id, absolute_time_ms, absolute_end_ms, runner, model_version)
 """
 _STATIONS = "SELECT DISTINCT location FROM recordings WHERE location IS NOT NULL"
-_DETECTORS = "SELECT DISTINCT runner, model_version FROM real_detections"
+_DETECTORS = "SELECT DISTINCT runner, model_version FROM detectors_by_recording"
+
+_LAST_TURN = 2**64 - 1
+_SPARE = 100
+"""How many more than needed of a group are read: turns are random, so their number varies."""
 
 Spans = Mapping[tuple[str, str], Sequence[Interval]]
 """Recording and label -> intervals in milliseconds that were judged."""
@@ -85,44 +114,85 @@ def read_labels(snapshot: Snapshot, choice: Choice) -> list[str]:
     return [one for one in names if one in wanted]
 
 
-def read_candidates(
-    snapshot: Snapshot, label: str, choice: Choice, judged: Spans
-) -> tuple[list[str], Candidates]:
-    """Returns the detections of a label that nobody has judged yet.
+def read_groups(
+    snapshot: Snapshot, labels: Sequence[str], order: tuple[Choice, Sampling], judged: Spans
+) -> dict[str, list[Group]]:
+    """Returns label -> groups of its detections that nobody has judged yet.
 
     One that overlaps with a judged interval of the same label and recording counts as judged: what
     a detection is called depends on how neighbours are joined.
 
-    Returns:
-        Their detection_ids, and what they are drawn by.
+    Args:
+        snapshot: of the results.
+        labels: whose.
+        order: which detections may be drawn, and how.
+        judged: where detections were judged.
     """
-    stations = list(choice.stations)
-    table = snapshot.read(_CANDIDATES, label, stations, stations)
-    kept = table.filter(pa.array(list(_is_new(table, label, judged)), pa.bool_()))
-    columns = {
-        name: kept[name].to_numpy().astype(np.int64)
-        for name in ("absolute_time_ms", "recording", "day", "hour")
+    choice, sampling = order
+    group = STRATEGIES[sampling.strategy].replace("$n", str(sampling.per_label))
+    is_top = sampling.strategy == "top"
+    values = _name_values(labels, choice, sampling, judged)
+    most = sampling.most_per_group
+    query = (_ELIGIBLE + _SIZES).format(group=group, most=most)
+    sizes = snapshot.read(query, **values).to_pylist()
+    wanted = {
+        "w_labels": [one["label"] for one in sizes],
+        "w_groups": [one["one_group"] for one in sizes],
+        "w_turns": [_LAST_TURN if is_top else _last_turn(one["size"], most) for one in sizes],
+        "w_scores": [one["lowest"] if is_top else 0 for one in sizes],
     }
-    scores: npt.NDArray[np.float64] = kept["confidence"].to_numpy()
-    return kept["detection_id"].to_pylist(), Candidates(
-        scores, columns["absolute_time_ms"], columns["recording"], columns["day"], columns["hour"]
-    )
+    earliest = "confidence DESC, turn" if is_top else "turn"
+    query = (_ELIGIBLE + _FIRST).format(group=group, order=earliest)
+    rows = snapshot.read(query, **values, **wanted).to_pylist()
+    first: dict[tuple[str, str], list[Candidate]] = {}
+    for label, name, *columns in (row.values() for row in rows):
+        first.setdefault((label, name), []).append(Candidate(*columns))
+    found: dict[str, list[Group]] = {}
+    for one in sizes:
+        some = first[one["label"], one["one_group"]]
+        found.setdefault(one["label"], []).append(Group(one["size"], some[:most]))
+    return found
+
+
+def _name_values(
+    labels: Sequence[str], choice: Choice, sampling: Sampling, judged: Spans
+) -> dict[str, Any]:
+    """Returns name -> value of what the queries of groups ask for."""
+    spans = [(*key, *one) for key, some in judged.items() for one in some]
+    return {
+        "recordings": [one[0] for one in spans],
+        "judged": [one[1] for one in spans],
+        "starts": [one[2] for one in spans],
+        "ends": [one[3] for one in spans],
+        "labels": list(labels),
+        "stations": list(choice.stations),
+        "seed": str(sampling.seed),
+    }
 
 
 def read_detections_of(
-    snapshot: Snapshot, detection_ids: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Returns detection_id -> its columns, with `local_time`, as clocks at the station show it."""
-    rows = snapshot.read(_ROWS, list(detection_ids)).to_pylist()
-    return {one["detection_id"]: {**one, "local_time": _local_time(one)} for one in rows}
+    snapshot: Snapshot, picked: Sequence[tuple[str, Candidate]]
+) -> dict[tuple[str, Candidate], dict[str, Any]]:
+    """Returns the columns of detections, with `local_time`, as clocks at the station show it.
+
+    Args:
+        snapshot: of the results.
+        picked: label and detection each.
+    """
+    columns = zip(*((label, *one) for label, one in picked), strict=True)
+    rows = snapshot.read(_ROWS, *map(list, columns)).to_pylist() if picked else []
+    return {_key(one): {**one, "local_time": _local_time(one)} for one in rows}
 
 
-def _is_new(table: pa.Table, label: str, judged: Spans) -> Iterator[bool]:
-    recordings = table["recording_id"].to_pylist()
-    starts, ends = table["absolute_time_ms"].to_pylist(), table["absolute_end_ms"].to_pylist()
-    for recording, start_ms, end_ms in zip(recordings, starts, ends, strict=True):
-        spans = judged.get((recording, label), ())
-        yield not any(start < end_ms and start_ms < end for start, end in spans)
+def _key(row: Mapping[str, Any]) -> tuple[str, Candidate]:
+    times = row["absolute_time_ms"], row["absolute_end_ms"]
+    one = Candidate(row["recording_id"], *times, row["runner"], row["model_version"])
+    return row["label"], one
+
+
+def _last_turn(size: int, most: int) -> int:
+    """Returns the turn up to which about three times as many come as are needed."""
+    return min(_LAST_TURN, _LAST_TURN * (3 * most + _SPARE) // size)
 
 
 def _local_time(row: Mapping[str, Any]) -> str | None:

@@ -21,8 +21,8 @@ from badc_core.json_texts import parse_object
 from badc_core.reviews.candidates import (
     Choice,
     Spans,
-    read_candidates,
     read_detections_of,
+    read_groups,
     read_labels,
 )
 from badc_core.reviews.columns import REVIEW_NAMES
@@ -158,16 +158,14 @@ def add_sounds(dataset: Dataset, queue: Queue) -> Cuts:
 def _draw_labels(
     snapshot: Snapshot, order: QueueOrder, judged: Spans
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    weights: dict[str, float | None] = {}
-    population: dict[str, int] = {}
-    for label in read_labels(snapshot, order.choice):
-        ids, candidates = read_candidates(snapshot, label, order.choice, judged)
-        drawn = draw(candidates, order.sampling, label)
-        if drawn:
-            population[label] = len(ids)
-        weights |= {ids[one.index]: one.weight for one in drawn}
-    found = read_detections_of(snapshot, list(weights))
-    return [_row(found[one], weight) for one, weight in weights.items()], population
+    labels = read_labels(snapshot, order.choice)
+    groups = read_groups(snapshot, labels, (order.choice, order.sampling), judged)
+    drawn = [
+        (label, one) for label, some in groups.items() for one in draw(some, order.sampling, label)
+    ]
+    found = read_detections_of(snapshot, [(label, one.candidate) for label, one in drawn])
+    rows = [_row(found[label, one.candidate], one.weight) for label, one in drawn]
+    return rows, {label: sum(one.size for one in some) for label, some in groups.items()}
 
 
 def _row(found: Mapping[str, Any], weight: float | None) -> dict[str, Any]:

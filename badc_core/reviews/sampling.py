@@ -1,38 +1,37 @@
 """Which detections of a label are drawn for review: pure, and the same for the same seed.
 
-Reading a dataset's detections is in `candidates.py`, writing what was drawn in `queue.py`.
+What they are drawn from is read in `candidates.py`; what was drawn is written in `queue.py`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from badc_core.errors import OptionInvalid
-from badc_core.reviews.precision import score_bin
+from badc_core.reviews.precision import N_BINS
 
 DEFAULT_STRATEGY = "bins"
 
+STRATEGIES: Mapping[str, str] = {
+    "random": "NULL",
+    "top": "NULL",
+    "bins": f"least({N_BINS - 1}, floor(confidence * {N_BINS} + 1e-9))",
+    "percentile": "ntile($n) OVER (PARTITION BY label ORDER BY confidence, turn)",
+    "date": "concat_ws(' ', location, begin::DATE)",
+    "hour": "hour(begin)",
+}
+"""How detections are sorted into groups, from which equally many are drawn; in SQL.
 
-@dataclass(frozen=True)
-class Candidates:
-    """The detections of one label, in an order that does not depend on how they are stored.
+`random`: no groups; `top`: none, the best scores first; `bins`: ten ranges of scores; `percentile`:
+as many groups of equally many detections as are to be drawn, by score; `date`: a group for each
+station and local date; `hour`: one for each hour of the local day.
+"""
 
-    Attributes:
-        score: shape [n].
-        start_ms: from the recording's start, shape [n].
-        recording: number of the recording, shape [n].
-        day: number of the station and local date, shape [n]; -1 where the date is not known.
-        hour: of the local day, shape [n]; -1 where it is not known.
-    """
-
-    score: npt.NDArray[np.float64]
-    start_ms: npt.NDArray[np.int64]
-    recording: npt.NDArray[np.int64]
-    day: npt.NDArray[np.int64]
-    hour: npt.NDArray[np.int64]
+_SPARE = 20
+"""So many times as many are looked at where some may not be taken beside others."""
 
 
 @dataclass(frozen=True)
@@ -60,127 +59,107 @@ class Sampling:
         if self.strategy not in STRATEGIES:
             raise OptionInvalid(f"use one of {', '.join(STRATEGIES)}", "--strategy")
 
+    @property
+    def most_per_group(self) -> int:
+        """How many detections of a group are looked at: all that can be drawn, and some to spare.
+
+        Where they must be apart, or not of one recording, more: most may not be taken.
+        """
+        is_free = not (self.max_per_recording or self.min_spacing_s)
+        return self.per_label * (1 if is_free else _SPARE)
+
+
+class Candidate(NamedTuple):
+    """A detection of some label: what tells it from all others."""
+
+    recording_id: str
+    start_ms: int
+    end_ms: int
+    runner: str
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Detections of a label that are alike.
+
+    Attributes:
+        size: how many there are.
+        first: those that are drawn first, in that order; not more than can be needed.
+    """
+
+    size: int
+    first: Sequence[Candidate]
+
 
 @dataclass(frozen=True)
 class Drawn:
     """A detection that was drawn.
 
     Attributes:
-        index: in the candidates.
+        candidate: which.
         weight: how many detections it represents, itself included; None where it was not chosen at
             random, so that it represents only itself.
     """
 
-    index: int
+    candidate: Candidate
     weight: float | None
 
 
-Strata = npt.NDArray[np.int64]
-_Stratify = Callable[[Candidates, int], Strata]
-
-
-def _by_score(candidates: Candidates, _n: int) -> Strata:
-    return np.array([score_bin(float(one)) for one in candidates.score], dtype=np.int64)
-
-
-def _by_rank(candidates: Candidates, n: int) -> Strata:
-    """Returns n parts with equally many detections, by score."""
-    order = np.argsort(candidates.score, kind="stable")
-    strata = np.empty(len(order), dtype=np.int64)
-    strata[order] = np.arange(len(order)) * n // len(order)
-    return strata
-
-
-def _together(candidates: Candidates, _n: int) -> Strata:
-    return np.zeros(len(candidates.score), dtype=np.int64)
-
-
-STRATEGIES: Mapping[str, _Stratify] = {
-    "random": _together,
-    "top": _together,
-    "bins": _by_score,
-    "percentile": _by_rank,
-    "date": lambda candidates, _n: candidates.day,
-    "hour": lambda candidates, _n: candidates.hour,
-}
-"""How detections are sorted into groups, from which equally many are drawn.
-
-`random`: no groups; `top`: none, the best scores first; `bins`: ten ranges of scores; `percentile`:
-as many groups of equally many detections as are to be drawn, by score; `date`: a group for each
-station and local date; `hour`: one for each hour of the local day.
-"""
-
-
-def draw(candidates: Candidates, sampling: Sampling, label: str) -> list[Drawn]:
+def draw(groups: Sequence[Group], sampling: Sampling, label: str) -> list[Drawn]:
     """Returns what is drawn of a label, in random order; of `top`, the best first.
 
     A weight is the size of a detection's group, over how many of the group were drawn. Where there
     are more groups than are to be drawn, those that had none drawn are represented by the others.
 
     Args:
-        candidates: all there are.
+        groups: all there are, none of them empty.
         sampling: how.
         label: each has random numbers of its own, so that another label changes nothing.
     """
-    total = len(candidates.score)
-    if not total:
+    if not groups:
         return []
+    if sampling.strategy == "top":
+        return [Drawn(one, None) for _, one in _take_turns(groups, sampling)]
     rng = np.random.default_rng([sampling.seed, _number(label)])
-    strata = STRATEGIES[sampling.strategy](candidates, sampling.per_label)
-    groups = [np.flatnonzero(strata == one) for one in _unique(strata)]
-    is_top = sampling.strategy == "top"
-    if is_top:
-        groups = [one[np.argsort(-candidates.score[one], kind="stable")] for one in groups]
-    else:
-        groups = [rng.permutation(one) for one in groups]
-        groups = [groups[int(one)] for one in rng.permutation(len(groups))]
-    drawn = list(_take_turns(candidates, groups, sampling))
-    if is_top:
-        return [Drawn(index, None) for _, index in drawn]
+    groups = [groups[int(one)] for one in rng.permutation(len(groups))]
+    drawn = list(_take_turns(groups, sampling))
     numbers = np.bincount([group for group, _ in drawn], minlength=len(groups))
-    reached = sum(len(one) for one, n in zip(groups, numbers, strict=True) if n)
+    total = sum(one.size for one in groups)
+    reached = sum(one.size for one, n in zip(groups, numbers, strict=True) if n)
     picks = [
-        Drawn(index, len(groups[group]) / int(numbers[group]) * total / reached)
-        for group, index in drawn
+        Drawn(one, groups[group].size / int(numbers[group]) * total / reached)
+        for group, one in drawn
     ]
     return [picks[int(one)] for one in rng.permutation(len(picks))]
 
 
-def _take_turns(
-    candidates: Candidates, groups: Sequence[npt.NDArray[np.int64]], sampling: Sampling
-) -> Iterator[tuple[int, int]]:
-    """Yields group and index: one of each group in turn, until there are enough or no more."""
-    taken: dict[int, list[int]] = {}
+def _take_turns(groups: Sequence[Group], sampling: Sampling) -> Iterator[tuple[int, Candidate]]:
+    """Yields number of group and candidate: one of each in turn, until enough or no more."""
+    taken: dict[str, list[int]] = {}
     spacing_ms = sampling.min_spacing_s * 1000
 
-    def may_be_taken(index: int) -> bool:
-        others = taken.get(int(candidates.recording[index]), [])
+    def may_be_taken(one: Candidate) -> bool:
+        others = taken.get(one.recording_id, [])
         if sampling.max_per_recording and len(others) >= sampling.max_per_recording:
             return False
-        start_ms = int(candidates.start_ms[index])
-        return all(abs(start_ms - one) >= spacing_ms for one in others)
+        return all(abs(one.start_ms - start_ms) >= spacing_ms for start_ms in others)
 
-    queues = [(number, iter(one.tolist())) for number, one in enumerate(groups)]
+    queues = [(number, iter(one.first)) for number, one in enumerate(groups)]
     n_left = sampling.per_label
-    while queues and n_left:
+    while queues:
         remaining = []
         for number, queue in queues:
-            index = next((one for one in queue if may_be_taken(one)), None)
-            if index is None:
+            one = next((one for one in queue if may_be_taken(one)), None)
+            if one is None:
                 continue
-            taken.setdefault(int(candidates.recording[index]), []).append(
-                int(candidates.start_ms[index])
-            )
-            yield number, index
+            taken.setdefault(one.recording_id, []).append(one.start_ms)
+            yield number, one
             n_left -= 1
             if not n_left:
                 return
             remaining.append((number, queue))
         queues = remaining
-
-
-def _unique(strata: Strata) -> list[int]:
-    return [int(one) for one in np.unique(strata)]
 
 
 def _number(label: str) -> int:
