@@ -3,6 +3,7 @@
 Kept small: every event is stored twice and costs 26-32 ms.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,19 +17,20 @@ from badc_core.chunks.manifest import MANIFEST_COLUMNS, Manifest
 from badc_core.columns import Column
 from badc_core.corpus.root import CorpusTotals
 from badc_core.corpus.speech_tables import length_ms
-from badc_core.datasets.dataset import BundlePaths
 from badc_core.hashing import sha256_file
 from badc_core.inference.detections_result import DetectionsResult
 from badc_core.inference.gpu_figures import gpu_figures
 from badc_core.inference.raw_result import RawResult
 from badc_core.recordings.recording import Recording
 from badc_core.recordings.registry import ScanOutcome
-from badc_core.reports.bundle import BundleOutcome
 from badc_core.speech.find import MODEL
 from badc_core.speech.stored import Segments
 from badc_core.units import format_duration
 
 _TOP_LABELS = 5
+_MARKDOWN = re.compile(r"[|\\`*<\[]")
+"""What would be more than text in a table, such as of a label of one's own model."""
+
 _TOP_FOLDERS = 20
 _TOP_CHANNELS = 16
 _CHANNEL_HEADER = (
@@ -54,9 +56,13 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMetadataValue:
     """Returns a small table."""
+    return dg.MetadataValue.md(table_text(header, rows))
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Returns a small table in Markdown; its cells are texts, whatever is in them."""
     lines = [header, ["---"] * len(header), *rows]
-    text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-    return dg.MetadataValue.md(text)
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
 def commit_metadata(commit: str) -> dict[str, Any]:
@@ -208,20 +214,6 @@ def _expected_metadata(made: DetectionsResult) -> dict[str, Any]:
     }
 
 
-def bundle_metadata(made: BundleOutcome, paths: BundlePaths) -> dict[str, Any]:
-    """Returns the metadata of a report bundle."""
-    return {
-        "report": dg.MetadataValue.path(paths.html),
-        "dagster/uri": paths.html.as_uri(),
-        "detections": made.detections,
-        "labels": made.labels,
-        "effort_s": made.effort_s,
-        "dead_s": made.dead_s,
-        "chunks_failed": made.failed_chunks,
-        "page_bytes": made.page_bytes,
-    }
-
-
 def speech_metadata(segments: Segments, path: Path) -> dict[str, Any]:
     """Returns the metadata of where people speak in a recording."""
     return {
@@ -278,7 +270,7 @@ def corpus_metadata(totals: CorpusTotals, path: Path) -> dict[str, Any]:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(str(value).split()))
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
 from pydantic import ValidationError
 
 from badc_core.atomic import naming_storage_trouble, write_text
@@ -21,10 +22,19 @@ from badc_core.detections.store import DETECTOR_SETTINGS_KEY, read_metadata
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import DetectionsInvalid
 from badc_core.recordings.recording import read_recording
-from badc_core.reports.recording_page import render_recording_page
+from badc_core.reports.highlights import Highlights, draw_bars, shrink_first_spectrogram
+from badc_core.reports.recording_page import SPECIES, render_recording_page
 from badc_core.reports.unmuted import remove_unmuted_page
+from badc_core.species_names import SpeciesNames
 from badc_core.speech.stored import FoundSpeech
 from badc_core.validation import explain_invalid
+
+_BARS = 24
+_BY_TIME = f"""
+    SELECT least(floor({_BARS} * absolute_time_ms / (1000 * duration_s)), {_BARS - 1})::INTEGER,
+        count(*)
+    FROM real_detections JOIN recordings USING (recording_id) GROUP BY 1
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class BundleOutcome:
         effort_s: analysed, of `duration_s` recorded.
         dead_s: in which nothing was recorded, of the same.
         page_bytes: size of the page.
+        highlights: what was found, in short.
         speech: where people speak; None where that was not searched for.
     """
 
@@ -48,6 +59,7 @@ class BundleOutcome:
     effort_s: float
     dead_s: float
     page_bytes: int
+    highlights: Highlights
     speech: FoundSpeech | None = None
 
 
@@ -82,8 +94,23 @@ def write_bundle(dataset: Dataset, recording_id: str) -> BundleOutcome:
         (effort,) = query(connection, "SELECT * FROM effort_by_recording")
         page = render_recording_page(connection, dataset, recording, effort, segments)
         write_text(bundle.html, page)
-    content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-2]}
-    return BundleOutcome(**content, page_bytes=len(page.encode()), speech=found)
+        highlights = _highlights(connection, dataset, page)
+    content = {field.name: effort[field.name] for field in fields(BundleOutcome)[:-3]}
+    return BundleOutcome(
+        **content, page_bytes=len(page.encode()), highlights=highlights, speech=found
+    )
+
+
+def _highlights(connection: duckdb.DuckDBPyConnection, dataset: Dataset, page: str) -> Highlights:
+    """Returns the top species, and the best detection's spectrogram, else when there were any."""
+    names = SpeciesNames.read(dataset.settings.report.language)
+    species = names.add_to(query(connection, SPECIES))
+    picture = shrink_first_spectrogram(page)
+    if picture is None and species:
+        counts = dict(connection.execute(_BY_TIME).fetchall())
+        values = [counts.get(n, 0) for n in range(_BARS)]
+        picture = draw_bars(values, ("start", "end"), "Detections through the recording")
+    return Highlights.choose(species, picture)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ _TIMELINE_ROWS = 12
 _SCORE_BIN = 0.05
 _MAX_CHANNELS = 16
 
-_SPECIES = """
+SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
         count(*) AS detections, max(confidence) AS best, avg(confidence) AS mean,
         min(absolute_time_ms) AS first_ms,
@@ -50,6 +50,8 @@ _SPECIES = """
     GROUP BY label, label_name
     ORDER BY detections DESC, best DESC, label
 """
+"""All labels of a recording, the most frequent first."""
+
 _MARKS = """
     SELECT label, label_name, floor(absolute_time_ms * $1 / $2)::BIGINT AS bin,
         count(*) AS detections, max(confidence) AS best, min(absolute_time_ms) AS first_ms,
@@ -90,7 +92,7 @@ def render_recording_page(
         UnreadableRecording: its audio cannot be decoded.
     """
     names = SpeciesNames.read(dataset.settings.report.language)
-    species = names.add_to(query(connection, _SPECIES))
+    species = names.add_to(query(connection, SPECIES))
     stored = read_metadata(dataset.detections(recording.recording_id))
     detectors = query(connection, _DETECTORS)
     channel = stored.get(CHANNEL_KEY, MEAN)

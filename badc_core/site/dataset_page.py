@@ -31,12 +31,14 @@ _LONG_PAUSE = timedelta(days=366)
 _MAX_STATIONS = 10
 _MAX_COLUMNS = 62
 
-_SPECIES = """
+SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
         sum(detections)::BIGINT AS detections, count(*) AS recordings, max(best) AS best,
         sum(not_expected)::BIGINT AS not_expected
     FROM counts_by_recording GROUP BY label, label_name ORDER BY detections DESC, label
 """
+"""All labels of a dataset, the most frequent first."""
+
 _RECORDINGS = """
     SELECT e.*, r.rms_dbfs, r.is_silent FROM effort_by_recording e
     JOIN recordings r USING (recording_id)
@@ -84,7 +86,7 @@ def write_corpus_page(dataset: Dataset) -> Path:
 
 def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     report = dataset.settings.report
-    species = query(connection, _SPECIES)
+    species = query(connection, SPECIES)
     recordings = query(connection, _RECORDINGS)
     stations = query(connection, _STATIONS)
     top = species[: report.top_labels]

@@ -12,6 +12,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
+from badc_core.site.highlights import find_highlights
 from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
@@ -23,6 +24,7 @@ from badc_dagster.liveness import show_alive
 from badc_dagster.metadata import column_schema, commit_metadata, corpus_metadata
 from badc_dagster.partitions import STAGE_TAG, asset_key, owners_of, settings_of
 from badc_dagster.recording_step import Results
+from badc_dagster.report_metadata import highlights_metadata, page_metadata
 from badc_dagster.step_job import StepJob
 
 _INCOMPLETE = "incomplete"
@@ -69,6 +71,7 @@ def _corpus_detections(
     commits = Commits(dataset, context.log.warning)
     with Work(dataset.work_folder).writing_corpus():
         totals = gather_corpus(dataset)
+        found = find_highlights(dataset)
         # What was damaged will be made again, and what was not here fetched; then this must be too.
         version = fingerprint if totals.is_complete else _INCOMPLETE
         stored = store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
@@ -77,7 +80,11 @@ def _corpus_detections(
     job.add_outputs(stored.files)
     job.add_metadata(commit=commit, recordings=totals.recordings, detections=totals.detections)
     yield dg.MaterializeResult(
-        metadata=corpus_metadata(totals, dataset.corpus.duckdb) | commit_metadata(commit),
+        metadata={
+            **corpus_metadata(totals, dataset.corpus.duckdb),
+            **highlights_metadata(found),
+            **commit_metadata(commit),
+        },
         data_version=dg.DataVersion(version),
     )
 
@@ -106,14 +113,15 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             commits = Commits(dataset, context.log.warning)
             with Work(dataset.work_folder).writing_corpus():
                 site = write_site(dataset)
+                found = find_highlights(dataset, site.page.read_text(encoding="utf-8"))
                 stored = store_corpus_fingerprint(dataset, CORPUS_REPORT, fingerprint)
                 commit = commit_corpus(CORPUS_REPORT, dataset, commits)
             job.add_outputs(stored.files)
             job.add_metadata(commit=commit, pages_written=len(site.written) + 1)
             yield dg.MaterializeResult(
                 metadata={
-                    "report": dg.MetadataValue.path(site.page),
-                    "dagster/uri": site.page.as_uri(),
+                    **page_metadata(dataset, site.page),
+                    **highlights_metadata(found),
                     **commit_metadata(commit),
                 },
                 data_version=dg.DataVersion(fingerprint),

@@ -6,9 +6,9 @@ from badc_core.datasets.connections import Connection
 from badc_core.reports.bundle import BundleOutcome
 from badc_core.steps import write_bundles
 from badc_dagster.assets.speech_segments import materialization
-from badc_dagster.metadata import bundle_metadata
 from badc_dagster.per_recording import per_recording_asset
 from badc_dagster.recording_step import RecordingOutput, Results, Step
+from badc_dagster.report_metadata import bundle_metadata
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:
@@ -21,7 +21,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
             if value.speech is not None and value.speech.is_new:
                 found = materialization(connection, step.dataset, recording_id, value.speech)
                 context.log_event(found)
-            return RecordingOutput(bundle_metadata(value, step.dataset.bundle(recording_id)))
+            return RecordingOutput(bundle_metadata(value, step.dataset))
 
         yield from step.materialise(step.outcomes(write_bundles), describe)
 
