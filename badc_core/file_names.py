@@ -36,8 +36,7 @@ def require_inside(text: str) -> str:
 
     Links inside may lead anywhere: recordings may be on another disk.
     """
-    path = PurePosixPath(text)
-    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
+    if not text or "\0" in text or text.startswith("/") or ".." in text.split("/"):
         raise ValueError(f"is not a path inside the dataset: {text[:_SHOWN_LETTERS]!r}")
     return text
 

@@ -4,7 +4,7 @@ What it was made from is also in a file beside it, as for recordings
 (`badc_core/stages/fingerprint_files.py`), so that a clone need not make it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import dagster as dg
@@ -33,15 +33,29 @@ from badc_dagster.partitions import asset_key
 
 
 def corpus_fingerprint(
-    instance: dg.DagsterInstance, connection: Connection, dataset: Dataset, registry: Registry
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    dataset: Dataset,
+    registry: Registry,
+    missing: Sequence[str] | None = None,
 ) -> str:
     """Returns what the corpus would be made from: detections, descriptions, failures.
 
     Recordings that would count twice are none of it; of those whose file is gone the page tells.
+
+    Args:
+        instance: holds the events.
+        connection: the dataset's place in the asset graph.
+        dataset: the dataset.
+        registry: its recordings.
+        missing: those without a file, as just found; None to look for them.
     """
     made = recorded_fingerprints(instance, asset_key(connection, "detections"))
     superseded = find_superseded(dataset, registry)
-    gone = find_missing(dataset, registry.without(superseded))
+    if missing is None:
+        gone = find_missing(dataset, registry.without(superseded))
+    else:
+        gone = tuple(one for one in missing if one not in superseded)
     content = {
         "code": CORPUS_CODE_VERSION,
         "report": Fingerprints(dataset).settings_hash("report_bundle"),

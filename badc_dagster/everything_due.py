@@ -89,7 +89,7 @@ class EverythingDue:
         nothing_done = self._runs.n_runs == 0 and bool(busy)
         self._report_still_due(progress, wanted, busy)
         removed = self._remove_unmuted(registry, missing)
-        is_reported = self._bring_corpus_up_to_date()
+        is_reported = self._bring_corpus_up_to_date((registry, missing))
         self._bring_exports_up_to_date()
         self._refresh_changed(progress, batches, busy)
         commit_leftovers(self._dataset, Commits(self._dataset, self._warn))
@@ -172,12 +172,18 @@ class EverythingDue:
         except BadcError as error:
             self._runs.add_faults([str(error)])
 
-    def _bring_corpus_up_to_date(self) -> bool:
-        """Makes the report of all recordings where it is due; returns whether it is good then."""
+    def _bring_corpus_up_to_date(self, seen: tuple[Registry, Sequence[str]] | None = None) -> bool:
+        """Makes the report of all recordings where it is due; returns whether it is good then.
+
+        Args:
+            seen: all recordings and those without a file, as found before anything was run.
+        """
         if not self._job.has_corpus(self._runs.n_runs > 0):
             return True
         registry = read_registry(self._dataset.registry)
-        wanted = corpus_fingerprint(*self._place, registry)
+        is_as_seen = seen is not None and seen[0] is registry and not self._runs.n_runs
+        missing = seen[1] if seen is not None and is_as_seen else None
+        wanted = corpus_fingerprint(*self._place, registry, missing)
         judged = (*self._place, wanted)
         is_current = is_corpus_current(*judged) or take_over_corpus(*judged)
         damage = explain_corpus_damage(self._dataset) if is_current else ""

@@ -2,13 +2,13 @@
 
 A code server evaluates a tick every half minute. Where nothing has changed that decides what is
 due, what was found stays right: to find it again takes seconds in a dataset of 100,000 recordings.
-Every few minutes all is read again, since a file can be changed in ways that show in no folder's
-time.
+Where something has, only recordings that it concerns are looked at. Every few minutes all is read
+again, since a file can be changed in ways that show in no folder's time.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.failures import read_failures
@@ -25,6 +25,59 @@ from badc_dagster.taking_over import GraphPlace
 
 READ_AGAIN_S = 600.0
 
+_MOST_ALONE = 1000
+"""Where more recordings are concerned, all are looked at."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What decides what is due: the same objects where nothing has changed.
+
+    Attributes:
+        settings: of all recordings.
+        tables: recording_id -> a row of the registry, or what an output was made from.
+        sets: recordings whose outputs are there, are dirty, or that are not looked at.
+        failures: what failed, which decides what the corpus is made from.
+    """
+
+    settings: tuple[Any, ...] = ()
+    tables: tuple[Mapping[str, Any], ...] = ()
+    sets: tuple[Set[str], ...] = ()
+    failures: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        dataset: Dataset,
+        settings: tuple[Any, ...],
+        registry: Registry,
+        left_out: Collection[str],
+        known: KnownFingerprints,
+    ) -> Self:
+        """Returns what there is now."""
+        work = Work(dataset.work_folder)
+        made = (stage.list_made(dataset) for stage in STAGES.values())
+        dirty = (work.dirty(stage) for stage in STAGES)
+        sets = (*made, *dirty, frozenset(left_out))
+        tables = registry.by_id, *known.recorded.values()
+        return cls(settings, tables, sets, read_failures(dataset))
+
+    def find_changed(self, before: Self) -> set[str] | None:
+        """Returns the recordings that what has changed concerns; None for all."""
+        if self.settings != before.settings or len(self.tables) != len(before.tables):
+            return None
+        changed = set[str]()
+        for now, old in zip(self.tables, before.tables, strict=True):
+            changed.update(_differing(now, old) if now is not old else ())
+        for these, those in zip(self.sets, before.sets, strict=True):
+            changed.update(these ^ those if these is not those else ())
+        return changed if len(changed) <= _MOST_ALONE else None
+
+
+def _differing(now: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
+    yield from (one for one, value in now.items() if old.get(one) != value)
+    yield from old.keys() - now.keys()
+
 
 @dataclass
 class KeptProgress:
@@ -37,7 +90,7 @@ class KeptProgress:
 
     read_at_s: float
     registry: Registry | None = None
-    _inputs: tuple[Any, ...] = ()
+    _inputs: _Inputs = field(default_factory=_Inputs)
     _progress: Progress | None = None
     _corpus: str = ""
 
@@ -68,28 +121,29 @@ class KeptProgress:
             DetectorMissing, ConfigInvalid: the settings name a detector that cannot run.
         """
         finder = DueFinder(*place)
-        inputs = (*finder.fingerprints.inputs, registry, tuple(sorted(left_out)))
-        inputs += _read_inputs(place[2], known)
-        if self._progress is None or self._inputs != inputs or known is None or known.not_recorded:
+        if known is None or known.not_recorded:
+            # What files say shows in none of the inputs.
+            self._inputs, self._corpus = _Inputs(), ""
             self._progress = finder.find(registry.without(left_out), known)
-            self._inputs, self._corpus = inputs, ""
+            return self._progress
+        before = self._inputs
+        now = _Inputs.read(place[2], finder.fingerprints.inputs, registry, left_out, known)
+        changed = now.find_changed(before)
+        if changed is None or self._progress is None:
+            self._progress = finder.find(registry.without(left_out), known)
+        elif changed:
+            some = changed.intersection(registry.by_id).difference(left_out)
+            rows = [registry.by_id[one] for one in sorted(some)]
+            self._progress.replace(changed, finder.find_some(rows))
+        if changed is None or changed or now.failures != before.failures:
+            self._corpus = ""
+        self._inputs = now
         return self._progress
 
     def corpus(self, place: GraphPlace, registry: Registry) -> str:
         """Returns what the corpus would be made from, as of the progress found last."""
         self._corpus = self._corpus or corpus_fingerprint(*place, registry)
         return self._corpus
-
-
-def _read_inputs(dataset: Dataset, known: KnownFingerprints | None) -> tuple[Any, ...]:
-    """Returns what is there of outputs: the same objects where nothing has changed."""
-    work = Work(dataset.work_folder)
-    return (
-        *(known.recorded.values() if known is not None else ()),
-        *(stage.list_made(dataset) for stage in STAGES.values()),
-        *(work.dirty(stage) for stage in STAGES),
-        read_failures(dataset),
-    )
 
 
 _kept: dict[tuple[str, str], KeptProgress] = {}

@@ -22,13 +22,14 @@ from badc_core.units import counted, format_duration
 _SPECIES = """
     SELECT label_name, coalesce(any_value(scientific_name), '') AS scientific_name,
         sum(detections)::BIGINT AS detections, max(best) AS best,
-        count(DISTINCT recording_id) AS recordings,
+        sum(recordings)::BIGINT AS recordings,
         sum(expected)::BIGINT AS expected, sum(not_expected)::BIGINT AS not_expected,
         sum(detections - expected - not_expected)::BIGINT AS not_known,
         sum(total_p) AS probably_right
-    FROM counts_by_recording WHERE $1 IS NULL OR recording_id = $1
-    GROUP BY label_name ORDER BY detections DESC, best DESC, label_name
+    FROM {counts} GROUP BY label, label_name ORDER BY detections DESC, best DESC, label_name, label
 """
+_COUNTS = "(SELECT * FROM counts_by_station WHERE $1 IS NULL)"
+_COUNTS_OF_ONE = "(SELECT *, 1 AS recordings FROM counts_by_recording WHERE recording_id = $1)"
 _EFFORT = """
     SELECT coalesce(sum(effort_s), 0), coalesce(sum(dead_s), 0), count(*)
     FROM chunks_by_recording WHERE $1 IS NULL OR recording_id = $1
@@ -41,8 +42,8 @@ _DOUBTED = """
     SELECT count(*) FROM recordings WHERE len(warnings) > 0 AND ($1 IS NULL OR recording_id = $1)
 """
 _LEFT_OUT = """
-    SELECT coalesce(sum(one.detections), 0)::BIGINT, count(DISTINCT one.label_name)
-    FROM (SELECT unnest(left_out) AS one FROM chunks WHERE $1 IS NULL OR recording_id = $1)
+    SELECT coalesce(sum(detections), 0)::BIGINT, count(DISTINCT label_name)
+    FROM left_out_by_recording WHERE $1 IS NULL OR recording_id = $1
 """
 _KEYS = (
     *("label", "scientific_name", "detections", "best_score", "recordings"),
@@ -89,7 +90,8 @@ def show_report(
     """
     root = shlex.quote(str(dataset.root))
     with open_corpus(dataset) as database:
-        rows = database.execute(_SPECIES, [recording_id]).fetchall()
+        counts = _COUNTS if recording_id is None else _COUNTS_OF_ONE
+        rows = database.execute(_SPECIES.format(counts=counts), [recording_id]).fetchall()
         ((effort_s, dead_s, n_recordings),) = database.execute(_EFFORT, [recording_id]).fetchall()
         ((n_doubted,),) = database.execute(_DOUBTED, [recording_id]).fetchall()
         ((n_stub,),) = database.execute(_STUB, [recording_id]).fetchall()

@@ -27,17 +27,18 @@ from badc_core.settings import Settings
 from badc_core.sun.sunrises import SUNRISES, find_sunrises
 
 VIEWS = (
-    *("real_detections", "counts_by_recording", "counts_by_minute"),
-    *("label_summary", "recording_summary", "timeline_summary"),
+    *("real_detections", "counts_by_recording", "counts_by_station", "counts_by_minute"),
+    *("totals_by_recording", "label_summary", "recording_summary", "timeline_summary"),
     *("counts_by_hour", "detectors_by_recording", "chunks_by_recording"),
-    *("effort_by_recording", "effort_by_hour", "effort_by_station_day"),
+    *("effort_by_recording", "effort_by_hour", "effort_by_station_day", "recorded_by_day"),
     *("coverage_by_station_day", "species_by_station", "activity_by_hour"),
-    *("expected_summary", "effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
+    *("left_out_by_recording", "expected_summary"),
+    *("effort_by_sunrise", "counts_by_sunrise", "activity_by_sunrise"),
 )
 """In the order in which one needs another."""
 
-SUMMARY_VIEWS = VIEWS[:6]
-"""Those that need no table but `detections` and `settings`."""
+SUMMARY_VIEWS = VIEWS[:8]
+"""Those that need nothing but `detections`, `settings`, and the stations of `recordings`."""
 
 TABLES = {"detections": DETECTIONS, "chunks": EFFORT, "recordings": RECORDINGS}
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import duckdb
 
-from badc_core.corpus.database import TABLES, VIEWS, create_table, create_tables, create_views
+from badc_core.corpus.database import TABLES, VIEWS, create_table, create_views
 from badc_core.corpus.parts import ROWS, SUMMARIES
 from badc_core.sun.sunrises import SUNRISES
 
@@ -69,8 +69,8 @@ def typed_columns(name: str, *, stored: bool = False) -> tuple[str, ...]:
         name: `detections` or `chunks`.
         stored: only those that the files of parts have, of their types.
     """
-    with duckdb.connect(":memory:") as connection:
-        create_tables(connection)
+    with duckdb.connect(":memory:", config={"threads": "1"}) as connection:
+        create_table(connection, name, TABLES[name].empty_table())
         types = connection.execute(f'DESCRIBE "{name}"').fetchall()
     return tuple(
         f'CAST({_DERIVED.get(column, column)} AS {kind}) AS "{column}"'

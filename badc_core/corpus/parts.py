@@ -25,22 +25,29 @@ from badc_core.errors import DatasetInvalid
 from badc_core.hashing import sha256_bytes
 from badc_core.validation import explain_invalid
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 ROWS = ("detections", "chunks")
 """Tables of which a part has the rows themselves."""
 
 SUMMARIES = {
     "counts_by_recording": "recording_id, label, label_name",
+    "counts_by_station": "label, label_name",
+    "totals_by_recording": "recording_id",
     "counts_by_minute": "minute",
     "counts_by_hour": "local_date, local_hour, label, label_name",
     "detectors_by_recording": "ALL",
     "chunks_by_recording": "recording_id",
+    "left_out_by_recording": "recording_id, label_name",
+    "recorded_by_day": "local_date",
     "effort_by_hour": "local_date, local_hour",
     "effort_by_sunrise": "minutes_from_sunrise, without_sunrise",
     "counts_by_sunrise": "minutes_from_sunrise, without_sunrise, label, label_name",
 }
-"""Views of which a part has the content, so that nothing is counted again; and their order."""
+"""Views of which a part has the content, so that nothing is counted again, and their order.
+
+Those that count what others counted come after them.
+"""
 
 _ABSENT = "__none__"
 _UNKNOWN_MONTH = "unknown"

@@ -16,7 +16,7 @@ from badc_core.annexed_files import require_fetched
 from badc_core.corpus.database import TABLES, create_views, query
 from badc_core.corpus.finished_database import first_line
 from badc_core.corpus.part_views import show_parts
-from badc_core.corpus.parts import ROWS
+from badc_core.corpus.parts import ROWS, SUMMARIES
 from badc_core.corpus.root import absolute_paths
 from badc_core.corpus.speech_tables import IN_SPEECH, SPEECH
 from badc_core.datasets.dataset import Dataset
@@ -96,6 +96,8 @@ def show_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None
         for name in TABLES.keys() - set(ROWS):
             _require_columns(connection, dataset, name)
         files = {one["name"]: one["paths"] for one in query(connection, _FILES)}
+        if files and (lacking := {*ROWS, *SUMMARIES} - files.keys()):
+            raise _refuse(dataset, f"it is of another version of BADC: it has no {min(lacking)}")
         show_parts(connection, absolute_paths(dataset.corpus.folder, files))
         if {"table_name": SPEECH} in query(connection, _STORED):
             create_views(connection, [IN_SPEECH])

@@ -36,8 +36,8 @@ _TOTALS = """
     SELECT
         (SELECT count(*) FROM recordings) AS recordings,
         (SELECT count(*) FROM missing) AS missing,
-        (SELECT coalesce(sum(detections), 0)::BIGINT FROM counts_by_recording) AS detections,
-        (SELECT count(DISTINCT label) FROM counts_by_recording) AS labels,
+        (SELECT coalesce(sum(detections), 0)::BIGINT FROM counts_by_station) AS detections,
+        (SELECT count(DISTINCT label) FROM counts_by_station) AS labels,
         (SELECT coalesce(sum(chunks), 0)::BIGINT FROM chunks_by_recording) AS chunks,
         (SELECT coalesce(sum(failed_chunks), 0)::BIGINT FROM chunks_by_recording) AS failed_chunks,
         (SELECT coalesce(sum(duration_s), 0.0) FROM recordings) AS duration_s,

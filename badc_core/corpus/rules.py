@@ -160,7 +160,7 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         """
         WITH found AS (
             SELECT label_name, sum(expected) AS n_expected, sum(not_expected) AS n_not
-            FROM counts_by_recording GROUP BY label_name
+            FROM counts_by_station GROUP BY label_name
         )
         SELECT concat(label_name, ': ', n_not,
             CASE WHEN n_not = 1 THEN ' detection' ELSE ' detections' END)

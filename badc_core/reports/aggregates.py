@@ -156,7 +156,7 @@ def count_stub(paths: Sequence[Path]) -> int:
 def fill_tables(
     connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], bucket_minutes: int
 ) -> None:
-    """Creates the tables `settings` and `detections` and the summary views.
+    """Creates the tables `settings` and `detections`, and views of recordings and the sums.
 
     Args:
         connection: to an empty database.
@@ -183,6 +183,10 @@ def fill_tables(
         if is_disk_full(error):
             raise
         raise _damaged(paths, error) from error
+    connection.execute(
+        "CREATE VIEW recordings AS SELECT recording_id, any_value(study_area) AS study_area, "
+        "any_value(location) AS location FROM detections GROUP BY recording_id"
+    )
     create_views(connection, SUMMARY_VIEWS)
 
 

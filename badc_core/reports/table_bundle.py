@@ -167,7 +167,7 @@ def _require_own(database: Path) -> None:
             database,
             f"{_ELSEWHERE}, or set report.bucket_minutes in badc.toml and run: badc run",
         )
-    foreign = sorted(names.difference(_TABLES, SUMMARY_VIEWS))
+    foreign = sorted(names.difference(_TABLES, SUMMARY_VIEWS, ["recordings"]))
     if foreign:
         what = f"there is a database with something else in it: {', '.join(foreign)}"
         raise OutputUnwritable(what, database, _ELSEWHERE)

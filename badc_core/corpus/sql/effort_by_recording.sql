@@ -1,13 +1,6 @@
 -- Silence, failure and absence kept apart: zero detections with effort are a finding,
 -- zero effort is none; dead are seconds in which nothing was recorded.
 CREATE VIEW effort_by_recording AS
-WITH found AS (
-    SELECT
-        recording_id,
-        sum(detections)::BIGINT AS detections,
-        count(DISTINCT label) AS labels
-    FROM counts_by_recording GROUP BY recording_id
-)
 SELECT
     recording_id, study_area, location, start_local, duration_s,
     coalesce(effort_s, 0) AS effort_s,
@@ -18,5 +11,5 @@ SELECT
     coalesce(dead_s, 0) AS dead_s
 FROM recordings
 LEFT JOIN chunks_by_recording USING (recording_id)
-LEFT JOIN found USING (recording_id)
+LEFT JOIN totals_by_recording USING (recording_id)
 ORDER BY recording_id;

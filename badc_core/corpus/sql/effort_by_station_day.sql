@@ -5,7 +5,7 @@ FROM (
     SELECT study_area, location, local_date, effort_s FROM effort_by_hour
     UNION ALL
     SELECT study_area, location, NULL, effort_s
-    FROM chunks JOIN recordings USING (recording_id)
+    FROM chunks_by_recording JOIN recordings USING (recording_id)
     WHERE start_local IS NULL
 )
 GROUP BY ALL

@@ -8,11 +8,9 @@ WITH found AS (
         coalesce(sum(not_known), 0)::BIGINT AS not_known,
         count(*) FILTER (not_expected > 0) AS labels_not_expected
     FROM label_summary
-), absent AS (
-    SELECT unnest(left_out) AS one FROM chunks WHERE len(left_out) > 0
 )
 SELECT
     found.*,
-    (SELECT coalesce(sum(one.detections), 0)::BIGINT FROM absent) AS left_out,
-    (SELECT count(DISTINCT one.label_name) FROM absent) AS labels_left_out
+    (SELECT coalesce(sum(detections), 0)::BIGINT FROM left_out_by_recording) AS left_out,
+    (SELECT count(DISTINCT label_name) FROM left_out_by_recording) AS labels_left_out
 FROM found;

@@ -8,6 +8,6 @@ SELECT
     sum(not_expected)::BIGINT AS not_expected,
     sum(detections - expected - not_expected)::BIGINT AS not_known,
     round(sum(total_p) / nullif(sum(calibrated), 0), 6) AS avg_calibrated_p
-FROM counts_by_recording
+FROM counts_by_station
 GROUP BY label, label_name
 ORDER BY detections DESC, label, label_name;

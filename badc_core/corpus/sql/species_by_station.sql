@@ -3,13 +3,13 @@ WITH station_effort AS (
     SELECT study_area, location, sum(effort_s) AS effort_s FROM effort_by_recording GROUP BY ALL
 ), found AS (
     SELECT
-        r.study_area, r.location, c.label, c.label_name,
-        any_value(c.scientific_name) AS scientific_name,
-        sum(c.detections)::BIGINT AS detections,
-        count(DISTINCT recording_id) AS recordings,
-        round(sum(c.total) / sum(c.detections), 6) AS avg_confidence
-    FROM counts_by_recording c JOIN recordings r USING (recording_id)
-    GROUP BY r.study_area, r.location, c.label, c.label_name
+        study_area, location, label, label_name,
+        any_value(scientific_name) AS scientific_name,
+        sum(detections)::BIGINT AS detections,
+        sum(recordings)::BIGINT AS recordings,
+        round(sum(total) / sum(detections), 6) AS avg_confidence
+    FROM counts_by_station
+    GROUP BY study_area, location, label, label_name
 )
 SELECT
     f.*, e.effort_s,

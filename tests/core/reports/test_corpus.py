@@ -176,7 +176,7 @@ def test_every_check_finds_what_it_is_for(workbench, damage, check):
         for name, table in tables.items():
             create_table(connection, name, table)
         views = ("real_detections", "detectors_by_recording", "counts_by_recording")
-        create_views(connection, views)
+        create_views(connection, (*views, "counts_by_station"))
         connection.execute(damage)
         found = {one.name: one for one in verify_corpus(connection)}[check]
     assert found.violations > 0
