@@ -103,11 +103,10 @@ class PartPlan:
         self._previous = previous
         self._unchanged = {one for one in find_unchanged(previous, states) if one not in described}
         self.members: dict[str, list[str]] = {}
-        self._keys: dict[str, PartKey] = {}
+        self._keys = {folder: one.key for folder, one in previous.parts.items()}
         for one in sorted({*self._unchanged, *described}):
-            key = self._key_of(one, described)
-            self._keys[key.folder] = key
-            self.members.setdefault(key.folder, []).append(one)
+            folder = self._place(one, described)
+            self.members.setdefault(folder, []).append(one)
         self.recordings = self._gather(described)
         self._rows = {one: n for n, one in enumerate(self.recordings["recording_id"].to_pylist())}
         self._before: dict[str, set[str]] = {}
@@ -147,11 +146,15 @@ class PartPlan:
             chunks = [self._dataset.effort(one) for one in ids]
             yield Piece({"detections": detections, "chunks": chunks})
 
-    def _key_of(self, recording_id: str, described: Mapping[str, Recording]) -> PartKey:
+    def _place(self, recording_id: str, described: Mapping[str, Recording]) -> str:
+        """Returns the folder of a recording's part, whose key is then known."""
         if recording_id in described:
             one = described[recording_id]
-            return PartKey.of(one.study_area, one.location, one.start_local)
-        return self._previous.parts[self._previous.seen[recording_id].folder].key
+            key = PartKey.of(one.study_area, one.location, one.start_local)
+            folder = key.folder
+            self._keys[folder] = key
+            return folder
+        return self._previous.seen[recording_id].folder
 
     def _gather(self, described: Mapping[str, Recording]) -> pa.Table:
         old = self._previous.recordings

@@ -291,25 +291,26 @@ def test_an_unknown_detector_is_a_sentence_not_a_failed_tick(graph):
 def test_a_tick_after_which_nothing_changed_judges_no_recording_again(watch_finished, monkeypatch):
     judged = []
 
-    def find(finder, rows, known=None):
-        judged.append(1)
+    def find(finder, rows, known):
+        judged.append(len(rows))
         return really_find(finder, rows, known)
 
-    really_find = DueFinder.find
-    monkeypatch.setattr(DueFinder, "find", find)
+    really_find = DueFinder._find
+    monkeypatch.setattr(DueFinder, "_find", find)
     graph = watch_finished.graph
     for folder in (graph.root / "artifacts", graph.root / "manifests"):
         for one in (folder, *folder.rglob("*/")):
             os.utime(one, (OLD_S, OLD_S))  # a folder that has just changed may do so unseen
     assert [watch_finished.tick() for _ in range(3)] == [[], [], []]
-    assert len(judged) == 1
+    assert judged == [3]
     graph.dataset.bundle("rec_2").html.unlink()
     assert watch_finished.tick() == [(["report_bundle"], "rec_2", "rec_2")]
     assert graph.run_one("rec_2").success
     assert watch_finished.tick() == []
-    assert len(judged) == 3
+    assert judged == [3, 1, 1], "only what had changed"
     graph.configure("exclude = ['4-8 kHz']\n")
     assert watch_finished.tick() == [(["detections"], "rec_1", "rec_3")]
+    assert judged == [3, 1, 1, 3]
 
 
 def test_wiped_events_and_what_no_event_shows_are_noticed(watch_finished):
