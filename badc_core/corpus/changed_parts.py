@@ -20,7 +20,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.recordings.recording import Recording
 
-PART_CODE_VERSION = "2"
+PART_CODE_VERSION = "3"
 """Raised by hand when parts would be written otherwise from the same files."""
 
 _MOST_PIECES = 50
