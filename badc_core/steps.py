@@ -30,7 +30,7 @@ from badc_core.telemetry.log import TelemetryLog
 Body = Callable[[StepInputs], Generator[Outcome[Any], None, None]]
 
 
-def plan_chunks(inputs: StepInputs) -> Generator[Outcome[Manifest], None, None]:
+def write_manifests(inputs: StepInputs) -> Generator[Outcome[Manifest], None, None]:
     """Writes manifests; the body of the stage `chunk_manifest`."""
     dataset, cut = inputs.dataset, choose_chunks(inputs.settings)
     return each_recording(inputs, lambda one: write_manifest(dataset, one.recording_id, cut))
@@ -53,7 +53,7 @@ def _detect_anew(inputs: StepInputs) -> Generator[Outcome[RawResult], None, None
 
 BODIES: Mapping[str, Body] = {
     "recording": describe_recordings,
-    "chunk_manifest": plan_chunks,
+    "chunk_manifest": write_manifests,
     "raw_detections": _detect_anew,
     "detections": select_detections,
     "report_bundle": write_bundles,

@@ -21,11 +21,11 @@ from badc_core.datasets.done_notes import (
     DoneNote,
     claim_note,
     list_notes,
+    mark_unreadable,
     may_remove_notes,
     notes_folder,
     put_aside_unregistered,
     read_note,
-    set_aside,
 )
 from badc_core.datasets.work_folder import prepare_work_file
 from badc_core.errors import DatasetInvalid
@@ -200,7 +200,7 @@ class _Collecting:
         except DatasetInvalid as error:
             self._outcome.unreadable[str(path)] = f"{error.what}, so it is renamed"
             with suppress(OSError):
-                set_aside(path)
+                mark_unreadable(path)
             return None
         if note.recording_id not in self._registered:
             self._outcome.unregistered.add(note.recording_id)

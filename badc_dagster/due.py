@@ -17,7 +17,7 @@ from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES, Stage
 from badc_core.stages.work import Work
-from badc_dagster.known_fingerprints import KnownFingerprints, read_known
+from badc_dagster.known_fingerprints import KnownFingerprints, read_known_fingerprints
 from badc_dagster.liveness import is_queue_served, is_working
 from badc_dagster.partitions import KeyOrder, asset_key
 
@@ -104,7 +104,7 @@ class DueFinder:
         return self._find(some, self._read_known([one.recording_id for one in some]))
 
     def _read_known(self, only: Sequence[str] | None) -> KnownFingerprints:
-        return read_known(self._instance, self._connection, self._dataset, only)
+        return read_known_fingerprints(self._instance, self._connection, self._dataset, only)
 
     def _find(self, rows: Iterable[RegisteredRecording], known: KnownFingerprints) -> Progress:
         progress = Progress({}, {})

@@ -30,7 +30,7 @@ from badc_dagster.home_storage import (
     uses_sqlite,
     write_settings,
 )
-from badc_dagster.postgres import create_tables, explain_postgres_error, kinds_of_postgres_error
+from badc_dagster.postgres import explain_postgres_error, kinds_of_postgres_error, make_tables
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -111,7 +111,7 @@ def prepare_home() -> Path:
         os.environ[_VARIABLE] = str(home)
         with naming_home_trouble():
             if database is not None:
-                create_tables(database)
+                make_tables(database)
             elif not (home / _MARK).exists():
                 _initialise(home)
     return home
@@ -139,7 +139,7 @@ def use_postgres(text: str) -> bool:
         if before != url:
             _require_no_run(home)
         with naming_home_trouble():
-            create_tables(url)
+            make_tables(url)
         create_home(home)
         write_settings(home, settings)
     return before is None and (home / _DATABASES[0]).exists()

@@ -16,7 +16,7 @@ from badc_core.stages.fingerprints import Fingerprints
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_inputs import RecordingInput, StepInputs
 from badc_dagster.fingerprint_tags import REGISTRY_VERSION, recorded_event_ids
-from badc_dagster.known_fingerprints import read_known
+from badc_dagster.known_fingerprints import read_known_fingerprints
 from badc_dagster.partitions import asset_key
 
 _REGISTRY_ASSET = "recordings"
@@ -49,7 +49,7 @@ class HostInputs:
         self._recording_ids = recording_ids
         self._keys = {name: asset_key(connection, name) for name in input_names(stage)}
         sources = self._stage.inputs
-        known = read_known(instance, connection, dataset, recording_ids, sources)
+        known = read_known_fingerprints(instance, connection, dataset, recording_ids, sources)
         self._versions = {name: known.of(dataset, name) for name in sources}
         self._event_ids = {
             name: recorded_event_ids(instance, self._keys[name], recording_ids) for name in sources

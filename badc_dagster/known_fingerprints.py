@@ -78,7 +78,7 @@ class KnownFingerprints:
         return {one for outputs in self.stored.values() for one in outputs}
 
 
-def read_known(
+def read_known_fingerprints(
     instance: dg.DagsterInstance,
     connection: Connection,
     dataset: Dataset,

@@ -13,7 +13,7 @@ LOCK_KEY = 0xBADC
 _CONNECT_TIMEOUT_S = 10
 
 
-def create_tables(url: "URL") -> None:
+def make_tables(url: "URL") -> None:
     """Creates Dagster's tables if the database has none, all of them or, if killed, none.
 
     Dagster creates them one by one: those that a killed process leaves it takes for all. Other

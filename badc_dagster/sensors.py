@@ -42,7 +42,7 @@ from badc_dagster.partitions import (
 from badc_dagster.run_jobs import close_lost_jobs
 from badc_dagster.scans import report_scan
 from badc_dagster.settling import MAX_FILES_PER_TICK, register_settled
-from badc_dagster.taking_over import Tick, take_over
+from badc_dagster.taking_over import SensorTick, take_over
 
 _INTERVAL_S = 30
 _LOST_S = 600.0
@@ -165,7 +165,7 @@ def evaluate(
     kept = kept_progress(place, now_s())
     report_scan(*place, outcome, kept.register_keys(place, registry))
     # The rest in the next ticks; what files say of it counts already.
-    tick = Tick(MAX_FILES_PER_TICK, now_s())
+    tick = SensorTick(MAX_FILES_PER_TICK, now_s())
     taken = take_over(*place, registry.by_id, tick=tick)
     collected = collect(place, registry.by_id, _MOST_NOTES)
     for sentence in (*taken.warnings(), *collected.warnings(dataset.root)):

@@ -6,7 +6,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import ScanOutcome, read_registry, register_recordings
 from badc_core.recordings.scan import FoundAudio, find_audio
-from badc_core.recordings.seen_times import read_seen
+from badc_core.recordings.seen_times import read_seen_times
 
 MAX_FILES_PER_TICK = 500
 
@@ -25,7 +25,7 @@ def register_settled(
         what came of it, and what the next tick is to be given as `seen`.
     """
     registry = read_registry(dataset.registry)
-    rows = registry.by_path | read_seen(dataset, registry.by_path)
+    rows = registry.by_path | read_seen_times(dataset, registry.by_path)
     found = find_audio(dataset)
     known: list[FoundAudio] = []
     new: list[FoundAudio] = []

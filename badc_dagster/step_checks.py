@@ -41,7 +41,7 @@ def chunk_check_specs(connection: Connection, stage: str) -> list[dg.AssetCheckS
     ]
 
 
-def check_chunks(inputs: StepInputs, summary: Summary) -> Iterator[dg.AssetCheckResult]:
+def check_step(inputs: StepInputs, summary: Summary) -> Iterator[dg.AssetCheckResult]:
     """Yields what the checks find once the asset graph knows of a step's recordings.
 
     Args:

@@ -32,7 +32,11 @@ from badc_dagster.fingerprint_tags import (
     TAKEN_OVER,
 )
 from badc_dagster.host_inputs import HostInputs
-from badc_dagster.known_fingerprints import KnownFingerprints, read_known, remember_seen
+from badc_dagster.known_fingerprints import (
+    KnownFingerprints,
+    read_known_fingerprints,
+    remember_seen,
+)
 from badc_dagster.partitions import asset_key
 
 _AT_ONCE = 100
@@ -47,7 +51,7 @@ Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Tick:
+class SensorTick:
     """A sensor's.
 
     Attributes:
@@ -125,7 +129,7 @@ def take_over(
     dataset: Dataset,
     registered: Collection[str],
     show: Callable[[str], None] = lambda _: None,
-    tick: Tick | None = None,
+    tick: SensorTick | None = None,
 ) -> TakenOver:
     """Has the asset graph record what files say and it does not know.
 
@@ -138,7 +142,7 @@ def take_over(
         tick: of a sensor, which has little time, and comes at any; None to take over all.
     """
     fetch_failures(dataset)
-    known = read_known(instance, connection, dataset)
+    known = read_known_fingerprints(instance, connection, dataset)
     outcome = TakenOver()
     outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}
     unsettled = tick.find_unsettled(known.changed_ns) if tick else set()

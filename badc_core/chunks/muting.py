@@ -21,7 +21,7 @@ from badc_core.speech.mute import mute
 from badc_core.speech.stored import Segments, search_speech
 
 
-def muting_mark(name: NamedFile) -> str:
+def muting_suffix(name: NamedFile) -> str:
     """Returns what says in a fingerprint that speech is muted, and how; empty where it is not."""
     if name.dataset is None or name.dataset.settings.speech.privacy != "mute":
         return ""
@@ -73,7 +73,7 @@ def muting(source: ChunkSource, decode: Callable[[], Blocks]) -> Callable[[], Bl
         UnreadableRecording: the recording cannot be decoded to its end.
     """
     name = source.name
-    if name.dataset is None or not muting_mark(name):
+    if name.dataset is None or not muting_suffix(name):
         require_unmuted(name.file)
         return decode
     found = search_speech(name.dataset, name.recording_id, source.sha256, name.file)

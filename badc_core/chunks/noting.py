@@ -10,7 +10,7 @@ from badc_core.datasets.done_notes import (
     describe_command,
     leave_note,
     mention,
-    utc_now,
+    now_utc,
 )
 from badc_core.errors import BadcError
 
@@ -24,7 +24,7 @@ def noting_chunks(place: ChunkPlace) -> Iterator[Finish]:
 
     Outside a dataset there are no notes.
     """
-    started_at = utc_now()
+    started_at = now_utc()
 
     def finish(n_chunks: int, n_written: int) -> None:
         _leave(place, started_at, n_chunks, n_written)
@@ -50,7 +50,7 @@ def _leave(
     note = ChunkNote(
         recording_id=place.name.recording_id,
         started_at=started_at,
-        finished_at=utc_now(),
+        finished_at=now_utc(),
         error=error,
         folder=mention(root, place.folder),
         manifest=mention(root, place.manifest),

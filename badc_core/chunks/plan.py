@@ -57,7 +57,7 @@ class Chunk:
         return cls(**{**content, "file": FilePlace(**place) if place else None})
 
     def to_json(self) -> dict[str, Any]:
-        """Returns its fields; without `file` where that is None, as the code before wrote them."""
+        """Returns its fields; without `file` where that is None."""
         content = asdict(self)
         if self.file is None:
             del content["file"]

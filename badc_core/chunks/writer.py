@@ -14,7 +14,7 @@ from pathlib import Path
 from badc_core.atomic import replacing
 from badc_core.audio.containers import require_content
 from badc_core.chunks.manifest import StoredChunk, write_rows
-from badc_core.chunks.muting import muting, muting_mark
+from badc_core.chunks.muting import muting, muting_suffix
 from badc_core.chunks.noting import Finish, noting_chunks
 from badc_core.chunks.place import (
     ChunkPlace,
@@ -189,7 +189,7 @@ def _fingerprint(name: NamedFile) -> str | None:
         require_content(name.file)
     except ContentMissing:
         return None
-    return fingerprint_file(name.file, settings.fingerprint) + muting_mark(name)
+    return fingerprint_file(name.file, settings.fingerprint) + muting_suffix(name)
 
 
 def _same_work(name: NamedFile, before: ChunkStatus, now: ChunkStatus) -> bool:
@@ -199,7 +199,7 @@ def _same_work(name: NamedFile, before: ChunkStatus, now: ChunkStatus) -> bool:
     to be muted that may be in them.
     """
     if now.fingerprint is None:
-        is_same_sound = (before.fingerprint or "").endswith(muting_mark(name))
+        is_same_sound = (before.fingerprint or "").endswith(muting_suffix(name))
     else:
         is_same_sound = now.fingerprint == before.fingerprint
     cut = ("chunk_duration", "overlap", "min_chunk")
@@ -254,7 +254,7 @@ def _stored(place: ChunkPlace, source: ChunkSource, chunk: Chunk, sha256: str) -
     path = place.name.mention(place.file(chunk), place.manifest)
     notes = (
         f"file: this chunk alone, WAV {choose_wav_subtype(source.subtype)}; sha256 is of that file"
-        f"{'; speech muted' if muting_mark(place.name) else ''}"
+        f"{'; speech muted' if muting_suffix(place.name) else ''}"
     )
     return StoredChunk(chunk, path, sha256, notes)
 

@@ -51,7 +51,7 @@ class Picture:
     trouble: str = ""
 
 
-def render(picture: Picture) -> RenderableType:
+def render_gpus(picture: Picture) -> RenderableType:
     """Returns the whole picture; eighty columns are enough for it."""
     parts: list[RenderableType] = []
     if not picture.inventory.gpus:

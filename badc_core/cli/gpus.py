@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from badc_core.cli.gpu_tables import Picture, describe, render
+from badc_core.cli.gpu_tables import Picture, describe, render_gpus
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
 from badc_core.devices.inventory import find_gpus
@@ -40,7 +40,7 @@ def gpus(
         watch_leases(lambda: look(lease_dir), _INTERVAL_S, make_console())
         return
     picture = look(lease_dir)
-    out.show(render(picture))
+    out.show(render_gpus(picture))
     out.give(describe(picture))
 
 
@@ -82,8 +82,8 @@ def watch_leases(see: Callable[[], Picture], interval_s: float, console: Console
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(render(picture), refresh=True)
+                live.update(render_gpus(picture), refresh=True)
                 time.sleep(interval_s)
                 picture = see()
     except KeyboardInterrupt:
-        console.print(render(picture))
+        console.print(render_gpus(picture))

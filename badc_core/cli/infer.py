@@ -14,7 +14,7 @@ from badc_core.cli.orchestrate_inference import orchestrate_inference
 from badc_core.cli.output import Output
 from badc_core.cli.progress import shown_detecting
 from badc_core.cli.run_config import read_run_config
-from badc_core.cli.run_options import RunOptions, find_root
+from badc_core.cli.run_options import RunOptions, find_dataset_above
 from badc_core.cli.run_output import (
     describe_result,
     find_places,
@@ -84,7 +84,7 @@ def aggregate(
     ] = None,
 ) -> None:
     """Gather the detections of all chunks below a folder into one table."""
-    root = dataset_root or find_root(folder.absolute() / "-")
+    root = dataset_root or find_dataset_above(folder.absolute() / "-")
     if parquet is not None:
         require_handmade(parquet)
     result = aggregate_chunks(AggregationRequest(folder, output, parquet, manifest, root))

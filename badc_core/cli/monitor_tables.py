@@ -25,7 +25,7 @@ _LEAST_METRICS = 20
 _OTHER_COLUMNS = 80
 
 
-def render(
+def render_monitor(
     state: MonitorState, title: str, console: Console, is_cut: bool = False
 ) -> RenderableType:
     """Returns the whole picture.

@@ -142,7 +142,7 @@ class RunOptions(InferOptions):
 
     def _root(self, manifest: Path) -> Path | None:
         if self.dataset_root is None:
-            return find_root(manifest)
+            return find_dataset_above(manifest)
         if not self.dataset_root.is_dir():
             why = explain_no_folder(self.dataset_root)
             raise DatasetInvalid(why, self.dataset_root, "Correct --dataset-root")
@@ -156,7 +156,7 @@ class RunOptions(InferOptions):
         return self.here / OUTSIDE_DATASETS / f"{name}.jsonl"
 
 
-def find_root(path: Path) -> Path | None:
+def find_dataset_above(path: Path) -> Path | None:
     """Returns the innermost folder above an absolute path that holds `badc.toml` or `audio/`."""
     for folder in path.parents[:-1]:
         if (folder / SETTINGS_FILE).is_file() or (folder / "audio").is_dir():

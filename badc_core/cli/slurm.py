@@ -21,7 +21,7 @@ from badc_core.slurm.overview import list_runs
 from badc_core.slurm.plan import Estimate, Workload, estimate, explain_lack_of_room, read_workload
 from badc_core.slurm.run_folders import (
     end_run_left_behind,
-    list_folders,
+    list_run_folders,
     remove_marks_of_gone_runs,
 )
 from badc_core.slurm.speeds import SpeedSource
@@ -150,7 +150,7 @@ def cancel(dataset: DatasetFolder, out: Output) -> None:
     opened = Dataset.open(dataset)
     cluster, work = Slurm(), Work(opened.work_folder)
     ended, left = [], {}
-    for folder in list_folders(opened):
+    for folder in list_run_folders(opened):
         try:
             end_run_left_behind(folder, cluster, work, out.remark)
             ended.append(folder.path.name)

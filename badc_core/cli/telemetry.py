@@ -11,7 +11,7 @@ from rich.live import Live
 
 from badc_core.annexed_files import quote_path, require_fetched
 from badc_core.cli.dataset_argument import is_dataset
-from badc_core.cli.monitor_tables import event_line, render
+from badc_core.cli.monitor_tables import event_line, render_monitor
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, make_console
 from badc_core.errors import DatasetInvalid
@@ -53,7 +53,7 @@ def monitor(
     if not follow or not out.is_for_people:
         found, state = _existing(log, dataset), MonitorState(tail)
         _catch_up(state, Tail(found))
-        out.show(render(state, str(found), out.console))
+        out.show(render_monitor(state, str(found), out.console))
         out.give(
             {
                 "log": found,
@@ -93,10 +93,10 @@ def watch(
                     title = str(log)
                 if found is not None:
                     _catch_up(state, new)
-                live.update(render(state, title, console, is_cut=True), refresh=True)
+                live.update(render_monitor(state, title, console, is_cut=True), refresh=True)
                 time.sleep(interval_s)
     except KeyboardInterrupt:
-        console.print(render(state, title, console))
+        console.print(render_monitor(state, title, console))
 
 
 def _catch_up(state: MonitorState, new: Tail) -> None:

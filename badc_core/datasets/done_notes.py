@@ -214,7 +214,7 @@ def may_remove_notes(root: Path) -> bool:
     return os.access(notes_folder(root), os.W_OK | os.X_OK, effective_ids=is_effective)
 
 
-def set_aside(path: Path) -> None:
+def mark_unreadable(path: Path) -> None:
     """Renames a file that is no note, so that nobody takes it for one again."""
     path.rename(path.with_name(f"{path.name}.unreadable"))
 
@@ -226,7 +226,7 @@ def mention(root: Path, path: Path) -> str:
     return _printable(inside.as_posix())
 
 
-def utc_now() -> datetime:
+def now_utc() -> datetime:
     """Returns the time in UTC."""
     return datetime.now(UTC)
 

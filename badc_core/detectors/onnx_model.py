@@ -18,7 +18,7 @@ from badc_core.detectors.onnx_graph import find_files_beside, find_input, find_o
 from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
-    hash_file,
+    hash_model_file,
     identify_model,
     make_failure,
     read_model_labels,
@@ -123,7 +123,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
     path = require_file(settings.model.file, "file")
     has_cuda = _CUDA in _import_onnxruntime().get_available_providers()
     beside = tuple(f"{one.name}: {_hash_beside(one)}" for one in find_files_beside(path))
-    version = hash_file(path)[:VERSION_LENGTH]
+    version = hash_model_file(path)[:VERSION_LENGTH]
     return identify_model(settings, version, path, beside, uses_gpu=has_cuda)
 
 
@@ -142,7 +142,7 @@ def _hash_beside(weights: Path) -> str:
         is_there = weights.is_file()
     except (OSError, ValueError):  # no file can have such a name
         is_there = False
-    return hash_file(weights) if is_there else "absent"
+    return hash_model_file(weights) if is_there else "absent"
 
 
 def _load_session(path: Path) -> Any:

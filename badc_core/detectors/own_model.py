@@ -211,11 +211,11 @@ def identify_model(
     return DetectorIdentity(
         name=settings.name,
         version=version,
-        model_sha256=None if model is None else hash_file(model),
+        model_sha256=None if model is None else hash_model_file(model),
         licence=settings.model.licence,
         window_s=window_s,
         uses_gpu=uses_gpu,
-        companions=(f"labels: {hash_file(table)}", *beside),
+        companions=(f"labels: {hash_model_file(table)}", *beside),
     )
 
 
@@ -240,7 +240,7 @@ def require_file(path: str, key: str) -> Path:
     return Path(path)
 
 
-def hash_file(path: Path) -> str:
+def hash_model_file(path: Path) -> str:
     """Returns a file's SHA-256 in hex; raises DetectorMissing where it cannot be read."""
     try:
         return sha256_unchanged(path)

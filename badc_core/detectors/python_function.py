@@ -20,7 +20,7 @@ from badc_core.detectors.own_model import (
     VERSION_LENGTH,
     OwnModel,
     cannot_read,
-    hash_file,
+    hash_model_file,
     identify_model,
     make_failure,
     read_model_labels,
@@ -83,7 +83,7 @@ def identify(settings: DetectorSettings) -> DetectorIdentity:
         DetectorMissing: there is no such module or file.
         ContentMissing: a file is annexed, and its content is not here.
     """
-    return _identify(settings, hash_file(_find_source(settings)))
+    return _identify(settings, hash_model_file(_find_source(settings)))
 
 
 def _identify(settings: DetectorSettings, source_sha256: str) -> DetectorIdentity:

@@ -85,7 +85,7 @@ class Ticket:
             self._descriptor = -1
 
 
-def read_queue(folder: Path) -> Iterator[tuple[str, Waiting]]:
+def read_waiting(folder: Path) -> Iterator[tuple[str, Waiting]]:
     """Yields the name and content of each ticket whose process lives, oldest first."""
     for path, descriptor in _open_tickets(folder):
         if try_lock(descriptor):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from badc_core.devices.leasable import LeasableDevice
 from badc_core.devices.lease_files import exclusive
-from badc_core.devices.lease_queue import Ticket, Waiting, needs_memory, read_queue
+from badc_core.devices.lease_queue import Ticket, Waiting, needs_memory, read_waiting
 from badc_core.devices.lease_request import DeviceRequest, Holder
 from badc_core.devices.lease_table import DeviceSlot, Lease, LeaseTable, may_ever_suit, read_slots
 from badc_core.devices.nvml import Nvml, NvmlFailed
@@ -120,14 +120,14 @@ class LeaseStore:
         """
         with exclusive(self._folder):
             slots = read_slots(self._folder, self._devices)
-            return slots, [waiting for _, waiting in read_queue(self._folder)]
+            return slots, [waiting for _, waiting in read_waiting(self._folder)]
 
     def _decide(
         self, table: LeaseTable, request: DeviceRequest, holder: Holder, ticket: Ticket | None
     ) -> Lease | LeaseRefusal:
         suitable = self._suitable(request)
         n_before = n_needed_after = 0
-        for name, other in read_queue(self._folder):
+        for name, other in read_waiting(self._folder):
             n_other, able = self._needs(other)
             is_own = ticket is not None and name == ticket.name
             if is_own or not other.is_active or not set(able) & set(suitable):

@@ -64,7 +64,7 @@ class GpuMetrics:
     sm_clock_mhz_mean: float | None
 
 
-def summarize(
+def summarize_readings(
     readings: Sequence[Reading], pids: Collection[int], started_s: float, finished_s: float
 ) -> GpuMetrics | None:
     """Returns the use between two times; None without any reading.

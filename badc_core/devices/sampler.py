@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self, TypeVar
 
 from badc_core.devices.inventory import Gpu
-from badc_core.devices.metrics import GpuMetrics, Reading, summarize
+from badc_core.devices.metrics import GpuMetrics, Reading, summarize_readings
 from badc_core.devices.nvml import NO_PERMISSION, Handle, Nvml, NvmlFailed
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,9 @@ class Sampler:
                 if one.at_s <= finished_monotonic + margin_s:
                     near.appendleft(one)
             started = {pid for pid, group in self._groups.items() if group in pids}
-        return summarize(tuple(near), started.union(pids), started_monotonic, finished_monotonic)
+        return summarize_readings(
+            tuple(near), started.union(pids), started_monotonic, finished_monotonic
+        )
 
     def _run(self) -> None:
         try:

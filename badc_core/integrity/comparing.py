@@ -190,7 +190,7 @@ def _compare_files(
         if lacks_content(path):
             report.n_elsewhere += 1
             continue
-        what = explain_difference(path, written)
+        what = describe_change(path, written)
         if what and recording_id and _is_by_hand(dataset, recording_id, path):
             report.n_unknown += 1
             continue
@@ -199,7 +199,7 @@ def _compare_files(
             report.findings.append(Finding(recording_id, stage, below, what))
 
 
-def explain_difference(path: Path, written: FileSum) -> str:
+def describe_change(path: Path, written: FileSum) -> str:
     """Returns how a file differs from what was written; empty if it does not."""
     try:
         size_bytes = path.stat().st_size

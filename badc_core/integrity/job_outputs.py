@@ -10,7 +10,7 @@ from pathlib import Path
 
 from badc_core.annexed_files import is_key_of, lacks_content, read_annex_key
 from badc_core.datasets.dataset import Dataset
-from badc_core.integrity.comparing import compare_corpus, explain_difference
+from badc_core.integrity.comparing import compare_corpus, describe_change
 from badc_core.integrity.findings import Finding
 from badc_core.integrity.marking import mark_findings
 from badc_core.jobs.recording_tables import WrittenFile, read_outputs
@@ -84,4 +84,4 @@ def _explain(path: Path, written: FileSum) -> str:
     if lacks_content(path):
         is_same = is_key_of(read_annex_key(path), written.size_bytes, written.sha256)
         return "" if is_same else "its content is elsewhere, and another one"
-    return explain_difference(path, written)
+    return describe_change(path, written)

@@ -40,7 +40,7 @@ class ResultFile:
         return self.dataset.below(self.path)
 
 
-def name_file(path: Path) -> ResultFile:
+def name_result_file(path: Path) -> ResultFile:
     """Returns which output of which dataset a file is.
 
     Raises:

@@ -29,7 +29,7 @@ from badc_core.lineage.named_file import (
     OTHER,
     REGISTRY,
     ResultFile,
-    name_file,
+    name_result_file,
 )
 from badc_core.provenance.history import Commit, find_commit
 from badc_core.recordings.recording import Recording, read_recording
@@ -101,7 +101,7 @@ def trace(path: Path) -> Lineage:
     Raises:
         DatasetInvalid: it is in no dataset, or not a file that BADC writes or reads there.
     """
-    return _Tracing(name_file(path)).trace()
+    return _Tracing(name_result_file(path)).trace()
 
 
 class _Tracing:

@@ -19,8 +19,8 @@ from badc_core.file_names import FileName, PathInside
 from badc_core.validation import explain_invalid
 
 _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint", "first_path")
-_OLDER_COLUMNS = _COLUMNS[:-1]
-"""Of tables in which no recording has been renamed; the code before wrote only those."""
+_WITHOUT_RENAMES = _COLUMNS[:-1]
+"""Of tables in which no recording has been renamed."""
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
 _T = TypeVar("_T")
 _OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
@@ -87,7 +87,7 @@ def read_table(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]
 def write_table(path: Path, rows: Collection[RegisteredRecording]) -> None:
     """Writes the table as CSV, replacing what was there."""
     has_renamed = any(one.is_renamed for one in rows)
-    columns = _COLUMNS if has_renamed else _OLDER_COLUMNS
+    columns = _COLUMNS if has_renamed else _WITHOUT_RENAMES
     with replacing(path) as aside, writing_text(aside) as file:
         write_rows(file, columns, ([getattr(one, name) for name in columns] for one in rows))
 
@@ -95,7 +95,7 @@ def write_table(path: Path, rows: Collection[RegisteredRecording]) -> None:
 def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[RegisteredRecording]:
     """Yields the rows of some recordings; of all for None."""
     columns = tuple(next(reader, ()))
-    if columns not in {_COLUMNS, _OLDER_COLUMNS}:
+    if columns not in {_COLUMNS, _WITHOUT_RENAMES}:
         raise DatasetInvalid(f"line 1 is not {','.join(_COLUMNS)}", path, _REMEDY)
     seen: set[tuple[str, str]] = set()
     for cells in map(as_written, reader):

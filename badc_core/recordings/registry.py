@@ -24,7 +24,7 @@ from badc_core.recordings.identity import assign_ids
 from badc_core.recordings.registered import RegisteredRecording, read_table, write_table
 from badc_core.recordings.renames import find_renamed
 from badc_core.recordings.scan import FoundAudio, find_audio
-from badc_core.recordings.seen_times import keep_times, read_seen
+from badc_core.recordings.seen_times import keep_times, read_seen_times
 
 _TABLES_KNOWN = 4
 
@@ -162,7 +162,7 @@ def register_recordings(dataset: Dataset, found: list[FoundAudio] | None = None)
         before = read_registry(dataset.registry)
         here = {audio.path: audio for audio in (find_audio(dataset) if found is None else found)}
         gone = find_gone(dataset, [path for path in before.by_path if path not in here], here)
-        times = read_seen(dataset, before.by_path)
+        times = read_seen_times(dataset, before.by_path)
         known = before.by_path | times
         if dataset.registry.exists() and all(_is_known(known, audio) for audio in here.values()):
             return ScanOutcome(before, missing=_missing(before, gone), total=len(before))

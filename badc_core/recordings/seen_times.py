@@ -16,7 +16,7 @@ from badc_core.errors import DatasetInvalid
 from badc_core.recordings.registered import RegisteredRecording, read_table, write_table
 
 
-def read_seen(
+def read_seen_times(
     dataset: Dataset, known: Mapping[str, RegisteredRecording]
 ) -> dict[str, RegisteredRecording]:
     """Returns rows as they were last seen here, by path; only those that differ in their time.
@@ -41,7 +41,7 @@ def keep_times(
 
     Args:
         dataset: that they are in.
-        earlier: what `read_seen` returned.
+        earlier: what `read_seen_times` returned.
         before: the rows of the table, by recording_id.
         rows: the same as they were seen now.
     """

@@ -8,7 +8,7 @@ from badc_core.errors import BadcError
 from badc_core.locks import is_locked
 from badc_core.slurm.commands import Slurm
 from badc_core.slurm.reasons import describe_states
-from badc_core.slurm.run_folders import list_folders, other_host
+from badc_core.slurm.run_folders import list_run_folders, other_host
 from badc_core.slurm.run_tasks import read_events
 from badc_core.stages.work import Work
 
@@ -44,7 +44,7 @@ def list_runs(dataset: Dataset, slurm: Slurm) -> list[RunView]:
         SlurmSilent: the controller does not answer.
         ProgramMissing: this machine has no Slurm.
     """
-    folders, work = list_folders(dataset), Work(dataset.work_folder)
+    folders, work = list_run_folders(dataset), Work(dataset.work_folder)
     marks = Counter(work.given_to_tasks().values())
     queue = slurm.read_queue() if folders else {}
     found = []

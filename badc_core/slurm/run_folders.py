@@ -40,7 +40,7 @@ def runs_folder(dataset: Dataset) -> Path:
     return root / WORK_FOLDER / "slurm"
 
 
-def list_folders(dataset: Dataset) -> list[RunFolder]:
+def list_run_folders(dataset: Dataset) -> list[RunFolder]:
     """Returns the folders of runs that are not done, also those that settings no longer lead to."""
     given = Work(dataset.work_folder).given_to_tasks().values()
     paths = {Path(one) for one in given} | {

@@ -32,7 +32,7 @@ from badc_core.slurm.run_folders import (
     following,
     give_back,
     is_same_work,
-    list_folders,
+    list_run_folders,
     other_host,
     recording_ids_of,
     runs_folder,
@@ -178,7 +178,7 @@ class SlurmStepLauncher:
         """Returns the recordings of runs of other machines, whose marks are not in this folder."""
         return {
             one: str(folder.path)
-            for folder in list_folders(self._inputs.dataset)
+            for folder in list_run_folders(self._inputs.dataset)
             if not folder.other_person and other_host(folder, self._work)
             for one in recording_ids_of(folder)
         }

@@ -14,7 +14,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import BadcError
 from badc_core.slurm.commands import Slurm, Tasks
 from badc_core.slurm.run_folder import RunFolder
-from badc_core.slurm.run_folders import list_folders, runs_folder
+from badc_core.slurm.run_folders import list_run_folders, runs_folder
 from badc_core.slurm.run_tasks import (
     COMPLETED,
     SIGNALS,
@@ -119,7 +119,7 @@ def _state(task: SubmittedTask, is_over: bool, queue: Tasks | None) -> str:
 
 def _of_runs(dataset: Dataset) -> Iterator[_Found]:
     over = {one.parent for one in runs_folder(dataset).glob("*/logs")}
-    folders = list_folders(dataset)
+    folders = list_run_folders(dataset)
     over -= {one.path for one in folders}
     for folder in [*map(RunFolder, sorted(over)), *folders]:
         try:

@@ -22,7 +22,7 @@ from badc_dagster.leased_devices import device_tags, lease_metadata, refuse_with
 from badc_dagster.metadata import raw_detections_metadata
 from badc_dagster.per_recording import per_recording_asset
 from badc_dagster.recording_step import RecordingOutput, Results, Step
-from badc_dagster.step_checks import check_chunks, chunk_check_specs
+from badc_dagster.step_checks import check_step, chunk_check_specs
 
 
 def build(connection: Connection) -> dg.AssetsDefinition:
@@ -64,7 +64,7 @@ def build(connection: Connection) -> dg.AssetsDefinition:
                 outcomes = detect_recordings(inputs, *recording)
             else:
                 outcomes = launcher.detect(*recording)
-            checks = partial(check_chunks, inputs, summary)
+            checks = partial(check_step, inputs, summary)
             yield from step.materialise(outcomes, describe, failed_chunks.complaint, checks)
 
     return raw_detections

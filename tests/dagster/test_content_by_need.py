@@ -23,7 +23,7 @@ from badc_core.outcomes import Outcome
 from badc_core.recordings.registry import read_registry, register_recordings
 from badc_core.stages.describing import describe_recordings
 from badc_core.stages.step_inputs import StepInputs
-from badc_core.steps import inputs_from_files, plan_chunks
+from badc_core.steps import inputs_from_files, write_manifests
 from badc_core.telemetry.log import TelemetryLog
 from badc_dagster.definitions import build_defs
 from badc_dagster.home import open_instance
@@ -129,7 +129,7 @@ def test_a_sound_is_dropped_while_its_result_waits_for_a_commit(archive, tmp_pat
             outcome.commit()
 
     finish(describe_recordings(inputs("recording")))
-    finish(plan_chunks(inputs("chunk_manifest")))
+    finish(write_manifests(inputs("chunk_manifest")))
     with TelemetryLog(tmp_path / "telemetry.jsonl") as telemetry:
         finish(detect_recordings(inputs("raw_detections"), telemetry))
 

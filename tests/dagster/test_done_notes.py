@@ -12,7 +12,7 @@ from support.archives import run_in
 from support.commands import BADC, run_badc
 from support.forbidden import forbidden
 
-from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, read_note, utc_now
+from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, now_utc, read_note
 from badc_core.stages.stage import STAGES
 from badc_dagster import done_notes, sensors
 from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, NOTHING_FAILED
@@ -252,7 +252,7 @@ def test_slurm_collect_says_what_failed_in_which_job_and_what_to_do(by_hand):
         about = {"recording_id": f"rec_{number}", "slurm_job": f"17_{number}", "error": error}
         leave_note(by_hand.root, note.model_copy(update=about))
     for number in range(4, 11):
-        about = {"recording_id": "rec_2", "slurm_job": f"{number}_1", "finished_at": utc_now()}
+        about = {"recording_id": "rec_2", "slurm_job": f"{number}_1", "finished_at": now_utc()}
         leave_note(by_hand.root, found.model_copy(update=about))
     done = collect(by_hand)
     counts = (

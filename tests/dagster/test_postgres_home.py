@@ -460,7 +460,7 @@ def test_only_one_home_at_a_time_makes_a_database_ready(server, database):
     with ProcessPoolExecutor(1, forkserver()) as pool:
         with sa.create_engine(url).begin() as first:
             first.execute(sa.text(f"SELECT pg_advisory_xact_lock({postgres.LOCK_KEY})"))
-            other = pool.submit(postgres.create_tables, url)
+            other = pool.submit(postgres.make_tables, url)
             wait_until(lambda: server.ask(database, waiting) == [(1,)])
             assert not other.done()
         other.result(60)

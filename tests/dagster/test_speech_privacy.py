@@ -18,7 +18,7 @@ from badc_core.chunks.place import CutRequest
 from badc_core.chunks.writer import write_chunks
 from badc_core.cli.app import build_app
 from badc_core.errors import PackageMissing
-from badc_core.lineage.named_file import name_file
+from badc_core.lineage.named_file import name_result_file
 from badc_core.reports.unmuted import remove_unmuted_pages
 from badc_core.reviews.queue import QueueOrder, add_sounds, draw_queue
 
@@ -91,7 +91,7 @@ def require_flagged(graph, start_s, end_s):
     """Returns if tables and pages of rec_3 and rec_4 alone say that somebody speaks in rec_4."""
     assert graph.latest("speech_segments", "rec_4").metadata["has_speech"].value is True
     assert graph.latest("speech_segments", "rec_3").metadata["has_speech"].value is False
-    assert name_file(graph.dataset.speech("rec_4")).made_by == "report_bundle"
+    assert name_result_file(graph.dataset.speech("rec_4")).made_by == "report_bundle"
     flagged = pages(graph)
     assert "<strong>People speak in" in flagged["rec_4"]
     assert "· people speak" in flagged["rec_4"]

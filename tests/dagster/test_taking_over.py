@@ -23,7 +23,7 @@ from badc_core.stages.fingerprint_files import find_difference, read_stored, sto
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 from badc_dagster import batches, known_fingerprints, taking_over
-from badc_dagster.known_fingerprints import read_known, remember_seen
+from badc_dagster.known_fingerprints import read_known_fingerprints, remember_seen
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -168,13 +168,13 @@ def test_raw_detections_that_were_replaced_are_analysed_again(archive, clone, n_
 
 def test_what_another_run_makes_again_meanwhile_is_not_called_damaged(clone, monkeypatch):
     def read_then_replace(*inputs):
-        known = read_known(*inputs)
+        known = read_known_fingerprints(*inputs)
         path = clone.dataset.recording("rec_2")
         path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
         store_fingerprint(clone.dataset, "recording", "rec_2", "another")
         return known
 
-    monkeypatch.setattr(taking_over, "read_known", read_then_replace)
+    monkeypatch.setattr(taking_over, "read_known_fingerprints", read_then_replace)
     found = (clone.instance, clone.connection, clone.dataset, IDS)
     outcome = taking_over.take_over(*found)
     assert outcome.damaged == {}
@@ -320,7 +320,7 @@ def test_files_are_read_again_only_after_they_changed(archive, monkeypatch):
 
 def test_what_was_seen_is_written_only_where_it_changed_and_by_one_process_at_a_time(archive):
     seen = archive.root.parent / "home" / ".fingerprints_seen.json"
-    known = read_known(archive.instance, archive.connection, archive.dataset)
+    known = read_known_fingerprints(archive.instance, archive.connection, archive.dataset)
     remember_seen(archive.instance, archive.dataset, known, ())
     before = seen.stat()
     remember_seen(archive.instance, archive.dataset, known, ())

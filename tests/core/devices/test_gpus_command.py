@@ -13,7 +13,7 @@ from support.commands import BADC, run_typed
 from support.waiting import wait_until
 
 from badc_core.cli.app import build_app
-from badc_core.cli.gpu_tables import Picture, render
+from badc_core.cli.gpu_tables import Picture, render_gpus
 from badc_core.cli.gpus import look
 from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import Declaration, LeasableDevice, leasable_devices
@@ -43,7 +43,7 @@ def picture(library, device) -> Picture:
 def shown(picture: Picture, width: int = 80) -> list[str]:
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
-        console.print(render(picture))
+        console.print(render_gpus(picture))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 

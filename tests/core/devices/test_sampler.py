@@ -10,7 +10,7 @@ import pytest
 from support.waiting import wait_until
 
 from badc_core.devices.inventory import Gpu
-from badc_core.devices.metrics import Reading, summarize
+from badc_core.devices.metrics import Reading, summarize_readings
 from badc_core.devices.nvml import Nvml
 from badc_core.devices.sampler import Sampler
 
@@ -36,7 +36,7 @@ def readings(n: int = 11, **changes) -> list[Reading]:
 
 
 def test_only_readings_of_the_stretch_count() -> None:
-    told = summarize(readings(), [1], 102.0, 104.5)
+    told = summarize_readings(readings(), [1], 102.0, 104.5)
     assert told is not None
     assert told.samples == 3
     assert (told.utilization_mean, told.utilization_max) == (30.0, 40.0)
@@ -52,14 +52,14 @@ def test_only_readings_of_the_stretch_count() -> None:
 def test_energy_is_read_off_the_counter_between_readings_and_a_little_beyond(
     start_s, end_s
 ) -> None:
-    told = summarize(readings(), [1], start_s, end_s)
+    told = summarize_readings(readings(), [1], start_s, end_s)
     assert told is not None
     assert told.energy_wh == pytest.approx(200.0 * (end_s - start_s) / 3600)
 
 
 def test_without_a_counter_power_is_integrated() -> None:
     without = [Reading(one.at_s, power_w=one.power_w) for one in readings()]
-    told = summarize(without, [1], 102.0, 105.0)
+    told = summarize_readings(without, [1], 102.0, 105.0)
     assert told is not None
     assert told.energy_wh == pytest.approx(600 / 3600)
     assert told.utilization_mean is None
@@ -67,18 +67,18 @@ def test_without_a_counter_power_is_integrated() -> None:
 
 
 def test_a_stretch_between_two_readings_has_the_nearest() -> None:
-    told = summarize(readings(), [1], 103.7, 103.8)
+    told = summarize_readings(readings(), [1], 103.7, 103.8)
     assert told is not None
     assert told.samples == 0
     assert told.utilization_mean == 40.0
 
 
 def test_nothing_read_is_nothing_told() -> None:
-    assert summarize([], [1], 0.0, 1.0) is None
+    assert summarize_readings([], [1], 0.0, 1.0) is None
 
 
 def test_memory_is_the_most_that_the_workers_processes_held_together() -> None:
-    told = summarize(
+    told = summarize_readings(
         [
             Reading(1.0, processes={7: 100.0, 8: 50.0, 9: 999.0}, memory_used_mib=2000.0),
             Reading(2.0, processes={7: 120.0, 9: 999.0}, memory_used_mib=2000.0),
@@ -95,7 +95,7 @@ def test_memory_is_the_most_that_the_workers_processes_held_together() -> None:
 
 @pytest.mark.parametrize("processes", [{}, {9: 500.0}, {7: None}])
 def test_memory_nobody_tells_is_none_and_not_zero(processes) -> None:
-    told = summarize([Reading(1.0, processes=processes)], [7], 0.0, 2.0)
+    told = summarize_readings([Reading(1.0, processes=processes)], [7], 0.0, 2.0)
     assert told is not None
     assert told.memory_used_mib is None
 
@@ -105,7 +105,7 @@ def test_the_processes_own_utilization_is_preferred_and_absence_counts_nothing()
     taken = [
         Reading(float(i), utilization=95.0, process_utilization=one) for i, one in enumerate(shares)
     ]
-    told = summarize(taken, {7, 8}, 0.0, 5.0)
+    told = summarize_readings(taken, {7, 8}, 0.0, 5.0)
     assert told is not None
     assert told.utilization_of == "process"
     assert told.utilization_mean == 20.0
@@ -114,7 +114,7 @@ def test_the_processes_own_utilization_is_preferred_and_absence_counts_nothing()
 
 
 def test_a_process_the_driver_never_names_has_the_devices_utilization() -> None:
-    told = summarize([Reading(1.0, 70.0, process_utilization={9: 70.0})], {7}, 0.0, 2.0)
+    told = summarize_readings([Reading(1.0, 70.0, process_utilization={9: 70.0})], {7}, 0.0, 2.0)
     assert told is not None
     assert (told.utilization_of, told.utilization_mean) == ("device", 70.0)
 

@@ -17,7 +17,7 @@ from badc_core.cli.lineage import lineage
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import sha256_file
-from badc_core.lineage.named_file import name_file
+from badc_core.lineage.named_file import name_result_file
 from badc_core.lineage.tracing import trace
 from badc_core.provenance.records import RunRecord
 
@@ -132,7 +132,7 @@ def test_every_file_that_commands_write_by_hand_is_traced(own):
     expected = {"label_summary.csv", f"{MARSH_1}.jsonl.summary.json.workers.csv"}
     assert expected <= {path.name for path in written}
     for path in (own.manifest(MARSH_1), *written):
-        assert ".badc" in path.parts or name_file(path).what, path
+        assert ".badc" in path.parts or name_result_file(path).what, path
     assert [one["name"] for one in traced(table)["detectors"]] == ["band_energy"]
     log = own.telemetry(MARSH_1)
     assert "telemetry: what runs measured" in shown(log)

@@ -14,7 +14,7 @@ from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, DatasetInvalid, OptionInvalid
 from badc_core.hashing import digest_json
-from badc_core.lineage.named_file import name_file
+from badc_core.lineage.named_file import name_result_file
 from badc_core.recordings.recording import read_recording
 from badc_core.reviews.candidates import Choice
 from badc_core.reviews.judged import Judged
@@ -65,7 +65,10 @@ def test_a_queue_has_a_row_a_sound_and_a_picture_of_each_detection(dataset):
     cuts = add_sounds(dataset, queue)
     assert (len(cuts.made), cuts.left_out) == (5, {})
     assert read_queue(dataset, "first") == queue
-    assert name_file(queue.paths.page).what == "queue of detections to judge, or what verdicts say"
+    assert (
+        name_result_file(queue.paths.page).what
+        == "queue of detections to judge, or what verdicts say"
+    )
     description = json.loads(queue.paths.description.read_text(encoding="utf-8"))
     assert (description["sampling"]["seed"], description["population"]) == (0, {"B2000": 5})
     row = next(one for one in queue.rows if one["recording_id"] == MARSH_1 and one["start_s"] == 3)

@@ -27,7 +27,7 @@ from badc_core.slurm.run_folders import (
     end_run,
     end_runs_of_other_stages,
     following,
-    list_folders,
+    list_run_folders,
 )
 from badc_core.slurm.speeds import Speeds
 from badc_core.slurm.step_launcher import SlurmStepLauncher
@@ -80,7 +80,7 @@ def test_marks_of_runs_that_are_gone_are_removed_on_request(app, tmp_path) -> No
     dataset = Dataset(tmp_path, Settings())
     work = Work(dataset.work_folder)
     work.give_to_task("r", str(tmp_path / "gone"))
-    assert list_folders(dataset) == []
+    assert list_run_folders(dataset) == []
     with following(RunFolder(tmp_path / "gone"), work):  # it is being made
         assert "0 runs ended" in run_typed(app, "slurm", "cancel", tmp_path).output
         assert work.given_to_tasks() == {"r": str(tmp_path / "gone")}
@@ -93,7 +93,7 @@ def test_runs_are_found_where_settings_no_longer_lead(tmp_path) -> None:
     elsewhere = tmp_path / "scratch" / "run"
     (elsewhere / "tasks").mkdir(parents=True)
     Work(dataset.work_folder).give_to_task("r", str(elsewhere))
-    assert [one.path for one in list_folders(dataset)] == [elsewhere]
+    assert [one.path for one in list_run_folders(dataset)] == [elsewhere]
     assert not RunFolder(elsewhere).is_shrunk
 
 

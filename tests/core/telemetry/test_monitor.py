@@ -16,7 +16,7 @@ from rich.console import Console
 from support.waiting import wait_until
 from typer.testing import CliRunner
 
-from badc_core.cli.monitor_tables import event_line, render
+from badc_core.cli.monitor_tables import event_line, render_monitor
 from badc_core.cli.telemetry import monitor, telemetry
 from badc_core.errors import DatasetInvalid
 from badc_core.telemetry.attempts import record
@@ -64,7 +64,7 @@ def shown(state: MonitorState, width: int = 160, height: int | None = None) -> s
     """Returns what is printed, or with a height what fits the screen."""
     console = Console(width=width, height=height, no_color=True)
     with console.capture() as capture:
-        console.print(render(state, "run.jsonl", console, is_cut=height is not None))
+        console.print(render_monitor(state, "run.jsonl", console, is_cut=height is not None))
     return capture.get()
 
 
