@@ -11,11 +11,13 @@ import pytest
 from support.archives import run_in
 from support.commands import BADC, run_badc
 from support.forbidden import forbidden
+from support.forked import run_forked
 
 from badc_core.datasets.done_notes import leave_note, list_notes, notes_folder, now_utc, read_note
 from badc_core.stages.stage import STAGES
 from badc_dagster import done_notes, sensors
 from badc_dagster.assets.by_hand import CHUNK_DETECTIONS, CHUNK_FILES, NOTHING_FAILED
+from badc_dagster.dagster_private import close_database_connections
 from badc_dagster.runs import Project
 from badc_dagster.sensors import evaluate
 
@@ -37,13 +39,6 @@ def dying(self, *given, **named):
 with Project.open(Path(sys.argv[1])) as project:
     setattr(target, name, dying)
     project.collect(print)
-"""
-COLLECTING = """
-import sys
-from pathlib import Path
-from badc_dagster.runs import Project
-with Project.open(Path(sys.argv[1])) as project:
-    print(project.collect(print).n_events)
 """
 
 
@@ -360,13 +355,17 @@ def test_a_kill_in_between_loses_nothing(by_hand, target, calls, n_shown):
 def test_several_processes_collect_each_note_once(by_hand):
     by_hand.scan()
     note = read_note(list_notes(by_hand.root)[0])
-    for _ in range(294):
+    for _ in range(114):
         leave_note(by_hand.root, note)
-    words = [sys.executable, "-c", COLLECTING, by_hand.root]
-    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    counts = [int(one.communicate(timeout=120)[0]) for one in started]
-    assert sum(counts) == 300
-    assert n_events(by_hand) == 300
+    close_database_connections()  # those of this process are of no use in others
+
+    def collect(_: int) -> int:
+        with Project.open(by_hand.root) as project:
+            return project.collect(print).n_events
+
+    counts = run_forked(collect, 3)
+    assert sum(counts) == 120
+    assert n_events(by_hand) == 120
 
 
 def test_what_is_no_note_is_set_aside_and_named_once(by_hand):

@@ -8,7 +8,8 @@ import pytest
 from support.commands import run_typed
 
 from badc_core.datasets.connections import read_connections
-from badc_core.errors import ConfigInvalid, DatasetInvalid, StorageFull
+from badc_core.errors import ConfigInvalid, DatasetInvalid, StorageFull, UnreadableRecording
+from badc_core.recordings.failures import note_failure
 from badc_dagster.assets import corpus
 from badc_dagster.partitions import range_tags
 from badc_dagster.recording_step import Step
@@ -115,48 +116,49 @@ def test_recordings_that_no_step_took_are_counted_and_no_report_is_called_old(
     assert "earlier run" not in said.stderr
 
 
-def test_a_report_of_an_earlier_run_is_called_one(app, pond, monkeypatch):
-    run_typed(app, "run", pond)
+def test_a_report_of_an_earlier_run_is_called_one(app, archive, monkeypatch):
+    root = archive.root
 
     def fill_the_disk(_):
-        raise StorageFull("the disk is full", pond, "Free some space, then run again")
+        raise StorageFull("the disk is full", root, "Free some space, then run again")
 
     with monkeypatch.context() as patch:
         patch.setattr(corpus, "gather_corpus", fill_the_disk)
-        said = run_typed(app, "run", pond, "--min-score", 0.9, code=1)
+        said = run_typed(app, "run", root, "--min-score", 0.9, code=1)
     assert "the disk is full" in said.stderr
     assert "the report is of an earlier run" in said.stderr
-    assert "earlier run" not in run_typed(app, "run", pond, "--min-score", 0.9).stderr
+    assert "earlier run" not in run_typed(app, "run", root, "--min-score", 0.9).stderr
 
 
-def test_status_says_what_it_can_where_settings_cannot_be_used(app, pond):
-    (pond / "audio" / "bad.wav").write_bytes(b"RIFF")
-    run_typed(app, "run", pond, "--quiet", code=1)
-    (pond / "badc.toml").write_text(f'{QUICK}include = ["Ostrich"]\n', encoding="utf-8")
-    status = run_typed(app, "status", pond, code=1)
+def test_status_says_what_it_can_where_settings_cannot_be_used(app, archive):
+    root = archive.root
+    note_failure(archive.dataset, "rec_1", "recording", UnreadableRecording("cut off", root, ""))
+    archive.configure('include = ["Ostrich"]\n')
+    status = run_typed(app, "status", root, code=1)
     assert "What is due cannot be said: " in status.stderr
     assert "Ostrich" in status.stderr
-    assert "failed  bad  " in status.stderr
+    assert "failed  rec_1  " in status.stderr
     assert status.stdout == ""
-    result = json.loads(run_typed(app, "status", pond, "--json", code=1).stdout)
-    assert (result["rows"], result["total"]) == ([], 2)
+    result = json.loads(run_typed(app, "status", root, "--json", code=1).stdout)
+    assert (result["rows"], result["total"]) == ([], 3)
     assert "Ostrich" in result["trouble"]
     with pytest.raises(ConfigInvalid, match="Ostrich"):
-        run_typed(app, "run", pond)
+        run_typed(app, "run", root)
 
 
-def test_failures_are_on_standard_error_and_status_exits_with_1(app, pond):
-    (pond / "audio" / "bad.wav").write_bytes(b"RIFF")
-    done = run_typed(app, "run", pond, "--quiet", code=1)
+def test_failures_are_on_standard_error_and_status_exits_with_1(app, archive):
+    root = archive.root
+    (root / "audio" / "bad.wav").write_bytes(b"RIFF")
+    done = run_typed(app, "run", root, "--quiet", code=1)
     assert done.stdout == ""
     assert "failed  bad  " in done.stderr
-    status = run_typed(app, "status", pond, code=1)
+    status = run_typed(app, "status", root, code=1)
     assert "failed  bad  " in status.stderr
     assert "failed  bad" not in status.stdout
-    (pond / "audio" / "b.wav").write_bytes((pond / "audio" / "a.wav").read_bytes()[:-2])
-    later = run_typed(app, "run", pond, "--limit", 1, code=1)
+    archive.add("S1/aru_4.wav").write_bytes(archive.add("S1/rec_1.wav").read_bytes()[:-2])
+    later = run_typed(app, "run", root, "--limit", 1, code=1)
     assert "failed before  bad  " in later.stderr
-    assert "2 of 3 recordings complete, 1 failed" in later.stdout
+    assert "4 of 5 recordings complete, 1 failed" in later.stdout
 
 
 def test_status_exits_with_1_on_a_dead_run_and_leaves_closing_it_to_the_next_run(app, archive):

@@ -271,7 +271,9 @@ def stop_after(dataset: Dataset, n_chunks: int, recording_ids: Iterable[str] | N
         detect(dataset, recording_ids)
 
 
-@pytest.mark.parametrize(("workers", "n_outcomes"), [(1, 1), (2, 3)])
+@pytest.mark.parametrize(
+    ("workers", "n_outcomes"), [pytest.param(1, 1, marks=pytest.mark.soak), (2, 3)]
+)
 def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
     dataset: Dataset, workers: int, n_outcomes: int
 ) -> None:
@@ -289,7 +291,7 @@ def test_a_run_closed_after_some_recordings_goes_on_where_it_was(
     assert analysed(dataset) == dict.fromkeys(all_chunks(dataset), 1)
 
 
-@pytest.mark.parametrize("n_chunks", [4, 19])
+@pytest.mark.parametrize("n_chunks", [4, pytest.param(19, marks=pytest.mark.soak)])
 def test_a_run_stopped_after_any_chunk_analyses_none_of_those_again(
     dataset: Dataset, n_chunks: int
 ) -> None:
@@ -318,7 +320,9 @@ def test_what_is_known_under_other_settings_of_the_model_is_not_taken(dataset: D
     assert results(other) == expected
 
 
-@pytest.mark.parametrize(("before_s", "after_s"), [(1.5, 0.0), (0.0, 1.5)])
+@pytest.mark.parametrize(
+    ("before_s", "after_s"), [(1.5, 0.0), pytest.param(0.0, 1.5, marks=pytest.mark.soak)]
+)
 def test_what_is_known_of_chunks_that_overlapped_otherwise_is_not_taken(
     dataset: Dataset, before_s: float, after_s: float
 ) -> None:
