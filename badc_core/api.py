@@ -146,7 +146,7 @@ class Results:
             raise ConfigInvalid(
                 f"only detections with a score of {kept:g} or more were kept",
                 f"min_score {min_score:g}",
-                "Run: badc run DATASET --min-score SCORE, or leave min_score away",
+                "Run: badc run DATASET --min-score SCORE, or leave out min_score",
             )
         where, values = self._choose(stations, recordings, days)
         if species is not None:

@@ -185,8 +185,8 @@ class WorkSettings(Section):
     folder: str = Field(
         ".badc",
         description="Folder of locks and journals of what is in work, in the dataset or anywhere "
-        "else; on a network file system without locks a folder on a local disk. Whoever changes it "
-        "between runs moves its content along: what an interrupted run left is only known there.",
+        "else; on a network file system without locks a folder on a local disk. If you change it "
+        "between runs, move its contents too: what an interrupted run left is known only there.",
     )
 
 
@@ -202,7 +202,7 @@ class DataladSettings(Section):
     drop_after: bool = Field(
         False,
         description="Drop recordings that were fetched for a run when it is done with them, as "
-        "far as `numcopies` lets it, so that an archive passes through a smaller disk.",
+        "far as `numcopies` allows, so that an archive passes through a smaller disk.",
     )
 
 

@@ -37,9 +37,7 @@ class SlurmResources(Section):
     @classmethod
     def _is_time(cls, time: str) -> str:
         if not _TIME.fullmatch(time):
-            raise ValueError(
-                f"{time!r} is no time of Slurm's, such as 90 (minutes), 04:00:00, 1-12"
-            )
+            raise ValueError(f"{time!r} is not a Slurm time, such as 90 (minutes), 04:00:00, 1-12")
         return time
 
     @field_validator("extra")

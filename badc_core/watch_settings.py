@@ -36,8 +36,8 @@ class WebInterfaceSettings(Section):
     fresh_within_h: float = Field(
         0.0,
         ge=0,
-        description="The corpus is called not fresh once it is older, as where recorders send "
-        "files every day; 0: at no age.",
+        description="The corpus counts as stale once it is older, for sites whose recorders send "
+        "files every day; 0: never.",
     )
     reports_url: str = Field(
         "",
@@ -61,5 +61,5 @@ class WebInterfaceSettings(Section):
     def _owners_are_shown(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
         for one in owners:
             if not _OWNER.fullmatch(one):
-                raise ValueError(f"{one!r} is no e-mail address, nor a name such as team:birds")
+                raise ValueError(f"{one!r} is not an e-mail address or a name such as team:birds")
         return owners

@@ -98,7 +98,7 @@ def require_place(known: Sequence[Connection], target: Target, wants_main: bool)
         raise ConfigInvalid(
             f"{kept[0].name} has results in the asset graph, which would get other names",
             target.root,
-            "Leave --main away, or use a new Dagster home (DAGSTER_HOME): the next badc run there "
+            "Leave out --main, or use a new Dagster home (DAGSTER_HOME): the next badc run there "
             "takes over what is finished",
         )
 

@@ -72,7 +72,7 @@ def require_content(path: Path) -> int:
         UnreadableRecording: it may not be read, or is a folder.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait
-        raise UnreadableRecording("it is no regular file", path, "Remove it or rename it")
+        raise UnreadableRecording("it is not a regular file", path, "Remove it or rename it")
     try:
         with path.open("rb") as file:
             size_bytes = file.seek(0, 2)
@@ -166,7 +166,7 @@ def _examine_behind_junk(path: Path, head: bytes) -> View:
     else:
         raise _not_audio(path, head)
     view = replace(view, pieces=view.pieces or (range(start_bytes, size_bytes),))
-    return view.warn(f"{start_bytes} bytes that are no sound precede its sound.")
+    return view.warn(f"{start_bytes} bytes before its sound are not sound.")
 
 
 def find_sound_start(path: Path) -> int:

@@ -146,7 +146,7 @@ def _examine_odd(path: Path, content: mmap.mmap, stream: _Stream, *, is_clean: b
     there = stream.seconds(n_samples)
     view = View(_with_total(content, stream, n_samples), n_samples)
     if stream.total == n_samples:
-        return view.warn("Something that is no sound follows its sound, which is whole.")
+        return view.warn("Something other than sound follows its sound, which is complete.")
     if stream.total == 0:
         return view.warn(f"Its header does not say how long it is: {there} are there and taken.")
     promised, present = name_lengths(

@@ -105,7 +105,7 @@ def _examine(path: Path, content: mmap.mmap, plain: View) -> View:
     n_before = first.start_bytes - start_bytes
     if n_before and view == plain:
         view = View((range(first.start_bytes, len(content)),))
-        view = view.warn(f"{n_before} bytes that are no sound precede its sound.")
+        view = view.warn(f"{n_before} bytes before its sound are not sound.")
     if view.truncated or _is_sound(content, first):
         return view
     n_least = (n_frames - 1) * first.n_samples - _MOST_TRIMMED

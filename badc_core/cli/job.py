@@ -51,7 +51,7 @@ def list_jobs(
     day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only those of this day.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = _N_LISTED,
+    limit: Annotated[int, typer.Option(min=0, help="At most this many; 0 for all.")] = _N_LISTED,
 ) -> None:
     """List jobs, the newest first."""
     if status is not None and status not in JOB_STATES:

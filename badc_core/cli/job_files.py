@@ -112,7 +112,7 @@ def migrate(
 
 def _print_migrated(out: Output, done: Migrated) -> None:
     if done.error:
-        out.fail(f"{done.source} was not brought over: {done.error}")
+        out.fail(f"{done.source} was not migrated: {done.error}")
         return
     how = "is now job" if done.is_new else "was brought over before, as job"
     out.say(f"{done.source} {how} {done.job_id}: {done.output_dir}")

@@ -75,7 +75,7 @@ def run_stages(pipeline: Pipeline, folder: Path, out: Output) -> None:
     end = run_pipeline(pipeline, job, out.say, out.fail)
     out.give(end)
     if end.has_failed:
-        out.remark(f"To go on from there: {again}")
+        out.remark(f"To continue from there: {again}")
         raise typer.Exit(1)
 
 

@@ -55,11 +55,11 @@ def plan(
     options: SettingOptions,
     out: Output,
     recordings: Annotated[
-        int | None, typer.Option(min=1, help="So many recordings. Default: those left to do.")
+        int | None, typer.Option(min=1, help="How many recordings. Default: those left to do.")
     ] = None,
     audio_hours: Annotated[
         float | None,
-        typer.Option(min=0.0, help="With so much sound. Default: what they have."),
+        typer.Option(min=0.0, help="How much sound they have. Default: what is known of them."),
     ] = None,
 ) -> None:
     """Estimate tasks, hours, files and bytes before anything is submitted.

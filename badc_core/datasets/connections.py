@@ -182,7 +182,7 @@ def find_place(
         raise ConfigInvalid(
             f"already connected as {before.name!r}",
             root,
-            "Leave the other name away: two names for one folder would overwrite each other's "
+            "Leave out the other name: two names for one folder would overwrite each other's "
             "results",
         )
     if before is None and name is not None:

@@ -183,7 +183,7 @@ def _copy(source: Path, target: Path) -> Iterator[tuple[Path, str]]:
         elif source.is_file():
             shutil.copyfile(source, target)
         else:
-            why = "no regular file"
+            why = "not a regular file"
     except OSError as error:
         if error.errno in STORAGE_FULL:
             raise

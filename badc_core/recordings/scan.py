@@ -70,8 +70,8 @@ class Listing:
         audio: path -> audio file.
         unnameable: files and folders left out since a name is not UTF-8: the path of the one to
             rename, with `\xe9` for an invalid byte; a folder once for all the audio in it.
-        unusable: path -> why a file with an audio ending is left out: it is no regular file, or a
-            link that leads nowhere.
+        unusable: path -> why a file with an audio ending is left out: it is not a regular file, or
+            a link that leads nowhere.
         closed: path -> why a folder could not be listed, and what to do.
         passed_over: ending -> how many files of other endings there are, without sidecars.
     """
@@ -222,7 +222,7 @@ class _Search:
         elif stat.S_ISREG(status.st_mode):
             self.listing.audio[path] = FoundAudio(path, status.st_size, status.st_mtime_ns)
         elif not stat.S_ISDIR(status.st_mode):
-            self.listing.unusable[path] = "it is no regular file. Remove or rename it"
+            self.listing.unusable[path] = "it is not a regular file. Remove or rename it"
 
     def _take_without_content(self, entry: os.DirEntry[str], path: str, error: OSError) -> None:
         """Takes an annexed link, whose content is elsewhere; a file that has just gone is none."""

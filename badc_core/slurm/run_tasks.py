@@ -101,7 +101,7 @@ def note_ends(folder: RunFolder, ended: Mapping[str, TaskState]) -> None:
         for job, state in ended.items():
             append_line(folder.path / "ends.jsonl", {"job": job, "end": describe_end(state)})
     except (BadcError, OSError) as error:
-        _log.warning("how tasks ended is not written down for badc slurm logs: %s", error)
+        _log.warning("cannot record for badc slurm logs how tasks ended: %s", error)
 
 
 def ask_ends(slurm: Slurm, tasks: Collection[SubmittedTask]) -> dict[str, TaskState]:

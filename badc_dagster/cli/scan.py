@@ -32,7 +32,7 @@ def scan(
     explain: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Only tell how this recording's place and time are read."
+            metavar="FILE", help="Only show how this recording's place and time are read."
         ),
     ] = None,
 ) -> None:

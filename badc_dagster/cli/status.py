@@ -25,7 +25,7 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         report = project.status()
     warn_of_stub(project.dataset.settings.detector, out)
     if report.trouble:
-        out.fail(f"What is due cannot be said: {report.trouble}")
+        out.fail(f"Cannot tell what is due: {report.trouble}")
     else:
         rows = [(row.stage, row.current, row.due, row.failed) for row in report.rows]
         columns = ("Asset", "Up to date", "Due", "Failed")

@@ -51,5 +51,5 @@ def test_a_program_that_fails_or_hangs_stops_nothing(tmp_path):
 def test_an_owner_that_dagster_refuses_is_named(tmp_path, owner):
     settings = tmp_path / "badc.toml"
     settings.write_text(f'[web_interface]\nowners = ["{owner}"]\n', "utf-8")
-    with pytest.raises(ConfigInvalid, match=f"'{owner}' is no e-mail address"):
+    with pytest.raises(ConfigInvalid, match=f"'{owner}' is not an e-mail address"):
         load_settings(settings)

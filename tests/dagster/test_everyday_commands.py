@@ -135,7 +135,7 @@ def test_status_says_what_it_can_where_settings_cannot_be_used(app, archive):
     note_failure(archive.dataset, "rec_1", "recording", UnreadableRecording("cut off", root, ""))
     archive.configure('include = ["Ostrich"]\n')
     status = run_typed(app, "status", root, code=1)
-    assert "What is due cannot be said: " in status.stderr
+    assert "Cannot tell what is due: " in status.stderr
     assert "Ostrich" in status.stderr
     assert "failed  rec_1  " in status.stderr
     assert status.stdout == ""

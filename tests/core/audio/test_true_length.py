@@ -189,10 +189,10 @@ TOLD = {
     "caf_0": (with_number(CAF, b"data", 4, ">q", 0), "does not say how long"),
     "ogg_zeros": (OGG + bytes(200_000), "200000 bytes that are no sound follow"),
     "ogg_text": (OGG + b"by hand", "7 bytes that are no sound follow"),
-    "ogg_behind_junk": (RANDOM + OGG, "2048 bytes that are no sound precede"),
-    "wav_behind_zeros": (bytes(4096) + GOOD, "4096 bytes that are no sound precede"),
-    "wav_behind_junk": (RANDOM + GOOD, "2048 bytes that are no sound precede"),
-    "wav_behind_id3": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + GOOD, "20 bytes that are no sound"),
+    "ogg_behind_junk": (RANDOM + OGG, "2048 bytes before its sound"),
+    "wav_behind_zeros": (bytes(4096) + GOOD, "4096 bytes before its sound"),
+    "wav_behind_junk": (RANDOM + GOOD, "2048 bytes before its sound"),
+    "wav_behind_id3": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + GOOD, "20 bytes before its sound"),
 }
 
 
@@ -303,7 +303,7 @@ def test_a_flac_followed_by_something_is_read_with_a_warning(
 def test_a_flac_behind_junk_is_read_with_a_warning(tmp_path: Path, n_junk: int) -> None:
     samples, warnings = read(tmp_path / "a.flac", bytes(n_junk) + FLAC)
     assert len(samples) == N_SAMPLES
-    assert warnings == (f"{n_junk} bytes that are no sound precede its sound.",)
+    assert warnings == (f"{n_junk} bytes before its sound are not sound.",)
 
 
 @pytest.mark.parametrize("seed", [1, 9])
@@ -374,7 +374,7 @@ def test_an_mp3_with_zeros_between_its_tag_and_its_sound_is_read_with_a_warning(
     tag = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
     samples, warnings = read(tmp_path / "a.mp3", tag + bytes(500) + whole)
     assert len(samples) == 4 * 44_100
-    assert warnings == ("500 bytes that are no sound precede its sound.",)
+    assert warnings == ("500 bytes before its sound are not sound.",)
 
 
 def test_junk_inside_an_mp3_is_not_counted_as_frames(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_is_no_file_is_left_out_and_told(file: ChunkFile, tmp_path: Path) -
     os.mkfifo(file.output / "pipe")
     os.mkfifo(os.fsencode(file.output) + b"/p\xff")
     (note,) = file.kept_in(kept).keep_output()
-    why = "(no regular file)"
+    why = "(not a regular file)"
     names = ["nowhere", "pipe", "p\N{REPLACEMENT CHARACTER}", "there"]
     assert note == f"not kept of the program's files: {', '.join(f'{n} {why}' for n in names)}"
     found = {path.relative_to(kept).as_posix() for path in kept.rglob("*")}
@@ -114,8 +114,8 @@ def test_no_more_than_five_that_are_left_out_are_named(file: ChunkFile, tmp_path
     for number in range(7):
         os.mkfifo(file.output / f"pipe {number}")
     (note,) = file.kept_in(tmp_path / "kept").keep_output()
-    assert note.count("no regular file") == 5
-    assert note.endswith("pipe 4 (no regular file) and 2 more")
+    assert note.count("not a regular file") == 5
+    assert note.endswith("pipe 4 (not a regular file) and 2 more")
 
 
 def test_a_file_that_cannot_be_read_is_left_out(file: ChunkFile, tmp_path: Path, lacking) -> None:

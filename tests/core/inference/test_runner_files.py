@@ -283,7 +283,7 @@ def test_a_pipe_among_them_costs_no_result_and_is_told(order: RunSpec, program: 
         for event in read_events(order.telemetry_log)
         if event["status"] == "success"
     }
-    note = "not kept of the program's files: pipe (no regular file)"
+    note = "not kept of the program's files: pipe (not a regular file)"
     assert told == {CHUNKS[0]: [], CHUNKS[1]: [note], CHUNKS[2]: []}
 
 

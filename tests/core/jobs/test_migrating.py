@@ -184,7 +184,7 @@ def test_what_cannot_be_read_is_reported_and_the_others_come_over(places, tmp_pa
     with forbidden(bad / "audio" / "audio.wav"):
         done = run_badc("job", "migrate", old, folder=tmp_path, code=1)
     why = f"{bad / 'audio' / 'audio.wav'}: cannot be read (Permission denied)"
-    assert f"{bad} was not brought over: {why}" in done.stderr
+    assert f"{bad} was not migrated: {why}" in done.stderr
     assert len(list(JobFinder(places).jobs())) == 1
     run_badc("job", "migrate", old, folder=tmp_path)
     assert [one.job_id for one in JobFinder(places).jobs()] == ["20241029-002", "20241029-001"]

@@ -42,7 +42,7 @@ def test_a_failed_pipeline_exits_with_1_and_goes_on_by_the_command_it_prints(pla
     (log,) = place.glob("jobs/logs/*/*/*/ana/*/orchestrator_*.log")
     assert "WARNING stage 2/2 count: failed" in log.read_text()
     assert " INFO " not in log.read_text()
-    (command,) = re.findall(r"To go on from there: badc (.+)$", failed.stderr.strip())
+    (command,) = re.findall(r"To continue from there: badc (.+)$", failed.stderr.strip())
     assert folder.parent.name == "ana"
     config = place / "jobs" / "config" / f".env.job_{folder.name}"
     assert config.exists()
@@ -62,7 +62,7 @@ def test_a_pipeline_that_comes_with_badc_goes_on_by_its_name(place) -> None:
     assert "stage 1/10 demux: failed" in failed.stderr
     assert "neither sound nor video" in failed.stderr
     assert re.search(
-        r"To go on from there: badc job run media --resume \S+$", failed.stderr.strip()
+        r"To continue from there: badc job run media --resume \S+$", failed.stderr.strip()
     )
 
 

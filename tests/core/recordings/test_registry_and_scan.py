@@ -304,7 +304,7 @@ def test_what_is_no_regular_file_neither_hangs_nor_ends_a_scan(
 
 def test_a_pipe_is_no_recording_to_read(dataset: Dataset) -> None:
     os.mkfifo(dataset.root / "pipe.wav")
-    with pytest.raises(UnreadableRecording, match="no regular file"):
+    with pytest.raises(UnreadableRecording, match="not a regular file"):
         require_content(dataset.root / "pipe.wav")
 
 

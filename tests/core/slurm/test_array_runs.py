@@ -143,7 +143,7 @@ def test_a_note_for_people_that_cannot_be_written_ends_no_run(host, monkeypatch,
     for _ in range(3):
         list(host.run.look())
     assert "task 0 (job 11_0) ended with COMPLETED; resubmitted" in host.said
-    assert "how tasks ended is not written down" in caplog.text
+    assert "cannot record for badc slurm logs" in caplog.text
 
 
 def test_telemetry_of_the_time_without_a_host_is_kept(host) -> None:

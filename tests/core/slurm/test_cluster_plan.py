@@ -140,4 +140,4 @@ def test_the_command_says_what_was_never_scanned_and_what_is_on_the_cluster(app,
     refused = run_badc(
         "slurm", "plan", tmp_path, "--set", "slurm.time=lots", folder=tmp_path, code=2
     )
-    assert "Invalid value for --set slurm.time: 'lots' is no time of Slurm's" in refused.stderr
+    assert "Invalid value for --set slurm.time: 'lots' is not a Slurm time" in refused.stderr
