@@ -243,8 +243,9 @@
     let taken = 0;
     let foreign = 0;
     for (const one of found) {
-      const verdict = one.verdict.toLowerCase();
-      if (!words.includes(verdict)) continue;
+      const said = one.verdict.toLowerCase();
+      const verdict = words.find((word) => said === word || said === word[0]);
+      if (!verdict) continue;
       if (!known.has(one.detection_id)) { foreign++; continue; }
       const mine = verdicts[one.detection_id];
       if (mine && mine.reviewed_at > (one.reviewed_at || "")) continue;
