@@ -8,6 +8,7 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from logging import getLogger
 
 import pyarrow.compute as pc
 
@@ -49,6 +50,8 @@ from badc_core.recordings.recording import Recording, dead_stretches, read_recor
 from badc_core.settings import ChannelSetting
 from badc_core.stages.step_inputs import RecordingInput, StepInputs, each_recording
 
+_logger = getLogger(__name__)
+
 _N_THREADS = 2
 _DETECT_FIRST = "Materialise raw_detections first, or run: badc run DATASET"
 
@@ -89,6 +92,8 @@ def select_detections(inputs: StepInputs) -> Generator[Outcome[DetectionsResult]
     """Yields the detections of every recording, in order; the consumer commits them."""
     dataset = inputs.dataset
     selection = Selection(inputs.settings.detector)
+    if selection.remark:
+        _logger.warning(selection.remark)
     detector = identify_detector(inputs.settings.detector)
     has_chunk_files = inputs.settings.inference.chunk_json
     if inputs.was_killed:

@@ -7,7 +7,6 @@ without a mark: a place, a species that the model lacks, a sound that is of no s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from logging import getLogger
 from pathlib import Path
 
 from badc_core.detector_settings import DetectorSettings
@@ -30,9 +29,6 @@ _INSTALL = (
 )
 
 
-_logger = getLogger(__name__)
-
-
 class Marking:
     """Marks detections, and tells those apart that the settings leave out.
 
@@ -47,8 +43,6 @@ class Marking:
     def __init__(self, settings: DetectorSettings) -> None:
         self._settings = settings
         self._list, self.remark = _find_list(settings)
-        if self.remark:
-            _logger.warning(self.remark)
         self._range = _find_range(settings)
 
     @property
