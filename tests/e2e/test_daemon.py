@@ -1,8 +1,11 @@
 """`dagster dev` as `make dev` starts it: a backfill, the sensor, and pages that show them."""
 
+import csv
+import json
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from support.processes import command_lines
 from support.waiting import wait_until
 from support.web_server import WebServer
 
+from badc_core.jobs import load_manifest
+from badc_core.jobs.recording_tables import read_outputs
 from badc_core.recordings.registry import read_registry
 
 STAGES = ("recording", "chunk_manifest", "raw_detections", "detections", "report_bundle")
@@ -151,11 +156,13 @@ def photograph(dev, tmp_path, lacking):
     return take
 
 
-def run_backfill(dev: Dev) -> tuple[str, str]:
-    """Returns id and final status of a backfill of all assets over all recordings."""
+def run_backfill(
+    dev: Dev, stages: Sequence[str] = STAGES, names: Sequence[str] = (*GOOD, BAD)
+) -> tuple[str, str]:
+    """Returns id and final status of a backfill of assets over recordings."""
     given = {
-        "assetSelection": [{"path": [stage]} for stage in STAGES],
-        "partitionNames": sorted([*GOOD, BAD]),
+        "assetSelection": [{"path": [stage]} for stage in stages],
+        "partitionNames": sorted(names),
     }
     launched = dev.ask(BACKFILL, given=given)["launchPartitionBackfill"]
     backfill_id = launched["backfillId"]
@@ -219,3 +226,24 @@ def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
 
     assert dev.stop() == 0
     wait_until(lambda: dev.processes() == [], 30)
+
+
+@pytest.mark.soak
+def test_the_runs_of_a_backfill_are_one_job_which_ends_as_the_backfill_did(dev, tmp_path):
+    stages = ("recording", "chunk_manifest")
+    backfill_id, status = run_backfill(dev, stages, ("rec_00", "rec_01", BAD))
+    assert status == "COMPLETED_FAILED"
+    (path,) = (tmp_path / "dagster_home" / "jobs" / "out").glob("**/runs.json")
+    wait_until(lambda: json.loads(path.read_bytes()).get("ended"), every_s=1)
+    about = json.loads(path.read_bytes())
+    assert (about["started_by"], about["ended"]["status"]) == (f"backfill {backfill_id}", "failed")
+    with path.with_name("runs.csv").open() as table:
+        runs = [one["stages"] for one in csv.DictReader(table)]
+    assert set(runs) == set(stages)
+    assert len(runs) > len(stages), "recordings apart from each other have runs of their own"
+    manifest = load_manifest(path.parent)
+    statuses = {name: one["status"] for name, one in manifest["stages"].items()}
+    assert statuses == {"recording": "failed", "chunk_manifest": "success"}
+    for stage in stages:
+        written = {one.recording_id for one in read_outputs(path.parent, stage)}
+        assert written == {"rec_00", "rec_01"}
