@@ -623,34 +623,36 @@ def test_a_summary_that_badc_does_not_leave_is_not_named(root, monkeypatch):
 @pytest.mark.slow
 def test_both_arrays_do_what_apply_does_and_all_their_tables_are_summed_up(root, monkeypatch):
     monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
-    at_once = root.with_name("at once")
+    for folder in ("artifacts", "manifests", ".badc"):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    for file in ("recordings.csv", "audio/S 1/c.wav"):
+        (root / file).unlink()
+    names, at_once = ("a", "b"), root.with_name("at once")
     shutil.copytree(root, at_once)
+    run_typed(chunk, "orchestrate", at_once, "--chunk-duration", 3, "--apply")
     typed(at_once, *ENERGY, "--apply")
-    for folder in ("artifacts", "manifests"):
-        shutil.rmtree(root / folder)
-    (root / "recordings.csv").unlink()
     cut = ("--chunk-duration", 3, "--sockeye-script", "cut.sh")
     assert "Slurm script: cut.sh" in run_typed(chunk, "orchestrate", root, *cut).output
     assert (root / "recordings.csv").exists()
-    for number in range(3):
+    for number in range(len(names)):
         run_task(Path("cut.sh"), number + 1)
     where = ("--sockeye-bundle-aggregate-dir", "tables")
     width = ("--sockeye-bundle-bucket-minutes", "7")
     script = written(root, "--sockeye-bundle", *where, *width)
     assert "--bucket-minutes 7)" in script.read_text()
-    shown = "".join(run_task(script, number + 1) for number in range(3))
-    assert "Database: tables/c.duckdb" in shown
+    shown = "".join(run_task(script, number + 1) for number in range(len(names)))
+    assert "Database: tables/b.duckdb" in shown
     assert detections(root) == detections(at_once)
     assert sorted({one.rpartition("/")[0] for one in detections(root)}) == [
-        f"artifacts/infer/{name}" for name in NAMES
+        f"artifacts/infer/{name}" for name in names
     ]
-    for name in NAMES:
+    for name in names:
         for ending in ("_summary.csv", ".parquet", ".duckdb"):
             assert (root / "tables" / f"{name}{ending}").is_file()
     (root / "tables/a.parquet").rename(root / "tables/x_detections.parquet")
     run_typed(reports, "aggregate-dir", root / "tables", "--export-dir", "sum")
     rows = Path("sum/recording_summary.csv").read_text().splitlines()[1:]
-    assert sorted(row.partition(",")[0] for row in rows) == list(NAMES)
+    assert sorted(row.partition(",")[0] for row in rows) == list(names)
     assert "Nothing to do." in typed(root, *ENERGY)
 
 
