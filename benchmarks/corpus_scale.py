@@ -129,6 +129,8 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
     register(dataset, recordings)
     with clock.timing("nothing_new_s"):
         gather_corpus(dataset)
+    with clock.timing("site_s"):
+        write_site(dataset)
     (new,) = describe(0, 0, 1, first=len(recordings))
     write_recording(dataset, new)
     register(dataset, [*recordings, new])
@@ -137,7 +139,7 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
         totals = gather_corpus(dataset)
         checks = check_corpus(dataset)
         with clock.timing("page_s"):
-            page = write_site(dataset).page
+            site = write_site(dataset)
         for asset in CORPUS_ASSETS:
             store_corpus_fingerprint(dataset, asset, "-")
     require_same(totals.recordings, len(recordings) + 1)
@@ -150,7 +152,8 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
         "rows_per_s": round(totals.detections / clock.seconds["writing_s"]),
         "parquet_bytes_per_row": round(n_bytes / totals.detections, 1),
         "files_written_for_one": len(written),
-        "page_bytes": page.stat().st_size,
+        "pages_written_for_one": len(site.written) + 1,
+        "page_bytes": site.page.stat().st_size,
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
 

@@ -11,6 +11,7 @@ By NOAA's own claim this is right to a minute up to 72 degrees of latitude, and 
 Source: https://gml.noaa.gov/grad/solcalc/calcdetails.html; the arithmetic is that of `astral`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -95,6 +96,7 @@ def _find_crossing(
     highest = noon(place, day)
     is_rising = direction is SunDirection.RISING
     first = highest - _HALF_DAY if is_rising else highest
+    others = []
     for shift in (0, -1, 1):
         try:
             found = time_of_transit(
@@ -104,7 +106,24 @@ def _find_crossing(
             continue
         if first <= found < first + _HALF_DAY:
             return (found + _HALF_SECOND).replace(microsecond=0)
-    return None
+        others.append(found)
+    return _find_between(others, first)
+
+
+def _find_between(others: Sequence[datetime], first: datetime) -> datetime | None:
+    """Returns a crossing within some minutes of midnight in UTC, which is found on neither date.
+
+    It is between those of the day before and the day after.
+
+    Args:
+        others: crossings of days beside it.
+        first: begin of the twelve hours in which it is.
+    """
+    shifted = [one + n * _DAY for one in others for n in (-1, 1)]
+    near = sorted(one for one in shifted if first <= one < first + _HALF_DAY)
+    if len(near) < 2:  # noqa: PLR2004  (the sun does not cross it on one side)
+        return None
+    return (near[0] + (near[-1] - near[0]) / 2 + _HALF_SECOND).replace(microsecond=0)
 
 
 def _explain_no_sunrise(place: Observer, highest: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -161,3 +162,12 @@ def test_everywhere_a_day_has_its_events_in_order_around_its_noon():
             assert found.sunrise
             assert found.noon - half <= times[0] < times[-1] < found.noon + half
             assert (found.noon + timedelta(hours=longitude / 15)).date() == day
+
+
+@pytest.mark.parametrize("first", [date(2024, 5, 1), date(2024, 8, 1)])
+def test_no_sunrise_is_missed_that_is_minutes_from_midnight_in_utc(first):
+    days = [find_sun_day(*TROMSO, first + timedelta(days=n)) for n in range(16)]
+    risen = [one.sunrise - one.noon for one in days]
+    steps = [abs(after - before) for before, after in pairwise(risen)]
+    assert max(steps) < timedelta(minutes=20)
+    assert min(steps) > timedelta(minutes=3)
