@@ -49,7 +49,7 @@ def highlights_metadata(found: Highlights) -> dict[str, Any]:
         ]
     parts = [table_text(columns, rows)]
     if found.picture is not None:
-        parts.insert(0, f"![{found.picture.title}]({found.picture.uri})\n{found.picture.title}")
+        parts[:0] = [f"![{found.picture.title}]({found.picture.uri})", found.picture.title]
     if found.n_more:
         parts.append(f"and {found.n_more} more")
     return {"highlights": dg.MetadataValue.md("\n\n".join(parts))}

@@ -21,6 +21,7 @@ from badc_core.annexed_files import lacks_content
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.unmuted import current_mark
+from badc_core.species_names import SpeciesNames
 
 _PAGES_PER_CLIP = 5
 _OPENING, _CLOSING = b'<figure class="exhibit" ', b"</figure>"
@@ -71,6 +72,7 @@ class Clip:
     Attributes:
         detection_id: as in tables of detections.
         source: which label, recording and station it is of.
+        name: what the label is called in the language of the reports.
         confidence: its score.
         is_expected: whether the species can be there; None where that is not known.
         in_speech: whether somebody speaks during the detection.
@@ -83,6 +85,7 @@ class Clip:
 
     detection_id: str
     source: Candidate
+    name: str
     confidence: float
     is_expected: bool | None
     in_speech: bool
@@ -183,6 +186,7 @@ class RecordingPages:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._mark = current_mark(dataset).encode()
+        self._names = SpeciesNames.read(dataset.settings.report.language)
         self._known: dict[str, dict[str, _Exhibit]] = {}
 
     def take(self, candidate: Candidate) -> Clip | None:
@@ -203,7 +207,8 @@ class RecordingPages:
                 content = file.read(exhibit.end - exhibit.start)
         except OSError:
             return None
-        return _cut_clip(candidate, exhibit.attributes, content.decode(), page)
+        name = self._names.of(candidate.label_name, candidate.scientific_name)
+        return _cut_clip(candidate, name, exhibit.attributes, content.decode(), page)
 
     def _search(self, recording_id: str) -> dict[str, _Exhibit]:
         """Returns the first exhibit of each label on a recording's page: they are in order."""
@@ -238,7 +243,7 @@ def _find_exhibits(content: bytes) -> Iterator[_Exhibit]:
 
 
 def _cut_clip(
-    source: Candidate, attributes: dict[str, str], figure: str, page: Path
+    source: Candidate, name: str, attributes: dict[str, str], figure: str, page: Path
 ) -> Clip | None:
     picture, sound = _cut(figure, "<svg", "</svg>"), _cut(figure, "<audio", "</audio>")
     if not picture or not sound:
@@ -247,6 +252,7 @@ def _cut_clip(
     return Clip(
         detection_id=attributes["id"].removeprefix("d-"),
         source=source,
+        name=name,
         confidence=float(attributes["data-score"]),
         is_expected={"yes": True, "no": False}.get(attributes["data-expected"]),
         in_speech=attributes["data-speech"] == "yes",

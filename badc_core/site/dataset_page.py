@@ -24,6 +24,7 @@ from badc_core.recordings.registry import read_registry
 from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.page import is_made_up, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
+from badc_core.species_names import SpeciesNames
 from badc_core.speech.find import MODEL
 from badc_core.units import format_duration
 
@@ -86,7 +87,8 @@ def write_corpus_page(dataset: Dataset) -> Path:
 
 def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     report = dataset.settings.report
-    species = query(connection, SPECIES)
+    names = SpeciesNames.read(report.language)
+    species = names.add_to(query(connection, SPECIES))
     recordings = query(connection, _RECORDINGS)
     stations = query(connection, _STATIONS)
     top = species[: report.top_labels]

@@ -12,6 +12,7 @@ from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import ConfigInvalid, PackageMissing
 from badc_core.reports.bundle import write_bundle
+from badc_core.site.writing import write_site
 from badc_core.species_names import LANGUAGES, SpeciesNames, find_names
 from badc_core.stages.fingerprints import Fingerprints
 
@@ -74,6 +75,20 @@ def test_page_and_table_say_the_name_and_files_keep_the_detectors(workbench, tmp
     labels = "".join(one.read_text() for one in files)
     assert "American Crow" in labels
     assert "Amerikakrähe" not in labels
+
+
+def test_pages_about_the_dataset_and_its_species_say_the_name(workbench):
+    workbench.add("a", found=FOUND)
+    build_corpus(workbench.dataset, ["a"], {})
+    dataset = in_language(workbench, "de")
+    write_site(dataset)
+    pages = [dataset.corpus.html, *dataset.corpus.stations.iterdir()]
+    for page in [*pages, *dataset.corpus.species.iterdir()]:
+        assert "American Crow" not in page.read_text(), page
+    for page in pages:
+        assert "Amerikakrähe" in page.read_text(), page
+    summary = (dataset.corpus.summary / "label_summary.csv").read_text()
+    assert "American Crow" in summary
 
 
 def test_the_terminal_says_the_name_and_json_the_detectors(workbench):
