@@ -1,15 +1,13 @@
 """The content of the page about all recordings of a dataset.
 
-Its looks are in `templates/dataset.html`; its numbers come from the corpus database only.
+Its looks are in `templates/dataset.html`; its numbers come from the corpus database only, and its
+clips from the pages of recordings.
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import duckdb
 
@@ -21,16 +19,24 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.charts import Cell, HeatMap
 from badc_core.reports.page import is_made_up, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
+from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
+from badc_core.site.concerns import find_concerns
+from badc_core.site.effort_maps import read_calendar, read_date_hour_map
+from badc_core.site.station_days import map_effort
+from badc_core.site.station_map import Place, StationMap, draw_map
+from badc_core.site.stations import Station, link
+from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
 from badc_core.speech.find import MODEL
-from badc_core.units import format_duration
+from badc_core.units import counted, format_duration
 
-_LONG_PAUSE = timedelta(days=366)
 _MAX_STATIONS = 10
-_MAX_COLUMNS = 62
+_MAX_TABLE_ROWS = 500
+_MAX_MISSING = 100
+_CLIPS_BYTES = 1_250_000
+_CLIPS_PER_SPECIES = 4
 
 SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
@@ -40,31 +46,39 @@ SPECIES = """
 """
 """All labels of a dataset, the most frequent first."""
 
-_RECORDINGS = """
-    SELECT e.*, r.rms_dbfs, r.is_silent FROM effort_by_recording e
-    JOIN recordings r USING (recording_id)
-    ORDER BY e.study_area, e.location, e.start_local, recording_id
+_ONCE = """
+    CREATE TEMP TABLE page_recordings AS
+    SELECT e.*, r.is_silent, r.lat, r.lon
+    FROM effort_by_recording e JOIN recordings r USING (recording_id)
 """
+_TOTALS = """
+    SELECT count(*) AS recordings, count(*) FILTER (dead_s > 0) AS n_dead,
+        coalesce(sum(detections), 0)::BIGINT AS detections,
+        coalesce(sum(chunks), 0)::BIGINT AS chunks,
+        coalesce(sum(failed_chunks), 0)::BIGINT AS failed_chunks,
+        coalesce(sum(effort_s), 0) AS effort_s, coalesce(sum(dead_s), 0) AS dead_s,
+        coalesce(sum(duration_s), 0) AS duration_s,
+        min(start_local) AS first, max(start_local) AS last
+    FROM page_recordings
+"""
+_BUSIEST = """
+    SELECT * FROM page_recordings ORDER BY detections DESC, recording_id LIMIT $1
+"""
+_IN_ORDER = "SELECT * FROM page_recordings ORDER BY study_area, location, start_local, recording_id"
 _STATIONS = """
     SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,
         sum(detections)::BIGINT AS detections, sum(dead_s) AS dead_s,
         sum(chunks)::BIGINT AS chunks, sum(failed_chunks)::BIGINT AS failed_chunks,
-        min(start_local) AS first, max(start_local) AS last
-    FROM effort_by_recording GROUP BY ALL ORDER BY detections DESC, study_area, location
+        min(start_local) AS first, max(start_local) AS last,
+        median(lat) AS latitude, median(lon) AS longitude
+    FROM page_recordings GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
 _DETECTORS = """
     SELECT DISTINCT runner, model_version, model_sha256 FROM detectors_by_recording ORDER BY ALL
 """
+_MISSING = "SELECT *, count(*) OVER () AS n FROM missing ORDER BY recording_id LIMIT $1"
 
 _STUB = "SELECT count(*) AS n FROM chunks_by_recording WHERE stub_chunks > 0"
-
-_DOUBTS = """
-    SELECT any_value(warning ORDER BY recording_id) AS warning,
-        count(DISTINCT recording_id) AS recordings, min(recording_id) AS example
-    FROM (SELECT recording_id, unnest(warnings) AS warning FROM recordings)
-    GROUP BY regexp_replace(warning, '[0-9][0-9.,:+-]*', '#', 'g') ORDER BY recordings DESC, warning
-"""
-"""Warnings that differ in their numbers alone are one kind."""
 
 _HAS_SPEECH = f"SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = '{SPEECH}'"  # noqa: S608
 _SPEECH = f"SELECT * FROM {SPEECH} ORDER BY speech_s DESC NULLS LAST, recording_id"  # noqa: S608
@@ -86,62 +100,85 @@ def write_corpus_page(dataset: Dataset) -> Path:
 
 
 def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
-    report = dataset.settings.report
-    names = SpeciesNames.read(report.language)
-    species = names.add_to(query(connection, SPECIES))
-    recordings = query(connection, _RECORDINGS)
-    stations = query(connection, _STATIONS)
-    top = species[: report.top_labels]
-    detectors = query(connection, _DETECTORS)
-    shown = recordings
-    if len(recordings) > report.top_recordings:
-        busiest = sorted(recordings, key=lambda one: (-one["detections"], one["recording_id"]))
-        shown = busiest[: report.top_recordings]
+    connection.execute(_ONCE)
+    (totals,) = query(connection, _TOTALS)
     return render_page(
         "dataset.html",
         name=dataset.name,
         settings=dataset.settings,
         chunk_s=choose_chunks(dataset.settings).duration_s,
-        totals=_totals(recordings),
+        totals=totals,
+        n_recordings=totals["recordings"],
         expected=query(connection, "SELECT * FROM expected_summary")[0],
-        n_dead=sum(1 for one in recordings if one["dead_s"]),
-        species=top,
-        n_species=sum(1 for one in species if one["scientific_name"]),
-        n_other_sounds=sum(1 for one in species if not one["scientific_name"]),
-        n_more_species=len(species) - len(top),
-        stations=stations[:_MAX_STATIONS],
-        all_stations=sorted(stations, key=_station_name),
-        n_stations=len(stations),
-        by_station=_by_station(connection),
-        effort=_effort_map(connection),
-        activity=map_by_hour(connection, top),
-        by_sunrise=map_by_sunrise(connection, top),
-        no_sunrise=query(connection, NO_SUNRISE),
-        recordings=[_linked(dataset, one) for one in shown],
-        n_recordings=len(recordings),
-        missing=query(connection, "SELECT * FROM missing ORDER BY recording_id"),
-        gone=_find_gone(dataset),
-        doubts=query(connection, _DOUBTS),
+        missing=query(connection, _MISSING, _MAX_MISSING),
+        concerns=find_concerns(connection, totals, _find_gone(dataset)),
         speech=_find_speech(connection, dataset),
         speech_model=MODEL,
-        detectors=detectors,
-        n_stub=query(connection, _STUB)[0]["n"],
-        made_up=[one for one in detectors if is_made_up(one["model_version"])],
-        has_birdnet=any(one["runner"].lower().startswith("birdnet") for one in detectors)
-        or dataset.settings.detector.name == "birdnet",
         station_name=_station_name,
+        corpus=dataset.corpus,
+        recording_page=lambda recording_id: _recording_address(dataset, recording_id),
+        station_page=lambda station: _station_address(dataset, station),
+        species_page=lambda label: link(dataset.corpus.species_page(label), dataset.corpus.html),
+        **_about_species(connection, dataset),
+        **_about_stations(connection, dataset),
+        **_about_recordings(connection, dataset),
+        **_about_detectors(connection, dataset),
     )
 
 
-def _totals(recordings: _Rows) -> dict[str, Any]:
-    names = ("detections", "chunks", "failed_chunks", "effort_s", "dead_s", "duration_s")
-    totals: dict[str, Any] = {name: sum(one[name] for one in recordings) for name in names}
-    starts = sorted(one["start_local"] for one in recordings if one["start_local"])
+def _about_species(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+    """Returns what the page says of species: which, when, and how they sound."""
+    names = SpeciesNames.read(dataset.settings.report.language)
+    species = names.add_to(query(connection, SPECIES))
+    top = species[: dataset.settings.report.top_labels]
+    candidates = find_candidates(connection, [one["label"] for one in top])
+    order = {one["label"]: n for n, one in enumerate(top)}
+    candidates.sort(key=lambda one: order[one.label])
     return {
-        **totals,
-        "first": min(starts, default=None),
-        "last": max(starts, default=None),
-        "resumed": [b for a, b in pairwise(starts) if b - a > _LONG_PAUSE],
+        "species": top,
+        "n_species": sum(1 for one in species if one["scientific_name"]),
+        "n_other_sounds": sum(1 for one in species if not one["scientific_name"]),
+        "n_more_species": len(species) - len(top),
+        "by_station": _by_station(connection),
+        "activity": map_by_hour(connection, top),
+        "by_sunrise": map_by_sunrise(connection, top),
+        "no_sunrise": query(connection, NO_SUNRISE),
+        "date_hour": read_date_hour_map(connection, choose_place(read_places(connection))),
+        "clips": choose_clips(
+            RecordingPages(dataset), candidates, _CLIPS_PER_SPECIES, _CLIPS_BYTES
+        ),
+    }
+
+
+def _about_stations(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+    """Returns what the page says of stations: the busiest, all, and how long each was analysed."""
+    stations = query(connection, _STATIONS)
+    return {
+        "stations": stations[:_MAX_STATIONS],
+        "all_stations": sorted(stations[:_MAX_TABLE_ROWS], key=_station_name),
+        "n_stations": len(stations),
+        "map": _map_stations(dataset, stations),
+        "effort": map_effort(connection),
+        "calendar": read_calendar(connection),
+    }
+
+
+def _about_recordings(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+    """Returns the recordings shown: all, or the busiest if there are many."""
+    most = dataset.settings.report.top_recordings
+    shown = query(connection, _BUSIEST, most + 1)
+    shown = shown[:most] if len(shown) > most else query(connection, _IN_ORDER)
+    return {"recordings": shown}
+
+
+def _about_detectors(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+    detectors = query(connection, _DETECTORS)
+    return {
+        "detectors": detectors,
+        "n_stub": query(connection, _STUB)[0]["n"],
+        "made_up": [one for one in detectors if is_made_up(one["model_version"])],
+        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors)
+        or dataset.settings.detector.name == "birdnet",
     }
 
 
@@ -150,8 +187,7 @@ def _find_speech(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> _Ro
     if not dataset.settings.speech.is_searched_for:
         return None
     (there,) = query(connection, _HAS_SPEECH)
-    rows = query(connection, _SPEECH) if there["n"] else []
-    return [_linked(dataset, one) for one in rows]
+    return query(connection, _SPEECH) if there["n"] else []
 
 
 def _find_gone(dataset: Dataset) -> tuple[str, ...]:
@@ -160,11 +196,15 @@ def _find_gone(dataset: Dataset) -> tuple[str, ...]:
     return find_missing(dataset, registry.without(find_superseded(dataset, registry)))
 
 
-def _linked(dataset: Dataset, recording: dict[str, Any]) -> dict[str, Any]:
-    """Adds the relative address of the recording's own page, if that exists."""
-    page = dataset.bundle(recording["recording_id"]).html
-    address = quote(os.path.relpath(page, dataset.corpus.folder)) if os.path.lexists(page) else ""
-    return {**recording, "address": address}
+def _recording_address(dataset: Dataset, recording_id: str) -> str:
+    """Returns the address of a recording's own page; empty where there is none."""
+    page = dataset.bundle(recording_id).html
+    return link(page, dataset.corpus.html) if os.path.lexists(page) else ""
+
+
+def _station_address(dataset: Dataset, station: Mapping[str, Any]) -> str:
+    page = dataset.corpus.station_page(station["study_area"], station["location"])
+    return link(page, dataset.corpus.html)
 
 
 def _by_station(
@@ -176,48 +216,21 @@ def _by_station(
     }
 
 
-def _effort_map(connection: duckdb.DuckDBPyConnection) -> HeatMap | None:
-    """Returns hours analysed by station and day, or longer spans if there are many days."""
-    found = query(connection, "SELECT * FROM effort_by_station_day WHERE local_date IS NOT NULL")
-    if not found:
-        return None
-    days: list[date] = [one["local_date"] for one in found]
-    first, span_days = min(days), _span_days(min(days), max(days))
-    n_columns = (max(days) - first).days // span_days + 1
-    hours: dict[str, list[float]] = {}
-    for one in found:
-        row = hours.setdefault(_station_name(one), [0.0] * n_columns)
-        row[(one["local_date"] - first).days // span_days] += one["effort_s"] / 3600
-    begins = [first + timedelta(days=n * span_days) for n in range(n_columns)]
-    year = "" if min(days).year == max(days).year else " %Y"
-    names = [f"{day.day} {day:%b{year}}" for day in begins]
-    most = max(max(row) for row in hours.values()) or 1.0
-    return HeatMap(
-        tuple(names),
-        tuple((name, _effort_cells(name, names, row, most)) for name, row in hours.items()),
-    )
-
-
-def _effort_cells(
-    station: str, days: Iterable[str], hours: Iterable[float], most: float
-) -> tuple[Cell, ...]:
-    return tuple(
-        Cell(
-            amount / most if amount else None,
-            f"{station}, {day}: "
-            + (format_duration(amount * 3600) if amount else "nothing analysed"),
+def _map_stations(dataset: Dataset, stations: _Rows) -> StationMap | None:
+    return draw_map(
+        Place(
+            name=one["location"] or "unknown station",
+            address=_station_address(dataset, one),
+            title=f"{_station_name(one)}: {counted(one['recordings'], 'recording')}, "
+            f"{format_duration(one['effort_s'])} analysed",
+            latitude=one["latitude"],
+            longitude=one["longitude"],
+            weight=one["effort_s"],
+            group=one["study_area"] or "",
         )
-        for day, amount in zip(days, hours, strict=True)
+        for one in stations
     )
-
-
-def _span_days(first: date, last: date) -> int:
-    """Returns the days in a column: 1, or as many weeks as are needed."""
-    days = (last - first).days + 1
-    return 1 if days <= _MAX_COLUMNS else 7 * -(-days // (7 * _MAX_COLUMNS))
 
 
 def _station_name(place: Mapping[str, Any]) -> str:
-    """Returns the name of a station, with its study area if it has one."""
-    location = place["location"] or "unknown station"
-    return f"{place['study_area']} / {location}" if place["study_area"] else str(location)
+    return Station(place["study_area"], place["location"]).name

@@ -1,4 +1,5 @@
-// Sorts tables by the buttons in their headers, and saves them as CSV. Without it, pages are whole.
+// Sorts tables by the buttons in their headers, saves them as CSV, and lets keys scroll what is wider
+// than the page. Without it, pages are whole.
 (() => {
   "use strict";
   const texts = new Intl.Collator(document.documentElement.lang, { numeric: true });
@@ -52,6 +53,9 @@
   }
 
   document.querySelectorAll("table.sortable").forEach(makeSortable);
+  for (const one of document.querySelectorAll(".chart, .scroll")) {
+    if (one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+  }
   for (const button of document.querySelectorAll("button[data-csv]")) {
     const table = document.getElementById(button.dataset.table);
     button.addEventListener("click", () => save(table, button.dataset.csv));

@@ -138,7 +138,7 @@ def test_dead_time_is_no_effort_in_the_hour_it_was_in(open_workbench):
     assert hours == [(5, pytest.approx(55)), (6, pytest.approx(20))]
     assert ask(workbench, "SELECT effort_s, dead_s FROM effort_by_recording") == [(75.0, 45.0)]
     page = write_corpus_page(workbench.dataset).read_text("utf-8")
-    assert page.count("45.0 s dead") == 2
+    assert page.count("45.0 s dead") == 3, "of the dataset, its station, its recording"
     assert "45.0 s of sound in 1 recording is dead" in page
 
 
@@ -292,7 +292,8 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
     build_corpus(workbench.dataset, ["a+b", "c"], {})
     page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
     assert 'href="../aggregate/a%2Bb_report.html"' in page
-    assert page.count("href=") == 1
+    table = page[page.index('id="recordings-table"') :]
+    assert table.count("_report.html") == 1
     assert "nothing analysed" in page
 
 
@@ -403,9 +404,12 @@ def test_the_page_of_many_recordings_has_totals_by_station_in_place_of_all(open_
         workbench.add(name, found=found, location="North" if number < 4 else "South")
     build_corpus(workbench.dataset, names, {})
     page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
-    assert [one for one in names if one in page] == ["rec_4", "rec_5"]
+    table = page[page.index('id="recordings-table"') :]
+    assert [one for one in names if one in table] == ["rec_4", "rec_5"]
     assert "All 6 recordings, by station." in page
-    assert page.index("/ North</th>") < page.rindex("/ South</th>")
-    north = page[page.index("/ North</th><td") :].split("</tr>")[0]
-    assert '<td class="n">4</td>' in north, "recordings"
-    assert '<td class="n">6</td>' in north, "detections: 0 + 1 + 2 + 3"
+    table = page[page.index('id="stations-table"') :].split("</table>")[0]
+    north, south = table.split("<tr>")[2:]
+    assert "/ North</a>" in north
+    assert "/ South</a>" in south
+    assert '<td class="n" data-v="4">4</td>' in north, "recordings"
+    assert '<td class="n" data-v="6">6</td>' in north, "detections: 0 + 1 + 2 + 3"
