@@ -8,7 +8,7 @@ from badc_core.recordings.registry import Registry, read_registry
 from badc_core.stages.work import Work
 from badc_dagster.due import DueFinder
 from badc_dagster.kept_progress import KeptProgress
-from badc_dagster.known_fingerprints import read_known
+from badc_dagster.known_fingerprints import read_known_fingerprints
 
 
 class Kept:
@@ -22,7 +22,9 @@ class Kept:
 
     def find(self):
         registry = read_registry(self.dataset.registry)
-        return self._kept.find(self.place, registry, self.left_out, read_known(*self.place))
+        return self._kept.find(
+            self.place, registry, self.left_out, read_known_fingerprints(*self.place)
+        )
 
     def find_all(self):
         """Returns the same, found anew."""
