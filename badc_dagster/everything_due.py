@@ -14,7 +14,7 @@ from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
 from badc_core.recordings.registry import Registry, read_registry
 from badc_core.reports.corpus_damage import explain_corpus_damage
-from badc_core.reports.unmuted import remove_unmuted_pages
+from badc_core.reports.unmuted import remove_unmuted_pages, remove_unmuted_site
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
@@ -150,6 +150,7 @@ class EverythingDue:
         forgotten = STAGES["report_bundle"].list_made(self._dataset) - set(registry.ids)
         judged = {*missing, *forgotten, *read_failures(self._dataset)}
         removed = remove_unmuted_pages(self._dataset, sorted(judged))
+        remove_unmuted_site(self._dataset)  # to be written again next, and that may fail
         root = shlex.quote(str(self._dataset.root))
         said = [
             f"Sounds of {one} removed: they were cut before speech was muted. "

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
+from badc_core.annexed_files import lacks_content
 from badc_core.atomic import naming_storage_trouble
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
@@ -47,8 +49,26 @@ def remove_unmuted_page(dataset: Dataset, recording_id: str) -> bool:
     Raises:
         OutputUnwritable: it may not be removed.
     """
+    return _remove_if_unmuted(dataset.bundle(recording_id).html, current_mark(dataset).encode())
+
+
+def remove_unmuted_site(dataset: Dataset) -> None:
+    """Removes the pages about a dataset, its stations and its species that show unmuted clips.
+
+    All that were written before speech was muted, or found as it is now, may do so. Those whose
+    content is elsewhere stay: they show nothing here.
+
+    Raises:
+        OutputUnwritable: one may not be removed.
+    """
     mark = current_mark(dataset).encode()
-    page = dataset.bundle(recording_id).html
+    for page in (dataset.corpus.html, *dataset.corpus.list_pages()):
+        if not lacks_content(page):
+            _remove_if_unmuted(page, mark)
+
+
+def _remove_if_unmuted(page: Path, mark: bytes) -> bool:
+    """Removes a page whose head does not have a mark, if there is one; returns whether it did."""
     if not mark:
         return False
     # What cannot be read, such as content that is elsewhere, is not known to be muted.

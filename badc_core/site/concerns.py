@@ -12,6 +12,7 @@ import duckdb
 
 from badc_core.corpus.database import query
 from badc_core.reports.page import format_day
+from badc_core.site.shared_content import DOUBTS
 from badc_core.units import counted, format_duration
 
 CLOCKS = "Clocks"
@@ -24,14 +25,6 @@ _KINDS = (
     (CLOCKS, re.compile(r"\b(clocks?|dates?|days?|starts?|time zone|zone|time)\b", re.IGNORECASE)),
     (FILES, re.compile("")),
 )
-
-_DOUBTS = """
-    SELECT any_value(warning ORDER BY recording_id) AS warning,
-        count(DISTINCT recording_id) AS recordings, min(recording_id) AS example
-    FROM (SELECT recording_id, unnest(warnings) AS warning FROM recordings)
-    GROUP BY regexp_replace(warning, '[0-9][0-9.,:+-]*', '#', 'g') ORDER BY recordings DESC, warning
-"""
-"""Warnings that differ in their numbers alone are one kind."""
 
 _COPIES = """
     SELECT count(*) AS recordings, min(recording_id) AS first, max(recording_id) AS last
@@ -98,7 +91,7 @@ def find_concerns(
     found[MICROPHONES] += _explain_dead(totals)
     found[TWICE] += _find_copies(connection)
     found[FILES] += _explain_gone(gone)
-    for one in query(connection, _DOUBTS):
+    for one in query(connection, DOUBTS):
         kind = next(name for name, words in _KINDS if words.search(one["warning"]))
         found[kind].append(Concern(one["warning"], one["recordings"], one["example"]))
     return {kind: concerns for kind, concerns in found.items() if concerns}

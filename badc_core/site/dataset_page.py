@@ -20,6 +20,7 @@ from badc_core.detectors.registry import choose_chunks
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.page import is_made_up, render_page
+from badc_core.reports.unmuted import current_mark
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.concerns import find_concerns
@@ -106,6 +107,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         "dataset.html",
         name=dataset.name,
         settings=dataset.settings,
+        muting_mark=current_mark(dataset),
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=totals,
         n_recordings=totals["recordings"],

@@ -130,10 +130,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, with_content: bool) -> None:
         dataset = self.server.dataset
         # Another site must not read along by giving this machine's address a name of its own.
-        if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _OWN_NAMES:
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+            address = urlsplit(self.path).path
+        except ValueError:  # such as one bracket of an IPv6 address
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
+        if host not in _OWN_NAMES:
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return
-        address = urlsplit(self.path).path
         if address == "/":
             page = {"Location": f"/{quote(dataset.below(dataset.corpus.html))}"}
             self._begin(HTTPStatus.FOUND, 0, page)

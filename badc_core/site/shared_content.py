@@ -13,6 +13,7 @@ import duckdb
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import is_made_up
+from badc_core.reports.unmuted import current_mark
 from badc_core.site.stations import Station, link
 
 DOUBTS = """
@@ -58,6 +59,7 @@ def shared_content(
         "station_name": lambda one: Station(one["study_area"], one["location"]).name,
         "settings": dataset.settings,
         "made_from": made_from,
+        "muting_mark": current_mark(dataset),
         "n_stub": n_stub,
         "detectors": detectors,
         "made_up": [one for one in detectors if is_made_up(one["model_version"])],

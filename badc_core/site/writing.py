@@ -6,7 +6,7 @@ touched.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -25,6 +25,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
+from badc_core.reports.unmuted import remove_unmuted_site
 from badc_core.site.clips import RecordingPages
 from badc_core.site.dataset_page import write_corpus_page
 from badc_core.site.shared_content import Rows
@@ -48,6 +49,13 @@ _RECORDINGS = """
     SELECT study_area, location, recording_id, md5(recordings::VARCHAR) FROM recordings
     ORDER BY study_area, location, recording_id
 """
+
+_SHARED = """
+    SELECT DISTINCT runner, model_version, 0 FROM detectors_by_recording
+    UNION ALL
+    SELECT '', '', count(*) FROM chunks_by_recording WHERE stub_chunks > 0 ORDER BY ALL
+"""
+"""What pages of species warn of, wherever it was."""
 
 _Key = TypeVar("_Key")
 
@@ -76,6 +84,7 @@ def write_site(dataset: Dataset) -> WrittenSite:
         ContentMissing, DatasetInvalid: as for `open_corpus`.
         StorageFull, OutputUnwritable: a page cannot be written.
     """
+    remove_unmuted_site(dataset)  # what follows may fail
     corpus, site = dataset.corpus, WrittenSite(write_corpus_page(dataset))
     parts: dict[Station, list[CorpusPart]] = {}
     for one in read_part_list(corpus.parts).parts:
@@ -88,7 +97,8 @@ def write_site(dataset: Dataset) -> WrittenSite:
             text = render_station_page(dataset, pages, due, parts[due], sums[due])
             _write(site, stations[due], text)
         by_station = query(connection, BY_STATION)
-        made_from = _sum_up_species(by_station, sums)
+        shared = connection.execute(_SHARED).fetchall()
+        made_from = _sum_up_species(by_station, sums, shared)
         species = {label: corpus.species_page(label) for label in made_from}
         labels = _find_due(dataset, species, made_from)
         if labels:
@@ -133,13 +143,21 @@ def _sum_up_stations(
         yield station, digest_json([own, described.hexdigest(), sorted(files)])
 
 
-def _sum_up_species(by_station: Rows, sums: Mapping[Station, str]) -> dict[str, str]:
-    """Returns label -> what its page is made from: the stations where it was found."""
+def _sum_up_species(
+    by_station: Rows, sums: Mapping[Station, str], shared: Sequence[object]
+) -> dict[str, str]:
+    """Returns label -> what its page is made from: the stations where it was found.
+
+    Args:
+        by_station: rows of `BY_STATION`.
+        sums: what the page of each station is made from.
+        shared: what the pages of all species say of the dataset.
+    """
     found: dict[str, list[str]] = {}
     for one in by_station:
         station = Station(one["study_area"], one["location"])
         found.setdefault(one["label"], []).append(sums[station])
-    return {label: digest_json([len(sums), sorted(own)]) for label, own in found.items()}
+    return {label: digest_json([len(sums), shared, sorted(own)]) for label, own in found.items()}
 
 
 def _list_pages(dataset: Dataset) -> dict[str, int]:

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from badc_core.corpus.building import build_corpus
+from badc_core.datasets.dataset import Dataset
+from badc_core.errors import DatasetInvalid
+from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
@@ -122,7 +125,7 @@ def test_names_that_no_file_should_have_get_pages_of_their_own(workbench):
     for name in HOSTILE:
         text = corpus.species_page(name).read_text(encoding="utf-8")
         assert "<script>alert" not in text
-        address = re.search(r'<th scope="row"><a href="([^"]+)">', text)[1]
+        address = re.search(r'<th scope="row"[^>]*><a href="([^"]+)">', text)[1]
         assert "%" not in address
         assert (corpus.species / address).resolve() == corpus.station_page(name, name).resolve()
 
@@ -144,3 +147,33 @@ def test_settings_that_pages_show_renew_them_all(two_stations, open_workbench):
     refresh(two_stations, "m1", "m2", "r1")
     other = open_workbench(report={"top_detections": 2}, detector={"min_score": 0.3})
     assert named(write_site(other.dataset).written) == ["jay", "marsh", "owl", "ridge"]
+
+
+def test_no_page_with_clips_stays_where_speech_is_muted_even_if_none_can_be_written(workbench):
+    add(workbench, "m1", "MARSH", [(3.0, "Jay", JAY)])
+    write_bundle(workbench.dataset, "m1")
+    site = refresh(workbench, "m1")
+    corpus = workbench.dataset.corpus
+    pages = [site.page, *site.written]
+    assert all("<audio" in one.read_text(encoding="utf-8") for one in pages)
+    muted = Dataset.open(workbench.dataset.root, {"speech": {"privacy": "mute"}})
+    renewed = write_site(muted)
+    assert sorted(renewed.written) == sorted(site.written)
+    assert not any("<audio" in one.read_text(encoding="utf-8") for one in pages)
+    assert write_site(muted).written == []  # muted pages stay
+    write_site(workbench.dataset)
+    assert all("<audio" in one.read_text(encoding="utf-8") for one in pages)
+    corpus.duckdb.unlink()
+    with pytest.raises(DatasetInvalid):
+        write_site(muted)
+    assert not any(one.exists() for one in pages)
+
+
+def test_a_page_of_a_species_says_so_when_a_detector_has_replaced_the_stub_elsewhere(two_stations):
+    owl = two_stations.dataset.corpus.species_page("Owl")
+    add(two_stations, "m1", "MARSH", [(3.0, "Jay", JAY)], detector=("stub", "1+0.random"))
+    refresh(two_stations, "m1", "m2", "r1")
+    assert "Some of these results mean nothing" in read(owl)
+    add(two_stations, "m1", "MARSH", [(3.0, "Jay", JAY)])
+    assert named(refresh(two_stations, "m1", "m2", "r1").written) == ["jay", "marsh", "owl"]
+    assert "mean nothing" not in read(owl)
