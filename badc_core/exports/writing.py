@@ -30,7 +30,7 @@ from badc_core.exports.source import ExportSource
 from badc_core.file_names import absolute
 from badc_core.hashing import digest_json
 from badc_core.locks import locked
-from badc_core.stages.export_outputs import EXPORT_CODE_VERSION, read_listing
+from badc_core.stages.export_outputs import EXPORT_CODE_VERSION, PROVENANCE, read_listing
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def write_export(dataset: Dataset, order: ExportOrder) -> ExportWritten:
         raise DatasetInvalid("there is no corpus yet", corpus, remedy)
     require_fetched(corpus)
     place = absolute(order.folder or dataset.export(order.form))
+    require_fetched(place / PROVENANCE)  # else its files would seem somebody else's
     with _excluding_others(dataset, place), Snapshot(dataset) as snapshot:
         source = ExportSource(dataset, snapshot, order.selection)
         source.require_species()

@@ -7,7 +7,7 @@ import pytest
 from support.commands import run_badc
 from support.export_bench import Put
 
-from badc_core.errors import OutputUnwritable
+from badc_core.errors import ContentMissing, OutputUnwritable
 from badc_core.export_settings import ExportName
 from badc_core.exports import folder as export_folder
 from badc_core.exports import raven
@@ -165,3 +165,15 @@ def test_a_process_that_is_killed_meanwhile_leaves_nothing_that_counts_as_correc
     assert marsh.export("audacity", folder).files_written == 1
     assert not read_listing(folder).replaced
     assert marsh.export("audacity", folder).files_written == 0
+
+
+def test_an_export_whose_list_is_elsewhere_is_not_taken_for_somebody_elses(marsh):
+    listed = marsh.export("raven").folder / "provenance.json"
+    content = listed.read_bytes()
+    listed.unlink()
+    listed.symlink_to("../../../.git/annex/objects/elsewhere.json")
+    with pytest.raises(ContentMissing, match=r"provenance\.json"):
+        marsh.export("raven")
+    listed.unlink()
+    listed.write_bytes(content)
+    assert marsh.export("raven").files_written == 0

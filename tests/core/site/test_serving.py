@@ -269,3 +269,7 @@ def test_where_there_is_no_screen_one_sentence_says_so(dataset, monkeypatch):
     assert "--serve" in blind.stderr
     assert len(blind.stderr.splitlines()) == 1
     assert "Report: " in blind.stdout
+
+
+def test_a_request_that_names_no_host_properly_is_answered(server):
+    assert ask(server, "/artifacts/corpus/report.html", Host="[")[0] == 400
