@@ -53,5 +53,7 @@ class ExportSelection:
             return True
         if start_local is None:
             return False
-        day = start_local.date().isoformat()
-        return (self.since or day) <= day <= (self.until or day)
+        day = start_local.date()
+        since = date.fromisoformat(self.since) if self.since else day
+        until = date.fromisoformat(self.until) if self.until else day
+        return since <= day <= until

@@ -117,6 +117,7 @@ def test_what_is_chosen_is_exported_and_what_has_nothing_of_it_stays(marsh):
     assert found(expected_only=True) == (3, 2)
     assert found(station=("RIDGE",)) == (1, 1)
     assert found(since="2024-06-02", until="2024-06-02") == (1, 0)
+    assert found(since="20240602", until="20240602") == (1, 0)  # ISO 8601 without dashes
     for chosen in ({"species": ("Dodo",)}, {"station": ("MOOR",)}, {"since": "June"}):
         with pytest.raises(OptionInvalid):
             marsh.export("audacity", **chosen)
