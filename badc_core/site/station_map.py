@@ -20,7 +20,7 @@ _MARGIN_PX = 46.0
 _LEAST_WIDTH_KM = 0.5
 _KM_PER_DEGREE = 6371.0 * np.pi / 180
 _SMALLEST_PX, _LARGEST_PX = 4.5, 13.0
-_LETTER_PX, _LINE_PX = 7.4, 15.0
+_CAPITAL_PX, _LETTER_PX, _LINE_PX = 9.8, 7.4, 15.0
 _BAR_PX = 120.0
 _GAP = 4.0
 _FAR = 1 / 6
@@ -211,7 +211,7 @@ def _name_dots(
     taken = list(circles)
     labels: dict[int, tuple[float, float]] = {}
     for n in sorted(range(len(places)), key=lambda n: -places[n].weight):
-        width = _LETTER_PX * len(places[n].name)
+        width = sum(_CAPITAL_PX if one.isupper() else _LETTER_PX for one in places[n].name)
         for x, y in _around(*spots[n], radii[n], width):
             box = (x, y - _LINE_PX + 3, x + width, y + 3)
             others = (one for at, one in enumerate(taken) if at != n)

@@ -93,3 +93,10 @@ def test_names_overlap_neither_each_other_nor_dots():
 def test_dots_grow_with_their_weight():
     found = dots(draw(("big", 54.0, -115.0, 4.0), ("small", 54.1, -115.0, 0.0)).areas[0])
     assert found["big"].radius > 2 * found["small"].radius > 0
+
+
+def test_a_name_in_capitals_ends_before_the_dot_on_its_right():
+    name = "POND EAST"
+    east = dots(draw(("FOREST", 51.15, -114.30), (name, 51.05, -114.07)).areas[0])[name]
+    assert east.label is not None
+    assert east.label[0] + 8.6 * len(name) <= east.x - east.radius
