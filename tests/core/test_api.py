@@ -142,21 +142,6 @@ def test_what_the_stub_runner_made_is_not_analysed(tmp_path, has_corpus):
     assert statuses == ["stub"]
 
 
-def test_effort_that_is_all_of_an_older_version_is_read(tmp_path):
-    write_tone(tmp_path / "pond" / "audio" / "a.wav", 3.0)
-    dataset = Dataset.open(tmp_path / "pond", {"detector": {"name": "band_energy"}})
-    cut_recordings(dataset)
-    detect_in_process(dataset, ["a"])
-    path = dataset.effort("a")
-    table = pq.read_table(path)
-    older = {**table.schema.metadata, b"badc.schema": b"2"}
-    pq.write_table(table.drop_columns(["left_out"]).replace_schema_metadata(older), path)
-    with badc.open_dataset(dataset.root) as results:
-        effort = results.effort()
-    assert effort["left_out"].null_count == effort.num_rows == 1
-    assert effort["left_out"].type == table.schema.field("left_out").type
-
-
 def test_an_empty_list_chooses_nothing(results):
     for chosen in ({"recordings": []}, {"stations": []}, {"species": []}):
         assert results.detections(**chosen).num_rows == 0

@@ -15,12 +15,14 @@ OVENBIRD = Label("Ovenbird", "OVEN", "Seiurus aurocapilla")
 
 def settings(path: Path, content: str) -> DetectorSettings:
     path.write_text(content)
-    return DetectorSettings(name="band_energy", calibration_file=str(path))
+    return DetectorSettings(name="birdnet", calibration_file=str(path))
 
 
-@pytest.mark.parametrize("name", ["Ovenbird", "oven", "Seiurus aurocapilla"])
+@pytest.mark.parametrize("name", ["Ovenbird", "ovenBIRD", "Seiurus aurocapilla"])
 def test_a_score_becomes_the_probability_of_its_labels_curve(tmp_path: Path, name: str) -> None:
-    table = f"label,n,intercept,slope,why\n{name},31,-1,2,a comment\nWren,,,,too few verdicts\n"
+    table = (
+        f"label,n,intercept,slope,why\n{name},31,-1,2,a comment\nWinter Wren,,,,too few verdicts\n"
+    )
     read = Calibrator.read(settings(tmp_path / "curves.csv", table))
     # logit(0.8) = ln 4, so odds against are e * 4**-2; logit(0.5) = 0.
     assert read.probability(OVENBIRD, 0.8) == pytest.approx(1 / (1 + math.e / 16))
@@ -29,15 +31,15 @@ def test_a_score_becomes_the_probability_of_its_labels_curve(tmp_path: Path, nam
     # 0 and 1 count as a millionth less extreme: odds of 999999.
     assert read.probability(OVENBIRD, 0.0) == pytest.approx(999999**-2 / math.e, rel=1e-5)
     assert read.probability(OVENBIRD, 1.0) == pytest.approx(1 - math.e * 999999**-2)
-    assert read.probability(Label("Wren"), 0.8) is None
+    assert read.probability(Label("Winter Wren"), 0.8) is None
     assert read.probability(Label("Moa"), 0.8) is None
 
 
 def test_extreme_curves_stay_between_0_and_1(tmp_path: Path) -> None:
-    table = "label,intercept,slope\nOvenbird,-900,100\nWren,900,100\n"
+    table = "label,intercept,slope\nOvenbird,-900,100\nWinter Wren,900,100\n"
     read = Calibrator.read(settings(tmp_path / "curves.csv", table))
     assert read.probability(OVENBIRD, 1e-9) == 0
-    assert read.probability(Label("Wren"), 1.0) == 1
+    assert read.probability(Label("Winter Wren"), 1.0) == 1
 
 
 def test_a_curve_that_falls_is_refused_unless_its_table_says_it_is_not_usable(tmp_path) -> None:

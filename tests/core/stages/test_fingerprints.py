@@ -80,6 +80,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "report.top_detections": (5, "report_bundle"),
     "report.padding_s": (2.0, "report_bundle"),
     "report.bundle": ("full", "report_bundle"),
+    "export.formats": (["raven"], None),
     "report.language": ("de", "report_bundle"),
     "speech.privacy": ("flag", "report_bundle"),
     "web_interface.owners": (["team:birds"], None),
