@@ -71,7 +71,7 @@ class Runs:
         self.after_kill = self.manifest
         self.resumed = self._resume()
         self.after_three = self._watch("silero_vad")
-        self.output, errors = self.resumed.communicate(timeout=60)
+        self.output, errors = self.resumed.communicate(timeout=300)
         assert self.resumed.returncode == 0, errors
         self.after_all = self.manifest
         self.before = self.subtitles()
