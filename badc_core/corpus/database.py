@@ -1,6 +1,6 @@
 """The tables and views of a report database, the same for one recording and for a corpus.
 
-The views are `sql/*.sql`. A corpus is filled in `corpus.py`, and opened in `finished_database.py`.
+The views are `sql/*.sql`. A corpus is filled in `root.py`, and opened in `reading.py`.
 """
 
 import os

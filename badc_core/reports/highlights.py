@@ -26,7 +26,7 @@ _BARS_PX = (288, 60)
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportPicture:
     """A small picture.
 
     Attributes:
@@ -50,10 +50,10 @@ class Highlights:
 
     species: tuple[Mapping[str, Any], ...]
     n_more: int
-    picture: Picture | None
+    picture: ReportPicture | None
 
     @classmethod
-    def choose(cls, species: Sequence[Mapping[str, Any]], picture: Picture | None) -> Self:
+    def choose(cls, species: Sequence[Mapping[str, Any]], picture: ReportPicture | None) -> Self:
         """Returns highlights.
 
         Args:
@@ -64,7 +64,7 @@ class Highlights:
         return cls(top, len(species) - len(top), picture)
 
 
-def shrink_first_spectrogram(page: str) -> Picture | None:
+def shrink_first_spectrogram(page: str) -> ReportPicture | None:
     """Returns a small copy of the first spectrogram on a page; None where it has none.
 
     Args:
@@ -77,10 +77,10 @@ def shrink_first_spectrogram(page: str) -> Picture | None:
         small = full.convert("RGB").resize(_SIZE_PX, Image.Resampling.BOX).quantize(_COLOURS)
     file = io.BytesIO()
     small.save(file, "PNG", optimize=True)
-    return Picture(data_uri("image/png", file.getvalue()), unescape(found["title"]))
+    return ReportPicture(data_uri("image/png", file.getvalue()), unescape(found["title"]))
 
 
-def draw_bars(values: Sequence[float], ends: tuple[str, str], title: str) -> Picture | None:
+def draw_bars(values: Sequence[float], ends: tuple[str, str], title: str) -> ReportPicture | None:
     """Returns a bar for each value; None where all are 0.
 
     Args:
@@ -104,4 +104,4 @@ def draw_bars(values: Sequence[float], ends: tuple[str, str], title: str) -> Pic
         f'<text y="{height + 13}">{ends[0]}</text>'
         f'<text x="{width}" y="{height + 13}" text-anchor="end">{ends[1]}</text></g></svg>'
     )
-    return Picture(data_uri("image/svg+xml", svg.encode()), title)
+    return ReportPicture(data_uri("image/svg+xml", svg.encode()), title)

@@ -47,7 +47,7 @@ _CANDIDATES = """
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ClipCandidate:
     """A recording whose page may have a clip of a label.
 
     Attributes:
@@ -84,7 +84,7 @@ class Clip:
     """
 
     detection_id: str
-    source: Candidate
+    source: ClipCandidate
     name: str
     confidence: float
     is_expected: bool | None
@@ -117,7 +117,7 @@ class _Exhibit:
 
 def find_candidates(
     connection: duckdb.DuckDBPyConnection, labels: Collection[str] | None = None
-) -> list[Candidate]:
+) -> list[ClipCandidate]:
     """Returns which recordings have the best detections of labels, the best to be tried first.
 
     They are in order of labels; of each label, the best of every station come before any second.
@@ -127,11 +127,11 @@ def find_candidates(
         labels: those that are wanted; None for all.
     """
     wanted = None if labels is None else list(labels)
-    return [Candidate(**one) for one in query(connection, _CANDIDATES, _PAGES_PER_CLIP, wanted)]
+    return [ClipCandidate(**one) for one in query(connection, _CANDIDATES, _PAGES_PER_CLIP, wanted)]
 
 
 def choose_clips(
-    pages: "RecordingPages", candidates: Iterable[Candidate], per_label: int, max_bytes: int
+    pages: "RecordingPages", candidates: Iterable[ClipCandidate], per_label: int, max_bytes: int
 ) -> tuple[Clip, ...]:
     """Returns clips: one of each label, then a second of each, and so on.
 
@@ -157,14 +157,14 @@ def choose_clips(
     return tuple(chosen)
 
 
-def _by_label(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    found: dict[str, list[Candidate]] = {}
+def _by_label(candidates: Iterable[ClipCandidate]) -> dict[str, list[ClipCandidate]]:
+    found: dict[str, list[ClipCandidate]] = {}
     for one in candidates:
         found.setdefault(one.label, []).append(one)
     return found
 
 
-def _clips_of_label(pages: "RecordingPages", candidates: Sequence[Candidate]) -> Iterator[Clip]:
+def _clips_of_label(pages: "RecordingPages", candidates: Sequence[ClipCandidate]) -> Iterator[Clip]:
     """Yields clips; ends where several pages after each other have none."""
     failed = 0
     for one in candidates:
@@ -189,7 +189,7 @@ class RecordingPages:
         self._names = SpeciesNames.read(dataset.settings.report.language)
         self._known: dict[str, dict[str, _Exhibit]] = {}
 
-    def take(self, candidate: Candidate) -> Clip | None:
+    def take(self, candidate: ClipCandidate) -> Clip | None:
         """Returns the best detection of a label in a recording.
 
         None if its page is not here, or older than the detections, or does not show it.
@@ -243,7 +243,7 @@ def _find_exhibits(content: bytes) -> Iterator[_Exhibit]:
 
 
 def _cut_clip(
-    source: Candidate, name: str, attributes: dict[str, str], figure: str, page: Path
+    source: ClipCandidate, name: str, attributes: dict[str, str], figure: str, page: Path
 ) -> Clip | None:
     picture, sound = _cut(figure, "<svg", "</svg>"), _cut(figure, "<audio", "</audio>")
     if not picture or not sound:

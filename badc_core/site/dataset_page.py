@@ -26,7 +26,7 @@ from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
 from badc_core.site.station_days import map_effort
-from badc_core.site.station_map import Place, StationMap, draw_map
+from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station, link
 from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
@@ -220,7 +220,7 @@ def _by_station(
 
 def _map_stations(dataset: Dataset, stations: _Rows) -> StationMap | None:
     return draw_map(
-        Place(
+        MapPlace(
             name=one["location"] or "unknown station",
             address=_station_address(dataset, one),
             title=f"{_station_name(one)}: {counted(one['recordings'], 'recording')}, "

@@ -19,11 +19,11 @@ from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import render_page
 from badc_core.site.activity_maps import HOURS, half_hours, map_rates
-from badc_core.site.clips import Candidate, Clip, RecordingPages, choose_clips, find_candidates
+from badc_core.site.clips import Clip, ClipCandidate, RecordingPages, choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.effort_maps import fetch_arrays
 from badc_core.site.shared_content import CLIPS_BYTES, Rows, shared_content, with_addresses
-from badc_core.site.station_map import Place, StationMap, draw_map
+from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station, link
 from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
@@ -143,7 +143,7 @@ class SpeciesPages:
             read = hours.get((label,)), sunrises.get(label, {}), recordings[label]
             yield label, self._render(label, made_from[label], *read, clips[label])
 
-    def _choose_clips(self, candidates: Iterable[Candidate]) -> tuple[Clip, ...]:
+    def _choose_clips(self, candidates: Iterable[ClipCandidate]) -> tuple[Clip, ...]:
         return choose_clips(self._pages, candidates, MOST_CLIPS, CLIPS_BYTES)
 
     def _render(
@@ -218,7 +218,7 @@ class SpeciesPages:
 
 def _draw_map(stations: Rows, page: Path, dataset: Dataset) -> StationMap | None:
     return draw_map(
-        Place(
+        MapPlace(
             name=one["location"] or "unknown station",
             address=link(dataset.corpus.station_page(one["study_area"], one["location"]), page),
             title=f"{Station(one['study_area'], one['location']).name}: "

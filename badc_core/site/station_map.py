@@ -30,7 +30,7 @@ _Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Place:
+class MapPlace:
     """A station to be drawn.
 
     Attributes:
@@ -59,7 +59,7 @@ class Dot:
         label: where its name begins and its baseline is; None where there is no room for it.
     """
 
-    place: Place
+    place: MapPlace
     x: float
     y: float
     radius: float
@@ -87,7 +87,7 @@ class StationMap:
     """Maps of all places, and those that are on none."""
 
     areas: tuple[AreaMap, ...]
-    unplaced: tuple[Place, ...]
+    unplaced: tuple[MapPlace, ...]
 
     @property
     def n_unnamed(self) -> int:
@@ -95,7 +95,7 @@ class StationMap:
         return sum(dot.label is None for area in self.areas for dot in area.dots)
 
 
-def draw_map(places: Iterable[Place]) -> StationMap | None:
+def draw_map(places: Iterable[MapPlace]) -> StationMap | None:
     """Returns maps of places; None if no coordinates are known."""
     everything = tuple(places)
     placed = [one for one in everything if one.latitude is not None and one.longitude is not None]
@@ -154,7 +154,7 @@ def _shortest_tree(points: _Points) -> tuple[list[tuple[int, int]], _Points]:
     return edges, lengths
 
 
-def _draw_area(places: Sequence[Place], degrees: _Points, most: float) -> AreaMap:
+def _draw_area(places: Sequence[MapPlace], degrees: _Points, most: float) -> AreaMap:
     points = _to_km(degrees)
     low, high = points.min(axis=0), points.max(axis=0)
     width_km, height_km = np.maximum(high - low, _LEAST_WIDTH_KM)
@@ -185,7 +185,7 @@ def _round_down(length: float) -> float:
     return float(max(one for one in (1, 2, 5) if one * power <= length * (1 + 1e-9)) * power)
 
 
-def _title(places: Sequence[Place], degrees: _Points) -> str:
+def _title(places: Sequence[MapPlace], degrees: _Points) -> str:
     """Returns the study areas, and the middle of the map in degrees."""
     longitude, latitude = (degrees.min(axis=0) + degrees.max(axis=0)) / 2
     longitude = (longitude + 180) % 360 - 180
@@ -200,7 +200,7 @@ _Box = tuple[float, float, float, float]
 
 
 def _name_dots(
-    places: Sequence[Place],
+    places: Sequence[MapPlace],
     spots: Sequence[tuple[float, float]],
     radii: Sequence[float],
     height_px: float,

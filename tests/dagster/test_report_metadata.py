@@ -11,7 +11,12 @@ from support.finished_dataset import MARSH_1, RIDGE, copy_finished
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
-from badc_core.reports.highlights import Highlights, Picture, draw_bars, shrink_first_spectrogram
+from badc_core.reports.highlights import (
+    Highlights,
+    ReportPicture,
+    draw_bars,
+    shrink_first_spectrogram,
+)
 from badc_core.site.highlights import find_highlights
 from badc_dagster.report_metadata import bundle_metadata, highlights_metadata, page_metadata
 
@@ -95,7 +100,7 @@ def test_names_stay_text_and_what_is_not_expected_is_counted():
         {"name": "A|B <b>*x*\n", "detections": 3, "best": 0.9, "not_expected": 2},
         {"name": "Jay", "detections": 1, "best": 0.5, "not_expected": 0},
     ]
-    text = shown(highlights_metadata(Highlights.choose(species, Picture("data:x", "It"))))
+    text = shown(highlights_metadata(Highlights.choose(species, ReportPicture("data:x", "It"))))
     assert "| A\\|B \\<b>\\*x\\* | 3 | 0.90 | 2 |" in text
     assert "| Jay | 1 | 0.50 |  |" in text
     many = [{**species[1], "name": f"Jay {n}"} for n in range(20)]

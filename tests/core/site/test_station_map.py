@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from badc_core.site.station_map import WIDTH_PX, Place, draw_map
+from badc_core.site.station_map import WIDTH_PX, MapPlace, draw_map
 
 ALBERTA = [("A", 54.90, -115.40), ("B", 54.85, -115.40), ("C", 54.85, -115.30)]
 TROMSO = [("X", 69.65, 18.95), ("Y", 69.66, 18.97)]
 
 
 def place(name, latitude, longitude, weight=1.0):
-    return Place(name, f"{name}.html", name, latitude, longitude, weight)
+    return MapPlace(name, f"{name}.html", name, latitude, longitude, weight)
 
 
 def draw(*places):
