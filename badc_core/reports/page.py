@@ -1,16 +1,18 @@
 """Rendering of a page from a template, and the formats of numbers and times on it.
 
-The content of a page is in `recording_page.py`, or in `badc_core/site/` if it is about more than a
-recording; its looks are in `templates/` beside that. Pages load no other files: style, charts,
-pictures and sound are inside.
+The content of a page is in `recording_page.py`, in `badc_core/site/` if it is about more than a
+recording, or in `badc_core/reviews/`; its looks are in `templates/` beside that. Pages load no
+other files: style, charts, pictures and sound are inside.
 """
 
 import base64
+import os
 from datetime import datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -19,7 +21,7 @@ from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
 _TAIL_BYTES = 64
-_WITH_TEMPLATES = ("badc_core.reports", "badc_core.site")
+_WITH_TEMPLATES = ("badc_core.reports", "badc_core.site", "badc_core.reviews")
 
 
 def render_page(template: str, **context: Any) -> str:
@@ -89,6 +91,11 @@ def describe_selection(detector: DetectorSettings) -> str:
         "can be there": Path(detector.species_list).name,
     }
     return "; ".join(f"{name}: {labels}" for name, labels in parts.items() if labels)
+
+
+def link(target: Path, page: Path) -> str:
+    """Returns the address of a file, as a link on a page has it: relative and quoted."""
+    return quote(os.path.relpath(target, page.parent))
 
 
 def data_uri(media_type: str, content: bytes) -> str:

@@ -28,7 +28,7 @@ from badc_core.recordings.clock import clock_after
 from badc_core.recordings.recording import Recording
 from badc_core.reports.charts import Mark, Row, Tick, format_offset, score_bars, time_ticks
 from badc_core.reports.gallery import Exhibit, best_detections, make_exhibits
-from badc_core.reports.page import format_clock, render_page
+from badc_core.reports.page import format_clock, link, render_page
 from badc_core.reports.page_detectors import note_detectors
 from badc_core.reports.sun_times import describe_sun
 from badc_core.reports.unmuted import current_mark
@@ -100,8 +100,12 @@ def render_recording_page(
         connection, dataset, recording, parse_channel(channel), segments, names
     )
     end_local = _clock_after(recording, timedelta(seconds=recording.duration_s))
+    page = dataset.bundle(recording.recording_id).html
+    station_page = dataset.corpus.station_page(recording.study_area, recording.location)
     return render_page(
         "report.html",
+        dataset_page=link(dataset.corpus.html, page),
+        station_page=link(station_page, page),
         recording=recording,
         silence_dbfs=SILENCE_DBFS,
         settings=dataset.settings,

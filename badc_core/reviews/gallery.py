@@ -5,17 +5,13 @@ What it looks like, and what its keys do, is in `templates/`. What it saves is r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import metadata
 from typing import Any
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from badc_core.atomic import write_text
 from badc_core.csv_tables import for_spreadsheets
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.review_paths import QueuePaths
-from badc_core.reports.page import format_count
+from badc_core.reports.page import render_page
 from badc_core.reports.unmuted import current_mark
 from badc_core.reviews.columns import REVIEW_NAMES
 from badc_core.reviews.cuts import CutOut
@@ -45,24 +41,20 @@ def write_gallery(
         StorageFull, OutputUnwritable: it cannot be written.
     """
     shown = [row for row in rows if row["detection_id"] in made]
-    page = (
-        _environment()
-        .get_template("gallery.html")
-        .render(
-            badc_version=metadata.version("badc"),
-            dataset_name=dataset.name,
-            name=name,
-            muting_mark=current_mark(dataset),
-            n_shown=len(shown),
-            n_without=len(rows) - len(shown),
-            n_labels=len({row["label"] for row in shown}),
-            queue={
-                "id": digest,
-                "name": name,
-                "columns": REVIEW_NAMES,
-                "rows": list(_describe(shown, made)),
-            },
-        )
+    page = render_page(
+        "gallery.html",
+        dataset_name=dataset.name,
+        name=name,
+        muting_mark=current_mark(dataset),
+        n_shown=len(shown),
+        n_without=len(rows) - len(shown),
+        n_labels=len({row["label"] for row in shown}),
+        queue={
+            "id": digest,
+            "name": name,
+            "columns": REVIEW_NAMES,
+            "rows": list(_describe(shown, made)),
+        },
     )
     write_text(queue.page, page)
 
@@ -89,19 +81,3 @@ def _describe(
                 for one in REVIEW_NAMES[:-_VERDICT]
             ],
         }
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        # The looks of all pages are in one style sheet.
-        loader=ChoiceLoader(
-            [PackageLoader("badc_core.reviews"), PackageLoader("badc_core.reports")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["count"] = format_count
-    return environment

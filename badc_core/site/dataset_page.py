@@ -19,7 +19,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.page import is_made_up, render_page
+from badc_core.reports.page import is_made_up, link, render_page
 from badc_core.reports.unmuted import current_mark
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
@@ -27,7 +27,7 @@ from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
 from badc_core.site.station_days import map_effort
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
-from badc_core.site.stations import Station, link
+from badc_core.site.stations import Station
 from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
 from badc_core.speech.find import MODEL
@@ -41,9 +41,9 @@ _CLIPS_PER_SPECIES = 4
 
 SPECIES = """
     SELECT label, label_name, any_value(scientific_name) AS scientific_name,
-        sum(detections)::BIGINT AS detections, count(*) AS recordings, max(best) AS best,
-        sum(not_expected)::BIGINT AS not_expected
-    FROM counts_by_recording GROUP BY label, label_name ORDER BY detections DESC, label
+        sum(detections)::BIGINT AS detections, sum(recordings)::BIGINT AS recordings,
+        max(best) AS best, sum(not_expected)::BIGINT AS not_expected
+    FROM counts_by_station GROUP BY label, label_name ORDER BY detections DESC, label
 """
 """All labels of a dataset, the most frequent first."""
 

@@ -12,9 +12,9 @@ import duckdb
 
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
-from badc_core.reports.page import is_made_up
+from badc_core.reports.page import is_made_up, link
 from badc_core.reports.unmuted import current_mark
-from badc_core.site.stations import Station, link
+from badc_core.site.stations import Station
 
 DOUBTS = """
     SELECT any_value(warning ORDER BY recording_id) AS warning,

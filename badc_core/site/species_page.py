@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
-from badc_core.reports.page import render_page
+from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import HOURS, half_hours, map_rates
 from badc_core.site.clips import Clip, ClipCandidate, RecordingPages, choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.effort_maps import fetch_arrays
 from badc_core.site.shared_content import CLIPS_BYTES, Rows, shared_content, with_addresses
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
-from badc_core.site.stations import Station, link
+from badc_core.site.stations import Station
 from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
 from badc_core.units import counted
@@ -33,14 +33,14 @@ MOST_RECORDINGS = 100
 MOST_CLIPS = 6
 
 BY_STATION = """
-    SELECT c.label, r.study_area, r.location,
-        any_value(c.label_name ORDER BY c.label_name) AS label_name,
-        any_value(c.scientific_name) AS scientific_name,
-        sum(c.detections)::BIGINT AS detections, count(*) AS recordings, max(c.best) AS best,
-        sum(c.expected)::BIGINT AS expected, sum(c.not_expected)::BIGINT AS not_expected
-    FROM counts_by_recording c JOIN recordings r USING (recording_id)
-    GROUP BY c.label, r.study_area, r.location
-    ORDER BY c.label, detections DESC, r.study_area, r.location
+    SELECT label, study_area, location,
+        any_value(label_name ORDER BY label_name) AS label_name,
+        any_value(scientific_name) AS scientific_name,
+        sum(detections)::BIGINT AS detections, sum(recordings)::BIGINT AS recordings,
+        max(best) AS best,
+        sum(expected)::BIGINT AS expected, sum(not_expected)::BIGINT AS not_expected
+    FROM counts_by_station GROUP BY label, study_area, location
+    ORDER BY label, detections DESC, study_area, location
 """
 _STATIONS = """
     SELECT study_area, location, count(*) AS recordings, sum(effort_s) AS effort_s,

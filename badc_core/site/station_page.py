@@ -16,7 +16,7 @@ from badc_core.corpus.parts import CorpusPart, PartList
 from badc_core.corpus.reading import attach_corpus
 from badc_core.corpus.root import absolute_paths
 from badc_core.datasets.dataset import Dataset
-from badc_core.reports.page import render_page
+from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
@@ -28,7 +28,7 @@ from badc_core.site.shared_content import (
     sum_up,
     with_addresses,
 )
-from badc_core.site.stations import Station, link
+from badc_core.site.stations import Station
 from badc_core.site.sun_lines import choose_place, read_places
 from badc_core.species_names import SpeciesNames
 

@@ -1,9 +1,6 @@
-"""What a station is called, and how one page of the site links to another file."""
+"""What a station is called."""
 
-import os
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 
 class Station(NamedTuple):
@@ -17,8 +14,3 @@ class Station(NamedTuple):
         """Its name on pages, with its study area if it has one."""
         location = self.location or "unknown station"
         return f"{self.study_area} / {location}" if self.study_area else location
-
-
-def link(target: Path, page: Path) -> str:
-    """Returns the address of a file, as a link on a page has it: relative and quoted."""
-    return quote(os.path.relpath(target, page.parent))

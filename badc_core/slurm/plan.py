@@ -24,10 +24,10 @@ from badc_core.stages.work import Work
 _SAMPLE = 100
 """Finished recordings whose files are counted."""
 
-_ASSUMED_FILES, _ASSUMED_BYTES = 21, 600_000
+_ASSUMED_FILES, _ASSUMED_BYTES = 7, 600_000
 """Of a recording of which nothing is known.
 
-Source: 18 files and 3 folders, counted after `badc run` on a cluster with default settings; bytes
+Source: 7 files and folders, counted after `badc run` on a cluster with default settings; bytes
 of a recording of five minutes with twenty detections.
 """
 

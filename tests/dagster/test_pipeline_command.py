@@ -34,7 +34,7 @@ def test_everything_is_done_once_with_a_plan_a_bundle_each_and_a_rollup(app, pon
     ]
     assert {one["chunk_duration"] for one in plan} == {60.0}
     assert plan[0]["chunk_output_dir"] == "artifacts/chunks/a"
-    assert (pond / "artifacts" / "aggregate" / "a.duckdb").exists()
+    assert (pond / "artifacts" / "aggregate" / "a_report.html").exists()
     assert (pond / "artifacts" / "corpus" / "report.html").exists()
     assert rows_of(tmp_path / "sum" / "recording_summary.csv")
     written = (tmp_path / "plans" / "pipeline_chunks.json").stat().st_mtime_ns
