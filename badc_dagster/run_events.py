@@ -87,7 +87,7 @@ def _describe(check: dg.AssetCheckEvaluation) -> str:
     """Returns a failed check as a sentence or two."""
     examples = check.metadata.get("examples")
     found = f" For example: {examples.value}" if examples is not None else ""
-    return f"check {check.check_name} failed. It wants: {check.description}{found}"
+    return f"check {check.check_name} failed. What it checks: {check.description}{found}"
 
 
 def _sentence(error: Any) -> str:

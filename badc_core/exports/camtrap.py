@@ -17,7 +17,6 @@ from badc_core.atomic import writing_text
 from badc_core.csv_tables import append_rows, write_rows
 from badc_core.exports.rows import Found, RecordingResults, SourceRecording
 from badc_core.exports.source import ExportSource
-from badc_core.units import counted
 
 _TEXT, _NUMBER, _TIME = "string", "number", "datetime"
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
@@ -71,7 +70,7 @@ class _Deployment:
 def write_camtrap(source: ExportSource, folder: Path) -> None:
     """Writes the package; recordings without station, place or UTC time are left out and noted."""
     deployments: dict[str, _Deployment] = {}
-    n_unplaced = 0
+    unplaced = []
     with (
         writing_text(folder / "media.csv") as media,
         writing_text(folder / "observations.csv") as observations,
@@ -80,7 +79,7 @@ def write_camtrap(source: ExportSource, folder: Path) -> None:
         write_rows(observations, list(TABLES["observations"]), ())
         for one in source.read():
             if not _is_placed(one.recording):
-                n_unplaced += 1
+                unplaced.append(one.recording)
                 continue
             _extend(deployments, one.recording)
             append_rows(media, [_medium(one.recording)])
@@ -89,9 +88,7 @@ def write_camtrap(source: ExportSource, folder: Path) -> None:
         write_rows(file, list(TABLES["deployments"]), map(_deployment, sorted(deployments.items())))
     with writing_text(folder / "datapackage.json") as file:
         file.write(f"{json.dumps(_describe(source), indent=1, ensure_ascii=False)}\n")
-    if n_unplaced:
-        what = counted(n_unplaced, "recording")
-        source.notes.append(f"{what} left out: station, place or time zone is not known")
+    source.note_left_out("station, place or zone is not known", unplaced)
 
 
 def _is_placed(one: SourceRecording) -> bool:

@@ -20,7 +20,6 @@ from badc_core.csv_tables import write_rows
 from badc_core.exports.file_parts import name_parts
 from badc_core.exports.rows import RecordingResults, SourceLabel
 from badc_core.exports.source import ExportSource
-from badc_core.units import counted
 
 Station: TypeAlias = tuple[str, str]
 """Study area (or nothing) and name."""
@@ -75,15 +74,13 @@ class DetectionHistory:
 def write_occupancy(source: ExportSource, folder: Path) -> None:
     """Writes the histories of all that was detected, the effort, and the stations."""
     history = DetectionHistory()
-    n_unplaced = 0
+    unplaced = []
     for one in source.read():
         if one.recording.location and one.recording.start_local:
             history.add(one)
         else:
-            n_unplaced += 1
-    if n_unplaced:
-        what = counted(n_unplaced, "recording")
-        source.notes.append(f"{what} left out: the station or the clock is not known")
+            unplaced.append(one.recording)
+    source.note_left_out("the station or the clock is not known", unplaced)
     _write(history, source.labels, folder)
 
 

@@ -4,7 +4,7 @@ Detections are read in batches of recordings, so memory does not grow with the a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -16,7 +16,7 @@ from badc_core.exports.selection import ExportSelection
 from badc_core.hashing import sha256_text
 from badc_core.intervals import Interval, subtract, unite
 from badc_core.lineage.detectors_used import UsedIn, read_corpus_detectors
-from badc_core.units import counted
+from badc_core.units import counted, shorten
 
 _IN_A_BATCH = 200
 _RECORDINGS = """
@@ -53,6 +53,8 @@ _ANALYSED = """
     ORDER BY recording_id, chunk_start_ms
 """
 
+_MOST_NAMED = 5
+
 
 class ExportSource:
     """The chosen results of a dataset.
@@ -83,9 +85,7 @@ class ExportSource:
         """
         every = [SourceRecording(**one) for one in self._snapshot.read(_RECORDINGS).to_pylist()]
         self._require_stations({one.location for one in every})
-        stub = [one for one in every if one.is_stub]
-        if stub:
-            self.notes.append(f"{counted(len(stub), 'recording')} left out: no model ran on them")
+        self.note_left_out("no model ran", [one for one in every if one.is_stub])
         chosen = self.selection
         found = tuple(
             one
@@ -114,6 +114,13 @@ class ExportSource:
     def detectors(self) -> UsedIn:
         """What detected in them, and in the others of the corpus."""
         return read_corpus_detectors(self.dataset)
+
+    def note_left_out(self, why: str, recordings: Sequence[SourceRecording]) -> None:
+        """Notes recordings that are not exported, if there are any, with some of their names."""
+        if recordings:
+            names = shorten([one.recording_id for one in recordings], _MOST_NAMED)
+            what = counted(len(recordings), "recording")
+            self.notes.append(f"{what} left out, since {why}: {', '.join(names)}")
 
     def made_from(self) -> dict[str, str]:
         """Returns recording_id -> digest of what is in the corpus about it, or about its part.

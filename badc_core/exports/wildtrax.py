@@ -35,7 +35,8 @@ _EARLIEST_S = 0.1
 
 def write_wildtrax(source: ExportSource, folder: Path) -> None:
     """Writes the tables; recordings that cannot be tasks and tags outside a task are noted."""
-    n_unplaced = n_outside = 0
+    left_out: dict[str, list[SourceRecording]] = {}
+    n_outside = 0
     is_coded = True
     with (
         writing_text(folder / "tasks.csv") as tasks,
@@ -46,22 +47,31 @@ def write_wildtrax(source: ExportSource, folder: Path) -> None:
         for one in source.read():
             recording = one.recording
             task_s = min(int(recording.duration_s), LONGEST_TASK_S)
-            if not recording.location or recording.start_local is None or not task_s:
-                n_unplaced += 1
+            why = _explain_no_task(recording, task_s)
+            if why:
+                left_out.setdefault(why, []).append(recording)
                 continue
             append_rows(tasks, [_task(recording, task_s)])
             rows = list(_tags(one, task_s))
             append_rows(tags, rows)
             n_outside += len(one.found) - len(rows)
             is_coded = is_coded and all(found.label_code for found in one.found)
-    if n_unplaced:
-        what = counted(n_unplaced, "recording")
-        source.notes.append(f"{what} left out: no station, no clock, or shorter than a second")
+    for why, recordings in left_out.items():
+        source.note_left_out(why, recordings)
     if n_outside:
         what = counted(n_outside, "tag")
         source.notes.append(f"{what} left out: they begin after the first {LONGEST_TASK_S} s")
     if not is_coded:
         source.notes.append("species_code has names, since the detector has no codes")
+
+
+def _explain_no_task(recording: SourceRecording, task_s: int) -> str:
+    """Returns why WildTrax cannot have a recording as a task; empty if it can."""
+    if not recording.location:
+        return "the station is not known"
+    if recording.start_local is None:
+        return "the clock is not known"
+    return "" if task_s else "it is shorter than a second"
 
 
 def _about(recording: SourceRecording) -> tuple[str, str]:

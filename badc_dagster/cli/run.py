@@ -23,6 +23,7 @@ from badc_core.inference.recording_run import STAGE as DETECTING
 from badc_core.notices import send_notice, write_notice
 from badc_core.recordings.registry import Registry
 from badc_core.settings import SETTINGS_FILE
+from badc_core.species_names import SpeciesNames
 from badc_core.units import counted
 from badc_dagster.cli.notices import (
     report_failures,
@@ -86,6 +87,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
         out: where to.
 
     Raises:
+        PackageMissing: names of species in the language of the reports are not installed.
         typer.Exit: something failed, or nothing could be done.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -93,6 +95,9 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     settings = options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     warn_of_stub(settings.detector, out)
     warn_of_species_list(settings.detector, out)
+    SpeciesNames.read(
+        settings.report.language
+    )  # what is not installed is said before hours of work
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
     # Rows and fingerprints of an archive are many objects without cycles: to look for these at the

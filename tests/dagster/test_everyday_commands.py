@@ -7,8 +7,15 @@ import dagster as dg
 import pytest
 from support.commands import run_typed
 
+from badc_core import species_names
 from badc_core.datasets.connections import read_connections
-from badc_core.errors import ConfigInvalid, DatasetInvalid, StorageFull, UnreadableRecording
+from badc_core.errors import (
+    ConfigInvalid,
+    DatasetInvalid,
+    PackageMissing,
+    StorageFull,
+    UnreadableRecording,
+)
 from badc_core.recordings.failures import note_failure
 from badc_dagster.assets import corpus
 from badc_dagster.partitions import range_tags
@@ -58,6 +65,15 @@ def test_a_wrong_option_adds_nothing_either(app, pond, home):
     refused = run_typed(app, "run", pond, "--min-score", 25, code=2)
     assert "Invalid value for --min-score: must be less than or equal to 1" in refused.stderr
     assert read_connections(home) == before
+
+
+def test_a_language_without_installed_names_is_refused_before_any_work(app, pond, monkeypatch):
+    monkeypatch.setattr(species_names, "_PACKAGE", "a-package-that-nobody-has")
+    (pond / "badc.toml").write_text(QUICK + "[report]\nlanguage = 'de'\n", encoding="utf-8")
+    before = listed(pond)
+    with pytest.raises(PackageMissing, match="pip install --no-deps birdnet-analyzer"):
+        run_typed(app, "run", pond)
+    assert listed(pond) == before
 
 
 def test_run_reports_json_and_progress_lines_and_status_agrees(app, pond):

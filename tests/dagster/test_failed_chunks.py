@@ -112,7 +112,7 @@ def test_a_failed_chunk_leaves_a_usable_result_that_stays_due_until_it_is_repair
     assert any("no_failed_chunks" in one for one in checks)
     assert not any("chunks_complete" in one for one in checks), "the step said it already"
     (warning,) = outcome.warnings
-    assert warning.startswith("check retry_budget failed. It wants: No more of the step's chunks")
+    assert warning.startswith("check retry_budget failed. What it checks: No more of")
     assert "rec_2_chunk_0_3000 on cpu-" in warning
     assert graph.due() == {"raw_detections": ["rec_2"]}
     assert graph.n_materialized("report_bundle") == 3

@@ -50,7 +50,7 @@ def test_tags_for_wildtrax_fit_their_tasks(bench):
     assert [one["individual_number"] for one in tags] == ["1", "2", "3"]
     assert {one["species_code"] for one in tags} == {"BLJA"}
     assert written.notes == (
-        "1 recording left out: no station, no clock, or shorter than a second",
+        "1 recording left out, since the clock is not known: c",
         "1 tag left out: they begin after the first 1799 s",
     )
 
@@ -109,7 +109,7 @@ def test_a_data_package_links_stations_recordings_and_detections(bench):
         fields = [field["name"] for field in one["schema"]["fields"]]
         assert fields == (folder / one["path"]).read_text().splitlines()[0].split(",")
     assert "profile" not in package, "it does not claim to conform"
-    assert written.notes == ("1 recording left out: station, place or time zone is not known",)
+    assert written.notes == ("1 recording left out, since station, place or zone is not known: c",)
 
 
 @pytest.mark.parametrize("zone", ["America/Edmonton", None])

@@ -129,7 +129,7 @@ def test_recordings_on_which_no_model_ran_are_left_out_and_counted(marsh):
     marsh.add("s", "2024-06-03 05:30:00", 10, stub=True)
     written = marsh.export("raven")
     assert written.recordings == 2
-    assert written.notes == ("1 recording left out: no model ran on them",)
+    assert written.notes == ("1 recording left out, since no model ran: s",)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -47,7 +47,9 @@ def test_a_day_is_one_nothing_or_not_known_and_effort_is_in_seconds(bench):
         [*JAY[:1], *JAY, "y_Blue_Jay.csv"],
         [*WREN[:1], *WREN, "y_Cactus_Wren.csv"],
     ]
-    assert written.notes == ("1 recording left out: the station or the clock is not known",)
+    assert written.notes == (
+        "1 recording left out, since the station or the clock is not known: f",
+    )
 
 
 @pytest.mark.parametrize(
