@@ -123,6 +123,11 @@ def show_results(found: ReviewResults, out: Output) -> None:
         *(f"Score for {found.wanted:g}", "Calibrated"),
     )
     out.show(make_table(title, columns, map(_row, found.labels)))
+    partial = [one for one in found.labels if one.n_unjudged]
+    if partial:
+        n = counted(sum(one.n_unjudged for one in partial), "detection")
+        labels = counted(len(partial), "label")
+        out.say(f"The precision leaves out {n} of {labels}, with scores of which none was judged.")
     _warn_left_out(found, out)
 
 

@@ -48,11 +48,12 @@ JUDGED_COLUMNS: tuple[Column, ...] = (
     Column("start_ms", pa.int64(), "Detection start, ms from recording start.", nullable=False),
     Column("end_ms", pa.int64(), "Detection end, ms from the recording's start.", nullable=False),
     Column("score", pa.float64(), "The detector's score, 0 to 1.", nullable=False),
-    Column("weight", pa.float64(), "How many detections it represents; missing: only itself."),
+    Column("weight", pa.float64(), "How many detections it represents; missing: none."),
     Column("verdict", _TEXT, "correct, incorrect, uncertain or disputed.", nullable=False),
     Column("corrected_label", _TEXT, "What it is instead.", nullable=False),
     Column("reviewers", pa.int64(), "How many people judged it.", nullable=False),
     Column("runner", _TEXT, "The detector.", nullable=False),
     Column("model_version", _TEXT, "The detector's version.", nullable=False),
+    Column("is_kept", pa.bool_(), "Whether today's results have it.", nullable=False),
 )
 JUDGED = arrow_schema(JUDGED_COLUMNS)

@@ -18,11 +18,12 @@ class Judged:
 
     Attributes:
         score: the detector's, 0 to 1.
-        weight: how many detections it was drawn to represent; None where it represents only itself.
+        weight: how many detections it represents, at first those that it was drawn for; None: none.
         verdict: correct, incorrect, uncertain, or disputed.
         corrected_label: what it is instead, as the people say who know; empty where nobody does.
         reviewers: how many people judged it.
         runner, model_version: the detector.
+        is_kept: whether today's results have it; a threshold may have left it out since.
     """
 
     detection_id: str
@@ -37,6 +38,7 @@ class Judged:
     reviewers: int = 1
     runner: str = ""
     model_version: str = ""
+    is_kept: bool = True
 
     @property
     def is_decided(self) -> bool:

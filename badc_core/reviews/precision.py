@@ -5,7 +5,7 @@ What a score means as a probability is in `calibration.py`, which threshold to c
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,20 +38,24 @@ class PrecisionRow:
     Attributes:
         score_from: lowest score of the range.
         score_to: its end, itself in the range only where that is 1.
+        detections: how many the results have.
+        correct, incorrect, uncertain: how many were judged so; all 0 where nobody has judged any.
         precision: of those that are judged right or wrong; None without any.
-        if_uncertain_wrong: the share that is right if every uncertain one is wrong.
+        if_uncertain_wrong: the share that is right if every uncertain one is wrong; None without
+            verdicts.
         if_uncertain_right: the same if every uncertain one is right.
     """
 
     label: str
     score_from: float
     score_to: float
+    detections: int
     correct: int
     incorrect: int
     uncertain: int
     precision: Proportion | None
-    if_uncertain_wrong: float
-    if_uncertain_right: float
+    if_uncertain_wrong: float | None
+    if_uncertain_right: float | None
 
 
 def wilson(correct: float, n: float, z: float = CONFIDENCE_Z) -> Proportion:
@@ -73,9 +77,9 @@ def wilson(correct: float, n: float, z: float = CONFIDENCE_Z) -> Proportion:
 
 
 def weighted_precision(judged: Iterable[Judged]) -> Proportion | None:
-    """Returns the share of right detections among all that those judged were drawn from.
+    """Returns the share of right detections among all that those judged represent.
 
-    Each counts as many detections as its sampling weight says, and the interval is that of as many
+    Each counts as many detections as its weight says, and the interval is that of as many
     equal ones as are as informative, (sum of w)^2 / (sum of w^2).
 
     Args:
@@ -102,29 +106,39 @@ def score_bin(score: float) -> int:
     return min(N_BINS - 1, int(score * N_BINS + 1e-9))
 
 
-def precision_rows(judged: Iterable[Judged]) -> list[PrecisionRow]:
-    """Returns a row for each label and score bin in which something was judged, in order."""
-    groups: dict[tuple[str, int], list[Judged]] = {}
+def precision_rows(
+    judged: Iterable[Judged], sizes: Mapping[str, Mapping[int, int]]
+) -> list[PrecisionRow]:
+    """Returns a row for each label and score bin with verdicts or detections, in order.
+
+    Args:
+        judged: of any labels.
+        sizes: label -> score bin -> how many detections the results have.
+    """
+    groups: dict[tuple[str, int], list[Judged]] = {
+        (label, number): [] for label, bins in sizes.items() for number in bins
+    }
     for one in judged:
         groups.setdefault((one.label, score_bin(one.score)), []).append(one)
     return [
-        _row(label, number / N_BINS, (number + 1) / N_BINS, group)
+        _row(label, number, sizes.get(label, {}).get(number, 0), group)
         for (label, number), group in sorted(groups.items())
     ]
 
 
-def _row(label: str, score_from: float, score_to: float, group: list[Judged]) -> PrecisionRow:
+def _row(label: str, number: int, detections: int, group: list[Judged]) -> PrecisionRow:
     correct = sum(one.is_correct for one in group)
     decided = sum(one.is_decided for one in group)
     uncertain = len(group) - decided
     return PrecisionRow(
         label,
-        score_from,
-        score_to,
+        number / N_BINS,
+        (number + 1) / N_BINS,
+        detections,
         correct,
         decided - correct,
         uncertain,
         wilson(correct, decided) if decided else None,
-        correct / len(group),
-        (correct + uncertain) / len(group),
+        correct / len(group) if group else None,
+        (correct + uncertain) / len(group) if group else None,
     )

@@ -45,7 +45,7 @@ def recommend(
     Args:
         label: whose.
         judged: its detections. Those that are neither right nor wrong are left out, and those
-            without a sampling weight.
+            without a weight.
         wanted: the precision, 0 to 1.
         floor: no threshold is below this score, down to which the detector's results are kept.
     """

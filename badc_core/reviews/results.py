@@ -4,7 +4,7 @@ Nothing here changes what is kept of the detector's results; `apply.py` writes w
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,13 @@ from badc_core.reviews.columns import JUDGED
 from badc_core.reviews.judged import CORRECT, DISPUTED, INCORRECT, UNCERTAIN, Judged
 from badc_core.reviews.precision import PrecisionRow, Proportion, precision_rows, weighted_precision
 from badc_core.reviews.recommend import Recommendation, recommend
+from badc_core.reviews.representation import (
+    Sizes,
+    count_unjudged,
+    read_kept,
+    read_sizes,
+    weigh,
+)
 from badc_core.reviews.verdicts import read_judged
 
 _DIGITS = 4
@@ -41,7 +48,9 @@ class LabelResult:
         correct, incorrect: of those that people are certain of.
         uncertain: of which they are not.
         disputed: of which as many say right as wrong.
-        precision: of all detections that they were drawn from; None if that is not known.
+        precision: of the detections in those tenths of the scores in which any is judged; None if
+            none is judged right or wrong.
+        n_unjudged: detections in the other tenths, which the precision does not tell of.
         calibration: from score to probability.
         recommendation: the threshold for the wanted precision.
     """
@@ -53,6 +62,7 @@ class LabelResult:
     uncertain: int
     disputed: int
     precision: Proportion | None
+    n_unjudged: int
     calibration: Calibration
     recommendation: Recommendation
 
@@ -68,13 +78,15 @@ class ReviewResults:
 
     Attributes:
         wanted: the precision that thresholds are for.
-        judged: the detections of today's detector with verdicts.
+        judged: the detections of today's detector with verdicts, and what each represents.
+        sizes: how many detections of each label there are, by score.
         labels: a result each.
         left_out: why -> how many detections with verdicts do not count.
     """
 
     wanted: float
     judged: Sequence[Judged]
+    sizes: Sizes
     labels: Sequence[LabelResult]
     left_out: Mapping[str, int]
 
@@ -90,15 +102,22 @@ def summarize_reviews(dataset: Dataset, wanted: float) -> ReviewResults:
         ConfigInvalid, ContentMissing: a file of verdicts cannot be read.
         DatasetInvalid, DetectionsInvalid: the dataset's results cannot.
     """
-    sorted_out = _sort_out(dataset, read_judged(dataset))
-    judged = sorted_out.pop("", [])
+    with Snapshot(dataset) as snapshot:
+        sorted_out = _sort_out(dataset, read_detectors(snapshot), read_judged(dataset))
+        judged = read_kept(snapshot, sorted_out.pop("", []))
+        sizes = read_sizes(snapshot, {one.label for one in judged})
     by_label: dict[str, list[Judged]] = {}
     for one in judged:
         by_label.setdefault(one.label, []).append(one)
+    weighed = {label: weigh(some, sizes.get(label, {})) for label, some in by_label.items()}
     floor = dataset.settings.detector.floor
-    labels = [_summarize(label, some, wanted, floor) for label, some in sorted(by_label.items())]
+    labels = [
+        _summarize(label, some, sizes.get(label, {}), (wanted, floor))
+        for label, some in sorted(weighed.items())
+    ]
+    judged = [one for some in weighed.values() for one in some]
     left_out = {why: len(some) for why, some in sorted_out.items()}
-    return ReviewResults(wanted, judged, labels, left_out)
+    return ReviewResults(wanted, judged, sizes, labels, left_out)
 
 
 def write_results(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]:
@@ -118,7 +137,11 @@ def write_verdicts(dataset: Dataset, results: ReviewResults) -> tuple[Path, ...]
     rows = [asdict(one) for one in results.judged]
     with replacing(paths.verdicts) as aside:
         write_parquet(pa.Table.from_pylist(rows, JUDGED), aside)
-    _write_csv(paths.precision, _PRECISION, map(_precision_cells, precision_rows(results.judged)))
+    _write_csv(
+        paths.precision,
+        _PRECISION,
+        map(_precision_cells, precision_rows(results.judged, results.sizes)),
+    )
     return paths.verdicts, paths.precision
 
 
@@ -139,8 +162,8 @@ THRESHOLDS = (
 )
 """Columns of a table of recommended thresholds."""
 _PRECISION = (
-    *("label", "score_from", "score_to", "correct", "incorrect", "uncertain", "precision"),
-    *("precision_low", "precision_high", "if_uncertain_wrong", "if_uncertain_right"),
+    *("label", "score_from", "score_to", "detections", "correct", "incorrect", "uncertain"),
+    *("precision", "precision_low", "precision_high", "if_uncertain_wrong", "if_uncertain_right"),
 )
 CALIBRATION = (
     *("label", "intercept", "slope", "verdicts", "brier", "base_brier", "log_loss"),
@@ -157,10 +180,10 @@ def _threshold_cells(one: Recommendation) -> list[Any]:
     ]
 
 
-def _sort_out(dataset: Dataset, everything: Iterable[Judged]) -> dict[str, list[Judged]]:
+def _sort_out(
+    dataset: Dataset, detectors: Collection[tuple[str, str]], everything: Iterable[Judged]
+) -> dict[str, list[Judged]]:
     """Returns detections with verdicts by why they do not count; empty: they do."""
-    with Snapshot(dataset) as snapshot:
-        detectors = read_detectors(snapshot)
     registry = read_registry(dataset.registry)
     names = _known_names(dataset.settings.detector)
 
@@ -188,7 +211,9 @@ def _known_names(settings: DetectorSettings) -> set[str] | None:
     return None
 
 
-def _summarize(label: str, judged: Sequence[Judged], wanted: float, floor: float) -> LabelResult:
+def _summarize(
+    label: str, judged: Sequence[Judged], sizes: Mapping[int, int], limits: tuple[float, float]
+) -> LabelResult:
     said = Counter(one.verdict for one in judged)
     return LabelResult(
         label=label,
@@ -197,9 +222,10 @@ def _summarize(label: str, judged: Sequence[Judged], wanted: float, floor: float
         incorrect=said[INCORRECT],
         uncertain=said[UNCERTAIN],
         disputed=said[DISPUTED],
-        precision=weighted_precision(judged),
+        precision=weighted_precision(one for one in judged if one.is_kept),
+        n_unjudged=count_unjudged(judged, sizes),
         calibration=calibrate(label, judged),
-        recommendation=recommend(label, judged, wanted, floor),
+        recommendation=recommend(label, judged, *limits),
     )
 
 
@@ -210,9 +236,12 @@ def _rounded(precision: Proportion | None) -> tuple[float | None, ...]:
 
 
 def _precision_cells(row: PrecisionRow) -> list[Any]:
-    cells = [row.label, row.score_from, row.score_to, row.correct, row.incorrect, row.uncertain]
-    shares = (row.if_uncertain_wrong, row.if_uncertain_right)
-    return [*cells, *_rounded(row.precision), *(round(one, _DIGITS) for one in shares)]
+    shares = (*_rounded(row.precision), row.if_uncertain_wrong, row.if_uncertain_right)
+    return [
+        *(row.label, row.score_from, row.score_to, row.detections),
+        *(row.correct, row.incorrect, row.uncertain),
+        *(None if one is None else round(one, _DIGITS) for one in shares),
+    ]
 
 
 def _calibration_cells(one: Calibration) -> list[Any]:

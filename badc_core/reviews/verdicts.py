@@ -36,8 +36,10 @@ class Imported:
 
 
 def list_verdict_files(dataset: Dataset) -> list[Path]:
-    """Returns the files of verdicts in a dataset, in order of their names."""
-    return sorted(dataset.reviews.verdict_files.glob("*.csv"))
+    """Returns the files of verdicts in a dataset, corrections after what they correct."""
+    # Of one name, `_free_name` makes x.csv, x-2.csv and so on to x-10.csv.
+    paths = dataset.reviews.verdict_files.glob("*.csv")
+    return sorted(paths, key=lambda path: (len(path.name), path.name))
 
 
 def import_verdicts(dataset: Dataset, source: Path) -> Imported:
@@ -72,8 +74,8 @@ def read_judged(dataset: Dataset) -> list[Judged]:
 def judge(verdicts: Iterable[Verdict]) -> list[Judged]:
     """Returns what verdicts say together, a detection each, by label, recording and time.
 
-    Of one person the latest verdict counts. Of several, what more of them say who are certain; as
-    many for right as for wrong is a dispute.
+    Of one person the latest verdict counts; of equally late ones, the one that comes last. Of
+    several, what more of them say who are certain; as many for right as for wrong is a dispute.
     """
     latest: dict[tuple[_Key, str], Verdict] = {}
     for one in verdicts:

@@ -210,6 +210,7 @@ def test_files_are_added_once_and_never_replaced(dataset, tmp_path):
     before = first.path.read_bytes()
     other = import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5))
     assert (other.path.name, first.path.read_bytes()) == ("filled in-2.csv", before)
+    assert {one.verdict for one in read_judged(dataset)} == {"incorrect"}
 
 
 def said(verdict, reviewer="Ann", at="2026-05-14T05:30:00+00:00", other=""):
@@ -292,9 +293,7 @@ def test_results_are_tables_and_say_what_was_left_out(dataset, app):
         assert why in done.stderr
     with dataset.reviews.precision.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["correct"], row["incorrect"], row["uncertain"]) for row in rows] == [
-        ("2", "1", "1")
-    ]
+    assert [tuple(row.values())[3:7] for row in rows] == [("5", "2", "1", "1")]
     with dataset.reviews.thresholds.open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["threshold"], row["reason"]) == ("", "fewer than 10 right or wrong")

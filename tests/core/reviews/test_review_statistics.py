@@ -1,6 +1,7 @@
 """Precision, calibration and thresholds against numbers worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from badc_core.reviews.calibration import calibrate, check_held_out, fit_logisti
 from badc_core.reviews.judged import Judged
 from badc_core.reviews.precision import precision_rows, weighted_precision, wilson
 from badc_core.reviews.recommend import recommend
+from badc_core.reviews.representation import count_unjudged, weigh
 
 
 def judged(score, verdict, weight=1.0, recording="r1", start_ms=0, label="Jay"):
@@ -48,6 +50,34 @@ def test_a_weighted_precision_is_that_of_what_was_drawn_from():
     assert found == pytest.approx(wilson(0.4 * n_equal, n_equal))
 
 
+def test_a_second_queue_of_what_was_left_does_not_change_what_the_first_one_said():
+    # 10 in the top tenth, all right; 30 weak ones, all wrong. The first queue has all strong and
+    # ten weak ones, the second one the other twenty, each of which represented itself then.
+    sizes = {9: 10, 2: 30}
+    first = [judged(0.95, "correct") for _ in range(10)]
+    first += [judged(0.25, "incorrect", 3.0) for _ in range(10)]
+    second = [judged(0.25, "incorrect") for _ in range(20)]
+    assert weighted_precision(weigh(first, sizes)).value == pytest.approx(0.25)
+    assert weighted_precision(weigh(first + second, sizes)).value == pytest.approx(0.25)
+
+
+def test_the_best_count_beside_those_drawn_at_random():
+    best = [judged(0.95, "correct", None) for _ in range(20)]
+    others = [judged(0.25, "incorrect") for _ in range(20)]
+    sizes = {9: 20, 2: 20}
+    assert weighted_precision(weigh(best + others, sizes)).value == pytest.approx(0.5)
+    assert count_unjudged(best, sizes) == 20
+    assert count_unjudged([*best, judged(0.25, "uncertain")], sizes) == 20
+    assert count_unjudged(best + others, sizes) == 0
+
+
+def test_what_a_threshold_left_out_keeps_the_weight_it_was_drawn_with():
+    # Results are kept from 0.6 up; two that were judged are below, in a tenth that is not empty.
+    gone = [replace(judged(0.6, "incorrect", 7.0), is_kept=False)] * 2
+    found = weigh([*gone, judged(0.65, "correct", 7.0), judged(0.67, "uncertain", 7.0)], {6: 5})
+    assert [one.weight for one in found] == [7, 7, 5, None]
+
+
 def test_what_is_neither_right_nor_wrong_and_what_has_no_weight_is_left_out():
     found = [judged(0.5, "correct"), judged(0.5, "uncertain"), judged(0.5, "disputed")]
     assert weighted_precision([*found, judged(0.9, "incorrect", None)]).value == 1
@@ -57,17 +87,21 @@ def test_what_is_neither_right_nor_wrong_and_what_has_no_weight_is_left_out():
 def test_precision_by_score_says_what_uncertain_ones_could_change():
     jays = [(0.1, "correct"), (0.199, "incorrect"), (0.15, "uncertain"), (1.0, "correct")]
     owl = judged(0.3, "disputed", label="Owl")
-    rows = precision_rows([*(judged(*one) for one in jays), owl])
+    sizes = {"Jay": {1: 7, 4: 5, 9: 1}}
+    rows = precision_rows([*(judged(*one) for one in jays), owl], sizes)
     assert [(one.label, one.score_from, one.score_to) for one in rows] == [
         ("Jay", 0.1, 0.2),
+        ("Jay", 0.4, 0.5),
         ("Jay", 0.9, 1.0),
         ("Owl", 0.3, 0.4),
     ]
+    assert [one.detections for one in rows] == [7, 5, 1, 0]
     first = rows[0]
+    assert (rows[1].precision, rows[1].if_uncertain_wrong) == (None, None)
     assert (first.correct, first.incorrect, first.uncertain) == (1, 1, 1)
     assert first.precision.value == 0.5
     assert (first.if_uncertain_wrong, first.if_uncertain_right) == (1 / 3, 2 / 3)
-    assert rows[2].precision is None
+    assert rows[3].precision is None
 
 
 def test_firths_regression_adds_half_a_verdict_to_each_cell_of_two_groups():
