@@ -16,6 +16,7 @@ from badc_core.stages.stage import STAGES
 from badc_dagster.corpus_fingerprint import is_corpus_current, take_over_corpus
 from badc_dagster.due import UNFINISHED
 from badc_dagster.due_exports import find_due_exports
+from badc_dagster.jobs import assets_of_run
 from badc_dagster.partitions import asset_key
 from badc_dagster.taking_over import GraphPlace
 
@@ -93,6 +94,6 @@ def _runs_at_work(instance: dg.DagsterInstance, connection: Connection) -> list[
 
 
 def _assets(connection: Connection, run: dg.DagsterRun) -> set[dg.AssetKey]:
-    """Returns which of the dataset's assets a run makes; all, for a job without a selection."""
+    """Returns which assets a run makes that the corpus is made from, or that are made from it."""
     own = {asset_key(connection, one) for one in (*STAGES, *CORPUS_ASSETS, *EVERY_EXPORT)}
-    return own.intersection(run.asset_selection) if run.asset_selection else own
+    return own & assets_of_run(connection, run)

@@ -14,6 +14,7 @@ from badc_core.errors import BadcError
 from badc_core.notices import send_notice, write_notice
 from badc_dagster.failed_runs import failures_of_run
 from badc_dagster.failures import RECORDINGS_FAILED
+from badc_dagster.jobs import assets_of_run
 from badc_dagster.liveness import LOCKS_FIRST_TAG
 from badc_dagster.run_events import faults, was_interrupted
 
@@ -42,10 +43,7 @@ def notify(instance: dg.DagsterInstance, connection: Connection, run: dg.Dagster
     Raises:
         DatasetInvalid, ConfigInvalid: the dataset cannot be opened.
     """
-    is_own = run.asset_selection and any(
-        one.path[:-1] == connection.key_prefix for one in run.asset_selection
-    )
-    if not is_own or LOCKS_FIRST_TAG.items() <= run.tags.items():
+    if not assets_of_run(connection, run) or LOCKS_FIRST_TAG.items() <= run.tags.items():
         return ""
     events = failures_of_run(instance, run.run_id)
     if was_interrupted(events):

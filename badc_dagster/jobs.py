@@ -38,6 +38,23 @@ AnyJob = Any
 
 def build_jobs(connection: Connection) -> list[AnyJob]:
     """Returns all jobs of a dataset."""
+    return [
+        dg.define_asset_job(name, select_assets(connection, assets), description=description)
+        for name, (assets, description) in _assets_of_jobs(connection).items()
+    ]
+
+
+def assets_of_run(connection: Connection, run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """Returns which of a dataset's assets a run makes; none if it is a run of another dataset."""
+    if run.asset_selection:
+        return {one for one in run.asset_selection if one.path[:-1] == connection.key_prefix}
+    # Runs from the launchpad, and backfills of jobs, have no selection.
+    names, _ = _assets_of_jobs(connection).get(run.job_name, ((), ""))
+    return {asset_key(connection, one) for one in names}
+
+
+def _assets_of_jobs(connection: Connection) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Returns the name of each job of a dataset, with its assets and its description."""
     jobs = {PIPELINE_JOB: (tuple(STAGES), "A recording from file to report."), **_OTHERS}
     exports = export_assets(settings_of(connection))
     if exports:
@@ -45,12 +62,7 @@ def build_jobs(connection: Connection) -> list[AnyJob]:
     for name in dict.fromkeys(stage.job for stage in STAGES.values()):
         stages = tuple(stage.name for stage in STAGES.values() if stage.job == name)
         jobs[name] = stages, _DESCRIPTIONS.get(name, f"Only {', '.join(stages)}.")
-    return [
-        dg.define_asset_job(
-            connection.scoped(name), select_assets(connection, assets), description=description
-        )
-        for name, (assets, description) in jobs.items()
-    ]
+    return {connection.scoped(name): job for name, job in jobs.items()}
 
 
 def select_assets(connection: Connection, names: Iterable[str]) -> dg.AssetSelection:

@@ -10,6 +10,7 @@ from badc_core.corpus.building import gather_corpus
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
+from badc_core.hashing import digest_json, sha256_file
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.registry import read_registry
 from badc_core.site.highlights import find_highlights
@@ -27,14 +28,16 @@ from badc_dagster.recording_step import Results
 from badc_dagster.report_metadata import highlights_metadata, page_metadata
 from badc_dagster.step_job import StepJob
 
-_INCOMPLETE = "incomplete"
-"""In place of the fingerprint of a corpus that lacks results."""
-
 
 def _freshness(connection: Connection) -> dg.FreshnessPolicy | None:
     """Returns when the corpus is called too old, where the settings say so."""
     hours = settings_of(connection).web_interface.fresh_within_h
     return dg.FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None
+
+
+def _incomplete(dataset: Dataset, fingerprint: str) -> str:
+    """Returns what takes the place of the fingerprint of a corpus that lacks results."""
+    return f"incomplete-{digest_json([fingerprint, sha256_file(dataset.corpus.parts)])}"
 
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
@@ -73,7 +76,8 @@ def _corpus_detections(
         totals = gather_corpus(dataset)
         found = find_highlights(dataset)
         # What was damaged will be made again, and what was not here fetched; then this must be too.
-        version = fingerprint if totals.is_complete else _INCOMPLETE
+        # Exports are due by it, so it says which results there are.
+        version = fingerprint if totals.is_complete else _incomplete(dataset, fingerprint)
         stored = store_corpus_fingerprint(dataset, CORPUS_DETECTIONS, version)
         # Still locked, since git-annex would put a link to the old file over a newer one.
         commit = commit_corpus(CORPUS_DETECTIONS, dataset, commits)

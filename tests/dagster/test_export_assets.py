@@ -91,6 +91,15 @@ def test_an_export_that_is_not_as_it_was_made_is_made_again(exported):
     assert run(exported).nothing_to_do
 
 
+def test_exports_are_due_of_each_corpus_that_lacks_other_results(exported):
+    for recording_id in ("rec_1", "rec_2"):
+        exported.dataset.detections(recording_id).write_bytes(b"damaged")
+        assert exported.execute("corpus_job").success
+        assert due(exported) == ["export_raven", "export_occupancy"]
+        assert exported.execute("export_job").success
+        assert due(exported) == []
+
+
 def test_a_corrected_table_is_not_replaced_and_spoils_nothing_else(exported):
     table, others = table_of(exported), exported.dataset.export("raven")
     before = {one.name: one.read_bytes() for one in others.iterdir()}

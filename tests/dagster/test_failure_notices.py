@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import dagster as dg
@@ -10,6 +11,7 @@ from support.commands import run_badc
 
 from badc_dagster.definitions import build_defs
 from badc_dagster.failure_notices import build_failure_sensor, notify
+from badc_dagster.jobs import assets_of_run
 
 APPEND = "import sys; open('got', 'a').write(sys.stdin.read() + '---')"
 NOTIFY = f"\n[notify]\ncommand = {json.dumps([sys.executable, '-c', APPEND])}\n"
@@ -55,6 +57,23 @@ def test_a_failed_run_of_the_web_interface_is_notified_of_and_one_of_badc_run_is
     assert notify(with_bad.instance, with_bad.connection, of_command) == ""
     assert len(notices(with_bad)) == 1
     assert run.tags["badc/recordings"] == "rec_1, rec_3"
+
+
+def test_a_failed_run_from_the_launchpad_is_notified_of_by_its_own_dataset_alone(with_bad):
+    with_bad.scan()
+    result = with_bad.execute("pipeline_job", tags={"dagster/partition": "rec_2"})
+    run = with_bad.instance.get_run_by_id(result.run_id)
+    assert not result.success
+    assert not run.asset_selection
+    other = replace(with_bad.connection, name="other", is_main=False)
+    assert notify(with_bad.instance, other, run) == ""
+    assert notices(with_bad) == []
+    assert notify(with_bad.instance, with_bad.connection, run) == ""
+    assert len(notices(with_bad)) == 1
+    review = dg.DagsterRun(job_name=with_bad.connection.scoped("review_job"))
+    made = assets_of_run(with_bad.connection, review)
+    assert made == {with_bad.key("review_queue"), with_bad.key("review_clips")}
+    assert assets_of_run(other, review) == set()
 
 
 def test_settings_say_who_owns_assets_and_when_the_corpus_is_too_old(with_bad):
