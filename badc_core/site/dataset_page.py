@@ -19,12 +19,12 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
-from badc_core.reports.page import is_made_up, link, render_page
-from badc_core.reports.unmuted import current_mark
+from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
+from badc_core.site.shared_content import Rows, shared_content
 from badc_core.site.station_days import map_effort
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station
@@ -74,17 +74,10 @@ _STATIONS = """
         median(lat) AS latitude, median(lon) AS longitude
     FROM page_recordings GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
-_DETECTORS = """
-    SELECT DISTINCT runner, model_version, model_sha256 FROM detectors_by_recording ORDER BY ALL
-"""
 _MISSING = "SELECT *, count(*) OVER () AS n FROM missing ORDER BY recording_id LIMIT $1"
-
-_STUB = "SELECT count(*) AS n FROM chunks_by_recording WHERE stub_chunks > 0"
 
 _HAS_SPEECH = f"SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = '{SPEECH}'"  # noqa: S608
 _SPEECH = f"SELECT * FROM {SPEECH} ORDER BY speech_s DESC NULLS LAST, recording_id"  # noqa: S608
-
-_Rows = list[dict[str, Any]]
 
 
 def write_corpus_page(dataset: Dataset) -> Path:
@@ -105,26 +98,18 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     (totals,) = query(connection, _TOTALS)
     return render_page(
         "dataset.html",
-        name=dataset.name,
-        settings=dataset.settings,
-        muting_mark=current_mark(dataset),
+        **shared_content(connection, dataset, dataset.corpus.html, ""),
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=totals,
-        n_recordings=totals["recordings"],
         expected=query(connection, "SELECT * FROM expected_summary")[0],
         missing=query(connection, _MISSING, _MAX_MISSING),
         concerns=find_concerns(connection, totals, _find_gone(dataset)),
         speech=_find_speech(connection, dataset),
         speech_model=MODEL,
-        station_name=_station_name,
-        corpus=dataset.corpus,
         recording_page=lambda recording_id: _recording_address(dataset, recording_id),
-        station_page=lambda station: _station_address(dataset, station),
-        species_page=lambda label: link(dataset.corpus.species_page(label), dataset.corpus.html),
         **_about_species(connection, dataset),
         **_about_stations(connection, dataset),
         **_about_recordings(connection, dataset),
-        **_about_detectors(connection, dataset),
     )
 
 
@@ -140,7 +125,6 @@ def _about_species(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> d
         "species": top,
         "n_species": sum(1 for one in species if one["scientific_name"]),
         "n_other_sounds": sum(1 for one in species if not one["scientific_name"]),
-        "n_more_species": len(species) - len(top),
         "by_station": _by_station(connection),
         "activity": map_by_hour(connection, top),
         "by_sunrise": map_by_sunrise(connection, top),
@@ -158,6 +142,7 @@ def _about_stations(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> 
     return {
         "stations": stations[:_MAX_STATIONS],
         "all_stations": sorted(stations[:_MAX_TABLE_ROWS], key=_station_name),
+        "other_stations": sorted(stations[_MAX_TABLE_ROWS:], key=_station_name),
         "n_stations": len(stations),
         "map": _map_stations(dataset, stations),
         "effort": map_effort(connection),
@@ -173,18 +158,7 @@ def _about_recordings(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -
     return {"recordings": shown}
 
 
-def _about_detectors(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
-    detectors = query(connection, _DETECTORS)
-    return {
-        "detectors": detectors,
-        "n_stub": query(connection, _STUB)[0]["n"],
-        "made_up": [one for one in detectors if is_made_up(one["model_version"])],
-        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors)
-        or dataset.settings.detector.name == "birdnet",
-    }
-
-
-def _find_speech(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> _Rows | None:
+def _find_speech(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> Rows | None:
     """Returns each recording with whether people speak; None where that is not searched for."""
     if not dataset.settings.speech.is_searched_for:
         return None
@@ -218,7 +192,7 @@ def _by_station(
     }
 
 
-def _map_stations(dataset: Dataset, stations: _Rows) -> StationMap | None:
+def _map_stations(dataset: Dataset, stations: Rows) -> StationMap | None:
     return draw_map(
         MapPlace(
             name=one["location"] or "unknown station",

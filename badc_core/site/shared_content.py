@@ -1,4 +1,4 @@
-"""What pages of stations and of species both show: totals, recordings with links, what to mistrust.
+"""What several of a dataset's pages show: totals, recordings with links, what to mistrust.
 
 Their looks are in `templates/frame.html` and `templates/recordings.html`.
 """
@@ -12,6 +12,7 @@ import duckdb
 
 from badc_core.corpus.database import query
 from badc_core.datasets.dataset import Dataset
+from badc_core.reports.dataset_groups import count_stub_recordings
 from badc_core.reports.page import is_made_up, link
 from badc_core.reports.unmuted import current_mark
 from badc_core.site.stations import Station
@@ -24,8 +25,9 @@ DOUBTS = """
 """
 """Warnings that differ in their numbers alone are one kind."""
 
-_DETECTORS = "SELECT DISTINCT runner, model_version FROM detectors_by_recording ORDER BY ALL"
-_STUB = "SELECT count(*) FROM chunks_by_recording WHERE stub_chunks > 0"
+_DETECTORS = """
+    SELECT DISTINCT runner, model_version, model_sha256 FROM detectors_by_recording ORDER BY ALL
+"""
 _SUMMED = ("detections", "chunks", "failed_chunks", "effort_s", "dead_s", "duration_s")
 
 CLIPS_BYTES = 500_000
@@ -46,7 +48,7 @@ def shared_content(
         made_from: what it says it was made from.
     """
     corpus, detectors = dataset.corpus, query(connection, _DETECTORS)
-    (n_stub,) = connection.execute(_STUB).fetchone() or (0,)
+    (n_recordings,) = connection.execute("SELECT count(*) FROM recordings").fetchone() or (0,)
     return {
         "dataset_name": dataset.name,
         "dataset_page": link(corpus.html, page),
@@ -60,10 +62,12 @@ def shared_content(
         "settings": dataset.settings,
         "made_from": made_from,
         "muting_mark": current_mark(dataset),
-        "n_stub": n_stub,
+        "n_recordings": n_recordings,
+        "n_stub": count_stub_recordings(connection),
         "detectors": detectors,
         "made_up": [one for one in detectors if is_made_up(one["model_version"])],
-        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors),
+        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors)
+        or dataset.settings.detector.name == "birdnet",
     }
 
 

@@ -83,7 +83,7 @@ def render_station_page(
     with _open_station(dataset, station, parts) as connection:
         names = SpeciesNames.read(dataset.settings.report.language)
         species = names.add_to(query(connection, _SPECIES))
-        recordings = query(connection, _RECORDINGS)
+        recordings = with_addresses(dataset, query(connection, _RECORDINGS), page)
         active = species[:_N_ACTIVE]
         candidates = find_candidates(connection, [one["label"] for one in active])
         place = choose_place(read_places(connection))
@@ -105,7 +105,7 @@ def render_station_page(
             by_sunrise=map_by_sunrise(connection, active),
             no_sunrise=query(connection, NO_SUNRISE),
             months=_by_month(recordings) if len(recordings) > MOST_RECORDINGS else [],
-            recordings=with_addresses(dataset, _choose(recordings), page),
+            recordings=_choose(recordings),
         )
 
 
@@ -132,6 +132,16 @@ def _choose(recordings: Rows) -> Rows:
 
 
 def _by_month(recordings: Rows) -> Rows:
-    """Returns the totals of recordings, in order of time, by the month in which they begin."""
-    groups = groupby(recordings, lambda one: one["start_local"] and f"{one['start_local']:%Y-%m}")
-    return [{"month": month or "unknown", **sum_up(rows)} for month, rows in groups]
+    """Returns the totals of recordings, in order of time, by the month in which they begin.
+
+    Those that `_choose` leaves out are among `others`.
+    """
+    chosen = {one["recording_id"] for one in _choose(recordings)}
+    months = []
+    for month, own in groupby(
+        recordings, lambda one: one["start_local"] and f"{one['start_local']:%Y-%m}"
+    ):
+        rows = list(own)
+        others = [one for one in rows if one["recording_id"] not in chosen]
+        months.append({"month": month or "unknown", **sum_up(rows), "others": others})
+    return months

@@ -10,6 +10,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_damage import explain_corpus_damage
+from badc_core.site import station_page
 from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 
@@ -70,6 +71,16 @@ def test_stations_and_species_have_pages_that_lead_to_one_another(two_stations):
         missing = [one for one in links if not (page.parent / one).exists()]
         assert links
         assert not missing
+
+
+def test_every_recording_is_on_the_page_of_its_station(two_stations, monkeypatch):
+    monkeypatch.setattr(station_page, "MOST_RECORDINGS", 1)  # 500 more would take a minute
+    refresh(two_stations, "m1", "m2")
+    text = read(two_stations.dataset.corpus.station_page(None, "MARSH"))
+    busiest, others = text.split("2024-05: 1 other recording")
+    assert "m1 2024-05-14 05:00" in busiest
+    assert "m2" not in busiest
+    assert "m2 15 05:00" in others
 
 
 def test_one_recording_added_renews_the_pages_of_its_station_and_of_what_lives_there(two_stations):
