@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from badc_core.chunks.manifest import Manifest, write_manifest
-from badc_core.corpus.building import gather_corpus
+from badc_core.corpus.building import aggregate_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
 from badc_core.devices.places import usable_cores
@@ -101,11 +101,11 @@ def build_corpus_step(dataset: Dataset, step: str) -> None:
     """Makes the corpus database or its pages from files; if it is another, its file says so.
 
     Raises:
-        BadcError: as `gather_corpus` and `write_site` do.
+        BadcError: as `aggregate_corpus` and `write_site` do.
     """
     with Work(dataset.work_folder).writing_corpus():
         if step == CORPUS_DETECTIONS:
-            gather_corpus(dataset)
+            aggregate_corpus(dataset)
         else:
             write_site(dataset)
         store_corpus_if_remade(dataset, step)

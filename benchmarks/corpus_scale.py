@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from badc_core.corpus.building import MISSING, gather_corpus, part_writers
+from badc_core.corpus.building import MISSING, aggregate_corpus, part_writers
 from badc_core.corpus.changed_parts import PART_CODE_VERSION
 from badc_core.corpus.part_writing import PartJob, Piece
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartFile, PartKey, PartList
@@ -128,7 +128,7 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
     """Returns the figures, after renewing the corpus twice and writing its page."""
     register(dataset, recordings)
     with clock.timing("nothing_new_s"):
-        gather_corpus(dataset)
+        aggregate_corpus(dataset)
     with clock.timing("site_s"):
         write_site(dataset)
     (new,) = describe(0, 0, 1, first=len(recordings))
@@ -136,7 +136,7 @@ def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str
     register(dataset, [*recordings, new])
     before = set(dataset.corpus.folder.rglob("*.parquet"))
     with clock.timing("one_added_s"):
-        totals = gather_corpus(dataset)
+        totals = aggregate_corpus(dataset)
         checks = check_corpus(dataset)
         with clock.timing("page_s"):
             site = write_site(dataset)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from threading import local
 
+import duckdb
 import pyarrow as pa
 
 from badc_core.annexed_files import content_missing
@@ -17,9 +18,11 @@ from badc_core.corpus.changed_parts import (
     PART_CODE_VERSION,
     PartPlan,
     PreviousCorpus,
+    discard_damaged,
     find_unchanged,
     read_previous,
 )
+from badc_core.corpus.known_speech import read_changed_speech
 from badc_core.corpus.part_writing import PartWriter
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartList, retire_files
 from badc_core.corpus.root import CorpusTotals, write_root
@@ -41,7 +44,6 @@ from badc_core.recordings.failures import fetch_failures, read_failures
 from badc_core.recordings.missing import find_absent, find_superseded
 from badc_core.recordings.recording import Recording, read_recording
 from badc_core.recordings.registry import read_registry
-from badc_core.speech.stored import read_speech
 from badc_core.stages.damage import mark_damaged
 
 MISSING = pa.schema(
@@ -56,7 +58,7 @@ _Reasons = dict[str, tuple[str, str]]
 """recording_id -> the stage whose result it lacks, and why."""
 
 
-def gather_corpus(dataset: Dataset) -> CorpusTotals:
+def aggregate_corpus(dataset: Dataset) -> CorpusTotals:
     """Builds the corpus of what the registry and the notes of failures say should be in it.
 
     Raises:
@@ -95,6 +97,18 @@ def build_corpus(
         DetectionsInvalid: the files cannot be read together, although each can be read alone.
         StorageFull: the disk or a quota is full.
     """
+    try:
+        return _build(dataset, recording_ids, missing)
+    except duckdb.Error:
+        # Perhaps a part that was kept is damaged; without it, it is written again.
+        if not discard_damaged(dataset):
+            raise
+    return _build(dataset, recording_ids, missing)
+
+
+def _build(
+    dataset: Dataset, recording_ids: Sequence[str], missing: Mapping[str, str]
+) -> CorpusTotals:
     reasons = {one: (first_absent(dataset, one), why) for one, why in missing.items()}
     wanted = set(recording_ids) - missing.keys()
     previous = read_previous(dataset)
@@ -256,8 +270,5 @@ def _speech(dataset: Dataset, recordings: pa.Table) -> dict[str, pa.Table]:
     """Returns the tables about speech; none where it is not searched for."""
     if not dataset.settings.speech.is_searched_for:
         return {}
-    sums = dict(
-        zip(recordings["recording_id"].to_pylist(), recordings["sha256"].to_pylist(), strict=True)
-    )
-    fetch(dataset.speech(one) for one in sums)
-    return speech_tables({one: read_speech(dataset, one, sums[one]) for one in sums})
+    columns = (recordings[one].to_pylist() for one in ("recording_id", "sha256"))
+    return speech_tables(read_changed_speech(dataset, dict(zip(*columns, strict=True))))

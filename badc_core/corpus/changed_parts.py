@@ -12,13 +12,26 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from badc_core.annexed_files import lacks_content
+from badc_core.corpus.finished_database import reading_database
 from badc_core.corpus.part_writing import PartJob, Piece
-from badc_core.corpus.parts import CorpusPart, PartKey, explain_lost_file, read_part_list
+from badc_core.corpus.parts import (
+    CorpusPart,
+    PartKey,
+    PartList,
+    explain_lost_file,
+    files_by_path,
+    read_part_list,
+)
 from badc_core.corpus.recordings_table import RECORDINGS, recordings_table
 from badc_core.corpus.sources import SeenRecording, read_seen
+from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
+from badc_core.hashing import sha256_file
+from badc_core.provenance.annex import fetch
 from badc_core.recordings.recording import Recording
+from badc_core.stages.damage import put_contents_away
 
 PART_CODE_VERSION = "3"
 """Raised by hand when parts would be written otherwise from the same files."""
@@ -35,7 +48,7 @@ class PreviousCorpus:
         parts: folder -> part whose files are all there.
         seen: the recordings in them, each as it was.
         recordings: their descriptions, by `RECORDINGS`.
-        files: all that are listed.
+        files: all that are listed in it, or in its database.
     """
 
     parts: dict[str, CorpusPart] = field(default_factory=dict)
@@ -45,18 +58,21 @@ class PreviousCorpus:
 
 
 def read_previous(dataset: Dataset) -> PreviousCorpus:
-    """Returns the corpus as it is; nothing where there is none, or another version's."""
+    """Returns the corpus as it is; nothing where there is none, or another version's.
+
+    Files whose content is elsewhere are fetched; parts of which one cannot be are none of it.
+    """
     corpus = dataset.corpus
+    fetch([corpus.duckdb, corpus.parts])
+    recordings, files = _read_database(corpus)
     try:
         listed = read_part_list(corpus.parts)
     except DatasetInvalid:
-        return PreviousCorpus()
-    files = [corpus.folder / one for paths in listed.paths().values() for one in paths]
-    recordings = _read_recordings(corpus.duckdb)
+        return PreviousCorpus(files=files)
+    files += [corpus.folder / one for one in files_by_path(listed)]
     if listed.code != PART_CODE_VERSION or recordings is None:
         return PreviousCorpus(files=files)
-    whole = [one for one in listed.parts if not explain_lost_file(corpus, one)]
-    parts = {one.key.folder: one for one in whole}
+    parts = _fetch_whole(corpus, listed)
     known = set(recordings["recording_id"].to_pylist())
     seen = {
         one: its
@@ -66,14 +82,47 @@ def read_previous(dataset: Dataset) -> PreviousCorpus:
     return PreviousCorpus(parts, seen, recordings, files)
 
 
-def _read_recordings(path: Path) -> pa.Table | None:
-    """Returns the recordings of a corpus database; None if they are not to be had."""
+def discard_damaged(dataset: Dataset) -> bool:
+    """Removes files of parts that are not as they were written; returns whether there were any.
+
+    All are read in full.
+    """
+    corpus = dataset.corpus
     try:
-        with duckdb.connect(path, read_only=True) as connection:
+        listed = files_by_path(read_part_list(corpus.parts))
+    except DatasetInvalid:
+        return False
+    here = {corpus.folder / one: its for one, its in listed.items()}
+    damaged = [one for one, its in here.items() if one.is_file() and sha256_file(one) != its.sha256]
+    put_contents_away(damaged)
+    for one in damaged:
+        if not lacks_content(one):
+            one.unlink(missing_ok=True)
+    return bool(damaged)
+
+
+def _fetch_whole(corpus: CorpusPaths, listed: PartList) -> dict[str, CorpusPart]:
+    """Returns folder -> part whose files are all here; those that are elsewhere are fetched."""
+    whole = [one for one in listed.parts if not explain_lost_file(corpus, one)]
+    files = {
+        one.key.folder: [corpus.folder / its.path for its in one.files.values()] for one in whole
+    }
+    lacking = fetch(path for paths in files.values() for path in paths)
+    return {
+        one.key.folder: one for one in whole if lacking.keys().isdisjoint(files[one.key.folder])
+    }
+
+
+def _read_database(corpus: CorpusPaths) -> tuple[pa.Table | None, list[Path]]:
+    """Returns the recordings of a corpus, None if they cannot be read, and the files it is of."""
+    try:
+        with reading_database(corpus.duckdb) as connection:
+            paths = connection.execute("SELECT path FROM parts").fetchall()
             table = connection.sql("SELECT * FROM recordings").to_arrow_table()
-        return table.cast(RECORDINGS)
-    except (duckdb.Error, pa.ArrowException, ValueError):
-        return None
+        files = [corpus.folder / path for (path,) in paths]
+        return table.cast(RECORDINGS), files
+    except (duckdb.Error, pa.ArrowException, OSError, ValueError):
+        return None, []
 
 
 class PartPlan:
@@ -107,7 +156,7 @@ class PartPlan:
         for one in sorted({*self._unchanged, *described}):
             folder = self._place(one, described)
             self.members.setdefault(folder, []).append(one)
-        self.recordings = self._gather(described)
+        self.recordings = self._describe_all(described)
         self._rows = {one: n for n, one in enumerate(self.recordings["recording_id"].to_pylist())}
         self._before: dict[str, set[str]] = {}
         for one, its in previous.seen.items():
@@ -156,7 +205,7 @@ class PartPlan:
             return folder
         return self._previous.seen[recording_id].folder
 
-    def _gather(self, described: Mapping[str, Recording]) -> pa.Table:
+    def _describe_all(self, described: Mapping[str, Recording]) -> pa.Table:
         old = self._previous.recordings
         is_kept = pc.is_in(old["recording_id"], pa.array(sorted(self._unchanged), pa.string()))
         new = recordings_table(list(described.values()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from badc_core.corpus.building import gather_corpus
+from badc_core.corpus.building import aggregate_corpus
 from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTION_COLUMNS
@@ -73,7 +73,7 @@ def _corpus_detections(
     fingerprint = corpus_fingerprint(context.instance, connection, dataset, registry)
     commits = Commits(dataset, context.log.warning)
     with Work(dataset.work_folder).writing_corpus():
-        totals = gather_corpus(dataset)
+        totals = aggregate_corpus(dataset)
         found = find_highlights(dataset)
         # What was damaged will be made again, and what was not here fetched; then this must be too.
         # Exports are due by it, so it says which results there are.

@@ -139,7 +139,7 @@ def test_a_report_of_an_earlier_run_is_called_one(app, archive, monkeypatch):
         raise StorageFull("the disk is full", root, "Free some space, then run again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "gather_corpus", fill_the_disk)
+        patch.setattr(corpus, "aggregate_corpus", fill_the_disk)
         said = run_typed(app, "run", root, "--min-score", 0.9, code=1)
     assert "the disk is full" in said.stderr
     assert "the report is of an earlier run" in said.stderr

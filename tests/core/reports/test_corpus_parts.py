@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from datetime import datetime
 
@@ -13,9 +14,11 @@ from badc_core.corpus.building import build_corpus
 from badc_core.corpus.database import VIEWS
 from badc_core.corpus.parts import PartKey, read_part_list
 from badc_core.corpus.reading import open_corpus
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import make_detection_id
 from badc_core.recordings.recording import read_recording
 from badc_core.reports.corpus_damage import explain_corpus_damage
+from badc_core.speech.stored import search_speech
 
 JAY = ("Jay", "Cyanocitta cristata")
 
@@ -151,6 +154,84 @@ def test_a_part_whose_rows_cannot_be_read_is_written_again_from_the_recordings(s
     totals = build_corpus(dataset, list("abcde"), {})
     assert (totals.recordings, totals.damaged) == (5, 0)
     assert {row[0] for row in rows(dataset)} == set("abcde")
+
+
+def test_a_damaged_summary_of_a_part_that_stays_is_made_again(stations):
+    dataset = stations.dataset
+    totals = rows(dataset, "FROM counts_by_station ORDER BY ALL")
+    path = next(dataset.corpus.table("counts_by_station").rglob("location=North/*/*.parquet"))
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(len(content) - 12) + content[-8:])
+    assert build_corpus(dataset, list("abcd"), {}).recordings == 4
+    assert path.read_bytes() == content
+    assert rows(dataset, "FROM counts_by_station ORDER BY ALL") == totals
+
+
+def test_parts_whose_content_is_elsewhere_are_fetched_or_made_again(stations, tmp_path):
+    dataset, before = stations.dataset, rows(stations.dataset)
+    path = next(dataset.corpus.table("counts_by_station").rglob("location=North/*/*.parquet"))
+    run_in(dataset.root, "git", "init", "--quiet")
+    run_in(dataset.root, "git", "annex", "init", "--quiet")
+    run_in(dataset.root, "git", "annex", "add", "--quiet", "--force-large", str(path))
+    run_in(dataset.root, "git", "commit", "--quiet", "-m", "Part")
+    run_in(tmp_path, "git", "clone", "--quiet", str(dataset.root), "copy")
+    run_in(tmp_path / "copy", "git", "annex", "get", "--quiet", ".")
+    run_in(dataset.root, "git", "remote", "add", "copy", str(tmp_path / "copy"))
+    run_in(dataset.root, "git", "fetch", "--quiet", "copy")
+    for is_reachable in (True, False):
+        if not is_reachable:
+            run_in(dataset.root, "git", "remote", "set-url", "copy", str(tmp_path / "nowhere"))
+        run_in(dataset.root, "git", "annex", "drop", "--quiet", "--force", str(path))
+        assert not path.exists()
+        assert build_corpus(dataset, list("abcd"), {}).recordings == 4
+        assert rows(dataset) == before
+        assert path.is_symlink() == is_reachable
+
+
+def test_a_notebook_that_may_write_to_the_database_has_nothing_read_anew(stations):
+    dataset = stations.dataset
+    before = files(dataset)
+    stations.add("e", location="South")
+    program = "import duckdb, sys; opened = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    command = [sys.executable, "-c", program, str(dataset.corpus.duckdb)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert build_corpus(dataset, list("abcde"), {}).recordings == 5
+        other.communicate(b"\n")
+    north = {one: at for one, at in before.items() if "location=North" in one.parts}
+    assert north
+    assert {one: files(dataset)[one] for one in north} == north
+
+
+def test_files_of_a_corpus_that_was_not_finished_stay_for_its_readers(stations):
+    dataset = stations.dataset
+    old = listed(dataset)
+    database = dataset.corpus.duckdb.read_bytes()
+    stations.add("e", location="North")
+    build_corpus(dataset, list("abcde"), {})
+    dataset.corpus.duckdb.write_bytes(database)  # as if killed before it was replaced
+    for one in old:
+        os.utime(one, (1, 1))
+    build_corpus(dataset, list("abcde"), {})
+    assert old - listed(dataset)
+    assert all(one.exists() for one in old)
+
+
+def test_speech_is_read_again_where_its_file_has_changed(workbench):
+    dataset = Dataset.open(workbench.dataset.root, {"speech": {"privacy": "flag"}})
+    sums = {one: workbench.add(one).sha256 for one in ("a", "b")}
+    for one, sha256 in sums.items():
+        search_speech(dataset, one, sha256, workbench.audio / "soundscape.flac")
+    speech = "FROM speech_by_recording ORDER BY ALL"
+    build_corpus(dataset, list(sums), {})
+    assert [has for _, has, _ in rows(dataset, speech)] == [False, False]
+    for one in sums:
+        file = dataset.speech(one)
+        status = file.stat()
+        file.write_bytes(b"x" * status.st_size)
+        os.utime(file, ns=(0, status.st_mtime_ns + (one == "b")))
+    build_corpus(dataset, list(sums), {})
+    assert [has for _, has, _ in rows(dataset, speech)] == [False, None]
 
 
 def test_parts_lie_where_hive_and_arrow_look_for_them(workbench):
