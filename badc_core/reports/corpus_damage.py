@@ -1,5 +1,6 @@
 """Whether the files of a corpus can be whole."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from badc_core.annexed_files import lacks_content
@@ -9,8 +10,8 @@ from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
 from badc_core.reports.page import is_whole_page
-from badc_core.stages.fingerprint_files import find_difference, read_stored
-from badc_core.stages.step_records import CORPUS_REPORT
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.fingerprint_files import StoredOutput, find_difference, read_stored
 
 
 def explain_corpus_damage(dataset: Dataset) -> str:
@@ -31,17 +32,20 @@ def explain_corpus_damage(dataset: Dataset) -> str:
         return lost
     if corpus.html in here and not is_whole_page(corpus.html):
         return f"{corpus.html.name} is damaged (it is cut off)"
-    return _explain_lost_page(dataset)
+    return _explain_lost_output(dataset)
 
 
-def _explain_lost_page(dataset: Dataset) -> str:
-    """Returns which page about a station or species is not as it was written, if one is not."""
+def _explain_lost_output(dataset: Dataset) -> str:
+    """Returns which page or table is not as it was written; empty if all are."""
+    stored: Mapping[str, StoredOutput] = {}
     with suppress(DatasetInvalid):
-        output = read_stored(dataset.corpus.fingerprints, "").get(CORPUS_REPORT)
-        lost = output and find_difference(
-            dataset, (dataset.root / one for one in output.files), output, in_full=False
-        )
-        return f"{lost.relative_to(dataset.corpus.folder)} is missing or damaged" if lost else ""
+        stored = read_stored(dataset.corpus.fingerprints, "")
+    for output in (stored[one] for one in CORPUS_ASSETS if one in stored):
+        paths = [dataset.root / one for one in output.files]
+        # Who writes to the database spoils nothing that others read from it.
+        others = [one for one in paths if one != dataset.corpus.duckdb]
+        if lost := find_difference(dataset, others, output, in_full=False):
+            return f"{lost.relative_to(dataset.corpus.folder)} is missing or damaged"
     return ""
 
 

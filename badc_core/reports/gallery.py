@@ -25,14 +25,12 @@ from badc_core.speech.segments import SpeechSegment
 _PER_LABEL = 2
 
 _BEST = """
-    SELECT detection_id, label, label_name, scientific_name, confidence, is_expected,
-        absolute_time_ms, absolute_end_ms
-    FROM real_detections
-    QUALIFY row_number() OVER (
-        PARTITION BY label ORDER BY confidence DESC, absolute_time_ms
-    ) <= ?
-    ORDER BY confidence DESC, absolute_time_ms, label
-    LIMIT ?
+    SELECT * EXCLUDE nth FROM (
+        SELECT detection_id, label, label_name, scientific_name, confidence, is_expected,
+            absolute_time_ms, absolute_end_ms,
+            row_number() OVER (PARTITION BY label ORDER BY confidence DESC, absolute_time_ms) AS nth
+        FROM real_detections
+    ) WHERE nth <= ? ORDER BY nth, confidence DESC, absolute_time_ms, label LIMIT ?
 """
 
 
@@ -68,7 +66,7 @@ class Exhibit:
 
 
 def best_detections(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
-    """Returns the detections with the highest confidence, at most two of a label.
+    """Returns the detections with the highest confidence: one of each label, then a second of each.
 
     Args:
         connection: a report database.

@@ -10,6 +10,7 @@ import duckdb
 
 from badc_core.corpus.database import query
 from badc_core.reports.charts import Cell, HeatMap
+from badc_core.site.levels import SURE_S
 from badc_core.units import counted, format_duration
 
 NO_SUNRISE = """
@@ -93,14 +94,16 @@ def _cells(
     found: Mapping[int, int],
 ) -> Iterator[Cell]:
     heard = {at: effort_s[at] for at in columns if effort_s.get(at)}
-    most = max((found.get(at, 0) / one for at, one in heard.items()), default=0.0) or 1.0
+    rates = {at: found.get(at, 0) / one for at, one in heard.items()}
+    sure = [one for at, one in rates.items() if one and heard[at] >= SURE_S]
+    most = max(sure or rates.values(), default=0.0) or 1.0
     for at, (_, title) in columns.items():
         if at not in heard:
             yield Cell(None, f"{name}, {title}: nothing analysed")
             continue
         n = found.get(at, 0)
         what = f"{counted(n, 'detection')} in {format_duration(heard[at])} analysed"
-        yield Cell(n / heard[at] / most, f"{name}, {title}: {what}")
+        yield Cell(min(rates[at] / most, 1.0), f"{name}, {title}: {what}")
 
 
 def _find_active(

@@ -34,7 +34,7 @@ _CANDIDATES = """
             study_area, location,
             unnest(max({'best': best, 'recording_id': recording_id}, $1)) AS one
         FROM counts_by_recording c JOIN recordings USING (recording_id)
-        WHERE $2 IS NULL OR list_contains($2, label)
+        WHERE list_contains($2, label)
         GROUP BY label, label_name, study_area, location
     )
     SELECT label, label_name, scientific_name, study_area, location, one.recording_id, one.best,
@@ -108,15 +108,16 @@ class Clip:
 
 @dataclass(frozen=True)
 class _Exhibit:
-    """Where a detection is in a recording's page, in bytes, and what the page says of it."""
+    """Where a detection is in a recording's page, in bytes, and what its tag there says of it."""
 
     start: int
     end: int
+    tag: bytes
     attributes: dict[str, str]
 
 
 def find_candidates(
-    connection: duckdb.DuckDBPyConnection, labels: Collection[str] | None = None
+    connection: duckdb.DuckDBPyConnection, labels: Collection[str]
 ) -> list[ClipCandidate]:
     """Returns which recordings have the best detections of labels, the best to be tried first.
 
@@ -124,10 +125,10 @@ def find_candidates(
 
     Args:
         connection: to a corpus.
-        labels: those that are wanted; None for all.
+        labels: those that are wanted.
     """
-    wanted = None if labels is None else list(labels)
-    return [ClipCandidate(**one) for one in query(connection, _CANDIDATES, _PAGES_PER_CLIP, wanted)]
+    found = query(connection, _CANDIDATES, _PAGES_PER_CLIP, list(labels))
+    return [ClipCandidate(**one) for one in found]
 
 
 def choose_clips(
@@ -192,7 +193,8 @@ class RecordingPages:
     def take(self, candidate: ClipCandidate) -> Clip | None:
         """Returns the best detection of a label in a recording.
 
-        None if its page is not here, or older than the detections, or does not show it.
+        None if its page is not here, or older than the detections, or replaced just now, or does
+        not show it.
         """
         recording_id = candidate.recording_id
         if recording_id not in self._known:
@@ -206,6 +208,8 @@ class RecordingPages:
                 file.seek(exhibit.start)
                 content = file.read(exhibit.end - exhibit.start)
         except OSError:
+            return None
+        if not content.startswith(exhibit.tag):
             return None
         name = self._names.of(candidate.label_name, candidate.scientific_name)
         return _cut_clip(candidate, name, exhibit.attributes, content.decode(), page)
@@ -238,7 +242,7 @@ def _find_exhibits(content: bytes) -> Iterator[_Exhibit]:
             name.decode(): unescape(value.decode()) for name, value in _ATTRIBUTE.findall(tag)
         }
         if "data-label" in attributes:
-            yield _Exhibit(at, end, attributes)
+            yield _Exhibit(at, end, tag, attributes)
         at = content.find(_OPENING, end)
 
 

@@ -46,7 +46,8 @@ _AT_ONCE = """
         )
     )
     SELECT location, count(*) AS pairs, min(recording_id) AS first,
-        any_value(other ORDER BY recording_id) AS other
+        any_value(other ORDER BY recording_id) AS other,
+        len(list_distinct(list(recording_id) || list(other))) AS recordings
     FROM pairs
     WHERE next_begin + INTERVAL 2 SECONDS < ends AND sha256 <> next_sha256
         AND coalesce(device_serial = next_serial, true)
@@ -116,7 +117,7 @@ def _find_at_once(connection: duckdb.DuckDBPyConnection) -> Iterator[Concern]:
         yield Concern(
             f"{text}: there were two recorders, or a clock was wrong, or a file is in the wrong "
             "folder. Rates per hour count both.",
-            2 * one["pairs"],
+            one["recordings"],
             one["first"],
         )
 

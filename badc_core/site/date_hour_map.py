@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from badc_core.site.levels import N_LEVELS, Levels
+from badc_core.site.levels import N_LEVELS, SURE_S, Levels
 from badc_core.site.sun_lines import SunPlace, find_sun_hours
 from badc_core.units import counted, format_duration
 
@@ -25,8 +25,6 @@ _WIDEST = 34.0
 _MOST_TICKS = 9
 _MOST_TITLES = 600
 """With more cells each would be too small to point at, and the page too large."""
-_SURE_S = 60.0
-"""Less time analysed makes one detection a rate that would outshine all others."""
 
 Counts = NDArray[np.float64]
 """Shape [columns, hours]."""
@@ -115,7 +113,7 @@ def make_date_hour_map(
         place: whose sunrise and sunset are drawn.
     """
     rates = np.divide(detections * 3600, effort_s, out=np.zeros_like(effort_s), where=effort_s > 0)
-    sure = rates[(effort_s >= _SURE_S) & (rates > 0)]
+    sure = rates[(effort_s >= SURE_S) & (rates > 0)]
     levels = Levels(float((sure if sure.size else rates).max(initial=0.0)))
     width = min((RIGHT - LEFT) / columns.n, _WIDEST)
     middles = [columns.begin(n) + timedelta(days=columns.span_days // 2) for n in range(columns.n)]

@@ -4,6 +4,7 @@ Their looks are in `templates/species.html`. Every query reads the parts of all 
 pages are written many at once, and each query is asked for all of them together.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from badc_core.units import counted
 
 MOST_RECORDINGS = 100
 MOST_CLIPS = 6
+_HOUR_S = 3600
 
 BY_STATION = """
     SELECT label, study_area, location,
@@ -193,7 +195,7 @@ class SpeciesPages:
             **found,
             **{one: heard[one] for one in ("effort_s", "latitude", "longitude")},
             "listened_to": heard["listened_to"],
-            "per_hour": found["detections"] * 3600 / (heard["effort_s"] or 1),
+            "per_hour": found["detections"] * _HOUR_S / (heard["effort_s"] or 1),
         }
 
     def _maps(
@@ -217,18 +219,22 @@ class SpeciesPages:
 
 
 def _draw_map(stations: Rows, page: Path, dataset: Dataset) -> StationMap | None:
+    rates = {n: one["per_hour"] for n, one in enumerate(stations) if one["effort_s"] >= _HOUR_S}
+    # What was analysed for less has no rate that is shown, and the largest dot is not for it.
+    most = max(rates.values(), default=math.inf)
     return draw_map(
         MapPlace(
             name=one["location"] or "unknown station",
             address=link(dataset.corpus.station_page(one["study_area"], one["location"]), page),
             title=f"{Station(one['study_area'], one['location']).name}: "
-            f"{counted(one['detections'], 'detection')}, {one['per_hour']:.1f} per hour analysed",
+            f"{counted(one['detections'], 'detection')}"
+            + (f", {rates[n]:.1f} per hour analysed" if n in rates else ""),
             latitude=one["latitude"],
             longitude=one["longitude"],
-            weight=one["per_hour"],
+            weight=min(one["per_hour"], most),
             group=one["study_area"] or "",
         )
-        for one in stations
+        for n, one in enumerate(stations)
     )
 
 

@@ -50,13 +50,23 @@ def test_a_page_is_whole_and_asks_for_nothing_outside(open_workbench):
     assert (balance.wrong, balance.open) == ([], [])
     addresses = re.findall(r'(?:src|href)="([^"]{0,30})', page)
     assert addresses
-    assert all(address.startswith("data:") for address in addresses)
+    assert all(address.startswith(("data:", "../corpus/")) for address in addresses)
     assert not re.search(r"url\((?!#)|@import|https?://", page)
     # At most two of a kind are shown.
     assert page.count("<audio controls") == 12
     assert page.count('aria-label="House Finch at') == 2
     assert page.count("data:image/png;base64,") == 12
     assert page.count("data:audio/mpeg;base64,") == 12
+
+
+def test_every_species_is_heard_before_any_is_heard_twice(open_workbench):
+    workbench = open_workbench(report={"top_detections": 3, "top_labels": 1})
+    loud = [(3.0 * n, 3.0 * n + 3, "Jay", "Cyanocitta cristata", 0.9) for n in range(3)]
+    workbench.add(found=[*loud, (30.0, 33.0, "Owl", "Strix varia", 0.3)])
+    page = page_of(workbench)
+    assert re.findall('data-label="([^"]+)"', page) == ["Jay", "Owl", "Jay"]
+    assert "1 more." in page, "there is no table that has it"
+    assert "labels.csv" not in page
 
 
 def test_no_detections_is_told_apart_from_no_analysis(workbench):

@@ -12,7 +12,7 @@ from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.site import station_page
 from badc_core.site.writing import write_site
-from badc_core.stages.corpus_outputs import store_corpus_fingerprint
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS, store_corpus_fingerprint
 
 JAY, OWL = "Cyanocitta cristata", "Strix varia"
 
@@ -109,8 +109,13 @@ def test_pages_of_what_is_gone_are_removed(two_stations):
 def test_a_damaged_page_is_found_and_written_again_alone(two_stations):
     dataset = two_stations.dataset
     refresh(two_stations, "m1", "m2", "r1")
-    store_corpus_fingerprint(dataset, "corpus_report", "x")
+    for asset in CORPUS_ASSETS:
+        store_corpus_fingerprint(dataset, asset, "x")
     assert explain_corpus_damage(dataset) == ""
+    table = dataset.corpus.summary / "label_summary.csv"
+    table.rename(dataset.root / table.name)
+    assert "label_summary.csv is missing" in explain_corpus_damage(dataset)
+    (dataset.root / table.name).rename(table)
     page = dataset.corpus.station_page(None, "RIDGE")
     whole = page.read_text(encoding="utf-8")
     for damaged in (whole[:-200], whole.replace("Owl", "Owls")):

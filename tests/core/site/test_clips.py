@@ -28,7 +28,7 @@ def stations(workbench) -> Dataset:
     return workbench.dataset
 
 
-def choose(dataset, per_label=2, max_bytes=LIMITLESS, labels=None):
+def choose(dataset, per_label=2, max_bytes=LIMITLESS, labels=(JAY[2], JUNCO[2])):
     with open_corpus(dataset) as connection:
         candidates = find_candidates(connection, labels)
     return choose_clips(RecordingPages(dataset), candidates, per_label, max_bytes)
@@ -75,6 +75,16 @@ def test_where_the_best_page_is_not_here_or_is_old_the_next_one_is_taken(station
     page = stations.bundle("b").html
     page.write_text(page.read_text(encoding="utf-8").replace('"0.8000"', '"0.7999"'))
     assert choose(stations, 1, labels=[jay]) == ()
+
+
+def test_no_clip_is_cut_out_of_a_page_that_was_replaced_meanwhile(stations):
+    with open_corpus(stations) as connection:
+        found = find_candidates(connection, [JAY[2]])
+    (best,) = (one for one in found if one.recording_id == "a")
+    pages, page = RecordingPages(stations), stations.bundle("a").html
+    assert pages.take(best) is not None
+    page.write_text(page.read_text(encoding="utf-8").replace("<h1>", "<h1>The "))
+    assert pages.take(best) is None
 
 
 def test_no_more_clips_are_shown_than_there_is_room_for(stations):

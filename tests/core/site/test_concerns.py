@@ -29,6 +29,10 @@ def test_recordings_of_one_station_at_once_are_a_doubt_about_clocks(workbench):
     (one,) = find(workbench, ["a", "b"])[CLOCKS]
     assert (one.recordings, one.example) == (2, "a")
     assert "such as in b" in one.text
+    workbench.add("c", start_local=START + timedelta(seconds=120))
+    (one,) = find(workbench, ["a", "b", "c"])[CLOCKS]
+    assert one.recordings == 3
+    assert "2 times" in one.text
     workbench.add("b", start_local=later, location="Elsewhere")
     assert find(workbench, ["a", "b"]) == {}
     for name, serial, start in (("a", "1", START), ("b", "2", later)):

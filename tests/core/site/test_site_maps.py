@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from badc_core.site.activity_maps import HOURS, map_rates
 from badc_core.site.calendar import make_calendar
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.levels import Levels
@@ -87,6 +88,8 @@ def test_one_detection_in_a_second_does_not_outshine_a_dawn_chorus():
     effort_s[0, 5], found[0, 5] = 3600, 40
     effort_s[0, 6], found[0, 6] = 1, 1  # 3,600 an hour
     assert make_date_hour_map(columns, effort_s, found, None).levels.most == 40
+    ((_, cells),) = map_rates(HOURS, {5: 3600.0, 6: 1.0}, [("Jay", {5: 40, 6: 1})]).rows
+    assert (cells[5].weight, cells[6].weight, cells[7].weight) == (1, 1, None)
 
 
 @pytest.mark.parametrize(
