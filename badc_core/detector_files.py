@@ -1,4 +1,4 @@
-"""The file of thresholds that a detector's settings may name.
+"""The tables that a detector's settings may name; that of thresholds is read here.
 
 Its content becomes part of the settings, so that a step on another machine gets it with its inputs.
 The other files that settings name are read by the steps that need them.
@@ -12,6 +12,27 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.label_tables import read_label_table
 from badc_core.validation import explain_invalid
+
+_RECOMMENDED = Path("artifacts", "reviews")
+"""Where `badc review results` writes what it recommends, below the folder of `badc.toml`."""
+
+
+def refuse_recommended(detector: DetectorSettings, folder: Path) -> None:
+    """Returns if no setting names a table that changes without anybody deciding so.
+
+    Args:
+        detector: with absolute paths.
+        folder: of `badc.toml`.
+
+    Raises:
+        ConfigInvalid: one does.
+    """
+    for name in ("thresholds_file", "calibration_file"):
+        path = Path(getattr(detector, name))
+        if (folder / _RECOMMENDED).resolve() in path.resolve().parents:
+            what = f"detector.{name} may not be what badc review results writes, at any time anew"
+            remedy = f'Use badc review apply, and {name} = "{path.name}"'
+            raise ConfigInvalid(what, path, remedy)
 
 
 def read_thresholds(detector: DetectorSettings) -> DetectorSettings:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from badc_core.detector_files import read_thresholds
+from badc_core.detector_files import read_thresholds, refuse_recommended
 from badc_core.detector_settings import DetectorSettings
 from badc_core.errors import ConfigInvalid
 from badc_core.export_settings import ExportSettings
@@ -261,6 +261,7 @@ def load_settings(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None 
         what = explain_invalid(error, Settings, "setting")
         raise ConfigInvalid(what, path, "Correct badc.toml or the option") from error
     detector = settings.detector.anchored(path.parent.absolute())
+    refuse_recommended(detector, path.parent.absolute())
     return settings.model_copy(update={"detector": read_thresholds(detector)})
 
 

@@ -13,7 +13,7 @@ from badc_core.cli.output import Output
 from badc_core.cli.review_options import QueueOptions
 from badc_core.cli.tables import make_table
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ContentMissing, DatasetInvalid
+from badc_core.errors import DatasetInvalid
 from badc_core.provenance.commits import Commits
 from badc_core.reviews.apply import apply_results
 from badc_core.reviews.commits import commit_queue, commit_results, commit_verdicts
@@ -47,12 +47,10 @@ def queue(dataset: DatasetFolder, options: QueueOptions, out: Output) -> None:
         drawn = read_queue(opened, options.renew)
     else:
         drawn = draw_queue(opened, options.name or next_name(opened), order)
-    cuts = add_sounds(opened, drawn)
-    commit_queue(drawn, Commits(opened, out.warn))
-    if not cuts.made:
-        why = next(iter(cuts.left_out.values()))
-        remedy = f"Then: badc review queue {shlex.quote(str(dataset))} --renew {drawn.name}"
-        raise ContentMissing(f"no sound of this queue is here ({why})", drawn.paths.folder, remedy)
+    try:
+        cuts = add_sounds(opened, drawn)
+    finally:
+        commit_queue(drawn, Commits(opened, out.warn))
     _show_queue(dataset, drawn, cuts, out)
 
 

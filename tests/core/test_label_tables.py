@@ -54,6 +54,16 @@ def test_what_is_no_table_of_thresholds_is_refused_by_name(
         load_settings(tmp_path / "badc.toml")
 
 
+def test_tables_that_are_only_recommended_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts" / "reviews"
+    folder.mkdir(parents=True)
+    (folder / "thresholds.csv").write_text("label,threshold\nWren,0.2\n")
+    for name in ("thresholds_file", "calibration_file"):
+        given = {"detector": {name: "artifacts/x/../reviews/thresholds.csv"}}
+        with pytest.raises(ConfigInvalid, match=f"detector.{name}.*badc review apply"):
+            load_settings(tmp_path / "badc.toml", given)
+
+
 def test_thresholds_of_a_file_are_settings_below_those_in_the_settings_themselves(tmp_path) -> None:
     (tmp_path / "t.csv").write_text("label,threshold\nWren,0.2\nOvenbird,0.9\n")
     (tmp_path / "badc.toml").write_text(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from badc_core.audio.reader import AudioFile
 from badc_core.datasets.dataset import Dataset
-from badc_core.errors import ConfigInvalid, DatasetInvalid, OptionInvalid
+from badc_core.errors import ConfigInvalid, ContentMissing, DatasetInvalid, OptionInvalid
 from badc_core.hashing import digest_json
 from badc_core.lineage.named_file import name_result_file
 from badc_core.recordings.recording import read_recording
@@ -136,6 +136,25 @@ def test_a_recording_that_is_gone_costs_its_own_sounds_only(dataset, app):
     assert f"nothing could be cut out of 1 recording: {MARSH_2}" in done.stderr
     page = dataset.reviews.queue("queue-1").page.read_text(encoding="utf-8")
     assert "2 detections of this queue are not on this page" in page
+
+
+def test_sounds_that_cannot_be_cut_again_stay(dataset):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    made = add_sounds(dataset, queue).made
+    before = {one.name: one.read_bytes() for one in queue.paths.clips.iterdir()}
+    page = queue.paths.page.read_bytes()
+    dataset.audio(f"audio/MARSH/{MARSH_2}.wav").unlink()
+    assert add_sounds(dataset, queue).made == made
+    for path in (dataset.root / "audio").rglob("*.wav"):
+        path.unlink()
+    assert add_sounds(dataset, queue).made == made
+    assert {one.name: one.read_bytes() for one in queue.paths.clips.iterdir()} == before
+    assert queue.paths.page.read_bytes() == page
+    # Whoever speaks in them is heard, so with speech muted none may be kept.
+    muted = Dataset.open(dataset.root, MUTED)
+    with pytest.raises(ContentMissing, match="no sound of this queue is here"):
+        add_sounds(muted, queue)
+    assert {one.name: one.read_bytes() for one in queue.paths.clips.iterdir()} == before
 
 
 def test_a_spreadsheet_may_have_rewritten_a_table(dataset, tmp_path):
