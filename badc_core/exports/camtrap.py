@@ -71,6 +71,9 @@ def write_camtrap(source: ExportSource, folder: Path) -> None:
     """Writes the package; recordings without station, place or UTC time are left out and noted."""
     deployments: dict[str, _Deployment] = {}
     unplaced = []
+    chosen = source.selection
+    # Where only some of the detections are chosen, nothing of them does not mean nothing at all.
+    says_blank = not (chosen.species or chosen.min_score or chosen.expected_only)
     with (
         writing_text(folder / "media.csv") as media,
         writing_text(folder / "observations.csv") as observations,
@@ -83,7 +86,7 @@ def write_camtrap(source: ExportSource, folder: Path) -> None:
                 continue
             _extend(deployments, one.recording)
             append_rows(media, [_medium(one.recording)])
-            append_rows(observations, _observations(one))
+            append_rows(observations, _observations(one, says_blank=says_blank))
     with writing_text(folder / "deployments.csv") as file:
         write_rows(file, list(TABLES["deployments"]), map(_deployment, sorted(deployments.items())))
     with writing_text(folder / "datapackage.json") as file:
@@ -135,11 +138,11 @@ def _medium(one: SourceRecording) -> tuple[object, ...]:
     )
 
 
-def _observations(one: RecordingResults) -> Iterator[Sequence[object]]:
-    """Yields the detections; one row that says blank for an analysed recording without any."""
+def _observations(one: RecordingResults, *, says_blank: bool) -> Iterator[Sequence[object]]:
+    """Yields the detections; a row that may say blank for an analysed recording without any."""
     recording = one.recording
     about = _id_of(recording), recording.recording_id
-    if not one.found and one.analysed:
+    if says_blank and not one.found and one.analysed:
         end_ms = round(recording.duration_s * 1000)
         times = _write_time(_at(recording, 0)), _write_time(_at(recording, end_ms))
         yield (

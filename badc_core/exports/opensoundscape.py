@@ -46,14 +46,19 @@ def _clips(
     one: RecordingResults, clip_ms: int, columns: Mapping[str, int]
 ) -> Iterator[tuple[object, ...]]:
     end_ms = round(one.recording.duration_s * 1000)
-    for start in range(0, end_ms, clip_ms):
-        end = min(start + clip_ms, end_ms)
-        if length_of(clip(one.analysed, start, end)) < end - start:
-            continue
-        scores: list[float] = [0] * len(columns)
-        for found in one.found:
+    starts = range(0, end_ms, clip_ms)
+    scores: dict[int, list[float]] = {}
+    for found in one.found:
+        last_ms = max(found.start_ms, found.end_ms - 1)
+        for start in starts[found.start_ms // clip_ms : last_ms // clip_ms + 1]:
+            end = min(start + clip_ms, end_ms)
             shared_ms = min(end, found.end_ms) - max(start, found.start_ms)
             if 2 * shared_ms >= min(end - start, found.end_ms - found.start_ms):
+                own = scores.setdefault(start, [0] * len(columns))
                 number = columns[found.label]
-                scores[number] = max(scores[number], round(found.score, 6))
-        yield (one.recording.path, start / 1000, end / 1000, *scores)
+                own[number] = max(own[number], round(found.score, 6))
+    nothing = [0] * len(columns)
+    for start in starts:
+        end = min(start + clip_ms, end_ms)
+        if length_of(clip(one.analysed, start, end)) == end - start:
+            yield (one.recording.path, start / 1000, end / 1000, *scores.get(start, nothing))

@@ -6,7 +6,7 @@ about.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,10 +74,8 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_size, found.st_mtime_ns
 
 
-def stamp_files(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
-    """Returns the stamps of the files of these names whose content is here."""
-    stamps = {}
-    for name in names:
-        with suppress(OSError):
-            stamps[name] = stamp_of(folder / name)
-    return stamps
+def stamp_if_there(path: Path) -> Stamp | None:
+    """Returns the stamp of a file; None where there is none, or its content is elsewhere."""
+    with suppress(FileNotFoundError):
+        return stamp_of(path)
+    return None

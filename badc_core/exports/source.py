@@ -42,9 +42,13 @@ _FOUND = f"""
     WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND {_CHOSEN}
     ORDER BY recording_id, absolute_time_ms, absolute_end_ms, label
 """  # noqa: S608
+# A label may have had another name in results of an older version.
 _LABELS = f"""
-    SELECT DISTINCT label, label_name, scientific_name FROM real_detections
-    WHERE recording_id IN (SELECT unnest($1::VARCHAR[])) AND {_CHOSEN} ORDER BY ALL
+    SELECT label, any_value(label_name ORDER BY label_name) AS label_name,
+        any_value(scientific_name ORDER BY scientific_name) AS scientific_name
+    FROM real_detections
+    WHERE (len($4) > 0 OR recording_id IN (SELECT unnest($1::VARCHAR[]))) AND {_CHOSEN}
+    GROUP BY label ORDER BY label
 """  # noqa: S608
 _PART_FILES = "SELECT path FROM corpus.parts WHERE name IN ('detections', 'chunks')"
 _ANALYSED = """
@@ -103,11 +107,14 @@ class ExportSource:
     def labels(self) -> tuple[SourceLabel, ...]:
         """What was detected in them, in order of the labels.
 
-        Raises:
-            OptionInvalid: nothing of a wanted name was.
+        What was wanted by name is there too if it was detected elsewhere only, or with lower
+        scores: that it was not found is a result.
         """
         names = [one.recording_id for one in self.recordings]
-        rows = self._snapshot.read(_LABELS, names, *self._choice()).to_pylist()
+        min_score, expected_only, species = self._choice()
+        if species:
+            min_score, expected_only = 0.0, False
+        rows = self._snapshot.read(_LABELS, names, min_score, expected_only, species).to_pylist()
         return tuple(SourceLabel(**one) for one in rows)
 
     @cached_property
@@ -167,7 +174,7 @@ class ExportSource:
             gaps[key] += [(one["start_ms"], one["end_ms"]) for one in row["not_analysed"] or ()]
         return {key: subtract(unite(own), gaps[key]) for key, own in chunks.items()}
 
-    def _choice(self) -> tuple[object, ...]:
+    def _choice(self) -> tuple[float, bool, list[str]]:
         chosen = self.selection
         species = [one.lower() for one in chosen.species]
         return chosen.min_score or 0.0, chosen.expected_only, species

@@ -6,11 +6,14 @@ them are written here as they are.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from badc_core.atomic import writing_text
+
+_SEPARATORS = re.compile(r"[\t\r\n]+")
 
 
 def write_tabs(path: Path, rows: Iterable[Sequence[Any]]) -> None:
@@ -26,5 +29,5 @@ def write_plain_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _plain(cell: Any) -> str:
-    """Returns a cell on one line and in one column."""
-    return "" if cell is None else " ".join(str(cell).split())
+    """Returns a cell on one line and in one column; spaces stay, since paths may have several."""
+    return "" if cell is None else _SEPARATORS.sub(" ", str(cell))

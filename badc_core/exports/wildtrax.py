@@ -31,6 +31,8 @@ LONGEST_TASK_S = 1799
 _METHOD, _OBSERVER = "None", "Not Assigned"
 _EARLIEST_S = 0.1
 """WildTrax takes no tag that begins with the recording."""
+_EARLIEST_END_S = 0.2
+"""So that a tag that would end before that still lasts."""
 
 
 def write_wildtrax(source: ExportSource, folder: Path) -> None:
@@ -60,7 +62,7 @@ def write_wildtrax(source: ExportSource, folder: Path) -> None:
         source.note_left_out(why, recordings)
     if n_outside:
         what = counted(n_outside, "tag")
-        source.notes.append(f"{what} left out: they begin after the first {LONGEST_TASK_S} s")
+        source.notes.append(f"{what} left out: they begin after their task ends")
     if not is_coded:
         source.notes.append("species_code has names, since the detector has no codes")
 
@@ -93,11 +95,12 @@ def _tags(one: RecordingResults, task_s: int) -> Iterator[tuple[object, ...]]:
 
 def _tag(recording: SourceRecording, found: Found, task_s: int, number: int) -> tuple[object, ...]:
     start_s = max(found.start_s, _EARLIEST_S)
+    end_s = min(max(found.end_s, _EARLIEST_END_S), task_s)
     highest_hz = recording.sample_rate_hz / 2
     return (
         *(*_about(recording), _METHOD, task_s, _OBSERVER),
         *(found.label_code or found.label_name, number, "", 1),
-        *(round(start_s, 3), round(min(found.end_s, task_s) - start_s, 3)),
+        *(round(start_s, 3), round(end_s - start_s, 3)),
         *(found.min_freq_hz or 0, min(found.max_freq_hz or highest_hz, highest_hz)),
         f"{found.runner} {found.model_version}, score {found.score:.4f}",
         *("FALSE", recording.sample_rate_hz, ""),

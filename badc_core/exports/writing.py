@@ -1,4 +1,4 @@
-"""Writing an export: one format, into a folder of its own, in which only what is other is replaced.
+"""Writing an export: one format, into a folder of its own, in which only what differs is replaced.
 
 What somebody changed there is found in `folder.py`, and never replaced unasked.
 """
@@ -23,7 +23,6 @@ from badc_core.exports.remembered import (
     memory_path,
     read_remembered,
     remember,
-    stamp_files,
 )
 from badc_core.exports.selection import ExportSelection
 from badc_core.exports.source import ExportSource
@@ -31,6 +30,9 @@ from badc_core.file_names import absolute
 from badc_core.hashing import digest_json
 from badc_core.locks import locked
 from badc_core.stages.export_outputs import EXPORT_CODE_VERSION, PROVENANCE, read_listing
+from badc_core.units import counted, shorten
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def write_export(dataset: Dataset, order: ExportOrder) -> ExportWritten:
         DatasetInvalid: there is no corpus yet, or nothing chosen in it.
         ContentMissing: its content is not here.
         StorageFull, OutputUnwritable: it cannot be written, somebody changed a file, or something
-            else is in the folder.
+            else is in the folder. Nothing is changed then, unless somebody changed it meanwhile.
     """
     if order.form not in FORMATS:
         raise OptionInvalid(f"no format is called {order.form!r}", "FORMAT", ", ".join(FORMATS))
@@ -116,8 +118,6 @@ class _Writing:
         source, folder = self._source, self._folder
         before = read_remembered(self._memory, folder.listing.sha256)
         folder.look(before.stamps)
-        if not self._order.overwrites:
-            folder.require_unchanged(self._remedy())
         made_from = source.made_from() if self._ending else {}
         common = self._common()
         if before.common == common:
@@ -127,10 +127,11 @@ class _Writing:
             FORMATS[self._order.form].write(source, aside)
             write_recordings(source, aside)
             described = Provenance(source, self._order.form)
-            written = folder.renew(aside, kept, described.describe)
+            remedy = None if self._order.overwrites else self._remedy()
+            written = folder.renew(aside, kept, described.describe, remedy)
         listing = read_listing(folder.place)
         recordings = {one: (its, source.tallies[one]) for one, its in made_from.items()}
-        stamps = {**before.stamps, **stamp_files(folder.place, {*listing.files} - {*kept})}
+        stamps = {**before.stamps, **folder.stamps}
         stamps = {one: its for one, its in stamps.items() if one in listing.files}
         now = Remembered(listing.sha256, common, recordings, stamps)
         if now != before:
@@ -142,11 +143,18 @@ class _Writing:
             size_bytes=sum(size_bytes for size_bytes, _ in stamps.values()),
             recordings=len(source.recordings),
             detections=sum(n for n, _ in source.tallies.values()),
-            notes=tuple(source.notes),
+            notes=(*source.notes, *self._note_left()),
         )
 
+    def _note_left(self) -> Iterator[str]:
+        left = self._folder.left
+        if left:
+            what = counted(len(left), "file")
+            names = ", ".join(shorten(left, _MOST_NAMED))
+            yield f"{what} that somebody changed left as it is: {names}"
+
     def _skip(self, made_from: Mapping[str, str], before: Remembered) -> None:
-        """Has the recordings be skipped whose file is there, and made from the same."""
+        """Skips the recordings whose file is there, and made from the same."""
         good = self._folder.good
         source, skipped = self._source, set[str]()
         for one, its in made_from.items():
@@ -167,7 +175,7 @@ class _Writing:
         order = self._order
         words = ["badc", "export", order.form, str(self._source.dataset.root)]
         words += ["--output", str(self._folder.place)] if order.folder else []
-        return f"Move it elsewhere, or give it up with: {shlex.join(words)} --overwrite"
+        return f"Move it elsewhere, or discard your changes with: {shlex.join(words)} --overwrite"
 
 
 @contextmanager

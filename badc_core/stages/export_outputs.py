@@ -24,7 +24,7 @@ from badc_core.stages.fingerprint_files import (
     sum_files,
 )
 
-EXPORT_CODE_VERSION = "1"
+EXPORT_CODE_VERSION = "2"
 """Raised by hand when an export is written otherwise from the same results."""
 
 PROVENANCE = "provenance.json"

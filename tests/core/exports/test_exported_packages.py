@@ -51,8 +51,20 @@ def test_tags_for_wildtrax_fit_their_tasks(bench):
     assert {one["species_code"] for one in tags} == {"BLJA"}
     assert written.notes == (
         "1 recording left out, since the clock is not known: c",
-        "1 tag left out: they begin after the first 1799 s",
+        "1 tag left out: they begin after their task ends",
     )
+
+
+def test_tags_at_the_edges_of_a_short_recording_last_or_are_left_out(bench):
+    found = [Put(0, 0.08, code="BLJA"), Put(0.15, 3, code="BLJA"), Put(9.2, 9.4, code="BLJA")]
+    bench.add("a", "2024-06-01 05:30:00", 9.5, found)
+    written = bench.export("wildtrax")
+    tags = read(written.folder / "tags.csv")
+    assert [(one["tag_start_time"], one["tag_duration"]) for one in tags] == [
+        ("0.1", "0.1"),
+        ("0.15", "2.85"),
+    ]
+    assert written.notes == ("1 tag left out: they begin after their task ends",)
 
 
 def test_names_in_place_of_codes_are_said_to_be_such(bench):
@@ -110,6 +122,46 @@ def test_a_data_package_links_stations_recordings_and_detections(bench):
         assert fields == (folder / one["path"]).read_text().splitlines()[0].split(",")
     assert "profile" not in package, "it does not claim to conform"
     assert written.notes == ("1 recording left out, since station, place or zone is not known: c",)
+
+
+def test_a_recording_is_called_blank_only_if_nothing_at_all_was_found(bench):
+    place = {"latitude": 55.5, "longitude": -114.25}
+    bench.add("a", "2024-06-01 05:30:00", 60, [Put(0, 3, WREN, is_expected=False)], **place)
+    bench.add("b", "2024-06-02 05:30:00", 60, [Put(0, 3)], **place)
+
+    def kinds(**chosen):
+        folder = bench.export("camtrap", **chosen).folder
+        return [one["observationType"] for one in read(folder / "observations.csv")]
+
+    assert kinds(species=("Blue Jay",)) == ["animal"]
+    assert kinds(min_score=0.9) == []
+    assert kinds(expected_only=True) == ["animal"]
+    bench.add("c", "2024-06-03 05:30:00", 60, **place)
+    assert kinds(since="2024-06-02") == ["animal", "blank"]
+
+
+def test_a_species_that_was_not_found_where_it_was_looked_for_has_its_column(bench):
+    bench.add("a", "2024-06-01 05:30:00", 6, [Put(0, 3, WREN)])
+    bench.add("b", "2024-06-01 05:30:00", 6, [Put(0, 3)], location="RIDGE")
+    chosen = {"species": ("Blue Jay",), "station": ("MARSH",)}
+    clips = bench.export("opensoundscape", **chosen).folder / "clips.csv"
+    assert list(read(clips)[0]) == ["file", "start_time", "end_time", "Blue Jay"]
+    weak = bench.export("opensoundscape", species=("Blue Jay",), min_score=0.9).folder
+    assert {one["Blue Jay"] for one in read(weak / "clips.csv")} == {"0"}
+    history = bench.export("occupancy", **chosen).folder / "y_Blue_Jay.csv"
+    assert read(history) == [{"site": "MARSH", "2024-06-01": "0"}]
+
+
+def test_a_label_under_two_names_is_one(bench):
+    """As when a list of species calls one otherwise than results from before."""
+    old, new = ("Gray Jay", "Perisoreus canadensis"), ("Canada Jay", "Perisoreus canadensis")
+    bench.add("a", "2024-06-01 05:30:00", 3, [Put(0, 3, old, code="CAJA")])
+    bench.add("b", "2024-06-02 05:30:00", 3, [Put(0, 3, new, code="CAJA")])
+    clips = bench.export("opensoundscape").folder / "clips.csv"
+    assert clips.read_text().splitlines()[0] == "file,start_time,end_time,CAJA"
+    assert [one["CAJA"] for one in read(clips)] == ["0.8", "0.8"]
+    species = bench.export("occupancy").folder / "species.csv"
+    assert [one["name"] for one in read(species)] == ["Canada Jay"]
 
 
 @pytest.mark.parametrize("zone", ["America/Edmonton", None])

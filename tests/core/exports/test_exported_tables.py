@@ -54,6 +54,13 @@ def test_an_audacity_track_has_labels_with_scores_and_may_be_empty(marsh):
     assert not (folder / "b.BADC.labels.txt").read_bytes()
 
 
+def test_a_path_with_two_spaces_stays_as_it_is(bench):
+    bench.add("a", None, 10, [Put(0, 3)], location="Old  Marsh\u00a07")
+    table = bench.export("raven").folder / "a.BADC.selection.table.txt"
+    (path,) = pd.read_csv(table, sep="\t")["Begin Path"]
+    assert path.endswith("/audio/Old  Marsh\u00a07/a.wav")
+
+
 def test_tabs_and_lines_in_a_name_do_not_break_a_table(bench):
     bench.add("a", None, 10, [Put(0, 3, ("=Tab\tand\nline", None))])
     track = bench.export("audacity").folder / "a.BADC.labels.txt"

@@ -1,5 +1,6 @@
 """Exporting again: what is other is written, and nobody's corrections are lost."""
 
+import dataclasses
 import os
 from typing import get_args
 
@@ -98,12 +99,19 @@ def test_the_file_of_a_recording_that_is_gone_or_not_chosen_is_removed(marsh):
     assert {one.name for one in folder.glob("*.txt")} == {of("raven", "a"), of("raven", "c")}
 
 
-@pytest.mark.parametrize("recording_id", ["a", "c"])
-def test_a_corrected_file_is_refused_by_name_before_anything_is_written(marsh, recording_id):
-    folder = marsh.export("raven").folder
+def correct(marsh, folder, recording_id="a"):
+    """Corrects a table as somebody does in Raven."""
     corrected = folder / of("raven", recording_id)
     text = corrected.read_text(encoding="utf-8").replace("Blue Jay", "Grey Jay")
     corrected.write_text(text, encoding="utf-8")
+    return corrected
+
+
+def test_a_corrected_file_is_refused_by_name_before_anything_is_written(marsh):
+    folder = marsh.export("raven").folder
+    corrected = correct(marsh, folder)
+    marsh.names.remove("a")
+    marsh.add("a", "2024-06-01 05:30:00", 60, [Put(0, 3), Put(6, 9)])
     marsh.add("d", "2024-06-03 05:30:00", 60)
     age(folder)
     with pytest.raises(OutputUnwritable) as refused:
@@ -118,9 +126,52 @@ def test_a_corrected_file_is_refused_by_name_before_anything_is_written(marsh, r
     assert marsh.export("raven").files_written == 0
 
 
+def test_a_corrected_file_that_would_not_be_written_stays_and_others_are_written(marsh):
+    folder = marsh.export("raven").folder
+    corrected = correct(marsh, folder)
+    marsh.add("d", "2024-06-03 05:30:00", 60)
+    for n_new in (1, 0):
+        written = marsh.export("raven")
+        assert written.files_written == n_new
+        assert written.notes == (f"1 file that somebody changed left as it is: {of('raven', 'a')}",)
+        assert "Grey Jay" in corrected.read_text(encoding="utf-8")
+    assert marsh.export("raven", overwrites=True).files_written == 1
+    assert "Blue Jay" in corrected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("changes_results", [True, False])
+def test_a_file_that_somebody_saves_meanwhile_is_not_lost(marsh, monkeypatch, changes_results):
+    folder = marsh.export("raven").folder
+    if changes_results:
+        marsh.names.remove("a")
+        marsh.add("a", "2024-06-01 05:30:00", 60, [Put(0, 3), Put(6, 9)])
+    marsh.export("audacity")  # builds the corpus
+    true = FORMATS["raven"]
+
+    def write(source, aside):
+        true.write(source, aside)
+        correct(marsh, folder)
+
+    monkeypatch.setitem(FORMATS, "raven", dataclasses.replace(true, write=write))
+    if changes_results:
+        with pytest.raises(OutputUnwritable, match="changed while the export was written"):
+            marsh.export("raven")
+    else:
+        marsh.export("raven")
+    monkeypatch.undo()
+    assert "Grey Jay" in (folder / of("raven", "a")).read_text(encoding="utf-8")
+    if changes_results:
+        with pytest.raises(OutputUnwritable, match="was changed since BADC wrote it"):
+            marsh.export("raven")
+    else:
+        assert "left as it is" in marsh.export("raven").notes[0]
+
+
 def test_a_corrected_table_of_all_recordings_is_refused_and_overwritten_where_asked(marsh):
     table = marsh.export("study_area").folder / "all.csv"
     table.write_text("mine\n", encoding="utf-8")
+    marsh.add("d", "2024-06-03 05:30:00", 60, [Put(0, 3)])
+    marsh.export("audacity")  # builds the corpus
     root = marsh.dataset.root
     done = run_badc("export", "study_area", root, folder=root, code=1)
     said = " ".join(done.stderr.split())
@@ -128,7 +179,7 @@ def test_a_corrected_table_of_all_recordings_is_refused_and_overwritten_where_as
     assert "--overwrite" in said
     assert table.read_text(encoding="utf-8") == "mine\n"
     done = run_badc("export", "study_area", root, "--overwrite", folder=root)
-    assert done.stdout.startswith("3 recordings, 2 detections, 1 file: ")
+    assert done.stdout.startswith("4 recordings, 3 detections, 1 file: ")
     assert "Blue Jay" in table.read_text(encoding="utf-8")
 
 
