@@ -15,6 +15,9 @@ SQL_TESTS := tests/core/reports tests/core/comparison
 CORE_TESTS := tests/house/test_layers.py tests/core/chunks tests/core/reports tests/core/recordings
 HOME_DIR := DAGSTER_HOME="$(CURDIR)/dagster_home"
 
+# With it, each of the hundreds of processes that tests start would compile BADC anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo dev check test test-core test-duckdb test-slurm test-all bench hawkears

@@ -6,6 +6,7 @@ folders of its own, and a range of ports. What is expensive and read-only they s
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,11 @@ from support.lacking import IN_CI
 from badc_core.devices.places import usable_cores
 
 _FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
+
+# Databases of Dagster, and all that BADC writes, wait for the disk some 100,000 times in a suite.
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108  (pytest makes a folder of its own there)
+if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > 8 * 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
 # A suite started in the background inherits an ignored SIGINT, and Dagster then ignores SIGTERM
 # too: worker processes of tests would never end.
@@ -40,11 +46,6 @@ def pytest_xdist_auto_num_workers() -> int:
     More than four would each load models, for little time won.
     """
     return min(4, usable_cores() + 1)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the test first that takes longest: it waits for the daemon's ticks of 30 s."""
-    items.sort(key=lambda item: item.path.name != "test_daemon.py")
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ def test_a_home_in_sqlite_is_moved_with_its_keys_and_nothing_is_analysed_again(
         assert instance.get_runs_count() == n_runs
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_homes_that_run_a_dataset_at_once_make_every_output_and_know_of_it(
     server, database, tmp_path, enter_home, field_audio
 ):

@@ -190,7 +190,7 @@ class Growing(threading.Thread):
                 file.flush()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_backfill_and_the_sensor_do_their_work_and_the_pages_show_it(
     dev, photograph, tmp_path, field_audio
 ):

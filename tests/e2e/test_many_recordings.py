@@ -88,8 +88,8 @@ def _make_bad_recordings(folder: Path, whole: bytes) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [12, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("n", [50])
 def test_bad_recordings_fail_alone_and_a_rerun_touches_only_them(
     badc, tmp_path, field_audio, history, n
 ):

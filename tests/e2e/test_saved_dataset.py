@@ -47,7 +47,8 @@ def home(tmp_path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.mark.parametrize("as_root", [False, pytest.param(True, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("as_root", [False, True])
 def test_what_an_earlier_version_saved_is_worked_on_again(root, home, as_root):
     save_as_before(root)
     before = stored(root)

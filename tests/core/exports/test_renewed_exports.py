@@ -19,6 +19,11 @@ ONE_EACH = ("raven", "audacity", "birdnet", "guano")
 LONG_AGO_NS = 1_600_000_000_000_000_000
 
 
+def rest_in_soaks(forms, *quick):
+    """Returns cases of formats, of which all but some are for `make test-all`."""
+    return [one if one in quick else pytest.param(one, marks=pytest.mark.soak) for one in forms]
+
+
 @pytest.fixture
 def marsh(bench):
     """Returns a dataset of three recordings, one of which is of another station and month."""
@@ -48,7 +53,7 @@ def test_every_format_has_a_name_in_the_settings():
     assert {form for form, one in FORMATS.items() if one.ending} == set(ONE_EACH)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", rest_in_soaks(FORMATS, "raven", "wildtrax", "occupancy"))
 def test_nothing_is_written_where_nothing_has_changed(marsh, form):
     folder = marsh.export(form).folder
     age(folder)
@@ -57,7 +62,7 @@ def test_nothing_is_written_where_nothing_has_changed(marsh, form):
     assert (again.recordings, again.detections) == (3, 2)
 
 
-@pytest.mark.parametrize("form", ONE_EACH)
+@pytest.mark.parametrize("form", rest_in_soaks(ONE_EACH, "raven"))
 @pytest.mark.parametrize("is_remembered", [True, False])
 def test_one_new_recording_costs_one_file(marsh, form, is_remembered):
     folder = marsh.export(form).folder
