@@ -4,7 +4,7 @@ Not after each recording: a corpus is requested once nothing has changed for som
 quarter of an hour while work goes on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,7 +13,8 @@ from badc_core.datasets.connections import Connection
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.export_outputs import EVERY_EXPORT, export_assets
 from badc_core.stages.stage import STAGES
-from badc_dagster.corpus_fingerprint import is_corpus_current, take_over_corpus
+from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
+from badc_dagster.corpus_fingerprint import find_due_assets
 from badc_dagster.due import UNFINISHED
 from badc_dagster.due_exports import find_due_exports
 from badc_dagster.jobs import assets_of_run
@@ -46,13 +47,18 @@ class CorpusCursor:
     at_s: float = 0.0
 
     def request(
-        self, place: GraphPlace, find_wanted: Callable[[], str], now_s: float, *, is_idle: bool
+        self,
+        place: GraphPlace,
+        find_wanted: Callable[[], Mapping[str, str]],
+        now_s: float,
+        *,
+        is_idle: bool,
     ) -> dg.RunRequest | None:
         """Returns the request to make now, if any.
 
         Args:
             place: the dataset, and where it is in the asset graph.
-            find_wanted: returns what the corpus would be made from now.
+            find_wanted: returns what the corpus assets would be made from now.
             now_s: the time.
             is_idle: whether no recording is requested now.
         """
@@ -62,12 +68,13 @@ class CorpusCursor:
         is_late = now_s - self.since_s >= _AT_LEAST_EVERY_S
         if not (is_idle or is_late):
             return None
-        wanted = find_wanted()
-        judged = (*place, wanted)
-        assets: Sequence[str] = (*CORPUS_ASSETS, *export_assets(place[2].settings))
-        if is_corpus_current(*judged) or take_over_corpus(*judged):
-            assets = find_due_exports(place)
-            wanted = f"{wanted} {' '.join(assets)}"
+        fingerprints = find_wanted()
+        due = find_due_assets(*place, fingerprints)
+        if CORPUS_DETECTIONS in due:
+            assets = [*CORPUS_ASSETS, *export_assets(place[2].settings)]
+        else:
+            assets = [*due, *find_due_exports(place)]
+        wanted = f"{fingerprints[CORPUS_REPORT]} {' '.join(assets)}"
         if not assets:
             self.since_s, self.times = 0.0 if is_idle else now_s, 0
             return None

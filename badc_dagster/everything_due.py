@@ -18,15 +18,14 @@ from badc_core.reports.unmuted import remove_unmuted_pages, remove_unmuted_site
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
 from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.stage import STAGES
-from badc_core.stages.step_records import commit_leftovers
+from badc_core.stages.step_records import CORPUS_DETECTIONS, commit_leftovers
 from badc_core.stages.work import Work
 from badc_core.units import counted
 from badc_dagster.batches import BatchRun, Watch
 from badc_dagster.command_job import CommandJob
 from badc_dagster.corpus_fingerprint import (
-    corpus_fingerprint,
-    is_corpus_current,
-    take_over_corpus,
+    corpus_fingerprints,
+    find_due_assets,
 )
 from badc_dagster.due import Progress, find_busy
 from badc_dagster.due_exports import find_due_exports
@@ -184,15 +183,13 @@ class EverythingDue:
         registry = read_registry(self._dataset.registry)
         is_as_seen = seen is not None and seen[0] is registry and not self._runs.n_runs
         missing = seen[1] if seen is not None and is_as_seen else None
-        wanted = corpus_fingerprint(*self._place, registry, missing)
-        judged = (*self._place, wanted)
-        is_current = is_corpus_current(*judged) or take_over_corpus(*judged)
-        damage = explain_corpus_damage(self._dataset) if is_current else ""
+        wanted = corpus_fingerprints(*self._place, registry, missing)
+        due: Sequence[str] = find_due_assets(*self._place, wanted)
+        damage = "" if CORPUS_DETECTIONS in due else explain_corpus_damage(self._dataset)
         if damage:
             self._warn(f"The corpus is made again: {damage}.")
-        if damage or not is_current:
-            return self._runs.execute("corpus_job", {}, CORPUS_ASSETS)
-        return True
+            due = CORPUS_ASSETS
+        return not due or self._runs.execute("corpus_job", {}, due)
 
     def _bring_exports_up_to_date(self) -> None:
         """Writes the exports of the corpus as it is, where they are due."""

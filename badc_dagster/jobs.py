@@ -29,7 +29,7 @@ _OTHERS: dict[str, tuple[tuple[str, ...], str]] = {
         ("verdicts", "thresholds"),
         "Read what people said of detections, and recommend thresholds; none is used by it.",
     ),
-    "corpus_job": (CORPUS_ASSETS, "Bring all detections together in one database and report."),
+    "corpus_job": (CORPUS_ASSETS, "Bring all results together, and write the pages about them."),
 }
 
 AnyJob = Any

@@ -16,7 +16,7 @@ from badc_core.recordings.registry import Registry
 from badc_core.stages.listings import forget_listings
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
-from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.corpus_fingerprint import corpus_fingerprints
 from badc_dagster.due import DueFinder, Progress
 from badc_dagster.fingerprint_tags import forget_recorded
 from badc_dagster.known_fingerprints import KnownFingerprints
@@ -92,7 +92,7 @@ class KeptProgress:
     registry: Registry | None = None
     _inputs: _Inputs = field(default_factory=_Inputs)
     _progress: Progress | None = None
-    _corpus: str = ""
+    _corpus: Mapping[str, str] = field(default_factory=dict)
 
     def register_keys(self, place: GraphPlace, registry: Registry) -> int:
         """Adds the partition keys that are new; returns how many."""
@@ -123,7 +123,7 @@ class KeptProgress:
         finder = DueFinder(*place)
         if known is None or known.not_recorded:
             # What files say shows in none of the inputs.
-            self._inputs, self._corpus = _Inputs(), ""
+            self._inputs, self._corpus = _Inputs(), {}
             self._progress = finder.find(registry.without(left_out), known)
             return self._progress
         before = self._inputs
@@ -136,13 +136,13 @@ class KeptProgress:
             rows = [registry.by_id[one] for one in sorted(some)]
             self._progress.replace(changed, finder.find_some(rows))
         if changed is None or changed or now.failures != before.failures:
-            self._corpus = ""
+            self._corpus = {}
         self._inputs = now
         return self._progress
 
-    def corpus(self, place: GraphPlace, registry: Registry) -> str:
-        """Returns what the corpus would be made from, as of the progress found last."""
-        self._corpus = self._corpus or corpus_fingerprint(*place, registry)
+    def corpus(self, place: GraphPlace, registry: Registry) -> Mapping[str, str]:
+        """Returns what the corpus assets would be made from, as of the progress found last."""
+        self._corpus = self._corpus or corpus_fingerprints(*place, registry)
         return self._corpus
 
 

@@ -1,4 +1,4 @@
-"""All recordings of a dataset together: one database, and the pages about them."""
+"""All recordings of a dataset together: their results in one place, and the pages about them."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,7 +18,7 @@ from badc_core.site.writing import write_site
 from badc_core.stages.corpus_outputs import store_corpus_fingerprint
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT, commit_corpus
 from badc_core.stages.work import Work
-from badc_dagster.corpus_fingerprint import corpus_fingerprint
+from badc_dagster.corpus_fingerprint import corpus_fingerprint, corpus_report_fingerprint
 from badc_dagster.failures import as_failures
 from badc_dagster.fingerprint_tags import latest_fingerprint
 from badc_dagster.liveness import show_alive
@@ -41,7 +41,7 @@ def _incomplete(dataset: Dataset, fingerprint: str) -> str:
 
 
 def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
-    """Returns the asset that gathers every recording's detections into one DuckDB file."""
+    """Returns the asset that brings every recording's results together: `corpus/building.py`."""
     resource = connection.scoped("dataset")
 
     @dg.asset(
@@ -51,8 +51,9 @@ def build_corpus_detections(connection: Connection) -> dg.AssetsDefinition:
         tags={STAGE_TAG: "corpus"},
         freshness_policy=_freshness(connection),
         deps=[asset_key(connection, "detections")],
-        description="Every recording's detections, effort and failures in one DuckDB file.",
-        kinds={"duckdb"},
+        description="Every recording's detections, effort and failures: Parquet files by station "
+        "and month, and a DuckDB file with views of them.",
+        kinds={"duckdb", "parquet"},
         metadata={"dagster/column_schema": column_schema(DETECTION_COLUMNS)},
         required_resource_keys={resource},
     )
@@ -103,7 +104,7 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         owners=owners_of(connection),
         tags={STAGE_TAG: "corpus"},
         freshness_policy=_freshness(connection),
-        deps=[asset_key(connection, CORPUS_DETECTIONS)],
+        deps=[asset_key(connection, one) for one in (CORPUS_DETECTIONS, "report_bundle")],
         description="The pages about the dataset, each station and each species.",
         kinds={"html"},
         required_resource_keys={resource},
@@ -112,8 +113,10 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
         with as_failures(), StepJob(context, connection, CORPUS_REPORT) as job:
             show_alive(context.run.run_id)
             dataset = getattr(context.resources, resource)
-            source = asset_key(connection, CORPUS_DETECTIONS)
-            fingerprint = latest_fingerprint(context.instance, source)
+            place = context.instance, connection
+            source = latest_fingerprint(context.instance, asset_key(connection, CORPUS_DETECTIONS))
+            registry = read_registry(dataset.registry)
+            fingerprint = corpus_report_fingerprint(*place, registry, source)
             commits = Commits(dataset, context.log.warning)
             with Work(dataset.work_folder).writing_corpus():
                 site = write_site(dataset)

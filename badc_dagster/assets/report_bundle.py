@@ -1,4 +1,4 @@
-"""A recording's reports: quicklook, tables, a DuckDB file, and one page to send around."""
+"""A page about a recording, to send around; with `report.bundle = "full"` also its tables."""
 
 import dagster as dg
 

@@ -71,10 +71,12 @@ def test_the_package_has_definitions_and_nothing_it_does_not_have():
 
 def test_each_asset_names_the_one_before_it(graph):
     assets = graph.defs.resolve_asset_graph()
-    chains = ("recordings", *STAGES), ("detections", "corpus_detections", "corpus_report")
+    chains = ("recordings", *STAGES), ("detections", "corpus_detections")
     for before, after in [pair for chain in chains for pair in pairwise(chain)]:
         assert assets.get(graph.key(after)).parent_keys == {graph.key(before)}
         assert assets.get(graph.key(after)).description
+    pages = assets.get(graph.key("corpus_report"))
+    assert pages.parent_keys == {graph.key("corpus_detections"), graph.key("report_bundle")}
 
 
 def test_per_recording_assets_take_many_recordings_in_a_run(graph):

@@ -40,6 +40,19 @@ def test_everything_due_is_run_once(graph, project):
     assert graph.n_materialized("corpus_report") == 1
 
 
+def test_pages_that_come_after_the_corpus_renew_the_pages_about_it_alone(analysed):
+    analysed.run_all("detections")
+    assert analysed.execute("corpus_job").success
+    pages = analysed.dataset.corpus.list_pages()
+    assert pages
+    assert not any("rec_1_report.html" in one.read_text(encoding="utf-8") for one in pages)
+    assert bring_up_to_date(analysed).faults == ()
+    assert any("rec_1_report.html" in one.read_text(encoding="utf-8") for one in pages)
+    made = [analysed.n_materialized(one) for one in ("corpus_detections", "corpus_report")]
+    assert made == [1, 2]
+    assert bring_up_to_date(analysed).nothing_to_do
+
+
 def test_with_a_limit_the_rest_waits_for_the_next_time(finished):
     finished.configure("[report]\ntop_labels = 3\n")
     assert bring_up_to_date(finished, limit=2).n_finished == 2
