@@ -20,11 +20,15 @@ from badc_core.reviews.commits import commit_queue, commit_results, commit_verdi
 from badc_core.reviews.cuts import Cuts
 from badc_core.reviews.precision import Proportion
 from badc_core.reviews.queue import Queue, add_sounds, draw_queue, next_name, read_queue
-from badc_core.reviews.results import LabelResult, ReviewResults, summarize_reviews, write_results
+from badc_core.reviews.results import (
+    DEFAULT_PRECISION,
+    LabelResult,
+    ReviewResults,
+    summarize_reviews,
+    write_results,
+)
 from badc_core.reviews.verdicts import import_verdicts, list_verdict_files
 from badc_core.units import counted
-
-DEFAULT_PRECISION = 0.9
 
 _SHOWN = 3
 
@@ -94,11 +98,16 @@ def results(
 @review.command("apply")
 @taking_options
 def apply(
-    dataset: DatasetFolder, out: Output, precision: WantedPrecision = DEFAULT_PRECISION
+    dataset: DatasetFolder,
+    out: Output,
+    precision: WantedPrecision = DEFAULT_PRECISION,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also replace tables that somebody changed.")
+    ] = False,
 ) -> None:
     """Write thresholds and probabilities into tables that badc.toml can name; it is not changed."""
     opened, found = _summarize(dataset, precision)
-    applied = apply_results(opened, found)
+    applied = apply_results(opened, found, overwrites=overwrite)
     commit_results(opened, "apply", precision, applied.files, Commits(opened, out.warn))
     _warn_left_out(found, out)
     for label, score in applied.thresholds.items():
@@ -108,7 +117,7 @@ def apply(
     for label in applied.before.keys() - applied.thresholds.keys():
         out.warn(f"{label} has no threshold any more, was {applied.before[label]:g}")
     out.say(f"{counted(len(applied.calibrated), 'label')} with probabilities")
-    out.say("Have these lines below [detector] in badc.toml:", *applied.settings)
+    out.say("Put these lines under [detector] in badc.toml:", *applied.settings)
     out.say(f"Then: badc run {shlex.quote(str(dataset))}")
     out.give(applied)
 

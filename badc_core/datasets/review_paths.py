@@ -77,6 +77,11 @@ class ReviewPaths:
         return self.folder / "thresholds.csv"
 
     @property
+    def applied(self) -> Path:
+        """SHA-256 of the two tables beside the settings, as they were written."""
+        return self.folder / "applied.json"
+
+    @property
     def applied_thresholds(self) -> Path:
         """Thresholds that a person has decided to use, beside the settings."""
         return self.root / "thresholds.csv"

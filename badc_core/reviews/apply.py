@@ -3,14 +3,21 @@
 The settings themselves are a person's, and are never written.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from badc_core.annexed_files import require_fetched
+from badc_core.atomic import write_text
 from badc_core.csv_tables import TableInvalid, read_rows
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid, OutputUnwritable
-from badc_core.reviews.results import CALIBRATION, THRESHOLDS, ReviewResults, write_recommended
+from badc_core.hashing import sha256_file
+from badc_core.json_texts import parse_object
+from badc_core.reviews.results import THRESHOLDS, ReviewResults, write_recommended
 
 
 @dataclass(frozen=True)
@@ -32,12 +39,18 @@ class Applied:
     settings: Sequence[str]
 
 
-def apply_results(dataset: Dataset, results: ReviewResults) -> Applied:
+def apply_results(dataset: Dataset, results: ReviewResults, *, overwrites: bool) -> Applied:
     """Writes the tables of thresholds and curves beside the settings.
+
+    Args:
+        dataset: whose.
+        results: what its verdicts say.
+        overwrites: whether tables that somebody changed are replaced as well.
 
     Raises:
         DatasetInvalid: no label has a threshold or a curve.
-        OutputUnwritable: there is a table of somebody else's, or it cannot be written.
+        ContentMissing: a table is annexed, and its content is not here.
+        OutputUnwritable: somebody changed a table, or it cannot be written.
         StorageFull: the disk or a quota is full.
     """
     paths = dataset.reviews
@@ -47,28 +60,39 @@ def apply_results(dataset: Dataset, results: ReviewResults) -> Applied:
     if not thresholds and not calibrated:
         what = "no label has a threshold or a curve yet"
         raise DatasetInvalid(what, dataset.root, "See why: badc review results DATASET")
-    before = _read_own(paths.applied_thresholds, THRESHOLDS)
-    _read_own(paths.applied_calibration, CALIBRATION)
-    files = write_recommended(results, paths.applied_calibration, paths.applied_thresholds)
+    tables = paths.applied_thresholds, paths.applied_calibration
+    if not overwrites:
+        _require_own(dataset, tables)
+    before = _read_thresholds(paths.applied_thresholds)
+    write_recommended(results, paths.applied_calibration, paths.applied_thresholds)
+    written = {one.name: sha256_file(one) for one in tables}
+    write_text(paths.applied, json.dumps(written, indent=1) + "\n")
     lines = []
     if thresholds:
         lines.append(f'thresholds_file = "{paths.applied_thresholds.name}"')
     if calibrated:
         lines.append(f'calibration_file = "{paths.applied_calibration.name}"')
-    return Applied(thresholds, before, calibrated, files, lines)
+    return Applied(thresholds, before, calibrated, (*tables, paths.applied), lines)
 
 
-def _read_own(path: Path, columns: Sequence[str]) -> dict[str, float]:
-    """Returns label -> threshold of a table that was written here; empty if there is none.
+def _require_own(dataset: Dataset, tables: Iterable[Path]) -> None:
+    """Returns if tables that are there are as they were written here."""
+    known = {}
+    require_fetched(dataset.reviews.applied)
+    with suppress(FileNotFoundError, ValueError):
+        known = parse_object(dataset.reviews.applied.read_bytes())
+    for path in tables:
+        require_fetched(path)
+        if path.exists() and sha256_file(path) != known.get(path.name):
+            what = "is not as badc review apply wrote it, and is not replaced"
+            command = shlex.join(["badc", "review", "apply", str(dataset.root), "--overwrite"])
+            remedy = f"Give it another name, in badc.toml too, or discard it with: {command}"
+            raise OutputUnwritable(what, path, remedy)
 
-    Raises:
-        OutputUnwritable: it is somebody else's.
-    """
-    try:
-        rows = [row for _, row in read_rows(path, columns)]
+
+def _read_thresholds(path: Path) -> dict[str, float]:
+    """Returns label -> threshold of a table; empty if there is none that was written here."""
+    with suppress(FileNotFoundError, TableInvalid, ValueError):
+        rows = [row for _, row in read_rows(path, THRESHOLDS)]
         return {row["label"]: float(row["threshold"]) for row in rows if row.get("threshold")}
-    except FileNotFoundError:
-        return {}
-    except (TableInvalid, ValueError) as error:
-        what = "is not from badc review apply, and is not replaced"
-        raise OutputUnwritable(what, path, "Give it another name, in badc.toml too") from error
+    return {}

@@ -24,6 +24,8 @@ _MOST_STEPS = 100
 _SMALLEST_STEP = 1e-9
 _LARGEST_STEP = 5.0
 _CLIPPED = 1e-6
+_LEAST_SPREAD = 1e-3
+"""Standard deviation of logits; with less, slopes are in the hundreds or the fit is singular."""
 
 _Floats = npt.NDArray[np.float64]
 
@@ -124,8 +126,8 @@ def calibrate(label: str, judged: Sequence[Judged]) -> Calibration:
         return Calibration(label, n, reason=f"all are {'right' if right else 'wrong'}")
     scores = np.array([one.score for one in decided])
     y = np.array([one.is_correct for one in decided], dtype=float)
-    if np.ptp(scores) == 0:
-        return Calibration(label, n, reason="all have the same score")
+    if not _tells_apart(logit(scores)):
+        return Calibration(label, n, reason="all have nearly the same score")
     intercept, slope = fit_logistic(logit(scores), y)
     held_out = check_held_out(scores, y, [one.recording_id for one in decided])
     reason = ""
@@ -163,14 +165,20 @@ def check_held_out(scores: _Floats, y: _Floats, recordings: Sequence[str]) -> He
         rest = y[~left_out]
         # As one more right and one more wrong would have it, so that no share is 0 or 1.
         base[left_out] = (rest.sum() + 1) / (len(rest) + 2)
-        if len(set(rest.tolist())) == 1:
+        x = logit(scores[~left_out])
+        if len(set(rest.tolist())) == 1 or not _tells_apart(x):
             predicted[left_out] = base[left_out]
             continue
-        intercept, slope = fit_logistic(logit(scores[~left_out]), rest)
+        intercept, slope = fit_logistic(x, rest)
         predicted[left_out] = probability(intercept, slope, scores[left_out])
     return HeldOut(
         _brier(predicted, y), _brier(base, y), _log_loss(predicted, y), _log_loss(base, y)
     )
+
+
+def _tells_apart(x: _Floats) -> bool:
+    """Whether a curve can be fitted to these scores; else it would be singular, or nearly so."""
+    return float(np.std(x)) > _LEAST_SPREAD
 
 
 def _brier(predicted: _Floats, y: _Floats) -> float:

@@ -39,6 +39,7 @@ VERDICT_COLUMNS: tuple[Column, ...] = (
     Column("reviewed_at", _TEXT, "When, in UTC."),
 )
 REVIEW_COLUMNS = (*QUEUE_COLUMNS, *VERDICT_COLUMNS)
+QUEUE_NAMES = tuple(one.name for one in QUEUE_COLUMNS)
 REVIEW_NAMES = tuple(one.name for one in REVIEW_COLUMNS)
 
 JUDGED_COLUMNS: tuple[Column, ...] = (

@@ -13,10 +13,8 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.review_paths import QueuePaths
 from badc_core.reports.page import render_page
 from badc_core.reports.unmuted import current_mark
-from badc_core.reviews.columns import REVIEW_NAMES
+from badc_core.reviews.columns import QUEUE_NAMES, REVIEW_NAMES
 from badc_core.reviews.cuts import CutOut
-
-_VERDICT = len(("verdict", "corrected_label", "reviewer", "reviewed_at"))
 
 
 def write_gallery(
@@ -77,7 +75,6 @@ def _describe(
             "mark": [round(cut.mark_start, 4), round(cut.mark_end, 4)],
             "top_khz": round(cut.top_hz / 1000, 1),
             "cells": [
-                "" if row[one] is None else str(for_spreadsheets(row[one]))
-                for one in REVIEW_NAMES[:-_VERDICT]
+                "" if row[one] is None else str(for_spreadsheets(row[one])) for one in QUEUE_NAMES
             ],
         }

@@ -36,6 +36,9 @@ from badc_core.reviews.representation import (
 )
 from badc_core.reviews.verdicts import read_judged
 
+DEFAULT_PRECISION = 0.9
+"""The precision that thresholds are for, unless somebody asks for another."""
+
 _DIGITS = 4
 
 

@@ -13,7 +13,7 @@ Source: https://gml.noaa.gov/grad/solcalc/calcdetails.html; the arithmetic is th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
 from astral import Observer, SunDirection
@@ -34,8 +34,8 @@ class SunDay:
     Attributes:
         noon: when the sun is highest.
         dawn: when civil twilight begins; None if it is never that dark, or never that light.
-        sunrise: None on a polar day or night, as is
-        sunset.
+        sunrise: None on a polar day or night.
+        sunset: likewise.
         dusk: when civil twilight ends; None as `dawn`.
         without_sunrise: why there is no sunrise, `polar day` or `polar night`.
     """
@@ -77,6 +77,9 @@ def find_sun_day(latitude: float, longitude: float, day: date) -> SunDay:
 def find_local_day(latitude: float, longitude: float, day: date, zone: tzinfo) -> SunDay:
     """Returns the day of the sun whose noon is on a date by clocks at the place.
 
+    Where clocks are hours off the sun, noon may pass midnight from one day to the next, and leave a
+    date without one; then that whose noon is nearest to 12:00.
+
     Args:
         latitude: degrees north, -90 to 90.
         longitude: degrees east, -180 to 180.
@@ -85,8 +88,10 @@ def find_local_day(latitude: float, longitude: float, day: date, zone: tzinfo) -
     """
     # Kiribati is a day ahead of what its longitude says.
     nearby = (find_sun_day(latitude, longitude, day + n * _DAY) for n in (0, -1, 1))
-    seen = (one.seen_in(zone) for one in nearby)
-    return next(one for one in seen if one.noon.date() == day)
+    seen = [one.seen_in(zone) for one in nearby]
+    midday = datetime.combine(day, time(12), zone)
+    on_date = [one for one in seen if one.noon.date() == day]
+    return (on_date or [min(seen, key=lambda one: abs(one.noon - midday))])[0]
 
 
 def _find_crossing(

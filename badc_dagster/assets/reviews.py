@@ -24,7 +24,12 @@ from badc_core.reviews.queue import (
     next_name,
     read_queue,
 )
-from badc_core.reviews.results import summarize_reviews, write_recommended, write_verdicts
+from badc_core.reviews.results import (
+    DEFAULT_PRECISION,
+    summarize_reviews,
+    write_recommended,
+    write_verdicts,
+)
 from badc_core.reviews.sampling import DEFAULT_STRATEGY, STRATEGIES, Sampling
 from badc_dagster.failures import as_failures
 from badc_dagster.liveness import show_alive
@@ -32,8 +37,6 @@ from badc_dagster.metadata import commit_metadata
 from badc_dagster.partitions import STAGE_TAG, asset_key, owners_of
 
 Made = Iterator[dg.MaterializeResult[Any]]
-
-_WANTED = 0.9
 
 
 class QueueConfig(dg.Config):
@@ -69,7 +72,9 @@ class QueueConfig(dg.Config):
 class ThresholdsConfig(dg.Config):
     """What thresholds are recommended for."""
 
-    precision: float = Field(_WANTED, ge=0, le=1, description="Share of detections to be right.")
+    precision: float = Field(
+        DEFAULT_PRECISION, ge=0, le=1, description="Share of detections to be right."
+    )
 
 
 def build(connection: Connection) -> list[dg.AssetsDefinition]:
@@ -161,9 +166,9 @@ def _build_verdicts(connection: Connection) -> dg.AssetsDefinition:
     @_asset(connection, "review_clips", "parquet", said)
     def verdicts(context: dg.AssetExecutionContext) -> Made:
         with _opened(context, connection) as (dataset, commits):
-            results = summarize_reviews(dataset, _WANTED)
+            results = summarize_reviews(dataset, DEFAULT_PRECISION)
             path, precision = written = write_verdicts(dataset, results)
-            commit = commit_results(dataset, "results", _WANTED, written, commits)
+            commit = commit_results(dataset, "results", DEFAULT_PRECISION, written, commits)
             yield dg.MaterializeResult(
                 metadata={
                     "judged": len(results.judged),

@@ -36,6 +36,10 @@ def test_keys_judge_play_go_back_undo_and_name_another_species(browser, queue, t
     assert reviewer.shown("position") == "Sound 2 of 5"
     reviewer.hear_next("ArrowLeft")
     assert f"score {queue.rows[0]['score']:.2f}" in reviewer.shown("facts")
+    # Judged again, and taken back: the earlier verdict counts.
+    reviewer.hear_next("2")
+    reviewer.hear_next("z")
+    assert reviewer.page.get_attribute('[data-verdict="correct"]', "aria-pressed") == "true"
     reviewer.hear_next("ArrowRight")
     reviewer.hear_next("i")
     reviewer.hear_next("z")

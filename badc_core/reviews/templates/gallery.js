@@ -150,13 +150,13 @@
     return -1;
   }
   function judge(verdict, other = "") {
+    history.push([at, verdictOf(at)]);
     verdicts[rows[at].detection_id] = {
       verdict,
       corrected_label: verdict === "incorrect" ? other.trim() : "",
       reviewer: $("reviewer").value.trim(),
       reviewed_at: new Date().toISOString(),
     };
-    history.push(at);
     keep();
     const next = nextOpen(at);
     if (next >= 0) { go(next); return; }
@@ -165,9 +165,11 @@
     $("save").focus();
   }
   function undo() {
-    const index = history.pop();
-    if (index === undefined) return;
-    delete verdicts[rows[index].detection_id];
+    const last = history.pop();
+    if (!last) return;
+    const [index, before] = last;
+    if (before) verdicts[rows[index].detection_id] = before;
+    else delete verdicts[rows[index].detection_id];
     keep();
     go(index);
   }

@@ -338,7 +338,14 @@ def test_applying_writes_tables_beside_the_settings_and_nothing_else(dataset, ap
     table = dataset.reviews.applied_thresholds
     chosen = {"detector": {"thresholds_file": str(table)}}
     assert Dataset.open(dataset.root, chosen).settings.detector.thresholds["B2000"] <= least
-    table.write_text("label,threshold\nB2000,0.9\n", encoding="utf-8")
-    refused = run.invoke(app, ["review", "apply", str(dataset.root), "--precision", "0.8"])
-    assert "is not from badc review apply" in str(refused.exception)
-    assert table.read_text(encoding="utf-8") == "label,threshold\nB2000,0.9\n"
+    again = ["review", "apply", str(dataset.root), "--precision", "0.8"]
+    assert run.invoke(app, again).exit_code == 0
+    written = table.read_text(encoding="utf-8")
+    edited = written.replace("\nB2000,0.", "\nB2000,0.9")
+    table.write_text(edited, encoding="utf-8")
+    refused = run.invoke(app, again)
+    assert "is not as badc review apply wrote it" in str(refused.exception)
+    assert table.read_text(encoding="utf-8") == edited
+    done = run.invoke(app, [*again, "--overwrite"])
+    assert ", was 0.9" in done.stdout
+    assert table.read_text(encoding="utf-8") == written

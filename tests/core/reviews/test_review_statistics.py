@@ -139,6 +139,22 @@ def test_recordings_are_kept_together_when_a_curve_is_checked():
     assert check_held_out(scores, y, ["r"] * 40) is None
 
 
+def test_a_recording_without_which_all_scores_are_the_same_costs_no_curve():
+    # Without r0 nothing can be fitted, so r0 gets the share of right ones in the others.
+    others = [judged(0.9, ("correct", "incorrect")[n % 2], recording="r1") for n in range(20)]
+    weak = [judged(0.2, "incorrect", recording="r0") for _ in range(10)]
+    curve = calibrate("Jay", others + weak)
+    assert curve.slope > 0
+    # 0.5 squared for each of r0; for r1, fitted to wrong ones alone, the share 1 / 12.
+    brier = (10 * 0.25 + 10 * (1 / 12) ** 2 + 10 * (11 / 12) ** 2) / 30
+    assert curve.held_out.brier == pytest.approx(brier) == curve.held_out.base_brier
+
+
+def test_scores_that_count_as_equally_extreme_are_the_same():
+    near_one = [judged(1 - 1e-7 * (n % 3), ("correct", "incorrect")[n % 2]) for n in range(30)]
+    assert calibrate("Jay", near_one).reason == "all have nearly the same score"
+
+
 @pytest.mark.parametrize(
     ("verdicts", "reason"),
     [

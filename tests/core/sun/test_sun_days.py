@@ -1,7 +1,7 @@
 """Times of the sun against those of others. To the minute; one of rounding is allowed."""
 
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -171,3 +171,20 @@ def test_no_sunrise_is_missed_that_is_minutes_from_midnight_in_utc(first):
     steps = [abs(after - before) for before, after in pairwise(risen)]
     assert max(steps) < timedelta(minutes=20)
     assert min(steps) > timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("place", "day", "zone", "noon"),
+    [
+        # The sun is highest at 12:00 - 11:52 = 0:08 in UTC, less the 8.1 minutes by which sundials
+        # are fast on 8 December 2024: before midnight on the 7th, after it on the 9th.
+        ((52.0, 178.0), "2024-12-08", UTC, "2024-12-07 23:59:54"),
+        # At 18:00 in UTC, which is midnight here; sundials are fast until 13 June 2024.
+        ((30.0, -90.0), "2024-06-13", timezone(timedelta(hours=6)), "2024-06-14 00:00:05"),
+    ],
+)
+def test_a_date_on_which_clocks_show_no_noon_has_the_nearest_one(place, day, zone, noon):
+    found = find_local_day(*place, date.fromisoformat(day), zone)
+    expected = datetime.fromisoformat(noon).replace(tzinfo=zone)
+    assert abs(found.noon - expected) <= timedelta(minutes=1)
+    assert abs(found.noon - found.sunrise - (found.sunset - found.noon)) < timedelta(minutes=2)
