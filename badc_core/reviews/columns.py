@@ -27,7 +27,7 @@ QUEUE_COLUMNS: tuple[Column, ...] = (
     Column("occurrence", pa.float64(), "Expected occurrence there and then, 0 to 1."),
     Column("clip", _TEXT, "Its sound, relative to the queue's folder.", nullable=False),
     Column("picture", _TEXT, "Its spectrogram, relative to the queue's folder.", nullable=False),
-    Column("sampling_weight", pa.float64(), "How many detections it represents."),
+    Column("sampling_weight", pa.float64(), "How many it was drawn to represent."),
     Column("runner", _TEXT, "The detector.", nullable=False),
     Column("model_version", _TEXT, "The detector's version.", nullable=False),
     Column("config_hash", _TEXT, "Fingerprint of the detector's settings.", nullable=False),

@@ -55,7 +55,7 @@ class Verdict:
         start_s, end_s: from the recording's start.
         score: the detector's.
         verdict: correct, incorrect or uncertain.
-        sampling_weight: how many detections it represents; None: only itself.
+        sampling_weight: how many detections it was drawn to represent; None: only itself.
         reviewer: who; empty where that is not said.
         reviewed_at: ISO 8601 in UTC; empty where it is not known.
     """

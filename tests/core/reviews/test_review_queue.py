@@ -318,6 +318,14 @@ def test_results_are_tables_and_say_what_was_left_out(dataset, app):
     assert (row["threshold"], row["reason"]) == ("", "fewer than 10 right or wrong")
 
 
+def test_detections_that_the_precision_is_not_about_are_counted(dataset, app):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    import_verdicts(dataset, fill_in(queue.paths.table, ["uncertain"] * 5))
+    done = CliRunner().invoke(app, ["review", "results", str(dataset.root)])
+    said = " ".join(done.stdout.split())
+    assert "The precision leaves out 5 detections of 1 label, with scores of which none" in said
+
+
 def test_applying_writes_tables_beside_the_settings_and_nothing_else(dataset, app):
     run = CliRunner()
     settings = (dataset.root / "badc.toml").read_bytes()
