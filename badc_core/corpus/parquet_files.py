@@ -1,6 +1,6 @@
 """Reading many Parquet files of one kind with DuckDB, refused by name where one cannot be read.
 
-What is done with their rows is in `corpus.py`, `snapshot.py` and `aggregates.py`.
+What is done with their rows is in `part_writing.py`, `snapshot.py` and `reports/aggregates.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,22 +25,21 @@ VERSIONS = """(
 """File and schema version of the files that match $1; $2 is `SCHEMA_KEY`."""
 
 
-def source(files: str = "$1", *, unite: bool = True, more: str = "") -> str:
+def source(files: str = "$1", more: str = "") -> str:
     """Returns what rows of Parquet files are selected from.
 
     Args:
         files: the value that has their patterns, as `exact_pattern` returns them.
-        unite: whether columns are matched by name, as they are not the same in all files.
         more: further arguments.
     """
-    return f"read_parquet({files}, union_by_name = {unite}, hive_partitioning = false{more})"
+    return f"read_parquet({files}, hive_partitioning = false{more})"
 
 
 @contextmanager
 def reading_results(
     connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Path]
-) -> Iterator[tuple[list[str], bool]]:
-    """Yields the patterns of files of recordings, and whether their columns are to be united.
+) -> Iterator[list[str]]:
+    """Yields the patterns of files of recordings, which all have the same columns.
 
     Args:
         connection: any.
@@ -52,8 +51,8 @@ def reading_results(
     """
     patterns = [exact_pattern(path) for path in paths]
     try:
-        # By name, since a file may have its columns in another order, or, if it is older, not all.
-        yield patterns, len(_read_versions(connection, patterns)) > 1
+        _require_version(connection, patterns)
+        yield patterns
     except duckdb.Error as error:
         if is_disk_full(error):
             raise
@@ -63,14 +62,12 @@ def reading_results(
         raise DetectionsInvalid(what, paths[0].parent) from error
 
 
-def _read_versions(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> set[str | None]:
+def _require_version(connection: duckdb.DuckDBPyConnection, patterns: list[str]) -> None:
     sql = f"SELECT version, min(file_name) AS file_name FROM {VERSIONS} GROUP BY version"  # noqa: S608
-    found = query(connection, sql, patterns, SCHEMA_KEY)
-    for one in found:
+    for one in query(connection, sql, patterns, SCHEMA_KEY):
         if not is_readable(one["version"]):
             what = f"follows schema {one['version']}, expected {SCHEMA_VERSION}"
             raise DetectionsInvalid(what, one["file_name"], _REMEDY)
-    return {one["version"] for one in found}
 
 
 def exact_pattern(path: Path) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 import duckdb
 
 from badc_core.corpus.database import TABLES, VIEWS, create_table, create_views
+from badc_core.corpus.parquet_files import source
 from badc_core.corpus.parts import ROWS, SUMMARIES
 from badc_core.sun.sunrises import SUNRISES
 
@@ -43,7 +44,7 @@ def show_parts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequen
         if name not in SUMMARIES:
             create_views(connection, [name])
             continue
-        rows = f"SELECT * FROM {_source(_list(files[name]))}"  # noqa: S608
+        rows = f"SELECT * FROM {source(_list(files[name]))}"  # noqa: S608
         content = _SUMMED.get(name, "{}").format(rows)
         connection.execute(f'CREATE VIEW "{name}" AS {content}')
 
@@ -57,7 +58,7 @@ def show_rows(connection: duckdb.DuckDBPyConnection, name: str, files: str) -> N
         files: a value of SQL that has their patterns.
     """
     columns = ", ".join(typed_columns(name))
-    rows = f"SELECT {columns} FROM {_source(files)}"  # noqa: S608
+    rows = f"SELECT {columns} FROM {source(files)}"  # noqa: S608
     connection.execute(f'CREATE VIEW "{name}" AS {rows}')
 
 
@@ -77,10 +78,6 @@ def typed_columns(name: str, *, stored: bool = False) -> tuple[str, ...]:
         for column, kind, *_ in types
         if not (stored and column in _DERIVED)
     )
-
-
-def _source(files: str) -> str:
-    return f"read_parquet({files}, hive_partitioning = false)"
 
 
 def _list(patterns: Sequence[str]) -> str:

@@ -172,7 +172,7 @@ def _rows(
     """Yields a query for the rows of a table, recording by recording."""
     paths = [path for piece in job.pieces for path in piece.paths.get(name, ())]
     base = [] if job.base is None else [corpus.folder / job.base.files[name].path]
-    with reading_results(connection, name, [*paths, *base]) as (patterns, unite):
+    with reading_results(connection, name, [*paths, *base]) as patterns:
         connection.execute("SET VARIABLE gone = ?::VARCHAR[]", [list(job.gone)])
         queries, at = [], 0
         for number, piece in enumerate(job.pieces):
@@ -180,7 +180,7 @@ def _rows(
             own = patterns[at : at + n] if n else patterns[len(paths) :]
             at += n
             connection.execute(f"SET VARIABLE files_{number} = ?", [own])
-            files = source(f"getvariable('files_{number}')", unite=unite)
+            files = source(f"getvariable('files_{number}')")
             rows = f"SELECT * FROM {files}"  # noqa: S608
             if not n:
                 connection.execute(f"SET VARIABLE range_{number} = ?", [[piece.first, piece.last]])
@@ -188,7 +188,7 @@ def _rows(
                 rows += f" WHERE recording_id BETWEEN {bounds}[1] AND {bounds}[2]"
                 rows += " AND NOT list_contains(getvariable('gone'), recording_id)"
             queries.append(rows)
-        # The empty table has all columns, of the right types, where a file has not.
+        # The empty table has all columns, of the right types, where that of a part has not.
         united = " UNION ALL BY NAME ".join((f"FROM empty_{name}", *queries))
         columns = ", ".join(typed_columns(name, stored=True))
         yield f"SELECT {columns} FROM ({united})"  # noqa: S608

@@ -100,7 +100,7 @@ class PartFile:
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """What breaks a rule of `detections/verify.py`: how many things, and the first few."""
+    """What breaks a rule of `rules.py`: how many things, and the first few."""
 
     violations: int
     examples: list[str]

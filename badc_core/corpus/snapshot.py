@@ -13,6 +13,7 @@ import pyarrow as pa
 from badc_core.annexed_files import require_fetched
 from badc_core.corpus.building import MISSING
 from badc_core.corpus.database import (
+    TABLES,
     create_table,
     create_tables,
     create_views,
@@ -131,25 +132,14 @@ class Snapshot:
         """Makes a view of files in place of a table, so that only what is asked for is read."""
         if not paths:
             return
-        types = self._column_types(f'"{name}"')
-        with reading_results(self._connection, name, paths) as (patterns, unite):
+        columns = ", ".join(f'"{one}"' for one in TABLES[name].names)
+        with reading_results(self._connection, name, paths) as patterns:
             self._connection.execute(f"SET VARIABLE {name}_files = ?", [patterns])
-            files = source(f"getvariable('{name}_files')", unite=unite)
-            there = self._column_types(f"(SELECT * FROM {files})")  # noqa: S608
-            # Older versions may lack columns, all files alike.
-            columns = ", ".join(
-                f'"{one}"' if one in there else f'NULL::{kind} AS "{one}"'
-                for one, kind in types.items()
-            )
+            files = source(f"getvariable('{name}_files')")
             self._connection.execute(f'DROP TABLE "{name}"')
             self._connection.execute(
                 f'CREATE VIEW "{name}" AS SELECT {columns} FROM {files}'  # noqa: S608
             )
-
-    def _column_types(self, rows: str) -> dict[str, str]:
-        """Returns column -> type of a table or of a query in brackets."""
-        described = query(self._connection, f"DESCRIBE SELECT * FROM {rows}")  # noqa: S608
-        return {one["column_name"]: one["column_type"] for one in described}
 
     def _insert_settings(self, recording_ids: list[str]) -> None:
         """Fills the one-row table of settings: the minimum score that holds for all files."""

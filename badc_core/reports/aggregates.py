@@ -55,6 +55,9 @@ Local time is that of the recording's start: a file of detections has no time zo
 _SPILLED = Path(".tmp")
 """Where DuckDB puts what does not fit into memory."""
 
+_BY_NAME = ", union_by_name = true"
+"""Files of other programs, and of other versions, have other columns."""
+
 _MAKE_ONE = "Make one: badc infer aggregate DIR --parquet FILE"
 
 
@@ -176,7 +179,7 @@ def fill_tables(
         _require_once(connection, paths)
         connection.execute(
             f"INSERT INTO detections BY NAME SELECT {_select(columns)} "  # noqa: S608
-            f"FROM {source()}",
+            f"FROM {source(more=_BY_NAME)}",
             [[exact_pattern(path) for path in paths]],
         )
     except duckdb.Error as error:
@@ -233,7 +236,7 @@ def _require_once(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) 
         connection,
         f"""
         SELECT recording_id, list(DISTINCT filename ORDER BY filename) AS files
-        FROM {source(more=", filename = true")}
+        FROM {source(more=f"{_BY_NAME}, filename = true")}
         GROUP BY recording_id HAVING count(DISTINCT filename) > 1 ORDER BY recording_id
         """,  # noqa: S608
         [exact_pattern(path) for path in paths],

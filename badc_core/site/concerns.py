@@ -113,7 +113,7 @@ def _find_pauses(
 def _find_at_once(connection: duckdb.DuckDBPyConnection) -> Iterator[Concern]:
     for one in query(connection, _AT_ONCE):
         pairs = counted(one["pairs"], "time")
-        text = f"{one['location']} was recorded twice at once {pairs}, such as in {one['other']}"
+        text = f"Recordings at {one['location']} overlap {pairs}, such as with {one['other']}"
         yield Concern(
             f"{text}: there were two recorders, or a clock was wrong, or a file is in the wrong "
             "folder. Rates per hour count both.",
@@ -127,7 +127,7 @@ def _find_copies(connection: duckdb.DuckDBPyConnection) -> Iterator[Concern]:
     if copies:
         n_extra = sum(one["recordings"] - 1 for one in copies)
         example = copies[0]
-        text = f"Copies of others, byte by byte, such as of {example['first']}"
+        text = f"Exact copies of other recordings, such as of {example['first']}"
         yield Concern(f"{text}: what is in them counts twice.", n_extra, example["last"])
 
 
@@ -135,9 +135,9 @@ def _explain_dead(totals: Mapping[str, Any]) -> Iterator[Concern]:
     if totals["dead_s"]:
         recordings = counted(totals["n_dead"], "recording")
         yield Concern(
-            f"{format_duration(totals['dead_s'])} of sound in {recordings} "
-            f"{'is' if totals['n_dead'] == 1 else 'are'} dead: one exact value for 2 s or more, "
-            "without even noise. Nothing was recorded then, so this is neither effort nor silence."
+            f"{recordings} {'is' if totals['n_dead'] == 1 else 'are'} dead for "
+            f"{format_duration(totals['dead_s'])} in all: one exact value for 2 s or more, without "
+            "even noise. Nothing was recorded then, so this is neither effort nor silence."
         )
 
 

@@ -127,6 +127,9 @@ def build_corpus_report(connection: Connection) -> dg.AssetsDefinition:
             job.add_metadata(commit=commit, pages_written=len(site.written) + 1)
             yield dg.MaterializeResult(
                 metadata={
+                    "pages_written": len(site.written) + 1,
+                    "pages_removed": len(site.removed),
+                    "pages_unchanged": site.n_unchanged,
                     **page_metadata(dataset, site.page),
                     **highlights_metadata(found),
                     **commit_metadata(commit),

@@ -14,7 +14,7 @@ from badc_dagster.report_metadata import bundle_metadata
 def build(connection: Connection) -> dg.AssetsDefinition:
     """Returns the asset that writes recordings' reports."""
 
-    @per_recording_asset(connection, "report_bundle", __doc__, {"html", "duckdb"})
+    @per_recording_asset(connection, "report_bundle", __doc__, {"html"})
     def report_bundle(context: dg.AssetExecutionContext, step: Step) -> Results:
 
         def describe(recording_id: str, value: BundleOutcome) -> RecordingOutput:

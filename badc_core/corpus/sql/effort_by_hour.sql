@@ -29,7 +29,7 @@ WITH placed AS (
             for gap in gaps
         ]), 0)) AS own_ms
     FROM cut
-), told AS (
+), timed AS (
     SELECT
         study_area, location,
         CASE
@@ -46,6 +46,6 @@ SELECT
     local_time::DATE AS local_date,
     hour(local_time) AS local_hour,
     sum(effort_s) AS effort_s
-FROM told
+FROM timed
 GROUP BY ALL
 ORDER BY ALL;

@@ -139,7 +139,7 @@ def test_dead_time_is_no_effort_in_the_hour_it_was_in(open_workbench):
     assert ask(workbench, "SELECT effort_s, dead_s FROM effort_by_recording") == [(75.0, 45.0)]
     page = write_corpus_page(workbench.dataset).read_text("utf-8")
     assert page.count("45.0 s dead") == 3, "of the dataset, its station, its recording"
-    assert "45.0 s of sound in 1 recording is dead" in page
+    assert "1 recording is dead for 45.0 s in all" in page
 
 
 def test_failed_chunks_are_no_effort_and_fail_their_check(workbench):

@@ -28,7 +28,7 @@ def test_recordings_of_one_station_at_once_are_a_doubt_about_clocks(workbench):
     workbench.add("b", start_local=later)
     (one,) = find(workbench, ["a", "b"])[CLOCKS]
     assert (one.recordings, one.example) == (2, "a")
-    assert "such as in b" in one.text
+    assert "such as with b" in one.text
     workbench.add("c", start_local=START + timedelta(seconds=120))
     (one,) = find(workbench, ["a", "b", "c"])[CLOCKS]
     assert one.recordings == 3
