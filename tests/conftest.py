@@ -25,7 +25,7 @@ _FIELD_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
 # Databases of Dagster, and all that BADC writes, wait for the disk some 100,000 times in a suite.
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108  (pytest makes a folder of its own there)
-if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > 8 * 2**30:
+if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > 2 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
 # A suite started in the background inherits an ignored SIGINT, and Dagster then ignores SIGTERM
