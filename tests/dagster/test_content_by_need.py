@@ -80,6 +80,7 @@ def lose(archive: Path, path: Path) -> None:
     stored.unlink()
 
 
+@pytest.mark.soak
 def test_with_drop_after_only_what_was_fetched_is_dropped_and_nothing_is_due_then(archive):
     (archive / "badc.toml").write_text(DROPS, encoding="utf-8")
     kept, *others = sounds_of(archive)

@@ -37,6 +37,7 @@ def test_what_a_run_replaced_before_it_was_killed_is_made_again(finished, stage)
     assert finished.due() == {}
 
 
+@pytest.mark.soak
 def test_accepting_what_is_cut_off_concerns_no_other_recording(archive, project):
     path = archive.root / "audio" / "S1" / "rec_2.wav"
     os.truncate(path, path.stat().st_size * 2 // 3)

@@ -226,6 +226,7 @@ def test_settings_with_a_secret_in_them_are_left_to_those_of_now(monkeypatch, tm
     assert "command" not in overrides["detector"]
 
 
+@pytest.mark.soak
 def test_what_a_later_run_made_and_what_no_run_was_to_make_is_left(graph, app):
     graph.configure("", BANDS.format(0.5))
     (graph.root / "audio" / "S1" / "rec_3.wav").rename(graph.root / "rec_3.wav")
@@ -244,6 +245,7 @@ def test_what_a_later_run_made_and_what_no_run_was_to_make_is_left(graph, app):
     assert load_manifest(folder)["pipeline"]["status"] == "completed"
 
 
+@pytest.mark.soak
 def test_files_that_were_only_put_in_place_again_are_not_those_of_a_later_run(graph, app):
     """`git checkout` and `git annex get` give old files new times."""
     graph.configure("", BANDS.format(0.9))

@@ -362,6 +362,7 @@ def clone_saved(root, folder):
     return folder / "clone"
 
 
+@pytest.mark.soak
 def test_damaged_contents_of_an_annex_are_made_again_once(saved, n_workers):
     path = saved.dataset.raw_detections("rec_2")
     content = path.read_bytes()

@@ -155,6 +155,7 @@ def wait_for_end(pid: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.soak
 def test_each_chunk_gives_what_hawkears_own_command_gives(
     home: HawkEarsHome, soundscape: Path
 ) -> None:
@@ -250,6 +251,7 @@ def test_a_recording_too_short_for_hawkears_has_no_sounds_and_a_note(
     assert "too short" in report.notes[0]
 
 
+@pytest.mark.soak
 def test_species_rare_at_a_place_and_date_are_marked_and_kept(
     home: HawkEarsHome, detector: hawkears2.HawkEars, soundscape: Path, tmp_path: Path
 ) -> None:
@@ -422,6 +424,7 @@ def short_of_memory(home: HawkEarsHome, root: Path, holds: int) -> HawkEarsHome:
     )
 
 
+@pytest.mark.soak
 def test_out_of_memory_halves_the_block_and_goes_on(
     home: HawkEarsHome, detector: hawkears2.HawkEars, soundscape: Path, tmp_path: Path
 ) -> None:

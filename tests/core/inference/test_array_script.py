@@ -620,7 +620,7 @@ def test_a_summary_that_badc_does_not_leave_is_not_named(root, monkeypatch):
     assert "Telemetry summary" not in run_task(script, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_both_arrays_do_what_apply_does_and_all_their_tables_are_summed_up(root, monkeypatch):
     monkeypatch.setenv("PATH", f"{BADC.parent}:{os.environ['PATH']}")
     for folder in ("artifacts", "manifests", ".badc"):

@@ -62,7 +62,7 @@ def test_from_a_species_she_gets_to_the_station_and_to_the_second_in_a_recording
     assert shown.locator("h1").inner_text().startswith("Jay")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 def test_pages_fit_a_telephone_and_are_accessible(corpus, browser, scheme):
     pytest.importorskip("axe_playwright_python")
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415  (may not be there)

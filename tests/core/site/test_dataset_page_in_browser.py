@@ -81,7 +81,7 @@ def test_she_sorts_a_table_by_keys_and_saves_it_as_a_spreadsheet_may_open_it(
     assert [row[header_row.index("Detections")] for row in rows] == ["3", "0", "10", "2"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 def test_the_page_fits_a_telephone_and_axe_core_finds_nothing_wrong(page, browser, scheme):
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415  (may not be there)
 
