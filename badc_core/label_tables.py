@@ -71,14 +71,18 @@ def read_label_table(path: Path, kind: str, columns: Sequence[str]) -> dict[str,
         columns: with the numbers.
 
     Raises:
-        ConfigInvalid: it cannot be read, lacks a column, names a label twice, or a cell is no
-            number; the line is named.
+        ConfigInvalid: it cannot be read, has no rows, lacks a column, names a label twice, or a
+            cell is no number; the line is named.
     """
     text = read_saved_text(path, kind)
     delimiter = find_delimiter(text.partition("\n")[0])
     found: dict[str, tuple[float, ...]] = {}
     folded: set[str] = set()
-    for line, row in _rows(text, delimiter, path):
+    rows = list(_rows(text, delimiter, path))
+    if not rows:
+        remedy = "Give each label a line, or take the setting that names this file away"
+        raise ConfigInvalid("it names no label", path, remedy)
+    for line, row in rows:
         label = _label(row)
         missing = [one for one in columns if one not in row]
         if label is None or missing:
@@ -96,6 +100,13 @@ def read_label_table(path: Path, kind: str, columns: Sequence[str]) -> dict[str,
             for one, cell in zip(columns, cells, strict=True)
         )
     return found
+
+
+def find_line(path: Path, label: str) -> int:
+    """Returns the number of the first line about a label in a table that was read; 0 for none."""
+    text = read_saved_text(path, "table")
+    rows = _rows(text, find_delimiter(text.partition("\n")[0]), path)
+    return next((line for line, row in rows if _label(row) == label), 0)
 
 
 def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:

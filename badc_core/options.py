@@ -1,6 +1,6 @@
 """Options of commands: a dataclass whose fields say how the user gives them.
 
-`cli/options.py` makes command lines of such classes, `cli/run_config.py` the keys of a TOML file.
+`cli/options.py` reads command lines into such classes, `cli/run_config.py` the keys of a TOML file.
 What an option means is written where the class is.
 """
 
@@ -75,3 +75,23 @@ def option_fields(options: type) -> Iterator[OptionField]:
             for spec in extras:
                 if isinstance(spec, OptionSpec):
                     yield OptionField(field.name, kind, field.default, spec)
+
+
+def to_argv(options: Any, kind: type) -> list[str]:
+    """Returns what has to be typed for options that differ from their defaults.
+
+    Args:
+        options: as they were given.
+        kind: their class, or one that it inherits, whose options count.
+    """
+    words: list[str] = []
+    for one in option_fields(kind):
+        value = getattr(options, one.name)
+        if value == one.default or one.spec.metavar:
+            continue
+        if isinstance(value, bool):
+            words.append(one.option if value else one.option.replace("--", "--no-", 1))
+        else:
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [one.option, str(each)]
+    return words

@@ -5,12 +5,17 @@ reads the same in `badc.toml`, an option, a manifest and a detector's output.
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from badc_core.units import shorten
+
 _LONGEST_VALUE = 40
 _MOST = 5
+_MOST_NAMED = 5
 _MUST_BE = {
     "a number": {"float_type", "float_parsing"},
     "a whole number": {"int_type", "int_parsing", "int_from_float"},
@@ -82,3 +87,13 @@ def _valid_keys(model: Any, section: tuple[int | str, ...]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
     return sorted(getattr(model, "model_fields", {}))
+
+
+def suggest_names(wrong: str, known: Iterable[str]) -> str:
+    """Returns advice about a name that is not known: those that are like it, or some of all."""
+    names = sorted({*known})
+    folded = {one.casefold(): one for one in names}
+    near = [folded[one] for one in get_close_matches(wrong.casefold(), folded)]
+    if near:
+        return f"Perhaps: {', '.join(near)}"
+    return f"There are: {', '.join(shorten(names, _MOST_NAMED)) or 'none'}"

@@ -98,7 +98,7 @@ def _open(path: Path, context: typer.Context, find: Callable[[Path], Path | None
     try:
         Dataset.open(path)
     except DatasetInvalid as error:
-        command = context.command_path.rstrip()
+        command = " ".join([context.command_path.rstrip(), *_typed_before(context)])
         meant = _find_dataset_around(path) or _find_similar(path)
         if meant is not None:
             what = "inside a dataset, not one itself" if path.exists() else "no such folder"
@@ -111,6 +111,13 @@ def _open(path: Path, context: typer.Context, find: Callable[[Path], Path | None
             raise no_dataset_yet(path) from error
         return found if path.is_absolute() else Path(os.path.relpath(found))
     return path
+
+
+def _typed_before(context: typer.Context) -> list[str]:
+    """Returns the arguments before DATASET."""
+    names = [one.name for one in context.command.params if one.param_type_name == "argument"]
+    typed = [context.params[one] for one in names if one in context.params]
+    return [_quote(one) for one in typed if isinstance(one, str | Path)]
 
 
 def _find_or_keep(path: Path) -> Path:

@@ -6,18 +6,31 @@ from typing import Annotated
 import typer
 
 from badc_core.cli.dataset_argument import DatasetFolder
-from badc_core.cli.options import taking_options
+from badc_core.cli.options import refusing_options, taking_options
 from badc_core.cli.output import Output
 from badc_core.datasets.dataset import Dataset
 from badc_core.exports.formats import FORMATS
 from badc_core.exports.selection import ExportSelection
-from badc_core.exports.writing import ExportOrder, write_export
+from badc_core.exports.writing import ExportOrder, require_format, write_export
 from badc_core.units import counted
+
+
+def _require_format(context: typer.Context, form: str) -> str:
+    # Before DATASET is looked for: they may have been exchanged.
+    if not context.resilient_parsing:
+        with refusing_options():
+            require_format(form)
+    return form
 
 
 @taking_options
 def export(
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
+    form: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.", callback=_require_format
+        ),
+    ],
     selection: ExportSelection,
     out: Output,
     dataset: DatasetFolder = Path(),

@@ -1,4 +1,4 @@
-"""Command lines from options classes (`badc_core/options.py`), and back into words."""
+"""Command lines from options classes (`badc_core/options.py`)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,11 +36,11 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(**typed: Any) -> None:
-        for name, options in grouped.items():
-            if options:
-                given = {one.name: _value(one, _take(one, typed)) for one in options}
-                typed[name] = own[name].annotation(**given)
-        with _refusing_options():
+        with refusing_options():
+            for name, options in grouped.items():
+                if options:
+                    given = {one.name: _value(one, _take(one, typed)) for one in options}
+                    typed[name] = own[name].annotation(**given)
             function(**typed)
 
     vars(command)["__signature__"] = Signature(parameters)
@@ -48,28 +48,9 @@ def taking_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def to_argv(options: Any, kind: type) -> list[str]:
-    """Returns what has to be typed for options that differ from their defaults.
-
-    Args:
-        options: as they were given.
-        kind: their class, or one that it inherits, whose options count.
-    """
-    words: list[str] = []
-    for one in option_fields(kind):
-        value = getattr(options, one.name)
-        if value == one.default or one.spec.metavar:
-            continue
-        if isinstance(value, bool):
-            words.append(one.option if value else one.option.replace("--", "--no-", 1))
-        else:
-            for each in value if isinstance(value, tuple) else (value,):
-                words += [one.option, str(each)]
-    return words
-
-
 @contextmanager
-def _refusing_options() -> Iterator[None]:
+def refusing_options() -> Iterator[None]:
+    """Makes of errors about what was typed those of Typer, with exit code 2."""
     try:
         yield
     except OptionInvalid as error:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from badc_core.chunks.status import STATUS_FILE
 from badc_core.cli.array_options import InferArrayOptions
-from badc_core.cli.options import taking_options, to_argv
+from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output, print_error
 from badc_core.cli.plan_use import PlanUse, conclude
 from badc_core.cli.progress import shown_detecting
@@ -42,7 +42,7 @@ from badc_core.inference.orchestrate import (
 )
 from badc_core.inference.run_records import FinishedRun, RunCommits
 from badc_core.inference.run_spec import RunResult
-from badc_core.options import OptionSpec
+from badc_core.options import OptionSpec, to_argv
 from badc_core.outcomes import attempt
 from badc_core.plan_files import Entry
 from badc_core.provenance.datalad import below, require_datalad_dataset

@@ -18,6 +18,7 @@ from badc_core.provenance.commits import Commits
 from badc_core.reviews.apply import apply_results
 from badc_core.reviews.commits import commit_queue, commit_results, commit_verdicts
 from badc_core.reviews.cuts import Cuts
+from badc_core.reviews.misspelt import find_misspelt
 from badc_core.reviews.precision import Proportion
 from badc_core.reviews.queue import Queue, add_sounds, draw_queue, next_name, read_queue
 from badc_core.reviews.results import (
@@ -27,7 +28,7 @@ from badc_core.reviews.results import (
     summarize_reviews,
     write_results,
 )
-from badc_core.reviews.verdicts import import_verdicts, list_verdict_files
+from badc_core.reviews.verdicts import Imported, import_verdicts, list_verdict_files
 from badc_core.units import counted
 
 _SHOWN = 3
@@ -74,6 +75,7 @@ def add_verdicts(
     for one in imported:
         known = "" if one.is_new else ", which was there already"
         out.say(f"{counted(one.n_verdicts, 'verdict')} in {one.path}{known}")
+        _warn_of_verdicts(opened, one, out)
     out.say(f"Next: badc review results {shlex.quote(str(dataset))}")
     out.give(imported)
 
@@ -135,7 +137,20 @@ def show_results(found: ReviewResults, out: Output) -> None:
         n = counted(sum(one.n_unjudged for one in partial), "detection")
         labels = counted(len(partial), "label")
         out.say(f"The precision leaves out {n} of {labels}, with scores of which none was judged.")
+    if n_gone := sum(not one.is_kept for one in found.judged):
+        n = counted(n_gone, "judged detection")
+        out.say(f"The precision leaves out {n} that today's results do not have.")
     _warn_left_out(found, out)
+
+
+def _warn_of_verdicts(dataset: Dataset, imported: Imported, out: Output) -> None:
+    if imported.n_outdated:
+        n = counted(imported.n_outdated, "verdict")
+        out.warn(f"{n} do not count: the same person gave another one later (reviewed_at)")
+    misspelt = find_misspelt(dataset.settings.detector, imported.corrected_labels)
+    for name, near in misspelt.items():
+        meant = ", ".join(near)
+        out.warn(f"corrected_label {name!r} is none of the detector's labels; perhaps: {meant}")
 
 
 def _warn_left_out(found: ReviewResults, out: Output) -> None:

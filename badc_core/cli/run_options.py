@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-from badc_core.cli.options import to_argv
 from badc_core.cli.setting_options import Place, SettingOptions
 from badc_core.datasets.dataset import Dataset, InferencePaths
 from badc_core.errors import DatasetInvalid
 from badc_core.file_names import absolute, explain_no_folder
 from badc_core.inference.run_spec import RunSpec
-from badc_core.options import OptionSpec
+from badc_core.options import OptionSpec, to_argv
 from badc_core.provenance.datalad import below
 from badc_core.settings import SETTINGS_FILE
 from badc_core.telemetry.log import OUTSIDE_DATASETS

@@ -13,7 +13,7 @@ from badc_core.detectors.interface import Label
 from badc_core.detectors.registry import require_known
 from badc_core.errors import ConfigInvalid
 from badc_core.hashing import sha256_unchanged
-from badc_core.label_tables import read_label_table
+from badc_core.label_tables import find_line, read_label_table
 
 _KIND = "calibration file"
 _CLIPPED = 1e-6
@@ -43,7 +43,7 @@ class Calibrator:
             return cls({})
         path = Path(settings.calibration_file)
         found = read_label_table(path, _KIND, ("intercept", "slope"))
-        require_known(settings, found, "detector.calibration_file")
+        require_known(settings, found, lambda label: f"{path}: line {find_line(path, label)}")
         for label, (_, slope) in found.items():
             if slope <= 0:
                 what = f"{label}: a slope of {slope:g} makes higher scores less often right"

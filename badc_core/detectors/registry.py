@@ -5,12 +5,13 @@ object with `identify` and `load` (`interface.DetectorLoader`).
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
+from badc_core.detector_files import place_of_threshold
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import (
     Detector,
@@ -37,7 +38,8 @@ def identify_detector(settings: DetectorSettings) -> DetectorIdentity:
         DetectorMissing: it is not installed.
     """
     loader = _loader(settings.name)
-    for table in ("thresholds", "include", "exclude"):
+    require_known(settings, settings.thresholds, partial(place_of_threshold, settings))
+    for table in ("include", "exclude"):
         require_known(settings, getattr(settings, table), f"detector.{table}")
     return loader.identify(settings)
 
@@ -89,13 +91,15 @@ def known_labels(settings: DetectorSettings) -> tuple[Label, ...] | None:
     return None if ask is None else cast("tuple[Label, ...]", ask(settings))
 
 
-def require_known(settings: DetectorSettings, names: Iterable[str], where: str) -> None:
+def require_known(
+    settings: DetectorSettings, names: Iterable[str], where: str | Callable[[str], str]
+) -> None:
     """Returns if a detector has labels of these names; an unknown one would look like silence.
 
     Args:
         settings: the detector's.
         names: common or scientific names, or codes.
-        where: they are given, as the error calls it.
+        where: they are given, as the error calls it; or what returns that of a name.
 
     Raises:
         ConfigInvalid: it does not have one of them.
@@ -112,7 +116,7 @@ def require_known(settings: DetectorSettings, names: Iterable[str], where: str) 
             meant = ", ".join(known[one] for one in near)
             raise ConfigInvalid(
                 f"{settings.name} has no label {name!r}",
-                where,
+                where if isinstance(where, str) else where(name),
                 f"Perhaps: {meant}" if meant else "Give a common or a scientific name",
             )
 

@@ -38,14 +38,19 @@ class ExportSelection:
         """Checks the days.
 
         Raises:
-            OptionInvalid: one is no day.
+            OptionInvalid: one is no day, or nothing is between them.
         """
+        days = []
         for name in ("since", "until"):
             text = getattr(self, name)
             try:
-                date.fromisoformat(text or "2000-01-01")
+                days += [date.fromisoformat(text)] if text else []
             except ValueError as error:
-                raise OptionInvalid(f"{text!r} is not a day", f"--{name}", "2024-05-31") from error
+                remedy = "Write it as 2024-05-31"
+                raise OptionInvalid(f"{text!r} is not a day", f"--{name}", remedy) from error
+        if days != sorted(days):
+            what = f"{self.since} is later than --until {self.until}"
+            raise OptionInvalid(what, "--since", "Exchange them")
 
     def has_day(self, start_local: datetime | None) -> bool:
         """Returns whether recordings that start then are chosen; one without a clock is never."""

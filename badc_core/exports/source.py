@@ -3,6 +3,7 @@
 Detections are read in batches of recordings, so memory does not grow with the archive.
 """
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
@@ -17,6 +18,7 @@ from badc_core.hashing import sha256_text
 from badc_core.intervals import Interval, subtract, unite
 from badc_core.lineage.detectors_used import UsedIn, read_corpus_detectors
 from badc_core.units import counted, shorten
+from badc_core.validation import suggest_names
 
 _IN_A_BATCH = 200
 _RECORDINGS = """
@@ -78,6 +80,7 @@ class ExportSource:
         self.tallies: dict[str, tuple[int, int]] = {}
         self.skipped: Set[str] = frozenset()
         self._snapshot = snapshot
+        self._root = shlex.quote(str(dataset.root))
 
     @cached_property
     def recordings(self) -> tuple[SourceRecording, ...]:
@@ -99,7 +102,8 @@ class ExportSource:
             and chosen.has_day(one.start_local)
         )
         if not found:
-            what, remedy = "no recording with results is left to export", "badc status DATASET"
+            remedy = f"Choose more, or see what has results: badc status {self._root}"
+            what = "no recording with results is left to export"
             raise DatasetInvalid(what, self.dataset.corpus.duckdb, remedy)
         return found
 
@@ -182,8 +186,8 @@ class ExportSource:
     def _require_stations(self, known: set[str | None]) -> None:
         unknown = [one for one in self.selection.station if one not in known]
         if unknown:
-            names = ", ".join(sorted(filter(None, known))) or "none has a name"
-            raise OptionInvalid(f"no station is called {unknown[0]!r}", "--station", names)
+            remedy = suggest_names(unknown[0], filter(None, known))
+            raise OptionInvalid(f"no station is called {unknown[0]!r}", "--station", remedy)
 
     def require_species(self) -> None:
         """Returns if everything that was wanted by name was detected.
@@ -197,8 +201,9 @@ class ExportSource:
             "SELECT DISTINCT unnest([label, label_name, scientific_name]) AS name "
             "FROM real_detections"
         ).to_pylist()
-        known = {one["name"].lower() for one in rows if one["name"]}
+        names = {one["name"] for one in rows if one["name"]}
+        known = {one.lower() for one in names}
         for one in self.selection.species:
             if one.lower() not in known:
-                remedy = "See what was with: badc report DATASET"
-                raise OptionInvalid(f"nothing called {one!r} was detected", "--species", remedy)
+                remedy = suggest_names(one, names)
+                raise OptionInvalid(f"nothing was detected called {one!r}", "--species", remedy)

@@ -29,6 +29,7 @@ from badc_core.exports.source import ExportSource
 from badc_core.file_names import absolute
 from badc_core.hashing import digest_json
 from badc_core.locks import locked
+from badc_core.options import to_argv
 from badc_core.stages.export_outputs import EXPORT_CODE_VERSION, PROVENANCE, read_listing
 from badc_core.units import counted, shorten
 
@@ -89,8 +90,7 @@ def write_export(dataset: Dataset, order: ExportOrder) -> ExportWritten:
         StorageFull, OutputUnwritable: it cannot be written, somebody changed a file, or something
             else is in the folder. Nothing is changed then, unless somebody changed it meanwhile.
     """
-    if order.form not in FORMATS:
-        raise OptionInvalid(f"no format is called {order.form!r}", "FORMAT", ", ".join(FORMATS))
+    require_format(order.form)
     corpus = dataset.corpus.duckdb
     if not os.path.lexists(corpus):
         remedy = f"Run: badc run {shlex.quote(str(dataset.root))}"
@@ -102,6 +102,17 @@ def write_export(dataset: Dataset, order: ExportOrder) -> ExportWritten:
         source = ExportSource(dataset, snapshot, order.selection)
         source.require_species()
         return _Writing(source, order, ExportFolder(place)).write()
+
+
+def require_format(form: str) -> None:
+    """Returns if there is a format of this name.
+
+    Raises:
+        OptionInvalid: there is not.
+    """
+    if form not in FORMATS:
+        remedy = f"Use one of {', '.join(FORMATS)}"
+        raise OptionInvalid(f"no format is called {form!r}", "FORMAT", remedy)
 
 
 class _Writing:
@@ -174,6 +185,7 @@ class _Writing:
     def _remedy(self) -> str:
         order = self._order
         words = ["badc", "export", order.form, str(self._source.dataset.root)]
+        words += to_argv(order.selection, ExportSelection)
         words += ["--output", str(self._folder.place)] if order.folder else []
         return f"Move it elsewhere, or discard your changes with: {shlex.join(words)} --overwrite"
 

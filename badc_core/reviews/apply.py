@@ -59,10 +59,12 @@ def apply_results(dataset: Dataset, results: ReviewResults, *, overwrites: bool)
     calibrated = [one.label for one in results.labels if one.calibration.is_usable]
     if not thresholds and not calibrated:
         what = "no label has a threshold or a curve yet"
-        raise DatasetInvalid(what, dataset.root, "See why: badc review results DATASET")
+        words = ["badc", "review", "results", str(dataset.root), "--precision"]
+        command = shlex.join([*words, f"{results.wanted:g}"])
+        raise DatasetInvalid(what, dataset.root, f"See why: {command}")
     tables = paths.applied_thresholds, paths.applied_calibration
     if not overwrites:
-        _require_own(dataset, tables)
+        _require_own(dataset, tables, results.wanted)
     before = _read_thresholds(paths.applied_thresholds)
     write_recommended(results, paths.applied_calibration, paths.applied_thresholds)
     written = {one.name: sha256_file(one) for one in tables}
@@ -75,7 +77,7 @@ def apply_results(dataset: Dataset, results: ReviewResults, *, overwrites: bool)
     return Applied(thresholds, before, calibrated, (*tables, paths.applied), lines)
 
 
-def _require_own(dataset: Dataset, tables: Iterable[Path]) -> None:
+def _require_own(dataset: Dataset, tables: Iterable[Path], wanted: float) -> None:
     """Returns if tables that are there are as they were written here."""
     known = {}
     require_fetched(dataset.reviews.applied)
@@ -85,7 +87,8 @@ def _require_own(dataset: Dataset, tables: Iterable[Path]) -> None:
         require_fetched(path)
         if path.exists() and sha256_file(path) != known.get(path.name):
             what = "is not as badc review apply wrote it, and is not replaced"
-            command = shlex.join(["badc", "review", "apply", str(dataset.root), "--overwrite"])
+            words = ["badc", "review", "apply", str(dataset.root), "--precision", f"{wanted:g}"]
+            command = shlex.join([*words, "--overwrite"])
             remedy = f"Give it another name, in badc.toml too, or discard it with: {command}"
             raise OutputUnwritable(what, path, remedy)
 

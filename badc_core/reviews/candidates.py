@@ -6,14 +6,14 @@ Which are drawn is decided in `sampling.py`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from badc_core.corpus.snapshot import Snapshot
-from badc_core.errors import ConfigInvalid
+from badc_core.errors import OptionInvalid
 from badc_core.intervals import Interval
 from badc_core.recordings.clock import clock_after
 from badc_core.reviews.sampling import STRATEGIES, Candidate, Group, Sampling
+from badc_core.validation import suggest_names
 
 _LABELS = """
     SELECT label, any_value(label_name) AS label_name, any_value(scientific_name) AS scientific_name
@@ -101,7 +101,7 @@ def read_labels(snapshot: Snapshot, choice: Choice) -> list[str]:
     """Returns the labels that may be drawn, in order.
 
     Raises:
-        ConfigInvalid: a species of which there is no detection, or a station without recordings.
+        OptionInvalid: a species of which there is no detection, or a station without recordings.
     """
     _require_known("station", choice.stations, snapshot.read(_STATIONS)["location"].to_pylist())
     rows = snapshot.read(_LABELS, list(choice.stations), list(choice.stations)).to_pylist()
@@ -208,12 +208,11 @@ def _names(row: Mapping[str, Any]) -> list[str]:
 
 
 def _require_known(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Raises ConfigInvalid for the first name that is not known, in any case for species."""
-    known = sorted({*known})
+    """Raises OptionInvalid for the first name that is not known, in any case for species."""
+    known = {*known}
     folded = {one.lower() for one in known}
     for one in wanted:
         is_known = one in known if what == "station" else one.lower() in folded
         if not is_known:
-            close = get_close_matches(one, known) or known[:5]
-            nothing = "no recording is from this station" if what == "station" else "not detected"
-            raise ConfigInvalid(nothing, one, f"There are: {', '.join(close) or 'none'}")
+            nothing = "no station is called" if what == "station" else "nothing was detected called"
+            raise OptionInvalid(f"{nothing} {one!r}", f"--{what}", suggest_names(one, known))

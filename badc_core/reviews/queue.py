@@ -108,8 +108,9 @@ def draw_queue(dataset: Dataset, name: str, order: QueueOrder) -> Queue:
     """Returns a new queue, which is written down; the same detections and order give the same.
 
     Raises:
-        OptionInvalid: there is a queue of this name, or it cannot name a folder.
-        ConfigInvalid: a species or station that is not there, or a file of verdicts is wrong.
+        OptionInvalid: there is a queue of this name, or it cannot name a folder; or a species or
+            station is not there.
+        ConfigInvalid: a file of verdicts is wrong.
         DatasetInvalid: there is nothing to be drawn.
     """
     _require_free(dataset, name)

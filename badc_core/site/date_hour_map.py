@@ -161,7 +161,7 @@ def _layers(
 
 
 def _describe_level(levels: Levels, level: int) -> str:
-    return f"Up to {levels.limit(level):.3g} detections per hour analysed"
+    return f"Up to {levels.write_limit(level)} detections per hour analysed"
 
 
 def _runs(chosen: NDArray[np.bool_], width: float) -> str:

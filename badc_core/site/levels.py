@@ -28,3 +28,7 @@ class Levels:
     def limit(self, level: int) -> float:
         """Returns the largest amount of a shade."""
         return self.most * (level / N_LEVELS) ** 2
+
+    def write_limit(self, level: int) -> str:
+        """Returns the largest amount of a shade with three digits that count: `1,070`."""
+        return f"{float(f'{self.limit(level):.3g}'):,.9g}"

@@ -42,7 +42,9 @@ def test_tables_as_spreadsheets_save_them_say_the_same(tmp_path: Path, content: 
         ("label,threshold\nWren,0.1\nwren,0.2\n", "line 3 names wren again"),
         ("label,threshold\n,0.1\n", "line 2 names no label"),
         ('label,threshold\n"Wren,0.1\n', "not a CSV table"),
-        ("label,threshold\nWren,1.5\n", r"thresholds\.Wren.*1\.5"),
+        ("label,threshold\nWren,1.5\n", "line 2, threshold: must be between 0 and 1, not 1.5"),
+        ("", "names no label"),
+        ("label,threshold\n", "names no label"),
     ],
 )
 def test_what_is_no_table_of_thresholds_is_refused_by_name(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import pandas as pd
 import pytest
@@ -125,8 +126,13 @@ def test_what_is_chosen_is_exported_and_what_has_nothing_of_it_stays(marsh):
     assert found(station=("RIDGE",)) == (1, 1)
     assert found(since="2024-06-02", until="2024-06-02") == (1, 0)
     assert found(since="20240602", until="20240602") == (1, 0)  # ISO 8601 without dashes
-    for chosen in ({"species": ("Dodo",)}, {"station": ("MOOR",)}, {"since": "June"}):
-        with pytest.raises(OptionInvalid):
+    for chosen, advice in (
+        ({"species": ("Dodo",)}, "There are: "),
+        ({"station": ("marsch",)}, "Perhaps: MARSH"),
+        ({"since": "June"}, "Write it as"),
+        ({"since": "2024-06-02", "until": "2024-06-01"}, "--since: .* is later than --until"),
+    ):
+        with pytest.raises(OptionInvalid, match=advice):
             marsh.export("audacity", **chosen)
     with pytest.raises(DatasetInvalid, match="no recording"):
         marsh.export("audacity", since="2025-01-01")
@@ -187,6 +193,11 @@ def test_the_command_exports_the_folder_it_is_typed_in(marsh):
     assert done.stdout == f"2 recordings, 2 detections, 2 files: {place}\n"
     done = run_badc("export", "parrot", root, folder=root, code=2)
     assert "no format is called 'parrot'" in " ".join(done.stderr.split())
+    done = run_badc("export", root.name, "raven", folder=root.parent, code=2)
+    assert "no format is called" in " ".join(done.stderr.split())
+    done = run_badc("export", "raven", f"{root.name}s", folder=root.parent, code=1)
+    hint = f"Did you mean: badc export raven {shlex.quote(root.name)}"
+    assert hint in " ".join(done.stderr.split())
     assert json.loads(run_badc("export", "raven", "--json", folder=root).stdout)["files"] == 2
 
 

@@ -124,6 +124,8 @@ def test_a_corrected_file_is_refused_by_name_before_anything_is_written(marsh):
     assert str(refused.value).startswith(
         f"{corrected}: was changed since BADC wrote it; nothing is exported. Move it elsewhere, "
     )
+    with pytest.raises(OutputUnwritable, match=r"--station MARSH --min-score 0\.4 --overwrite"):
+        marsh.export("raven", station=("MARSH",), min_score=0.4)
     assert replaced(folder) == set()
     assert not (folder / of("raven", "d")).exists()
     marsh.export("raven", overwrites=True)

@@ -49,13 +49,13 @@ def test_each_command_commits_what_it_wrote(dataset, app, tmp_path):
     assert changes(dataset) == ("queue-1: 5 detections to review", "")
     judge(dataset, saved := tmp_path / "ann.csv")
     review("import", str(saved))
-    assert changes(dataset) == ("Add verdicts: ann.csv", "")
-    assert not (dataset.reviews.verdict_files / "ann.csv").is_symlink()  # in git itself
+    assert changes(dataset) == ("Add verdicts: 0001-ann.csv", "")
+    assert not (dataset.reviews.verdict_files / "0001-ann.csv").is_symlink()  # in git itself
     review("results", "--precision", "0.5")
     assert changes(dataset) == ("[DATALAD RUNCMD] review results: precision 0.5", "")
     record = run_in(dataset.root, "git", "log", "-1", "--format=%b")
     content = json.loads(record[record.index("{") : record.rindex("}") + 1])
     assert content["cmd"] == "badc review results --precision 0.5 ."
-    assert "reviews/ann.csv" in content["inputs"]
+    assert "reviews/0001-ann.csv" in content["inputs"]
     review("apply", "--precision", "0.5")
     assert changes(dataset) == ("[DATALAD RUNCMD] review apply: precision 0.5", "")

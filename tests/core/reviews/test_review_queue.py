@@ -120,8 +120,10 @@ def test_a_verdict_holds_for_a_detection_that_overlaps_since(dataset):
 
 def test_nothing_to_review_and_unknown_species_or_stations_are_errors(dataset):
     for choice in (Choice(species=("Jay",)), Choice(stations=("SWAMP",))):
-        with pytest.raises(ConfigInvalid, match="There are: "):
+        with pytest.raises(OptionInvalid, match="There are: "):
             draw_queue(dataset, "x", QueueOrder(choice=choice))
+    with pytest.raises(OptionInvalid, match=r"--station: .*'MARSCH'\. Perhaps: MARSH"):
+        draw_queue(dataset, "x", QueueOrder(choice=Choice(stations=("MARSCH",))))
     chosen = Choice(species=("2-4 KHZ",), stations=("MARSH",))
     queue = draw_queue(dataset, "all", QueueOrder(choice=chosen))
     import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5))
@@ -228,8 +230,45 @@ def test_files_are_added_once_and_never_replaced(dataset, tmp_path):
     assert (first.is_new, again.is_new, again.path) == (True, False, first.path)
     before = first.path.read_bytes()
     other = import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5))
-    assert (other.path.name, first.path.read_bytes()) == ("filled in-2.csv", before)
+    assert (other.path.name, first.path.read_bytes()) == ("0002-filled in.csv", before)
     assert {one.verdict for one in read_judged(dataset)} == {"incorrect"}
+
+
+def test_the_file_that_was_imported_last_counts_whatever_it_is_called(dataset, tmp_path):
+    queue = draw_queue(dataset, "first", QueueOrder())
+
+    def add(name, verdict, **changes):
+        filled = fill_in(queue.paths.table, [verdict] * 5, **changes)
+        return import_verdicts(dataset, filled.rename(tmp_path / name))
+
+    def count():
+        return {one.verdict for one in read_judged(dataset)}
+
+    add("z.csv", "correct", reviewed_at="2026-05-14T05:30:00Z")
+    add("a longer name.csv", "incorrect")
+    assert count() == {"incorrect"}
+    assert add("z.csv", "correct", reviewed_at="2026-05-14T05:30:00Z").is_new
+    assert count() == {"correct"}, "the correction is taken back"
+    assert not add("z.csv", "correct", reviewed_at="2026-05-14T05:30:00Z").is_new
+    add("later.csv", "uncertain", reviewed_at="2026-05-15T05:30:00Z")
+    again = add("z.csv", "correct", reviewed_at="2026-05-14T05:30:00Z")
+    assert (again.is_new, again.n_outdated, count()) == (False, 5, {"uncertain"})
+    assert [one.name[:5] for one in list_verdict_files(dataset)] == [
+        f"000{n}-" for n in range(1, 5)
+    ]
+
+
+def test_what_an_import_does_not_count_or_probably_misspells_is_said(dataset, app):
+    queue = draw_queue(dataset, "first", QueueOrder())
+    given = {"reviewed_at": "2026-05-15T05:30:00Z", "corrected_label": "chainsaw"}
+    import_verdicts(dataset, fill_in(queue.paths.table, ["incorrect"] * 5, **given))
+    given = {"reviewed_at": "2026-05-14T05:30:00Z", "corrected_label": "2-4 kHzz"}
+    table = fill_in(queue.paths.table, ["incorrect"] * 5, **given)
+    done = CliRunner().invoke(app, ["review", "import", str(dataset.root), str(table)])
+    said = " ".join(done.stderr.split())
+    assert "5 verdicts do not count: the same person gave another one later" in said
+    assert "corrected_label '2-4 kHzz' is none of the detector's labels; perhaps: 2-4 kHz" in said
+    assert "chainsaw" not in said
 
 
 def said(verdict, reviewer="Ann", at="2026-05-14T05:30:00+00:00", other=""):
