@@ -5,6 +5,7 @@ How detections are drawn is in `sampling.py`, the page in `gallery.py`.
 
 import json
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -98,7 +99,7 @@ def newest_queue(dataset: Dataset) -> str:
     """
     names = list_queues(dataset)
     if not names:
-        remedy = "Draw one: badc review queue DATASET"
+        remedy = f"Draw one: {_command(dataset)}"
         raise DatasetInvalid("there is no queue yet", dataset.reviews.folder, remedy)
     drawn = {one: dataset.reviews.queue(one).description.lstat().st_mtime_ns for one in names}
     return max(names, key=drawn.__getitem__)
@@ -132,7 +133,7 @@ def read_queue(dataset: Dataset, name: str) -> Queue:
         DatasetInvalid: there is none of this name, or a file of it cannot be read.
     """
     paths = dataset.reviews.queue(name)
-    remedy = "Delete its folder, and draw another: badc review queue DATASET"
+    remedy = f"Delete its folder, and draw another: {_command(dataset)}"
     try:
         description = parse_object(paths.description.read_text(encoding="utf-8"))
         rows = [_typed(row) for _, row in read_rows(paths.table, REVIEW_NAMES)]
@@ -222,3 +223,7 @@ def _write(queue: Queue, dataset: Dataset, order: QueueOrder) -> None:
 def _typed(row: Mapping[str, str]) -> dict[str, Any]:
     typed: dict[str, Any] = {name: text or None for name, text in row.items()}
     return typed | {name: float(row[name]) if row[name] else None for name in _NUMBERS}
+
+
+def _command(dataset: Dataset) -> str:
+    return shlex.join(["badc", "review", "queue", str(dataset.root)])

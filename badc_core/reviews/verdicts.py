@@ -69,10 +69,10 @@ def import_verdicts(dataset: Dataset, source: Path) -> Imported:
     n_outdated = sum(_says_other(one, latest[_whose(one)]) for one in verdicts)
     corrected = tuple(sorted({one.corrected_label for one in verdicts if one.corrected_label}))
     content = source.read_bytes()
-    known = next((path for path in files if path.read_bytes() == content), None)
+    known = [path for path in files if path.read_bytes() == content]
     changed = any(_says_other(one, before.get(key)) for key, one in latest.items())
-    if known is not None and not changed:
-        return Imported(known, len(verdicts), False, n_outdated, corrected)
+    if known and not changed:
+        return Imported(known[-1], len(verdicts), False, n_outdated, corrected)
     number = max(map(_number, files), default=0) + 1
     target = dataset.reviews.verdict_files / f"{number:04d}-{source.stem}.csv"
     with replacing(target) as aside:

@@ -8,6 +8,7 @@ import pytest
 from badc_core.detections.calibrate import Calibrator, describe_calibration
 from badc_core.detector_settings import DetectorSettings
 from badc_core.detectors.interface import Label
+from badc_core.detectors.registry import identify_detector
 from badc_core.errors import ConfigInvalid
 
 OVENBIRD = Label("Ovenbird", "OVEN", "Seiurus aurocapilla")
@@ -57,3 +58,15 @@ def test_without_a_file_nothing_is_known_and_a_lost_one_is_refused(tmp_path: Pat
     for act in (Calibrator.read, describe_calibration):
         with pytest.raises(ConfigInvalid, match=r"lost\.csv: there is no such calibration file"):
             act(lost)
+
+
+def test_a_misspelt_label_is_named_with_its_line(tmp_path: Path) -> None:
+    misspelt = "label,intercept,slope\nOvenbird,1,0.5\nHouse Finsh,1,0.5\n"
+    with pytest.raises(ConfigInvalid, match=r"curves\.csv: line 3: .*Perhaps: House Finch"):
+        Calibrator.read(settings(tmp_path / "curves.csv", misspelt))
+    (tmp_path / "t.csv").write_text("label;threshold\n\nHouse Finsh;0,5\n")
+    given = {"thresholds_file": str(tmp_path / "t.csv"), "thresholds": {"House Finsh": 0.5}}
+    with pytest.raises(ConfigInvalid, match=r"t\.csv: line 3: .*Perhaps: House Finch"):
+        identify_detector(DetectorSettings(**given))
+    with pytest.raises(ConfigInvalid, match=r"detector\.thresholds: .*'Blu Jay'"):
+        identify_detector(DetectorSettings(**given | {"thresholds": {"Blu Jay": 0.5}}))

@@ -363,6 +363,10 @@ def test_detections_that_the_precision_is_not_about_are_counted(dataset, app):
     done = CliRunner().invoke(app, ["review", "results", str(dataset.root)])
     said = " ".join(done.stdout.split())
     assert "The precision leaves out 5 detections of 1 label, with scores of which none" in said
+    # As if a threshold had left out one since.
+    import_verdicts(dataset, fill_in(queue.paths.table, ["correct"] * 5, start_s="8.5", end_s="9"))
+    done = CliRunner().invoke(app, ["review", "results", str(dataset.root)])
+    assert "leaves out 1 judged detection that today's results do not have" in done.stdout
 
 
 def test_applying_writes_tables_beside_the_settings_and_nothing_else(dataset, app):

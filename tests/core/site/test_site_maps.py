@@ -166,6 +166,7 @@ def test_stations_far_apart_have_no_sunrise_in_common():
 
 
 def test_shades_grow_with_amounts_and_end_at_the_largest():
+    assert [Levels(one).write_limit(5) for one in (1074.0, 0.1234)] == ["1,070", "0.123"]
     levels = Levels(100.0)
     assert [levels.of(one) for one in (0.1, 4, 4.1, 16.1, 36.1, 64.1, 100, 500)] == [
         *(1, 1, 2, 3, 4, 5, 5, 5)
