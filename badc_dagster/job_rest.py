@@ -71,6 +71,9 @@ class JobRest:
                     progress.current[stage][one] = due[one]
                 if is_kept or stage not in self.stages:
                     del due[one]
+            # Under the job's settings, what a later run made may be made from nothing current.
+            for one in self._kept[stage] & self.recordings - due.keys():
+                progress.current[stage].setdefault(one, "")
             for follower in later:  # what is made from something new is made again
                 self._kept[follower] -= due.keys()
 

@@ -112,7 +112,7 @@ def _resume(job: RunJob, watch: Watch, show: Show, warn: Show) -> Resumed:
             check = check_job_outputs(job.folder, project.dataset, scoped)
             resumed.damaged += check.damaged
             for one in check.damaged:
-                warn(f"{one.path}: {one.what}; it is made again.")
+                warn(f"{one.path}: {one.what}.")
             if not is_begun:
                 mark_open(job.folder)
                 job.begin_again()

@@ -17,6 +17,7 @@ from badc_core.jobs.recording_tables import WrittenFile, read_outputs
 from badc_core.recordings.registry import read_registry
 from badc_core.stages.fingerprint_files import FileSum
 from badc_core.stages.stage import STAGES
+from badc_core.stages.work import Work
 
 
 @dataclass
@@ -63,7 +64,9 @@ def check_job_outputs(folder: Path, dataset: Dataset, scoped: Callable[[str], st
                 differing[recording_id] = found
         held = mark_findings(dataset, [one for _, one in sorted(differing.items())])
         check.damaged += held
-        check.good[stage] = good | (differing.keys() - {one.recording_id for one in held})
+        # What an earlier look, or a killed run, has marked as due is not good either.
+        bad = {one.recording_id for one in held} | Work(dataset.work_folder).dirty(stage)
+        check.good[stage] = good | (differing.keys() - bad)
     check.damaged += mark_findings(dataset, compare_corpus(dataset).findings)
     return check
 

@@ -4,6 +4,7 @@ A run may have made a file again since it was found: each is looked at once more
 be at work on it. What becomes of damaged files is in `stages/damage.py`.
 """
 
+import shlex
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -17,8 +18,6 @@ from badc_core.stages.damage import put_contents_away, put_output_away, set_asid
 from badc_core.stages.export_outputs import PROVENANCE, form_of, mark_export_due
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
-
-_REMEDY = "Run: badc run DATASET, which makes it again"
 
 
 def mark_findings(dataset: Dataset, findings: Sequence[Finding]) -> list[Finding]:
@@ -71,7 +70,8 @@ def _mark_output(dataset: Dataset, recording_id: str, stage: str, noted: set[str
         return []
     if recording_id not in noted:
         noted.add(recording_id)
-        error = BadcError(f"damaged: {still[0].what}", still[0].path, _REMEDY)
+        remedy = f"Run: badc run {shlex.quote(str(dataset.root))}, which makes it again"
+        error = BadcError(f"damaged: {still[0].what}", still[0].path, remedy)
         note_failure(dataset, recording_id, stage, error)
     put_output_away(dataset, stage, recording_id)
     begun.leave()

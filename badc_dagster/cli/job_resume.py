@@ -1,5 +1,6 @@
 """`badc job resume`: what of a job is missing or damaged, once more."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,7 +22,10 @@ def resume(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, such as 20261130-001.")],
     out: Output,
 ) -> None:
-    """Compare what a job wrote with its record, and do what is missing or damaged."""
+    """Compare what a job wrote with its record, and do what is missing or damaged.
+
+    Exits with 1 if something failed, or is left.
+    """
     folder = JobFinder(kept_jobs()).find(job).output_dir
     require_unpacked(folder)
     if pipeline := pipeline_of(folder):
@@ -40,9 +44,10 @@ def resume(
     for stage in resumed.done_again:
         if stage not in resumed.kept:
             out.say(f"{stage}: made again")
+    is_left = any(resumed.left.values())
     for outcome in resumed.outcomes.values():
-        show_outcome(outcome, out)
-    out.say(f"Job {resumed.job_id}: {resumed.status}")
+        show_outcome(replace(outcome, nothing_to_do=outcome.nothing_to_do and not is_left), out)
+    out.say(f"Job {resumed.job_id}: {resumed.status}{', some of it is left' if is_left else ''}")
     out.give(resumed)
-    if resumed.status != "completed":
+    if resumed.status != "completed" or is_left:
         raise typer.Exit(1)

@@ -209,6 +209,28 @@ def test_only_what_is_damaged_or_gone_is_made_again(cut, app):
     assert after.keys() == before.keys()
 
 
+def test_what_only_a_later_job_can_make_again_is_left_to_it(graph, app):
+    graph.configure("", BANDS.format(0.5))
+    graph.scan()
+    run_typed(app, "run", graph.root)
+    older = only_job()
+    graph.configure("", BANDS.format(0.9))
+    run_typed(app, "run", graph.root)
+    (newer,) = (one.parent for one in older.parent.glob("*/runs.json") if one.parent != older)
+    page = graph.dataset.bundle("rec_2").html
+    page.unlink()
+
+    left = run_typed(app, "job", "resume", older.name, code=1).output
+    assert "report_bundle: 2 recordings kept, 0 done, 1 left" in left
+    assert "Nothing to do" not in left
+    assert f"Run: badc run {graph.root}, which makes it again" in left
+    assert not page.exists()
+    done = run_typed(app, "job", "resume", newer.name).output
+    assert "report_bundle: 2 recordings kept, 1 done" in done
+    assert page.exists()
+    assert "failed" not in done
+
+
 def test_settings_with_a_secret_in_them_are_left_to_those_of_now(monkeypatch, tmp_path):
     monkeypatch.setenv("PGPASSWORD", "birds")
     monkeypatch.setenv("LAKE_TOKEN", "zebra-17-secret")
