@@ -5,10 +5,13 @@ from collections.abc import Set
 import dagster as dg
 
 from badc_core.datasets.connections import Connection
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import export_assets
 from badc_dagster.due import Progress
 from badc_dagster.jobs import PIPELINE_JOB
 from badc_dagster.partitions import KeyOrder, asset_key
 from badc_dagster.run_events import faults, unattended, was_interrupted
+from badc_dagster.taking_over import GraphPlace
 
 _N_RUNS = 100
 """How many runs are looked at, newest first: `badc run` takes a few for each batch."""
@@ -47,6 +50,24 @@ def find_failed_runs(
                 found[run.run_id] = " ".join(whys)
         for one in assets:
             untried[one] -= recordings
+    return found
+
+
+def find_failed_assets(place: GraphPlace) -> list[str]:
+    """Returns why files about all recordings could not be made when they were last tried."""
+    instance, connection, dataset = place
+    found: list[str] = []
+    for name in (*CORPUS_ASSETS, *export_assets(dataset.settings)):
+        key = asset_key(connection, name)
+        for record in instance.get_asset_records([key]):
+            run = instance.get_run_record_by_id(record.asset_entry.last_run_id or "")
+            made = record.asset_entry.last_materialization_record
+            if run is None or run.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+                continue
+            if made is None or made.timestamp < run.create_timestamp.timestamp():
+                events = failures_of_run(instance, run.dagster_run.run_id)
+                own = [one for one in events if one.step_key == key.to_python_identifier()]
+                found += [] if was_interrupted(own) else faults(own)
     return found
 
 

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import dagster as dg
 
+from badc_core.stages.corpus_outputs import CORPUS_ASSETS
+from badc_core.stages.export_outputs import form_of
 from badc_dagster.failures import COMPLAINT, LEFT_TO_OTHERS, RECORDINGS_FAILED, UNATTENDED
 from badc_dagster.step_checks import CHUNKS_COMPLETE
 
@@ -29,14 +31,14 @@ def faults(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
     it already, and `chunks_complete`: that is about all recordings, which a later run may mend.
     """
     failed = {event.step_key: event.step_failure_data for event in events if event.is_step_failure}
-    for data in failed.values():
+    for step, data in failed.items():
         failure = data.user_failure_data
         if failure is None:
-            yield _sentence(data.error)
+            yield _whose(step) + _sentence(data.error)
         elif COMPLAINT in failure.metadata:
             yield str(failure.metadata[COMPLAINT].value)
         elif RECORDINGS_FAILED not in failure.metadata:
-            yield failure.description or "unknown failure"
+            yield _whose(step) + (failure.description or "unknown failure")
     if not failed:
         # The dataset could not be opened, say, so that no step was begun.
         yield from (_sentence(one.job_failure_data.error) for one in events if one.is_job_failure)
@@ -88,6 +90,12 @@ def _describe(check: dg.AssetCheckEvaluation) -> str:
     examples = check.metadata.get("examples")
     found = f" For example: {examples.value}" if examples is not None else ""
     return f"check {check.check_name} failed. What it checks: {check.description}{found}"
+
+
+def _whose(step_key: str | None) -> str:
+    """Returns how a fault of a step begins that is about all recordings."""
+    asset = (step_key or "").rpartition("__")[2]
+    return f"failed  {asset}  " if asset in CORPUS_ASSETS or form_of(asset) else ""
 
 
 def _sentence(error: Any) -> str:

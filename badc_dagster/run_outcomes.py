@@ -29,6 +29,7 @@ class StatusReport:
             each did; empty where only single recordings failed.
         missing: recordings whose file is gone; they are never due.
         total: recordings, with those.
+        failed_assets: what went wrong with the corpus and exports when they were last tried.
         trouble: why nobody can say what is due under the settings of now; empty if somebody can.
     """
 
@@ -38,6 +39,7 @@ class StatusReport:
     failed_runs: Mapping[str, str]
     missing: tuple[str, ...]
     total: int
+    failed_assets: tuple[str, ...]
     trouble: str = ""
 
 

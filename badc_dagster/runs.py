@@ -34,7 +34,7 @@ from badc_dagster.command_job import CommandJob
 from badc_dagster.done_notes import Collected, collect_and_say
 from badc_dagster.due import DueFinder
 from badc_dagster.everything_due import EverythingDue, standing_failures
-from badc_dagster.failed_runs import find_failed_runs
+from badc_dagster.failed_runs import find_failed_assets, find_failed_runs
 from badc_dagster.home import home_path, naming_home_trouble, open_instance, prepare_home
 from badc_dagster.in_process import Overrides
 from badc_dagster.job_rest import JobRest
@@ -158,11 +158,12 @@ class Project:
         registry = read_registry(self.dataset.registry)
         missing = find_missing(self.dataset, registry)
         failures = standing_failures(self.place, missing)
+        assets = tuple(find_failed_assets(self.place))
         try:
             progress = self._finder().find(registry.without(missing))
         except (ConfigInvalid, DetectorMissing) as error:
             return StatusReport(
-                (), failures, tuple(dead), {}, missing, len(registry), trouble=str(error)
+                (), failures, tuple(dead), {}, missing, len(registry), assets, trouble=str(error)
             )
         rows = tuple(
             StatusRow(
@@ -176,7 +177,7 @@ class Project:
         failed = {one.recording_id for one in failures}
         failed_runs = find_failed_runs(self._instance, self._connection, progress, failed)
         others = {one: why for one, why in failed_runs.items() if one not in dead}
-        return StatusReport(rows, failures, tuple(dead), others, missing, len(registry))
+        return StatusReport(rows, failures, tuple(dead), others, missing, len(registry), assets)
 
     def scoped(self, stage: str) -> str:
         """Returns what a stage of the dataset is called in the asset graph."""

@@ -37,6 +37,8 @@ def verify(
     report = verify_dataset(opened, recordings or (), in_full=full, mark=not dry_run)
     for one in report.findings:
         out.fail(f"{one.path}: {one.what}")
+    for path in report.changed:
+        out.warn(f"{path}: was changed since BADC wrote it, and is left as it is.")
     out.say(*_summarise(report))
     out.give({"dataset": opened.root, **vars(report)})
     if not report.findings:

@@ -22,7 +22,7 @@ from badc_core.outcomes import for_each
 from badc_core.recordings.missing import find_superseded
 from badc_core.recordings.registry import Registry
 from badc_core.stages.corpus_outputs import corpus_file
-from badc_core.stages.export_outputs import PROVENANCE, form_of, read_listing
+from badc_core.stages.export_outputs import EVERY_EXPORT, PROVENANCE, form_of, read_listing
 from badc_core.stages.fingerprint_files import FileSum, StoredOutput, read_stored
 from badc_core.stages.stage import STAGES
 from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
@@ -96,34 +96,41 @@ def look_at_corpus(dataset: Dataset) -> Report:
     report = Report([])
     stored = _read_stored(dataset, dataset.corpus.fingerprints, "", report)
     for asset, output in stored.items():
-        if form_of(asset):
-            _compare_export(dataset, asset, report)
-        else:
+        if not form_of(asset):
             _compare_files(dataset, "", asset, output.files, report)
+    for asset in EVERY_EXPORT:
+        _compare_export(dataset, asset, report, is_kept=asset in stored)
     _compare_parts(dataset, report)
     for asset in (CORPUS_DETECTIONS, CORPUS_REPORT):
         report.n_unknown += asset not in stored and corpus_file(dataset, asset).exists()
     return report
 
 
-def _compare_export(dataset: Dataset, asset: str, report: Report) -> None:
-    """Compares the files of an export with its own list of them."""
+def _compare_export(dataset: Dataset, asset: str, report: Report, *, is_kept: bool) -> None:
+    """Compares the files of an export with its own list of them.
+
+    Args:
+        dataset: whose export.
+        asset: its name.
+        report: what is found is added to it.
+        is_kept: whether runs keep it up to date, so that it must be whole.
+    """
     folder = dataset.export(form_of(asset))
     listing = read_listing(folder)
-    if not listing.sha256:
+    if is_kept and not listing.sha256:
         below = dataset.below(folder / PROVENANCE)
         report.findings.append(Finding("", asset, below, "it is gone, or cannot be read"))
-    for name, sha256 in listing.files.items():
+    for name in listing.files:
         path = folder / name
         if lacks_content(path):
             report.n_elsewhere += 1
             continue
-        report.n_files += 1
-        if not path.is_file():
+        is_there = path.is_file()
+        report.n_files += is_kept or is_there
+        if is_there and not listing.accepts(name, sha256_file(path)):
+            report.changed.append(dataset.below(path))
+        elif is_kept and not is_there:
             report.findings.append(Finding("", asset, dataset.below(path), "it is gone"))
-        elif sha256_file(path) != sha256:
-            what = "it was changed since BADC wrote it"
-            report.findings.append(Finding("", asset, dataset.below(path), what))
 
 
 def _compare_parts(dataset: Dataset, report: Report) -> None:
@@ -147,7 +154,7 @@ def _compare_parts(dataset: Dataset, report: Report) -> None:
 def _look_until_sure(look: Callable[[], Report]) -> Report:
     """Returns what two looks in a row agree on: files may be replaced during the first."""
     report = look()
-    while report.findings:
+    while report.findings or report.changed:
         again = look()
         if again == report:
             break

@@ -1,6 +1,6 @@
 """What can be found wrong with a file of a dataset."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 AUDIO = "audio"
 """In place of a stage: the recording's own file, which BADC never writes."""
@@ -36,6 +36,7 @@ class Report:
             nothing is wrong with them.
         n_unknown: outputs of which nobody wrote down what bytes they have, as of those that
             `badc chunk` and `badc infer` write; they were not compared.
+        changed: paths of files in exports that somebody changed, which is no damage.
     """
 
     findings: list[Finding]
@@ -43,6 +44,7 @@ class Report:
     n_files: int = 0
     n_elsewhere: int = 0
     n_unknown: int = 0
+    changed: list[str] = field(default_factory=list)
 
     def add(self, other: "Report") -> None:
         """Adds what looking at something else came to."""
@@ -51,3 +53,4 @@ class Report:
         self.n_files += other.n_files
         self.n_elsewhere += other.n_elsewhere
         self.n_unknown += other.n_unknown
+        self.changed += other.changed

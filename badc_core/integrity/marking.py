@@ -15,7 +15,7 @@ from badc_core.integrity.findings import AUDIO, Finding
 from badc_core.recordings.failures import note_failure
 from badc_core.stages.corpus_outputs import corpus_file
 from badc_core.stages.damage import put_contents_away, put_output_away, set_aside
-from badc_core.stages.export_outputs import PROVENANCE, form_of, mark_export_due
+from badc_core.stages.export_outputs import form_of, mark_export_due
 from badc_core.stages.stage import STAGES
 from badc_core.stages.work import Work
 
@@ -39,7 +39,8 @@ def mark_findings(dataset: Dataset, findings: Sequence[Finding]) -> list[Finding
         elif stage in STAGES:
             held += _mark_output(dataset, recording_id, stage, noted)
         elif form_of(stage):
-            held += _mark_export(dataset, stage, list(group))
+            mark_export_due(dataset, stage)
+            held += group
         elif stage == "":
             held += _set_fingerprints_aside(dataset, recording_id)
         else:
@@ -90,14 +91,6 @@ def _set_fingerprints_aside(dataset: Dataset, recording_id: str) -> list[Finding
         for one in still:
             set_aside(dataset, dataset.root / one.path)
     return still
-
-
-def _mark_export(dataset: Dataset, asset: str, findings: list[Finding]) -> list[Finding]:
-    """Has an export be due that lacks files; what somebody changed in it is left as it is."""
-    paths = [dataset.root / one.path for one in findings]
-    if any(one.name == PROVENANCE or not one.exists() for one in paths):
-        mark_export_due(dataset, asset)
-    return findings
 
 
 def _set_corpus_aside(dataset: Dataset, asset: str) -> list[Finding]:

@@ -147,9 +147,15 @@ class StagePart:
             write_record(folder, stage, record)
         if error:
             self._log.write("error", error)
-        counts = f"{counted(len(self._done), 'recording')} done, {len(self._failed)} failed"
         took = format_duration(time.monotonic() - self._began_s)
-        self._log.write("info", f"{self._part.name} ended after {took}: {counts}")
+        self._log.write("info", f"{self._part.name} ended after {took}{self._summarise(error)}")
+
+    def _summarise(self, error: str) -> str:
+        """Returns how the part ended; a part about all recordings has none to count."""
+        if self._done or self._failed:
+            done = counted(len(self._done), "recording")
+            return f": {done} done, {len(self._failed)} failed"
+        return ": failed" if error else ""
 
     def _begin(self, before: Json, inputs: Mapping[str, Path]) -> Json:
         """Returns the record with this part at work in it."""
@@ -258,8 +264,8 @@ def _conclude(folder: Path, stage: str, record: Json, failures: Mapping[str, str
     reasons = list(dict.fromkeys(ended))
     if failures:
         first, why = min(failures.items())
-        others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-        reasons.append(f"{first} failed: {why}{others}")
+        which = first if len(failures) == 1 else f"{len(failures)} recordings, such as {first},"
+        reasons.append(f"{which} failed: {why}")
     is_at_work = bool(parts.get("at_work"))
     record["status"] = RUNNING if is_at_work else FAILED if reasons else SUCCESS
     record["updated_at"] = now

@@ -16,7 +16,7 @@ from badc_dagster.cli.notices import report_failures, warn_of_missing, warn_of_o
 def status(dataset: DatasetFolder, out: Output) -> None:
     """Show what is done, due, failed and missing.
 
-    Exits with 1 where recordings or runs failed, or the settings cannot be used.
+    Exits with 1 where recordings, exports or runs failed, or the settings cannot be used.
     """
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
@@ -37,11 +37,14 @@ def status(dataset: DatasetFolder, out: Output) -> None:
     if n_given := len(Work(project.dataset.work_folder).given_to_tasks()):
         out.say(f"{counted(n_given, 'recording')} on the cluster: badc slurm status DATASET")
     report_failures(report.failures, out)
+    for one in report.failed_assets:
+        out.fail(one)
     for run_id in report.dead_runs:
         out.fail(f"Run {run_id} was killed: its process is gone. Run again to continue.")
     for run_id, why in report.failed_runs.items():
         what = f"Run {run_id} failed, and some of its recordings are still due"
         out.fail(f"{what}: {why}" if why else f"{what}.")
     out.give({"dataset": project.dataset.root, **vars(report)})
-    if report.trouble or report.failures or report.dead_runs or report.failed_runs:
+    failed = report.failures or report.failed_assets
+    if report.trouble or failed or report.dead_runs or report.failed_runs:
         raise typer.Exit(1)

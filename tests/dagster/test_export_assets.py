@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from support.archives import run_in
-from support.commands import run_badc
+from support.commands import run_badc, run_typed
 
 from badc_core.exports.selection import ExportSelection
 from badc_core.exports.writing import ExportOrder, write_export
@@ -100,13 +100,13 @@ def test_exports_are_due_of_each_corpus_that_lacks_other_results(exported):
         assert due(exported) == []
 
 
-def test_a_corrected_table_is_not_replaced_and_spoils_nothing_else(exported):
+def test_a_corrected_table_is_not_replaced_and_spoils_nothing_else(exported, app):
     table, others = table_of(exported), exported.dataset.export("raven")
     before = {one.name: one.read_bytes() for one in others.iterdir()}
     corrected = before[table.name] + b"a bird that BADC did not hear\n"
     table.write_bytes(corrected)
-    (finding,) = verify_dataset(exported.dataset).findings
-    assert finding.what == "it was changed since BADC wrote it"
+    report = verify_dataset(exported.dataset)
+    assert (report.findings, report.changed) == ([], [exported.dataset.below(table)])
     assert run(exported).nothing_to_do, "it is in nobody's way"
 
     exported.configure(FORMATS, STRICTER)
@@ -114,6 +114,9 @@ def test_a_corrected_table_is_not_replaced_and_spoils_nothing_else(exported):
     (fault,) = outcome.faults
     assert f"{table}: was changed since BADC wrote it; nothing is exported. Move it" in fault
     assert f"badc export raven {exported.root} --overwrite" in fault
+    assert fault.startswith("failed  export_raven  ")
+    status = run_typed(app, "status", exported.root, code=1)
+    assert fault in " ".join(status.stderr.split("\n"))
     now = {one.name: one.read_bytes() for one in others.iterdir()}
     assert now == before | {table.name: corrected}
     assert (outcome.n_finished, exported.n_materialized("export_occupancy")) == (3, 2)
@@ -121,6 +124,15 @@ def test_a_corrected_table_is_not_replaced_and_spoils_nothing_else(exported):
     table.rename(exported.root / "corrected.txt")
     assert run(exported).faults == ()
     assert table.exists()
+    run_typed(app, "status", exported.root)
+
+
+def test_a_change_in_an_export_made_by_hand_is_named_and_is_no_damage(exported, app):
+    run_typed(app, "export", "audacity", exported.root)
+    table = next(exported.dataset.export("audacity").glob("*.txt"))
+    table.write_bytes(table.read_bytes() + b"1\t2\ta bird\n")
+    said = run_typed(app, "verify", exported.root).stderr
+    assert f"{exported.dataset.below(table)}: was changed since" in said
 
 
 def test_the_sensor_requests_exports_with_the_corpus_or_alone(exported):
