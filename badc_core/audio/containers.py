@@ -37,6 +37,8 @@ from badc_core.audio.wave import examine_wave
 from badc_core.errors import ContentMissing, UnreadableRecording
 
 _MAX_JUNK_BYTES = 1 << 20
+_SAYS_NOTHING = re.compile(r"File does not exist|Format not on whitelist")
+"""libsndfile on an MP3 without a frame; ffmpeg on what it takes for a format not asked of it."""
 _FLAC, _OGG, _WAVES = b"fLaC", b"OggS", (b"RIFF", b"RF64", b"BW64")
 _WAVE_START = re.compile(rb"(?:RIFF|RF64|BW64)....WAVE", re.DOTALL)
 _OGG_START = b"OggS\0\x02"  # the first page of a stream
@@ -135,7 +137,9 @@ def open_refused(path: Path, view: View, reason: str) -> FfmpegFile:
     try:
         return FfmpegView(is_second=True).open(path)
     except UnreadableRecording as error:
-        raise explain_undecodable(path, f"{reason}; {error.what}") from error
+        reasons = [one for one in (reason, error.what) if not _SAYS_NOTHING.search(one)]
+        neither = "neither libsndfile nor ffmpeg recognises it"
+        raise explain_undecodable(path, "; ".join(reasons) or neither) from error
 
 
 def _examine_tagged(path: Path, head: bytes) -> View:

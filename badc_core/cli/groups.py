@@ -6,9 +6,11 @@ Help is shown as it was written: in Typer's panels long names of options are cut
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from badc_core.cli.replaced import find_replacement
+from badc_core.validation import explain_value
 
 
 class CommandGroup(TyperGroup):
@@ -25,6 +27,25 @@ class CommandGroup(TyperGroup):
             typer.echo(replacement, err=True)
             raise typer.Exit(2)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was typed; what cannot be used is explained as in a settings file.
+
+        Typer has pydantic read what was typed, and would print its words.
+        """
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = _explain_typed(error.__cause__)
+            raise
+
+
+def _explain_typed(error: ValidationError) -> str:
+    found = error.errors()[0]
+    if "does not match the formats" in found["msg"]:
+        return f"{found['input']!r} is not a date such as 2024-05-31"
+    return explain_value(found)
 
 
 def make_group(text: str, kind: type[CommandGroup] = CommandGroup) -> typer.Typer:

@@ -77,8 +77,10 @@ def summary(
     """
     groups = [one.strip() for one in group_by.split(",") if one.strip()]
     require_groups(groups)
-    if (dataset is None) == (parquet is None):
-        raise OptionInvalid("name a dataset or a file, one of them", "--parquet")
+    if dataset is None and parquet is None:
+        raise OptionInvalid("name a dataset, or a file with --parquet", "DATASET")
+    if dataset is not None and parquet is not None:
+        raise OptionInvalid("cannot be given together with a dataset", "--parquet")
     n_stub = 0
     if parquet is not None:
         with open_aggregates([parquet]) as connection:

@@ -39,7 +39,10 @@ class _ReportGroup(CommandGroup):
 
 
 reports = make_group(
-    "Show what was found. Type badc report DATASET, or a command for Parquet files.", _ReportGroup
+    "Show what was found. Type badc report DATASET, or a command for Parquet files. "
+    "Options of badc report DATASET: --open, --serve, --port, --recording, --limit; "
+    "they are explained by badc report DATASET --help.",
+    _ReportGroup,
 )
 reports.command(_DATASET)(report)
 reports.command("summary")(summary)

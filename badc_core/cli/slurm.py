@@ -1,5 +1,6 @@
 """`badc slurm`: what work on a cluster will take, and what is there of it now."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -69,6 +70,7 @@ def plan(
     """
     options.settings(dataset / SETTINGS_FILE)  # which refuses an option by its name
     opened = Dataset.open(dataset, options.overrides())
+    typed = shlex.quote(str(dataset))
     wanted = read_workload(opened, STAGE, recordings, audio_hours)
     found = estimate(wanted, opened.settings.slurm, STAGE)
     if wanted.recordings:
@@ -77,20 +79,21 @@ def plan(
         out.say("No recordings are left to analyse.")
     if wanted.submitted:
         are = "is" if wanted.submitted == 1 else "are"
-        out.say(f"{wanted.submitted} of them {are} on the cluster now: badc slurm status DATASET")
+        out.say(f"{wanted.submitted} of them {are} on the cluster now: badc slurm status {typed}")
     if wanted.unscanned:
         n_files = counted(wanted.unscanned, "audio file")
-        out.warn(f"{n_files} not scanned yet, and left out of this plan; type: badc scan DATASET")
+        out.warn(f"{n_files} not scanned yet, and left out of this plan; type: badc scan {typed}")
     for one in explain_lack_of_room(found, opened.root):
         out.warn(f"not enough room: {one}")
     if wanted.recordings and (why := _UNSURE.get(wanted.speed_source)):
-        out.warn(f"{why}. To measure it: badc run --slurm --limit 20 DATASET")
+        out.warn(f"{why}. To measure it: badc run --slurm --limit 20 {typed}")
     out.give({"workload": wanted, "estimate": found})
 
 
 @taking_options
 def status(dataset: DatasetFolder, out: Output) -> None:
     """Show runs on the cluster that are not done: their recordings, and tasks in the queue."""
+    typed = shlex.quote(str(dataset))
     runs = list_runs(Dataset.open(dataset), Slurm())
     rows = [(one.name, one.jobs, one.recordings, one.failed, one.left, one.states) for one in runs]
     if rows:
@@ -98,12 +101,12 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         out.show(make_table("Runs that are not done", columns, rows))
         for one in runs:
             if one.is_left:
-                finishing = "To finish it: badc run --slurm DATASET"
-                ending = "To end it: badc slurm cancel DATASET"
+                finishing = f"To finish it: badc run --slurm {typed}"
+                ending = f"To end it: badc slurm cancel {typed}"
                 out.say(f"No badc follows run {one.name}. {finishing}. {ending}")
-        out.say("What each task has printed: badc slurm logs DATASET")
+        out.say(f"What each task has printed: badc slurm logs {typed}")
     else:
-        begun = "once they have begun, badc slurm logs DATASET"
+        begun = f"once they have begun, badc slurm logs {typed}"
         out.say(f"No run is on the cluster. Tasks of array scripts: squeue --me, and {begun}")
     out.give(runs)
 

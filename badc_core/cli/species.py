@@ -65,7 +65,10 @@ def species(
     season = "in the whole year" if number == WHOLE_YEAR else f"in week {number} of 48"
     title = f"{counted(len(found), 'species', 'species')} at {latitude:g}, {longitude:g} {season}"
     rows = [(one.common_name, one.scientific_name, f"{one.occurrence:.3f}") for one in found]
-    out.show(make_table(title, ("Species", "Scientific name", "Occurrence"), rows))
+    if rows:
+        out.show(make_table(title, ("Species", "Scientific name", "Occurrence"), rows))
+    else:
+        out.say(f"{title} with an occurrence of {threshold:g} or more")
     out.give({"week": None if number == WHOLE_YEAR else number, "species": found})
 
 

@@ -1,5 +1,6 @@
 """Tables on screen, all in one style: without edges, so that eighty columns are enough."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -11,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 _SHORTEST_NAME = 8
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 
 Cell: TypeAlias = RenderableType | float
-"""Numbers are aligned to the right; a string is printed as it is."""
+"""Numbers are aligned to the right, and so is a dash among them; a string is printed as it is."""
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
@@ -27,7 +29,10 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]
     rows = list(rows)
     table = plain_table(title)
     for number, name in enumerate(columns):
-        is_number = bool(rows) and isinstance(rows[0][number], int | float)
+        cells = [row[number] for row in rows]
+        is_number = any(map(_is_number, cells)) and all(
+            cell == "-" or _is_number(cell) for cell in cells
+        )
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_render, row))
@@ -65,6 +70,12 @@ class EndOf:
             n_lost += 1
             text = f"…{self._text[n_lost:]}"
         yield Text(text, self._style, no_wrap=True)
+
+
+def _is_number(cell: Cell) -> bool:
+    """Returns whether a cell is a number, or one with decimals as a text."""
+    is_text = isinstance(cell, str) and _DECIMAL.fullmatch(cell) is not None
+    return is_text or isinstance(cell, int | float)
 
 
 def _render(cell: Cell) -> RenderableType:

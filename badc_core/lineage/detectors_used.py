@@ -5,6 +5,7 @@ recordings' own files of detections, which may be newer than the file that is as
 word counts where their `config_hash` is the row's.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,7 +32,6 @@ from badc_core.inference.raw_result import read_raw_result
 from badc_core.json_texts import parse_object
 from badc_core.reports.page_detectors import read_detectors
 
-_REMEDY = "Run: badc run DATASET"
 _MODEL = ("runner", "model_version", "model_sha256", "config_hash")
 _ROWS = """
     SELECT runner, model_version, model_sha256, config_hash,
@@ -117,7 +117,9 @@ def read_page_detectors(dataset: Dataset, recording_id: str) -> UsedIn:
     if {row["config_hash"] for row in rows} == hashes:
         return own
     what = "the report is older than the detections, and its settings are not known"
-    return UsedIn(tuple(map(_from_row, rows)), (f"{what}. Run: badc run DATASET",))
+    return UsedIn(
+        tuple(map(_from_row, rows)), (f"{what}. Run: badc run {shlex.quote(str(dataset.root))}",)
+    )
 
 
 def read_recording_detectors(dataset: Dataset, recording_id: str) -> UsedIn:

@@ -107,7 +107,7 @@ class Pipeline(BaseModel):
 class _PipelineFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: _Name | None = None
-    stage: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    stage: list[dict[str, Any]] = []
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -123,6 +123,9 @@ def read_pipeline(path: Path) -> Pipeline:
     except FileNotFoundError as error:
         raise ConfigInvalid("there is no such pipeline", path, "Check the path") from error
     file = _validate(_PipelineFile, content, str(path))
+    if not file.stage:
+        what = "it has no stage; each begins with [[stage]]"
+        raise ConfigInvalid(what, path, "Add one; see docs/pipelines.md")
     stages = [_read_stage(table, number, path) for number, table in enumerate(file.stage, 1)]
     links = [
         Links(one.name, one.inputs, one.optional_inputs, one.outputs, one.after) for one in stages

@@ -145,9 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         path = find_served(dataset, address)
         if path is None:
-            self.send_error(HTTPStatus.NOT_FOUND, explain="There is no such page.")
+            self.send_error(HTTPStatus.NOT_FOUND, explain="There is no such page")
         elif lacks_content(path):
-            self.send_error(HTTPStatus.NOT_FOUND, explain=f"{content_missing(path)}.")
+            self.send_error(HTTPStatus.NOT_FOUND, explain=f"{content_missing(path)}")
         else:
             self._send(path, with_content)
 

@@ -1,5 +1,7 @@
 """`badc slurm collect`: what the tasks of array scripts did, into the asset graph."""
 
+import shlex
+
 from badc_core.cli.dataset_argument import DatasetFolder
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
@@ -28,6 +30,7 @@ def collect(dataset: DatasetFolder, out: Output) -> None:
     if failures:
         out.say(f"{counted(len(dict(failures)), 'recording')} failed.")
         if outcome.jobs:
-            out.say("What a task printed: badc slurm logs DATASET RECORDING")
+            logs = f"badc slurm logs {shlex.quote(str(dataset))} RECORDING"
+            out.say(f"What a task printed: {logs}")
         out.say("To try again, write a new script, or repeat the command.")
     out.give(outcome)

@@ -1,5 +1,7 @@
 """`badc status`: how far a dataset is, what failed and why, which runs died. It writes nothing."""
 
+import shlex
+
 import typer
 
 from badc_core.cli.dataset_argument import DatasetFolder
@@ -34,8 +36,9 @@ def status(dataset: DatasetFolder, out: Output) -> None:
         n_missing = len(report.missing)
         out.say(f"{counted(report.total, 'recording')}, {n_missing} of them missing: never due")
     warn_of_missing(out, report.missing, report.total, project.dataset.root)
+    typed = shlex.quote(str(dataset))
     if n_given := len(Work(project.dataset.work_folder).given_to_tasks()):
-        out.say(f"{counted(n_given, 'recording')} on the cluster: badc slurm status DATASET")
+        out.say(f"{counted(n_given, 'recording')} on the cluster: badc slurm status {typed}")
     report_failures(report.failures, out)
     for one in report.failed_assets:
         out.fail(one)

@@ -73,5 +73,5 @@ def test_whoever_leaves_recordings_that_nobody_works_on_says_so_and_fails(cut, l
     assert "left to other runs" not in done.stdout
     assert not left_on_cluster.is_shrunk
     status = run_typed(build_app(), "status", cut.root, code=1)
-    assert "2 recordings on the cluster: badc slurm status DATASET" in status.stdout
+    assert f"2 recordings on the cluster: badc slurm status {cut.root}" in status.stdout
     assert "still due: run raw_detections-1 on the cluster is not finished" in status.stderr

@@ -142,6 +142,14 @@ def test_what_nothing_decodes_is_not_said_to_lack_sound(source: Path, tmp_path: 
         decode(path)
 
 
+def test_an_mp3_without_a_frame_is_refused_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"\xff\xfb\x90\x64" + bytes(range(16)))
+    with pytest.raises(UnreadableRecording) as raised:
+        decode(path)
+    assert "cannot be decoded (neither libsndfile nor ffmpeg recognises it)" in str(raised.value)
+
+
 def test_an_mp3_whose_last_frame_is_cut_is_truncated(source: Path, tmp_path: Path) -> None:
     path = encode_with_ffmpeg(source, tmp_path / "a.mp3")
     path.write_bytes(path.read_bytes()[:-50])

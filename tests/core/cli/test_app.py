@@ -69,7 +69,19 @@ def test_a_dataset_is_reported_on_under_any_name_but_a_commands(app, tmp_path, m
     with pytest.raises(DatasetInvalid, match="no corpus yet"):
         run_typed(app, "report", "--limit", 3, "--", "-r")
     refused = run_typed(app, "report", "summary", code=2).stderr
-    assert "Invalid value for --parquet: name a dataset or a file" in refused
+    assert "Invalid value for DATASET: name a dataset, or a file with --parquet" in refused
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("species", "55,0", "10"), "must be a number, not '55,0'"),
+        (("job", "list", "--day", "2026-13-01"), "'2026-13-01' is not a date such as 2024-05-31"),
+        (("run", "--limit", "x"), "must be a whole number, not 'x'"),
+    ],
+)
+def test_what_cannot_be_used_is_shown_as_it_was_typed(app, words, said):
+    assert said in run_typed(app, *words, code=2).stderr
 
 
 def test_an_option_is_not_taken_for_an_old_one_behind_two_dashes(app, tmp_path):

@@ -1,8 +1,10 @@
 """A stage whose work comes in parts leaves one record, whoever of them ends first or is killed."""
 
 import json
+import re
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support.disks import small_disk
@@ -12,6 +14,7 @@ from badc_core.errors import OutputUnwritable, StorageFull
 from badc_core.jobs import load_manifest
 from badc_core.jobs.job_states import find_work
 from badc_core.jobs.layout import CANCELED, COMPLETED, FAILED
+from badc_core.jobs.manifest_files import read_job
 from badc_core.jobs.places import JobPlaces
 from badc_core.jobs.recording_tables import WrittenFile as File
 from badc_core.jobs.recording_tables import (
@@ -80,6 +83,8 @@ def test_a_stage_runs_until_the_last_of_its_parts_has_ended(job):
     parts = [job.start(Part("count", name), {}) for name in ("run-1", "run-2")]
     parts[0].end("the disk is full")
     assert (record(job)["status"], status(job)) == ("running", "running")
+    log = Path(read_job(job.folder)["log_dir"], "count.log").read_text(encoding="utf-8")
+    assert re.search(r"ERROR the disk is full\n\S+ INFO run-1 ended after \S+ s: failed\n$", log)
     gone = {**record(job)["ran_by"], "host": socket.gethostname(), "pid": 2**22 + 1}
     began_last = {"stages": {"count": {**record(job), "ran_by": gone}}}
     assert find_work(began_last) == "count (run run-2)"
@@ -127,6 +132,7 @@ def test_a_recording_that_failed_and_was_done_elsewhere_since_is_forgiven(job):
     for one in ("r1", "r2"):
         failing.add_failed(one, "the disk is full")
     failing.end()
+    assert record(job)["error"] == "2 recordings, such as r1, failed: the disk is full"
     job.begin_again()
     again = job.start(Part("count", "run-2", job.attempt), {})
     again.add_written("r2", [])

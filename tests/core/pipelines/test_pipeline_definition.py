@@ -112,6 +112,11 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text) -> None:
         read_pipeline(tmp_path / "word.toml")
 
 
+def test_a_file_without_a_stage_says_how_one_begins(tmp_path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"no stage; each begins with \[\[stage\]\]"):
+        read_pipeline(_write(tmp_path / "words.toml", ""))
+
+
 def test_a_file_whose_name_cannot_name_the_pipeline_needs_a_name(tmp_path) -> None:
     with pytest.raises(ConfigInvalid, match="name"):
         read_pipeline(_write(tmp_path / "my words.toml", WORDS))
