@@ -28,11 +28,9 @@ def test_an_error_and_a_table_are_printed_as_they_are(capsys) -> None:
 def test_a_dash_among_numbers_does_not_move_them_to_the_left(capsys) -> None:
     rows = [("a", "-", 5), ("b", "12.5", 10)]
     Output().show(make_table("", ("Name", "Probably right", "Found"), rows))
-    lines = [line.rstrip() for line in capsys.readouterr().out.split("\n")]
-    assert [line for line in lines if line.startswith(("a ", "b "))] == [
-        "a                 -     5",
-        "b              12.5    10",
-    ]
+    lines = capsys.readouterr().out.split("\n")
+    first, second = (line for line in lines if line.startswith(("a ", "b ")))
+    assert first.index("-") == second.index("12.5") + 3
 
 
 def test_what_a_program_says_on_several_lines_is_printed_on_one(capsys) -> None:
