@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,7 @@ def to_ascii(text: str, longest: int) -> str:
     return _UNSAFE.sub("-", ascii_only).strip("-.")[:longest] or "x"
 
 
+@lru_cache(maxsize=10_000)
 def to_file_name(*names: str | None) -> str:
     """Returns a name for the file about what people named, such as `barr-lake-3-1b0e22d1`.
 

@@ -8,7 +8,7 @@ other files: style, charts, pictures and sound are inside.
 import base64
 import os
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,18 @@ def describe_selection(detector: DetectorSettings) -> str:
 
 def link(target: Path, page: Path) -> str:
     """Returns the address of a file, as a link on a page has it: relative and quoted."""
-    return quote(os.path.relpath(target, page.parent))
+    folder, name = os.path.split(target)
+    return quote(f"{_way(folder, os.path.dirname(page))}{name}")  # noqa: PTH120
+
+
+@lru_cache(maxsize=100)
+def _way(folder: str, start: str) -> str:
+    """Returns how a page in one folder names another: empty, or with a slash at its end.
+
+    Pages have thousands of links, to few folders.
+    """
+    way = os.path.relpath(folder, start)
+    return "" if way == os.curdir else f"{way}/"
 
 
 def data_uri(media_type: str, content: bytes) -> str:

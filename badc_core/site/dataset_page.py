@@ -24,7 +24,7 @@ from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
 from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
 from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
-from badc_core.site.shared_content import Rows, shared_content
+from badc_core.site.shared_content import Rows, find_sources, shared_content
 from badc_core.site.station_days import map_effort
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station
@@ -98,7 +98,7 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     (totals,) = query(connection, _TOTALS)
     return render_page(
         "dataset.html",
-        **shared_content(connection, dataset, dataset.corpus.html, ""),
+        **shared_content(find_sources(connection, dataset), dataset, dataset.corpus.html, ""),
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=totals,
         expected=query(connection, "SELECT * FROM expected_summary")[0],

@@ -4,7 +4,7 @@ Their looks are in `templates/frame.html` and `templates/recordings.html`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,39 @@ CLIPS_BYTES = 500_000
 Rows = list[dict[str, Any]]
 
 
+def find_sources(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+    """Returns what pages say of the recordings that they are about, and of what listened to them.
+
+    Args:
+        connection: to the corpus, or the part of it that pages are about.
+        dataset: whose.
+    """
+    detectors = query(connection, _DETECTORS)
+    (n_recordings,) = connection.execute("SELECT count(*) FROM recordings").fetchone() or (0,)
+    return {
+        "n_recordings": n_recordings,
+        "n_stub": count_stub_recordings(connection),
+        "detectors": detectors,
+        "made_up": [one for one in detectors if is_made_up(one["model_version"])],
+        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors)
+        or dataset.settings.detector.name == "birdnet",
+    }
+
+
 def shared_content(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, page: Path, made_from: str
+    sources: Mapping[str, Any], dataset: Dataset, page: Path, made_from: str
 ) -> dict[str, Any]:
     """Returns what the frame of a page uses.
 
     Args:
-        connection: to the corpus, or the part of it that the page is about.
+        sources: from `find_sources`.
         dataset: whose.
         page: where it goes.
         made_from: what it says it was made from.
     """
-    corpus, detectors = dataset.corpus, query(connection, _DETECTORS)
-    (n_recordings,) = connection.execute("SELECT count(*) FROM recordings").fetchone() or (0,)
+    corpus = dataset.corpus
     return {
+        **sources,
         "dataset_name": dataset.name,
         "dataset_page": link(corpus.html, page),
         "summary": link(corpus.summary, page),
@@ -62,12 +81,6 @@ def shared_content(
         "settings": dataset.settings,
         "made_from": made_from,
         "muting_mark": current_mark(dataset),
-        "n_recordings": n_recordings,
-        "n_stub": count_stub_recordings(connection),
-        "detectors": detectors,
-        "made_up": [one for one in detectors if is_made_up(one["model_version"])],
-        "has_birdnet": any(one["runner"].lower().startswith("birdnet") for one in detectors)
-        or dataset.settings.detector.name == "birdnet",
     }
 
 

@@ -23,7 +23,13 @@ from badc_core.site.activity_maps import HOURS, half_hours, map_rates
 from badc_core.site.clips import Clip, ClipCandidate, RecordingPages, choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.effort_maps import fetch_arrays
-from badc_core.site.shared_content import CLIPS_BYTES, Rows, shared_content, with_addresses
+from badc_core.site.shared_content import (
+    CLIPS_BYTES,
+    Rows,
+    find_sources,
+    shared_content,
+    with_addresses,
+)
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station
 from badc_core.site.sun_lines import choose_place, read_places
@@ -121,6 +127,7 @@ class SpeciesPages:
         rows = query(connection, _STATIONS)
         self._stations = {Station(one["study_area"], one["location"]): one for one in rows}
         self._places = read_places(connection)
+        self._sources = find_sources(connection, dataset)
         self._effort = dict(_split(fetch_arrays(connection, _EFFORT), 2))
         self._by_sunrise: dict[Station, dict[int, float]] = {}
         for area, location, at, effort_s in connection.execute(_EFFORT_BY_SUNRISE).fetchall():
@@ -168,7 +175,7 @@ class SpeciesPages:
         n_sunrise = half_hours(effort_by_sunrise)
         return render_page(
             "species.html",
-            **shared_content(self._connection, self._dataset, page, made_from),
+            **shared_content(self._sources, self._dataset, page, made_from),
             name=name,
             label=label,
             scientific_name=science,

@@ -24,6 +24,7 @@ from badc_core.site.shared_content import (
     CLIPS_BYTES,
     DOUBTS,
     Rows,
+    find_sources,
     shared_content,
     sum_up,
     with_addresses,
@@ -89,7 +90,7 @@ def render_station_page(
         place = choose_place(read_places(connection))
         return render_page(
             "station.html",
-            **shared_content(connection, dataset, page, made_from),
+            **shared_content(find_sources(connection, dataset), dataset, page, made_from),
             station=station,
             totals=sum_up(recordings),
             place=query(connection, _PLACE)[0],
