@@ -176,19 +176,16 @@ def _insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> 
 
 def _call_corpus_current(instance: Any, connection: Any, dataset: Any, registry: Any) -> None:
     """Has the corpus of one recording count as that of all: here only its being current matters."""
-    from badc_core.stages.corpus_outputs import (  # noqa: PLC0415
-        CORPUS_ASSETS,
-        store_corpus_fingerprint,
-    )
+    from badc_core.stages.corpus_outputs import store_corpus_fingerprint  # noqa: PLC0415
     from badc_dagster.corpus_fingerprint import (  # noqa: PLC0415
-        corpus_fingerprint,
-        take_over_corpus,
+        corpus_fingerprints,
+        find_due_assets,
     )
 
-    wanted = corpus_fingerprint(instance, connection, dataset, registry)
-    for asset in CORPUS_ASSETS:
-        store_corpus_fingerprint(dataset, asset, wanted)
-    take_over_corpus(instance, connection, dataset, wanted)
+    wanted = corpus_fingerprints(instance, connection, dataset, registry)
+    for asset, fingerprint in wanted.items():
+        store_corpus_fingerprint(dataset, asset, fingerprint)
+    find_due_assets(instance, connection, dataset, wanted)  # which takes them over
 
 
 def _measure_ticks(root: Path) -> dict[str, float]:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from badc_core.corpus.database import query
+from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
-from badc_core.reports.page import link, render_page
+from badc_core.reports.page import render_page
 from badc_core.site.activity_maps import HOURS, half_hours, map_rates
 from badc_core.site.clips import Clip, ClipCandidate, RecordingPages, choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
@@ -27,6 +28,7 @@ from badc_core.site.shared_content import (
     CLIPS_BYTES,
     Rows,
     find_sources,
+    link_station,
     shared_content,
     with_addresses,
 )
@@ -183,7 +185,7 @@ class SpeciesPages:
             totals=_sum_up(found),
             stations=rows,
             n_stations=len(self._stations),
-            map=_draw_map(rows, page, self._dataset),
+            map=_draw_map(rows, page, self._dataset.corpus),
             **self._maps(name, own, hours),
             by_sunrise=map_rates(n_sunrise, effort_by_sunrise, [(name, by_sunrise)]),
             recordings=[
@@ -225,14 +227,14 @@ class SpeciesPages:
         }
 
 
-def _draw_map(stations: Rows, page: Path, dataset: Dataset) -> StationMap | None:
+def _draw_map(stations: Rows, page: Path, corpus: CorpusPaths) -> StationMap | None:
     rates = {n: one["per_hour"] for n, one in enumerate(stations) if one["effort_s"] >= _HOUR_S}
     # What was analysed for less has no rate that is shown, and the largest dot is not for it.
     most = max(rates.values(), default=math.inf)
     return draw_map(
         MapPlace(
             name=one["location"] or "unknown station",
-            address=link(dataset.corpus.station_page(one["study_area"], one["location"]), page),
+            address=link_station(corpus, page.parent, one["study_area"], one["location"]),
             title=f"{Station(one['study_area'], one['location']).name}: "
             f"{counted(one['detections'], 'detection')}"
             + (f", {rates[n]:.1f} per hour analysed" if n in rates else ""),
