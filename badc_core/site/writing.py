@@ -40,7 +40,7 @@ _DECIDING = {"recordings", "detector", "report", "speech"}
 """Sections of settings that pages depend on."""
 
 _AT_ONCE = 300
-"""Pages about species for which each query is asked once: each reads what is counted of all parts."""
+"""Pages about species for which queries are asked once: each reads the counts of all parts."""
 
 _HEAD_BYTES = 1000
 _MARK = re.compile(rb'<meta name="badc-made-from" content="([0-9a-f]+)">')
