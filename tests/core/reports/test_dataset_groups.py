@@ -111,4 +111,5 @@ def test_the_table_goes_to_a_file_and_its_first_rows_to_the_screen(summarized, t
 def test_either_a_dataset_or_a_file_is_summarized(summarized, tmp_path, both):
     words = [summarized.root, "--parquet", tmp_path / "x.parquet"] if both else []
     result = run_typed(summarized.app, "report", "summary", *words, code=2)
-    assert "name a dataset or a file" in result.output
+    wrong = "together with a dataset" if both else "or a file with --parquet"
+    assert wrong in result.output

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import tracemalloc
 
@@ -167,7 +168,8 @@ def test_the_status_counts_what_failed_and_what_is_left(dataset, run, answers):
     words = ("slurm", "status", dataset.root)
     (found,) = json.loads(run_badc(*words, "--json", folder=dataset.root).stdout)
     assert (found["recordings"], found["failed"], found["left"]) == (3, 1, 1)
-    nobody = "No badc follows run raw_detections-1. To finish it: badc run --slurm DATASET."
+    typed = shlex.quote(str(dataset.root))
+    nobody = f"No badc follows run raw_detections-1. To finish it: badc run --slurm {typed}."
     assert nobody in run_badc(*words, folder=dataset.root).stdout
     with following(run, Work(dataset.work_folder)):
         assert nobody not in run_badc(*words, folder=dataset.root).stdout
