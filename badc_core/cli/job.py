@@ -32,15 +32,6 @@ _N_LISTED = 20
 _ROW = "{:<14} {:<12} {:<16} {:<10} {:<14} {}"
 
 
-def build_job() -> typer.Typer:
-    """Returns the group, to which others may add commands."""
-    group = make_group("Look at jobs (who ran what, when, with which result); archive them.")
-    group.command("list")(list_jobs)
-    for command in (show, logs, config, prepare, archive, migrate):
-        group.command()(command)
-    return group
-
-
 @taking_options
 def list_jobs(
     out: Output,
@@ -178,3 +169,9 @@ def _print_rows(out: Output, jobs: Iterable[JobSummary]) -> int:
         )
         out.say(_ROW.format(*map(printable, cells)).rstrip())
     return n_rows
+
+
+jobs = make_group("Look at jobs (who ran what, when, with which result); archive them.")
+jobs.command("list")(list_jobs)
+for _command in (show, logs, config, prepare, archive, migrate):
+    jobs.command()(_command)

@@ -42,14 +42,6 @@ _UNSURE: dict[SpeedSource, str] = {
 }
 
 
-def build_slurm() -> typer.Typer:
-    """Returns the group, to which others may add commands."""
-    group = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
-    for command in (plan, status, logs, cancel):
-        group.command()(command)
-    return group
-
-
 @taking_options
 def plan(
     dataset: DatasetFolder,
@@ -222,3 +214,8 @@ def _plan_rows(work: Workload, found: Estimate) -> list[tuple[str, str]]:
 
 def _hours(hours: float) -> str:
     return format_duration(hours * 3600)
+
+
+slurm = make_group("Plan and follow work on a Slurm cluster. It begins with: badc run --slurm")
+for _command in (plan, status, logs, cancel):
+    slurm.command()(_command)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from badc_core.cli.groups import CONTEXT_SETTINGS
 from badc_core.cli.options import taking_options
 from badc_core.cli.output import Output
 from badc_core.cli.tables import make_table
@@ -70,6 +71,10 @@ def species(
     else:
         out.say(f"{title} with an occurrence of {threshold:g} or more")
     out.give({"week": None if number == WHOLE_YEAR else number, "species": found})
+
+
+# Without this -114 would be an unknown option.
+vars(species)[CONTEXT_SETTINGS] = {"ignore_unknown_options": True}
 
 
 def list_expected(
