@@ -31,8 +31,7 @@ def render_page(template: str, **context: Any) -> str:
         template: its file name in `templates/`.
         context: the names it uses.
     """
-    version = metadata.version("badc")
-    return _environment().get_template(template).render(badc_version=version, **context)
+    return _environment().get_template(template).render(**context)
 
 
 def is_whole_page(path: Path) -> bool:
@@ -93,7 +92,7 @@ def describe_selection(detector: DetectorSettings) -> str:
     return "; ".join(f"{name}: {labels}" for name, labels in parts.items() if labels)
 
 
-def link(target: Path, page: Path) -> str:
+def link(target: str | Path, page: Path) -> str:
     """Returns the address of a file, as a link on a page has it: relative and quoted."""
     folder, name = os.path.split(target)
     return quote(f"{_way(folder, os.path.dirname(page))}{name}")  # noqa: PTH120
@@ -119,6 +118,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(one) for one in _WITH_TEMPLATES]),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -130,7 +130,8 @@ def _environment() -> Environment:
         zone=format_zone,
         minimum=format_minimum,
         selection=describe_selection,
+        number="{:,}".format,
     )
-    environment.globals["count"] = format_count
+    environment.globals.update(count=format_count, badc_version=metadata.version("badc"))
     environment.tests["made_up"] = is_made_up
     return environment

@@ -21,9 +21,10 @@ from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
-from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
+from badc_core.site.clips import choose_clips, find_candidates
 from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
+from badc_core.site.recording_pages import RecordingPages
 from badc_core.site.shared_content import Rows, find_sources, shared_content
 from badc_core.site.station_days import map_effort
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
@@ -118,7 +119,8 @@ def _about_species(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> d
     names = SpeciesNames.read(dataset.settings.report.language)
     species = names.add_to(query(connection, SPECIES))
     top = species[: dataset.settings.report.top_labels]
-    candidates = find_candidates(connection, [one["label"] for one in top])
+    labels = [one["label"] for one in top]
+    candidates = find_candidates(connection, labels, _CLIPS_PER_SPECIES)
     order = {one["label"]: n for n, one in enumerate(top)}
     candidates.sort(key=lambda one: order[one.label])
     return {

@@ -153,10 +153,11 @@ def _layers(
         for level in range(1, N_LEVELS + 1):
             yield Layer(level, _runs(shades == level, width), _describe_level(levels, level))
         return
-    for n, hour in found.tolist():
-        title = f"{_name_column(columns, n)}, {hour:02d}:00: "
-        title += counted(round(detections[n, hour]), "detection")
-        title += f" in {format_duration(effort_s[n, hour])} analysed"
+    names = [_name_column(columns, n) for n in range(columns.n)]
+    cells = found.tolist(), detections[shades > 0].tolist(), effort_s[shades > 0].tolist()
+    for (n, hour), n_found, heard_s in zip(*cells, strict=True):
+        title = f"{names[n]}, {hour:02d}:00: {counted(round(n_found), 'detection')}"
+        title += f" in {format_duration(heard_s)} analysed"
         yield Layer(int(shades[n, hour]), _cell(n, hour, 1, width), title)
 
 

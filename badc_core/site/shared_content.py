@@ -3,16 +3,13 @@
 Their looks are in `templates/frame.html` and `templates/recordings.html`.
 """
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from badc_core.corpus.database import query
-from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.dataset_groups import count_stub_recordings
 from badc_core.reports.page import is_made_up, link
@@ -76,25 +73,14 @@ def shared_content(
         "summary": link(corpus.summary, page),
         "folder": page.parent,
         "species_page": lambda label: link(corpus.species_page(label), page),
-        "station_page": lambda one: link_station(
-            corpus, page.parent, one["study_area"], one["location"]
+        "station_page": lambda one: link(
+            corpus.station_page(one["study_area"], one["location"]), page
         ),
         "station_name": lambda one: Station(one["study_area"], one["location"]).name,
         "settings": dataset.settings,
         "made_from": made_from,
         "muting_mark": current_mark(dataset),
     }
-
-
-@lru_cache(maxsize=10_000)
-def link_station(
-    corpus: CorpusPaths, folder: Path, study_area: str | None, location: str | None
-) -> str:
-    """Returns the address of a station's page, from a page in a folder.
-
-    Every page about a species names hundreds of stations, and they are the same.
-    """
-    return link(corpus.station_page(study_area, location), folder / "page.html")
 
 
 def sum_up(recordings: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -107,12 +93,3 @@ def sum_up(recordings: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "first": min(starts, default=None),
         "last": max(starts, default=None),
     }
-
-
-def with_addresses(dataset: Dataset, recordings: Sequence[dict[str, Any]], page: Path) -> Rows:
-    """Returns recordings with the addresses of their pages, empty where there is none."""
-    return [
-        {**one, "address": link(own, page) if os.path.lexists(own) else ""}
-        for one in recordings
-        for own in [dataset.bundle(one["recording_id"]).html]
-    ]

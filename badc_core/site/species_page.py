@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,18 +18,17 @@ from numpy.typing import NDArray
 from badc_core.corpus.database import query
 from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
-from badc_core.reports.page import render_page
+from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import HOURS, half_hours, map_rates
-from badc_core.site.clips import Clip, ClipCandidate, RecordingPages, choose_clips, find_candidates
+from badc_core.site.clips import choose_clips, find_candidates
 from badc_core.site.date_hour_map import DateColumns, make_date_hour_map
 from badc_core.site.effort_maps import fetch_arrays
+from badc_core.site.recording_pages import Clip, ClipCandidate, RecordingPages
 from badc_core.site.shared_content import (
     CLIPS_BYTES,
     Rows,
     find_sources,
-    link_station,
     shared_content,
-    with_addresses,
 )
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station
@@ -77,15 +75,16 @@ _FOUND_BY_SUNRISE = """
     WHERE label IN (SELECT unnest(?)) AND minutes_from_sunrise IS NOT NULL GROUP BY ALL
 """
 _RECORDINGS = """
-    SELECT * FROM (
-        SELECT label, recording_id, detections, best, not_expected FROM counts_by_recording
-        WHERE label IN (SELECT unnest(?))
-        QUALIFY row_number() OVER (
-            PARTITION BY label ORDER BY detections DESC, best DESC, recording_id
-        ) <= ?
-    ) JOIN (SELECT recording_id, study_area, location, start_local FROM recordings)
-    USING (recording_id) ORDER BY label, detections DESC, best DESC, recording_id
+    WITH most AS (
+        SELECT label,
+            unnest(min({'n': -detections, 'worst': -best, 'recording_id': recording_id}, $2),
+                recursive := true)
+        FROM counts_by_recording WHERE label IN (SELECT unnest($1)) GROUP BY label
+    )
+    SELECT label, recording_id, -n AS detections, -worst AS best, study_area, location, start_local
+    FROM most JOIN recordings USING (recording_id) ORDER BY label, n, worst, recording_id
 """
+"""Sorting all rows would take ten times as long as keeping the best of each label."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,7 @@ class SpeciesPages:
         self._found = {
             label: list(rows) for label, rows in groupby(by_station, lambda one: one["label"])
         }
-        rows = query(connection, _STATIONS)
-        self._stations = {Station(one["study_area"], one["location"]): one for one in rows}
+        self._stations = dict(_describe_stations(dataset.corpus, query(connection, _STATIONS)))
         self._places = read_places(connection)
         self._sources = find_sources(connection, dataset)
         self._effort = dict(_split(fetch_arrays(connection, _EFFORT), 2))
@@ -148,7 +146,9 @@ class SpeciesPages:
             sunrises.setdefault(label, {})[at] = n
         rows = query(self._connection, _RECORDINGS, labels, MOST_RECORDINGS)
         recordings = {label: list(own) for label, own in groupby(rows, lambda one: one["label"])}
-        candidates = groupby(find_candidates(self._connection, labels), lambda one: one.label)
+        candidates = groupby(
+            find_candidates(self._connection, labels, MOST_CLIPS), lambda one: one.label
+        )
         clips = {label: self._choose_clips(own) for label, own in candidates}
         for label in labels:
             read = hours.get((label,)), sunrises.get(label, {}), recordings[label]
@@ -185,27 +185,25 @@ class SpeciesPages:
             totals=_sum_up(found),
             stations=rows,
             n_stations=len(self._stations),
-            map=_draw_map(rows, page, self._dataset.corpus),
+            map=_draw_map(rows),
             **self._maps(name, own, hours),
             by_sunrise=map_rates(n_sunrise, effort_by_sunrise, [(name, by_sunrise)]),
             recordings=[
                 {
                     **one,
-                    "address": shown_at.get(one["recording_id"], one["address"]),
+                    "address": shown_at.get(one["recording_id"])
+                    or self._pages.address(one["recording_id"], page),
+                    "station": self._stations[Station(one["study_area"], one["location"])],
                 }
-                for one in with_addresses(self._dataset, recordings, page)
+                for one in recordings
             ],
         )
 
     def _describe(self, station: Station, found: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what the row of a station shows."""
         heard = self._stations[station]
-        return {
-            **found,
-            **{one: heard[one] for one in ("effort_s", "latitude", "longitude")},
-            "listened_to": heard["listened_to"],
-            "per_hour": found["detections"] * _HOUR_S / (heard["effort_s"] or 1),
-        }
+        per_hour = found["detections"] * _HOUR_S / (heard["effort_s"] or 1)
+        return {**heard, **found, "per_hour": per_hour}
 
     def _maps(
         self, name: str, stations: Collection[Station], found: _Hours | None
@@ -227,16 +225,28 @@ class SpeciesPages:
         }
 
 
-def _draw_map(stations: Rows, page: Path, corpus: CorpusPaths) -> StationMap | None:
+def _describe_stations(corpus: CorpusPaths, rows: Rows) -> Iterator[tuple[Station, dict[str, Any]]]:
+    """Yields what all pages say of a station.
+
+    Args:
+        corpus: whose pages these are.
+        rows: of `_STATIONS`.
+    """
+    for one in rows:
+        station = Station(one["study_area"], one["location"])
+        address = link(corpus.station_page(*station), corpus.species_page(""))
+        yield station, {**one, "name": station.name, "address": address}
+
+
+def _draw_map(stations: Rows) -> StationMap | None:
     rates = {n: one["per_hour"] for n, one in enumerate(stations) if one["effort_s"] >= _HOUR_S}
     # What was analysed for less has no rate that is shown, and the largest dot is not for it.
     most = max(rates.values(), default=math.inf)
     return draw_map(
         MapPlace(
             name=one["location"] or "unknown station",
-            address=link_station(corpus, page.parent, one["study_area"], one["location"]),
-            title=f"{Station(one['study_area'], one['location']).name}: "
-            f"{counted(one['detections'], 'detection')}"
+            address=one["address"],
+            title=f"{one['name']}: {counted(one['detections'], 'detection')}"
             + (f", {rates[n]:.1f} per hour analysed" if n in rates else ""),
             latitude=one["latitude"],
             longitude=one["longitude"],

@@ -18,8 +18,9 @@ from badc_core.corpus.root import absolute_paths
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
-from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
+from badc_core.site.clips import choose_clips, find_candidates
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
+from badc_core.site.recording_pages import RecordingPages
 from badc_core.site.shared_content import (
     CLIPS_BYTES,
     DOUBTS,
@@ -27,7 +28,6 @@ from badc_core.site.shared_content import (
     find_sources,
     shared_content,
     sum_up,
-    with_addresses,
 )
 from badc_core.site.stations import Station
 from badc_core.site.sun_lines import choose_place, read_places
@@ -84,9 +84,13 @@ def render_station_page(
     with _open_station(dataset, station, parts) as connection:
         names = SpeciesNames.read(dataset.settings.report.language)
         species = names.add_to(query(connection, _SPECIES))
-        recordings = with_addresses(dataset, query(connection, _RECORDINGS), page)
+        recordings = [
+            {**one, "address": pages.address(one["recording_id"], page)}
+            for one in query(connection, _RECORDINGS)
+        ]
         active = species[:_N_ACTIVE]
-        candidates = find_candidates(connection, [one["label"] for one in active])
+        labels = [one["label"] for one in active]
+        candidates = find_candidates(connection, labels, CLIPS_PER_LABEL)
         place = choose_place(read_places(connection))
         return render_page(
             "station.html",

@@ -4,18 +4,16 @@ A page says in its head what it was made from. Where that would be the same, it 
 touched.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib import metadata
-from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from badc_core.atomic import naming_storage_trouble, write_text
 from badc_core.corpus.database import query
@@ -26,8 +24,8 @@ from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
 from badc_core.reports.unmuted import remove_unmuted_site
-from badc_core.site.clips import RecordingPages
 from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.recording_pages import RecordingPages
 from badc_core.site.shared_content import Rows
 from badc_core.site.species_page import BY_STATION, SpeciesPages
 from badc_core.site.station_page import render_station_page
@@ -46,9 +44,14 @@ _HEAD_BYTES = 1000
 _MARK = re.compile(rb'<meta name="badc-made-from" content="([0-9a-f]+)">')
 
 _RECORDINGS = """
-    SELECT study_area, location, recording_id, md5(recordings::VARCHAR) FROM recordings
-    ORDER BY study_area, location, recording_id
+    SELECT study_area, location,
+        md5(string_agg(concat_ws(' ', md5(r::VARCHAR), size), ',' ORDER BY recording_id))
+    FROM recordings r LEFT JOIN page_sizes USING (recording_id)
+    GROUP BY study_area, location ORDER BY study_area, location
 """
+"""A page's size says that it is another than before; those without one are elsewhere."""
+
+_SIZES = pa.schema([("recording_id", pa.string()), ("size", pa.int64())])
 
 _SHARED = """
     SELECT DISTINCT runner, model_version, 0 FROM detectors_by_recording
@@ -91,7 +94,7 @@ def write_site(dataset: Dataset) -> WrittenSite:
         parts.setdefault(Station(one.study_area, one.location), []).append(one)
     pages = RecordingPages(dataset)
     with open_corpus(dataset) as connection:
-        sums = dict(_sum_up_stations(connection, dataset, parts))
+        sums = dict(_sum_up_stations(connection, dataset, pages, parts))
         stations = {station: corpus.station_page(*station) for station in sums}
         for due in _find_due(dataset, stations, sums):
             text = render_station_page(dataset, pages, due, parts[due], sums[due])
@@ -116,6 +119,7 @@ def write_site(dataset: Dataset) -> WrittenSite:
 def _sum_up_stations(
     connection: duckdb.DuckDBPyConnection,
     dataset: Dataset,
+    pages: RecordingPages,
     parts: Mapping[Station, Iterable[CorpusPart]],
 ) -> Iterator[tuple[Station, str]]:
     """Yields each station with what its page is made from, in one string.
@@ -131,16 +135,15 @@ def _sum_up_stations(
             dataset.settings.model_dump(mode="json", include=_DECIDING),
         ]
     )
-    pages = _list_pages(dataset)
-    rows = connection.execute(_RECORDINGS).fetchall()
-    for key, recordings in groupby(rows, lambda row: row[:2]):
-        station = Station(*key)
-        described = sha256()
-        for *_, recording_id, description in recordings:
-            size = pages.get(dataset.bundle(recording_id).html.name, "")
-            described.update(f"{recording_id} {description} {size}\n".encode())
+    columns = [list(pages.sizes), list(pages.sizes.values())]
+    sizes = pa.Table.from_arrays(
+        [pa.array(*one) for one in zip(columns, _SIZES.types, strict=True)], schema=_SIZES
+    )
+    connection.register("page_sizes", sizes)
+    for area, location, described in connection.execute(_RECORDINGS).fetchall():
+        station = Station(area, location)
         files = [file.sha256 for one in parts[station] for file in one.files.values()]
-        yield station, digest_json([own, described.hexdigest(), sorted(files)])
+        yield station, digest_json([own, described, sorted(files)])
 
 
 def _sum_up_species(
@@ -158,17 +161,6 @@ def _sum_up_species(
         station = Station(one["study_area"], one["location"])
         found.setdefault(one["label"], []).append(sums[station])
     return {label: digest_json([len(sums), shared, sorted(own)]) for label, own in found.items()}
-
-
-def _list_pages(dataset: Dataset) -> dict[str, int]:
-    """Returns name -> bytes of the pages of recordings; none of a page that is elsewhere."""
-    found: dict[str, int] = {}
-    with suppress(FileNotFoundError), os.scandir(dataset.aggregate) as entries:
-        for entry in entries:
-            if entry.name.endswith(".html"):
-                with suppress(FileNotFoundError):
-                    found[entry.name] = entry.stat().st_size
-    return found
 
 
 def _find_due(
