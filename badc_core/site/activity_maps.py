@@ -20,14 +20,21 @@ NO_SUNRISE = """
 _HALF_HOUR_MIN = 30
 _BY_HOUR = (
     "SELECT local_hour, sum(effort_s) FROM effort_by_hour GROUP BY local_hour",
-    "SELECT *, local_hour AS at FROM activity_by_hour",
+    """
+    SELECT label, label_name, local_hour AS at, sum(detections)::BIGINT AS detections
+    FROM counts_by_hour WHERE label IN (SELECT unnest(?)) GROUP BY ALL
+    """,
 )
 _BY_SUNRISE = (
     """
     SELECT minutes_from_sunrise, sum(effort_s) FROM effort_by_sunrise
     WHERE minutes_from_sunrise IS NOT NULL GROUP BY minutes_from_sunrise
     """,
-    "SELECT *, minutes_from_sunrise AS at FROM activity_by_sunrise",
+    """
+    SELECT label, label_name, minutes_from_sunrise AS at, sum(detections)::BIGINT AS detections
+    FROM counts_by_sunrise
+    WHERE label IN (SELECT unnest(?)) AND minutes_from_sunrise IS NOT NULL GROUP BY ALL
+    """,
 )
 
 
@@ -52,7 +59,7 @@ def map_by_hour(
         species: those shown, with `label` and `label_name`, and `name` where that is another.
     """
     effort_s: dict[int, float] = dict(connection.execute(_BY_HOUR[0]).fetchall())
-    found = _find_active(connection, _BY_HOUR[1])
+    found = _find_active(connection, _BY_HOUR[1], species)
     return map_rates(HOURS, effort_s, [(_name(one), found.get(_key(one), {})) for one in species])
 
 
@@ -61,7 +68,7 @@ def map_by_sunrise(
 ) -> HeatMap | None:
     """Returns activity by species and half-hour from sunrise, from the first to the last heard."""
     effort_s: dict[int, float] = dict(connection.execute(_BY_SUNRISE[0]).fetchall())
-    found = _find_active(connection, _BY_SUNRISE[1])
+    found = _find_active(connection, _BY_SUNRISE[1], species)
     rows = [(_name(one), found.get(_key(one), {})) for one in species]
     return map_rates(half_hours(effort_s), effort_s, rows)
 
@@ -107,11 +114,11 @@ def _cells(
 
 
 def _find_active(
-    connection: duckdb.DuckDBPyConnection, active: str
+    connection: duckdb.DuckDBPyConnection, active: str, species: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[str, str], dict[int, int]]:
     """Returns label and its name -> column -> detections."""
     found: dict[tuple[str, str], dict[int, int]] = {}
-    for one in query(connection, active):
+    for one in query(connection, active, [one["label"] for one in species]):
         found.setdefault(_key(one), {})[one["at"]] = one["detections"]
     return found
 

@@ -4,16 +4,12 @@ Its looks are in `templates/dataset.html`; its numbers come from the corpus data
 clips from the pages of recordings.
 """
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from badc_core.atomic import write_text
 from badc_core.corpus.database import query
-from badc_core.corpus.reading import open_corpus
 from badc_core.corpus.speech_tables import SPEECH
 from badc_core.datasets.dataset import Dataset
 from badc_core.detectors.registry import choose_chunks
@@ -81,20 +77,16 @@ _HAS_SPEECH = f"SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = '{S
 _SPEECH = f"SELECT * FROM {SPEECH} ORDER BY speech_s DESC NULLS LAST, recording_id"  # noqa: S608
 
 
-def write_corpus_page(dataset: Dataset) -> Path:
-    """Writes the page about a dataset's corpus and returns its path.
+def render_dataset_page(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, pages: RecordingPages
+) -> str:
+    """Returns the page about all recordings of a dataset.
 
-    Raises:
-        ContentMissing, DatasetInvalid: as for `open_corpus`.
-        StorageFull: the disk or a quota is full.
+    Args:
+        connection: to its corpus.
+        dataset: which.
+        pages: of its recordings.
     """
-    with open_corpus(dataset) as connection:
-        page = _render(connection, dataset)
-    write_text(dataset.corpus.html, page)
-    return dataset.corpus.html
-
-
-def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     connection.execute(_ONCE)
     (totals,) = query(connection, _TOTALS)
     return render_page(
@@ -107,14 +99,16 @@ def _render(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
         concerns=find_concerns(connection, totals, _find_gone(dataset)),
         speech=_find_speech(connection, dataset),
         speech_model=MODEL,
-        recording_page=lambda recording_id: _recording_address(dataset, recording_id),
-        **_about_species(connection, dataset),
+        recording_page=lambda recording_id: pages.address(recording_id, dataset.corpus.html),
+        **_about_species(connection, dataset, pages),
         **_about_stations(connection, dataset),
         **_about_recordings(connection, dataset),
     )
 
 
-def _about_species(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:
+def _about_species(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, pages: RecordingPages
+) -> dict[str, Any]:
     """Returns what the page says of species: which, when, and how they sound."""
     names = SpeciesNames.read(dataset.settings.report.language)
     species = names.add_to(query(connection, SPECIES))
@@ -132,9 +126,7 @@ def _about_species(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> d
         "by_sunrise": map_by_sunrise(connection, top),
         "no_sunrise": query(connection, NO_SUNRISE),
         "date_hour": read_date_hour_map(connection, choose_place(read_places(connection))),
-        "clips": choose_clips(
-            RecordingPages(dataset), candidates, _CLIPS_PER_SPECIES, _CLIPS_BYTES
-        ),
+        "clips": choose_clips(pages, candidates, _CLIPS_PER_SPECIES, _CLIPS_BYTES),
     }
 
 
@@ -172,12 +164,6 @@ def _find_gone(dataset: Dataset) -> tuple[str, ...]:
     """Returns the recording_ids of those that count although their file is gone."""
     registry = read_registry(dataset.registry)
     return find_missing(dataset, registry.without(find_superseded(dataset, registry)))
-
-
-def _recording_address(dataset: Dataset, recording_id: str) -> str:
-    """Returns the address of a recording's own page; empty where there is none."""
-    page = dataset.bundle(recording_id).html
-    return link(page, dataset.corpus.html) if os.path.lexists(page) else ""
 
 
 def _station_address(dataset: Dataset, station: Mapping[str, Any]) -> str:

@@ -57,7 +57,8 @@ class DateColumns:
             hours: 0 to 23, shape [n].
             amounts: shape [n].
         """
-        since = (days.astype("datetime64[D]") - np.datetime64(self.first)).astype(np.int64)
+        days = days.astype("datetime64[D]", copy=False)
+        since = (days - np.datetime64(self.first)).astype(np.int64)
         places = since // self.span_days * N_HOURS + hours
         found = np.bincount(places, amounts, self.n * N_HOURS).astype(np.float64)
         return found.reshape(self.n, N_HOURS)

@@ -213,8 +213,7 @@ class SpeciesPages:
         if not heard or found is None:
             return {"date_hour": None, "activity": None}
         effort = [np.concatenate(one) for one in zip(*(one.columns for one in heard), strict=True)]
-        days = effort[0].astype("datetime64[D]")
-        columns = DateColumns.of(days.min().item(), days.max().item())
+        columns = DateColumns.of(effort[0].min().item(), effort[0].max().item())
         heard_s, n_found = columns.count(*effort), columns.count(*found.columns)
         place = choose_place([one for one in self._places if one.station in stations])
         by_hour_s = dict(enumerate(heard_s.sum(axis=0).tolist()))
@@ -265,10 +264,12 @@ def _split(arrays: Sequence[NDArray[Any]], n_keys: int) -> Iterator[tuple[Any, _
         n_keys: how many columns are keys.
     """
     keys = list(zip(*(one.tolist() for one in arrays[:n_keys]), strict=True))
+    days, *rest = (np.asarray(one) for one in arrays[n_keys:])
+    amounts = days.astype("datetime64[D]"), *rest
     at = 0
     for key, rows in groupby(keys):
         end = at + sum(1 for _ in rows)
-        yield key, _Hours(*(np.asarray(one[at:end]) for one in arrays[n_keys:]))
+        yield key, _Hours(*(one[at:end] for one in amounts))
         at = end
 
 

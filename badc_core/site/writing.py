@@ -24,7 +24,7 @@ from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
 from badc_core.reports.unmuted import remove_unmuted_site
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.dataset_page import render_dataset_page
 from badc_core.site.recording_pages import RecordingPages
 from badc_core.site.shared_content import Rows
 from badc_core.site.species_page import BY_STATION, SpeciesPages
@@ -88,12 +88,13 @@ def write_site(dataset: Dataset) -> WrittenSite:
         StorageFull, OutputUnwritable: a page cannot be written.
     """
     remove_unmuted_site(dataset)  # what follows may fail
-    corpus, site = dataset.corpus, WrittenSite(write_corpus_page(dataset))
+    corpus, site = dataset.corpus, WrittenSite(dataset.corpus.html)
     parts: dict[Station, list[CorpusPart]] = {}
-    for one in read_part_list(corpus.parts).parts:
-        parts.setdefault(Station(one.study_area, one.location), []).append(one)
     pages = RecordingPages(dataset)
     with open_corpus(dataset) as connection:
+        for one in read_part_list(corpus.parts).parts:
+            parts.setdefault(Station(one.study_area, one.location), []).append(one)
+        write_text(corpus.html, render_dataset_page(connection, dataset, pages))
         sums = dict(_sum_up_stations(connection, dataset, pages, parts))
         stations = {station: corpus.station_page(*station) for station in sums}
         for due in _find_due(dataset, stations, sums):

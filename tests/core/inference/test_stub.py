@@ -12,7 +12,7 @@ from badc_core.corpus.building import build_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import RUNNER_KEY, read_detections, read_effort, read_metadata
 from badc_core.reports.bundle import write_bundle
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_nothing_counts_as_analysed_and_the_pages_warn(root):
     write_bundle(dataset, "a")
     assert "<strong>No model ran.</strong>" in dataset.bundle("a").html.read_text()
     build_corpus(dataset, ["a"], {})
-    write_corpus_page(dataset)
+    write_site(dataset)
     assert "No model ran on any recording." in dataset.corpus.html.read_text()
     for words in (["report"], ["report", "summary"]):
         assert "no model ran on 1 recording" in run_badc(*words, root, folder=root).stderr

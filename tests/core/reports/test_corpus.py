@@ -17,7 +17,7 @@ from badc_core.recordings.registered import RegisteredRecording
 from badc_core.recordings.registry import Registry
 from badc_core.reports.bundle import write_bundle
 from badc_core.reports.corpus_damage import explain_corpus_damage
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 from badc_core.stages.work import Work
 
 JAY = "Cyanocitta cristata"
@@ -52,7 +52,7 @@ def test_a_corpus_without_detections_or_recordings_is_still_a_corpus(workbench, 
     totals = build_corpus(workbench.dataset, recording_ids, {})
     assert (totals.recordings, totals.detections) == (len(recording_ids), 0)
     assert failed_checks(workbench) == {}
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert ("No detections at or above 0.25" if recording_ids else "No recording has") in page
 
 
@@ -65,7 +65,7 @@ def test_recordings_without_result_are_listed_and_never_counted(workbench):
         ("old", "detections", "it is <broken>"),
         ("unmade", "recording", "no recording yet"),
     ]
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert "it is &lt;broken&gt;" in page
 
 
@@ -137,7 +137,7 @@ def test_dead_time_is_no_effort_in_the_hour_it_was_in(open_workbench):
     hours = ask(workbench, "SELECT local_hour, effort_s FROM effort_by_hour")
     assert hours == [(5, pytest.approx(55)), (6, pytest.approx(20))]
     assert ask(workbench, "SELECT effort_s, dead_s FROM effort_by_recording") == [(75.0, 45.0)]
-    page = write_corpus_page(workbench.dataset).read_text("utf-8")
+    page = write_site(workbench.dataset).page.read_text("utf-8")
     assert page.count("45.0 s dead") == 3, "of the dataset, its station, its recording"
     assert "1 recording is dead for 45.0 s in all" in page
 
@@ -243,7 +243,7 @@ def overwrite(path, start):
 def test_a_damaged_corpus_file_is_named(workbench, name, damage, what):
     workbench.add("a")
     build_corpus(workbench.dataset, ["a"], {})
-    write_corpus_page(workbench.dataset)
+    write_site(workbench.dataset)
     assert explain_corpus_damage(workbench.dataset) == ""
     damage(workbench.dataset.corpus.folder / name)
     found = explain_corpus_damage(workbench.dataset)
@@ -254,7 +254,7 @@ def test_a_damaged_corpus_file_is_named(workbench, name, damage, what):
 def test_a_page_is_missed_also_where_the_database_is_elsewhere(workbench):
     workbench.add("a")
     build_corpus(workbench.dataset, ["a"], {})
-    write_corpus_page(workbench.dataset)
+    write_site(workbench.dataset)
     database = workbench.dataset.corpus.duckdb
     database.unlink()
     database.symlink_to("../../.git/annex/objects/elsewhere.duckdb")
@@ -266,7 +266,7 @@ def test_a_page_is_missed_also_where_the_database_is_elsewhere(workbench):
 def test_a_corpus_that_another_program_has_open_is_not_damaged(workbench):
     workbench.add("a")
     build_corpus(workbench.dataset, ["a"], {})
-    write_corpus_page(workbench.dataset)
+    write_site(workbench.dataset)
     program = "import duckdb, sys; opened = duckdb.connect(sys.argv[1]); print(flush=True); input()"
     command = [sys.executable, "-c", program, str(workbench.dataset.corpus.duckdb)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -290,7 +290,7 @@ def test_the_page_links_to_recordings_that_have_a_page(workbench):
     workbench.add("c")
     write_bundle(workbench.dataset, "a+b")
     build_corpus(workbench.dataset, ["a+b", "c"], {})
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert 'href="../aggregate/a%2Bb_report.html"' in page
     table = page[page.index('id="recordings-table"') :]
     assert table.count("_report.html") == 1
@@ -303,9 +303,9 @@ def test_the_page_says_which_recordings_count_though_their_file_is_gone(workbenc
     ]
     Registry(registered).write(workbench.dataset.registry)
     build_corpus(workbench.dataset, ["a", "b"], {})
-    assert "gone" not in write_corpus_page(workbench.dataset).read_text()
+    assert "gone" not in write_site(workbench.dataset).page.read_text()
     workbench.dataset.audio(registered[1].path).unlink()
-    page = write_corpus_page(workbench.dataset).read_text()
+    page = write_site(workbench.dataset).page.read_text()
     assert "The files of 1 recording are gone, such as b." in page
 
 
@@ -313,7 +313,7 @@ def test_dates_that_are_years_apart_are_said_on_the_page_with_their_years(workbe
     workbench.add("a", start_local=datetime(2018, 6, 1, 5, 0))
     workbench.add("b", start_local=datetime(2024, 6, 2, 5, 0))
     build_corpus(workbench.dataset, ["a", "b"], {})
-    page = write_corpus_page(workbench.dataset).read_text()
+    page = write_site(workbench.dataset).page.read_text()
     assert "from Friday 1 June 2018, then nothing for more than a year until Sunday 2 June" in page
     assert ">1 Jun 2018</text>" in page
 
@@ -321,14 +321,14 @@ def test_dates_that_are_years_apart_are_said_on_the_page_with_their_years(workbe
 def test_dates_of_one_season_need_no_year(workbench):
     workbench.add("a", start_local=datetime(2024, 6, 1, 5, 0))
     build_corpus(workbench.dataset, ["a"], {})
-    page = write_corpus_page(workbench.dataset).read_text()
+    page = write_site(workbench.dataset).page.read_text()
     assert "years apart" not in page
     assert ">1 Jun</text>" in page
 
 
 def test_a_page_of_no_corpus_is_refused(workbench):
     with pytest.raises(DatasetInvalid, match="there is no corpus yet"):
-        write_corpus_page(workbench.dataset)
+        write_site(workbench.dataset)
 
 
 def test_a_corpus_with_results_of_made_up_networks_says_so(workbench):
@@ -341,7 +341,7 @@ def test_a_corpus_with_results_of_made_up_networks_says_so(workbench):
         (["b"], None),
     ):
         build_corpus(workbench.dataset, recording_ids, {})
-        page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+        page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
         assert (said or "</main>") in page
         assert ("mean nothing" in page) == (said is not None)
 
@@ -350,7 +350,7 @@ def test_the_page_lists_each_kind_of_doubt_once_with_how_many_recordings_have_it
     workbench.add("a", warnings=("1.5% of the samples are clipped.",))
     workbench.add("b", warnings=("20.0% of the samples are clipped.", "It is cut off."))
     build_corpus(workbench.dataset, ["a", "b"], {})
-    page = write_corpus_page(workbench.dataset).read_text()
+    page = write_site(workbench.dataset).page.read_text()
     said = "2 recordings, such as <strong>a</strong>: 1.5% of the samples are clipped."
     assert said in page
     assert "1 recording, namely <strong>b</strong>: It is cut off." in page
@@ -362,7 +362,7 @@ def test_a_rate_per_hour_is_shown_where_an_hour_was_analysed(workbench):
     workbench.add("a", found=jay, location="SHORT")
     workbench.add("b", found=jay * 5, location="LONG", n_samples=7200 * 32000, sample_rate_hz=32000)
     build_corpus(workbench.dataset, ["a", "b"], {})
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert "2.5/h" in page
     assert "30.0/h" not in page
 
@@ -403,7 +403,7 @@ def test_the_page_of_many_recordings_has_totals_by_station_in_place_of_all(open_
         found = [(3.0 * n, 3.0 * n + 3, "Jay", JAY, 0.9) for n in range(number)]
         workbench.add(name, found=found, location="North" if number < 4 else "South")
     build_corpus(workbench.dataset, names, {})
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     table = page[page.index('id="recordings-table"') :]
     assert [one for one in names if one in table] == ["rec_4", "rec_5"]
     assert "6 recordings, by station." in page

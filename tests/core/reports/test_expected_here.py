@@ -14,7 +14,7 @@ from badc_core.corpus.root import CorpusTotals
 from badc_core.corpus.verifying import check_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 
 BADGE = '<span class="badge">not expected here</span>'
 
@@ -39,7 +39,7 @@ def report(root: Path, how: str, more: str = "") -> tuple[Dataset, CorpusTotals]
     for one in ids(dataset):
         write_bundle(dataset, one)
     totals = build_corpus(dataset, ids(dataset), {})
-    write_corpus_page(dataset)
+    write_site(dataset)
     return dataset, totals
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from badc_core.corpus.building import build_corpus
 from badc_core.corpus.reading import open_corpus
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 from badc_core.sun.days import find_sun_day
 
 JAY = "Cyanocitta cristata"
@@ -84,7 +84,7 @@ def test_effort_without_a_sunrise_says_why_and_is_all_there(workbench):
     assert ask(workbench, ACTIVITY) == []
     counts = "SELECT without_sunrise, detections FROM counts_by_sunrise ORDER BY ALL"
     assert ask(workbench, counts) == [(why, 1) for why in reasons]
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert "Around sunrise" not in page
 
 
@@ -92,7 +92,7 @@ def test_the_page_shows_activity_around_sunrise_and_what_is_not_in_it(workbench)
     add(workbench, "a", sunrise_on(date(2024, 6, 21)) - timedelta(seconds=60), (0.0, 90.0))
     add(workbench, "b", datetime(2024, 6, 21, 12, tzinfo=UTC), (), TROMSO)
     build_corpus(workbench.dataset, ["a", "b"], {})
-    page = write_corpus_page(workbench.dataset).read_text(encoding="utf-8")
+    page = write_site(workbench.dataset).page.read_text(encoding="utf-8")
     assert "Around sunrise" in page
     assert "Jay, 0 to 0.5 h before sunrise: 1 detection in 1 min 00 s analysed" in page
     assert "Not here: 2 min 00 s (polar day)." in page

@@ -8,7 +8,8 @@ from badc_core.corpus.building import build_corpus
 from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
-from badc_core.site.clips import RecordingPages, choose_clips, find_candidates
+from badc_core.site.clips import choose_clips, find_candidates
+from badc_core.site.recording_pages import RecordingPages
 
 JAY = (0.0, 3.0, "Blue Jay", "Cyanocitta cristata")
 JUNCO = (42.0, 45.0, "Dark-eyed <Junco>", "Junco hyemalis")
@@ -30,7 +31,7 @@ def stations(workbench) -> Dataset:
 
 def choose(dataset, per_label=2, max_bytes=LIMITLESS, labels=(JAY[2], JUNCO[2])):
     with open_corpus(dataset) as connection:
-        candidates = find_candidates(connection, labels)
+        candidates = find_candidates(connection, labels, per_label)
     return choose_clips(RecordingPages(dataset), candidates, per_label, max_bytes)
 
 
@@ -79,7 +80,7 @@ def test_where_the_best_page_is_not_here_or_is_old_the_next_one_is_taken(station
 
 def test_no_clip_is_cut_out_of_a_page_that_was_replaced_meanwhile(stations):
     with open_corpus(stations) as connection:
-        found = find_candidates(connection, [JAY[2]])
+        found = find_candidates(connection, [JAY[2]], 2)
     (best,) = (one for one in found if one.recording_id == "a")
     pages, page = RecordingPages(stations), stations.bundle("a").html
     assert pages.take(best) is not None

@@ -9,7 +9,7 @@ from support.browser import open_browser
 
 from badc_core.corpus.building import build_corpus
 from badc_core.reports.bundle import write_bundle
-from badc_core.site.dataset_page import write_corpus_page
+from badc_core.site.writing import write_site
 
 FORMULA = '=HYPERLINK("http://example.org")'
 STATIONS = (("Ridge", 54.9, -115.4, 2), ("Pond", 54.8, -115.3, 10), ("Årsta", 54.85, -115.35, 0))
@@ -48,7 +48,7 @@ def page(workbench):
         )
         write_bundle(workbench.dataset, f"rec-{n}")
     build_corpus(workbench.dataset, [f"rec-{n}" for n in range(4)], {})
-    return write_corpus_page(workbench.dataset)
+    return write_site(workbench.dataset).page
 
 
 def stations(shown):
