@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +18,10 @@ QUOTED = r"^'('*[=+\-@\t\r\n])"
 
 _QUOTED = re.compile(QUOTED)
 _FORMULA = re.compile(QUOTED.replace("'", "", 1))
+_SPECIAL = frozenset("'=+-@\t\r\n")
+"""What a cell must begin with to be changed; mostly none does, which is quickly seen."""
+
+_ROWS_AT_ONCE = 10_000
 
 
 class TableInvalid(Exception):
@@ -53,7 +58,13 @@ def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[Any
 
 def append_rows(file: TextIO, rows: Iterable[Iterable[Any]]) -> None:
     """Writes further rows of a table that `write_rows` began."""
-    csv.writer(_EndingLines(file)).writerows(map(for_spreadsheets, row) for row in rows)
+    left = iter(rows)
+    while some := [tuple(row) for row in islice(left, _ROWS_AT_ONCE)]:
+        texts = [cell for row in some for cell in row if isinstance(cell, str)]
+        if _SPECIAL.isdisjoint(cell[:1] for cell in texts) and "\r" not in "".join(texts):
+            csv.writer(file, lineterminator="\n").writerows(some)
+        else:
+            csv.writer(_EndingLines(file)).writerows(map(for_spreadsheets, row) for row in some)
 
 
 @dataclass(frozen=True)

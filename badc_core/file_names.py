@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,15 @@ def require_name(text: str) -> str:
     return text
 
 
+def are_names(texts: Sequence[str]) -> bool:
+    """Returns whether `require_name` returns all of many texts; also False where that is unsure."""
+    joined = "".join(texts)
+    longest = _LONGEST_NAME_BYTES if joined.isascii() else _LONGEST_NAME_BYTES // 4
+    is_safe = joined.isprintable() and "/" not in joined and "\\" not in joined
+    is_safe = is_safe and {"", "."}.isdisjoint(one[:1] for one in texts)
+    return is_safe and max(map(len, texts), default=0) <= longest
+
+
 def require_inside(text: str) -> str:
     """Returns a path that stays below the folder it starts in; raises ValueError for any other.
 
@@ -40,6 +50,13 @@ def require_inside(text: str) -> str:
     if not text or "\0" in text or text.startswith("/") or ".." in text.split("/"):
         raise ValueError(f"is not a path inside the dataset: {text[:_SHOWN_LETTERS]!r}")
     return text
+
+
+def are_inside(texts: Sequence[str]) -> bool:
+    """Returns whether `require_inside` returns all of many texts; also False where it is unsure."""
+    joined = "".join(texts)
+    is_inside = "\0" not in joined and ".." not in joined
+    return is_inside and {"", "/"}.isdisjoint(one[:1] for one in texts)
 
 
 def absolute(path: Path) -> Path:

@@ -18,6 +18,8 @@ from badc_core.errors import DetectionsInvalid
 
 _REMEDY = "Materialise the recording's detections again: badc run"
 
+_EXACT = str.maketrans({letter: f"[{letter}]" for letter in "*?["})
+
 VERSIONS = """(
     SELECT file_name, any_value(decode(value)) FILTER (decode(key) = $2) AS version
     FROM parquet_kv_metadata($1) GROUP BY file_name
@@ -72,4 +74,4 @@ def _require_version(connection: duckdb.DuckDBPyConnection, patterns: list[str])
 
 def exact_pattern(path: Path) -> str:
     """Returns a path as a DuckDB pattern that matches only this file."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+    return str(path).translate(_EXACT)

@@ -3,7 +3,7 @@
 Files that were only renamed are found in `registry.py`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -37,9 +37,10 @@ def find_superseded(dataset: Dataset, registry: Registry) -> dict[str, str]:
     Such as copies that were deleted, or files that were renamed before BADC could tell. To count
     them would be to count their sound twice.
     """
+    counts = Counter(one.fingerprint for one in registry)
     groups: dict[tuple[int | None, str], list[RegisteredRecording]] = defaultdict(list)
     for one in registry:
-        if one.fingerprint and one.size_bytes:
+        if one.fingerprint and one.size_bytes and counts[one.fingerprint] > 1:
             groups[one.size_bytes, one.fingerprint].append(one)
     alike = [group for group in groups.values() if len(group) > 1]
     missing = set(find_missing(dataset, [one for group in alike for one in group]))

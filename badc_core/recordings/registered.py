@@ -4,8 +4,9 @@ What is entered there is decided in `registry.py`.
 """
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -15,13 +16,15 @@ from badc_core.annexed_files import require_fetched
 from badc_core.atomic import replacing, writing_text
 from badc_core.csv_tables import as_written, write_rows
 from badc_core.errors import DatasetInvalid
-from badc_core.file_names import FileName, PathInside
+from badc_core.file_names import FileName, PathInside, are_inside, are_names
 from badc_core.validation import explain_invalid
 
 _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint", "first_path")
 _WITHOUT_RENAMES = _COLUMNS[:-1]
 """Of tables in which no recording has been renamed."""
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
+_MOST_DIGITS = 18
+_ROWS_AT_ONCE = 2000
 _T = TypeVar("_T")
 _OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
 
@@ -77,6 +80,9 @@ def read_table(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]
         return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            if wanted is None and (rows := _parse_sound(csv.reader(file, strict=True))) is not None:
+                return rows
+            file.seek(0)
             return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
     except OSError as error:
         raise DatasetInvalid(f"cannot be read ({error.strerror})", path, _REMEDY) from error
@@ -90,6 +96,39 @@ def write_table(path: Path, rows: Collection[RegisteredRecording]) -> None:
     columns = _COLUMNS if has_renamed else _WITHOUT_RENAMES
     with replacing(path) as aside, writing_text(aside) as file:
         write_rows(file, columns, ([getattr(one, name) for name in columns] for one in rows))
+
+
+def _parse_sound(reader: Any) -> list[RegisteredRecording] | None:
+    """Returns all rows, looked at by columns, in a fifth of the time; None if one may be wrong."""
+    try:
+        names = tuple(next(reader, ()))
+        columns: list[list[str]] = [[] for _ in names]
+        # All rows as lists at once would keep the garbage collector busy.
+        while some := list(islice(reader, _ROWS_AT_ONCE)):
+            for column, cells in zip(columns, zip(*some, strict=True), strict=True):
+                column.extend(as_written(cells))
+    except (csv.Error, ValueError):  # not text, or a row of another length
+        return None
+    if names not in {_COLUMNS, _WITHOUT_RENAMES}:
+        return None
+    ids, paths, sizes, times, fingerprints, *first_paths = columns
+    numbers = [_parse_numbers(sizes), _parse_numbers(times)]
+    earlier = [one for column in first_paths for one in column if one]
+    is_sound = are_names(ids) and are_inside(paths) and are_inside(earlier) and None not in numbers
+    if not is_sound or not len({*ids}) == len({*paths}) == len(ids):
+        return None
+    texts = [[cell or None for cell in column] for column in (fingerprints, *first_paths)]
+    return list(map(RegisteredRecording, ids, paths, *numbers, *texts))
+
+
+def _parse_numbers(cells: Sequence[str]) -> list[int | None] | None:
+    """Returns whole numbers; None if a cell may not be one, or none at all."""
+    digits = "".join(cells)
+    if digits and not (digits.isascii() and digits.isdigit()):
+        return None
+    if max(map(len, cells), default=0) > _MOST_DIGITS:
+        return None
+    return [int(cell) if cell else None for cell in cells]
 
 
 def _parse_rows(reader: Any, path: Path, wanted: set[str] | None) -> Iterator[RegisteredRecording]:

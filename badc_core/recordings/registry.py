@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 
 from badc_core.datasets.dataset import Dataset
@@ -33,7 +34,7 @@ class Registry:
     """The recordings, ordered by recording_id; never changed once it is made."""
 
     def __init__(self, recordings: Iterable[RegisteredRecording] = ()) -> None:
-        ordered = sorted(recordings, key=lambda recording: recording.recording_id)
+        ordered = sorted(recordings, key=attrgetter("recording_id"))
         self.by_id = {recording.recording_id: recording for recording in ordered}
         self.by_path = {recording.path: recording for recording in ordered}
 
