@@ -81,7 +81,8 @@ _RECORDINGS = """
                 recursive := true)
         FROM counts_by_recording WHERE label IN (SELECT unnest($1)) GROUP BY label
     )
-    SELECT label, recording_id, -n AS detections, -worst AS best, study_area, location, start_local
+    SELECT label, recording_id, -n AS detections, -worst AS best, study_area, location,
+        coalesce(strftime(start_local, '%Y-%m-%d %H:%M'), 'unknown') AS start
     FROM most JOIN recordings USING (recording_id) ORDER BY label, n, worst, recording_id
 """
 """Sorting all rows would take ten times as long as keeping the best of each label."""

@@ -5,7 +5,11 @@
   const texts = new Intl.Collator(document.documentElement.lang, { numeric: true });
   const formula = /^'*[=+\-@\t\r\n]/; // as QUOTED in badc_core/csv_tables.py
 
-  const valueOf = (cell) => cell.dataset.v ?? cell.innerText.replace(/\s+/g, " ").trim();
+  function valueOf(cell) {
+    if (cell.dataset.v !== undefined) return cell.dataset.v;
+    const text = cell.innerText.replace(/\s+/g, " ").trim();
+    return cell.classList.contains("n") && cell.tagName === "TD" ? text.replaceAll(",", "") : text;
+  }
 
   function compare(one, other, isNumber) {
     return isNumber ? Number(one) - Number(other) : texts.compare(one, other);
