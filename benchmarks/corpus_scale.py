@@ -35,7 +35,7 @@ from badc_core.corpus.part_writing import PartJob, Piece
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartFile, PartKey, PartList
 from badc_core.corpus.recordings_table import recordings_table
 from badc_core.corpus.root import write_root
-from badc_core.corpus.sources import SeenRecording, look_at_files, made_from, write_seen
+from badc_core.corpus.sources import SEEN, look_at_files, made_from, write_seen
 from badc_core.corpus.verifying import check_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import DETECTIONS, EFFORT
@@ -320,13 +320,12 @@ def pretend_files(
                 linked[one.location, name] = path
             else:
                 os.link(source, path)
-    states = look_at_files(dataset, [one.recording_id for one in recordings]).states
-    seen = {}
-    for one in recordings:
-        part = parts[PartKey.of(one.study_area, one.location, one.start_local).folder]
-        state = states[one.recording_id]
-        seen[one.recording_id] = SeenRecording(part.key.folder, part.digest, state)
-    write_seen(dataset, seen)
+    seen = look_at_files(dataset, [one.recording_id for one in recordings]).states
+    keys = [PartKey.of(one.study_area, one.location, one.start_local) for one in recordings]
+    folders = [key.folder for key in keys]
+    digests = pa.array([parts[one].digest for one in folders]).dictionary_encode()
+    seen = seen.append_column("folder", pa.array(folders)).append_column("digest", digests)
+    write_seen(dataset, seen.select(SEEN.names).cast(SEEN))
 
 
 def require_same(found: int, expected: int) -> None:

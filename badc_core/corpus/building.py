@@ -12,12 +12,13 @@ from threading import local
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from badc_core.annexed_files import content_missing
 from badc_core.corpus.changed_parts import (
     PART_CODE_VERSION,
     PartPlan,
-    PreviousCorpus,
+    digests,
     discard_damaged,
     find_unchanged,
     read_previous,
@@ -26,13 +27,7 @@ from badc_core.corpus.known_speech import read_changed_speech
 from badc_core.corpus.part_writing import PartWriter
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartList, retire_files
 from badc_core.corpus.root import CorpusTotals, write_root
-from badc_core.corpus.sources import (
-    SeenRecording,
-    first_absent,
-    look_at_files,
-    made_from,
-    write_seen,
-)
+from badc_core.corpus.sources import SEEN, look_at_files, made_from, write_seen
 from badc_core.corpus.speech_tables import speech_tables
 from badc_core.datasets.dataset import Dataset
 from badc_core.detections.store import read_detections, read_effort
@@ -109,26 +104,28 @@ def build_corpus(
 def _build(
     dataset: Dataset, recording_ids: Sequence[str], missing: Mapping[str, str]
 ) -> CorpusTotals:
-    reasons = {one: (first_absent(dataset, one), why) for one, why in missing.items()}
+    absent = look_at_files(dataset, missing).absent
+    reasons = {one: (absent.get(one, ""), why) for one, why in missing.items()}
     wanted = set(recording_ids) - missing.keys()
     previous = read_previous(dataset)
-    states = look_at_files(dataset, wanted).states
-    unchanged = find_unchanged(previous, states)
+    unchanged = find_unchanged(previous, look_at_files(dataset, wanted).states)
     # Files that are as they were when they were read are here.
-    not_here = _fetch_results(dataset, wanted - unchanged)
+    changed = wanted.difference(unchanged["recording_id"].to_pylist())
+    not_here = _fetch_results(dataset, changed)
     reasons |= not_here
-    found = look_at_files(dataset, wanted - unchanged - not_here.keys())
+    found = look_at_files(dataset, changed - not_here.keys())
     reasons |= {one: (stage, f"no {stage} yet") for one, stage in found.absent.items()}
-    states = {one: states[one] for one in unchanged} | found.states
-    described, damaged = _describe(dataset, found.states)
-    states = {one: state for one, state in states.items() if one not in damaged}
-    plan = PartPlan(dataset, previous, states, described)
+    described, damaged = _describe(dataset, found.states["recording_id"].to_pylist())
+    plan = PartPlan(dataset, previous, unchanged, described)
     parts, unreadable = _write_parts(dataset, plan)
     damaged |= unreadable
     reasons |= damaged
     totals = _publish(dataset, plan, parts, reasons)
-    there = {one: state for one, state in states.items() if one not in damaged}
-    _note(dataset, plan, parts, there, previous)
+    seen = _see(plan, parts, unchanged, found.states, damaged)
+    if plan.due or seen.num_rows != previous.seen.num_rows:
+        write_seen(dataset, seen)
+    now = PartList(SCHEMA_VERSION, PART_CODE_VERSION, list(parts.values()))
+    retire_files(previous.files, now, dataset.corpus)
     return replace(totals, damaged=len(damaged), not_here=len(not_here))
 
 
@@ -234,8 +231,7 @@ def _publish(
     dataset: Dataset, plan: PartPlan, parts: Mapping[str, CorpusPart], reasons: _Reasons
 ) -> CorpusTotals:
     """Writes all that is about the parts together; recordings without result with their reasons."""
-    is_in = [one not in reasons for one in plan.recordings["recording_id"].to_pylist()]
-    recordings = plan.recordings.filter(pa.array(is_in, pa.bool_()))
+    recordings = _leave_out(plan.recordings, reasons)
     missing = [
         {"recording_id": one, "stage": stage or "detections", "reason": dataset.without_root(why)}
         for one, (stage, why) in sorted(reasons.items())
@@ -245,25 +241,25 @@ def _publish(
     return write_root(dataset, listed, tables, _speech(dataset, recordings))
 
 
-def _note(
-    dataset: Dataset,
+def _see(
     plan: PartPlan,
     parts: Mapping[str, CorpusPart],
-    states: Mapping[str, str],
-    previous: PreviousCorpus,
-) -> None:
-    """Writes down of which files the parts were made, and removes parts of long ago."""
-    seen = {
-        one: SeenRecording(folder, parts[folder].digest, states[one])
-        for folder, members in plan.members.items()
-        if folder in parts
-        for one in members
-        if one in states
-    }
-    if seen != previous.seen:
-        write_seen(dataset, seen)
-    now = PartList(SCHEMA_VERSION, PART_CODE_VERSION, list(parts.values()))
-    retire_files(previous.files, now, dataset.corpus)
+    unchanged: pa.Table,
+    states: pa.Table,
+    damaged: Iterable[str],
+) -> pa.Table:
+    """Returns of which files the parts were made, by `SEEN`."""
+    folders = [plan.places.get(one) for one in states["recording_id"].to_pylist()]
+    new = states.append_column("folder", pa.array(folders, pa.string()))
+    both = pa.concat_tables([unchanged.select(new.column_names), new])
+    its = digests(both["folder"], parts)
+    seen = both.append_column("digest", its.dictionary_encode()).filter(its.is_valid())
+    return _leave_out(seen.select(SEEN.names), damaged).cast(SEEN)
+
+
+def _leave_out(table: pa.Table, recording_ids: Iterable[str]) -> pa.Table:
+    is_out = pc.is_in(table["recording_id"], pa.array(list(recording_ids), pa.string()))
+    return table.filter(pc.invert(is_out))
 
 
 def _speech(dataset: Dataset, recordings: pa.Table) -> dict[str, pa.Table]:

@@ -5,8 +5,8 @@ Writing them is in `part_writing.py`.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -19,12 +19,12 @@ from badc_core.corpus.parts import (
     CorpusPart,
     PartKey,
     PartList,
-    explain_lost_file,
     files_by_path,
+    find_unlike_files,
     read_part_list,
 )
 from badc_core.corpus.recordings_table import RECORDINGS, recordings_table
-from badc_core.corpus.sources import SeenRecording, read_seen
+from badc_core.corpus.sources import SEEN, read_seen
 from badc_core.datasets.corpus_paths import CorpusPaths
 from badc_core.datasets.dataset import Dataset
 from badc_core.errors import DatasetInvalid
@@ -46,15 +46,15 @@ class PreviousCorpus:
 
     Attributes:
         parts: folder -> part whose files are all there.
-        seen: the recordings in them, each as it was.
+        seen: the recordings in them, each as it was, by `SEEN`.
         recordings: their descriptions, by `RECORDINGS`.
-        files: all that are listed in it, or in its database.
+        files: all that are listed in it, or in its database, below its folder.
     """
 
     parts: dict[str, CorpusPart] = field(default_factory=dict)
-    seen: dict[str, SeenRecording] = field(default_factory=dict)
+    seen: pa.Table = field(default_factory=SEEN.empty_table)
     recordings: pa.Table = field(default_factory=RECORDINGS.empty_table)
-    files: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
 
 def read_previous(dataset: Dataset) -> PreviousCorpus:
@@ -69,17 +69,20 @@ def read_previous(dataset: Dataset) -> PreviousCorpus:
         listed = read_part_list(corpus.parts)
     except DatasetInvalid:
         return PreviousCorpus(files=files)
-    files += [corpus.folder / one for one in files_by_path(listed)]
+    files += files_by_path(listed)
     if listed.code != PART_CODE_VERSION or recordings is None:
         return PreviousCorpus(files=files)
     parts = _fetch_whole(corpus, listed)
-    known = set(recordings["recording_id"].to_pylist())
-    seen = {
-        one: its
-        for one, its in read_seen(dataset).items()
-        if one in known and its.folder in parts and parts[its.folder].digest == its.digest
-    }
-    return PreviousCorpus(parts, seen, recordings, files)
+    seen = read_seen(dataset)
+    is_known = pc.is_in(seen["recording_id"], recordings["recording_id"].combine_chunks())
+    is_there = pc.equal(seen["digest"].cast(pa.string()), digests(seen["folder"], parts))
+    return PreviousCorpus(parts, seen.filter(pc.and_(is_known, is_there)), recordings, files)
+
+
+def digests(folders: pa.ChunkedArray, parts: Mapping[str, CorpusPart]) -> pa.Array:
+    """Returns the digests of parts by the folders of recordings; null for a part not there."""
+    named = pa.array([one.digest for one in parts.values()], pa.string())
+    return named.take(pc.index_in(folders, pa.array(list(parts), pa.string())).combine_chunks())
 
 
 def discard_damaged(dataset: Dataset) -> bool:
@@ -103,24 +106,22 @@ def discard_damaged(dataset: Dataset) -> bool:
 
 def _fetch_whole(corpus: CorpusPaths, listed: PartList) -> dict[str, CorpusPart]:
     """Returns folder -> part whose files are all here; those that are elsewhere are fetched."""
-    whole = [one for one in listed.parts if not explain_lost_file(corpus, one)]
-    files = {
-        one.key.folder: [corpus.folder / its.path for its in one.files.values()] for one in whole
-    }
-    lacking = fetch(path for paths in files.values() for path in paths)
+    unlike = [(one, find_unlike_files(corpus, one)) for one in listed.parts]
+    fetch(path for _, paths in unlike for path in paths)
     return {
-        one.key.folder: one for one in whole if lacking.keys().isdisjoint(files[one.key.folder])
+        one.key.folder: one
+        for one, paths in unlike
+        if not (paths and find_unlike_files(corpus, one))
     }
 
 
-def _read_database(corpus: CorpusPaths) -> tuple[pa.Table | None, list[Path]]:
+def _read_database(corpus: CorpusPaths) -> tuple[pa.Table | None, list[str]]:
     """Returns the recordings of a corpus, None if they cannot be read, and the files it is of."""
     try:
         with reading_database(corpus.duckdb) as connection:
             paths = connection.execute("SELECT path FROM parts").fetchall()
             table = connection.sql("SELECT * FROM recordings").to_arrow_table()
-        files = [corpus.folder / path for (path,) in paths]
-        return table.cast(RECORDINGS), files
+        return table.cast(RECORDINGS), [path for (path,) in paths]
     except (duckdb.Error, pa.ArrowException, OSError, ValueError):
         return None, []
 
@@ -131,38 +132,50 @@ class PartPlan:
     Args:
         dataset: the corpus's.
         previous: the corpus as it is.
-        states: recording_id -> state of its files, of all recordings that are to be in it.
-        described: the descriptions of those that are not as they were.
+        unchanged: rows of `previous.seen`: recordings that stay in it as they are.
+        described: the descriptions of the others that are to be in it.
 
     Attributes:
         recordings: all, by `RECORDINGS`, in order.
         kept: folder -> part that stays as it is.
         due: folders of parts that are to be written.
-        members: folder -> its recordings, in order.
+        members: folder of such a part -> its recordings, in order.
+        places: folder of the part of each that is described.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         previous: PreviousCorpus,
-        states: Mapping[str, str],
+        unchanged: pa.Table,
         described: Mapping[str, Recording],
     ) -> None:
         self._dataset = dataset
         self._previous = previous
-        self._unchanged = {one for one in find_unchanged(previous, states) if one not in described}
-        self.members: dict[str, list[str]] = {}
+        self.recordings = _describe_all(previous, unchanged, described)
+        keys = {
+            one: PartKey.of(its.study_area, its.location, its.start_local)
+            for one, its in described.items()
+        }
+        self.places = {one: key.folder for one, key in keys.items()}
         self._keys = {folder: one.key for folder, one in previous.parts.items()}
-        for one in sorted({*self._unchanged, *described}):
-            folder = self._place(one, described)
-            self.members.setdefault(folder, []).append(one)
-        self.recordings = self._describe_all(described)
-        self._rows = {one: n for n, one in enumerate(self.recordings["recording_id"].to_pylist())}
-        self._before: dict[str, set[str]] = {}
-        for one, its in previous.seen.items():
-            self._before.setdefault(its.folder, set()).add(one)
-        self.due = [one for one, ids in self.members.items() if not self._is_as_it_was(one, ids)]
-        self.kept = {one: previous.parts[one] for one in self.members.keys() - set(self.due)}
+        self._keys |= {key.folder: key for key in keys.values()}
+        before, now = _count(previous.seen), _count(unchanged)
+        new = {*self.places.values()}
+        whole = [one for one, n in now.items() if n == before[one] and one not in new]
+        self.kept = {one: previous.parts[one] for one in whole}
+        self.due = sorted({*now, *new} - self.kept.keys())
+        self._before = _group(previous.seen, self.due)
+        self._unchanged = _group(unchanged, self.due)
+        self.members = {one: list(ids) for one, ids in self._unchanged.items()}
+        for one, folder in self.places.items():
+            self.members[folder].append(one)
+        for ids in self.members.values():
+            ids.sort()
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {one: n for n, one in enumerate(self.recordings["recording_id"].to_pylist())}
 
     def job(self, folder: str, without: Collection[str] = (), *, from_files: bool) -> PartJob:
         """Returns what is to be written of a part.
@@ -174,8 +187,8 @@ class PartPlan:
         """
         members = [one for one in self.members[folder] if one not in without]
         rows = self.recordings.take([self._rows[one] for one in members])
-        key, before = self._keys[folder], self._before.get(folder, set())
-        kept = set() if from_files else before & self._unchanged
+        key, before = self._keys[folder], self._before[folder]
+        kept = set() if from_files else self._unchanged[folder]
         pieces = list(self._cut(members, kept))
         if len(pieces) > _MOST_PIECES:
             kept, pieces = set(), list(self._cut(members, set()))
@@ -195,29 +208,36 @@ class PartPlan:
             chunks = [self._dataset.effort(one) for one in ids]
             yield Piece({"detections": detections, "chunks": chunks})
 
-    def _place(self, recording_id: str, described: Mapping[str, Recording]) -> str:
-        """Returns the folder of a recording's part, whose key is then known."""
-        if recording_id in described:
-            one = described[recording_id]
-            key = PartKey.of(one.study_area, one.location, one.start_local)
-            folder = key.folder
-            self._keys[folder] = key
-            return folder
-        return self._previous.seen[recording_id].folder
 
-    def _describe_all(self, described: Mapping[str, Recording]) -> pa.Table:
-        old = self._previous.recordings
-        is_kept = pc.is_in(old["recording_id"], pa.array(sorted(self._unchanged), pa.string()))
-        new = recordings_table(list(described.values()))
-        return pa.concat_tables([old.filter(is_kept), new]).sort_by("recording_id")
-
-    def _is_as_it_was(self, folder: str, members: list[str]) -> bool:
-        return len(members) == len(self._before.get(folder, ())) and self._unchanged.issuperset(
-            members
-        )
-
-
-def find_unchanged(previous: PreviousCorpus, states: Mapping[str, str]) -> set[str]:
-    """Returns the recordings whose files are as they were when the corpus was made."""
+def find_unchanged(previous: PreviousCorpus, states: pa.Table) -> pa.Table:
+    """Returns the rows of recordings whose files are as they were when the corpus was made."""
     seen = previous.seen
-    return {one for one, state in states.items() if one in seen and seen[one].state == state}
+    at = pc.index_in(states["recording_id"], seen["recording_id"].combine_chunks())
+    its = seen.take(at)
+    return its.filter(pc.equal(its["state"], states["state"]))
+
+
+def _describe_all(
+    previous: PreviousCorpus, unchanged: pa.Table, described: Mapping[str, Recording]
+) -> pa.Table:
+    """Returns the recordings of a corpus by `RECORDINGS`, in order."""
+    old = previous.recordings
+    is_kept = pc.is_in(old["recording_id"], unchanged["recording_id"].combine_chunks())
+    new = recordings_table(list(described.values()))
+    return pa.concat_tables([old.filter(is_kept), new]).sort_by("recording_id")
+
+
+def _count(seen: pa.Table) -> dict[str, int]:
+    """Returns folder of a part -> number of its recordings."""
+    counts = pc.value_counts(seen["folder"])
+    return {one["values"]: one["counts"] for one in counts.to_pylist()}
+
+
+def _group(seen: pa.Table, folders: Collection[str]) -> dict[str, set[str]]:
+    """Returns folder of a part -> its recordings."""
+    found: dict[str, set[str]] = {one: set() for one in folders}
+    own = seen.filter(pc.is_in(seen["folder"], pa.array(folders, pa.string())))
+    columns = (own[one].to_pylist() for one in ("recording_id", "folder"))
+    for one, folder in zip(*columns, strict=True):
+        found[folder].add(one)
+    return found

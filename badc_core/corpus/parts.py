@@ -6,12 +6,11 @@ sees one moment, however often the corpus is renewed meanwhile. Writing them is 
 `part_writing.py`.
 """
 
-import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -156,7 +155,7 @@ _LIST = TypeAdapter(PartList)
 
 def write_part_list(path: Path, listed: PartList) -> None:
     """Writes `parts.json`."""
-    write_text(path, json.dumps(asdict(listed), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _LIST.dump_json(listed, indent=1).decode() + "\n")
 
 
 def read_part_list(path: Path) -> PartList:
@@ -182,39 +181,58 @@ def explain_lost_file(corpus: CorpusPaths, part: CorpusPart) -> str:
 
     A file whose content is elsewhere is neither.
     """
+    unlike = find_unlike_files(corpus, part)
+    return next((why for path, why in unlike.items() if not lacks_content(path)), "")
+
+
+def find_unlike_files(corpus: CorpusPaths, part: CorpusPart) -> dict[Path, str]:
+    """Returns the files of a part that are not as long as they were written, and what they are."""
+    unlike = {}
     for one in part.files.values():
-        path = corpus.folder / one.path
         try:
-            n_bytes = path.stat().st_size
+            n_bytes = os.stat(f"{corpus.folder}/{one.path}").st_size  # noqa: PTH116
         except OSError:
-            if lacks_content(path):
-                continue
-            return f"{one.path} is missing"
-        if n_bytes != one.size_bytes and not lacks_content(path):
-            return f"{one.path} is damaged ({n_bytes} bytes, {one.size_bytes} were written)"
-    return ""
+            unlike[corpus.folder / one.path] = f"{one.path} is missing"
+            continue
+        if n_bytes != one.size_bytes:
+            why = f"{one.path} is damaged ({n_bytes} bytes, {one.size_bytes} were written)"
+            unlike[corpus.folder / one.path] = why
+    return unlike
 
 
-def retire_files(old: Iterable[Path], now: PartList, corpus: CorpusPaths) -> None:
+def retire_files(old: Iterable[str], now: PartList, corpus: CorpusPaths) -> None:
     """Removes files that have not been listed for an hour, and what killed writers left.
 
     Args:
-        old: those that were listed until now.
+        old: those that were listed until now, below the folder of the corpus.
         now: the list that holds.
         corpus: whose files.
     """
-    listed = {corpus.folder / one for paths in now.paths().values() for one in paths}
-    for path in set(old) - listed:
+    listed = files_by_path(now).keys()
+    for one in {*old} - listed:
         with suppress(OSError):
-            os.utime(path, follow_symlinks=False)  # not of an annexed content
+            os.utime(corpus.folder / one, follow_symlinks=False)  # not of an annexed content
+    here = {f"{corpus.folder}/{one}" for one in listed}
     oldest = time.time() - _KEPT_S
     for folder in corpus.part_folders:
-        for path in [one for one in folder.rglob("*.*") if one not in listed]:
+        for path in [Path(one) for one in _list_below(folder) if one not in here]:
             with suppress(OSError):
                 is_old = path.suffix == ".part" or path.lstat().st_mtime < oldest
-                if is_old and not (path.is_dir() and not path.is_symlink()):
+                if is_old and "." in path.name:
                     path.unlink()
                     _remove_empty(path.parent, folder)
+
+
+def _list_below(folder: Path) -> Iterator[str]:
+    """Yields everything below a folder but folders; links are not followed."""
+    left = [str(folder)]
+    while left:
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for one in entries:
+                if one.is_dir(follow_symlinks=False):
+                    left.append(one.path)
+                else:
+                    yield one.path
 
 
 def _remove_empty(folder: Path, top: Path) -> None:

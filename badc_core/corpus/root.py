@@ -32,19 +32,27 @@ from badc_core.datasets.dataset import Dataset
 PARTS = pa.schema([("name", pa.string()), ("path", pa.string())])
 """The table of files of parts: of which table or summary, and where below the corpus's folder."""
 
+_LABELS_ONCE = "CREATE TEMP TABLE label_summary AS SELECT * FROM label_summary"
+"""In front of the view of this name, which would count what is in all parts at each use."""
+
 _TOTALS = """
-    SELECT
-        (SELECT count(*) FROM recordings) AS recordings,
-        (SELECT count(*) FROM missing) AS missing,
-        (SELECT coalesce(sum(detections), 0)::BIGINT FROM counts_by_station) AS detections,
-        (SELECT count(DISTINCT label) FROM counts_by_station) AS labels,
-        (SELECT coalesce(sum(chunks), 0)::BIGINT FROM chunks_by_recording) AS chunks,
-        (SELECT coalesce(sum(failed_chunks), 0)::BIGINT FROM chunks_by_recording) AS failed_chunks,
-        (SELECT coalesce(sum(duration_s), 0.0) FROM recordings) AS duration_s,
-        (SELECT coalesce(sum(effort_s), 0.0) FROM chunks_by_recording) AS effort_s,
-        (SELECT coalesce(sum(dead_s), 0.0) FROM chunks_by_recording) AS dead_s,
-        expected, not_expected, not_known, left_out
-    FROM expected_summary
+    SELECT * FROM (
+        SELECT coalesce(sum(detections), 0)::BIGINT AS detections,
+            count(DISTINCT label) AS labels,
+            coalesce(sum(expected), 0)::BIGINT AS expected,
+            coalesce(sum(not_expected), 0)::BIGINT AS not_expected,
+            coalesce(sum(not_known), 0)::BIGINT AS not_known
+        FROM label_summary
+    ), (
+        SELECT coalesce(sum(chunks), 0)::BIGINT AS chunks,
+            coalesce(sum(failed_chunks), 0)::BIGINT AS failed_chunks,
+            coalesce(sum(effort_s), 0.0) AS effort_s, coalesce(sum(dead_s), 0.0) AS dead_s
+        FROM chunks_by_recording
+    ), (
+        SELECT coalesce(sum(detections), 0)::BIGINT AS left_out FROM left_out_by_recording
+    ), (
+        SELECT count(*) AS recordings, coalesce(sum(duration_s), 0.0) AS duration_s FROM recordings
+    ), (SELECT count(*) AS missing FROM missing)
 """
 
 
@@ -116,11 +124,13 @@ def write_root(
             show_parts(connection, files)
             create_speech(connection, speech)
             n_rows = write_out(connection, (*stored, "settings", *speech))
-        with read_back(aside, n_rows), duckdb.connect(":memory:") as connection:
+        with (
+            read_back(aside, n_rows),
+            duckdb.connect(aside, read_only=True) as connection,
+            _finding_from(connection, corpus.folder),
+        ):
             connection.execute("SET TimeZone = 'UTC'")
-            _fill(connection, dataset, stored)
-            show_parts(connection, absolute_paths(corpus.folder, files))
-            create_speech(connection, speech)
+            connection.execute(_LABELS_ONCE)
             with replacing_folder(corpus.summary) as folder:
                 write_rollup(connection, folder)
                 if speech:

@@ -5,11 +5,14 @@ made again of all files.
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from badc_core.atomic import replacing
@@ -17,7 +20,7 @@ from badc_core.columns import write_parquet
 from badc_core.datasets.dataset import Dataset
 from badc_core.datasets.work_folder import prepare_work_file
 
-_SEEN = pa.schema(
+SEEN = pa.schema(
     [
         ("recording_id", pa.string()),
         ("folder", pa.string()),
@@ -25,21 +28,15 @@ _SEEN = pa.schema(
         ("state", pa.string()),
     ]
 )
+"""The table of the recordings in a corpus.
+
+That is the folder of its part below that of a table, what the part's rows are called with the
+recording in them, and the state of its files when they were read.
+"""
 
 
-@dataclass(frozen=True)
-class SeenRecording:
-    """A recording in a corpus.
-
-    Attributes:
-        folder: of its part, below that of a table.
-        digest: of the part's rows with the recording in them.
-        state: of its files when they were read.
-    """
-
-    folder: str
-    digest: str
-    state: str
+STATES = pa.schema([SEEN.field("recording_id"), SEEN.field("state")])
+_UNKNOWN = -1
 
 
 @dataclass
@@ -47,12 +44,13 @@ class FoundFiles:
     """What there is of recordings.
 
     Attributes:
-        states: recording_id -> sizes and times of its files, which change if a file does.
+        states: table of `recording_id` and `state`: sizes and times of its files, which change if
+            a file does.
         absent: recording_id -> the first stage without its file.
     """
 
-    states: dict[str, str] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
+    states: pa.Table
+    absent: dict[str, str]
 
 
 def made_from(dataset: Dataset, recording_id: str) -> dict[str, Path]:
@@ -66,32 +64,41 @@ def made_from(dataset: Dataset, recording_id: str) -> dict[str, Path]:
 
 def look_at_files(dataset: Dataset, recording_ids: Iterable[str]) -> FoundFiles:
     """Returns what there is of recordings, without reading anything."""
-    found = FoundFiles()
     # Of three for each of 100,000 recordings, Path objects would cost more than looking at them.
     places = [
         (stage, f"{path.parent}/", path.name.removeprefix("x"))
         for stage, path in made_from(dataset, "x").items()
     ]
+    ids: list[str] = []
+    figures = array("q")
+    absent: dict[str, str] = {}
     for recording_id in recording_ids:
-        states = []
+        own: list[int] = []
         for stage, folder, ending in places:
             path = f"{folder}{recording_id}{ending}"
             try:
                 status = os.stat(path)  # noqa: PTH116
-                states.append(f"{status.st_size}.{status.st_mtime_ns}")
+                own += (status.st_size, status.st_mtime_ns)
             except OSError:
                 if not os.path.lexists(path):
-                    found.absent[recording_id] = name_absent(dataset, recording_id, stage)
+                    absent[recording_id] = name_absent(dataset, recording_id, stage)
                     break
-                states.append("?")  # its reader will say why
+                own += (_UNKNOWN, _UNKNOWN)  # its reader will say why
         else:
-            found.states[recording_id] = " ".join(states)
-    return found
+            ids.append(recording_id)
+            figures.extend(own)
+    states = _name_states(np.frombuffer(figures, np.int64).reshape(-1, len(places), 2))
+    return FoundFiles(pa.table([pa.array(ids, pa.string()), states], STATES.names), absent)
 
 
-def first_absent(dataset: Dataset, recording_id: str) -> str:
-    """Returns the first stage without its file; empty if no file is missing."""
-    return look_at_files(dataset, [recording_id]).absent.get(recording_id, "")
+def _name_states(figures: np.ndarray) -> pa.Array:
+    """Returns recordings' states, of sizes and times of their files."""
+    files = []
+    for sizes, times in figures.transpose(1, 2, 0):
+        texts = (pa.array(one).cast(pa.string()) for one in (sizes, times))
+        named = pc.binary_join_element_wise(*texts, ".")
+        files.append(pc.if_else(pa.array(sizes == _UNKNOWN), "?", named))
+    return pc.binary_join_element_wise(*files, " ")
 
 
 def name_absent(dataset: Dataset, recording_id: str, stage: str) -> str:
@@ -101,30 +108,24 @@ def name_absent(dataset: Dataset, recording_id: str, stage: str) -> str:
     return stage
 
 
-def read_seen(dataset: Dataset) -> dict[str, SeenRecording]:
+def read_seen(dataset: Dataset) -> pa.Table:
     """Returns the recordings that the corpus was made from; none where that is not known."""
     try:
-        table = pq.read_table(_path(dataset))
-        columns = [table[name].cast(pa.string()).to_pylist() for name in _SEEN.names]
-    except (OSError, pa.ArrowException, KeyError):
-        return {}
-    return {one: SeenRecording(*rest) for one, *rest in zip(*columns, strict=True)}
+        return pq.read_table(_path(dataset)).select(SEEN.names).cast(SEEN)
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return SEEN.empty_table()
 
 
-def write_seen(dataset: Dataset, seen: Mapping[str, SeenRecording]) -> None:
-    """Writes down what a corpus was made from.
+def write_seen(dataset: Dataset, seen: pa.Table) -> None:
+    """Writes down what a corpus was made from, by `SEEN`.
 
     Raises:
         StorageFull, OutputUnwritable: the file cannot be written.
     """
-    rows = [(one, its.folder, its.digest, its.state) for one, its in seen.items()]
-    columns = list(zip(*rows, strict=True)) or [()] * len(_SEEN)
-    texts = [pa.array(one, pa.string()) for one in columns]
-    arrays = [one.cast(field.type) for one, field in zip(texts, _SEEN, strict=True)]
     path = _path(dataset)
     prepare_work_file(dataset.work_folder, path)
     with replacing(path) as aside:
-        write_parquet(pa.Table.from_arrays(arrays, schema=_SEEN), aside)
+        write_parquet(seen, aside)
 
 
 def _path(dataset: Dataset) -> Path:
