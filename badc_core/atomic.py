@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -175,13 +175,13 @@ def remove_folder(path: Path) -> None:
         _discard(aside)
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path, names: Sequence[str] | None = None) -> None:
     """Removes the temporary files and folders that killed processes left in a folder.
 
     Processes of this machine are known to have ended; files of others are removed after a week.
     """
     with suppress(OSError):
-        for name in [one for one in os.listdir(folder) if _ASIDE.fullmatch(one)]:  # noqa: PTH208
+        for name in filter(_ASIDE.fullmatch, names or os.listdir(folder)):  # noqa: PTH208
             with suppress(OSError):
                 if _is_abandoned(folder / name):
                     _discard(folder / name)

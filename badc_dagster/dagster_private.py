@@ -7,8 +7,8 @@ still uses those that are replaced is checked in `executor/gpu_executor.py`.
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from threading import Lock, RLock
 from typing import Any
 
@@ -25,7 +25,8 @@ import dagster._core.storage.runs.sqlite
 import dagster._core.storage.schedules.sqlite  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 from dagster._check import CheckError
-from dagster._core.events import EngineEventData
+from dagster._core.definitions.asset_key import AssetKey
+from dagster._core.events import DagsterEventType, EngineEventData
 from dagster._core.execution import compute_logs
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
 from dagster._core.execution.plan.active import ActiveExecution
@@ -43,6 +44,7 @@ from dagster._core.executor.multiprocess import (
 from dagster._core.instance import DagsterInstance
 from dagster._core.storage.event_log import SqlEventLogStorageMetadata, SqliteEventLogStorage
 from dagster._core.storage.event_log import migration as event_migrations
+from dagster._core.storage.event_log.schema import AssetEventTagsTable
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs import migration as run_migrations
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
@@ -52,6 +54,7 @@ from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import stamp_alembic_rev
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.tags import TagConcurrencyLimitsCounter
+from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine, make_url
 
 __all__ = [
@@ -79,6 +82,7 @@ __all__ = [
     "keep_log_readers_from_interrupts",
     "keep_postgres_connections",
     "pool_key_for_step",
+    "read_latest_tag",
     "stamp_alembic_rev",
     "stores_in_home",
     "storing_at_once",
@@ -107,6 +111,28 @@ _MOST_ENGINES = 8
 def stores_in_home(instance: DagsterInstance) -> bool:
     """Returns whether runs and events are in files of the home, so that no other home has them."""
     return isinstance(instance.event_log_storage, SqliteEventLogStorage)
+
+
+def read_latest_tag(
+    instance: DagsterInstance,
+    key: AssetKey,
+    tag: str,
+    partitions: Sequence[str] | None,
+    after: int | None,
+) -> dict[str, str]:
+    """Returns a tag of each partition's latest materialisation, from events after one.
+
+    As `get_latest_tags_by_partition`, which takes twice the time to put rows into dicts of dicts.
+    """
+    storage: Any = instance.event_log_storage
+    latest = storage._latest_event_ids_by_partition_subquery(  # noqa: SLF001
+        key, [DagsterEventType.ASSET_MATERIALIZATION], partitions, after_cursor=after
+    )
+    tags = AssetEventTagsTable.c
+    joined = latest.join(AssetEventTagsTable, tags.event_id == latest.c.id)
+    query = select(latest.c.partition, tags.value).select_from(joined).where(tags.key == tag)
+    with storage.index_connection() as connection, closing(connection.execute(query)) as rows:
+        return dict(rows.cursor.fetchall())
 
 
 def keep_database_connections() -> None:

@@ -120,13 +120,13 @@ class DueFinder:
         self, stage: Stage, first: Mapping[str, str], *others: Mapping[str, str]
     ) -> dict[str, str]:
         """Returns the fingerprints that a stage's outputs should have, of what it is made from."""
-        of, choose = self.fingerprints.of, self.fingerprints.choices
-        both = set(first).intersection(*others) if others else first
-        return {
-            one: of(stage.name, source, *(made[one] for made in others), *choose(stage.name, one))
-            for one, source in first.items()
-            if one in both
-        }
+        both = [one for one in first if all(one in made for made in others)]
+        sources = [map(made.__getitem__, both) for made in (first, *others)]
+        each: Iterable[Sequence[str]] = zip(*sources, strict=True)
+        if stage.choices:
+            choose = self.fingerprints.choices
+            each = [(*made, *choose(stage.name, one)) for one, made in zip(both, each, strict=True)]
+        return dict(zip(both, self.fingerprints.of_each(stage.name, each), strict=True))
 
     def _judge(
         self,
@@ -137,7 +137,7 @@ class DueFinder:
     ) -> dict[str, str]:
         """Enters a stage's recordings into the progress; returns usable ones' fingerprints."""
         recorded = known.of(self._dataset, stage.name)
-        standing = self._standing(stage, known.only)
+        standing = self._standing(stage, known)
         due: dict[str, str] = {}
         current: dict[str, str] = {}
         incomplete: dict[str, str] = {}
@@ -153,14 +153,14 @@ class DueFinder:
         progress.incomplete.update(incomplete)
         return current | incomplete
 
-    def _standing(self, stage: Stage, only: Sequence[str] | None) -> Set[str]:
+    def _standing(self, stage: Stage, known: KnownFingerprints) -> Set[str]:
         """Returns the recordings whose output files are there and not dirty."""
-        if only is None:
-            present: Set[str] = stage.list_made(self._dataset)
+        if known.only is None:
+            present: Set[str] = known.made[stage.name]
         else:
             present = {
                 one
-                for one in only
+                for one in known.only
                 # Of an annexed file the link is enough: its content is fetched by who reads it.
                 if all(map(os.path.lexists, stage.outputs(self._dataset, one)))
             }

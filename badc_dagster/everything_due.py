@@ -12,7 +12,7 @@ from badc_core.errors import BadcError
 from badc_core.provenance.commits import Commits
 from badc_core.recordings.failures import StandingFailure, read_failures
 from badc_core.recordings.missing import find_missing
-from badc_core.recordings.registry import Registry, read_registry
+from badc_core.recordings.registry import Registry, ScanOutcome, read_registry
 from badc_core.reports.corpus_damage import explain_corpus_damage
 from badc_core.reports.unmuted import remove_unmuted_pages, remove_unmuted_site
 from badc_core.reviews.unmuted_clips import remove_unmuted_clips
@@ -56,14 +56,19 @@ class EverythingDue:
         self._runs = InProcessRuns(*place, overrides, job)
 
     def run(
-        self, limit: int, watch: Watch | None, scanned: KnownFingerprints | None = None
+        self,
+        limit: int,
+        watch: Watch | None,
+        read: KnownFingerprints | None = None,
+        scanned: ScanOutcome | None = None,
     ) -> RunOutcome:
         """Runs it, and returns what came of it.
 
         Args:
             limit: at most this many recordings; 0 for all.
             watch: returns what shows the progress of a stage.
-            scanned: what the scan just before this read of all outputs; None without one.
+            read: what the scan just before this read of all outputs; None without one.
+            scanned: what that scan found of the recordings.
 
         Raises:
             DetectorMissing, PackageMissing, ConfigInvalid: nothing can be run under these
@@ -71,12 +76,15 @@ class EverythingDue:
         """
         registry = read_registry(self._dataset.registry)
         batches = BatchRun(*self._place, self._runs, watch)
-        known = scanned
+        known = read
         if known is None or has_changed(self._instance, self._connection, known):
             register_keys(self._instance, self._connection, registry.ids)
             taken = take_over_made_elsewhere(self._place, registry, self._show, self._warn)
             known = taken.known
-        missing = find_missing(self._dataset, registry)
+        if scanned is not None and scanned.registry is registry:
+            missing = scanned.missing
+        else:
+            missing = find_missing(self._dataset, registry)
         progress = batches.finder.find(registry.without(missing), known)
         self._job.narrow(progress)
         wanted = self._choose(registry, progress, limit)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from badc_dagster.dagster_private import stores_in_home
+from badc_dagster.dagster_private import read_latest_tag, stores_in_home
 from badc_dagster.partitions import KEYS_PER_CALL, in_pieces
 
 FINGERPRINT_TAG = "dagster/data_version"
@@ -89,14 +89,7 @@ def _query(
     partitions: Sequence[str] | None = None,
     after: int | None = None,
 ) -> dict[str, str]:
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        key,
-        dg.DagsterEventType.ASSET_MATERIALIZATION,
-        [FINGERPRINT_TAG],
-        partitions,
-        after_cursor=after,
-    )
-    return {one: found.get(FINGERPRINT_TAG, "") for one, found in tags.items()}
+    return read_latest_tag(instance, key, FINGERPRINT_TAG, partitions, after)
 
 
 def recorded_event_ids(

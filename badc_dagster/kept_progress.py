@@ -6,7 +6,7 @@ Where something has, only recordings that it concerns are looked at. Every few m
 again, since a file can be changed in ways that show in no folder's time.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -56,9 +56,8 @@ class _Inputs:
     ) -> Self:
         """Returns what there is now."""
         work = Work(dataset.work_folder)
-        made = (stage.list_made(dataset) for stage in STAGES.values())
         dirty = (work.dirty(stage) for stage in STAGES)
-        sets = (*made, *dirty, frozenset(left_out))
+        sets = (*known.made.values(), *dirty, frozenset(left_out))
         tables = registry.by_id, *known.recorded.values()
         return cls(settings, tables, sets, read_failures(dataset))
 
@@ -140,9 +139,11 @@ class KeptProgress:
         self._inputs = now
         return self._progress
 
-    def corpus(self, place: GraphPlace, registry: Registry) -> Mapping[str, str]:
+    def corpus(
+        self, place: GraphPlace, registry: Registry, missing: Sequence[str]
+    ) -> Mapping[str, str]:
         """Returns what the corpus assets would be made from, as of the progress found last."""
-        self._corpus = self._corpus or corpus_fingerprints(*place, registry)
+        self._corpus = self._corpus or corpus_fingerprints(*place, registry, missing)
         return self._corpus
 
 

@@ -28,7 +28,7 @@ from badc_core.stages.fingerprint_files import (
     list_stored,
     read_stored,
 )
-from badc_core.stages.stage import STAGES
+from badc_core.stages.stage import STAGES, list_all_made
 from badc_dagster.fingerprint_tags import recorded_fingerprints
 from badc_dagster.partitions import asset_key
 
@@ -47,6 +47,8 @@ class KnownFingerprints:
         changed_ns: recording_id -> when its file was put in place, in ns since 1970; nothing if
             only some recordings were looked at.
         unreadable: recordings whose file cannot be read -> why.
+        made: stage -> recordings whose output files are there; nothing if only some recordings
+            were looked at.
     """
 
     recorded: Mapping[str, Mapping[str, str]]
@@ -54,6 +56,7 @@ class KnownFingerprints:
     only: Sequence[str] | None = None
     changed_ns: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[str, DatasetInvalid] = field(default_factory=dict)
+    made: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def of(self, dataset: Dataset, stage: str) -> Mapping[str, str]:
         """Returns recording_id -> fingerprint of a stage's outputs.
@@ -100,11 +103,13 @@ def read_known_fingerprints(
         stage: recorded_fingerprints(instance, asset_key(connection, stage), only)
         for stage in (STAGES if stages is None else stages)
     }
+    made: Mapping[str, frozenset[str]] = {}
     if only is None:
+        made = list_all_made(dataset, recorded)
         seen_ns = _read_seen(instance, dataset)
         if seen_ns > max(changed_ns.values(), default=0):
             seen_ns = 0  # the dataset was put back to an earlier state
-        unknown = _find_unknown(dataset, recorded)
+        unknown = _find_unknown(made, recorded)
         looked_at = [
             one for one, put_ns in changed_ns.items() if put_ns >= seen_ns or one in unknown
         ]
@@ -122,7 +127,7 @@ def read_known_fingerprints(
             output = outputs.get(stage)
             if output is not None and known.get(one) != output.fingerprint:
                 stored[stage][one] = output
-    return KnownFingerprints(recorded, stored, only, changed_ns, unreadable)
+    return KnownFingerprints(recorded, stored, only, changed_ns, unreadable, made)
 
 
 def has_changed(
@@ -135,10 +140,11 @@ def has_changed(
     )
 
 
-def _find_unknown(dataset: Dataset, recorded: Mapping[str, Mapping[str, str]]) -> set[str]:
+def _find_unknown(
+    made: Mapping[str, frozenset[str]], recorded: Mapping[str, Mapping[str, str]]
+) -> set[str]:
     """Returns the recordings with an output of which the asset graph knows nothing."""
-    unknown = (STAGES[stage].list_made(dataset) - known.keys() for stage, known in recorded.items())
-    return set().union(*unknown)
+    return set().union(*(made[stage].difference(known) for stage, known in recorded.items()))
 
 
 def remember_seen(

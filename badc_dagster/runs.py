@@ -6,7 +6,7 @@ Through the same instance and jobs as the UI. How everything that is due is run 
 
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +27,7 @@ from badc_core.recordings.registry import (
     register_recordings,
 )
 from badc_core.recordings.scan import Listing, list_folders, require_recordings, warn_of_left_out
-from badc_core.stages.stage import STAGES
+from badc_core.stages.stage import STAGES, list_all_made
 from badc_core.stages.step_records import commit_dataset_files
 from badc_dagster.batches import Watch
 from badc_dagster.command_job import CommandJob
@@ -71,6 +71,7 @@ class Project:
         self._instance = instance
         self._connection = connection
         self._overrides = overrides
+        self._scanned: ScanOutcome | None = None
         self._taken: TakenOver | None = None
 
     @classmethod
@@ -84,9 +85,7 @@ class Project:
         if find_connection(home_path(), dataset.root) is None:
             require_recordings(dataset)
         connection = connect(prepare_home(), dataset.root, name)
-        # Whatever a killed process left half written, of any stage and of the home.
-        for folder in (*dataset.output_folders, home_path()):
-            remove_abandoned(folder)
+        _remove_abandoned(dataset)
         return cls(open_instance(), connection, dataset, overrides or {})
 
     @classmethod
@@ -138,6 +137,7 @@ class Project:
         report_scan(self._instance, self._connection, self.dataset, outcome, n_new_keys)
         self._taken = take_over_made_elsewhere(self.place, outcome.registry, show, warn)
         collect_and_say(self.place, outcome.registry.by_id, show, warn)
+        self._scanned = outcome
         return outcome
 
     def collect(self, warn: Show) -> Collected:
@@ -216,7 +216,7 @@ class Project:
             due = EverythingDue(self.place, self._overrides, job, (show, warn))
             # A scan did so a moment ago: in a large archive it takes seconds.
             known = self._taken.known if self._taken is not None else None
-            return due.run(limit, watch, known)
+            return due.run(limit, watch, known, self._scanned)
 
     def _finder(self) -> DueFinder:
         return DueFinder(*self.place)
@@ -225,3 +225,19 @@ class Project:
     def place(self) -> GraphPlace:
         """The dataset, and where it is in the asset graph."""
         return self._instance, self._connection, self.dataset
+
+
+def _remove_abandoned(dataset: Dataset) -> None:
+    """Removes whatever a killed process left half written, of any stage and of the home.
+
+    Large folders are listed only once, for this and to find out what is due.
+    """
+    done: set[Path] = set()
+
+    def look_into(folder: Path, names: Sequence[str]) -> None:
+        remove_abandoned(folder, names)
+        done.add(folder)
+
+    list_all_made(dataset, see=look_into)
+    for folder in {*dataset.output_folders, home_path()} - done:
+        remove_abandoned(folder)

@@ -25,6 +25,7 @@ from badc_core.stages.corpus_outputs import CORPUS_ASSETS
 from badc_core.stages.export_outputs import export_assets
 from badc_core.stages.stage import STAGES, Stage, stages_after
 from badc_dagster.corpus_requests import CorpusCursor
+from badc_dagster.cycle_search import search_for_cycles_less_often
 from badc_dagster.done_notes import collect
 from badc_dagster.due import Progress, find_busy
 from badc_dagster.jobs import PIPELINE_JOB, select_assets
@@ -157,6 +158,7 @@ def evaluate(
     Raises:
         DatasetInvalid, DetectorMissing, PackageMissing, ConfigInvalid: nothing can be run here.
     """
+    search_for_cycles_less_often()
     cursor = Cursor.parse(cursor_text)
     close_dead_runs(instance)
     close_lost_jobs(instance, warn)
@@ -179,7 +181,7 @@ def evaluate(
     else:
         cursor.requested = {stage: {} for stage in STAGES}
     if progress.current["detections"]:
-        wanted = partial(kept.corpus, place, registry)
+        wanted = partial(kept.corpus, place, registry, outcome.missing)
         corpus = cursor.corpus.request(place, wanted, now_s(), is_idle=not requests)
         requests += [corpus] if corpus is not None else []
     n_waiting = len(cursor.sizes)

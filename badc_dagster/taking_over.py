@@ -147,7 +147,8 @@ def take_over(
     outcome.unreadable = {one: str(why) for one, why in known.unreadable.items()}
     unsettled = tick.find_unsettled(known.changed_ns) if tick else set()
     taking = _TakingOver(instance, connection, dataset, known, unsettled)
-    wanted = [one for one in registered if one in known.not_recorded]
+    not_recorded = known.not_recorded
+    wanted = [one for one in registered if one in not_recorded]
     now = wanted if tick is None else wanted[: tick.at_most]
     for start in range(0, len(now), _AT_ONCE):
         if start and start % (10 * _AT_ONCE) == 0:

@@ -12,6 +12,7 @@ import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from badc_core.annexed_files import lacks_content
 from badc_core.audio.ffmpeg import find_ffmpeg
@@ -47,8 +48,7 @@ _SIDECARS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FoundAudio:
+class FoundAudio(NamedTuple):
     """An audio file.
 
     Attributes:
@@ -171,19 +171,20 @@ class _Search:
         self._in_repository = in_repository
         self._seen: set[tuple[int, int]] = set()
 
-    def walk(self, folder: Path, name: str) -> None:
-        pending = [(str(folder), name)]
+    def walk(self, start: Path, root: str) -> None:
+        pending = [(str(start), root)]
         while pending:
             place, prefix = pending.pop()
             for entry in self._list_folder(place, prefix):
-                path = f"{prefix}/{entry.name}"
-                if entry.name.startswith("."):
+                path, name = f"{prefix}/{entry.name}", entry.name.lower()
+                if name.startswith("."):
                     continue
                 if _is_folder(entry, follow=False):
-                    if entry.name.lower() not in _SYSTEM_FOLDERS:
+                    if name not in _SYSTEM_FOLDERS:
                         pending.append((entry.path, path))
-                elif entry.name.lower().endswith(self._endings):
-                    take = self._pass_over if _lacks_ffmpeg(entry.name) else self._take
+                elif name.endswith(self._endings):
+                    lacks_ffmpeg = name.endswith(_FFMPEG_ENDINGS) and find_ffmpeg() is None
+                    take = self._pass_over if lacks_ffmpeg else self._take
                     take(entry, path)
                 elif entry.is_symlink() and _is_folder(entry, follow=True):
                     self.links.append((Path(entry.path), path))
@@ -241,11 +242,6 @@ class _Search:
             self.listing.closed[path] = "the link leads nowhere. Is its disk there?"
         if ending.isascii() and ending.isalnum() and ending not in _SIDECARS:
             self.listing.passed_over[ending] += 1
-
-
-def _lacks_ffmpeg(name: str) -> bool:
-    """Returns whether only ffmpeg reads a file, and there is none."""
-    return name.lower().endswith(_FFMPEG_ENDINGS) and find_ffmpeg() is None
 
 
 def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:

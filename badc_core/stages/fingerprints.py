@@ -9,14 +9,15 @@ recordings are accepted, so that a change of that setting makes no other recordi
 Fingerprints of files are in `hashing.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from pathlib import PurePosixPath
 from typing import Any, cast
 
 from badc_core.datasets.dataset import Dataset
-from badc_core.hashing import digest_json, sha256_text
+from badc_core.hashing import digest_json
 from badc_core.recordings.deployments import read_deployments
 from badc_core.recordings.folders import read_place
 from badc_core.recordings.identity import below_root
@@ -123,15 +124,27 @@ class Fingerprints:
             sources: fingerprints of the outputs it is made from, in the order of its inputs; of a
                 stage without inputs `of_file`. After them the recording's `choices`.
         """
-        digest = _digest_texts(*map(as_source, sources), self._settings[stage])
-        return add_floor(digest, self._floor) if STAGES[stage].has_floor else digest
+        return next(self.of_each(stage, [sources]))
+
+    def of_each(self, stage: str, sources: Iterable[Sequence[str]]) -> Iterator[str]:
+        """Yields the fingerprint of each of many outputs; `sources` as of `of`, for each.
+
+        The same as `digest_json` of lists, in a fifth of the time: archives are large.
+        """
+        settings = encode_basestring_ascii(self._settings[stage])
+        floor = add_floor("", self._floor) if STAGES[stage].has_floor else ""
+        for some in sources:
+            texts = [encode_basestring_ascii(one.partition(_FLOOR)[0]) for one in some]
+            content = f"[{', '.join(texts)}, {settings}]"
+            yield sha256(content.encode()).hexdigest()[:32] + floor
 
     def choices(self, stage: str, recording_id: str) -> tuple[str, ...]:
         """Returns what the settings come to for one recording, beside what they are for all.
 
         So a setting that concerns some recordings makes no others due.
         """
-        return STAGES[stage].choices(self._dataset, recording_id)
+        choose = STAGES[stage].choices
+        return choose(self._dataset, recording_id) if choose else ()
 
     def is_current(self, recorded: str | None, wanted: str) -> bool:
         """Whether an output serves as the one that is wanted.
@@ -164,9 +177,3 @@ class Fingerprints:
 def _hash_settings(stage: Stage, dataset: Dataset) -> str:
     content = {"stage": stage.name, "code": stage.code_version, **stage.settings(dataset)}
     return digest_json(content)
-
-
-def _digest_texts(*texts: str) -> str:
-    """Returns the same as `digest_json` of a list, in a third of the time: archives are large."""
-    content = ", ".join(map(encode_basestring_ascii, texts))
-    return sha256_text(f"[{content}]")[:32]

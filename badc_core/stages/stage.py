@@ -4,7 +4,7 @@ Fingerprints, what is due, jobs, partitions, batches and status all read this ta
 one entry here and one file in `badc_dagster/assets/`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from badc_core.recordings.loudest import channel_of
 from badc_core.recordings.recording import read_recording
 from badc_core.species_names import find_names
 from badc_core.speech.stored import search_inputs
-from badc_core.stages.listings import list_like
+from badc_core.stages.listings import list_each, list_like
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Stage:
         runs_detector: whether it runs a model: it leases devices and takes most of the time.
         choices: dataset, recording_id -> what the settings come to for this recording, where that
             decides the result and differs between recordings; nothing where it is the default.
+            None where it never differs.
         reads: the stages whose outputs its body reads, which may be more or fewer than `inputs`.
         sound: whether it reads the recording's file: needed; or shown, of what was detected, as
             far as the file is to be had.
@@ -62,7 +63,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     sound: Literal["unused", "needed", "shown"] = "unused"
     has_floor: bool = False
-    choices: Callable[[Dataset, str], tuple[str, ...]] = lambda _dataset, _one: ()
+    choices: Callable[[Dataset, str], tuple[str, ...]] | None = None
     more_outputs: Callable[[Dataset, str], tuple[Path, ...]] = lambda _dataset, _one: ()
 
     @property
@@ -212,6 +213,23 @@ _IN_ORDER = (
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _IN_ORDER}
 """By name, each after the stages it is made from."""
+
+
+def list_all_made(
+    dataset: Dataset,
+    stages: Iterable[str] = tuple(STAGES),
+    see: Callable[[Path, Sequence[str]], None] = lambda _folder, _names: None,
+) -> dict[str, frozenset[str]]:
+    """Returns the recordings with all outputs of a stage, for each stage.
+
+    Args:
+        dataset: whose outputs.
+        stages: which; all by default.
+        see: called with a folder and its names where it is really listed.
+    """
+    names = list(stages)
+    groups = [STAGES[one].outputs(dataset, "x") for one in names]
+    return dict(zip(names, list_each(groups, see), strict=True))
 
 
 def stages_after(name: str) -> tuple[str, ...]:

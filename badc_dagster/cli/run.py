@@ -1,6 +1,5 @@
 """`badc run`: everything that is due, from new files to the corpus report."""
 
-import gc
 import logging
 import os
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from badc_dagster.cli.notices import (
     warn_of_new_doubts,
     warn_of_other_home,
 )
+from badc_dagster.cycle_search import search_for_cycles_less_often
 from badc_dagster.run_outcomes import RunOutcome
 
 _ON_CLUSTER = f'slurm.stages=["{DETECTING}"]'
@@ -100,9 +100,7 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     )  # what is not installed is said before hours of work
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    # Rows and fingerprints of an archive are many objects without cycles: to look for these at the
-    # usual pace is a fifth of what it costs to find that nothing is due.
-    gc.set_threshold(50_000, 20, 50)
+    search_for_cycles_less_often()
     warn_of_other_home(out)
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)

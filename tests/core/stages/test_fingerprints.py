@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from badc_core.datasets.dataset import Dataset
 from badc_core.detector_settings import DetectorSettings
@@ -19,12 +17,7 @@ from badc_core.inference import config_hashes
 from badc_core.inference.config_hashes import detections_hash, file_hash, model_hash
 from badc_core.settings import Settings
 from badc_core.stages import stage as stage_table
-from badc_core.stages.fingerprints import (
-    Fingerprints,
-    _digest_texts,
-    as_source,
-    mark_incomplete,
-)
+from badc_core.stages.fingerprints import Fingerprints, as_source, mark_incomplete
 from badc_core.stages.stage import STAGES
 
 CHANGES: dict[str, tuple[Any, str | None]] = {
@@ -434,6 +427,8 @@ def test_several_inputs_all_count_in_their_order(tmp_path: Path) -> None:
     assert len({fingerprints.of("detections", *one) for one in sources}) == 4
 
 
-@given(st.lists(st.text(), min_size=1, max_size=3))
-def test_texts_have_the_digest_of_the_list_of_them(texts: list[str]) -> None:
-    assert _digest_texts(*texts) == digest_json(texts)
+@pytest.mark.parametrize("sources", [("a",), ("é", "中\u2028"), ('"\\\n\x00', "")])
+def test_a_fingerprint_is_the_digest_of_the_list_of_sources(tmp_path: Path, sources) -> None:
+    fingerprints = under(tmp_path)
+    listed = [*sources, fingerprints.settings_hash("detections")]
+    assert fingerprints.of("detections", *sources) == digest_json(listed)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from badc_core.stages import listings
-from badc_core.stages.listings import list_like
+from badc_core.stages.listings import list_each, list_like
 
 
 @pytest.fixture
@@ -14,12 +14,12 @@ def listed(monkeypatch):
     """Returns the folders that were really listed."""
     found = []
 
-    def count(example):
-        found.append(example.parent.name)
-        return list_names(example)
+    def count(folder):
+        found.append(folder.name)
+        return list_folder(folder)
 
-    list_names = listings._list_names
-    monkeypatch.setattr(listings, "_list_names", count)
+    list_folder = listings._list_folder
+    monkeypatch.setattr(listings, "_list_folder", count)
     return found
 
 
@@ -58,3 +58,17 @@ def test_a_recording_must_have_every_file_and_a_folder_may_come_later(tmp_path, 
         (tmp_path / one).parent.mkdir(exist_ok=True)
         (tmp_path / one).touch()
     assert list_like(example) == {"b"}
+
+
+def test_a_folder_of_several_groups_is_listed_once_and_shown_to_whoever_listens(tmp_path, listed):
+    for name in ("a.csv", "b.csv", "b.html"):
+        (tmp_path / name).touch()
+    age(tmp_path)
+    groups = [[tmp_path / "x.csv"], [tmp_path / "x.html"]]
+    shown = {}
+    assert list_each(groups, shown.__setitem__) == [{"a", "b"}, {"b"}]
+    assert len(listed) == 1
+    assert set(shown[tmp_path]) == {"a.csv", "b.csv", "b.html"}
+    shown.clear()
+    assert list_each(groups, shown.__setitem__) == [{"a", "b"}, {"b"}]
+    assert not shown
