@@ -64,7 +64,7 @@ def test_stations_and_species_have_pages_that_lead_to_one_another(two_stations):
     assert "Owl" not in text
     jay = corpus.species_page("Jay")
     text = read(jay)
-    assert "3 detections at or above 0.25 in 2 recordings at 2 stations of 2" in text
+    assert "3 detections at or above 0.25 in 2 recordings at 2 of 2 stations" in text
     assert "MARSH 2 \N{EN DASH} 1 of 2 0.80 RIDGE 1 \N{EN DASH} 1 of 1 0.80" in text
     for page in (marsh, jay):
         links = re.findall('href="([^"#]+)"', page.read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def test_pages_of_what_is_gone_are_removed(two_stations):
     assert named(site.removed) == ["owl", "ridge"]
     corpus = two_stations.dataset.corpus
     assert named(corpus.list_pages()) == ["jay", "marsh"]
-    assert "at 1 station of 1" in read(corpus.species_page("Jay"))
+    assert "at 1 of 1 station" in read(corpus.species_page("Jay"))
 
 
 def test_a_damaged_page_is_found_and_written_again_alone(two_stations):
