@@ -138,12 +138,13 @@ class DueFinder:
         """Enters a stage's recordings into the progress; returns usable ones' fingerprints."""
         recorded = known.of(self._dataset, stage.name)
         standing = self._standing(stage, known)
+        is_current = self.fingerprints.is_current
         due: dict[str, str] = {}
         current: dict[str, str] = {}
         incomplete: dict[str, str] = {}
         for one, fingerprint in wanted.items():
             found = recorded.get(one) if one in standing else None
-            if found is not None and self.fingerprints.is_current(found, fingerprint):
+            if found is not None and (found == fingerprint or is_current(found, fingerprint)):
                 current[one] = found
                 continue
             due[one] = fingerprint
@@ -151,7 +152,7 @@ class DueFinder:
                 incomplete[one] = found
         progress.due[stage.name], progress.current[stage.name] = due, current
         progress.incomplete.update(incomplete)
-        return current | incomplete
+        return current | incomplete if incomplete else current
 
     def _standing(self, stage: Stage, known: KnownFingerprints) -> Set[str]:
         """Returns the recordings whose output files are there and not dirty."""

@@ -70,9 +70,10 @@ class SensorTick:
         Args:
             changed_ns: recording_id -> when its file was put in place, in ns since 1970.
         """
-        ages_s = {one: self.now_s - put_ns / 1e9 for one, put_ns in changed_ns.items()}
         # A clock that was ahead would make them wait until that time.
-        return {one for one, age_s in ages_s.items() if 0 <= age_s < _SETTLED_AFTER_S}
+        latest_ns = int(self.now_s * 1e9)
+        settled_ns = latest_ns - int(_SETTLED_AFTER_S * 1e9)
+        return {one for one, put_ns in changed_ns.items() if settled_ns < put_ns <= latest_ns}
 
 
 @dataclass
