@@ -20,7 +20,7 @@ _KEY = re.compile(r"(?P<backend>[A-Z0-9_]+?)E?-s(?P<size>\d+)(-[a-zA-Z]\d+)*--(?
 """Source: https://git-annex.branchable.com/internals/key_format/"""
 
 
-def lacks_content(path: Path) -> bool:
+def lacks_content(path: Path | str) -> bool:
     """Returns whether a file is annexed and its content is not here.
 
     That is a link into an annex that leads nowhere, or in an unlocked or adjusted branch a small
@@ -29,7 +29,8 @@ def lacks_content(path: Path) -> bool:
     try:
         status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
-        return path.is_symlink() and _leads_into_annex(path)
+        link = Path(path)
+        return link.is_symlink() and _leads_into_annex(link)
     except OSError:
         return False  # its reader will say so
     is_small_file = stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_POINTER_BYTES
@@ -136,7 +137,7 @@ def _leads_nowhere(path: Path) -> bool:
     return False
 
 
-def _begins_with(path: Path, beginning: bytes) -> bool:
+def _begins_with(path: Path | str, beginning: bytes) -> bool:
     # A file object would cost thrice as much, and corpora have thousands of small files.
     try:
         descriptor = os.open(path, os.O_RDONLY)

@@ -72,6 +72,6 @@ def _require_version(connection: duckdb.DuckDBPyConnection, patterns: list[str])
             raise DetectionsInvalid(what, one["file_name"], _REMEDY)
 
 
-def exact_pattern(path: Path) -> str:
+def exact_pattern(path: Path | str) -> str:
     """Returns a path as a DuckDB pattern that matches only this file."""
     return str(path).translate(_EXACT)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from badc_core.annexed_files import require_fetched
+from badc_core.annexed_files import lacks_content, require_fetched
 from badc_core.corpus.database import TABLES, create_views, query
 from badc_core.corpus.finished_database import first_line
 from badc_core.corpus.part_views import show_parts
@@ -43,7 +43,8 @@ def open_corpus(dataset: Dataset) -> Iterator[duckdb.DuckDBPyConnection]:
     if not dataset.corpus.duckdb.exists():
         raise DatasetInvalid("there is no corpus yet", dataset.corpus.duckdb, remedy)
     with duckdb.connect(":memory:") as connection:
-        require_fetched_all(attach_corpus(connection, dataset))
+        files = attach_corpus(connection, dataset)
+        require_fetched_all([Path(one) for one in files if lacks_content(one)])
         show_corpus(connection, dataset)
         yield connection
 
@@ -53,7 +54,7 @@ def has_corpus(dataset: Dataset) -> bool:
     return os.path.lexists(dataset.corpus.duckdb)
 
 
-def attach_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Path]:
+def attach_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[str]:
     """Attaches the database of a corpus, and returns the files of its parts.
 
     Args:
@@ -78,7 +79,8 @@ def attach_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> li
     except duckdb.Error as error:
         what = f"the database cannot be read ({first_line(error)})"
         raise _refuse(dataset, what) from error
-    return [dataset.corpus.folder / path for one in files for path in one["paths"]]
+    folder = dataset.corpus.folder
+    return [f"{folder}/{path}" for one in files for path in one["paths"]]
 
 
 def show_corpus(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:

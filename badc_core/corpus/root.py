@@ -142,7 +142,9 @@ def write_root(
 
 def absolute_paths(folder: Path, files: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Returns files of parts as DuckDB finds them from anywhere."""
-    return {name: [exact_pattern(folder / one) for one in paths] for name, paths in files.items()}
+    return {
+        name: [exact_pattern(f"{folder}/{one}") for one in paths] for name, paths in files.items()
+    }
 
 
 def _fill(

@@ -97,7 +97,7 @@ class Snapshot:
 
     def _attach_corpus(self) -> None:
         for path in attach_corpus(self._connection, self._dataset):
-            require_fetched(path)
+            require_fetched(Path(path))
         show_corpus(self._connection, self._dataset)
 
     def _open_files(self, recording_ids: list[str]) -> None:
