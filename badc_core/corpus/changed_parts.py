@@ -33,7 +33,7 @@ from badc_core.provenance.annex import fetch
 from badc_core.recordings.recording import Recording
 from badc_core.stages.damage import put_contents_away
 
-PART_CODE_VERSION = "3"
+PART_CODE_VERSION = "4"
 """Raised by hand when parts would be written otherwise from the same files."""
 
 _MOST_PIECES = 50

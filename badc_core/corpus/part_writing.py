@@ -13,12 +13,14 @@ from typing import Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from badc_core.atomic import damaged_write, replacing
 from badc_core.corpus.database import TABLES, create_table, create_views
 from badc_core.corpus.duckdb_errors import naming_duckdb_trouble
-from badc_core.corpus.parquet_files import exact_pattern, reading_results, source
-from badc_core.corpus.part_views import show_rows, typed_columns
+from badc_core.corpus.numbered_texts import as_text, as_texts, number_texts
+from badc_core.corpus.parquet_files import reading_results, source
+from badc_core.corpus.part_views import detection_id, typed_columns
 from badc_core.corpus.parts import ROWS, SUMMARIES, BrokenRule, CorpusPart, PartFile, PartKey
 from badc_core.corpus.rules import CHECKS_OF_PARTS, verify_corpus
 from badc_core.datasets.corpus_paths import CorpusPaths
@@ -33,7 +35,25 @@ _MEMORY = "1GB"
 _COUNTED_AGAIN = "counts_by_recording"
 """The summary of which others are made."""
 
-_VIEWS = ("real_detections", *SUMMARIES)
+_COUNTED = {
+    "detections": (
+        *("chunk_id", "absolute_time_ms", "absolute_end_ms", "confidence", "is_detection"),
+        *("is_expected", "calibrated_p", "recording_id", "label", "label_name", "scientific_name"),
+        *("runner", "model_version", "model_sha256", "config_hash"),
+    )
+}
+"""The columns of rows that the summaries and rules need; all of chunks."""
+
+_DETECTIONS = f"""
+CREATE VIEW detections AS SELECT *, {detection_id(as_text)} AS detection_id
+FROM numbered_detections
+"""  # noqa: S608
+_REAL_DETECTIONS = """
+CREATE VIEW real_detections AS SELECT * FROM detections
+WHERE is_detection AND label IS DISTINCT FROM list_position(getvariable('texts'), 'none') - 1
+"""
+"""The same as `sql/real_detections.sql`, for numbers."""
+
 _FORMAT = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{'{SCHEMA_KEY}': '{SCHEMA_VERSION}'}}"
 
 
@@ -89,7 +109,7 @@ class PartWriter:
         self._connection.execute("SET TimeZone = 'UTC'")
         for name in ROWS:
             create_table(self._connection, f"empty_{name}", TABLES[name].empty_table())
-        self._has_views = False
+        self._columns: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -117,37 +137,44 @@ class PartWriter:
     def sum_up(self, job: PartJob, rows: Mapping[str, PartFile]) -> CorpusPart:
         """Writes what is counted of rows that are written, checks them, and returns the part."""
         files = dict(rows)
-        self._show(job, rows)
+        texts = self._show(job, rows)
         for name, order in SUMMARIES.items():
             sql = f'SELECT * FROM memory.main."{name}" ORDER BY {order}'  # noqa: S608
             if name == _COUNTED_AGAIN:
                 # In front of the view of this name, for those that count what it counted.
                 self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql}')
                 sql = f'FROM "{name}"'
+            sql = f"SELECT {self._columns[name]} FROM ({sql})"  # noqa: S608
             files[name] = self._write(name, job.key, sql)
-        broken = {
-            one.name: BrokenRule(one.violations, one.examples)
-            for one in verify_corpus(self._connection, CHECKS_OF_PARTS)
-            if not one.passed
-        }
+        broken = {}
+        for one in verify_corpus(self._connection, CHECKS_OF_PARTS):
+            if not one.passed:
+                examples = [texts[at] if isinstance(at, int) else at for at in one.examples]
+                broken[one.name] = BrokenRule(one.violations, examples)
         key, n = job.key, job.recordings.num_rows
         return CorpusPart(key.study_area, key.location, key.month, n, files, broken)
 
-    def _show(self, job: PartJob, rows: Mapping[str, PartFile]) -> None:
-        """Has the tables and views show a part."""
+    def _show(self, job: PartJob, rows: Mapping[str, PartFile]) -> list[str]:
+        """Has the tables and views show a part; returns the texts whose numbers they have."""
         connection = self._connection
-        for name in ("recordings", "sunrises"):
-            connection.execute(f"DROP TABLE IF EXISTS {name}")
-        create_table(connection, "recordings", job.recordings)
-        create_table(connection, "sunrises", find_sunrises(job.recordings))
+        tables = {"recordings": job.recordings, "sunrises": find_sunrises(job.recordings)}
         for name in ROWS:
-            path = exact_pattern(self._corpus.folder / rows[name].path)
-            connection.execute(f"SET VARIABLE shown_{name} = ?", [path])
-        if not self._has_views:
-            for name in ROWS:
-                show_rows(connection, name, f"getvariable('shown_{name}')")
-            create_views(connection, _VIEWS)
-            self._has_views = True
+            path = self._corpus.folder / rows[name].path
+            encoded = [one.name for one in TABLES[name] if pa.types.is_dictionary(one.type)]
+            with pq.ParquetFile(path, read_dictionary=encoded) as file:
+                tables[name] = file.read(_COUNTED.get(name), use_threads=False)
+        numbered, texts = number_texts(tables)
+        connection.execute("SET VARIABLE texts = ?::VARCHAR[]", [texts])
+        for name, table in numbered.items():
+            connection.register("numbered_detections" if name == "detections" else name, table)
+        if not self._columns:
+            connection.execute(_DETECTIONS)
+            connection.execute(_REAL_DETECTIONS)
+            create_views(connection, tuple(SUMMARIES))
+            for name in SUMMARIES:
+                described = connection.execute(f'DESCRIBE memory.main."{name}"').fetchall()
+                self._columns[name] = as_texts((column, kind) for column, kind, *_ in described)
+        return texts
 
     def _write(self, name: str, key: PartKey, sql: str) -> PartFile:
         """Writes what a query gives, to a file named by its content."""
@@ -158,14 +185,21 @@ class PartWriter:
             quoted = str(aside).replace("'", "''")
             copy = f"COPY ({sql}) TO '{quoted}' ({_FORMAT})"
             copied = connection.execute(copy).fetchall()
-            back = "SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)"
-            if connection.execute(back, [exact_pattern(aside)]).fetchall() != copied:
+            if [(_count_rows(aside),)] != copied:
                 raise damaged_write(aside)
         digest = sha256_file(new)
         path = folder / f"{digest[:12]}.parquet"
         new.replace(path)
         below = path.relative_to(self._corpus.folder).as_posix()
         return PartFile(below, copied[0][0], path.stat().st_size, digest)
+
+
+def _count_rows(path: Path) -> int:
+    """Returns how many rows a file says that it has; -1 if it says nothing."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except pa.ArrowException:
+        return -1
 
 
 @contextmanager
