@@ -4,11 +4,12 @@ What is entered there is decided in `registry.py`.
 """
 
 import csv
+import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TextIO, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
@@ -25,6 +26,9 @@ _WITHOUT_RENAMES = _COLUMNS[:-1]
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
 _MOST_DIGITS = 18
 _ROWS_AT_ONCE = 2000
+_QUOTING = "\"'\r"
+"""Without these in a table its cells are what is between commas and ends of lines."""
+
 _T = TypeVar("_T")
 _OrEmpty = Annotated[_T | None, BeforeValidator(lambda cell: cell or None)]
 
@@ -80,7 +84,7 @@ def read_table(path: Path, wanted: set[str] | None) -> list[RegisteredRecording]
         return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if wanted is None and (rows := _parse_sound(csv.reader(file, strict=True))) is not None:
+            if wanted is None and (rows := _parse_sound(file)) is not None:
                 return rows
             file.seek(0)
             return list(_parse_rows(csv.reader(file, strict=True), path, wanted))
@@ -98,15 +102,10 @@ def write_table(path: Path, rows: Collection[RegisteredRecording]) -> None:
         write_rows(file, columns, ([getattr(one, name) for name in columns] for one in rows))
 
 
-def _parse_sound(reader: Any) -> list[RegisteredRecording] | None:
+def _parse_sound(file: TextIO) -> list[RegisteredRecording] | None:
     """Returns all rows, looked at by columns, in a fifth of the time; None if one may be wrong."""
     try:
-        names = tuple(next(reader, ()))
-        columns: list[list[str]] = [[] for _ in names]
-        # All rows as lists at once would keep the garbage collector busy.
-        while some := list(islice(reader, _ROWS_AT_ONCE)):
-            for column, cells in zip(columns, zip(*some, strict=True), strict=True):
-                column.extend(as_written(cells))
+        names, columns = _read_columns(file.read())
     except (csv.Error, ValueError):  # not text, or a row of another length
         return None
     if names not in {_COLUMNS, _WITHOUT_RENAMES}:
@@ -119,6 +118,25 @@ def _parse_sound(reader: Any) -> list[RegisteredRecording] | None:
         return None
     texts = [[cell or None for cell in column] for column in (fingerprints, *first_paths)]
     return list(map(RegisteredRecording, ids, paths, *numbers, *texts))
+
+
+def _read_columns(text: str) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Returns the names and cells of columns; raises ValueError if a row has another length."""
+    if not any(one in text for one in _QUOTING):
+        head, *lines = text.removesuffix("\n").split("\n")
+        names = tuple(head.split(","))
+        if {one.count(",") + 1 for one in lines} - {len(names)}:
+            raise ValueError
+        cells = ",".join(lines).split(",") if lines else []
+        return names, [cells[at :: len(names)] for at in range(len(names))]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names = tuple(next(reader, ()))
+    columns: list[list[str]] = [[] for _ in names]
+    # All rows as lists at once would keep the garbage collector busy.
+    while some := list(islice(reader, _ROWS_AT_ONCE)):
+        for column, row in zip(columns, zip(*some, strict=True), strict=True):
+            column.extend(as_written(row))
+    return names, columns
 
 
 def _parse_numbers(cells: Sequence[str]) -> list[int | None] | None:

@@ -18,17 +18,19 @@ _NUMBER = st.sampled_from(["", "0", "007", "12", "-1", "1.0", " 1", "1_0", "x", 
 _ROWS = st.lists(st.tuples(_TEXT, _TEXT, _NUMBER, _NUMBER, _TEXT, _TEXT).map(list), max_size=3)
 
 
-@given(_ROWS, st.integers(4, 6))
-@example([["a", "b", "007", "1", "", ""], ["b", "a", "", "0", "'=x", "c"]], 6)
-@example([["a", "b", "1", "1", "", ""], ["a", "c", "", "0", "x", ""]], 6)
-@example([["a", "b", "1", "1", "", ""], []], 5)
-@example([], 5)
-def test_rows_are_the_same_by_columns_as_one_by_one(rows: list[list[str]], n_columns: int) -> None:
+@given(_ROWS, st.integers(4, 6), st.sampled_from(["\n", "\r\n"]))
+@example([["a", "b", "007", "1", "", ""], ["b", "a", "", "0", "'=x", "c"]], 6, "\n")
+@example([["a", "b", "1", "1", "", ""], ["a", "c", "", "0", "x", ""]], 6, "\n")
+@example([["a", "b", "1", "1", "", ""], []], 5, "\n")
+@example([], 5, "\n")
+def test_rows_are_the_same_by_columns_as_one_by_one(
+    rows: list[list[str]], n_columns: int, end: str
+) -> None:
     names = _HEAD.split(",")[:n_columns]
     text = io.StringIO()
-    csv.writer(text).writerows([names, *(row[:n_columns] for row in rows)])
+    csv.writer(text, lineterminator=end).writerows([names, *(row[:n_columns] for row in rows)])
 
-    by_columns = _parse_sound(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True))
+    by_columns = _parse_sound(io.StringIO(text.getvalue(), newline=""))
 
     try:
         reader = csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True)
