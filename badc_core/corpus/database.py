@@ -54,13 +54,19 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates the tables that the views need, empty."""
     connection.execute("CREATE TABLE settings (bucket_minutes BIGINT, min_score DOUBLE)")
     for name, schema in {**TABLES, "sunrises": SUNRISES}.items():
-        create_table(connection, name, schema.empty_table())
+        create_empty(connection, name, schema)
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """Creates a table with an Arrow table's content."""
     with _arriving(connection, table):
         connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')  # noqa: S608
+
+
+def create_empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    """Creates a table without rows."""
+    # `Schema.empty_table` would import pandas, which takes as long as the rest of a short command.
+    create_table(connection, name, pa.Table.from_batches([], schema))
 
 
 def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

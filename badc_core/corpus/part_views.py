@@ -5,7 +5,7 @@ from functools import cache
 
 import duckdb
 
-from badc_core.corpus.database import TABLES, VIEWS, create_table, create_views
+from badc_core.corpus.database import TABLES, VIEWS, create_empty, create_views
 from badc_core.corpus.parquet_files import source
 from badc_core.corpus.parts import ROWS, SUMMARIES
 from badc_core.sun.sunrises import SUNRISES
@@ -43,8 +43,8 @@ def show_parts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequen
     """
     if not files or not files[ROWS[0]]:
         for name in ROWS:
-            create_table(connection, name, TABLES[name].empty_table())
-        create_table(connection, "sunrises", SUNRISES.empty_table())
+            create_empty(connection, name, TABLES[name])
+        create_empty(connection, "sunrises", SUNRISES)
         create_views(connection)
         return
     for name in ROWS:
@@ -69,7 +69,7 @@ def typed_columns(name: str, *, stored: bool = False) -> tuple[str, ...]:
         stored: only those that the files of parts have, of their types.
     """
     with duckdb.connect(":memory:", config={"threads": "1"}) as connection:
-        create_table(connection, name, TABLES[name].empty_table())
+        create_empty(connection, name, TABLES[name])
         types = connection.execute(f'DESCRIBE "{name}"').fetchall()
     return tuple(
         f'CAST({_DERIVED.get(column, column)} AS {kind}) AS "{column}"'

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from badc_core.atomic import damaged_write, replacing
-from badc_core.corpus.database import TABLES, create_table, create_views
+from badc_core.corpus.database import TABLES, create_empty, create_views
 from badc_core.corpus.duckdb_errors import naming_duckdb_trouble
 from badc_core.corpus.numbered_texts import as_text, as_texts, number_texts
 from badc_core.corpus.parquet_files import reading_results, source
@@ -108,7 +108,7 @@ class PartWriter:
         )
         self._connection.execute("SET TimeZone = 'UTC'")
         for name in ROWS:
-            create_table(self._connection, f"empty_{name}", TABLES[name].empty_table())
+            create_empty(self._connection, f"empty_{name}", TABLES[name])
         self._columns: dict[str, str] = {}
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from badc_core.annexed_files import require_fetched
 from badc_core.corpus.building import MISSING
 from badc_core.corpus.database import (
     TABLES,
-    create_table,
+    create_empty,
     create_tables,
     create_views,
     insert_recordings,
@@ -105,7 +105,7 @@ class Snapshot:
         present = self._find_present(recording_ids)
         connection = self._connection
         create_tables(connection)
-        create_table(connection, "missing", MISSING.empty_table())
+        create_empty(connection, "missing", MISSING)
         insert_recordings(connection, recordings_table(list(present.values())))
         for name, path_of in _KINDS.items():
             self._show_files(name, [path_of(self._dataset, one) for one in present])

@@ -12,12 +12,7 @@ from pathlib import Path
 import duckdb
 
 from badc_core.atomic import naming_storage_trouble
-from badc_core.corpus.database import (
-    SUMMARY_VIEWS,
-    create_table,
-    create_views,
-    query,
-)
+from badc_core.corpus.database import SUMMARY_VIEWS, create_empty, create_views, query
 from badc_core.corpus.duckdb_errors import is_disk_full, naming_duckdb_trouble
 from badc_core.corpus.finished_database import first_line
 from badc_core.corpus.parquet_files import VERSIONS, exact_pattern, source
@@ -170,7 +165,7 @@ def fill_tables(
         ContentMissing, DetectionsInvalid: as for `open_aggregates`.
     """
     _require_there(paths)
-    create_table(connection, "detections", DETECTIONS.empty_table())
+    create_empty(connection, "detections", DETECTIONS)
     connection.execute(
         "CREATE TABLE settings AS SELECT ?::BIGINT AS bucket_minutes", [bucket_minutes]
     )
