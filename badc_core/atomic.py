@@ -181,7 +181,7 @@ def remove_abandoned(folder: Path, names: Sequence[str] | None = None) -> None:
     Processes of this machine are known to have ended; files of others are removed after a week.
     """
     with suppress(OSError):
-        for name in filter(_ASIDE.fullmatch, names or os.listdir(folder)):  # noqa: PTH208
+        for name in filter(_ASIDE.fullmatch, os.listdir(folder) if names is None else names):  # noqa: PTH208
             with suppress(OSError):
                 if _is_abandoned(folder / name):
                     _discard(folder / name)

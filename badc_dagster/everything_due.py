@@ -67,7 +67,7 @@ class EverythingDue:
         Args:
             limit: at most this many recordings; 0 for all.
             watch: returns what shows the progress of a stage.
-            read: what the scan just before this read of all outputs; None without one.
+            read: all outputs, as a scan has read them just before; None without one.
             scanned: what that scan found of the recordings.
 
         Raises:

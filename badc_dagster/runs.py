@@ -7,6 +7,7 @@ Through the same instance and jobs as the UI. How everything that is due is run 
 import logging
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -85,7 +86,7 @@ class Project:
         if find_connection(home_path(), dataset.root) is None:
             require_recordings(dataset)
         connection = connect(prepare_home(), dataset.root, name)
-        _remove_abandoned(dataset)
+        _clear_abandoned(dataset)
         return cls(open_instance(), connection, dataset, overrides or {})
 
     @classmethod
@@ -214,9 +215,11 @@ class Project:
             self.close_lost(warn)
         with CommandJob(self._connection, warn, resumed, show) as job:
             due = EverythingDue(self.place, self._overrides, job, (show, warn))
-            # A scan did so a moment ago: in a large archive it takes seconds.
+            # A scan did so a moment ago: in a large archive it takes seconds. Used once, as files
+            # may come and go until the next time.
             known = self._taken.known if self._taken is not None else None
-            return due.run(limit, watch, known, self._scanned)
+            scanned, self._scanned, self._taken = self._scanned, None, None
+            return due.run(limit, watch, known, scanned)
 
     def _finder(self) -> DueFinder:
         return DueFinder(*self.place)
@@ -227,7 +230,7 @@ class Project:
         return self._instance, self._connection, self.dataset
 
 
-def _remove_abandoned(dataset: Dataset) -> None:
+def _clear_abandoned(dataset: Dataset) -> None:
     """Removes whatever a killed process left half written, of any stage and of the home.
 
     Large folders are listed only once, for this and to find out what is due.
@@ -238,6 +241,7 @@ def _remove_abandoned(dataset: Dataset) -> None:
         remove_abandoned(folder, names)
         done.add(folder)
 
-    list_all_made(dataset, see=look_into)
+    with suppress(OSError):  # whoever reads that folder says what is wrong with it
+        list_all_made(dataset, see=look_into)
     for folder in {*dataset.output_folders, home_path()} - done:
         remove_abandoned(folder)

@@ -46,7 +46,8 @@ class _Everything(CommandGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         others = sorted(entry_points(group=COMMANDS_GROUP), key=lambda one: one.name)
-        add_later(self, [*_entries(_COMMANDS), *others, *_entries(_GROUPS)])
+        # Of two with a name the later counts: no other package replaces a command of BADC's own.
+        add_later(self, [*others, *_entries(_COMMANDS), *_entries(_GROUPS)])
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Returns the commands in the order of the help."""

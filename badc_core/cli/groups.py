@@ -28,7 +28,7 @@ class _Commands(UserDict[str, Any]):
     """
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Returns a command, or the default: a KeyError of an import is no lack of it."""
+        """Returns a command, or the default; errors of its import are raised."""
         return self[key] if key in self.data else default
 
     def __getitem__(self, name: str) -> Any:

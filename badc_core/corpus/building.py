@@ -47,7 +47,7 @@ MISSING = pa.schema(
 """The table of recordings that should be in a corpus and have no result."""
 
 _MOST_THREADS = 4
-"""Each writes a part and needs a gigabyte for a large one."""
+"""Each writes a part and needs a gigabyte or more for a large one."""
 
 _Reasons = dict[str, tuple[str, str]]
 """recording_id -> the stage whose result it lacks, and why."""

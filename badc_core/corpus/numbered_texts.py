@@ -1,7 +1,7 @@
 """The rows of a part with numbers in place of texts, by which DuckDB groups in half the time.
 
-Numbers are in the order of the texts: what is sorted by them is sorted by the texts, too. A text
-is no longer one to SQL: compare it with nothing but others, and let `as_texts` give it back.
+Numbers are in the order of the texts: what is sorted by them is sorted by the texts, too. To SQL
+they are numbers: compare them only with each other, and let `as_texts` give the texts back.
 """
 
 from collections.abc import Iterable, Mapping

@@ -30,7 +30,9 @@ from badc_core.hashing import sha256_file
 from badc_core.sun.sunrises import find_sunrises
 
 _MEMORY = "1GB"
-"""That DuckDB may use for a part; beyond, it uses the disk."""
+"""That DuckDB may use for a part; beyond, it uses the disk. The rows that are counted are in memory
+beside it: some 60 bytes for each.
+"""
 
 _COUNTED_AGAIN = "counts_by_recording"
 """The summary of which others are made."""
@@ -43,6 +45,9 @@ _COUNTED = {
     )
 }
 """The columns of rows that the summaries and rules need; all of chunks."""
+
+_SHOWN = {"detections": "numbered_detections", "chunks": "chunks"}
+"""Rows, and under what name the connection shows them."""
 
 _DETECTIONS = f"""
 CREATE VIEW detections AS SELECT *, {detection_id(as_text)} AS detection_id
@@ -151,6 +156,8 @@ class PartWriter:
             if not one.passed:
                 examples = [texts[at] if isinstance(at, int) else at for at in one.examples]
                 broken[one.name] = BrokenRule(one.violations, examples)
+        for name in ("recordings", "sunrises", *_SHOWN.values()):
+            self._connection.unregister(name)  # else they would stay in memory until the next part
         key, n = job.key, job.recordings.num_rows
         return CorpusPart(key.study_area, key.location, key.month, n, files, broken)
 
@@ -162,11 +169,11 @@ class PartWriter:
             path = self._corpus.folder / rows[name].path
             encoded = [one.name for one in TABLES[name] if pa.types.is_dictionary(one.type)]
             with pq.ParquetFile(path, read_dictionary=encoded) as file:
-                tables[name] = file.read(_COUNTED.get(name), use_threads=False)
+                tables[_SHOWN[name]] = file.read(_COUNTED.get(name), use_threads=False)
         numbered, texts = number_texts(tables)
         connection.execute("SET VARIABLE texts = ?::VARCHAR[]", [texts])
         for name, table in numbered.items():
-            connection.register("numbered_detections" if name == "detections" else name, table)
+            connection.register(name, table)
         if not self._columns:
             connection.execute(_DETECTIONS)
             connection.execute(_REAL_DETECTIONS)

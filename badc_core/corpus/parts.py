@@ -186,7 +186,7 @@ def explain_lost_file(corpus: CorpusPaths, part: CorpusPart) -> str:
 
 
 def find_unlike_files(corpus: CorpusPaths, part: CorpusPart) -> dict[Path, str]:
-    """Returns the files of a part that are not as long as they were written, and what they are."""
+    """Returns the files of a part that are not as long as they were written, and what is wrong."""
     unlike = {}
     for one in part.files.values():
         try:

@@ -30,13 +30,13 @@ SEEN = pa.schema(
 )
 """The table of the recordings in a corpus.
 
-That is the folder of its part below that of a table, what the part's rows are called with the
-recording in them, and the state of its files when they were read.
+It has the folder of each one's part, the digest of the part's rows with the recording in them, and
+the state of the recording's files when they were read.
 """
 
-
-STATES = pa.schema([SEEN.field("recording_id"), SEEN.field("state")])
+_STATES = pa.schema([SEEN.field("recording_id"), SEEN.field("state")])
 _UNKNOWN = -1
+_LATEST_NS = 2**63 - 1
 
 
 @dataclass
@@ -78,7 +78,7 @@ def look_at_files(dataset: Dataset, recording_ids: Iterable[str]) -> FoundFiles:
             path = f"{folder}{recording_id}{ending}"
             try:
                 status = os.stat(path)  # noqa: PTH116
-                own += (status.st_size, status.st_mtime_ns)
+                own += (status.st_size, min(status.st_mtime_ns, _LATEST_NS))
             except OSError:
                 if not os.path.lexists(path):
                     absent[recording_id] = name_absent(dataset, recording_id, stage)
@@ -88,7 +88,7 @@ def look_at_files(dataset: Dataset, recording_ids: Iterable[str]) -> FoundFiles:
             ids.append(recording_id)
             figures.extend(own)
     states = _name_states(np.frombuffer(figures, np.int64).reshape(-1, len(places), 2))
-    return FoundFiles(pa.table([pa.array(ids, pa.string()), states], STATES.names), absent)
+    return FoundFiles(pa.table([pa.array(ids, pa.string()), states], _STATES.names), absent)
 
 
 def _name_states(figures: np.ndarray) -> pa.Array:

@@ -23,9 +23,13 @@ _CANDIDATES = """
         WHERE list_contains($2, label)
         GROUP BY label, label_name, place
     ), numbered AS (
-        SELECT label, label_name, scientific_name, unnest(ones, recursive := true),
-            generate_subscripts(ones, 1) AS nth_of_station
-        FROM found
+        SELECT *, row_number() OVER (
+            PARTITION BY label, place ORDER BY worst, recording_id
+        ) AS nth_of_station
+        FROM (
+            SELECT label, label_name, place, scientific_name, unnest(ones, recursive := true)
+            FROM found
+        )
     ), chosen AS (
         SELECT * FROM numbered QUALIFY row_number() OVER (
             PARTITION BY label ORDER BY nth_of_station, worst, recording_id

@@ -118,7 +118,8 @@ class RecordingPages:
         found: dict[str, int | None] = {}
         with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
             for entry in entries:
-                if entry.name.endswith(self._ending):
+                # No recording's name has bytes that are no text, but a stray file's may.
+                if entry.name.endswith(self._ending) and _is_text(entry.name):
                     size = None
                     with suppress(FileNotFoundError):
                         size = entry.stat().st_size
@@ -170,6 +171,14 @@ class RecordingPages:
         for one in _find_exhibits(content):
             found.setdefault(one.attributes["data-label"], one)
         return found
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_exhibits(content: bytes) -> Iterator[_Exhibit]:

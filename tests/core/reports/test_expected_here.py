@@ -65,6 +65,9 @@ def test_a_desert_bird_is_marked_on_every_page_table_and_line(root):
         for name, is_marked in ((CACTUS_WREN, True), (OVENBIRD, False)):
             row = next(one for one in page.split("<tr>")[1:] if f">{name}<" in one)
             assert (BADGE in row) == is_marked
+    for name, said in ((CACTUS_WREN, "none of them is"), (OVENBIRD, "all of them are")):
+        page = dataset.corpus.species_page(name).read_text()
+        assert f"By place and season, {said} expected." in page
     exhibits = pages[0].read_text().split("<figure")
     marked = [one for one in exhibits if BADGE in one and f"<span>{CACTUS_WREN}</span>" in one]
     assert len(marked) == 2

@@ -1,7 +1,9 @@
 """Pages about stations and species: what is on them, and which are written again."""
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,16 @@ def two_stations(workbench):
     add(workbench, "m2", "MARSH", [], day=15)
     add(workbench, "r1", "RIDGE", [(6.0, "Jay", JAY), (60.0, "Owl", OWL), (66.0, "Owl", OWL)])
     return workbench
+
+
+def test_a_stray_name_and_a_time_far_ahead_stop_nothing(two_stations):
+    dataset = two_stations.dataset
+    os.utime(dataset.detections("m1"), ns=(10**19, 10**19))  # the year 2286
+    name = os.fsencode(dataset.bundle("caf").html).replace(b"caf", b"caf\xe9")
+    Path(os.fsdecode(name)).touch()
+    site = refresh(two_stations, "m1", "m2", "r1")
+    assert named(site.written) == ["jay", "marsh", "owl", "ridge"]
+    assert refresh(two_stations, "m1", "m2", "r1").written == []
 
 
 def test_stations_and_species_have_pages_that_lead_to_one_another(two_stations):

@@ -50,6 +50,16 @@ def test_each_species_has_its_best_clip_before_any_has_a_second_one(stations):
     assert names(choose(stations, 9, labels=[junco])) == [(junco, "b"), (junco, "a")]
 
 
+def test_a_label_of_two_names_has_one_best_recording_at_a_station(stations):
+    named = "CREATE VIEW counts_by_recording AS SELECT * REPLACE (recording_id AS label_name) FROM "
+    with open_corpus(stations) as connection:
+        connection.execute("ALTER VIEW counts_by_recording RENAME TO counted")
+        connection.execute(f"{named} counted")
+        found = find_candidates(connection, [JAY[2]], 2)
+    places = [(one.recording_id, one.nth_of_station) for one in found]
+    assert places == [("a", 1), ("c", 1), ("b", 2)]
+
+
 def test_a_clip_is_what_the_page_of_its_recording_shows(stations):
     clip = choose(stations, 1)[1]
     assert (clip.confidence, clip.start_ms, clip.detection_id) == (0.7, 42_000, "b-1")
