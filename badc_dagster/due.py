@@ -15,7 +15,7 @@ from badc_core.datasets.connections import Connection
 from badc_core.datasets.dataset import Dataset
 from badc_core.recordings.registered import RegisteredRecording
 from badc_core.stages.fingerprints import Fingerprints
-from badc_core.stages.stage import STAGES, Stage
+from badc_core.stages.stage import STAGES, Stage, list_all_made
 from badc_core.stages.work import Work
 from badc_dagster.known_fingerprints import KnownFingerprints, read_known_fingerprints
 from badc_dagster.liveness import is_queue_served, is_working
@@ -109,11 +109,14 @@ class DueFinder:
     def _find(self, rows: Iterable[RegisteredRecording], known: KnownFingerprints) -> Progress:
         progress = Progress({}, {})
         files = {one.recording_id: self.fingerprints.of_row(one) for one in rows}
+        # Files may have gone since all outputs were read.
+        made = list_all_made(self._dataset) if known.only is None else {}
         usable: dict[str, dict[str, str]] = {}
         for stage in STAGES.values():
             inputs = [usable[name] for name in stage.inputs] or [files]
             wanted = self._want(stage, *inputs)
-            usable[stage.name] = self._judge(stage, wanted, known, progress)
+            present = made.get(stage.name)
+            usable[stage.name] = self._judge(stage, wanted, known, progress, present)
         return progress
 
     def _want(
@@ -134,10 +137,11 @@ class DueFinder:
         wanted: dict[str, str],
         known: KnownFingerprints,
         progress: Progress,
+        made: Set[str] | None,
     ) -> dict[str, str]:
         """Enters a stage's recordings into the progress; returns usable ones' fingerprints."""
         recorded = known.of(self._dataset, stage.name)
-        standing = self._standing(stage, known)
+        standing = self._standing(stage, made, known.only or ())
         is_current = self.fingerprints.is_current
         due: dict[str, str] = {}
         current: dict[str, str] = {}
@@ -154,14 +158,19 @@ class DueFinder:
         progress.incomplete.update(incomplete)
         return current | incomplete if incomplete else current
 
-    def _standing(self, stage: Stage, known: KnownFingerprints) -> Set[str]:
-        """Returns the recordings whose output files are there and not dirty."""
-        if known.only is None:
-            present: Set[str] = known.made[stage.name]
-        else:
+    def _standing(self, stage: Stage, made: Set[str] | None, only: Iterable[str]) -> Set[str]:
+        """Returns the recordings whose output files are there and not dirty.
+
+        Args:
+            stage: whose outputs.
+            made: all recordings whose files are there; None to look for those of some.
+            only: these.
+        """
+        present = made
+        if present is None:
             present = {
                 one
-                for one in known.only
+                for one in only
                 # Of an annexed file the link is enough: its content is fetched by who reads it.
                 if all(map(os.path.lexists, stage.outputs(self._dataset, one)))
             }

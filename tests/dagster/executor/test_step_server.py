@@ -33,4 +33,4 @@ def test_a_step_of_ours_imports_no_library_any_more(tmp_path, monkeypatch):
 
 def test_the_server_imports_our_assets_for_runs_of_ours_only(monkeypatch):
     monkeypatch.delitem(sys.modules, "badc_dagster.definitions", raising=False)
-    assert "badc_dagster.assets" not in modules_to_preload()
+    assert not [one for one in modules_to_preload() if one.startswith("badc_dagster.assets")]
