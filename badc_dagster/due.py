@@ -110,7 +110,7 @@ class DueFinder:
         progress = Progress({}, {})
         files = {one.recording_id: self.fingerprints.of_row(one) for one in rows}
         # Files may have gone since all outputs were read.
-        made = list_all_made(self._dataset) if known.only is None else {}
+        made = list_all_made(self._dataset, STAGES) if known.only is None else {}
         usable: dict[str, dict[str, str]] = {}
         for stage in STAGES.values():
             inputs = [usable[name] for name in stage.inputs] or [files]

@@ -17,7 +17,6 @@ from badc_core.devices.inventory import find_gpus
 from badc_core.devices.leasable import LeasableDevice, leasable_devices, read_declaration
 from badc_core.devices.lease_files import lease_folder
 from badc_core.devices.leases import LeaseStore
-from badc_core.stages.stage import STAGES
 from badc_dagster.dagster_private import (
     ChildProcessCrashException,
     EngineEventData,
@@ -40,11 +39,7 @@ from badc_dagster.liveness import show_alive
 # Imported by the server that steps are forked from, which saves 0.6 of 0.85 s a step. The threads
 # that this starts are OpenBLAS's and jemalloc's, which handle forks.
 _PRELOAD = ("badc_dagster.executor.step_process", "dagster._cli", "upath.implementations.local")
-_PRELOAD_OF_BADC = (
-    *(f"badc_dagster.assets.{one}" for one in ("recordings", *STAGES, "corpus")),
-    "badc_dagster.checks",
-    "pandas",
-)
+_PRELOAD_OF_BADC = ("badc_dagster.checks", "pandas")
 _LOOP_PARTS = ("ActiveExecution", "execute_step_out_of_process")
 _STEP_PARTS = ("MultiprocessExecutorChildProcessCommand",)
 _STEP_ENDS = {
@@ -167,8 +162,12 @@ class RunParts:
 
 def modules_to_preload() -> list[str]:
     """Returns the modules that every step imports, those of BADC's assets if the run is of them."""
-    of_badc = _PRELOAD_OF_BADC if "badc_dagster.definitions" in sys.modules else ()
-    return [*_PRELOAD, *of_badc] if sys.platform == "linux" else [*_PRELOAD]
+    if sys.platform != "linux" or "badc_dagster.definitions" not in sys.modules:
+        return [*_PRELOAD]
+    from badc_core.stages.stage import STAGES  # noqa: PLC0415  (imports libraries)
+
+    assets = [f"badc_dagster.assets.{one}" for one in ("recordings", *STAGES, "corpus")]
+    return [*_PRELOAD, *assets, *_PRELOAD_OF_BADC]
 
 
 def _until_over(events: Iterator[dg.DagsterEvent | None]) -> Iterator[dg.DagsterEvent | None]:
