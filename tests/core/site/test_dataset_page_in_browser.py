@@ -5,7 +5,6 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
-from support.browser import open_browser
 
 from badc_core.corpus.building import build_corpus
 from badc_core.reports.bundle import write_bundle
@@ -20,12 +19,6 @@ _SHOWN = """() => {
         return box.left >= drawn.left && box.right <= drawn.right && box.height >= 10;
     });
 }"""
-
-
-@pytest.fixture
-def browser(lacking):
-    with open_browser(lacking) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.browser import open_browser
 
 from badc_core.corpus.building import build_corpus
 from badc_core.reports.bundle import write_bundle
@@ -11,12 +10,6 @@ from badc_core.site.writing import write_site
 
 JAY = "Cyanocitta cristata"
 _WIDTH = "document.documentElement.scrollWidth"
-
-
-@pytest.fixture
-def browser(lacking):
-    with open_browser(lacking) as opened:
-        yield opened
 
 
 @pytest.fixture
