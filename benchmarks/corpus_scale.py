@@ -27,12 +27,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from badc_core.corpus.building import MISSING, aggregate_corpus, part_writers
+from badc_core.corpus.building import MISSING, aggregate_corpus, gather
 from badc_core.corpus.changed_parts import PART_CODE_VERSION
-from badc_core.corpus.part_writing import PartJob, Piece
-from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartFile, PartKey, PartList
+from badc_core.corpus.part_writing import PartJob, Piece, WrittenRows, part_writers
+from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartKey, PartList
 from badc_core.corpus.recordings_table import recordings_table
 from badc_core.corpus.root import write_root
 from badc_core.corpus.sources import SEEN, look_at_files, made_from, write_seen
@@ -110,20 +111,22 @@ def write_jobs(
 ) -> list[CorpusPart]:
     """Writes parts, several at once, first their rows and then what is counted of them."""
 
-    def write(name: str) -> dict[str, PartFile]:
+    def write(name: str) -> WrittenRows:
         return own_writer().write_rows(jobs[name])
 
-    def sum_up(name: str) -> CorpusPart:
-        return own_writer().sum_up(jobs[name], rows[name])
+    def sum_up(first: str) -> list[CorpusPart]:
+        return own_writer().sum_up([rows[name] for name in gathered[first]])
+
+    gathered = gather({name: one.recordings.num_rows for name, one in jobs.items()}, n_threads)
 
     with part_writers(dataset) as own_writer, clock.timing("writing_s"):
         rows = {one.recording_id: one.require() for one in for_each(jobs, write, n_threads)}
     with part_writers(dataset) as own_writer, clock.timing("rollup_s"):
-        written = [one.require() for one in for_each(jobs, sum_up, n_threads)]
+        summed = [one.require() for one in for_each(gathered, sum_up, n_threads)]
     for job in jobs.values():
         for paths in job.pieces[0].paths.values():
             paths[0].unlink()
-    return written
+    return [part for parts in summed for part in parts]
 
 
 def use(dataset: Dataset, recordings: list[Recording], clock: Clock) -> dict[str, float]:
@@ -221,7 +224,8 @@ def make_job(dataset: Dataset, recordings: list[Recording], n_rows: int) -> Part
         "detections": [dataset.detections(first.recording_id)],
         "chunks": [dataset.effort(first.recording_id)],
     }
-    tables = {"detections": make_detections(recordings, n_rows), "chunks": make_effort(recordings)}
+    detections = make_detections(recordings, n_rows)
+    tables = {"detections": detections, "chunks": make_effort(recordings, detections)}
     for name, (path,) in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         table = tables[name].replace_schema_metadata({SCHEMA_KEY: str(VERSION)})
@@ -277,8 +281,11 @@ def make_detections(recordings: list[Recording], n_rows: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=DETECTIONS)
 
 
-def make_effort(recordings: list[Recording]) -> pa.Table:
-    """Returns the chunks of recordings; how many detections each counts is not made up."""
+def make_effort(recordings: list[Recording], detections: pa.Table) -> pa.Table:
+    """Returns the chunks of recordings."""
+    found = {
+        one["values"]: one["counts"] for one in pc.value_counts(detections["chunk_id"]).to_pylist()
+    }
     rows = [
         {
             "recording_id": one.recording_id,
@@ -287,7 +294,7 @@ def make_effort(recordings: list[Recording]) -> pa.Table:
             "chunk_end_ms": (k + 1) * _CHUNK_MS,
             "overlap_ms": 0,
             "status": "ok",
-            "detections": 0,
+            "detections": found.get(name_chunk(one, k), 0),
             "effort_s": 60.0,
             "dead_s": 0.0,
             "not_analysed": [],
@@ -303,7 +310,7 @@ def write_recording(dataset: Dataset, recording: Recording, n_rows: int = 1000) 
     recording.write(dataset.recording(recording.recording_id))
     detections = make_detections([recording], n_rows)
     write_detections(dataset.detections(recording.recording_id), detections)
-    write_effort(dataset.effort(recording.recording_id), make_effort([recording]))
+    write_effort(dataset.effort(recording.recording_id), make_effort([recording], detections))
 
 
 def pretend_files(

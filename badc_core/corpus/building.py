@@ -5,10 +5,9 @@ Readers go on reading what they opened (`reading.py`).
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from threading import local
 
 import duckdb
 import pyarrow as pa
@@ -24,7 +23,7 @@ from badc_core.corpus.changed_parts import (
     read_previous,
 )
 from badc_core.corpus.known_speech import read_changed_speech
-from badc_core.corpus.part_writing import PartWriter
+from badc_core.corpus.part_writing import PartWriter, WrittenRows, part_writers
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartList, retire_files
 from badc_core.corpus.root import CorpusTotals, write_root
 from badc_core.corpus.sources import SEEN, look_at_files, made_from, write_seen
@@ -47,7 +46,10 @@ MISSING = pa.schema(
 """The table of recordings that should be in a corpus and have no result."""
 
 _MOST_THREADS = 4
-"""Each writes a part and needs a gigabyte or more for a large one."""
+"""Each writes parts and needs a gigabyte or more for a large one."""
+
+_MOST_TOGETHER = 1000
+"""Recordings of small parts that are counted together."""
 
 _Reasons = dict[str, tuple[str, str]]
 """recording_id -> the stage whose result it lacks, and why."""
@@ -161,45 +163,61 @@ def _write_parts(dataset: Dataset, plan: PartPlan) -> tuple[dict[str, CorpusPart
     """Writes the parts that are due; returns all by folder, and recordings with damaged files."""
     parts = dict(plan.kept)
     damaged: _Reasons = {}
+    n_threads = min(usable_cores(), _MOST_THREADS)
+    gathered = gather({one: len(plan.members[one]) for one in plan.due}, n_threads)
 
     with part_writers(dataset) as own_writer:
         outcomes = for_each(
-            plan.due,
-            lambda folder: _write_part(dataset, plan, folder, own_writer()),
-            min(usable_cores(), _MOST_THREADS, len(plan.due) or 1),
+            gathered,
+            lambda first: _write_some(dataset, plan, gathered[first], own_writer()),
+            min(n_threads, len(gathered) or 1),
         )
         with closing(outcomes):
             for outcome in outcomes:
-                part, found = outcome.require()
+                written, found = outcome.require()
                 damaged |= found
-                if part is not None:
-                    parts[outcome.recording_id] = part
+                parts |= {one.key.folder: one for one in written}
     return parts, damaged
 
 
-@contextmanager
-def part_writers(dataset: Dataset) -> Iterator[Callable[[], PartWriter]]:
-    """Yields what returns the part writer of the calling thread."""
-    threads = local()
-    with ExitStack() as opened:
+def gather(n_recordings: Mapping[str, int], n_threads: int) -> dict[str, list[str]]:
+    """Returns parts that are written together: the first -> itself and those that follow it.
 
-        def own() -> PartWriter:
-            if not hasattr(threads, "writer"):
-                writer = PartWriter(dataset.corpus, dataset.work_folder / "corpus.tmp")
-                threads.writer = opened.enter_context(writer)
-            found: PartWriter = threads.writer
-            return found
+    Args:
+        n_recordings: of each part.
+        n_threads: that all have something to do, where there is enough.
+    """
+    most = min(_MOST_TOGETHER, -(-sum(n_recordings.values()) // n_threads))
+    gathered: dict[str, list[str]] = {}
+    names, n = [], most + 1
+    for name, its in n_recordings.items():
+        if n + its > most:
+            names, n = gathered.setdefault(name, []), 0
+        names.append(name)
+        n += its
+    return gathered
 
-        yield own
+
+def _write_some(
+    dataset: Dataset, plan: PartPlan, folders: Iterable[str], writer: PartWriter
+) -> tuple[list[CorpusPart], _Reasons]:
+    """Writes parts, without recordings whose files are damaged; none of which none is left."""
+    damaged: _Reasons = {}
+    written = []
+    for folder in folders:
+        rows, found = _write_rows(dataset, plan, folder, writer)
+        damaged |= found
+        if rows is not None:
+            written.append(rows)
+    return writer.sum_up(written) if written else [], damaged
 
 
-def _write_part(
+def _write_rows(
     dataset: Dataset, plan: PartPlan, folder: str, writer: PartWriter
-) -> tuple[CorpusPart | None, _Reasons]:
-    """Writes a part, without recordings whose files are damaged; None if none is left."""
+) -> tuple[WrittenRows | None, _Reasons]:
     job = plan.job(folder, from_files=False)
     try:
-        return writer.write(job), {}
+        return writer.write_rows(job), {}
     except DetectionsInvalid:
         # Perhaps it is the part as it was that is damaged.
         damaged = _find_damaged(dataset, plan.members[folder])
@@ -208,7 +226,7 @@ def _write_part(
     if len(damaged) == len(plan.members[folder]):
         return None, damaged
     job = plan.job(folder, damaged.keys(), from_files=True)
-    return writer.write(job), damaged
+    return writer.write_rows(job), damaged
 
 
 def _find_damaged(dataset: Dataset, recording_ids: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -1,77 +1,132 @@
-"""The rows of a part with numbers in place of texts, by which DuckDB groups in half the time.
+"""The rows of parts with numbers in place of texts, by which DuckDB groups in half the time.
 
-Numbers are in the order of the texts: what is sorted by them is sorted by the texts, too. To SQL
-they are numbers: compare them only with each other, and let `as_texts` give the texts back.
+Each part's texts have numbers of their own: parts that are counted by one query stay apart, and
+their counts come out part by part. To SQL they are numbers: compare only those of one part, in
+whose order they are as its texts are. `NumberedParts` gives the texts back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 NUMBERED = (
-    *("recording_id", "label", "label_name", "scientific_name"),
-    *("runner", "model_version", "model_sha256", "config_hash"),
-    *("study_area", "location", "without_sunrise"),
+    (
+        *("recording_id", "label", "label_name", "scientific_name"),
+        *("runner", "model_version", "model_sha256", "config_hash"),
+        *("study_area", "location", "without_sunrise"),
+    ),
+    ("chunk_id",),
 )
-"""Columns of few texts that many rows have."""
+"""Columns of few texts that many rows have; apart are those of which there are more."""
 
 _NUMBER = pa.uint32()
 """The type of no other column, so that numbers of texts are known by it."""
 
 
-def number_texts(tables: Mapping[str, pa.Table]) -> tuple[dict[str, pa.Table], list[str]]:
-    """Returns tables with numbers from 0 in the columns `NUMBERED`, and the texts in their order.
+@dataclass(frozen=True)
+class NumberedParts:
+    """The rows of some parts.
+
+    Attributes:
+        tables: by name, all parts' one after another.
+        texts: by number, each part's after those of the one before. The first one of a part is its
+            station, also where that has no name.
+        firsts: the number of that, for each part, and how many there are in all.
+    """
+
+    tables: Mapping[str, pa.Table]
+    texts: pa.StringArray
+    firsts: Sequence[int]
+
+    def numbers_of(self, text: str) -> list[int]:
+        """Returns all numbers that a text has."""
+        found: list[int] = np.flatnonzero(pc.equal(self.texts, text).fill_null(False)).tolist()
+        return found
+
+    def split(self, table: pa.Table) -> Iterator[pa.Table]:
+        """Yields the rows of each part, with texts.
+
+        Args:
+            table: what was counted, in the order of a column `location` or else `recording_id`.
+        """
+        column = table["location" if "location" in table.column_names else "recording_id"]
+        bounds = np.searchsorted(
+            column.to_numpy(), np.array(self.firsts, column.type.to_pandas_dtype())
+        )
+        for begin, end in pairwise(bounds.tolist()):
+            yield self._with_texts(table.slice(begin, end - begin))
+
+    def _with_texts(self, table: pa.Table) -> pa.Table:
+        columns = {
+            name: self.texts.take(column) if column.type == _NUMBER else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+        return pa.table(columns)
+
+
+def number_texts(
+    parts: Sequence[Mapping[str, pa.Table]], stations: Sequence[str | None]
+) -> NumberedParts:
+    """Returns parts with numbers in place of texts.
 
     Args:
-        tables: by name; texts are plain or dictionary-encoded.
+        parts: the tables of each, by name; texts are plain or dictionary-encoded.
+        stations: of each.
     """
-    encoded = {
-        (name, column): _encode(table[column])
-        for name, table in tables.items()
-        for column in table.column_names
-        if column in NUMBERED
+    numbered, texts, firsts = [], [], [0]
+    for tables, station in zip(parts, stations, strict=True):
+        own, its = _number_part(tables, firsts[-1])
+        numbered.append(own)
+        texts += [pa.array([station], pa.string()), its]
+        firsts.append(firsts[-1] + 1 + len(its))
+    together = {
+        name: pa.concat_tables([one[name] for one in numbered], promote_options="default")
+        for name in parts[0]
     }
-    used = [chunk.dictionary for column in encoded.values() for chunk in column.chunks]
-    texts = pc.unique(pa.chunked_array(used, pa.string()))
-    texts = texts.take(pc.sort_indices(texts))
-    numbered = dict(tables)
-    for (name, column), values in encoded.items():
-        table = numbered[name]
-        at = table.column_names.index(column)
-        numbered[name] = table.set_column(at, column, _number(values, texts))
-    return numbered, texts.to_pylist()
+    return NumberedParts(together, pa.concat_arrays(texts), firsts)
 
 
-def as_texts(columns: Iterable[tuple[str, str]]) -> str:
-    """Returns SQL for a selection of columns, with texts in place of their numbers.
-
-    Args:
-        columns: name and type of each, as DuckDB describes them. The texts are in its variable
-            `texts`.
-    """
-    texts = {"UINTEGER": as_text, "UINTEGER[]": _as_list}
-    return ", ".join(f'{texts.get(kind, str)(name)} AS "{name}"' for name, kind in columns)
-
-
-def as_text(name: str) -> str:
-    """Returns SQL for the text of a column's number."""
-    return f"getvariable('texts')[{name} + 1]"
-
-
-def _as_list(name: str) -> str:
-    return f"[{as_text('one')} FOR one IN {name}]"
+def _number_part(
+    tables: Mapping[str, pa.Table], station: int
+) -> tuple[dict[str, pa.Table], pa.StringArray]:
+    """Returns tables with the numbers that follow that of the station, and the texts by number."""
+    numbered, found, first = dict(tables), [], station + 1
+    for columns in NUMBERED:
+        encoded = {
+            (name, column): _encode(table[column])
+            for name, table in tables.items()
+            for column in columns
+            if column in table.column_names
+        }
+        used = [chunk.dictionary for column in encoded.values() for chunk in column.chunks]
+        texts = pc.unique(pa.chunked_array(used, pa.string()))
+        texts = texts.take(pc.sort_indices(texts))
+        for (name, column), values in encoded.items():
+            table = numbered[name]
+            numbers = _number(values, texts, first)
+            if column == "location":
+                numbers = pa.array(np.full(table.num_rows, station, np.uint32))
+            at = table.column_names.index(column)
+            numbered[name] = table.set_column(at, column, numbers)
+        found.append(texts)
+        first += len(texts)
+    return numbered, pa.concat_arrays(found)
 
 
 def _encode(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
-def _number(column: pa.ChunkedArray, texts: pa.Array) -> pa.ChunkedArray:
+def _number(column: pa.ChunkedArray, texts: pa.Array, first: int) -> pa.ChunkedArray:
     chunks = []
     for one in column.chunks:
-        numbers = pc.index_in(one.dictionary, value_set=texts).cast(_NUMBER)
+        numbers = pc.add(
+            pc.index_in(one.dictionary, value_set=texts).cast(_NUMBER), pa.scalar(first, _NUMBER)
+        )
         if one.null_count:
             chunks.append(numbers.take(one.indices))
         else:  # at a third of the cost

@@ -1,6 +1,6 @@
 """Views over the files of a corpus's parts, under the names that its tables and views have."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import duckdb
@@ -10,20 +10,11 @@ from badc_core.corpus.parquet_files import source
 from badc_core.corpus.parts import ROWS, SUMMARIES
 from badc_core.sun.sunrises import SUNRISES
 
-
-def detection_id(text: Callable[[str], str] = str) -> str:
-    """Returns SQL for what `schema.make_detection_id` returns.
-
-    Args:
-        text: returns SQL for the text in a column.
-    """
-    recording_id, label, *model = map(text, ("recording_id", "label", "runner", "model_version"))
-    values = (recording_id, "absolute_time_ms", "absolute_end_ms", label, *model)
-    return f"sha1(concat_ws(chr(31), {', '.join(values)}))"
-
-
-# 20 of 32 bytes that a detection would need.
-_DERIVED = {"detection_id": detection_id()}
+# What `schema.make_detection_id` returns: 20 of 32 bytes that a detection would need.
+_DERIVED = {
+    "detection_id": "sha1(concat_ws(chr(31), recording_id, absolute_time_ms, absolute_end_ms, "
+    "label, runner, model_version))"
+}
 
 # A station's parts of two months have rows for the same hour or half-hour.
 _SUMMED = {
@@ -47,10 +38,7 @@ def show_parts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequen
         create_empty(connection, "sunrises", SUNRISES)
         create_views(connection)
         return
-    for name in ROWS:
-        columns = ", ".join(typed_columns(name))
-        rows = f"SELECT {columns} FROM {source(_list(files[name]))}"  # noqa: S608
-        connection.execute(f'CREATE VIEW "{name}" AS {rows}')
+    show_rows(connection, files)
     for name in VIEWS:
         if name not in SUMMARIES:
             create_views(connection, [name])
@@ -58,6 +46,14 @@ def show_parts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequen
         rows = f"SELECT * FROM {source(_list(files[name]))}"  # noqa: S608
         content = _SUMMED.get(name, "{}").format(rows)
         connection.execute(f'CREATE VIEW "{name}" AS {content}')
+
+
+def show_rows(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]]) -> None:
+    """Creates views with the rows of parts; arguments as for `show_parts`."""
+    for name in ROWS:
+        columns = ", ".join(typed_columns(name))
+        rows = f"SELECT {columns} FROM {source(_list(files[name]))}"  # noqa: S608
+        connection.execute(f'CREATE VIEW "{name}" AS {rows}')
 
 
 @cache

@@ -1,37 +1,41 @@
-"""Writing one part of a corpus: its rows, and what is counted of them.
+"""Writing parts of a corpus: their rows, and what is counted of them.
 
 Rows come from the recordings' own files and, for recordings that have not changed, from the files
-that the part had before. One thread writes a part, in the order of recordings; several parts are
-written at once.
+that the part had before, in the order of recordings. One thread writes some parts and counts them
+together; several threads do so at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import local
 from typing import Self
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from badc_core.atomic import damaged_write, replacing
+from badc_core.atomic import damaged_write, naming_storage_trouble, replacing
+from badc_core.columns import write_parquet
 from badc_core.corpus.database import TABLES, create_empty, create_views
 from badc_core.corpus.duckdb_errors import naming_duckdb_trouble
-from badc_core.corpus.numbered_texts import as_text, as_texts, number_texts
-from badc_core.corpus.parquet_files import reading_results, source
-from badc_core.corpus.part_views import detection_id, typed_columns
+from badc_core.corpus.numbered_texts import NumberedParts, number_texts
+from badc_core.corpus.parquet_files import exact_pattern, reading_results, source
+from badc_core.corpus.part_views import show_rows, typed_columns
 from badc_core.corpus.parts import ROWS, SUMMARIES, BrokenRule, CorpusPart, PartFile, PartKey
-from badc_core.corpus.rules import CHECKS_OF_PARTS, verify_corpus
+from badc_core.corpus.rules import CHECKS_OF_PARTS, CorpusCheck, find_broken, verify_corpus
 from badc_core.datasets.corpus_paths import CorpusPaths
+from badc_core.datasets.dataset import Dataset
 from badc_core.detections.schema import SCHEMA_VERSION
 from badc_core.detections.store import SCHEMA_KEY
 from badc_core.hashing import sha256_file
 from badc_core.sun.sunrises import find_sunrises
 
-_MEMORY = "1GB"
-"""That DuckDB may use for a part; beyond, it uses the disk. The rows that are counted are in memory
-beside it: some 60 bytes for each.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": "1", "memory_limit": "1GB"}
+"""Beyond that memory, DuckDB uses the disk. The rows that are counted are in memory beside it: some
+60 bytes for each.
 """
 
 _COUNTED_AGAIN = "counts_by_recording"
@@ -49,17 +53,15 @@ _COUNTED = {
 _SHOWN = {"detections": "numbered_detections", "chunks": "chunks"}
 """Rows, and under what name the connection shows them."""
 
-_DETECTIONS = f"""
-CREATE VIEW detections AS SELECT *, {detection_id(as_text)} AS detection_id
-FROM numbered_detections
-"""  # noqa: S608
+_DETECTIONS = "CREATE VIEW detections AS SELECT *, NULL AS detection_id FROM numbered_detections"
 _REAL_DETECTIONS = """
 CREATE VIEW real_detections AS SELECT * FROM detections
-WHERE is_detection AND label IS DISTINCT FROM list_position(getvariable('texts'), 'none') - 1
+WHERE is_detection AND NOT list_contains(getvariable('none'), label)
 """
 """The same as `sql/real_detections.sql`, for numbers."""
 
-_FORMAT = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{'{SCHEMA_KEY}': '{SCHEMA_VERSION}'}}"
+_METADATA = {SCHEMA_KEY: str(SCHEMA_VERSION)}
+_FORMAT = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {_METADATA}"
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,23 @@ class PartJob:
     gone: Sequence[str] = ()
 
 
-class PartWriter:
-    """Writes parts, one after another; use as a context manager, in one thread.
+@dataclass(frozen=True)
+class WrittenRows:
+    """A part of which the rows are written.
 
-    It keeps its database and views from part to part, which cost more than a small part.
+    Attributes:
+        job: of which.
+        files: table -> its file.
+    """
+
+    job: PartJob
+    files: Mapping[str, PartFile]
+
+
+class PartWriter:
+    """Writes parts; use as a context manager, in one thread.
+
+    It keeps its database and views, which cost more than a small part.
 
     Args:
         corpus: whose parts.
@@ -106,15 +121,13 @@ class PartWriter:
     """
 
     def __init__(self, corpus: CorpusPaths, scratch: Path) -> None:
-        self._corpus = corpus
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={"threads": "1", "memory_limit": _MEMORY, "temp_directory": str(scratch)},
-        )
+        self._corpus, self._scratch = corpus, scratch
+        config = {**_CONFIG, "temp_directory": str(scratch)}
+        self._connection = duckdb.connect(":memory:", config=config)
         self._connection.execute("SET TimeZone = 'UTC'")
         for name in ROWS:
             create_empty(self._connection, f"empty_{name}", TABLES[name])
-        self._columns: dict[str, str] = {}
+        self._has_views = False
 
     def __enter__(self) -> Self:
         return self
@@ -122,83 +135,128 @@ class PartWriter:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def write(self, job: PartJob) -> CorpusPart:
-        """Writes the files of a part, reads them back, and returns it.
+    def write_rows(self, job: PartJob) -> WrittenRows:
+        """Writes the detections and chunks of a part.
 
         Raises:
             DetectionsInvalid: a file that it is made from cannot be read.
             StorageFull, OutputUnwritable: the files cannot be written.
         """
-        return self.sum_up(job, self.write_rows(job))
-
-    def write_rows(self, job: PartJob) -> dict[str, PartFile]:
-        """Writes the detections and chunks of a part; raises as `write`."""
         files = {}
         for name in ROWS:
             with _rows(self._connection, self._corpus, job, name) as sql:
-                files[name] = self._write(name, job.key, sql)
-        return files
+                files[name] = self._store(name, job.key, partial(self._copy, sql))
+        return WrittenRows(job, files)
 
-    def sum_up(self, job: PartJob, rows: Mapping[str, PartFile]) -> CorpusPart:
-        """Writes what is counted of rows that are written, checks them, and returns the part."""
-        files = dict(rows)
-        texts = self._show(job, rows)
+    def sum_up(self, written: Sequence[WrittenRows]) -> list[CorpusPart]:
+        """Writes what is counted of the rows of parts, checks them, and returns the parts.
+
+        They are counted together: to begin with a query costs more than to count a small part.
+        """
+        numbered = self._show(written)
+        files = [dict(one.files) for one in written]
         for name, order in SUMMARIES.items():
-            sql = f'SELECT * FROM memory.main."{name}" ORDER BY {order}'  # noqa: S608
+            counted = self._count(f'FROM memory.main."{name}" ORDER BY {order}')
             if name == _COUNTED_AGAIN:
                 # In front of the view of this name, for those that count what it counted.
-                self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql}')
-                sql = f'FROM "{name}"'
-            sql = f"SELECT {self._columns[name]} FROM ({sql})"  # noqa: S608
-            files[name] = self._write(name, job.key, sql)
-        broken = {}
-        for one in verify_corpus(self._connection, CHECKS_OF_PARTS):
-            if not one.passed:
-                examples = [texts[at] if isinstance(at, int) else at for at in one.examples]
-                broken[one.name] = BrokenRule(one.violations, examples)
-        for name in ("recordings", "sunrises", *_SHOWN.values()):
-            self._connection.unregister(name)  # else they would stay in memory until the next part
-        key, n = job.key, job.recordings.num_rows
-        return CorpusPart(key.study_area, key.location, key.month, n, files, broken)
+                self._connection.register(name, counted)
+            for one, its, table in zip(written, files, numbered.split(counted), strict=True):
+                its[name] = self._store(name, one.job.key, partial(_write_table, table))
+        rules = find_broken(self._connection, CHECKS_OF_PARTS)
+        for name in (*numbered.tables, _COUNTED_AGAIN):
+            self._connection.unregister(name)  # else they would stay in memory
+        return [self._describe(one, its, rules) for one, its in zip(written, files, strict=True)]
 
-    def _show(self, job: PartJob, rows: Mapping[str, PartFile]) -> list[str]:
-        """Has the tables and views show a part; returns the texts whose numbers they have."""
-        connection = self._connection
-        tables = {"recordings": job.recordings, "sunrises": find_sunrises(job.recordings)}
+    def _show(self, written: Sequence[WrittenRows]) -> NumberedParts:
+        """Has the tables and views show parts, with numbers in place of texts."""
+        parts = [self._read(one) for one in written]
+        numbered = number_texts(parts, [one.job.key.location for one in written])
+        for name, table in numbered.tables.items():
+            self._connection.register(name, table)
+        self._connection.execute("SET VARIABLE none = ?::UINTEGER[]", [numbered.numbers_of("none")])
+        if not self._has_views:
+            self._connection.execute(_DETECTIONS)
+            self._connection.execute(_REAL_DETECTIONS)
+            create_views(self._connection, tuple(SUMMARIES))
+            self._has_views = True
+        return numbered
+
+    def _read(self, written: WrittenRows) -> dict[str, pa.Table]:
+        recordings = written.job.recordings
+        tables = {"recordings": recordings, "sunrises": find_sunrises(recordings)}
         for name in ROWS:
-            path = self._corpus.folder / rows[name].path
+            path = self._corpus.folder / written.files[name].path
             encoded = [one.name for one in TABLES[name] if pa.types.is_dictionary(one.type)]
             with pq.ParquetFile(path, read_dictionary=encoded) as file:
                 tables[_SHOWN[name]] = file.read(_COUNTED.get(name), use_threads=False)
-        numbered, texts = number_texts(tables)
-        connection.execute("SET VARIABLE texts = ?::VARCHAR[]", [texts])
-        for name, table in numbered.items():
-            connection.register(name, table)
-        if not self._columns:
-            connection.execute(_DETECTIONS)
-            connection.execute(_REAL_DETECTIONS)
-            create_views(connection, tuple(SUMMARIES))
-            for name in SUMMARIES:
-                described = connection.execute(f'DESCRIBE memory.main."{name}"').fetchall()
-                self._columns[name] = as_texts((column, kind) for column, kind, *_ in described)
-        return texts
+        return tables
 
-    def _write(self, name: str, key: PartKey, sql: str) -> PartFile:
-        """Writes what a query gives, to a file named by its content."""
-        connection = self._connection
+    def _describe(
+        self, written: WrittenRows, files: dict[str, PartFile], rules: Sequence[CorpusCheck]
+    ) -> CorpusPart:
+        """Returns a part, with what breaks those rules in it."""
+        broken = {}
+        if rules:
+            paths = {name: self._corpus.folder / its.path for name, its in written.files.items()}
+            with duckdb.connect(":memory:", config=_CONFIG) as connection:
+                connection.register("recordings", written.job.recordings)
+                show_rows(connection, {name: [exact_pattern(one)] for name, one in paths.items()})
+                found = verify_corpus(connection, rules)
+            broken = {
+                one.name: BrokenRule(one.violations, one.examples)
+                for one in found
+                if not one.passed
+            }
+        key, n = written.job.key, written.job.recordings.num_rows
+        return CorpusPart(key.study_area, key.location, key.month, n, files, broken)
+
+    def _count(self, sql: str) -> pa.Table:
+        with naming_storage_trouble(self._scratch), naming_duckdb_trouble(self._scratch):
+            return self._connection.sql(sql).to_arrow_table()
+
+    def _copy(self, sql: str, path: Path) -> int:
+        """Writes what a query gives; returns how many rows."""
+        quoted = str(path).replace("'", "''")
+        with naming_duckdb_trouble(path):
+            copied = self._connection.execute(f"COPY ({sql}) TO '{quoted}' ({_FORMAT})").fetchall()
+            n_rows = _count_rows(path)
+            if [(n_rows,)] != copied:
+                raise damaged_write(path)
+        return n_rows
+
+    def _store(self, name: str, key: PartKey, write: Callable[[Path], int]) -> PartFile:
+        """Returns a new file, named by its content; `write` returns how many rows it has."""
         folder = self._corpus.table(name) / key.folder
         new = folder / "new.parquet"
-        with replacing(new) as aside, naming_duckdb_trouble(aside):
-            quoted = str(aside).replace("'", "''")
-            copy = f"COPY ({sql}) TO '{quoted}' ({_FORMAT})"
-            copied = connection.execute(copy).fetchall()
-            if [(_count_rows(aside),)] != copied:
-                raise damaged_write(aside)
+        with replacing(new) as aside:
+            n_rows = write(aside)
         digest = sha256_file(new)
         path = folder / f"{digest[:12]}.parquet"
         new.replace(path)
         below = path.relative_to(self._corpus.folder).as_posix()
-        return PartFile(below, copied[0][0], path.stat().st_size, digest)
+        return PartFile(below, n_rows, path.stat().st_size, digest)
+
+
+@contextmanager
+def part_writers(dataset: Dataset) -> Iterator[Callable[[], PartWriter]]:
+    """Yields what returns the part writer of the calling thread."""
+    threads = local()
+    with ExitStack() as opened:
+
+        def own() -> PartWriter:
+            if not hasattr(threads, "writer"):
+                writer = PartWriter(dataset.corpus, dataset.work_folder / "corpus.tmp")
+                threads.writer = opened.enter_context(writer)
+            found: PartWriter = threads.writer
+            return found
+
+        yield own
+
+
+def _write_table(table: pa.Table, path: Path) -> int:
+    write_parquet(table.replace_schema_metadata(_METADATA), path)
+    n_rows: int = table.num_rows
+    return n_rows
 
 
 def _count_rows(path: Path) -> int:

@@ -31,17 +31,17 @@ ROWS = ("detections", "chunks")
 
 SUMMARIES = {
     "counts_by_recording": "recording_id, label, label_name",
-    "counts_by_station": "label, label_name",
+    "counts_by_station": "location, label, label_name",
     "totals_by_recording": "recording_id",
-    "counts_by_minute": "minute",
-    "counts_by_hour": "local_date, local_hour, label, label_name",
+    "counts_by_minute": "location, minute",
+    "counts_by_hour": "location, local_date, local_hour, label, label_name",
     "detectors_by_recording": "ALL",
     "chunks_by_recording": "recording_id",
     "left_out_by_recording": "recording_id, label_name",
-    "recorded_by_day": "local_date",
-    "effort_by_hour": "local_date, local_hour",
-    "effort_by_sunrise": "minutes_from_sunrise, without_sunrise",
-    "counts_by_sunrise": "minutes_from_sunrise, without_sunrise, label, label_name",
+    "recorded_by_day": "location, local_date",
+    "effort_by_hour": "location, local_date, local_hour",
+    "effort_by_sunrise": "location, minutes_from_sunrise, without_sunrise",
+    "counts_by_sunrise": "location, minutes_from_sunrise, without_sunrise, label, label_name",
 }
 """Views of which a part has the content, so that nothing is counted again, and their order.
 

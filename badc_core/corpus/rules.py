@@ -21,7 +21,8 @@ class CorpusCheck:
     Attributes:
         name: as a check in the asset graph.
         description: what holds where it passes, one sentence.
-        sql: yields one text for each violation.
+        sql: yields one text for each violation. To tell whether there are any, a rule about parts
+            is also asked of tables with numbers in place of texts (`numbered_texts.py`).
         is_warning: whether what breaks it deserves a look but spoils no result.
         of_all: whether it is about all recordings together, and quickly answered; the others hold
             for all if they hold for some at a time.
@@ -173,7 +174,7 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
         "no_failed_chunks",
         "Every chunk could be analysed.",
         """
-        SELECT CASE WHEN starts_with(error, chunk_id) THEN error
+        SELECT CASE WHEN starts_with(error, chunk_id::VARCHAR) THEN error
             ELSE concat(chunk_id, ': ', coalesce(error, 'no reason given')) END
         FROM chunks WHERE status = 'error'
         """,
@@ -183,6 +184,17 @@ CORPUS_CHECKS: tuple[CorpusCheck, ...] = (
 
 CHECKS_OF_ALL = tuple(one for one in CORPUS_CHECKS if one.of_all)
 CHECKS_OF_PARTS = tuple(one for one in CORPUS_CHECKS if not one.of_all)
+
+
+def find_broken(
+    connection: duckdb.DuckDBPyConnection, checks: Sequence[CorpusCheck]
+) -> list[CorpusCheck]:
+    """Returns the rules that something in the tables of a corpus breaks."""
+    return [
+        check
+        for check in checks
+        if connection.execute(f"SELECT 1 FROM ({check.sql}) LIMIT 1").fetchall()  # noqa: S608
+    ]
 
 
 def verify_corpus(

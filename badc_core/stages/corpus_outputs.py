@@ -17,7 +17,7 @@ from badc_core.stages.step_records import CORPUS_DETECTIONS, CORPUS_REPORT
 
 CORPUS_ASSETS = (CORPUS_DETECTIONS, CORPUS_REPORT)
 
-CORPUS_CODE_VERSION = "14"
+CORPUS_CODE_VERSION = "15"
 """Raised by hand when the corpus assets give different results for the same input."""
 
 

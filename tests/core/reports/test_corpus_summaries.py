@@ -6,14 +6,15 @@ from itertools import chain
 import duckdb
 import pytest
 
-from badc_core.corpus.building import build_corpus
+from badc_core.corpus.building import build_corpus, gather
 from badc_core.corpus.database import TABLES, create_table, create_views
-from badc_core.corpus.parts import SUMMARIES
+from badc_core.corpus.parts import SUMMARIES, BrokenRule, read_part_list
 from badc_core.corpus.reading import open_corpus
+from badc_core.detections.store import read_effort, write_effort
 from badc_core.sun.sunrises import find_sunrises
 
 KEYS_OF_MANY_PARTS = {
-    "counts_by_minute": "minute",
+    "counts_by_minute": "study_area, location, minute",
     "recorded_by_day": "study_area, location, local_date",
 }
 """Of summaries with a row for each part, here for that with a clock and that without."""
@@ -29,14 +30,16 @@ FOUND = [
 @pytest.fixture
 def counted(workbench):
     """Yields a corpus, and a connection that counts its rows anew."""
-    for name, start, failed in (
-        ("é", datetime(2024, 5, 14, 5, 59), {}),
-        ("z", datetime(2024, 5, 31, 23, 59), {1: "worker died"}),
-        ("a", datetime(2024, 5, 14, 4, 13, 30), {}),
+    for name, start, failed, location in (
+        ("é", datetime(2024, 5, 14, 5, 59), {}, "None"),
+        ("z", datetime(2024, 5, 31, 23, 59), {1: "worker died"}, "None"),
+        ("a", datetime(2024, 5, 14, 4, 13, 30), {}, "None"),
+        ("b", datetime(2024, 5, 14, 4, 13, 30), {}, "Jay"),
+        ("m", datetime(2024, 5, 14, 4, 13, 30), {}, None),
     ):
-        workbench.add(name, FOUND, start_local=start, failed=failed, location="None")
+        workbench.add(name, FOUND, start_local=start, failed=failed, location=location)
     workbench.add("unknown", FOUND, start_local=None, utc_offset_min=None)
-    build_corpus(workbench.dataset, ["é", "z", "a", "unknown"], {})
+    build_corpus(workbench.dataset, ["é", "z", "a", "b", "m", "unknown"], {})
     with open_corpus(workbench.dataset) as corpus, duckdb.connect(":memory:") as plain:
         plain.execute("SET TimeZone = 'UTC'")
         tables = {name: corpus.table(name).to_arrow_table() for name in TABLES}
@@ -58,3 +61,37 @@ def test_a_part_counts_what_the_views_count_of_its_rows(counted, name):
     assert [len(row) for row in found] == [len(row) for row in expected]
     for one, other in zip(chain(*found), chain(*expected), strict=True):
         assert one == (pytest.approx(other) if isinstance(other, float) else other)
+
+
+def test_what_breaks_a_rule_is_named_by_its_part_alone(workbench):
+    for name, location in (("a", "North"), ("b", "South"), ("c", "West")):
+        workbench.add(name, FOUND, location=location)
+    path = workbench.dataset.effort("b")
+    write_effort(path, read_effort(path).slice(1))
+    build_corpus(workbench.dataset, ["a", "b", "c"], {})
+    parts = read_part_list(workbench.dataset.corpus.parts).parts
+    broken = {one.location: one.broken for one in parts}
+    assert broken == {
+        "North": {},
+        "South": {
+            "chunks_cover_recordings": BrokenRule(1, ["b"]),
+            "detections_counted": BrokenRule(1, ["b_chunk_0_60000"]),
+        },
+        "West": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("n_recordings", "n_threads", "expected"),
+    [
+        ([1000, 1, 1], 1, ["a", "bc"]),
+        ([400, 600, 1, 2000, 7], 1, ["ab", "c", "d", "e"]),
+        ([10, 10, 10, 10], 2, ["ab", "cd"]),
+        ([10, 10, 10], 4, ["a", "b", "c"]),
+        ([], 2, []),
+    ],
+)
+def test_small_parts_are_counted_together(n_recordings, n_threads, expected):
+    gathered = gather(dict(zip("abcde", n_recordings, strict=False)), n_threads)
+    assert ["".join(one) for one in gathered.values()] == expected
+    assert [*gathered] == [one[0] for one in expected]
