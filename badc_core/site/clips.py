@@ -13,14 +13,20 @@ from badc_core.site.recording_pages import Clip, ClipCandidate, RecordingPages
 _PAGES_PER_CLIP = 5
 
 _CANDIDATES = """
-    WITH places AS (
+    WITH stations AS (
+        SELECT label, max(best) AS best FROM counts_by_station
+        WHERE label IN (SELECT unnest($2)) GROUP BY label, study_area, location
+    ), least AS (
+        SELECT label, if(count(*) < $3, '-inf', list_min(max(best, $3))) AS least
+        FROM stations GROUP BY label
+    ), places AS (
         SELECT recording_id, dense_rank() OVER (ORDER BY study_area, location) AS place
         FROM recordings
     ), found AS (
         SELECT label, label_name, place, any_value(c.scientific_name) AS scientific_name,
             min({'worst': -best, 'recording_id': recording_id}, $1) AS ones
-        FROM counts_by_recording c JOIN places USING (recording_id)
-        WHERE list_contains($2, label)
+        FROM counts_by_recording c JOIN least USING (label) JOIN places USING (recording_id)
+        WHERE best >= least
         GROUP BY label, label_name, place
     ), numbered AS (
         SELECT *, row_number() OVER (
@@ -40,7 +46,10 @@ _CANDIDATES = """
     FROM chosen c JOIN recordings USING (recording_id)
     ORDER BY label, nth_of_station, worst, recording_id
 """
-"""Sorting all rows would take ten times as long as keeping the few best of each station."""
+"""Sorting all rows would take ten times as long as keeping the few best of each station.
+
+Where stations are enough for one recording of each, worse ones than of these are not looked at.
+"""
 
 
 def find_candidates(

@@ -4,7 +4,7 @@ Its looks are in `templates/dataset.html`; its numbers come from the corpus data
 clips from the pages of recordings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
@@ -17,11 +17,10 @@ from badc_core.recordings.missing import find_missing, find_superseded
 from badc_core.recordings.registry import read_registry
 from badc_core.reports.page import link, render_page
 from badc_core.site.activity_maps import NO_SUNRISE, map_by_hour, map_by_sunrise
-from badc_core.site.clips import choose_clips, find_candidates
+from badc_core.site.clips import choose_clips
 from badc_core.site.concerns import find_concerns
 from badc_core.site.effort_maps import read_calendar, read_date_hour_map
-from badc_core.site.recording_pages import RecordingPages
-from badc_core.site.shared_content import Rows, find_sources, shared_content
+from badc_core.site.shared_content import Rows, SiteSource, shared_content
 from badc_core.site.station_days import map_effort
 from badc_core.site.station_map import MapPlace, StationMap, draw_map
 from badc_core.site.stations import Station
@@ -44,11 +43,6 @@ SPECIES = """
 """
 """All labels of a dataset, the most frequent first."""
 
-_ONCE = """
-    CREATE TEMP TABLE page_recordings AS
-    SELECT e.*, r.is_silent, r.lat, r.lon
-    FROM effort_by_recording e JOIN recordings r USING (recording_id)
-"""
 _TOTALS = """
     SELECT count(*) AS recordings, count(*) FILTER (dead_s > 0) AS n_dead,
         coalesce(sum(detections), 0)::BIGINT AS detections,
@@ -71,27 +65,20 @@ _STATIONS = """
         median(lat) AS latitude, median(lon) AS longitude
     FROM page_recordings GROUP BY ALL ORDER BY detections DESC, study_area, location
 """
+_BY_STATION = "SELECT * FROM species_by_station WHERE label IN (SELECT unnest(?))"
 _MISSING = "SELECT *, count(*) OVER () AS n FROM missing ORDER BY recording_id LIMIT $1"
 
 _HAS_SPEECH = f"SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = '{SPEECH}'"  # noqa: S608
 _SPEECH = f"SELECT * FROM {SPEECH} ORDER BY speech_s DESC NULLS LAST, recording_id"  # noqa: S608
 
 
-def render_dataset_page(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, pages: RecordingPages
-) -> str:
-    """Returns the page about all recordings of a dataset.
-
-    Args:
-        connection: to its corpus.
-        dataset: which.
-        pages: of its recordings.
-    """
-    connection.execute(_ONCE)
+def render_dataset_page(source: SiteSource) -> str:
+    """Returns the page about all recordings of a dataset."""
+    connection, dataset = source.connection, source.dataset
     (totals,) = query(connection, _TOTALS)
     return render_page(
         "dataset.html",
-        **shared_content(find_sources(connection, dataset), dataset, dataset.corpus.html, ""),
+        **shared_content(source.sources, dataset, dataset.corpus.html, ""),
         chunk_s=choose_chunks(dataset.settings).duration_s,
         totals=totals,
         expected=query(connection, "SELECT * FROM expected_summary")[0],
@@ -99,34 +86,31 @@ def render_dataset_page(
         concerns=find_concerns(connection, totals, _find_gone(dataset)),
         speech=_find_speech(connection, dataset),
         speech_model=MODEL,
-        recording_page=lambda recording_id: pages.address(recording_id, dataset.corpus.html),
-        **_about_species(connection, dataset, pages),
+        recording_page=lambda recording_id: source.pages.address(recording_id, dataset.corpus.html),
+        **_about_species(source),
         **_about_stations(connection, dataset),
         **_about_recordings(connection, dataset),
     )
 
 
-def _about_species(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, pages: RecordingPages
-) -> dict[str, Any]:
+def _about_species(source: SiteSource) -> dict[str, Any]:
     """Returns what the page says of species: which, when, and how they sound."""
+    connection, dataset = source.connection, source.dataset
     names = SpeciesNames.read(dataset.settings.report.language)
     species = names.add_to(query(connection, SPECIES))
     top = species[: dataset.settings.report.top_labels]
-    labels = [one["label"] for one in top]
-    candidates = find_candidates(connection, labels, _CLIPS_PER_SPECIES)
-    order = {one["label"]: n for n, one in enumerate(top)}
-    candidates.sort(key=lambda one: order[one.label])
+    labels = dict.fromkeys(one["label"] for one in top)
+    candidates = [one for label in labels for one in source.candidates[label]]
     return {
         "species": top,
         "n_species": sum(1 for one in species if one["scientific_name"]),
         "n_other_sounds": sum(1 for one in species if not one["scientific_name"]),
-        "by_station": _by_station(connection),
+        "by_station": _by_station(connection, labels),
         "activity": map_by_hour(connection, top),
         "by_sunrise": map_by_sunrise(connection, top),
         "no_sunrise": query(connection, NO_SUNRISE),
         "date_hour": read_date_hour_map(connection, choose_place(read_places(connection))),
-        "clips": choose_clips(pages, candidates, _CLIPS_PER_SPECIES, _CLIPS_BYTES),
+        "clips": choose_clips(source.pages, candidates, _CLIPS_PER_SPECIES, _CLIPS_BYTES),
     }
 
 
@@ -172,9 +156,9 @@ def _station_address(dataset: Dataset, station: Mapping[str, Any]) -> str:
 
 
 def _by_station(
-    connection: duckdb.DuckDBPyConnection,
+    connection: duckdb.DuckDBPyConnection, labels: Iterable[str]
 ) -> dict[tuple[str, str, str | None, str | None], dict[str, Any]]:
-    found = query(connection, "SELECT * FROM species_by_station")
+    found = query(connection, _BY_STATION, list(labels))
     return {
         (one["label"], one["label_name"], one["study_area"], one["location"]): one for one in found
     }

@@ -7,7 +7,7 @@ the style sheet.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,17 +64,17 @@ class DateColumns:
         return found.reshape(self.n, N_HOURS)
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(TypedDict):
     """Cells of one shade.
 
     Attributes:
-        level: 1 to 5; 0 where something was analysed and nothing found; None: nothing analysed.
+        kind: its class: `l1` to `l5`; `l0` where something was analysed and nothing found; `idle`
+            where nothing was.
         path: their outlines, as SVG.
         title: shown when pointed at.
     """
 
-    level: int | None
+    kind: str
     path: str
     title: str
 
@@ -143,45 +143,49 @@ def _layers(
     levels: Levels,
     width: float,
 ) -> Iterator[Layer]:
-    shades = np.full(effort_s.shape, -1)
-    shades[effort_s > 0] = 0
-    for n, hour in np.argwhere(rates > 0).tolist():
-        shades[n, hour] = levels.of(rates[n, hour])
-    yield Layer(None, _runs(shades == -1, width), "Nothing analysed")
-    yield Layer(0, _runs(shades == 0, width), "Analysed, no detection")
-    found = np.argwhere(shades > 0)
-    if len(found) > _MOST_TITLES:
+    shades = np.where(effort_s > 0, levels.find(rates), -1)
+    draw = _Cells(columns.n, width)
+    yield Layer(kind="idle", path=draw.runs(shades == -1), title="Nothing analysed")
+    yield Layer(kind="l0", path=draw.runs(shades == 0), title="Analysed, no detection")
+    found = shades > 0
+    if np.count_nonzero(found) > _MOST_TITLES:
         for level in range(1, N_LEVELS + 1):
-            yield Layer(level, _runs(shades == level, width), _describe_level(levels, level))
+            title = f"Up to {levels.write_limit(level)} detections per hour analysed"
+            yield Layer(kind=f"l{level}", path=draw.runs(shades == level), title=title)
         return
     names = [_name_column(columns, n) for n in range(columns.n)]
-    cells = found.tolist(), detections[shades > 0].tolist(), effort_s[shades > 0].tolist()
-    for (n, hour), n_found, heard_s in zip(*cells, strict=True):
-        title = f"{names[n]}, {hour:02d}:00: {counted(round(n_found), 'detection')}"
-        title += f" in {format_duration(heard_s)} analysed"
-        yield Layer(int(shades[n, hour]), _cell(n, hour, 1, width), title)
+    cells = (*np.nonzero(found), shades[found], detections[found].round(), effort_s[found])
+    heard = {one: format_duration(one) for one in np.unique(cells[-1]).tolist()}
+    for n, hour, level, n_found, heard_s in zip(*(one.tolist() for one in cells), strict=True):
+        title = f"{names[n]}, {hour:02d}:00: {counted(int(n_found), 'detection')}"
+        title += f" in {heard[heard_s]} analysed"
+        yield Layer(kind=f"l{level}", path=draw.cell(n, hour, 1), title=title)
 
 
-def _describe_level(levels: Levels, level: int) -> str:
-    return f"Up to {levels.write_limit(level)} detections per hour analysed"
+class _Cells:
+    """The outlines of cells, as SVG.
 
+    Args:
+        n: columns.
+        width: of one.
+    """
 
-def _runs(chosen: NDArray[np.bool_], width: float) -> str:
-    """Returns the outlines of cells, those above one another as one."""
-    paths = []
-    for n, column in enumerate(chosen):
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], column.view(np.int8), [0]))))
-        paths += [
-            _cell(n, first, end - first, width)
-            for first, end in zip(edges[::2], edges[1::2], strict=True)
-        ]
-    return "".join(paths)
+    def __init__(self, n: int, width: float) -> None:
+        wide = f"{max(width - 0.7, 0.8 * width):.1f}"
+        self._begins = [f"M{LEFT + column * width:.1f} " for column in range(n)]
+        self._ends = [f"h{wide}v{tall * HOUR_HEIGHT}h-{wide}z" for tall in range(N_HOURS + 1)]
 
+    def cell(self, column: int, hour: int, n_hours: int) -> str:
+        """Returns the outline of some hours of a column."""
+        return f"{self._begins[column]}{hour * HOUR_HEIGHT}{self._ends[n_hours]}"
 
-def _cell(column: int, hour: int, n_hours: int, width: float) -> str:
-    wide = max(width - 0.7, 0.8 * width)
-    x, y = f"{LEFT + column * width:.1f}", hour * HOUR_HEIGHT
-    return f"M{x} {y}h{wide:.1f}v{n_hours * HOUR_HEIGHT}h-{wide:.1f}z"
+    def runs(self, chosen: NDArray[np.bool_]) -> str:
+        """Returns the outlines of cells, those above one another as one."""
+        steps = np.diff(chosen.astype(np.int8), axis=1, prepend=0, append=0)
+        columns, firsts = np.nonzero(steps == 1)
+        heights = np.nonzero(steps == -1)[1] - firsts
+        runs = zip(columns.tolist(), firsts.tolist(), heights.tolist(), strict=True)
+        return "".join(self.cell(*one) for one in runs)
 
 
 def _name_column(columns: DateColumns, column: int) -> str:

@@ -5,6 +5,9 @@ Five can be told apart, and named in a legend; a shade for each amount could be 
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 N_LEVELS = 5
 
 SURE_S = 60.0
@@ -23,7 +26,11 @@ class Levels:
 
     def of(self, amount: float) -> int:
         """Returns the shade of an amount above 0, from 1 to `N_LEVELS`."""
-        return next((n for n in range(1, N_LEVELS) if amount <= self.limit(n)), N_LEVELS)
+        return int(self.find(np.float64(amount)))
+
+    def find(self, amounts: NDArray[np.float64] | np.float64) -> NDArray[np.int64]:
+        """Returns the shade of each amount; 0 of nothing."""
+        return np.searchsorted([self.limit(n) for n in range(N_LEVELS)], amounts)
 
     def limit(self, level: int) -> float:
         """Returns the largest amount of a shade."""

@@ -3,7 +3,8 @@
 Their looks are in `templates/frame.html` and `templates/recordings.html`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from badc_core.datasets.dataset import Dataset
 from badc_core.reports.dataset_groups import count_stub_recordings
 from badc_core.reports.page import is_made_up, link
 from badc_core.reports.unmuted import current_mark
+from badc_core.site.recording_pages import ClipCandidate, RecordingPages
 from badc_core.site.stations import Station
 
 DOUBTS = """
@@ -33,6 +35,24 @@ CLIPS_BYTES = 500_000
 """Of all pictures and sounds on a page, of which there may be hundreds."""
 
 Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class SiteSource:
+    """What pages about several stations are made from, read once for all of them.
+
+    Attributes:
+        connection: to the corpus.
+        pages: of its recordings.
+        sources: from `find_sources`.
+        candidates: label -> where clips of it are looked for, as `find_candidates` returns them.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    dataset: Dataset
+    pages: RecordingPages
+    sources: Mapping[str, Any]
+    candidates: Mapping[str, Sequence[ClipCandidate]]
 
 
 def find_sources(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> dict[str, Any]:

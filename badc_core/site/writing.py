@@ -5,12 +5,14 @@ touched.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -24,10 +26,11 @@ from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
 from badc_core.reports.unmuted import remove_unmuted_site
+from badc_core.site.clips import find_candidates
 from badc_core.site.dataset_page import render_dataset_page
 from badc_core.site.recording_pages import RecordingPages
-from badc_core.site.shared_content import Rows
-from badc_core.site.species_page import BY_STATION, SpeciesPages
+from badc_core.site.shared_content import Rows, SiteSource, find_sources
+from badc_core.site.species_page import BY_STATION, MOST_CLIPS, SpeciesPages
 from badc_core.site.station_page import render_station_page
 from badc_core.site.stations import Station
 from badc_core.stages.corpus_outputs import CORPUS_CODE_VERSION
@@ -43,22 +46,31 @@ _AT_ONCE = 300
 _HEAD_BYTES = 1000
 _MARK = re.compile(rb'<meta name="badc-made-from" content="([0-9a-f]+)">')
 
+_READ_ONCE = """
+    CREATE TEMP TABLE effort_by_recording AS SELECT * FROM effort_by_recording;
+    CREATE TEMP TABLE page_recordings AS SELECT e.*, r.is_silent, r.lat, r.lon
+        FROM effort_by_recording e JOIN recordings r USING (recording_id);
+    CREATE TEMP TABLE effort_by_hour AS SELECT * FROM effort_by_hour;
+    CREATE TEMP TABLE effort_by_sunrise AS SELECT * FROM effort_by_sunrise;
+    CREATE TEMP TABLE counts_by_station AS SELECT * FROM counts_by_station;
+    CREATE TEMP TABLE counts_by_hour AS
+        SELECT label, label_name, local_date, local_hour, sum(detections)::BIGINT AS detections
+        FROM counts_by_hour GROUP BY ALL;
+"""
+"""In front of the views of these names, each use of which would read the files of all parts.
+
+Of the hours in which something was found, no page needs to know at which station that was.
+"""
+
 _RECORDINGS = """
     SELECT study_area, location,
-        md5(string_agg(concat_ws(' ', md5(r::VARCHAR), size), ',' ORDER BY recording_id))
+        md5(string_agg(concat_ws(' ', hash(r), size), ',' ORDER BY recording_id))
     FROM recordings r LEFT JOIN page_sizes USING (recording_id)
     GROUP BY study_area, location ORDER BY study_area, location
 """
 """A page's size says that it is another than before; those without one are elsewhere."""
 
 _SIZES = pa.schema([("recording_id", pa.string()), ("size", pa.int64())])
-
-_SHARED = """
-    SELECT DISTINCT runner, model_version, 0 FROM detectors_by_recording
-    UNION ALL
-    SELECT '', '', count(*) FROM chunks_by_recording WHERE stub_chunks > 0 ORDER BY ALL
-"""
-"""What pages of species warn of, wherever it was."""
 
 _Key = TypeVar("_Key")
 
@@ -94,27 +106,38 @@ def write_site(dataset: Dataset) -> WrittenSite:
     with open_corpus(dataset) as connection:
         for one in read_part_list(corpus.parts).parts:
             parts.setdefault(Station(one.study_area, one.location), []).append(one)
-        write_text(corpus.html, render_dataset_page(connection, dataset, pages))
+        connection.execute(_READ_ONCE)
+        by_station = query(connection, BY_STATION)
+        source = _read_source(connection, dataset, pages, by_station)
+        write_text(corpus.html, render_dataset_page(source))
         sums = dict(_sum_up_stations(connection, dataset, pages, parts))
         stations = {station: corpus.station_page(*station) for station in sums}
         for due in _find_due(dataset, stations, sums):
             text = render_station_page(dataset, pages, due, parts[due], sums[due])
             _write(site, stations[due], text)
-        by_station = query(connection, BY_STATION)
-        shared = connection.execute(_SHARED).fetchall()
-        made_from = _sum_up_species(by_station, sums, shared)
+        made_from = _sum_up_species(by_station, sums, source.sources)
         species = {label: corpus.species_page(label) for label in made_from}
         labels = _find_due(dataset, species, made_from)
         if labels:
-            source = SpeciesPages(connection, dataset, pages, by_station)
+            species_pages = SpeciesPages(source, by_station)
             for start in range(0, len(labels), _AT_ONCE):
                 some = {one: made_from[one] for one in labels[start : start + _AT_ONCE]}
-                for label, text in source.render(some):
+                for label, text in species_pages.render(some):
                     _write(site, species[label], text)
     _remove_others(site, corpus.stations, stations.values())
     _remove_others(site, corpus.species, species.values())
     site.n_unchanged = len(stations) + len(species) - len(site.written)
     return site
+
+
+def _read_source(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, pages: RecordingPages, by_station: Rows
+) -> SiteSource:
+    labels = list(dict.fromkeys(one["label"] for one in by_station))
+    found = groupby(find_candidates(connection, labels, MOST_CLIPS), attrgetter("label"))
+    candidates = {label: list(own) for label, own in found}
+    sources = find_sources(connection, dataset)
+    return SiteSource(connection, dataset, pages, sources, candidates)
 
 
 def _sum_up_stations(
@@ -148,15 +171,17 @@ def _sum_up_stations(
 
 
 def _sum_up_species(
-    by_station: Rows, sums: Mapping[Station, str], shared: Sequence[object]
+    by_station: Rows, sums: Mapping[Station, str], sources: Mapping[str, Any]
 ) -> dict[str, str]:
     """Returns label -> what its page is made from: the stations where it was found.
 
     Args:
         by_station: rows of `BY_STATION`.
         sums: what the page of each station is made from.
-        shared: what the pages of all species say of the dataset.
+        sources: what the pages of all species warn of, wherever it was; from `find_sources`.
     """
+    detectors = sorted({(one["runner"], one["model_version"]) for one in sources["detectors"]})
+    shared = [detectors, sources["n_stub"]]
     found: dict[str, list[str]] = {}
     for one in by_station:
         station = Station(one["study_area"], one["location"])

@@ -24,12 +24,12 @@ def clock(hour):
 
 
 def shades(found):
-    """Returns the level of each cell that is in a layer of its own, by its title."""
-    return {one.title: one.level for one in found.layers if one.level}
+    """Returns the kind of each cell that is in a layer of its own, by its title."""
+    return {one["title"]: one["kind"] for one in found.layers if one["kind"] not in ("idle", "l0")}
 
 
-def cells_of(found, level):
-    return next(one.path for one in found.layers if one.level == level).count("M")
+def cells_of(found, kind):
+    return next(one["path"] for one in found.layers if one["kind"] == kind).count("M")
 
 
 def test_a_calendar_has_the_days_of_each_year_and_tells_silence_from_absence():
@@ -73,12 +73,12 @@ def test_rates_are_of_the_time_analysed_and_nothing_is_a_rate_where_nobody_liste
     shown = make_date_hour_map(columns, effort_s, found, None)
     assert shown.levels.most == 25
     assert shades(shown) == {
-        "14 May 2024, 05:00: 10 detections in 30 min 00 s analysed": 5,
-        "14 May 2024, 06:00: 1 detection in 1 h 00 min analysed": 1,
-        "15 May 2024, 06:00: 50 detections in 2 h 00 min analysed": 5,
+        "14 May 2024, 05:00: 10 detections in 30 min 00 s analysed": "l5",
+        "14 May 2024, 06:00: 1 detection in 1 h 00 min analysed": "l1",
+        "15 May 2024, 06:00: 50 detections in 2 h 00 min analysed": "l5",
     }
-    assert cells_of(shown, 0) == 1
-    assert cells_of(shown, None) == 4  # two spans of hours on each day
+    assert cells_of(shown, "l0") == 1
+    assert cells_of(shown, "idle") == 4  # two spans of hours on each day
     assert (shown.suns, shown.place) == ((), "")
 
 
@@ -114,11 +114,12 @@ def test_a_map_of_many_cells_has_one_path_for_each_shade():
     columns = DateColumns.of(date(2024, 1, 1), date(2024, 2, 29))
     found = np.tile(np.arange(24.0), (columns.n, 1))
     shown = make_date_hour_map(columns, np.full((columns.n, 24), 3600.0), found, None)
-    assert [one.level for one in shown.layers] == [None, 0, 1, 2, 3, 4, 5]
-    heights = {one.level: one.path.split("v")[1].split("h")[0] for one in shown.layers if one.path}
+    assert [one["kind"] for one in shown.layers] == ["idle", "l0", "l1", "l2", "l3", "l4", "l5"]
+    paths = {one["kind"]: one["path"] for one in shown.layers if one["path"]}
+    heights = {kind: path.split("v")[1].split("h")[0] for kind, path in paths.items()}
     # The limits are 0.92, 3.68, 8.28, 14.72 and 23 an hour, and a cell is 11 high.
     hours = {0: 1, 2: 3, 3: 5, 4: 6, 5: 9}
-    assert heights == {level: str(11 * n) for level, n in hours.items()}
+    assert heights == {f"l{level}": str(11 * n) for level, n in hours.items()}
 
 
 def test_the_sun_rises_by_the_clocks_of_the_place_also_when_they_are_changed():
