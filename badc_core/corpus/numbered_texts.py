@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -103,15 +104,14 @@ def _number_part(
             if column in table.column_names
         }
         used = [chunk.dictionary for column in encoded.values() for chunk in column.chunks]
-        texts = pc.unique(pa.chunked_array(used, pa.string()))
-        texts = texts.take(pc.sort_indices(texts))
+        texts, numbers = _order(used, first)
         for (name, column), values in encoded.items():
             table = numbered[name]
-            numbers = _number(values, texts, first)
+            own = pa.chunked_array([_take(next(numbers), one) for one in values.chunks], _NUMBER)
             if column == "location":
-                numbers = pa.array(np.full(table.num_rows, station, np.uint32))
+                own = pa.array(np.full(table.num_rows, station, np.uint32))
             at = table.column_names.index(column)
-            numbered[name] = table.set_column(at, column, numbers)
+            numbered[name] = table.set_column(at, column, own)
         found.append(texts)
         first += len(texts)
     return numbered, pa.concat_arrays(found)
@@ -121,15 +121,21 @@ def _encode(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
-def _number(column: pa.ChunkedArray, texts: pa.Array, first: int) -> pa.ChunkedArray:
-    chunks = []
-    for one in column.chunks:
-        numbers = pc.add(
-            pc.index_in(one.dictionary, value_set=texts).cast(_NUMBER), pa.scalar(first, _NUMBER)
-        )
-        if one.null_count:
-            chunks.append(numbers.take(one.indices))
-        else:  # at a third of the cost
-            found = np.take(numbers.to_numpy(), one.indices.to_numpy(), mode="clip")
-            chunks.append(pa.array(found))
-    return pa.chunked_array(chunks, _NUMBER)
+def _order(
+    dictionaries: Sequence[pa.StringArray], first: int
+) -> tuple[pa.StringArray, Iterator[npt.NDArray[np.uint32]]]:
+    """Returns their different texts, in order, and for each dictionary its texts' numbers."""
+    coded = pa.concat_arrays([pa.array([], pa.string()), *dictionaries]).dictionary_encode()
+    order = pc.sort_indices(coded.dictionary)
+    numbers = np.empty(len(order), np.uint32)
+    numbers[order.to_numpy()] = np.arange(first, first + len(order), dtype=np.uint32)
+    ends = np.cumsum([len(one) for one in dictionaries])
+    return coded.dictionary.take(order), iter(np.split(numbers[coded.indices], ends[:-1]))
+
+
+def _take(numbers: npt.NDArray[np.uint32], chunk: pa.DictionaryArray) -> pa.Array:
+    if chunk.null_count:
+        return pa.array(numbers).take(chunk.indices)
+    return pa.array(
+        np.take(numbers, chunk.indices.to_numpy(), mode="clip")
+    )  # at a third of the cost
