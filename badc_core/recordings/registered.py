@@ -24,7 +24,8 @@ _COLUMNS = ("recording_id", "path", "size_bytes", "modified_ns", "fingerprint", 
 _WITHOUT_RENAMES = _COLUMNS[:-1]
 """Of tables in which no recording has been renamed."""
 _REMEDY = "Restore recordings.csv from version control, or correct that line"
-_MOST_DIGITS = 18
+_MOST_DIGITS = 19
+"""Of a time in ns since 1970, until the year 2286."""
 _ROWS_AT_ONCE = 2000
 _QUOTING = "\"'\r"
 """Without these in a table its cells are what is between commas and ends of lines."""
