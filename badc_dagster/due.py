@@ -8,6 +8,7 @@ used meanwhile. Which fingerprint an output has is found out in `known_fingerpri
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import dagster as dg
 
@@ -48,8 +49,8 @@ class Progress:
     @property
     def finished(self) -> set[str]:
         """Recordings with nothing left to do."""
-        all_current = set.intersection(*(set(one) for one in self.current.values()))
-        return all_current - self.incomplete
+        first, *others = self.current.values()
+        return set(first).intersection(*others) - self.incomplete
 
     @property
     def unfinished(self) -> set[str]:
@@ -123,13 +124,15 @@ class DueFinder:
         self, stage: Stage, first: Mapping[str, str], *others: Mapping[str, str]
     ) -> dict[str, str]:
         """Returns the fingerprints that a stage's outputs should have, of what it is made from."""
-        both = [one for one in first if all(one in made for made in others)]
+        both = list(first)
+        for made in others:
+            both = [one for one in both if one in made]
         sources = [map(made.__getitem__, both) for made in (first, *others)]
-        each: Iterable[Sequence[str]] = zip(*sources, strict=True)
+        choices: Iterable[Sequence[str]] = repeat(())
         if stage.choices:
-            choose = self.fingerprints.choices
-            each = [(*made, *choose(stage.name, one)) for one, made in zip(both, each, strict=True)]
-        return dict(zip(both, self.fingerprints.of_each(stage.name, each), strict=True))
+            choices = [self.fingerprints.choices(stage.name, one) for one in both]
+        of_each = self.fingerprints.of_each(stage.name, sources, choices)
+        return dict(zip(both, of_each, strict=True))
 
     def _judge(
         self,
@@ -142,6 +145,9 @@ class DueFinder:
         """Enters a stage's recordings into the progress; returns usable ones' fingerprints."""
         recorded = known.of(self._dataset, stage.name)
         standing = self._standing(stage, made, known.only or ())
+        if wanted.keys() <= standing and wanted.items() <= recorded.items():
+            progress.due[stage.name], progress.current[stage.name] = {}, wanted
+            return wanted
         is_current = self.fingerprints.is_current
         due: dict[str, str] = {}
         current: dict[str, str] = {}

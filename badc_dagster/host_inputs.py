@@ -66,16 +66,14 @@ class HostInputs:
         require_fetched_all([dataset.registry, dataset.deployments])
         fetch(dataset.recording(one) for one in self._recording_ids)
         fingerprints = Fingerprints(self._dataset)
-        recordings = self._from_inputs(fingerprints)
-        if not self._stage.inputs:
-            recordings = self._from_files(fingerprints)
+        find = self._from_inputs if self._stage.inputs else self._from_files
         return StepInputs(
             stage=self._stage.name,
             root=self._dataset.root,
             settings=self._dataset.settings,
             work_folder=self._dataset.work_folder,
             run_id=run_id,
-            recordings=tuple(recordings),
+            recordings=tuple(find(fingerprints)),
         )
 
     def input_tags(self, recording_id: str) -> dict[str, str]:

@@ -124,19 +124,30 @@ class Fingerprints:
             sources: fingerprints of the outputs it is made from, in the order of its inputs; of a
                 stage without inputs `of_file`. After them the recording's `choices`.
         """
-        return next(self.of_each(stage, [sources]))
+        return next(self.of_each(stage, [[one] for one in sources], [()]))
 
-    def of_each(self, stage: str, sources: Iterable[Sequence[str]]) -> Iterator[str]:
-        """Yields the fingerprint of each of many outputs; `sources` as of `of`, for each.
+    def of_each(
+        self,
+        stage: str,
+        sources: Iterable[Iterable[str]],
+        choices: Iterable[Sequence[str]],
+    ) -> Iterator[str]:
+        """Yields the fingerprint of each of many outputs.
 
-        The same as `digest_json` of lists, in a fifth of the time: archives are large.
+        The same as `digest_json` of lists, in a tenth of the time: archives are large.
+
+        Args:
+            stage: its name.
+            sources: for each source of `of`, its fingerprint for each output.
+            choices: of each output's recording.
         """
-        settings = encode_basestring_ascii(self._settings[stage])
+        encode = encode_basestring_ascii
+        end = f", {encode(self._settings[stage])}]"
         floor = add_floor("", self._floor) if STAGES[stage].has_floor else ""
-        for some in sources:
-            texts = [encode_basestring_ascii(one.partition(_FLOOR)[0]) for one in some]
-            content = f"[{', '.join(texts)}, {settings}]"
-            yield sha256(content.encode()).hexdigest()[:32] + floor
+        columns = [map(encode, [one.partition(_FLOOR)[0] for one in some]) for some in sources]
+        for texts, chosen in zip(zip(*columns, strict=True), choices, strict=False):
+            more = [*texts, *map(encode, chosen)] if chosen else texts
+            yield sha256(f"[{', '.join(more)}{end}".encode()).hexdigest()[:32] + floor
 
     def choices(self, stage: str, recording_id: str) -> tuple[str, ...]:
         """Returns what the settings come to for one recording, beside what they are for all.
