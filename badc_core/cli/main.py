@@ -3,6 +3,8 @@
 Nothing heavy is imported before Ctrl-C is handled; the commands are in `app.py`.
 """
 
+import atexit
+import gc
 import sys
 
 from badc_core.errors import BadcError
@@ -14,6 +16,8 @@ def main() -> None:
 
     `taking_options` in `options.py` has made exit code 2 of errors about what was typed.
     """
+    # All that a process has would be searched for cycles as it ends, and then once more.
+    atexit.register(gc.disable)
     with Interruptible() as interruptible:
         try:
             from badc_core.cli.app import build_app  # noqa: PLC0415  (a second)
