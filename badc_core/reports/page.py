@@ -7,12 +7,12 @@ other files: style, charts, pictures and sound are inside.
 
 import base64
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
-from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from badc_core.detector_settings import DetectorSettings
 from badc_core.recordings.clock import format_offset
 from badc_core.units import format_duration
 
+_FIELD = re.compile(r"\{(\w+)")
 _TAIL_BYTES = 64
 _WITH_TEMPLATES = ("badc_core.reports", "badc_core.site", "badc_core.reviews")
 
@@ -47,15 +48,18 @@ def fill_rows(form: str, rows: Iterable[Mapping[str, Any]]) -> Markup:
         rows: what is put in.
     """
     values = list(rows)
-    names = {name for _, name, _, _ in Formatter().parse(form) if name}
-    columns = [_escape_column([one[name] for one in values]) for name in names]
-    lines = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
-    return Markup("\n".join(map(form.format_map, lines)))  # noqa: S704
+    names = _FIELD.findall(form)
+    columns = {name: _escape_column([one[name] for one in values]) for name in set(names)}
+    write = _FIELD.sub("{", form).format
+    return Markup("\n".join(map(write, *(columns[name] for name in names))))  # noqa: S704
 
 
 def _escape_column(values: list[Any]) -> list[Any]:
-    if {*map(type, values)} == {str}:
-        texts = str(escape("\n".join(values))).split("\n")  # all at once, as each call costs
+    """Returns values as they go into a page; texts all at once, as each call costs."""
+    kinds = {*map(type, values)}
+    if kinds in ({str}, {Markup}):
+        joined = "\n".join(values)
+        texts = (joined if kinds == {Markup} else str(escape(joined))).split("\n")
         if len(texts) == len(values):
             return texts
     return [str(escape(one)) if isinstance(one, str) else one for one in values]

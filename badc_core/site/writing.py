@@ -216,7 +216,7 @@ def _read_mark(page: Path) -> str:
 
 def _write(site: WrittenSite, page: Path, text: str) -> None:
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, text)
+    write_text(page, text, can_be_made_again=True)
     site.written.append(page)
 
 
