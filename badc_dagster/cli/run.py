@@ -98,9 +98,9 @@ def bring_up_to_date(dataset: Path, options: SettingOptions, use: RunUse, out: O
     SpeciesNames.read(
         settings.report.language
     )  # what is not installed is said before hours of work
+    search_for_cycles_less_often()  # what is imported next is many objects, too
     from badc_dagster.runs import Project  # noqa: PLC0415  (two seconds)
 
-    search_for_cycles_less_often()
     warn_of_other_home(out)
     # Ctrl-C while a connection is being closed: SQLAlchemy would print a traceback of it.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
