@@ -35,6 +35,9 @@ from badc_dagster.partitions import asset_key
 _SEEN_FILE = ".fingerprints_seen.json"
 _SEEN_LOCK = ".fingerprints_seen.lock"
 
+_compared: dict[tuple[Path, str], tuple[frozenset[str], Mapping[str, str], frozenset[str]]] = {}
+"""Dataset and stage -> outputs that were there, those recorded, and the former without these."""
+
 
 @dataclass(frozen=True)
 class KnownFingerprints:
@@ -109,7 +112,7 @@ def read_known_fingerprints(
         seen_ns = _read_seen(instance, dataset)
         if seen_ns > max(changed_ns.values(), default=0):
             seen_ns = 0  # the dataset was put back to an earlier state
-        unknown = _find_unknown(made, recorded)
+        unknown = _find_unknown(dataset, made, recorded)
         looked_at = [
             one for one, put_ns in changed_ns.items() if put_ns >= seen_ns or one in unknown
         ]
@@ -141,10 +144,22 @@ def has_changed(
 
 
 def _find_unknown(
-    made: Mapping[str, frozenset[str]], recorded: Mapping[str, Mapping[str, str]]
+    dataset: Dataset,
+    made: Mapping[str, frozenset[str]],
+    recorded: Mapping[str, Mapping[str, str]],
 ) -> set[str]:
-    """Returns the recordings with an output of which the asset graph knows nothing."""
-    return set().union(*(made[stage].difference(known) for stage, known in recorded.items()))
+    """Returns the recordings with an output of which the asset graph knows nothing.
+
+    Neither is changed once it is made, so the same objects give the same recordings.
+    """
+    unknown: set[str] = set()
+    for stage, known in recorded.items():
+        before = _compared.get((dataset.root, stage))
+        if before is None or before[0] is not made[stage] or before[1] is not known:
+            before = made[stage], known, made[stage].difference(known)
+            _compared[dataset.root, stage] = before
+        unknown |= before[2]
+    return unknown
 
 
 def remember_seen(

@@ -14,8 +14,8 @@ _SETTLED_AFTER_NS = 2_000_000_000
 """The clock of a file system may be coarse: a folder that changed a moment ago may change again
 without a new time."""
 
-_Times = tuple[tuple[int, int], ...]
-_kept: dict[tuple[Path, ...], tuple[_Times, frozenset[str]]] = {}
+_kept: dict[Path, tuple[tuple[int, int], frozenset[str]]] = {}
+_kept_together: dict[tuple[Path, ...], tuple[list[frozenset[str]], frozenset[str]]] = {}
 
 
 def _see_nothing(_folder: Path, _names: Sequence[str]) -> None:
@@ -40,32 +40,39 @@ def list_each(
         see: called with a folder and its names where it is really listed.
     """
     places = [tuple(one) for one in groups]
-    times = {one: tuple(_folder_time(path.parent) for path in one) for one in places}
-    found = {one: made for one in places if (made := _recall(one, times[one])) is not None}
-    new = times.keys() - found.keys()
-    names = _list_names({path for one in new for path in one}, see)
-    for one in new:
-        found[one] = frozenset.intersection(*(names[path] for path in one))
-        _keep(one, times[one], found[one])
-    return [found[one] for one in places]
+    examples = {path for place in places for path in place}
+    times = {folder: _folder_time(folder) for folder in {path.parent for path in examples}}
+    found = {
+        path: known[1]
+        for path in examples
+        if (known := _kept.get(path)) is not None and known[0] == times[path.parent]
+    }
+    new = _list_names(examples - found.keys(), see)
+    for path, recordings in new.items():
+        _keep(path, times[path.parent], recordings)
+    found |= new
+    return [_together(place, [found[path] for path in place]) for place in places]
 
 
 def forget_listings() -> None:
     """Has all folders be listed again."""
     _kept.clear()
+    _kept_together.clear()
 
 
-def _recall(place: tuple[Path, ...], times: _Times) -> frozenset[str] | None:
-    known = _kept.get(place)
-    return known[1] if known is not None and known[0] == times else None
+def _together(place: tuple[Path, ...], each: list[frozenset[str]]) -> frozenset[str]:
+    """Returns the recordings that are in each set; the same object for the same sets."""
+    known = _kept_together.get(place)
+    if known is None or any(one is not other for one, other in zip(each, known[0], strict=True)):
+        known = _kept_together[place] = each, frozenset.intersection(*each)
+    return known[1]
 
 
-def _keep(place: tuple[Path, ...], times: _Times, made: frozenset[str]) -> None:
-    now_ns = time.time_ns()
-    if all(0 < changed_ns < now_ns - _SETTLED_AFTER_NS for _, changed_ns in times):
-        _kept[place] = times, made
+def _keep(path: Path, changed: tuple[int, int], recordings: frozenset[str]) -> None:
+    if 0 < changed[1] < time.time_ns() - _SETTLED_AFTER_NS:
+        _kept[path] = changed, recordings
     else:
-        _kept.pop(place, None)
+        _kept.pop(path, None)
 
 
 def _folder_time(folder: Path) -> tuple[int, int]:

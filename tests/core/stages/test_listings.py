@@ -72,3 +72,18 @@ def test_a_folder_of_several_groups_is_listed_once_and_shown_to_whoever_listens(
     shown.clear()
     assert list_each(groups, shown.__setitem__) == [{"a", "b"}, {"b"}]
     assert not shown
+
+
+def test_of_several_folders_only_those_that_changed_are_listed_again(tmp_path, listed):
+    example = [tmp_path / "made" / "x.csv", tmp_path / "more" / "x.html"]
+    for one in ("made/a.csv", "made/b.csv", "more/a.html", "more/b.html"):
+        (tmp_path / one).parent.mkdir(exist_ok=True)
+        (tmp_path / one).touch()
+    age(tmp_path / "made")
+    age(tmp_path / "more")
+    assert list_like(example) == {"a", "b"}
+    assert list_like(example) is list_like(example)
+    listed.clear()
+    (tmp_path / "more" / "b.html").unlink()
+    assert list_like(example) == {"a"}
+    assert listed == ["more"]
