@@ -10,23 +10,17 @@ import duckdb
 from badc_core.corpus.database import query
 from badc_core.site.recording_pages import Clip, ClipCandidate, RecordingPages
 
-_PAGES_PER_CLIP = 5
+PAGES_PER_CLIP = 5
 
 _CANDIDATES = """
-    WITH stations AS (
-        SELECT label, max(best) AS best FROM counts_by_station
-        WHERE label IN (SELECT unnest($2)) GROUP BY label, study_area, location
-    ), least AS (
-        SELECT label, if(count(*) < $3, '-inf', list_min(max(best, $3))) AS least
-        FROM stations GROUP BY label
-    ), places AS (
+    WITH places AS (
         SELECT recording_id, dense_rank() OVER (ORDER BY study_area, location) AS place
         FROM recordings
     ), found AS (
         SELECT label, label_name, place, any_value(c.scientific_name) AS scientific_name,
             min({'worst': -best, 'recording_id': recording_id}, $1) AS ones
-        FROM counts_by_recording c JOIN least USING (label) JOIN places USING (recording_id)
-        WHERE best >= least
+        FROM counts_by_recording c JOIN places USING (recording_id)
+        WHERE label IN (SELECT unnest($2))
         GROUP BY label, label_name, place
     ), numbered AS (
         SELECT *, row_number() OVER (
@@ -46,10 +40,7 @@ _CANDIDATES = """
     FROM chosen c JOIN recordings USING (recording_id)
     ORDER BY label, nth_of_station, worst, recording_id
 """
-"""Sorting all rows would take ten times as long as keeping the few best of each station.
-
-Where stations are enough for one recording of each, worse ones than of these are not looked at.
-"""
+"""Sorting all rows would take ten times as long as keeping the few best of each station."""
 
 
 def find_candidates(
@@ -64,8 +55,8 @@ def find_candidates(
         labels: those that are wanted.
         per_label: how many clips of each are wanted; no more recordings than these may need.
     """
-    most = per_label * _PAGES_PER_CLIP
-    found = query(connection, _CANDIDATES, _PAGES_PER_CLIP, list(labels), most)
+    most = per_label * PAGES_PER_CLIP
+    found = query(connection, _CANDIDATES, PAGES_PER_CLIP, list(labels), most)
     return [ClipCandidate(**one) for one in found]
 
 
@@ -111,5 +102,5 @@ def _clips_of_label(pages: RecordingPages, candidates: Sequence[ClipCandidate]) 
         if clip is not None:
             yield clip
             failed = 0
-        elif (failed := failed + 1) == _PAGES_PER_CLIP:
+        elif (failed := failed + 1) == PAGES_PER_CLIP:
             return

@@ -26,11 +26,12 @@ from badc_core.errors import DatasetInvalid
 from badc_core.hashing import digest_json
 from badc_core.reports.page import is_whole_page
 from badc_core.reports.unmuted import remove_unmuted_site
-from badc_core.site.clips import find_candidates
+from badc_core.site.clips import PAGES_PER_CLIP, find_candidates
 from badc_core.site.dataset_page import render_dataset_page
+from badc_core.site.read_once import read_once
 from badc_core.site.recording_pages import RecordingPages
 from badc_core.site.shared_content import Rows, SiteSource, find_sources
-from badc_core.site.species_page import BY_STATION, MOST_CLIPS, SpeciesPages
+from badc_core.site.species_page import BY_STATION, MOST_CLIPS, MOST_RECORDINGS, SpeciesPages
 from badc_core.site.station_page import render_station_page
 from badc_core.site.stations import Station
 from badc_core.stages.corpus_outputs import CORPUS_CODE_VERSION
@@ -45,22 +46,6 @@ _AT_ONCE = 300
 
 _HEAD_BYTES = 1000
 _MARK = re.compile(rb'<meta name="badc-made-from" content="([0-9a-f]+)">')
-
-_READ_ONCE = """
-    CREATE TEMP TABLE effort_by_recording AS SELECT * FROM effort_by_recording;
-    CREATE TEMP TABLE page_recordings AS SELECT e.*, r.is_silent, r.lat, r.lon
-        FROM effort_by_recording e JOIN recordings r USING (recording_id);
-    CREATE TEMP TABLE effort_by_hour AS SELECT * FROM effort_by_hour;
-    CREATE TEMP TABLE effort_by_sunrise AS SELECT * FROM effort_by_sunrise;
-    CREATE TEMP TABLE counts_by_station AS SELECT * FROM counts_by_station;
-    CREATE TEMP TABLE counts_by_hour AS
-        SELECT label, label_name, local_date, local_hour, sum(detections)::BIGINT AS detections
-        FROM counts_by_hour GROUP BY ALL;
-"""
-"""In front of the views of these names, each use of which would read the files of all parts.
-
-Of the hours in which something was found, no page needs to know at which station that was.
-"""
 
 _RECORDINGS = """
     SELECT study_area, location,
@@ -106,7 +91,7 @@ def write_site(dataset: Dataset) -> WrittenSite:
     with open_corpus(dataset) as connection:
         for one in read_part_list(corpus.parts).parts:
             parts.setdefault(Station(one.study_area, one.location), []).append(one)
-        connection.execute(_READ_ONCE)
+        read_once(connection, MOST_RECORDINGS, MOST_CLIPS * PAGES_PER_CLIP)
         by_station = query(connection, BY_STATION)
         source = _read_source(connection, dataset, pages, by_station)
         write_text(corpus.html, render_dataset_page(source))

@@ -9,11 +9,13 @@ from badc_core.corpus.reading import open_corpus
 from badc_core.datasets.dataset import Dataset
 from badc_core.reports.bundle import write_bundle
 from badc_core.site.clips import choose_clips, find_candidates
+from badc_core.site.read_once import read_once
 from badc_core.site.recording_pages import RecordingPages
 
 JAY = (0.0, 3.0, "Blue Jay", "Cyanocitta cristata")
 JUNCO = (42.0, 45.0, "Dark-eyed <Junco>", "Junco hyemalis")
 LIMITLESS = 10**9
+PARTS = (("a", 1.0), ("b", 1.5))
 
 
 @pytest.fixture
@@ -58,6 +60,23 @@ def test_a_label_of_two_names_has_one_best_recording_at_a_station(stations):
         found = find_candidates(connection, [JAY[2]], 2)
     places = [(one.recording_id, one.nth_of_station) for one in found]
     assert places == [("a", 1), ("c", 1), ("b", 2)]
+
+
+def test_of_many_stations_each_has_one_recording_tried_and_the_best_come_first(workbench):
+    scores = {f"{n}{part}": (n * 7 % 10 + step) / 12 for n in range(8) for part, step in PARTS}
+    for name, score in scores.items():
+        found = [(*JAY, score)] + [(3.0, 6.0, *JAY[2:], score)] * (name == "0a")
+        workbench.add(name, found=found, location=f"Station {name[0]}")
+    build_corpus(workbench.dataset, list(scores), {})
+    best = sorted((f"{n}b" for n in range(8)), key=lambda one: -scores[one])
+    with open_corpus(workbench.dataset) as connection:
+        before = find_candidates(connection, [JAY[2]], 1)
+        read_once(connection, 1, len(before))
+        assert find_candidates(connection, [JAY[2]], 1) == before
+        left = connection.execute("SELECT recording_id FROM counts_by_recording").fetchall()
+    assert [(one.recording_id, one.nth_of_station) for one in before] == [(n, 1) for n in best[:5]]
+    assert {one for (one,) in left} > {*best[:5], "0a"}
+    assert len(left) < len(scores)
 
 
 def test_a_clip_is_what_the_page_of_its_recording_shows(stations):
