@@ -88,8 +88,8 @@ def measure(folder: Path, n_rows: int, n_recordings: int) -> dict[str, float]:
     parts: dict[str, CorpusPart] = {}
     recordings: list[Recording] = []
     n_threads = usable_cores()
-    for at in range(0, len(keys), 10 * n_threads):
-        own = {key: describe(*key, per_part) for key in keys[at : at + 10 * n_threads]}
+    for at in range(0, len(keys), 16 * n_threads):
+        own = {key: describe(*key, per_part) for key in keys[at : at + 16 * n_threads]}
         recordings += [one for group in own.values() for one in group]
         jobs = {
             str(n): make_job(dataset, group, per_recording) for n, group in enumerate(own.values())
