@@ -150,7 +150,8 @@ def _find_unknown(
 ) -> set[str]:
     """Returns the recordings with an output of which the asset graph knows nothing.
 
-    Neither is changed once it is made, so the same objects give the same recordings.
+    `made[stage]` and `recorded[stage]` are never changed in place: the same objects give the same
+    recordings.
     """
     unknown: set[str] = set()
     for stage, known in recorded.items():

@@ -30,9 +30,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from badc_core.corpus.building import MISSING, aggregate_corpus, gather
+from badc_core.corpus.building import MISSING, aggregate_corpus, group_parts
 from badc_core.corpus.changed_parts import PART_CODE_VERSION
-from badc_core.corpus.part_writing import PartJob, Piece, WrittenRows, part_writers
+from badc_core.corpus.part_jobs import PartJob, Piece, WrittenRows
+from badc_core.corpus.part_writing import part_writers
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartKey, PartList
 from badc_core.corpus.recordings_table import recordings_table
 from badc_core.corpus.root import write_root
@@ -115,14 +116,14 @@ def write_jobs(
         return own_writer().write_rows(jobs[name])
 
     def sum_up(first: str) -> list[CorpusPart]:
-        return own_writer().sum_up([rows[name] for name in gathered[first]])
+        return own_writer().sum_up([rows[name] for name in groups[first]])
 
-    gathered = gather({name: one.recordings.num_rows for name, one in jobs.items()}, n_threads)
+    groups = group_parts({name: one.recordings.num_rows for name, one in jobs.items()}, n_threads)
 
     with part_writers(dataset) as own_writer, clock.timing("writing_s"):
         rows = {one.recording_id: one.require() for one in for_each(jobs, write, n_threads)}
     with part_writers(dataset) as own_writer, clock.timing("rollup_s"):
-        summed = [one.require() for one in for_each(gathered, sum_up, n_threads)]
+        summed = [one.require() for one in for_each(groups, sum_up, n_threads)]
     for job in jobs.values():
         for paths in job.pieces[0].paths.values():
             paths[0].unlink()

@@ -16,7 +16,7 @@ def main() -> None:
 
     `taking_options` in `options.py` has made exit code 2 of errors about what was typed.
     """
-    # All that a process has would be searched for cycles as it ends, and then once more.
+    # Else Python would search everything for cycles twice as it exits.
     atexit.register(gc.disable)
     with Interruptible() as interruptible:
         try:

@@ -23,7 +23,8 @@ from badc_core.corpus.changed_parts import (
     read_previous,
 )
 from badc_core.corpus.known_speech import read_changed_speech
-from badc_core.corpus.part_writing import PartWriter, WrittenRows, part_writers
+from badc_core.corpus.part_jobs import WrittenRows
+from badc_core.corpus.part_writing import PartWriter, part_writers
 from badc_core.corpus.parts import SCHEMA_VERSION, CorpusPart, PartList, retire_files
 from badc_core.corpus.root import CorpusTotals, write_root
 from badc_core.corpus.sources import SEEN, look_at_files, made_from, write_seen
@@ -49,7 +50,10 @@ _MOST_THREADS = 4
 """Each writes parts and needs a gigabyte or more for a large one."""
 
 _MOST_TOGETHER = 1000
-"""Recordings of small parts that are counted together."""
+"""Recordings of small parts that are counted together,"""
+
+_MOST_ROWS = 3_000_000
+"""unless they have more rows than these, all of which are in memory."""
 
 _Reasons = dict[str, tuple[str, str]]
 """recording_id -> the stage whose result it lacks, and why."""
@@ -164,13 +168,13 @@ def _write_parts(dataset: Dataset, plan: PartPlan) -> tuple[dict[str, CorpusPart
     parts = dict(plan.kept)
     damaged: _Reasons = {}
     n_threads = min(usable_cores(), _MOST_THREADS)
-    gathered = gather({one: len(plan.members[one]) for one in plan.due}, n_threads)
+    groups = group_parts({one: len(plan.members[one]) for one in plan.due}, n_threads)
 
     with part_writers(dataset) as own_writer:
         outcomes = for_each(
-            gathered,
-            lambda first: _write_some(dataset, plan, gathered[first], own_writer()),
-            min(n_threads, len(gathered) or 1),
+            groups,
+            lambda first: _write_some(dataset, plan, groups[first], own_writer()),
+            min(n_threads, len(groups) or 1),
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -180,36 +184,40 @@ def _write_parts(dataset: Dataset, plan: PartPlan) -> tuple[dict[str, CorpusPart
     return parts, damaged
 
 
-def gather(n_recordings: Mapping[str, int], n_threads: int) -> dict[str, list[str]]:
-    """Returns parts that are written together: the first -> itself and those that follow it.
+def group_parts(n_recordings: Mapping[str, int], n_threads: int) -> dict[str, list[str]]:
+    """Returns parts that are counted together: the first -> itself and those that follow it.
 
     Args:
         n_recordings: of each part.
         n_threads: that all have something to do, where there is enough.
     """
     most = min(_MOST_TOGETHER, -(-sum(n_recordings.values()) // n_threads))
-    gathered: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     names, n = [], most + 1
-    for name, its in n_recordings.items():
-        if n + its > most:
-            names, n = gathered.setdefault(name, []), 0
+    for name, n_own in n_recordings.items():
+        if n + n_own > most:
+            names, n = groups.setdefault(name, []), 0
         names.append(name)
-        n += its
-    return gathered
+        n += n_own
+    return groups
 
 
 def _write_some(
     dataset: Dataset, plan: PartPlan, folders: Iterable[str], writer: PartWriter
 ) -> tuple[list[CorpusPart], _Reasons]:
-    """Writes parts, without recordings whose files are damaged; none of which none is left."""
+    """Writes parts, leaving out recordings whose files are damaged, and parts with no others."""
+    parts: list[CorpusPart] = []
     damaged: _Reasons = {}
-    written = []
+    written: list[WrittenRows] = []
     for folder in folders:
         rows, found = _write_rows(dataset, plan, folder, writer)
         damaged |= found
         if rows is not None:
             written.append(rows)
-    return writer.sum_up(written) if written else [], damaged
+        if sum(one.n_rows for one in written) > _MOST_ROWS:
+            parts += writer.sum_up(written)
+            written = []
+    return parts + (writer.sum_up(written) if written else []), damaged
 
 
 def _write_rows(

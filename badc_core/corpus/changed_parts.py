@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from badc_core.annexed_files import lacks_content
 from badc_core.corpus.finished_database import reading_database
-from badc_core.corpus.part_writing import PartJob, Piece
+from badc_core.corpus.part_jobs import PartJob, Piece
 from badc_core.corpus.parts import (
     CorpusPart,
     PartKey,
@@ -33,7 +33,7 @@ from badc_core.provenance.annex import fetch
 from badc_core.recordings.recording import Recording
 from badc_core.stages.damage import put_contents_away
 
-PART_CODE_VERSION = "4"
+PART_CODE_VERSION = "5"
 """Raised by hand when parts would be written otherwise from the same files."""
 
 _MOST_PIECES = 50

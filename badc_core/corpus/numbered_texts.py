@@ -1,8 +1,8 @@
 """The rows of parts with numbers in place of texts, by which DuckDB groups in half the time.
 
 Each part's texts have numbers of their own: parts that are counted by one query stay apart, and
-their counts come out part by part. To SQL they are numbers: compare only those of one part, in
-whose order they are as its texts are. `NumberedParts` gives the texts back.
+their counts come out part by part. To SQL they are numbers. Within a part, the numbers of a column
+are in the order of its texts: compare them only there. `NumberedParts` gives the texts back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,9 @@ NUMBERED = (
     ),
     ("chunk_id",),
 )
-"""Columns of few texts that many rows have; apart are those of which there are more."""
+"""Columns of texts that many rows have. Those of the second group are many, and numbered after
+the first.
+"""
 
 _NUMBER = pa.uint32()
 """The type of no other column, so that numbers of texts are known by it."""
@@ -50,6 +52,9 @@ class NumberedParts:
 
     def split(self, table: pa.Table) -> Iterator[pa.Table]:
         """Yields the rows of each part, with texts.
+
+        Rows of recordings that the part does not have are of no station, and are left out; the
+        rule `recordings_have_chunks` names these recordings.
 
         Args:
             table: what was counted, in the order of a column `location` or else `recording_id`.

@@ -5,9 +5,8 @@ that the part had before, in the order of recordings. One thread writes some par
 together; several threads do so at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import local
@@ -23,6 +22,7 @@ from badc_core.corpus.database import TABLES, create_empty, create_views
 from badc_core.corpus.duckdb_errors import naming_duckdb_trouble
 from badc_core.corpus.numbered_texts import NumberedParts, number_texts
 from badc_core.corpus.parquet_files import exact_pattern, reading_results, source
+from badc_core.corpus.part_jobs import PartJob, WrittenRows
 from badc_core.corpus.part_views import show_rows, typed_columns
 from badc_core.corpus.parts import ROWS, SUMMARIES, BrokenRule, CorpusPart, PartFile, PartKey
 from badc_core.corpus.rules import CHECKS_OF_PARTS, CorpusCheck, find_broken, verify_corpus
@@ -56,58 +56,12 @@ _SHOWN = {"detections": "numbered_detections", "chunks": "chunks"}
 _DETECTIONS = "CREATE VIEW detections AS SELECT *, NULL AS detection_id FROM numbered_detections"
 _REAL_DETECTIONS = """
 CREATE VIEW real_detections AS SELECT * FROM detections
-WHERE is_detection AND NOT list_contains(getvariable('none'), label)
+WHERE is_detection AND label NOT IN (SELECT unnest(getvariable('none')))
 """
 """The same as `sql/real_detections.sql`, for numbers."""
 
 _METADATA = {SCHEMA_KEY: str(SCHEMA_VERSION)}
 _FORMAT = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {_METADATA}"
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Where the rows of some consecutive recordings come from.
-
-    Attributes:
-        paths: table -> files with nothing but their rows; none where the part has them already,
-        first: from this recording
-        last: to that one.
-    """
-
-    paths: dict[str, list[Path]] = field(default_factory=dict)
-    first: str = ""
-    last: str = ""
-
-
-@dataclass(frozen=True)
-class PartJob:
-    """A part that is to be written.
-
-    Attributes:
-        recordings: by `RECORDINGS`, in order.
-        pieces: in order.
-        base: the part as it was; None if all rows come from other files.
-        gone: recordings in that which are no longer in the part.
-    """
-
-    key: PartKey
-    recordings: pa.Table
-    pieces: Sequence[Piece]
-    base: CorpusPart | None = None
-    gone: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class WrittenRows:
-    """A part of which the rows are written.
-
-    Attributes:
-        job: of which.
-        files: table -> its file.
-    """
-
-    job: PartJob
-    files: Mapping[str, PartFile]
 
 
 class PartWriter:
@@ -122,8 +76,8 @@ class PartWriter:
 
     def __init__(self, corpus: CorpusPaths, scratch: Path) -> None:
         self._corpus, self._scratch = corpus, scratch
-        config = {**_CONFIG, "temp_directory": str(scratch)}
-        self._connection = duckdb.connect(":memory:", config=config)
+        self._config = {**_CONFIG, "temp_directory": str(scratch)}
+        self._connection = duckdb.connect(":memory:", config=self._config)
         self._connection.execute("SET TimeZone = 'UTC'")
         for name in ROWS:
             create_empty(self._connection, f"empty_{name}", TABLES[name])
@@ -151,7 +105,7 @@ class PartWriter:
     def sum_up(self, written: Sequence[WrittenRows]) -> list[CorpusPart]:
         """Writes what is counted of the rows of parts, checks them, and returns the parts.
 
-        They are counted together: to begin with a query costs more than to count a small part.
+        They are counted together: starting a query costs more than counting a small part.
         """
         numbered = self._show(written)
         files = [dict(one.files) for one in written]
@@ -162,7 +116,8 @@ class PartWriter:
                 self._connection.register(name, counted)
             for one, its, table in zip(written, files, numbered.split(counted), strict=True):
                 its[name] = self._store(name, one.job.key, partial(_write_table, table))
-        rules = find_broken(self._connection, CHECKS_OF_PARTS)
+        with self._naming_trouble():
+            rules = find_broken(self._connection, CHECKS_OF_PARTS)
         for name in (*numbered.tables, _COUNTED_AGAIN):
             self._connection.unregister(name)  # else they would stay in memory
         return [self._describe(one, its, rules) for one, its in zip(written, files, strict=True)]
@@ -198,7 +153,10 @@ class PartWriter:
         broken = {}
         if rules:
             paths = {name: self._corpus.folder / its.path for name, its in written.files.items()}
-            with duckdb.connect(":memory:", config=_CONFIG) as connection:
+            with (
+                self._naming_trouble(),
+                duckdb.connect(":memory:", config=self._config) as connection,
+            ):
                 connection.register("recordings", written.job.recordings)
                 show_rows(connection, {name: [exact_pattern(one)] for name, one in paths.items()})
                 found = verify_corpus(connection, rules)
@@ -211,8 +169,13 @@ class PartWriter:
         return CorpusPart(key.study_area, key.location, key.month, n, files, broken)
 
     def _count(self, sql: str) -> pa.Table:
-        with naming_storage_trouble(self._scratch), naming_duckdb_trouble(self._scratch):
+        with self._naming_trouble():
             return self._connection.sql(sql).to_arrow_table()
+
+    @contextmanager
+    def _naming_trouble(self) -> Iterator[None]:
+        with naming_storage_trouble(self._scratch), naming_duckdb_trouble(self._scratch):
+            yield
 
     def _copy(self, sql: str, path: Path) -> int:
         """Writes what a query gives; returns how many rows."""
@@ -228,8 +191,7 @@ class PartWriter:
         """Returns a new file, named by its content; `write` returns how many rows it has."""
         folder = self._corpus.table(name) / key.folder
         new = folder / "new.parquet"
-        # What was counted of rows is counted again where its file is lost.
-        with replacing(new, can_be_made_again=name not in ROWS) as aside:
+        with replacing(new) as aside:
             n_rows = write(aside)
         digest = sha256_file(new)
         path = folder / f"{digest[:12]}.parquet"

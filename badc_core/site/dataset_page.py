@@ -100,7 +100,7 @@ def _about_species(source: SiteSource) -> dict[str, Any]:
     species = names.add_to(query(connection, SPECIES))
     top = species[: dataset.settings.report.top_labels]
     labels = dict.fromkeys(one["label"] for one in top)
-    candidates = [one for label in labels for one in source.candidates[label]]
+    candidates = [one for label in labels for one in source.candidates.get(label, ())]
     return {
         "species": top,
         "n_species": sum(1 for one in species if one["scientific_name"]),

@@ -31,7 +31,9 @@ _BEST = """
     FROM counts_by_recording JOIN scores USING (label) JOIN numbers USING (label)
     WHERE detections >= most OR best >= best_of_most
 """
-"""Where stations are enough for one recording of each, worse ones than of these are not needed."""
+"""Of each label, up to $1 recordings with most detections, and those to find clips in. Where there
+are $2 stations, recordings with a lower score than the best of the last of these are not needed.
+"""
 
 
 def read_once(connection: duckdb.DuckDBPyConnection, most_recordings: int, most_tried: int) -> None:

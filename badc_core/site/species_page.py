@@ -97,7 +97,7 @@ class SpeciesPages:
         own = {Station(one["study_area"], one["location"]): one for one in found}
         science = next(filter(None, (one["scientific_name"] for one in found)), None)
         name = self._names.of(found[0]["label_name"], science)
-        clips = choose_clips(pages, self._source.candidates[label], MOST_CLIPS, CLIPS_BYTES)
+        clips = choose_clips(pages, self._source.candidates.get(label, ()), MOST_CLIPS, CLIPS_BYTES)
         shown_at = {one.source.recording_id: one.address(page.parent) for one in reversed(clips)}
         rows = [self._describe(station, one) for station, one in own.items()]
         return render_page(

@@ -146,7 +146,7 @@ class Fingerprints:
         floor = add_floor("", self._floor) if STAGES[stage].has_floor else ""
         columns = [map(encode, [one.partition(_FLOOR)[0] for one in some]) for some in sources]
         for texts, chosen in zip(zip(*columns, strict=True), choices, strict=False):
-            more = [*texts, *map(encode, chosen)] if chosen else texts
+            more = [*texts, *(encode(one.partition(_FLOOR)[0]) for one in chosen)]
             yield sha256(f"[{', '.join(more)}{end}".encode()).hexdigest()[:32] + floor
 
     def choices(self, stage: str, recording_id: str) -> tuple[str, ...]:

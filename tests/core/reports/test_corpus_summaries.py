@@ -1,16 +1,20 @@
 """What parts of a corpus have counted, beside what the same views count of all rows."""
 
 from datetime import datetime
+from importlib import resources
 from itertools import chain
 
 import duckdb
 import pytest
 
-from badc_core.corpus.building import build_corpus, gather
+from badc_core.corpus import building
+from badc_core.corpus.building import build_corpus, group_parts
+from badc_core.corpus.changed_parts import PART_CODE_VERSION
 from badc_core.corpus.database import TABLES, create_table, create_views
 from badc_core.corpus.parts import SUMMARIES, BrokenRule, read_part_list
 from badc_core.corpus.reading import open_corpus
 from badc_core.detections.store import read_effort, write_effort
+from badc_core.hashing import sha256_bytes
 from badc_core.sun.sunrises import find_sunrises
 
 KEYS_OF_MANY_PARTS = {
@@ -63,7 +67,9 @@ def test_a_part_counts_what_the_views_count_of_its_rows(counted, name):
         assert one == (pytest.approx(other) if isinstance(other, float) else other)
 
 
-def test_what_breaks_a_rule_is_named_by_its_part_alone(workbench):
+@pytest.mark.parametrize("most_rows", [0, 3_000_000])
+def test_what_breaks_a_rule_is_named_by_its_part_alone(workbench, monkeypatch, most_rows):
+    monkeypatch.setattr(building, "_MOST_ROWS", most_rows)
     for name, location in (("a", "North"), ("b", "South"), ("c", "West")):
         workbench.add(name, FOUND, location=location)
     path = workbench.dataset.effort("b")
@@ -92,6 +98,15 @@ def test_what_breaks_a_rule_is_named_by_its_part_alone(workbench):
     ],
 )
 def test_small_parts_are_counted_together(n_recordings, n_threads, expected):
-    gathered = gather(dict(zip("abcde", n_recordings, strict=False)), n_threads)
-    assert ["".join(one) for one in gathered.values()] == expected
-    assert [*gathered] == [one[0] for one in expected]
+    groups = group_parts(dict(zip("abcde", n_recordings, strict=False)), n_threads)
+    assert ["".join(one) for one in groups.values()] == expected
+    assert [*groups] == [one[0] for one in expected]
+
+
+def test_parts_have_another_version_when_they_count_otherwise():
+    folder = resources.files("badc_core.corpus").joinpath("sql")
+    queries = [folder.joinpath(f"{name}.sql").read_bytes() for name in SUMMARIES]
+    digest = sha256_bytes(b"".join(queries) + repr(SUMMARIES).encode())[:12]
+    assert (PART_CODE_VERSION, digest) == ("5", "8e53090a013e"), (
+        "raise PART_CODE_VERSION, and enter both here"
+    )
