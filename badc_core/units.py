@@ -34,7 +34,7 @@ def shorten(lines: Sequence[str], most: int) -> list[str]:
 
 
 def format_duration(seconds: float) -> str:
-    """Returns a duration for people: `0.14 s`, `59.0 s`, `12 min 05 s`, `3 h 07 min`."""
+    """Returns a duration for people: `0.14 s`, `59.0 s`, `12 min 05 s`, `1,003 h 07 min`."""
     if seconds < 1:
         return f"{seconds:.2f} s"
     if round(seconds, 1) < 60:  # noqa: PLR2004
@@ -44,7 +44,7 @@ def format_duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004
         return f"{minutes} min {rest_s:02d} s"
     hours, rest_min = divmod(minutes, 60)
-    return f"{hours} h {rest_min:02d} min"
+    return f"{hours:,} h {rest_min:02d} min"
 
 
 def format_bytes(n_bytes: int) -> str:

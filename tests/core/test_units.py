@@ -59,6 +59,7 @@ def test_seconds_become_the_nearest_sample(seconds: float, rate_hz: int, n_sampl
         (3599.6, "1 h 00 min"),
         (11_220, "3 h 07 min"),
         (360_000, "100 h 00 min"),
+        (360_003_600, "100,001 h 00 min"),
     ],
 )
 def test_durations_are_shown_for_people(seconds: float, text: str) -> None:
