@@ -43,6 +43,7 @@ class SiteSource:
 
     Attributes:
         connection: to the corpus.
+        dataset: the corpus's.
         pages: of its recordings.
         sources: from `find_sources`.
         candidates: label -> where clips of it are looked for, as `find_candidates` returns them.
